@@ -1,0 +1,47 @@
+// The one error class of the project. A message says what was expected, what came and what to do; it never holds a
+// secret, a share or a mask.
+
+/** What went wrong, as a closed set a caller can switch on. */
+export type ErrorCode =
+  | 'BAD_FILE' // a model, spec, weight or image file is not what its format says
+  | 'BAD_INPUT' // an argument or an input tensor has a wrong shape, type or range
+  | 'UNSUPPORTED' // well-formed, but this version cannot run it
+  | 'PLAN_MISMATCH' // the parties do not hold the same plan
+  | 'PROTOCOL' // a peer sent a message that the protocol does not allow here
+  | 'FRAME' // a frame is truncated, oversized or malformed
+  | 'PEER_GONE' // a peer closed or lost the connection
+  | 'PEER_FAILED' // a peer reported a failure of its own
+  | 'DEADLINE' // a peer did not answer in time
+  | 'ABORTED' // the caller's AbortSignal fired
+  | 'STORE_FULL' // no room for more one-time material
+  | 'MATERIAL_USED' // one-time material was asked for a second time, or never dealt
+  | 'INSECURE' // refused: it would weaken the guarantees (plain text off loopback, test seeds on a network, …)
+  | 'HOST' // the host lacks something that is needed (CSPRNG, WebAssembly, WebSocket)
+
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL'])
+
+export class RingfenceError extends Error {
+  override readonly name = 'RingfenceError'
+  /** Whether the same call may succeed later without a change by the caller. */
+  readonly retryable: boolean
+
+  /**
+   * @param code what went wrong
+   * @param message what was expected, what came, what to do
+   * @param problems every problem found, when one call found several
+   */
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly problems: readonly string[] = [],
+    options?: { cause?: unknown },
+  ) {
+    super(problems.length === 0 ? message : `${message}\n${problems.map((p) => `  - ${p}`).join('\n')}`, options)
+    this.retryable = RETRYABLE.has(code)
+  }
+}
+
+/** Throws one `BAD_…` error that lists every problem, or returns when there is none. */
+export function throwIfAny(code: ErrorCode, what: string, problems: readonly string[]): void {
+  if (problems.length > 0) throw new RingfenceError(code, what, problems)
+}
