@@ -1,0 +1,50 @@
+// Compiles and instantiates the kernels: SIMD where the host has it, else the scalar build of the same source.
+import { instantiateSync } from '@assemblyscript/loader'
+import type { KernelExports } from './exports.js'
+import { Memory, type Region } from './memory.js'
+import { scalar, simd } from './wasm.generated.js'
+
+export { Memory, Region } from './memory.js'
+export type { KernelExports } from './exports.js'
+
+export type Variant = 'simd' | 'scalar'
+
+/** One instance of the kernels with a memory of its own. */
+export interface Kernels {
+  readonly variant: Variant
+  readonly memory: Memory
+  /** @internal The raw exports; pointers in, pointers out. Only files in this folder call them. */
+  readonly raw: KernelExports
+}
+
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64)
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  return bytes
+}
+
+const compiled = new Map<Variant, WebAssembly.Module>()
+
+/** The build this host can run: `WebAssembly.validate` on the SIMD module decides. */
+export function bestVariant(): Variant {
+  return compiled.has('simd') || WebAssembly.validate(decode(simd)) ? 'simd' : 'scalar'
+}
+
+/** A fresh instance. The module is compiled once per variant and host. */
+export function loadKernels(variant: Variant = bestVariant()): Kernels {
+  let module = compiled.get(variant)
+  if (!module) {
+    module = new WebAssembly.Module(decode(variant === 'simd' ? simd : scalar))
+    compiled.set(variant, module)
+  }
+  const raw = instantiateSync(module, {}).exports as unknown as KernelExports
+  return { variant, raw, memory: new Memory(raw.memory, raw.heapBase()) }
+}
+
+/** Copies host bytes into WASM memory. */
+export function upload(memory: Memory, data: ArrayBufferView): Region {
+  const region = memory.alloc(data.byteLength)
+  region.u8().set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  return region
+}
