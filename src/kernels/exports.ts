@@ -1,6 +1,10 @@
 // The kernels' ABI as TypeScript sees it: one interface per folder of assembly/, pointers and lengths only.
+import type { BitsExports } from './bits.js'
+import type { MccExports } from './mcc.js'
+import type { PrgExports } from './prg.js'
+import type { RingExports } from './ring.js'
 
-export interface KernelExports {
+export interface KernelExports extends PrgExports, RingExports, BitsExports, MccExports {
   readonly memory: WebAssembly.Memory
   heapBase(): number
 }
