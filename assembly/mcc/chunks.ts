@@ -1,0 +1,54 @@
+// What every comparison kernel shares: how a window of k bits is cut in chunks and how tables lie in memory.
+//
+// DReLUs go in groups of 8, one u16 lane each. A chunk of c bits has 2^c table entries; the table is kept by columns:
+// one column per bit of an entry, and bit x of a column belongs to chunk value x. A column of c >= 4 bits fills
+// 2^(c-4) words of a lane, smaller ones share a word. Chunks come widest first, so no column crosses a word.
+//
+// `shape` points at t bytes c_0 … c_(t-1), least significant chunk first. Names follow docs/protocol.md.
+
+/** DReLUs that share one vector. */
+export const GROUP: i32 = 8
+
+// @ts-ignore: decorator
+@inline
+export function width(shape: usize, stage: i32): i32 {
+  return <i32>load<u8>(shape + stage)
+}
+
+/** Bits of one entry of stage j: masked carry and next key, twice (for either carry in) after stage 0. */
+// @ts-ignore: decorator
+@inline
+export function entryBits(t: i32, j: i32): i32 {
+  return j == 0 ? t : 2 * (t - j)
+}
+
+/** u16 words of one DReLU's tables, padded to whole words. */
+export function tableWords(shape: usize, t: i32): i32 {
+  let bits = 0
+  for (let j = 0; j < t; j++) bits += entryBits(t, j) << width(shape, j)
+  return (bits + 15) >> 4
+}
+
+/** Lane l all ones where bit l of `bits` is set. */
+// @ts-ignore: decorator
+@inline
+export function lanes(bits: u32): v128 {
+  return i16x8.ne(v128.and(i16x8.splat(<i16>bits), i16x8(1, 2, 4, 8, 16, 32, 64, 128)), i16x8.splat(0))
+}
+
+/** 2^x per lane for 0 <= x < 16, and 0 for x = 16: one byte look-up serves both halves of the lane. */
+// @ts-ignore: decorator
+@inline
+export function powers(x: v128): v128 {
+  const bytes = i8x16.sub(v128.or(x, i16x8.shl(x, 8)), i16x8.splat(0x0800))
+  return i8x16.swizzle(i8x16(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0), bytes)
+}
+
+/** Chunk of 8 u32 words: (((value + add) & mask) >> shift) & (2^c - 1), as u16 lanes. */
+// @ts-ignore: decorator
+@inline
+export function chunk(values: usize, add: v128, mask: v128, shift: i32, low: v128): v128 {
+  const a = i32x4.shr_u(v128.and(i32x4.add(v128.load(values), add), mask), shift)
+  const b = i32x4.shr_u(v128.and(i32x4.add(v128.load(values, 16), add), mask), shift)
+  return i16x8.narrow_i32x4_u(v128.and(a, low), v128.and(b, low))
+}

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest'
+import { type Kernels, loadKernels, upload } from '../../src/kernels/index.js'
+import {
+  addTruncated,
+  type Chain,
+  dealExtend,
+  dealerBytes,
+  dealRho,
+  dealSelect,
+  dealTables,
+  extend,
+  gather,
+  gatherBits,
+  groupsOf,
+  maskTruncated,
+  patchSums,
+  readRows,
+  rowBytes,
+  scatter,
+  select,
+  tableBits,
+  tableBytes,
+  walkChain,
+} from '../../src/kernels/mcc.js'
+import { dealerBits, tablePosition, twinSign, twinTables } from './mcc-twin.js'
+
+const CHUNKS: number[][] = [
+  [4],
+  [2, 2],
+  [1],
+  [1, 1],
+  [6],
+  [3, 3],
+  [4, 2],
+  [8],
+  [4, 4],
+  [3, 3, 2],
+  [5, 3],
+  [6, 6],
+  [4, 4, 4],
+  [8, 8],
+  [6, 5, 5],
+  [4, 4, 4, 4],
+  [7, 7, 6],
+  [5, 5, 5, 5],
+  [4, 4, 4, 4, 4],
+  [8, 8, 8, 8],
+  [6, 6, 5, 5, 5, 5],
+  [4, 4, 4, 4, 4, 4, 4, 4],
+  [3, 3, 3, 3, 2, 2],
+]
+const bit = (bytes: Uint8Array, i: number) => (bytes[i >> 3] >> (i & 7)) & 1
+const random = (n: number) => {
+  const bytes = new Uint8Array(n)
+  for (let i = 0; i < n; i += 65536) crypto.getRandomValues(bytes.subarray(i, Math.min(n, i + 65536)))
+  return bytes
+}
+const words = (n: number, bits = 32) =>
+  new Uint32Array(random(4 * n).buffer).map((x) => (bits < 32 ? x % 2 ** bits : x))
+
+function dealt(k: Kernels, chain: Chain, count: number) {
+  const r = words(groupsOf(count) * 8, chain.bits)
+  const rho = random(groupsOf(count))
+  const bits = random(dealerBytes(chain.chunks, count) || 1)
+  const pads = random(tableBytes(chain.chunks, count))
+  const regions = { r: upload(k.memory, r), rho: upload(k.memory, rho), bits: upload(k.memory, bits) }
+  const tables = upload(k.memory, pads)
+  dealTables(k, chain, count, { ...regions, tables })
+  return { r, rho, bits, pads, tables }
+}
+
+for (const variant of ['simd', 'scalar'] as const) {
+  const k = loadKernels(variant)
+  describe(`mcc kernels, ${variant}`, () => {
+    for (const chunks of CHUNKS) {
+      const width = chunks.reduce((a, b) => a + b, 0)
+      for (const lo of new Set([0, Math.min(3, 32 - width)])) {
+        const chain: Chain = { bits: width + lo, lo, chunks, add: lo > 0 ? 2 ** (lo - 1) : 0 }
+        it(`deals, reads and walks chunks [${chunks}] from bit ${lo}`, () => {
+          const count = 27
+          const t = chunks.length
+          const { r, rho, bits, pads, tables } = dealt(k, chain, count)
+          const stride = tableBytes(chunks, 8)
+          const out = tables.u8()
+          // The bit of DReLU d at position p: word p >> 4 of lane d & 7.
+          const at = (bytes: Uint8Array, d: number, p: number) =>
+            (bytes[(d >> 3) * stride + (p >> 4) * 16 + (d & 7) * 2 + ((p >> 3) & 1)] >> (p & 7)) & 1
+          const dealer = (d: number) =>
+            dealerBits(
+              bit(rho, d),
+              Array.from({ length: t * t - 1 }, (_, i) => (bits[(d >> 3) * (t * t - 1) + i] >> (d & 7)) & 1),
+              t,
+            )
+          for (let d = 0; d < count; d++) {
+            const twin = twinTables(r[d], lo, chunks, dealer(d))
+            twin.forEach((stage, j) => {
+              stage.forEach((entry, e) => {
+                entry.forEach((value, column) => {
+                  const p = tablePosition(chunks, j, column, e)
+                  if ((at(out, d, p) ^ at(pads, d, p)) !== value) {
+                    throw new Error(`table of DReLU ${d}, stage ${j}, entry ${e}, column ${column}`)
+                  }
+                })
+              })
+            })
+          }
+          expect(tablePosition(chunks, t - 1, t === 1 ? 0 : 1, 2 ** chunks[t - 1] - 1) + 1).toBe(tableBits(chunks))
+          const e = words(groupsOf(count) * 8, chain.bits)
+          const opening = upload(k.memory, e)
+          const rows = k.memory.alloc(rowBytes(chunks, count))
+          const opened = k.memory.alloc(rowBytes(chunks, count))
+          const beta = k.memory.alloc(groupsOf(count))
+          readRows(k, chain, count, opening, tables, rows)
+          readRows(k, chain, count, opening, upload(k.memory, pads), opened)
+          walkChain(k, chunks, count, rows, opened, beta)
+          for (let d = 0; d < count; d++) {
+            expect(bit(beta.u8(), d) ^ bit(rho, d)).toBe(twinSign(e[d], r[d], chain.add, chain.bits, lo))
+          }
+        })
+      }
+    }
+
+    it('selects and extends exactly, at every length from 0 to 67', () => {
+      for (let count = 0; count <= 67; count++) {
+        const bits = 3 + (count % 30)
+        const padded = groupsOf(count) * 8 || 8
+        // Values inside the offset form's range |y| < 2^(bits-2), opened under uniform r.
+        const y = Array.from({ length: padded }, () => Math.floor((Math.random() * 2 - 1) * 2 ** (bits - 2)) || 0)
+        const r = words(padded, bits)
+        const e = Uint32Array.from(y, (v, i) => (((v - r[i]) % 2 ** bits) + 2 ** bits) % 2 ** bits)
+        const rho = random(groupsOf(count) || 1)
+        const beta = random(groupsOf(count) || 1)
+        const halfRho = words(padded)
+        const halfWords = words(padded * 4)
+        const mask = words(padded)
+        const region = (data: ArrayBufferView) => upload(k.memory, data)
+        const rhoC = region(halfRho)
+        const rhoS = region(halfRho)
+        dealRho(k, region(rho), count, rhoS)
+        const wordsC = region(halfWords)
+        const wordsS = region(halfWords)
+        dealSelect(k, region(r), count, bits, region(rho), wordsS)
+        const out = k.memory.alloc(padded * 4)
+        const base = { e: region(e), beta: region(beta) }
+        select(k, 'client', count, bits, { ...base, rho: rhoC, words: wordsC, other: region(mask), out })
+        select(k, 'server', count, bits, { ...base, rho: rhoS, words: wordsS, other: out, out })
+        for (let i = 0; i < count; i++) {
+          const b = bit(beta, i) ^ bit(rho, i)
+          expect((out.u32()[i] + mask[i]) >>> 0, `value ${y[i]} of ${bits} bits, b = ${b}`).toBe((b * y[i]) >>> 0)
+        }
+        const passC = region(halfWords.slice(0, padded * 2))
+        const passS = region(halfWords.slice(0, padded * 2))
+        dealExtend(k, region(r), count, bits, passS)
+        extend(k, 'client', count, bits, { ...base, words: passC, other: region(mask), out })
+        extend(k, 'server', count, bits, { ...base, words: passS, other: out, out })
+        for (let i = 0; i < count; i++) expect((out.u32()[i] + mask[i]) >>> 0).toBe(y[i] >>> 0)
+      }
+    })
+
+    it('masks and adds truncated values, gathers, scatters and sums patches', () => {
+      for (let count = 0; count <= 67; count++) {
+        const size = count || 1
+        const [y, a] = [words(size), words(size)]
+        const index = Uint32Array.from({ length: size }, (_, i) => (i * 7) % size)
+        const [f, bits] = [count % 13, 1 + (count % 32)]
+        const out = k.memory.alloc(size * 4)
+        const low = bits === 32 ? 0xffffffff : 2 ** bits - 1
+        const region = (data: ArrayBufferView) => upload(k.memory, data)
+        maskTruncated(k, region(y), region(a), count, f, bits, out)
+        for (let i = 0; i < count; i++) expect(out.u32()[i]).toBe((((y[i] >>> f) - a[i]) & low) >>> 0)
+        addTruncated(k, region(y), region(a), count, f, bits, out)
+        for (let i = 0; i < count; i++) expect(out.u32()[i]).toBe((((y[i] >>> f) + a[i]) & low) >>> 0)
+        gather(k, region(y), region(index), count, out)
+        for (let i = 0; i < count; i++) expect(out.u32()[i]).toBe(y[index[i]])
+        const packed = random((size + 7) >> 3)
+        const bitsOut = k.memory.alloc((size + 7) >> 3 || 1)
+        gatherBits(k, region(packed), region(index), count, bitsOut)
+        for (let i = 0; i < count; i++) expect(bit(bitsOut.u8(), i)).toBe(bit(packed, index[i]))
+        const reversed = Uint32Array.from({ length: size }, (_, i) => size - 1 - i)
+        scatter(k, region(y), region(reversed), count, out)
+        for (let i = 0; i < count; i++) expect(out.u32()[size - 1 - i]).toBe(y[i])
+        if (count < 3) continue
+        const start = Uint32Array.of(0, 2, count)
+        const shifts = Uint8Array.of(1, 0)
+        const patches = { count: 2, start: region(start), elements: region(reversed), shifts: region(shifts) }
+        patchSums(k, region(y), patches, f, out)
+        const sum = (from: number, to: number) => reversed.slice(from, to).reduce((s, at) => (s + y[at]) >>> 0, 0)
+        expect([...out.u32().slice(0, 2)]).toEqual([sum(0, 2) >>> (f + 1), sum(2, count) >>> f])
+      }
+    })
+  })
+}
