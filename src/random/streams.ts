@@ -1,0 +1,71 @@
+// Pseudorandom streams out of one seed. Every stream has an address of its own, (purpose, layer, tensor, inference):
+// two uses never share one, and no counter has to be kept in step between parties.
+import type { Kernels, Region } from '../kernels/index.js'
+import { upload } from '../kernels/index.js'
+import { fillStream } from '../kernels/prg.js'
+import { SEED_BYTES, type Seed } from './seed.js'
+
+/** What a stream is for. The pair that holds the seed is named behind it; see docs/protocol.md for the symbols. */
+export const Purpose = {
+  inputMask: 1, // client–helper: r, the mask of a tensor that the server holds as x - r
+  outputMask: 2, // client–helper: m, the mask of a linear step's result
+  blind: 3, // client–helper: s, what hides the helper's part u from the server
+  tablePad: 4, // client–helper: pads of the comparison tables
+  rhoHalf: 5, // client–helper: the client's halves of [ρ]
+  selectHalf: 6, // client–helper: the client's halves of the select words
+  extendHalf: 7, // client–helper: the client's halves of the words of passed values
+  openingMask: 8, // server–helper: a', what hides the opened value from the client
+  dealerRho: 9, // helper alone: ρ
+  dealerBits: 10, // helper alone: carry masks and keys of the tables
+  modelMask: 11, // server–client: B, the client's part of the weights
+} as const
+export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
+
+export interface StreamAddress {
+  purpose: PurposeCode
+  /** Step of the plan, 0 … 65535. */
+  layer: number
+  /** Which of the step's tensors, 0 … 255. */
+  tensor?: number
+  /** 0 … 2^53 - 1. */
+  inference: number
+}
+
+/** The ChaCha nonce of an address: three words that no other address has. */
+export function nonce({ purpose, layer, tensor = 0, inference }: StreamAddress): [number, number, number] {
+  const whole = (value: number, below: number) => Number.isInteger(value) && value >= 0 && value < below
+  if (!whole(layer, 65536) || !whole(tensor, 256) || !whole(inference, 2 ** 53)) {
+    throw new RangeError(`stream address out of range: layer ${layer}, tensor ${tensor}, inference ${inference}`)
+  }
+  return [purpose | (tensor << 8) | (layer << 16), inference >>> 0, Math.floor(inference / 2 ** 32)]
+}
+
+/** The streams of one seed. The seed lies in WASM memory until `release`, which wipes it. */
+export class Streams {
+  readonly #kernels: Kernels
+  readonly #key: Region
+  readonly #rounds: 12 | 20
+
+  constructor(kernels: Kernels, seed: Seed, rounds: 12 | 20) {
+    if (seed.byteLength !== SEED_BYTES) throw new RangeError(`a seed has ${SEED_BYTES} bytes, not ${seed.byteLength}`)
+    this.#kernels = kernels
+    this.#key = upload(kernels.memory, seed)
+    this.#rounds = rounds
+  }
+
+  /** Overwrites `out` with the stream's first bytes. */
+  fill(address: StreamAddress, out: Region): void {
+    fillStream(this.#kernels, this.#key, nonce(address), 0, this.#rounds, out)
+  }
+
+  /** A new region with the stream's first bytes; the caller releases it. */
+  take(address: StreamAddress, bytes: number): Region {
+    const out = this.#kernels.memory.alloc(bytes)
+    this.fill(address, out)
+    return out
+  }
+
+  release(): void {
+    this.#key.release(true)
+  }
+}
