@@ -1,0 +1,184 @@
+// Typed frames on a channel. A frame is one message: 8 bytes of header, little-endian, and a payload.
+//   u32 payload length | u8 kind | u8 phase | u16 step
+// The length repeats what the message's size says, so that a truncated or padded message is caught. The payload starts
+// 8-byte aligned in the buffer, so ring words can be read where they lie.
+import { RingfenceError } from '../errors.js'
+import type { Channel, ReceiveOptions } from './channel.js'
+import { failureCode, failurePayload, peerFailure } from './failure.js'
+import type { Meter } from './meter.js'
+import { PHASE_NAMES, Phase, type PhaseCode } from './phase.js'
+
+export const HEADER_BYTES = 8
+/** The one kind this layer keeps for itself: the peer failed and says with which code. */
+export const FAILURE_KIND = 255
+const FAILURE_MAX_BYTES = 32
+
+export interface Frame {
+  kind: number
+  phase: PhaseCode
+  step: number
+  /** A view of the received message, 8-byte aligned. */
+  payload: Uint8Array
+}
+
+export interface LinkOptions {
+  /** Whom this link leads to, as error messages and the meter name it: `server`, `helper`, … */
+  name: string
+  meter?: Meter
+  /** Default for every receive. */
+  deadlineMs: number
+  /** Most payload bytes of one frame, either way. */
+  maxFrame: number
+}
+
+/** A channel with framing and a meter. */
+export class Link {
+  readonly name: string
+  readonly #channel: Channel
+  readonly #options: LinkOptions
+
+  constructor(channel: Channel, options: LinkOptions) {
+    this.#channel = channel
+    this.#options = options
+    this.name = options.name
+  }
+
+  get closed(): Promise<void> {
+    return this.#channel.closed
+  }
+
+  /** Sends a copy of `payload`. */
+  send(kind: number, phase: PhaseCode, step: number, payload: Uint8Array): void {
+    const view = this.frame(kind, phase, step, payload.byteLength)
+    view.set(payload)
+    this.sendFrame(view)
+  }
+
+  /** A fresh frame's payload, zero-filled, to be written in place and then given to `sendFrame`. */
+  frame(kind: number, phase: PhaseCode, step: number, length: number): Uint8Array<ArrayBuffer> {
+    const { maxFrame } = this.#options
+    if (length > maxFrame) {
+      throw new RingfenceError('BAD_INPUT', `a frame of ${length} bytes exceeds maxFrame ${maxFrame}; split it`)
+    }
+    const buffer = new ArrayBuffer(HEADER_BYTES + length)
+    const header = new DataView(buffer)
+    header.setUint32(0, length, true)
+    header.setUint8(4, kind)
+    header.setUint8(5, phase)
+    header.setUint16(6, step, true)
+    return new Uint8Array(buffer, HEADER_BYTES)
+  }
+
+  /** Sends a frame made by `frame`; the view is not to be used again. */
+  sendFrame(view: Uint8Array): void {
+    const { buffer, byteOffset, byteLength } = view
+    if (byteOffset !== HEADER_BYTES || buffer.byteLength !== HEADER_BYTES + byteLength) {
+      throw new RingfenceError('BAD_INPUT', 'sendFrame takes, once, the whole view that frame() returned')
+    }
+    const header = new DataView(buffer, 0, HEADER_BYTES)
+    const phase = header.getUint8(5) as PhaseCode
+    this.#options.meter?.sent(this.name, phase, header.getUint16(6, true), buffer.byteLength)
+    this.#channel.send(new Uint8Array(buffer))
+  }
+
+  /**
+   * The payload of the next frame, which must be exactly this one.
+   *
+   * @param exactLength bytes, from the plan
+   * @throws RingfenceError PROTOCOL for another kind, phase or step; FRAME for another length or a malformed frame;
+   *   PEER_FAILED when the peer reports a failure instead (`cause` holds its code); and as `Channel.receive`
+   */
+  async receive(
+    kind: number,
+    phase: PhaseCode,
+    step: number,
+    exactLength: number,
+    options?: ReceiveOptions,
+  ): Promise<Uint8Array> {
+    const frame = await this.#next(() => describe(kind, phase, step), options)
+    if (frame.kind !== kind || frame.phase !== phase || frame.step !== step) {
+      const came = describe(frame.kind, frame.phase, frame.step)
+      throw new RingfenceError('PROTOCOL', `the ${this.name} sent ${came} where ${describe(kind, phase, step)} is due`)
+    }
+    if (frame.payload.byteLength !== exactLength) {
+      const what = `${describe(kind, phase, step)} from the ${this.name}`
+      throw new RingfenceError('FRAME', `${what}: expected ${exactLength} bytes, got ${frame.payload.byteLength}`)
+    }
+    return frame.payload
+  }
+
+  /** The next frame, whatever it is, of at most `maxLength` payload bytes. Errors as `receive`. */
+  async receiveAny(maxLength: number, options?: ReceiveOptions): Promise<Frame> {
+    const frame = await this.#next(() => 'a frame', options)
+    if (frame.payload.byteLength > maxLength) {
+      const what = `${describe(frame.kind, frame.phase, frame.step)} from the ${this.name}`
+      throw new RingfenceError('FRAME', `${what}: at most ${maxLength} bytes are due, got ${frame.payload.byteLength}`)
+    }
+    return frame
+  }
+
+  drained(): Promise<void> {
+    return this.#channel.drained()
+  }
+
+  /** Tells the peer the error's code, and nothing else of it, then closes. */
+  fail(error: RingfenceError): void {
+    const payload = failurePayload(error.code)
+    const view = new Uint8Array(new ArrayBuffer(HEADER_BYTES + payload.byteLength))
+    view[0] = payload.byteLength
+    view[4] = FAILURE_KIND
+    view.set(payload, HEADER_BYTES)
+    this.#options.meter?.sent(this.name, Phase.setup, 0, view.byteLength)
+    this.#channel.send(view)
+    this.#channel.close('failed')
+  }
+
+  close(): void {
+    this.#channel.close()
+  }
+
+  async #next(expected: () => string, options: ReceiveOptions = {}): Promise<Frame> {
+    const { deadlineMs = this.#options.deadlineMs, signal } = options
+    let message: Uint8Array
+    try {
+      message = await this.#channel.receive({ deadlineMs, signal })
+    } catch (error) {
+      throw this.#explain(error, expected())
+    }
+    const frame = this.#parse(message)
+    this.#options.meter?.received(this.name, frame.phase, frame.step, message.byteLength)
+    if (frame.kind === FAILURE_KIND) throw peerFailure(this.name, failureCode(frame.payload, FAILURE_MAX_BYTES))
+    return frame
+  }
+
+  #parse(message: Uint8Array): Frame {
+    const size = message.byteLength
+    if (size < HEADER_BYTES) throw this.#malformed(`a header takes ${HEADER_BYTES} bytes, got a message of ${size}`)
+    const header = new DataView(message.buffer, message.byteOffset, HEADER_BYTES)
+    const length = header.getUint32(0, true)
+    const phase = header.getUint8(5)
+    if (length !== size - HEADER_BYTES) {
+      throw this.#malformed(`its header says ${length} payload bytes, ${size - HEADER_BYTES} came`)
+    }
+    const { maxFrame } = this.#options
+    if (length > maxFrame) throw this.#malformed(`at most ${maxFrame} payload bytes are allowed, got ${length}`)
+    if (!(phase in PHASE_NAMES)) throw this.#malformed(`no phase has the code ${phase}`)
+    const step = header.getUint16(6, true)
+    const payload = message.subarray(HEADER_BYTES)
+    return { kind: header.getUint8(4), phase: phase as PhaseCode, step, payload }
+  }
+
+  #malformed(detail: string): RingfenceError {
+    return new RingfenceError('FRAME', `malformed frame from the ${this.name}: ${detail}`)
+  }
+
+  #explain(error: unknown, expected: string): unknown {
+    if (!(error instanceof RingfenceError)) return error
+    const context = `waiting for ${expected} from the ${this.name}`
+    return new RingfenceError(error.code, `${context}: ${error.message}`, [], { cause: error.cause })
+  }
+}
+
+function describe(kind: number, phase: PhaseCode, step: number): string {
+  return `frame kind ${kind} (${PHASE_NAMES[phase]}, step ${step})`
+}

@@ -1,0 +1,120 @@
+// Counts what crosses the links of one party, so that a declared cost can be held against a measured one.
+import { PHASE_NAMES, Phase, type PhaseCode, type PhaseName } from './phase.js'
+
+export interface Traffic {
+  /** Frame headers included; the transport's own framing (WebSocket, TLS, TCP) is not. */
+  bytesSent: number
+  bytesReceived: number
+  messagesSent: number
+  messagesReceived: number
+  /** One-way waves: consecutive messages of one direction count once. A wave belongs to the step that starts it. */
+  flights: number
+}
+
+export type PhaseTraffic = Traffic & { steps: (Traffic & { step: number })[] }
+export type PhaseTime = { total: number; steps: { step: number; ms: number }[] }
+
+export interface MeterReport {
+  links: Record<string, Record<PhaseName, PhaseTraffic>>
+  milliseconds: Record<PhaseName, PhaseTime>
+}
+
+type Direction = 'sent' | 'received'
+
+/** One link in one phase. */
+class Ledger {
+  readonly steps = new Map<number, Traffic>()
+  #last: Direction | undefined
+
+  add(direction: Direction, step: number, bytes: number): void {
+    let traffic = this.steps.get(step)
+    if (traffic === undefined) this.steps.set(step, (traffic = nothing()))
+    if (direction === 'sent') {
+      traffic.bytesSent += bytes
+      traffic.messagesSent++
+    } else {
+      traffic.bytesReceived += bytes
+      traffic.messagesReceived++
+    }
+    if (this.#last !== direction) traffic.flights++
+    this.#last = direction
+  }
+
+  report(): PhaseTraffic {
+    const steps = [...this.steps].sort(([a], [b]) => a - b).map(([step, traffic]) => ({ step, ...traffic }))
+    return { ...steps.reduce(sum, nothing()), steps }
+  }
+}
+
+export class Meter {
+  readonly #links = new Map<string, Ledger[]>()
+  readonly #times: Map<number, number>[] = PHASE_NAMES.map(() => new Map())
+  #open: { phase: PhaseCode; step: number; since: number } | undefined
+
+  sent(link: string, phase: PhaseCode, step: number, bytes: number): void {
+    this.#ledger(link, phase).add('sent', step, bytes)
+  }
+
+  received(link: string, phase: PhaseCode, step: number, bytes: number): void {
+    this.#ledger(link, phase).add('received', step, bytes)
+  }
+
+  /** From now on time is charged to this step, until the next `mark` or `stop`. `now` in milliseconds. */
+  mark(phase: PhaseCode, step: number, now = performance.now()): void {
+    this.stop(now)
+    this.#open = { phase, step, since: now }
+  }
+
+  stop(now = performance.now()): void {
+    if (this.#open === undefined) return
+    const { phase, step, since } = this.#open
+    const times = this.#times[phase]
+    times.set(step, (times.get(step) ?? 0) + now - since)
+    this.#open = undefined
+  }
+
+  /** Forgets one phase on all links, or all of them. */
+  reset(phase?: PhaseCode): void {
+    for (const code of phase === undefined ? Object.values(Phase) : [phase]) {
+      for (const ledgers of this.#links.values()) ledgers[code] = new Ledger()
+      this.#times[code].clear()
+      if (this.#open?.phase === code) this.#open = undefined
+    }
+  }
+
+  /** All counts as plain JSON data. Time of a mark that is still open is not in it. */
+  report(): MeterReport {
+    const links: MeterReport['links'] = {}
+    for (const [name, ledgers] of this.#links) links[name] = perPhase((code) => ledgers[code].report())
+    return { links, milliseconds: perPhase((code) => time(this.#times[code])) }
+  }
+
+  #ledger(link: string, phase: PhaseCode): Ledger {
+    let ledgers = this.#links.get(link)
+    if (ledgers === undefined) this.#links.set(link, (ledgers = PHASE_NAMES.map(() => new Ledger())))
+    return ledgers[phase]
+  }
+}
+
+function nothing(): Traffic {
+  return { bytesSent: 0, bytesReceived: 0, messagesSent: 0, messagesReceived: 0, flights: 0 }
+}
+
+function sum(a: Traffic, b: Traffic): Traffic {
+  return {
+    bytesSent: a.bytesSent + b.bytesSent,
+    bytesReceived: a.bytesReceived + b.bytesReceived,
+    messagesSent: a.messagesSent + b.messagesSent,
+    messagesReceived: a.messagesReceived + b.messagesReceived,
+    flights: a.flights + b.flights,
+  }
+}
+
+function time(times: ReadonlyMap<number, number>): PhaseTime {
+  const steps = [...times].sort(([a], [b]) => a - b).map(([step, ms]) => ({ step, ms }))
+  return { total: steps.reduce((total, { ms }) => total + ms, 0), steps }
+}
+
+function perPhase<T>(of: (code: PhaseCode) => T): Record<PhaseName, T> {
+  return Object.fromEntries(PHASE_NAMES.map((name, code) => [name, of(code as PhaseCode)])) as Record<PhaseName, T>
+}
