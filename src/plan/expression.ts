@@ -1,0 +1,79 @@
+// Linear expressions between two nonlinearities, before they have scales: what compile.ts folds layers into.
+//
+// A value is either unweighted (a masked tensor moved around or summed by public rules) or weighted (it went through
+// secret weights, or was lifted to their scale). Weighted values cannot meet secret weights again without a truncation
+// in between; compile.ts then ends a step.
+import type { ConvGeometry } from '../kernels/geometry.js'
+import type { MapShape, Pair, Quad } from './plan.js'
+
+export interface Filter {
+  /** Layer whose weights these are. */
+  readonly layer: string
+  readonly geometry: ConvGeometry
+  /** [cout, cin/groups, kh, kw], batch norm and pooling factors folded in. */
+  readonly weights: Float32Array
+  /** Per output channel. */
+  readonly bias: Float32Array
+}
+
+export type Expression =
+  | { kind: 'tensor'; tensor: number; shape: MapShape }
+  | { kind: 'conv'; of: Expression; filter: Filter; shape: MapShape }
+  | { kind: 'pool'; of: Expression; kernel: Pair; stride: Pair; pad: Quad; shape: MapShape }
+  | { kind: 'embed'; of: Expression; stride: Pair; from: Pair; at: MapShape; shape: MapShape }
+  /** Times a public factor per position; brings an unweighted value to the step's scale. */
+  | { kind: 'lift'; of: Expression; factor: number | readonly number[]; shape: MapShape }
+  | { kind: 'add'; of: readonly Expression[]; shape: MapShape }
+  | { kind: 'zero'; shape: MapShape }
+
+/** A value while layers are folded: `expression` times the public `factor` (what a sum over a window leaves over). */
+export interface Value {
+  readonly expression: Expression
+  readonly factor: number
+}
+
+export function isWeighted(e: Expression): boolean {
+  switch (e.kind) {
+    case 'tensor':
+    case 'zero':
+      return false
+    case 'conv':
+    case 'lift':
+      return true
+    case 'add':
+      return e.of.some(isWeighted)
+    default:
+      return isWeighted(e.of)
+  }
+}
+
+/** The same values under another shape of equal size. */
+export function reshape(e: Expression, shape: MapShape): Expression {
+  return { ...e, shape }
+}
+
+/** Folds a per-channel affine map into a convolution. */
+export function foldAffine(filter: Filter, scale: Float32Array, shift: Float32Array): Filter {
+  const perChannel = filter.weights.length / filter.bias.length
+  return {
+    ...filter,
+    weights: filter.weights.map((w, i) => w * scale[Math.floor(i / perChannel)]),
+    bias: filter.bias.map((b, c) => b * scale[c] + shift[c]),
+  }
+}
+
+/** A per-channel affine map that has no convolution to fold into: a 1×1 depthwise one of its own. */
+export function affineFilter(layer: string, [c, h, w]: MapShape, scale: Float32Array, shift: Float32Array): Filter {
+  const geometry: ConvGeometry = {
+    cin: c,
+    h,
+    w,
+    cout: c,
+    kernel: [1, 1],
+    stride: [1, 1],
+    pad: [0, 0, 0, 0],
+    dilation: [1, 1],
+    groups: c,
+  }
+  return { layer, geometry, weights: scale, bias: shift }
+}

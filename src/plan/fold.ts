@@ -1,0 +1,151 @@
+// Folds layers into linear expressions: what each layer does to a value that has not been truncated yet.
+import { RingfenceError } from '../errors.js'
+import type { Layer, LayerOf } from '../model/layers.js'
+import type { LayerTensors } from '../model/weights.js'
+import { affineFilter, type Expression, foldAffine, isWeighted, reshape, type Value } from './expression.js'
+import { asMap, type MapShape } from './plan.js'
+
+/** Ends the current step at this value and returns the truncated tensor that takes its place. */
+export type Cut = (value: Value, at: string) => Value
+
+const plain = (expression: Expression): Value => ({ expression, factor: 1 })
+
+/** An unweighted value, for an operation that needs one: ends the step when the value is weighted. */
+function unweighted(value: Value, from: string, cut: Cut): Value {
+  return isWeighted(value.expression) ? cut(value, from) : value
+}
+
+function conv(layer: LayerOf<'conv2d' | 'linear'>, input: Value, tensors: LayerTensors, cut: Cut): Value {
+  const { expression, factor } = unweighted(input, layer.in[0], cut)
+  const [cin, h, w] = layer.op === 'linear' ? asMap([expression.shape.reduce((a, b) => a * b)]) : expression.shape
+  const rest =
+    layer.op === 'linear'
+      ? ({ kernel: [1, 1], stride: [1, 1], pad: [0, 0, 0, 0], dilation: [1, 1], groups: 1 } as const)
+      : { kernel: layer.kernel, stride: layer.stride, pad: layer.pad, dilation: layer.dilation, groups: layer.groups }
+  const weights = factor === 1 ? tensors.weight : tensors.weight.map((x) => x * factor)
+  const filter = {
+    layer: layer.id,
+    geometry: { cin, h, w, cout: layer.cout, ...rest },
+    weights,
+    bias: tensors.bias ?? new Float32Array(layer.cout),
+  }
+  return plain({ kind: 'conv', of: reshape(expression, [cin, h, w]), filter, shape: asMap(layer.out) })
+}
+
+function affine(layer: Layer, input: Value, scale: Float32Array, shift: Float32Array, cut: Cut): Value {
+  const { expression } = input
+  if (expression.kind === 'conv') {
+    return plain({ ...expression, filter: foldAffine(expression.filter, scale, shift) })
+  }
+  const value = unweighted(input, layer.in[0], cut)
+  const filter = affineFilter(
+    layer.id,
+    value.expression.shape,
+    scale.map((s) => s * value.factor),
+    shift,
+  )
+  return plain({ kind: 'conv', of: value.expression, filter, shape: value.expression.shape })
+}
+
+function batchNorm(layer: LayerOf<'batchNorm'>, input: Value, tensors: LayerTensors, cut: Cut): Value {
+  const scale = tensors.running_var.map((v, c) => (tensors.weight?.[c] ?? 1) / Math.sqrt(v + layer.eps))
+  const shift = scale.map((s, c) => (tensors.bias?.[c] ?? 0) - tensors.running_mean[c] * s)
+  return affine(layer, input, scale, shift, cut)
+}
+
+/** Sums over windows; the division by the window's size waits in the value's factor. */
+function average(layer: LayerOf<'avgPool' | 'globalAvgPool'>, input: Value, cut: Cut): Value {
+  const value = unweighted(input, layer.in[0], cut)
+  const [, h, w] = value.expression.shape
+  const window =
+    layer.op === 'globalAvgPool'
+      ? { kernel: [h, w] as const, stride: [h, w] as const, pad: [0, 0, 0, 0] as const, countPad: true }
+      : layer
+  const shape = asMap(layer.out)
+  const { kernel, stride, pad } = window
+  const expression: Expression = { kind: 'pool', of: value.expression, kernel, stride, pad, shape }
+  const divisors = windowSizes(window, [h, w], [shape[1], shape[2]])
+  if (divisors.every((d) => d === divisors[0])) return { expression, factor: value.factor / divisors[0] }
+  const factor = divisors.map((d) => value.factor / d)
+  return plain({ kind: 'lift', of: expression, factor, shape })
+}
+
+/** How many elements each window is divided by: those inside the map, or inside the padded map with `countPad`. */
+function windowSizes(
+  { kernel, stride, pad, countPad }: Pick<LayerOf<'avgPool'>, 'kernel' | 'stride' | 'pad' | 'countPad'>,
+  size: readonly [number, number],
+  out: readonly [number, number],
+): number[] {
+  const along = (axis: 0 | 1, i: number) => {
+    const from = i * stride[axis] - pad[axis]
+    const [low, high] = countPad ? [-pad[axis], size[axis] + pad[axis + 2]] : [0, size[axis]]
+    return Math.min(from + kernel[axis], high) - Math.max(from, low)
+  }
+  const sizes: number[] = []
+  for (let i = 0; i < out[0]; i++) for (let j = 0; j < out[1]; j++) sizes.push(along(0, i) * along(1, j))
+  return sizes
+}
+
+function lift({ expression, factor }: Value): Expression {
+  return isWeighted(expression) ? expression : { kind: 'lift', of: expression, factor, shape: expression.shape }
+}
+
+function add(values: readonly Value[]): Value {
+  const { shape } = values[0].expression
+  const nonzero = values.filter((v) => v.expression.kind !== 'zero')
+  if (nonzero.length === 0) return plain({ kind: 'zero', shape })
+  if (nonzero.length === 1) return nonzero[0]
+  const alike = nonzero.every((v) => v.factor === nonzero[0].factor && !isWeighted(v.expression))
+  if (alike) return { expression: { kind: 'add', of: nonzero.map((v) => v.expression), shape }, factor: nonzero[0].factor }
+  return plain({ kind: 'add', of: nonzero.map(lift), shape })
+}
+
+function embed(value: Value, out: MapShape, stride: readonly [number, number], from: readonly [number, number], at: MapShape): Value {
+  if (value.expression.kind === 'zero') return plain({ kind: 'zero', shape: out })
+  return { ...value, expression: { kind: 'embed', of: value.expression, stride, from, at, shape: out } }
+}
+
+/**
+ * The value of one linear layer.
+ * @param inputs values of the layer's inputs
+ * @param tensors the layer's weights
+ */
+export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: LayerTensors, cut: Cut): Value {
+  const [input] = inputs
+  const out = asMap(layer.out)
+  const needsData = layer.op !== 'add' && layer.op !== 'zero'
+  if (needsData && input.expression.kind === 'zero' && !['conv2d', 'linear', 'batchNorm'].includes(layer.op)) {
+    return plain({ kind: 'zero', shape: out })
+  }
+  switch (layer.op) {
+    case 'conv2d':
+    case 'linear':
+      return conv(layer, input, tensors, cut)
+    case 'batchNorm':
+      return batchNorm(layer, input, tensors, cut)
+    case 'channelScale':
+      return affine(layer, input, tensors.weight, new Float32Array(tensors.weight.length), cut)
+    case 'avgPool':
+    case 'globalAvgPool':
+      return average(layer, input, cut)
+    case 'add':
+      return add(inputs)
+    case 'identity':
+      return input
+    case 'zero':
+      return plain({ kind: 'zero', shape: out })
+    case 'flatten':
+      return { ...input, expression: reshape(input.expression, out) }
+    case 'subsample':
+      return embed(input, out, layer.stride, layer.offset, [0, 0, 0])
+    case 'shortcutA':
+      return embed(input, out, layer.stride, [0, 0], [layer.padChannels[0], 0, 0])
+    case 'pad': {
+      if (layer.fill !== 0) throw new RingfenceError('UNSUPPORTED', `${layer.id}: pad with ${layer.fill}; only 0 can run privately`)
+      const [top, left] = layer.pad
+      return embed(input, out, [1, 1], [Math.max(0, -top), Math.max(0, -left)], [0, Math.max(0, top), Math.max(0, left)])
+    }
+    default:
+      throw new RingfenceError('UNSUPPORTED', `${layer.id}: op ${layer.op} cannot run privately in this version`)
+  }
+}

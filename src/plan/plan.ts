@@ -1,0 +1,107 @@
+// The plan: what all three parties walk through, step by step. It holds shapes, scales and widths and nothing secret;
+// its digest is agreed before anything else, and every length on the wire follows from it.
+import { sha256 } from '@noble/hashes/sha2.js'
+import type { ConvGeometry } from '../kernels/geometry.js'
+import type { LayerRelu } from '../model/relu-spec.js'
+
+export type MapShape = readonly [number, number, number]
+
+/**
+ * One operation of a linear step, over CHW maps of ring words. `of` are indices of earlier operations of the same step.
+ * Every path from a tensor to the step's result passes exactly one weighting operation (conv or lift), which brings the
+ * value to the step's scale; the others are public and keep the scale.
+ */
+export type LinearOp =
+  /** A masked tensor: 0 is the input, i + 1 the result of step i. */
+  | { op: 'tensor'; tensor: number; out: MapShape }
+  /** The layer's secret weights, integers of `scale` fraction bits. */
+  | { op: 'conv'; of: number; layer: string; geometry: ConvGeometry; scale: number; out: MapShape }
+  /** A public factor that brings an unweighted value to the step's scale: one number, or one per position. */
+  | { op: 'lift'; of: number; factor: number | readonly number[]; out: MapShape }
+  /** A public factor on an unweighted value. */
+  | { op: 'scale'; of: number; factor: number; out: MapShape }
+  /** Sums over windows; beyond the map is zero. */
+  | { op: 'poolSum'; of: number; kernel: Pair; stride: Pair; pad: Quad; out: MapShape }
+  /** Every stride-th element from `from` on, placed at [channel, top, left] `at` in a map of zeros. */
+  | { op: 'embed'; of: number; stride: Pair; from: Pair; at: MapShape; out: MapShape }
+  | { op: 'add'; of: readonly number[]; out: MapShape }
+  | { op: 'zero'; out: MapShape }
+
+export type Pair = readonly [number, number]
+export type Quad = readonly [number, number, number, number]
+
+/** What follows a linear step: truncate-reduce, then a ReLU by its spec, back to the ring. */
+export interface Activation {
+  /** Low bits of y that truncate-reduce drops: y's scale minus the result's. */
+  readonly truncate: number
+  /** n': bits of the truncated, masked value that is opened. |y'| < 2^(bits-2) is what calibration guarantees. */
+  readonly bits: number
+  /** The comparison reads bits [lo, bits). */
+  readonly lo: number
+  /** Chunk widths of the comparison, least significant first. */
+  readonly chunks: readonly number[]
+  readonly relu: LayerRelu
+}
+
+export interface Step {
+  /** Id of the layer whose value the step produces. */
+  readonly id: string
+  readonly linear: readonly LinearOp[]
+  readonly out: MapShape
+  /** Fraction bits of the result: after truncation, or of the output's y. */
+  readonly scale: number
+  /** Null in the last step, whose y goes to the client. */
+  readonly activation: Activation | null
+}
+
+export interface Plan {
+  readonly format: 'plan/1'
+  readonly backend: 'mcc'
+  readonly network: string
+  /** n: bits of the ring, 24 … 32. */
+  readonly ring: number
+  /** ChaCha rounds of every stream. */
+  readonly rounds: 12 | 20
+  readonly input: {
+    readonly shape: readonly number[]
+    /** Fraction bits. */
+    readonly scale: number
+    /** Input values lie in (-2^(bits-1), 2^(bits-1)) as integers of that scale. */
+    readonly bits: number
+    readonly preprocess: {
+      readonly scale: number
+      readonly mean: readonly number[]
+      readonly std: readonly number[]
+    }
+  }
+  readonly labels: readonly string[]
+  readonly steps: readonly Step[]
+}
+
+export const mapSize = ([c, h, w]: MapShape): number => c * h * w
+
+/** The shape of tensor `index` of a plan. */
+export function tensorShape(plan: Plan, index: number): MapShape {
+  return index === 0 ? asMap(plan.input.shape) : plan.steps[index - 1].out
+}
+
+export function asMap(shape: readonly number[]): MapShape {
+  if (shape.length === 3) return [shape[0], shape[1], shape[2]]
+  return shape.length === 2 ? [shape[0], 1, shape[1]] : [shape[0], 1, 1]
+}
+
+/** JSON with sorted keys and no white space: the form that is hashed. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).filter(([, v]) => v !== undefined)
+    entries.sort(([a], [b]) => (a < b ? -1 : 1))
+    return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`).join(',')}}`
+  }
+  return JSON.stringify(value)
+}
+
+/** SHA-256 of the plan's canonical JSON. */
+export function planDigest(plan: Plan): Uint8Array {
+  return sha256(new TextEncoder().encode(canonicalJson(plan)))
+}
