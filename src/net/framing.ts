@@ -11,6 +11,7 @@ import { PHASE_NAMES, Phase, type PhaseCode } from './phase.js'
 export const HEADER_BYTES = 8
 /** The one kind this layer keeps for itself: the peer failed and says with which code. */
 export const FAILURE_KIND = 255
+const MAX_STEP = 65_535
 const FAILURE_MAX_BYTES = 32
 
 export interface Frame {
@@ -56,17 +57,8 @@ export class Link {
 
   /** A fresh frame's payload, zero-filled, to be written in place and then given to `sendFrame`. */
   frame(kind: number, phase: PhaseCode, step: number, length: number): Uint8Array<ArrayBuffer> {
-    const { maxFrame } = this.#options
-    if (length > maxFrame) {
-      throw new RingfenceError('BAD_INPUT', `a frame of ${length} bytes exceeds maxFrame ${maxFrame}; split it`)
-    }
-    const buffer = new ArrayBuffer(HEADER_BYTES + length)
-    const header = new DataView(buffer)
-    header.setUint32(0, length, true)
-    header.setUint8(4, kind)
-    header.setUint8(5, phase)
-    header.setUint16(6, step, true)
-    return new Uint8Array(buffer, HEADER_BYTES)
+    this.#checkHeader(kind, step, length)
+    return rawFrame(kind, phase, step, length)
   }
 
   /** Sends a frame made by `frame`; the view is not to be used again. */
@@ -124,12 +116,9 @@ export class Link {
   /** Tells the peer the error's code, and nothing else of it, then closes. */
   fail(error: RingfenceError): void {
     const payload = failurePayload(error.code)
-    const view = new Uint8Array(new ArrayBuffer(HEADER_BYTES + payload.byteLength))
-    view[0] = payload.byteLength
-    view[4] = FAILURE_KIND
-    view.set(payload, HEADER_BYTES)
-    this.#options.meter?.sent(this.name, Phase.setup, 0, view.byteLength)
-    this.#channel.send(view)
+    const view = rawFrame(FAILURE_KIND, Phase.setup, 0, payload.byteLength)
+    view.set(payload)
+    this.sendFrame(view)
     this.#channel.close('failed')
   }
 
@@ -168,6 +157,13 @@ export class Link {
     return { kind: header.getUint8(4), phase: phase as PhaseCode, step, payload }
   }
 
+  #checkHeader(kind: number, step: number, length: number): void {
+    const { maxFrame } = this.#options
+    if (kind >= 0 && kind < FAILURE_KIND && step >= 0 && step <= MAX_STEP && length <= maxFrame) return
+    const limits = `kind 0-${FAILURE_KIND - 1}, step 0-${MAX_STEP} and at most maxFrame ${maxFrame} bytes`
+    throw new RingfenceError('BAD_INPUT', `a frame has ${limits}; got kind ${kind}, step ${step}, ${length} bytes`)
+  }
+
   #malformed(detail: string): RingfenceError {
     return new RingfenceError('FRAME', `malformed frame from the ${this.name}: ${detail}`)
   }
@@ -181,4 +177,15 @@ export class Link {
 
 function describe(kind: number, phase: PhaseCode, step: number): string {
   return `frame kind ${kind} (${PHASE_NAMES[phase]}, step ${step})`
+}
+
+/** A frame's payload behind its filled-in header. */
+function rawFrame(kind: number, phase: PhaseCode, step: number, length: number): Uint8Array<ArrayBuffer> {
+  const buffer = new ArrayBuffer(HEADER_BYTES + length)
+  const header = new DataView(buffer)
+  header.setUint32(0, length, true)
+  header.setUint8(4, kind)
+  header.setUint8(5, phase)
+  header.setUint16(6, step, true)
+  return new Uint8Array(buffer, HEADER_BYTES)
 }

@@ -103,7 +103,12 @@ export abstract class InboxChannel implements Channel {
 
   /** The peer closed or was lost; what arrived before can still be received. */
   protected peerGone(how: string): void {
-    if (this.#end === undefined) this.#finish(new RingfenceError('PEER_GONE', `the peer ${how}; connect again`))
+    this.endWith(new RingfenceError('PEER_GONE', `the peer ${how}; connect again`))
+  }
+
+  /** The transport ended by itself, for this reason. */
+  protected endWith(error: RingfenceError): void {
+    if (this.#end === undefined) this.#finish(error)
     this.settle()
   }
 

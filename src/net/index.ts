@@ -1,6 +1,11 @@
 // Messages between parties: channels, framing, meters. The WebSocket server is Node only: ./websocket-server.node.js
 export type { Channel, ChannelOptions, ReceiveOptions } from './channel.js'
+export { type Clock, systemClock } from './clock.js'
+export { type ConnectOptions, connect, DEFAULT_MAX_PAYLOAD } from './connect.js'
 export { FAILURE_KIND, type Frame, HEADER_BYTES, Link, type LinkOptions } from './framing.js'
 export { memoryPair } from './memory.js'
+export { messagePortChannel, type PortLike } from './message-port.js'
 export { Meter, type MeterReport, type PhaseTime, type PhaseTraffic, type Traffic } from './meter.js'
 export { PHASE_NAMES, Phase, type PhaseCode, type PhaseName } from './phase.js'
+export { type NetworkProfile, networkProfiles, shape } from './shaper.js'
+export { type WebSocketLike, webSocketChannel } from './websocket.js'

@@ -1,0 +1,107 @@
+// Opening a WebSocket to a party: what may be connected to, with which implementation, and what a failure means.
+import { RingfenceError } from '../errors.js'
+import type { Channel, ChannelOptions } from './channel.js'
+import { isLoopback } from './loopback.js'
+import { errorCode, type WebSocketLike, webSocketChannel } from './websocket.js'
+
+export interface ConnectOptions extends ChannelOptions {
+  signal?: AbortSignal
+  /** Milliseconds until the connection must be open. Default 10 s. */
+  deadlineMs?: number
+  /** Largest message accepted, where the platform lets us say so. Default 16 MiB. */
+  maxPayload?: number
+  /** Makes the socket, for a certificate authority or header of one's own. Default: the platform's WebSocket, else `ws`. */
+  open?: (url: string) => WebSocketLike
+}
+
+export const DEFAULT_MAX_PAYLOAD = 16 * 2 ** 20
+
+/** For `ws`, both ends: shares do not compress, text is refused anyway, and a dead peer answers no close. */
+export const WS_SETTINGS = { perMessageDeflate: false, skipUTF8Validation: true, closeTimeout: 5000 }
+
+/**
+ * Connects to a party that listens at `url`.
+ *
+ * @throws RingfenceError BAD_INPUT for something that is no WebSocket URL, INSECURE for `ws:` off loopback or a
+ *   certificate that is not accepted, PEER_GONE when nobody answers, DEADLINE, ABORTED, HOST without any WebSocket
+ */
+export async function connect(url: string, options: ConnectOptions = {}): Promise<Channel> {
+  const target = checked(url)
+  if (options.signal?.aborted) throw aborted(target, options.signal)
+  const open = options.open ?? (await platformSocket(target, options.maxPayload ?? DEFAULT_MAX_PAYLOAD))
+  return opened(open(target.href), target, options)
+}
+
+function checked(url: string): URL {
+  const target = URL.canParse(url) ? new URL(url) : undefined
+  if (target?.protocol !== 'ws:' && target?.protocol !== 'wss:') {
+    throw new RingfenceError('BAD_INPUT', 'expected a URL that starts with wss:// (or ws:// on this machine)')
+  }
+  if (target.protocol === 'ws:' && !isLoopback(target.hostname)) {
+    const what = `refused ws://${target.host}: plain text off this machine shows the messages to others`
+    throw new RingfenceError('INSECURE', `${what}; use wss://`)
+  }
+  target.hash = '' // a WebSocket URL has none
+  return target
+}
+
+type Opener = (url: string) => WebSocketLike
+
+async function platformSocket(target: URL, maxPayload: number): Promise<Opener> {
+  const { WebSocket: Native } = globalThis as { WebSocket?: new (url: string) => unknown }
+  if (Native !== undefined) return (url) => new Native(url) as WebSocketLike
+  try {
+    const { WebSocket } = await import('ws')
+    // On loopback there is no intermediary that masking could protect (RFC 6455 §10.3); a zero key skips two sweeps.
+    const plain = target.protocol === 'ws:' ? { generateMask: (mask: Uint8Array) => void mask.fill(0) } : {}
+    return (url) => new WebSocket(url, { ...WS_SETTINGS, maxPayload, ...plain }) as unknown as WebSocketLike
+  } catch (cause) {
+    throw new RingfenceError('HOST', 'this host has no WebSocket; install the package ws', [], { cause })
+  }
+}
+
+function opened(ws: WebSocketLike, target: URL, options: ConnectOptions): Promise<Channel> {
+  const { signal, deadlineMs = 10_000 } = options
+  return new Promise((resolve, reject) => {
+    let pending = true
+    const settle = () => {
+      pending = false
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    const giveUp = (error: RingfenceError) => {
+      if (!pending) return
+      settle()
+      reject(error)
+      ws.close()
+    }
+    const onAbort = () => giveUp(aborted(target, signal!))
+    const timer = setTimeout(() => giveUp(late(target, deadlineMs)), deadlineMs)
+    signal?.addEventListener('abort', onAbort)
+    ws.addEventListener('error', (event) => giveUp(refused(target, errorCode(event))))
+    ws.addEventListener('close', () => giveUp(refused(target, '')))
+    ws.addEventListener('open', () => {
+      if (!pending) return
+      settle()
+      resolve(webSocketChannel(ws, options)) // at once, before a first message is delivered
+    })
+  })
+}
+
+function refused(target: URL, code: string): RingfenceError {
+  if (/CERT|SIGNATURE/.test(code)) {
+    const what = `the certificate of ${target.host} was not accepted (${code})`
+    return new RingfenceError('INSECURE', `${what}; give that party a certificate this machine trusts`)
+  }
+  const what = `cannot connect to ${target.host}${code === '' ? '' : ` (${code})`}`
+  return new RingfenceError('PEER_GONE', `${what}; start the party that listens there, or correct the URL`)
+}
+
+function late(target: URL, deadlineMs: number): RingfenceError {
+  return new RingfenceError('DEADLINE', `${target.host} did not open a connection within ${deadlineMs} ms; try again`)
+}
+
+function aborted(target: URL, signal: AbortSignal): RingfenceError {
+  const options = { cause: signal.reason }
+  return new RingfenceError('ABORTED', `connecting to ${target.host} was aborted by the caller`, [], options)
+}
