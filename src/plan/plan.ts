@@ -2,6 +2,8 @@
 // its digest is agreed before anything else, and every length on the wire follows from it.
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
+import { fromBase64, toBase64 } from '../model/mask-bits.js'
+import { type ReluLayout, reluLayout } from '../model/relu-layout.js'
 import type { LayerRelu } from '../model/relu-spec.js'
 
 export type MapShape = readonly [number, number, number]
@@ -40,8 +42,14 @@ export interface Activation {
   readonly lo: number
   /** Chunk widths of the comparison, least significant first. */
   readonly chunks: readonly number[]
-  readonly relu: LayerRelu
+  readonly relu: PlannedRelu
 }
+
+/** A layer's ReLU kinds as plain JSON; a mask's bits are base64, least significant first. */
+export type PlannedRelu =
+  | { readonly kind: 'relu' | 'identity' | 'zero' }
+  | { readonly kind: 'block'; readonly blocks: readonly Pair[] }
+  | { readonly kind: 'mask'; readonly off: 'identity' | 'zero'; readonly bits: string }
 
 export interface Step {
   /** Id of the layer whose value the step produces. */
@@ -104,4 +112,24 @@ export function canonicalJson(value: unknown): string {
 /** SHA-256 of the plan's canonical JSON. */
 export function planDigest(plan: Plan): Uint8Array {
   return sha256(new TextEncoder().encode(canonicalJson(plan)))
+}
+
+export function planRelu(relu: LayerRelu): PlannedRelu {
+  if (relu.kind === 'block') return { kind: 'block', blocks: relu.blocks }
+  if (relu.kind !== 'mask') return { kind: relu.kind }
+  const packed = new Uint8Array(Math.ceil(relu.bits.length / 8))
+  relu.bits.forEach((bit, i) => {
+    packed[i >> 3] |= bit << (i & 7)
+  })
+  return { kind: 'mask', off: relu.off, bits: toBase64(packed) }
+}
+
+/** Which elements of a step each comparison tests and switches. */
+export function stepLayout(step: Step): ReluLayout | null {
+  if (!step.activation) return null
+  const { relu } = step.activation
+  if (relu.kind !== 'mask') return reluLayout(relu, step.out)
+  const packed = fromBase64(relu.bits)
+  const bits = Uint8Array.from({ length: mapSize(step.out) }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1)
+  return reluLayout({ kind: 'mask', off: relu.off, bits }, step.out)
 }
