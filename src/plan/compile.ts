@@ -66,7 +66,8 @@ export function compile(
 function checkOptions({ ring = 32, bits = 16, margin = 1, rounds = 12 }: CompileOptions): void {
   const problems: string[] = []
   if (!Number.isInteger(ring) || ring < 24 || ring > 32) problems.push(`ring: 24 to 32 bits, not ${ring}`)
-  if (!Number.isInteger(bits) || bits < 4 || bits > ring - 2) problems.push(`bits: 4 to ring - 2 = ${ring - 2}, not ${bits}`)
+  if (!Number.isInteger(bits) || bits < 4 || bits > ring - 2)
+    problems.push(`bits: 4 to ring - 2 = ${ring - 2}, not ${bits}`)
   if (!(margin >= 0 && margin < bits - 3)) problems.push(`margin: 0 to ${bits - 4} bits, not ${margin}`)
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
@@ -94,7 +95,10 @@ class Compiler {
   run(): Compiled {
     const { arch } = this
     if (arch.inputs.length !== 1 || arch.outputs.length !== 1) {
-      throw new RingfenceError('UNSUPPORTED', `${arch.name}: one input and one output can run, not ${arch.inputs.length} and ${arch.outputs.length}`)
+      throw new RingfenceError(
+        'UNSUPPORTED',
+        `${arch.name}: one input and one output can run, not ${arch.inputs.length} and ${arch.outputs.length}`,
+      )
     }
     const [input] = arch.inputs
     this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
@@ -115,7 +119,8 @@ class Compiler {
 
   #value(layer: Layer): Value {
     const inputs = layer.in.map((id) => this.#values.get(id)!)
-    if (!isActivation(layer)) return foldLayer(layer, inputs, this.tensors.get(layer.id) ?? {}, (v, at) => this.#cut(v, at))
+    if (!isActivation(layer))
+      return foldLayer(layer, inputs, this.tensors.get(layer.id) ?? {}, (v, at) => this.#cut(v, at))
     const relu = resolveRelu(this.spec, layer)
     if (relu.kind === 'identity') return inputs[0]
     if (relu.kind === 'zero' || inputs[0].expression.kind === 'zero') {
@@ -133,7 +138,10 @@ class Compiler {
   #scaleOf(id: string): number {
     const range = this.calibration.maxAbs[id]
     if (!(range > 0)) {
-      throw new RingfenceError('BAD_INPUT', `the calibration has no range for ${id}; calibrate this network with this relu-spec`)
+      throw new RingfenceError(
+        'BAD_INPUT',
+        `the calibration has no range for ${id}; calibrate this network with this relu-spec`,
+      )
     }
     const margin = this.options.margin ?? 1
     return Math.min(MAX_SCALE, Math.floor(this.#bits - 2 - margin - Math.log2(range)))
@@ -145,11 +153,20 @@ class Compiler {
     const lo = this.#lo(id, relu, scale)
     const chunks = relu.kind === 'identity' ? [] : chooseChunks(this.#bits - lo, this.options.chunks)
     const planned = planRelu(relu)
-    const probe: Step = { id, linear: [], out: shape, scale, activation: { truncate: 0, bits: this.#bits, lo, chunks, relu: planned } }
+    const probe: Step = {
+      id,
+      linear: [],
+      out: shape,
+      scale,
+      activation: { truncate: 0, bits: this.#bits, lo, chunks, relu: planned },
+    }
     const widest = Math.max(0, ...stepLayout(probe)!.patchShift)
     const room = this.#ring - this.#bits - widest
     if (room < 1) {
-      throw new RingfenceError('BAD_INPUT', `${id}: opened values of ${this.#bits} bits and blocks of ${2 ** widest} elements do not fit a ring of ${this.#ring} bits`)
+      throw new RingfenceError(
+        'BAD_INPUT',
+        `${id}: opened values of ${this.#bits} bits and blocks of ${2 ** widest} elements do not fit a ring of ${this.#ring} bits`,
+      )
     }
     const wanted = scale + Math.min(room, MAX_TRUNCATE)
     const { linear, scale: ySscale } = this.#lower(value, wanted, id)
@@ -170,7 +187,10 @@ class Compiler {
     const published = Math.max(0, (comparison?.lsbIgnored ?? 0) + scale - (comparison?.fractionBits ?? scale))
     const low = given ?? published
     if (!Number.isInteger(low) || low < 0 || low > this.#bits - 1) {
-      throw new RingfenceError('BAD_INPUT', `${id}: ignoring ${low} low bits of ${this.#bits} leaves nothing to compare`)
+      throw new RingfenceError(
+        'BAD_INPUT',
+        `${id}: ignoring ${low} low bits of ${this.#bits} leaves nothing to compare`,
+      )
     }
     return low
   }

@@ -96,11 +96,18 @@ function add(values: readonly Value[]): Value {
   if (nonzero.length === 0) return plain({ kind: 'zero', shape })
   if (nonzero.length === 1) return nonzero[0]
   const alike = nonzero.every((v) => v.factor === nonzero[0].factor && !isWeighted(v.expression))
-  if (alike) return { expression: { kind: 'add', of: nonzero.map((v) => v.expression), shape }, factor: nonzero[0].factor }
+  if (alike)
+    return { expression: { kind: 'add', of: nonzero.map((v) => v.expression), shape }, factor: nonzero[0].factor }
   return plain({ kind: 'add', of: nonzero.map(lift), shape })
 }
 
-function embed(value: Value, out: MapShape, stride: readonly [number, number], from: readonly [number, number], at: MapShape): Value {
+function embed(
+  value: Value,
+  out: MapShape,
+  stride: readonly [number, number],
+  from: readonly [number, number],
+  at: MapShape,
+): Value {
   if (value.expression.kind === 'zero') return plain({ kind: 'zero', shape: out })
   return { ...value, expression: { kind: 'embed', of: value.expression, stride, from, at, shape: out } }
 }
@@ -141,9 +148,16 @@ export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: Layer
     case 'shortcutA':
       return embed(input, out, layer.stride, [0, 0], [layer.padChannels[0], 0, 0])
     case 'pad': {
-      if (layer.fill !== 0) throw new RingfenceError('UNSUPPORTED', `${layer.id}: pad with ${layer.fill}; only 0 can run privately`)
+      if (layer.fill !== 0)
+        throw new RingfenceError('UNSUPPORTED', `${layer.id}: pad with ${layer.fill}; only 0 can run privately`)
       const [top, left] = layer.pad
-      return embed(input, out, [1, 1], [Math.max(0, -top), Math.max(0, -left)], [0, Math.max(0, top), Math.max(0, left)])
+      return embed(
+        input,
+        out,
+        [1, 1],
+        [Math.max(0, -top), Math.max(0, -left)],
+        [0, Math.max(0, top), Math.max(0, left)],
+      )
     }
     default:
       throw new RingfenceError('UNSUPPORTED', `${layer.id}: op ${layer.op} cannot run privately in this version`)

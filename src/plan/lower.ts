@@ -1,0 +1,188 @@
+// From a linear expression over real numbers to operations over ring words: one scale for the step's result, integer
+// weights and factors, biases gathered into one constant.
+import { RingfenceError } from '../errors.js'
+import type { Expression, Filter } from './expression.js'
+import { type LinearOp, mapSize } from './plan.js'
+
+export interface Quantized {
+  /** By operation: [cout, cin/groups, kh, kw], |w| < 2^15. */
+  readonly weights: ReadonlyMap<number, Int32Array>
+  /** What the biases add to y, one word per element; null when there is none. */
+  readonly bias: Int32Array | null
+}
+
+export interface Scales {
+  readonly linear: readonly LinearOp[]
+  /** Fraction bits of y. */
+  readonly scale: number
+  readonly quantized: Quantized
+}
+
+/** Weights stay below 2^15, so that they are small integers to the server's kernels. */
+const WEIGHT_LIMIT = 2 ** 15 - 1
+
+interface Setting {
+  /** Fraction bits y should have; fewer when weights would leave 16 bits. */
+  wanted: number
+  tensorScale: (tensor: number) => number
+  id: string
+}
+
+/**
+ * @param expression weighted on every path
+ * @throws RingfenceError UNSUPPORTED when no common scale exists
+ */
+export function lower(expression: Expression, setting: Setting): Scales {
+  const scale = stepScale(expression, setting)
+  const lowering = new Lowering(scale, setting)
+  lowering.emit(expression)
+  const constant = biasOf(expression)
+  const bias = constant && Int32Array.from(constant, (b) => Math.round(b * 2 ** scale))
+  return { linear: lowering.operations, scale, quantized: { weights: lowering.weights, bias } }
+}
+
+/** Fraction bits of an unweighted expression. */
+function scaleOf(e: Expression, setting: Setting): number {
+  switch (e.kind) {
+    case 'tensor':
+      return setting.tensorScale(e.tensor)
+    case 'add':
+      return Math.max(...e.of.map((part) => scaleOf(part, setting)))
+    case 'zero':
+      return 0
+    default:
+      return scaleOf(e.of, setting)
+  }
+}
+
+function weightScale({ weights }: Filter): number {
+  const largest = weights.reduce((max, w) => Math.max(max, Math.abs(w)), 2 ** -20)
+  return Math.floor(Math.log2(WEIGHT_LIMIT / largest))
+}
+
+function stepScale(e: Expression, setting: Setting): number {
+  let scale = setting.wanted
+  let least = 0
+  const visit = (part: Expression): void => {
+    if (part.kind === 'conv') {
+      scale = Math.min(scale, scaleOf(part.of, setting) + weightScale(part.filter))
+      least = Math.max(least, scaleOf(part.of, setting))
+    } else if (part.kind === 'lift') least = Math.max(least, scaleOf(part.of, setting))
+    else if (part.kind === 'add') part.of.forEach(visit)
+    else if ('of' in part) visit(part.of)
+  }
+  visit(e)
+  if (scale < least) {
+    throw new RingfenceError(
+      'UNSUPPORTED',
+      `${setting.id}: weights and ring leave ${scale} fraction bits, its inputs have ${least}; use a wider ring or fewer opened bits`,
+    )
+  }
+  return scale
+}
+
+class Lowering {
+  readonly operations: LinearOp[] = []
+  readonly weights = new Map<number, Int32Array>()
+  readonly #emitted = new Map<Expression, number>()
+
+  constructor(
+    private readonly scale: number,
+    private readonly setting: Setting,
+  ) {}
+
+  emit(e: Expression): number {
+    const known = this.#emitted.get(e)
+    if (known !== undefined) return known
+    const index = this.operations.push(this.#operation(e)) - 1
+    if (e.kind === 'conv') {
+      const fraction = this.scale - scaleOf(e.of, this.setting)
+      this.weights.set(
+        index,
+        Int32Array.from(e.filter.weights, (w) => Math.round(w * 2 ** fraction)),
+      )
+    }
+    this.#emitted.set(e, index)
+    return index
+  }
+
+  #operation(e: Expression): LinearOp {
+    const out = e.shape
+    switch (e.kind) {
+      case 'tensor':
+        return { op: 'tensor', tensor: e.tensor, out }
+      case 'zero':
+        return { op: 'zero', out }
+      case 'conv': {
+        const scale = this.scale - scaleOf(e.of, this.setting)
+        return { op: 'conv', of: this.emit(e.of), layer: e.filter.layer, geometry: e.filter.geometry, scale, out }
+      }
+      case 'lift': {
+        const up = 2 ** (this.scale - scaleOf(e.of, this.setting))
+        const factor =
+          typeof e.factor === 'number' ? Math.round(e.factor * up) : e.factor.map((f) => Math.round(f * up))
+        return { op: 'lift', of: this.emit(e.of), factor, out }
+      }
+      case 'pool':
+        return { op: 'poolSum', of: this.emit(e.of), kernel: e.kernel, stride: e.stride, pad: e.pad, out }
+      case 'embed':
+        return { op: 'embed', of: this.emit(e.of), stride: e.stride, from: e.from, at: e.at, out }
+      case 'add':
+        return { op: 'add', of: this.#aligned(e.of), out }
+    }
+  }
+
+  /** Unweighted summands get the finest scale among them; weighted ones have the step's already. */
+  #aligned(parts: readonly Expression[]): number[] {
+    const scales = parts.map((part) => unweightedScale(part, this.setting))
+    const finest = Math.max(...scales)
+    return parts.map((part, i) => {
+      const of = this.emit(part)
+      if (scales[i] === finest) return of
+      return this.operations.push({ op: 'scale', of, factor: 2 ** (finest - scales[i]), out: part.shape }) - 1
+    })
+  }
+}
+
+/** The scale of an unweighted expression, or -1 for a weighted one: summands are all of one sort. */
+function unweightedScale(e: Expression, setting: Setting): number {
+  if (e.kind === 'conv' || e.kind === 'lift') return -1
+  if (e.kind === 'add') return Math.max(...e.of.map((part) => unweightedScale(part, setting)))
+  if (e.kind === 'tensor' || e.kind === 'zero') return scaleOf(e, setting)
+  return unweightedScale(e.of, setting)
+}
+
+/** What y is when every tensor is zero. */
+function biasOf(e: Expression): Float64Array | null {
+  const [, h, w] = e.shape
+  if (e.kind === 'conv')
+    return Float64Array.from({ length: mapSize(e.shape) }, (_, i) => e.filter.bias[Math.floor(i / (h * w))])
+  if (e.kind === 'add') {
+    const parts = e.of.map(biasOf).filter((part) => part !== null)
+    return parts.length === 0 ? null : parts.reduce((a, b) => a.map((x, i) => x + b[i]))
+  }
+  if (e.kind !== 'embed') return null
+  const inner = biasOf(e.of)
+  if (!inner) return null
+  const out = new Float64Array(mapSize(e.shape))
+  embed(inner, e.of.shape, out, e)
+  return out
+}
+
+/** Copies what `embed` moves: every stride-th element from `from` on, to [channel, top, left] `at`. */
+export function embed(
+  x: ArrayLike<number>,
+  [channels, h, w]: readonly [number, number, number],
+  out: { [index: number]: number },
+  op: Pick<Extract<LinearOp, { op: 'embed' }>, 'stride' | 'from' | 'at'> & { shape: readonly [number, number, number] },
+): void {
+  const [c0, top, left] = op.at
+  const [outC, outH, outW] = op.shape
+  for (let c = 0; c < channels && c + c0 < outC; c++) {
+    for (let i = 0, y = op.from[0]; y < h && i + top < outH; i++, y += op.stride[0]) {
+      for (let j = 0, z = op.from[1]; z < w && j + left < outW; j++, z += op.stride[1]) {
+        out[((c + c0) * outH + i + top) * outW + j + left] = x[(c * h + y) * w + z]
+      }
+    }
+  }
+}
