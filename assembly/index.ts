@@ -6,3 +6,6 @@ export function heapBase(): usize {
 }
 
 export * from './mcc'
+export * from './prg'
+export * from './ring'
+export * from './bits'

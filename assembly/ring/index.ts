@@ -1,0 +1,6 @@
+export * from './elementwise'
+export * from './matmul'
+export * from './naive'
+export * from './conv'
+export * from './depthwise'
+export * from './planes'

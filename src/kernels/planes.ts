@@ -1,0 +1,94 @@
+// Whole channel planes, u32 CHW: pooling sums, and one copy with offset and step.
+import { expectDisjoint, expectInteger, expectWords } from './extent.js'
+import type { Kernels } from './index.js'
+import type { Region } from './memory.js'
+
+export interface PoolGeometry {
+  c: number
+  h: number
+  w: number
+  kernel: readonly [number, number]
+  stride: readonly [number, number]
+  /** Zeros around the image: top, left, bottom, right. */
+  pad: readonly [number, number, number, number]
+  /** Output height and width; without it ⌊(size + pads - kernel) / stride⌋ + 1. */
+  out?: readonly [number, number]
+}
+
+/** Output height and width of a pooling step. */
+export function poolSize(g: PoolGeometry): [oh: number, ow: number] {
+  if (g.out) return [g.out[0], g.out[1]]
+  return [
+    Math.max(0, Math.floor((g.h + g.pad[0] + g.pad[2] - g.kernel[0]) / g.stride[0]) + 1),
+    Math.max(0, Math.floor((g.w + g.pad[1] + g.pad[3] - g.kernel[1]) / g.stride[1]) + 1),
+  ]
+}
+
+const LIMIT = 2 ** 28
+
+function expectSizes(call: string, sizes: Record<string, number>, low: number): void {
+  for (const name in sizes) expectInteger(`${call} ${name}`, sizes[name], low, LIMIT)
+}
+
+/**
+ * y[c, oh, ow] = Σ over each window of x[c, h, w] mod 2^32; what lies outside the image counts as zero.
+ *
+ * @throws RangeError on a wrong size, or when y overlaps x
+ */
+export function poolSum32(k: Kernels, g: PoolGeometry, x: Region, y: Region): void {
+  const [kh, kw] = g.kernel
+  const [sh, sw] = g.stride
+  const [oh, ow] = poolSize(g)
+  expectSizes('poolSum32', { c: g.c, h: g.h, w: g.w, kh, kw, sh, sw }, 1)
+  expectSizes('poolSum32', { top: g.pad[0], left: g.pad[1], oh, ow }, 0)
+  expectWords('poolSum32 x', x, g.c * g.h * g.w, 4)
+  expectWords('poolSum32 y', y, g.c * oh * ow, 4)
+  expectDisjoint('poolSum32', y, g.c * oh * ow * 4, x, g.c * g.h * g.w * 4)
+  k.raw.poolSum32(x.ptr, g.c, g.h, g.w, kh, kw, sh, sw, g.pad[0], g.pad[1], oh, ow, y.ptr)
+}
+
+export interface EmbedSource {
+  c: number
+  h: number
+  w: number
+  stride: readonly [number, number]
+  /** Row and column of the first word taken; negative values skip output words instead. */
+  offset: readonly [number, number]
+}
+
+export interface EmbedTarget {
+  channels: number
+  h: number
+  w: number
+  /** Output channel, row and column where the source begins; negative values crop the source. */
+  channelOffset: number
+  top: number
+  left: number
+}
+
+function embed(bits: 32 | 64) {
+  const call = `embed${bits}` as const
+  const bytes = bits === 32 ? 4 : 8
+  return (k: Kernels, s: EmbedSource, x: Region, t: EmbedTarget, y: Region): void => {
+    const [s0, s1] = s.stride
+    const [a0, a1] = s.offset
+    expectSizes(call, { c: s.c, h: s.h, w: s.w, s0, s1, channels: t.channels, 'output h': t.h, 'output w': t.w }, 1)
+    expectSizes(call, { a0, a1, channelOffset: t.channelOffset, top: t.top, left: t.left }, -LIMIT)
+    expectWords(`${call} x`, x, s.c * s.h * s.w, bytes)
+    expectWords(`${call} y`, y, t.channels * t.h * t.w, bytes)
+    expectDisjoint(call, y, t.channels * t.h * t.w * bytes, x, s.c * s.h * s.w * bytes)
+    const { channels, h, w, channelOffset, top, left } = t
+    k.raw[call](x.ptr, s.c, s.h, s.w, s0, s1, a0, a1, y.ptr, channels, h, w, channelOffset, top, left)
+  }
+}
+
+/**
+ * Writes all of y[channels, h, w]: y[channelOffset + ch, top + i, left + j] = x[ch, offset0 + i·s0, offset1 + j·s1] for
+ * all ch, i, j >= 0 inside both, zero elsewhere. One kernel for zero padding (stride 1, offset 0), subsampling
+ * (channelOffset, top and left 0) and the parameter-free shortcut of ResNets (stride 2, channels around).
+ *
+ * @throws RangeError on a wrong size, or when y overlaps x
+ */
+export const embed32 = embed(32)
+/** As `embed32`, for u64 words. */
+export const embed64 = embed(64)
