@@ -47,6 +47,15 @@ channelCompliance('WebSocket over TLS', {
   },
 })
 
+const { WebSocket: Native } = globalThis as { WebSocket?: new (url: string) => unknown }
+if (Native !== undefined) {
+  channelCompliance('WebSocket of the platform', {
+    open: (o) => pair({ ...o, open: (url) => new Native(url) as WebSocketLike }),
+  })
+} else {
+  test.skip('WebSocket of the platform: skipped because this Node has none', () => {})
+}
+
 describe('connect', () => {
   test.each([
     'ws://example.org/',
@@ -100,7 +109,8 @@ describe('connect', () => {
     expect(await codeOf(connect(url, { open: viaWs }))).toBe('INSECURE')
   })
 
-  test('uses globalThis.WebSocket where there is one', async () => {
+  test('uses globalThis.WebSocket off Node', async () => {
+    vi.stubGlobal('navigator', { userAgent: 'Mozilla/5.0' })
     const made: string[] = []
     class Native extends NodeWebSocket {
       constructor(url: string) {
