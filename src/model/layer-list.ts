@@ -39,12 +39,9 @@ interface Draft extends Node {
 function readDraft(entry: Json, index: number, problems: string[], choices: Json): Draft {
   const named = typeof entry.id === 'string' && entry.id.length > 0
   const fields = new Fields(entry, named ? `layer ${quote(entry.id)}` : `layers[${index}]`, problems)
-  const id = fields.string('id')
-  const before = fields.failed
-  fields.failed = false
   const op = readLayerOp(fields, choices)
   const sound = !fields.failed
-  fields.failed ||= before
+  const id = fields.string('id')
   const inputs = fields.strings('in')
   const [fewest, most] = op ? inputCount(op.op) : [1, Number.POSITIVE_INFINITY]
   if (Array.isArray(entry.in) && (inputs.length < fewest || inputs.length > most)) {
@@ -70,8 +67,9 @@ function checkIds(drafts: readonly Draft[], sources: ReadonlySet<string>): void 
 function shapeLayer(draft: Draft, shapes: Map<string, Shape>): Layer | undefined {
   const { id, fields, op, sound, declared, specName, tensors } = draft
   const inShapes = draft.in.map((name) => shapes.get(name)).filter((shape) => shape !== undefined)
-  const usable = op !== undefined && sound && inShapes.length === draft.in.length && inShapes.every((s) => s.length)
-  const computed = usable ? outputShape(op, inShapes, (problem) => fields.problem(problem)) : undefined
+  const usable =
+    sound && inShapes.length > 0 && inShapes.length === draft.in.length && inShapes.every((shape) => shape.length > 0)
+  const computed = op && usable ? outputShape(op, inShapes, (problem) => fields.problem(problem)) : undefined
   if (computed && declared && !sameShape(computed, declared)) {
     fields.problem(`out: expected ${formatShape(computed)} as computed from its input, got ${formatShape(declared)}`)
   }
