@@ -4,8 +4,8 @@ import type { KernelExports } from './exports.js'
 import { Memory, type Region } from './memory.js'
 import { scalar, simd } from './wasm.generated.js'
 
-export { Memory, Region } from './memory.js'
 export type { KernelExports } from './exports.js'
+export { Memory, Region } from './memory.js'
 
 export type Variant = 'simd' | 'scalar'
 
