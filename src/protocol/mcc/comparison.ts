@@ -1,0 +1,142 @@
+// DReLU by a masked carry chain (docs/protocol.md): b = [y' ≥ 0] for y' = e + r, r known to the helper alone.
+//
+//   off line   helper → server   padded tables, correction of [ρ]
+//   on line    server → client   per stage the table row at its chunk of e (e itself goes beside it)
+//              client            unpads the rows, walks the chain to β = b ⊕ ρ, and sends β
+//
+// Used inside relu.ts, where e and β travel with the values they switch; `compareClient` and `compareServer` run it
+// alone, for benches: shares of b without a select.
+import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import type { Kernels, Region } from '../../kernels/index.js'
+import {
+  type Chain,
+  dealerBytes,
+  dealRho,
+  dealTables,
+  groupsOf,
+  readRows,
+  rowBytes,
+  tableBytes,
+  walkChain,
+} from '../../kernels/mcc.js'
+import type { Link, PhaseCode } from '../../net/index.js'
+import { Purpose, type Streams } from '../../random/streams.js'
+import type { Cost } from '../cost.js'
+import { Kind } from '../kinds.js'
+
+/** Payload of a comparison that runs alone, for `count` values in a ring of `ring` bits. */
+export function comparisonCost(chain: Chain, count: number, ring: number): Cost {
+  return {
+    flights: 2,
+    online: { down: packedBytes(count, chain.bits) + rowBytes(chain.chunks, count), up: groupsOf(count) },
+    offline: { clientUp: 0, helperToServer: tableBytes(chain.chunks, count) + packedBytes(count, ring) },
+  }
+}
+
+/** Where the randomness of one comparison lies. */
+export interface ComparisonAddress {
+  layer: number
+  inference: number
+}
+
+/** What the helper makes: tables and [ρ] corrections for the server, ρ for the select of the same values. */
+export interface DealtComparison {
+  tables: Region
+  rhoWords: Region
+  /** One bit per comparison. */
+  rho: Region
+}
+
+/**
+ * Helper: the tables of `count` comparisons. The caller releases the three regions.
+ * @param r what opened values are masked with, u32, whole groups
+ * @param own seed streams of the helper alone
+ */
+export function dealComparison(
+  k: Kernels,
+  chain: Chain,
+  count: number,
+  r: Region,
+  { ch, own }: { ch: Streams; own: Streams },
+  address: ComparisonAddress,
+): DealtComparison {
+  const rho = own.take({ purpose: Purpose.dealerRho, ...address }, groupsOf(count))
+  const bits = own.take({ purpose: Purpose.dealerBits, ...address }, dealerBytes(chain.chunks, count))
+  const tables = ch.take({ purpose: Purpose.tablePad, ...address }, tableBytes(chain.chunks, count))
+  dealTables(k, chain, count, { r, rho, bits, tables })
+  bits.release(true)
+  const rhoWords = ch.take({ purpose: Purpose.rhoHalf, ...address }, count * 4)
+  dealRho(k, rho, count, rhoWords)
+  return { tables, rhoWords, rho }
+}
+
+/** Server: the table rows at e, as they go to the client. */
+export function openRows(k: Kernels, chain: Chain, count: number, e: Region, tables: Region, rows: Region): void {
+  readRows(k, chain, count, e, tables, rows)
+}
+
+/** Client: β from e and the received rows; its pads come from its seed. The caller releases the result. */
+export function walk(
+  k: Kernels,
+  chain: Chain,
+  count: number,
+  e: Region,
+  rows: Region,
+  ch: Streams,
+  address: ComparisonAddress,
+): Region {
+  const pads = ch.take({ purpose: Purpose.tablePad, ...address }, tableBytes(chain.chunks, count))
+  const opened = k.memory.alloc(rowBytes(chain.chunks, count))
+  readRows(k, chain, count, e, pads, opened)
+  pads.release()
+  const beta = k.memory.alloc(groupsOf(count))
+  walkChain(k, chain.chunks, count, rows, opened, beta)
+  opened.release()
+  return beta
+}
+
+/** Server, alone: opens `count` masked values e and learns β. `e`: u32, whole groups. The caller releases β. */
+export async function compareServer(
+  k: Kernels,
+  chain: Chain,
+  count: number,
+  { e, tables }: { e: Region; tables: Region },
+  link: Link,
+  phase: PhaseCode,
+): Promise<Region> {
+  const opened = packedBytes(count, chain.bits)
+  const rowsLength = rowBytes(chain.chunks, count)
+  const out = k.memory.alloc(opened + rowsLength)
+  pack(k, e, count, chain.bits, out)
+  openRows(k, chain, count, e, tables, out.part(opened, rowsLength))
+  link.send(Kind.opening, phase, 0, out.u8())
+  out.release()
+  const reply = await link.receive(Kind.reply, phase, 0, groupsOf(count))
+  const beta = k.memory.alloc(groupsOf(count))
+  beta.u8().set(reply)
+  return beta
+}
+
+/** Client, alone: receives the opening, sends β and keeps it. The caller releases β. */
+export async function compareClient(
+  k: Kernels,
+  chain: Chain,
+  count: number,
+  ch: Streams,
+  address: ComparisonAddress,
+  link: Link,
+  phase: PhaseCode,
+): Promise<Region> {
+  const opened = packedBytes(count, chain.bits)
+  const rowsLength = rowBytes(chain.chunks, count)
+  const payload = await link.receive(Kind.opening, phase, 0, opened + rowsLength)
+  const message = k.memory.alloc(opened + rowsLength)
+  message.u8().set(payload)
+  const e = k.memory.allocZero(groupsOf(count) * 32)
+  unpack(k, message, count, chain.bits, e)
+  const beta = walk(k, chain, count, e, message.part(opened, rowsLength), ch, address)
+  link.send(Kind.reply, phase, 0, beta.u8())
+  e.release()
+  message.release()
+  return beta
+}

@@ -1,0 +1,297 @@
+// ReLU, block ReLU, masked and identity channels in one round trip (docs/protocol.md, "ReLU in one round trip").
+//
+//   off line   helper → server   tables, [ρ], [ρA_j], [(1-ρ)A_j] per switched value, [A_j] per passed value
+//   on line 1  server → client   e = (ŷ >> f) - a' of every value and patch sum, table rows
+//   on line 2  client → server   β per comparison, z_C - r_next per value
+//              server            x̂_next = z_S + (z_C - r_next)
+//
+// A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
+import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import type { Kernels, Region } from '../../kernels/index.js'
+import {
+  addTruncated,
+  dealExtend,
+  dealSelect,
+  extend,
+  gather,
+  gatherBits,
+  groupsOf,
+  maskTruncated,
+  patchSums,
+  rowBytes,
+  type Side,
+  scatter,
+  select,
+  tableBytes,
+} from '../../kernels/mcc.js'
+import { Purpose, type Streams } from '../../random/streams.js'
+import type { Cost } from '../cost.js'
+import { dealComparison, openRows, walk } from './comparison.js'
+import type { PlannedStep, ReluMaps } from './step.js'
+
+/** A step that has an activation. */
+export type ReluStep = PlannedStep & { activation: NonNullable<PlannedStep['activation']>; relu: ReluMaps }
+
+/** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
+export function reluSizes({ activation, relu }: ReluStep, ring: number) {
+  const { values, patches, comparisons, switched, passed } = relu
+  const opened = packedBytes(values + patches, activation.bits)
+  const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
+  const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
+  return {
+    opened,
+    rows,
+    opening: opened + rows,
+    beta: groupsOf(comparisons),
+    reply: groupsOf(comparisons) + packedBytes(values, ring),
+    tables,
+    words: packedBytes(comparisons + 4 * switched + 2 * passed, ring),
+  }
+}
+
+export function reluCost(step: ReluStep, ring: number): Cost {
+  const sizes = reluSizes(step, ring)
+  return {
+    flights: 2,
+    online: { down: sizes.opening, up: sizes.reply },
+    offline: { clientUp: 0, helperToServer: sizes.tables + sizes.words },
+  }
+}
+
+/** The server's one-time material of a ReLU step: tables, then [ρ], select and extension words in one region. */
+export interface ReluMaterial {
+  readonly tables: Region
+  readonly words: Region
+}
+
+/** u32 words of a step's corrections: one per comparison, four per switched value, two per passed one. */
+const wordCount = ({ comparisons, switched, passed }: ReluMaps) => comparisons + 4 * switched + 2 * passed
+
+function wordParts(relu: ReluMaps, words: Region) {
+  const { comparisons, switched, passed } = relu
+  return {
+    rho: words.part(0, comparisons * 4),
+    select: words.part(comparisons * 4, switched * 16),
+    extend: words.part((comparisons + 4 * switched) * 4, passed * 8),
+  }
+}
+
+/** Masks of opened values come in the order values, patches; a' is one stream over both. */
+function openingMask(sh: Streams, { index, relu }: ReluStep, inference: number): Region {
+  return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (relu.values + relu.patches) * 4)
+}
+
+/** What comparisons test, in whole groups: `opened` itself, or picked from it. Released by the caller if not `opened`. */
+function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, opened: Region): Region {
+  if (!index) return opened
+  const out = k.memory.allocZero(groupsOf(comparisons) * 32)
+  gather(k, opened, index, comparisons, out)
+  return out
+}
+
+/** Room for every opened value, in whole groups. */
+const openedRegion = (k: Kernels, { values, patches }: ReluMaps): Region =>
+  k.memory.allocZero(groupsOf(values + patches) * 32)
+
+/** Per-value bits from per-comparison bits. */
+function perValue(k: Kernels, { comparisonOf, switched }: ReluMaps, bits: Region): Region {
+  if (!comparisonOf) return bits
+  const out = k.memory.alloc(groupsOf(switched))
+  gatherBits(k, bits, comparisonOf, switched, out)
+  return out
+}
+
+/** Values and patch sums of a map: `truncate` gets the values of every element, or those that are opened. */
+function withValues(
+  k: Kernels,
+  { activation, relu }: ReluStep,
+  map: Region,
+  use: (values: Region, patchValues: Region | null) => void,
+): void {
+  const values = relu.valueElement ? k.memory.alloc(relu.values * 4) : map
+  if (relu.valueElement) gather(k, map, relu.valueElement, relu.values, values)
+  const sums = relu.patch ? k.memory.alloc(relu.patches * 4) : null
+  if (relu.patch && sums) patchSums(k, map, relu.patch, activation.truncate, sums)
+  use(values, sums)
+  if (values !== map) values.release()
+  sums?.release()
+}
+
+export interface DealerStreams {
+  /** Shared with the client, with the server, and nobody's but the helper's. */
+  readonly ch: Streams
+  readonly sh: Streams
+  readonly own: Streams
+}
+
+/** Helper: the material of one ReLU step. `m`: the mask of its y. The caller releases the result. */
+export function dealRelu(
+  k: Kernels,
+  step: ReluStep,
+  streams: DealerStreams,
+  m: Region,
+  inference: number,
+): ReluMaterial {
+  const { activation, relu, index } = step
+  const { bits, truncate } = activation
+  const address = { layer: index, inference }
+  const r = openedRegion(k, relu)
+  const a = openingMask(streams.sh, step, inference)
+  withValues(k, step, m, (values, sums) => {
+    addTruncated(k, values, a, relu.values, truncate, bits, r)
+    const at = relu.values * 4
+    if (sums) addTruncated(k, sums, a.part(at, relu.patches * 4), relu.patches, 0, bits, r.part(at, relu.patches * 4))
+  })
+  a.release()
+  const words = k.memory.alloc(wordCount(relu) * 4)
+  const parts = wordParts(relu, words)
+  streams.ch.fill({ purpose: Purpose.selectHalf, ...address }, parts.select)
+  streams.ch.fill({ purpose: Purpose.extendHalf, ...address }, parts.extend)
+  dealExtend(k, r.part(relu.switched * 4, relu.passed * 4), relu.passed, bits, parts.extend)
+  if (relu.comparisons === 0) {
+    r.release()
+    return { tables: k.memory.alloc(0), words }
+  }
+  const addends = tested(k, relu, r)
+  const dealt = dealComparison(k, relu.chain, relu.comparisons, addends, streams, address)
+  if (addends !== r) addends.release()
+  const rho = perValue(k, relu, dealt.rho)
+  dealSelect(k, r, relu.switched, bits, rho, parts.select)
+  parts.rho.u8().set(dealt.rhoWords.u8())
+  if (rho !== dealt.rho) rho.release(true)
+  dealt.rho.release(true)
+  dealt.rhoWords.release()
+  r.release()
+  return { tables: dealt.tables, words }
+}
+
+/** What the server keeps between its opening and the client's reply: e of every value, in whole groups. */
+export interface Opened {
+  readonly e: Region
+  /** The message of flight 1. */
+  readonly message: Region
+}
+
+/** Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives `e` to `finishRelu`. */
+export function openRelu(
+  k: Kernels,
+  step: ReluStep,
+  sh: Streams,
+  y: Region,
+  { tables }: ReluMaterial,
+  inference: number,
+  ring: number,
+): Opened {
+  const { activation, relu } = step
+  const { bits, truncate } = activation
+  const sizes = reluSizes(step, ring)
+  const e = openedRegion(k, relu)
+  const a = openingMask(sh, step, inference)
+  withValues(k, step, y, (values, sums) => {
+    maskTruncated(k, values, a, relu.values, truncate, bits, e)
+    const at = relu.values * 4
+    if (sums) maskTruncated(k, sums, a.part(at, relu.patches * 4), relu.patches, 0, bits, e.part(at, relu.patches * 4))
+  })
+  a.release()
+  const message = k.memory.alloc(sizes.opening)
+  pack(k, e, relu.values + relu.patches, bits, message)
+  if (relu.comparisons > 0) {
+    const x = tested(k, relu, e)
+    openRows(k, relu.chain, relu.comparisons, x, tables, message.part(sizes.opened, sizes.rows))
+    if (x !== e) x.release()
+  }
+  return { e, message }
+}
+
+/** One party's shares of b·y' of all values, moved by `other`: its next mask (client) or what the client sent (server). */
+function shares(
+  k: Kernels,
+  side: Side,
+  step: ReluStep,
+  { e, beta, words, other, out }: { e: Region; beta: Region; words: Region; other: Region; out: Region },
+): void {
+  const { relu, activation } = step
+  const parts = wordParts(relu, words)
+  if (relu.switched > 0) {
+    const bits = perValue(k, relu, beta)
+    const rho = relu.comparisonOf ? k.memory.alloc(relu.switched * 4) : parts.rho
+    if (relu.comparisonOf) gather(k, parts.rho, relu.comparisonOf, relu.switched, rho)
+    select(k, side, relu.switched, activation.bits, { e, beta: bits, rho, words: parts.select, other, out })
+    if (bits !== beta) bits.release()
+    if (rho !== parts.rho) rho.release()
+  }
+  const at = relu.switched * 4
+  const passed = relu.passed * 4
+  extend(k, side, relu.passed, activation.bits, {
+    e: e.part(at, passed),
+    words: parts.extend,
+    other: other.part(at, passed),
+    out: out.part(at, passed),
+  })
+}
+
+/**
+ * Client: from the opening to its reply.
+ * @param message the opening
+ * @param next r of the step's result, one word per element
+ * @param reply out, `reluSizes(...).reply` bytes
+ */
+export function answerRelu(
+  k: Kernels,
+  step: ReluStep,
+  ch: Streams,
+  message: Region,
+  next: Region,
+  reply: Region,
+  inference: number,
+  ring: number,
+): void {
+  const { relu, activation, index } = step
+  const sizes = reluSizes(step, ring)
+  const address = { layer: index, inference }
+  const e = openedRegion(k, relu)
+  unpack(k, message, relu.values + relu.patches, activation.bits, e)
+  const beta = answerComparison(k, step, ch, e, message.part(sizes.opened, sizes.rows), inference)
+  reply.u8().set(beta.u8().subarray(0, sizes.beta))
+  const words = k.memory.alloc(wordCount(relu) * 4)
+  const parts = wordParts(relu, words)
+  ch.fill({ purpose: Purpose.rhoHalf, ...address }, parts.rho)
+  ch.fill({ purpose: Purpose.selectHalf, ...address }, parts.select)
+  ch.fill({ purpose: Purpose.extendHalf, ...address }, parts.extend)
+  const other = relu.valueElement ? k.memory.alloc(relu.values * 4) : next
+  if (relu.valueElement) gather(k, next, relu.valueElement, relu.values, other)
+  const z = k.memory.alloc(relu.values * 4)
+  shares(k, 'client', step, { e, beta, words, other, out: z })
+  pack(k, z, relu.values, ring, reply.part(sizes.beta, sizes.reply - sizes.beta))
+  for (const region of other === next ? [z, words, beta, e] : [other, z, words, beta, e]) region.release()
+}
+
+function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, rows: Region, inference: number): Region {
+  const { relu, index } = step
+  if (relu.comparisons === 0) return k.memory.alloc(0)
+  const x = tested(k, relu, e)
+  const beta = walk(k, relu.chain, relu.comparisons, x, rows, ch, { layer: index, inference })
+  if (x !== e) x.release()
+  return beta
+}
+
+/** Server, flight 2: x̂ of the step's result, one word per element, from the client's reply. The caller releases it. */
+export function finishRelu(
+  k: Kernels,
+  step: ReluStep,
+  { e }: Pick<Opened, 'e'>,
+  { words }: ReluMaterial,
+  reply: Region,
+  ring: number,
+): Region {
+  const { relu, size } = step
+  const sizes = reluSizes(step, ring)
+  const other = k.memory.alloc(relu.values * 4)
+  unpack(k, reply.part(sizes.beta, sizes.reply - sizes.beta), relu.values, ring, other)
+  shares(k, 'server', step, { e, beta: reply, words, other, out: other })
+  if (!relu.valueElement) return other
+  const out = k.memory.allocZero(size * 4)
+  scatter(k, other, relu.valueElement, relu.values, out)
+  other.release()
+  return out
+}
