@@ -22,7 +22,7 @@ function conv(layer: LayerOf<'conv2d' | 'linear'>, input: Value, tensors: LayerT
     layer.op === 'linear'
       ? ({ kernel: [1, 1], stride: [1, 1], pad: [0, 0, 0, 0], dilation: [1, 1], groups: 1 } as const)
       : { kernel: layer.kernel, stride: layer.stride, pad: layer.pad, dilation: layer.dilation, groups: layer.groups }
-  const weights = factor === 1 ? tensors.weight : tensors.weight.map((x) => x * factor)
+  const weights = factor === 1 ? tensors.weight! : tensors.weight!.map((x) => x * factor)
   const filter = {
     layer: layer.id,
     geometry: { cin, h, w, cout: layer.cout, ...rest },
@@ -48,8 +48,8 @@ function affine(layer: Layer, input: Value, scale: Float32Array, shift: Float32A
 }
 
 function batchNorm(layer: LayerOf<'batchNorm'>, input: Value, tensors: LayerTensors, cut: Cut): Value {
-  const scale = tensors.running_var.map((v, c) => (tensors.weight?.[c] ?? 1) / Math.sqrt(v + layer.eps))
-  const shift = scale.map((s, c) => (tensors.bias?.[c] ?? 0) - tensors.running_mean[c] * s)
+  const scale = tensors.running_var!.map((v, c) => (tensors.weight?.[c] ?? 1) / Math.sqrt(v + layer.eps))
+  const shift = scale.map((s, c) => (tensors.bias?.[c] ?? 0) - tensors.running_mean![c] * s)
   return affine(layer, input, scale, shift, cut)
 }
 
@@ -131,7 +131,7 @@ export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: Layer
     case 'batchNorm':
       return batchNorm(layer, input, tensors, cut)
     case 'channelScale':
-      return affine(layer, input, tensors.weight, new Float32Array(tensors.weight.length), cut)
+      return affine(layer, input, tensors.weight!, new Float32Array(tensors.weight!.length), cut)
     case 'avgPool':
     case 'globalAvgPool':
       return average(layer, input, cut)

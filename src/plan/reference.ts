@@ -27,7 +27,7 @@ export interface ReferenceRun {
 export function runReference(plan: Plan, model: QuantizedModel, input: Int32Array, masks?: Masks): ReferenceRun {
   const tensors: Int32Array[] = [input]
   let overflows = 0
-  let output = new Int32Array(0)
+  let output: Int32Array = new Int32Array(0)
   plan.steps.forEach((step, index) => {
     const y = linear(step, index, model, tensors)
     for (let i = 0; i < y.length; i++) y[i] = signed(y[i], plan.ring)

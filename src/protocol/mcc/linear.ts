@@ -62,7 +62,10 @@ class Evaluation {
   /** Lends the value of operation `i`; a tensor is lent as it is, anything else is made and released. */
   #with(i: number, use: (value: Region) => void): void {
     const op = this.ops[i]
-    if (op.op === 'tensor') return use(this.source.tensor(op.tensor))
+    if (op.op === 'tensor') {
+      use(this.source.tensor(op.tensor))
+      return
+    }
     const value = this.#value(i, op)
     use(value)
     value.release()
@@ -88,15 +91,17 @@ class Evaluation {
     const [c, h, w] = this.ops[op.of].out
     switch (op.op) {
       case 'poolSum':
-        return poolSum32(k, { c, h, w, kernel: op.kernel, stride: op.stride, pad: op.pad, out: [oh, ow] }, x, out)
+        poolSum32(k, { c, h, w, kernel: op.kernel, stride: op.stride, pad: op.pad, out: [oh, ow] }, x, out)
+        break
       case 'embed': {
         const [channelOffset, top, left] = op.at
         const target = { channels, h: oh, w: ow, channelOffset, top, left }
-        return embed32(k, { c, h, w, stride: op.stride, offset: op.from }, x, target, out)
+        embed32(k, { c, h, w, stride: op.stride, offset: op.from }, x, target, out)
+        break
       }
       default:
-        if (typeof op.factor === 'number') return scale32(k, x, op.factor, out, channels * oh * ow)
-        this.#perPosition(op.factor, x, out, channels)
+        if (typeof op.factor === 'number') scale32(k, x, op.factor, out, channels * oh * ow)
+        else this.#perPosition(op.factor, x, out, channels)
     }
   }
 

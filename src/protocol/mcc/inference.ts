@@ -1,0 +1,213 @@
+// One inference through a whole plan, per role and phase. Parties put these between their links and their life cycle.
+import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import type { Kernels, Region } from '../../kernels/index.js'
+import { upload } from '../../kernels/index.js'
+import { add32 } from '../../kernels/ring.js'
+import type { QuantizedModel } from '../../plan/compile.js'
+import { mapSize, tensorShape } from '../../plan/plan.js'
+import type { Streams } from '../../random/streams.js'
+import { dealLinear, inputMask, type LinearSource, outputMask, uploadLinear } from './linear.js'
+import { type DealerStreams, dealRelu, type ReluMaterial, type ReluStep, reluSizes } from './relu.js'
+import type { PlannedStep, PlannedSteps } from './step.js'
+import type { ModelShare } from './weights.js'
+
+export const isReluStep = (step: PlannedStep): step is ReluStep => step.relu !== null
+
+/** Bytes of a step's message from helper to server: u, tables, correction words. */
+export function materialBytes(step: PlannedStep, ring: number): number {
+  const u = packedBytes(step.size, ring)
+  if (!isReluStep(step)) return u
+  const { tables, words } = reluSizes(step, ring)
+  return u + tables + words
+}
+
+/** The r of every tensor of one inference, made when first needed. */
+class InputMasks {
+  readonly #masks: (Region | undefined)[] = []
+
+  constructor(
+    private readonly k: Kernels,
+    private readonly steps: PlannedSteps,
+    private readonly ch: Streams,
+    private readonly inference: number,
+  ) {}
+
+  readonly get = (index: number): Region => {
+    this.#masks[index] ??= inputMask(this.k, this.steps, this.ch, index, this.inference)
+    return this.#masks[index]
+  }
+
+  release(): void {
+    for (const mask of this.#masks) mask?.release(true)
+    this.#masks.length = 0
+  }
+}
+
+/** Writes a packed vector at `offset` of a message; returns where it ends. */
+function put(k: Kernels, words: Region, count: number, bits: number, message: Region, offset: number): number {
+  const bytes = packedBytes(count, bits)
+  pack(k, words, count, bits, message.part(offset, bytes))
+  return offset + bytes
+}
+
+/** Helper: the material of one inference, one message per step. `message` is lent to `emit` until it resolves. */
+export async function dealInference(
+  k: Kernels,
+  planned: PlannedSteps,
+  share: ModelShare,
+  streams: DealerStreams,
+  inference: number,
+  emit: (step: number, message: Region) => void | Promise<void>,
+): Promise<void> {
+  const { plan, steps } = planned
+  const masks = new InputMasks(k, planned, streams.ch, inference)
+  const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: false }
+  try {
+    for (const step of steps) {
+      const message = k.memory.alloc(materialBytes(step, plan.ring))
+      const u = dealLinear(k, step, streams.ch, source, inference)
+      const at = put(k, u, step.size, plan.ring, message, 0)
+      u.release()
+      if (isReluStep(step)) dealInto(k, step, streams, inference, plan.ring, message, at)
+      await emit(step.index, message)
+      message.release()
+    }
+  } finally {
+    masks.release()
+  }
+}
+
+function dealInto(
+  k: Kernels,
+  step: ReluStep,
+  streams: DealerStreams,
+  inference: number,
+  ring: number,
+  message: Region,
+  at: number,
+): void {
+  const m = outputMask(streams.ch, step, inference)
+  const { tables, words } = dealRelu(k, step, streams, m, inference)
+  m.release(true)
+  const size = reluSizes(step, ring).tables
+  message.u8().set(tables.u8().subarray(0, size), at)
+  put(k, words, words.byteLength >> 2, ring, message, at + size)
+  tables.release()
+  words.release()
+}
+
+/** Client, off line: δ of every step, packed. `message` is lent to `emit` until it resolves. */
+export async function uploadInference(
+  k: Kernels,
+  planned: PlannedSteps,
+  share: ModelShare,
+  ch: Streams,
+  inference: number,
+  emit: (step: number, message: Region) => void | Promise<void>,
+): Promise<void> {
+  const { plan, steps } = planned
+  const masks = new InputMasks(k, planned, ch, inference)
+  const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: true }
+  try {
+    for (const step of steps) {
+      const delta = uploadLinear(k, step, ch, source, inference)
+      const message = k.memory.alloc(packedBytes(step.size, plan.ring))
+      pack(k, delta, step.size, plan.ring, message)
+      delta.release()
+      await emit(step.index, message)
+      message.release()
+    }
+  } finally {
+    masks.release()
+  }
+}
+
+/** What the server holds of one step: c = u + δ + bias as far as it has come, and the ReLU's material. */
+export interface StepMaterial {
+  readonly c: Region
+  relu: ReluMaterial | null
+}
+
+/** Server: room for a step's material; c starts as the bias. */
+export function emptyMaterial(k: Kernels, step: PlannedStep, model: QuantizedModel): StepMaterial {
+  return { c: upload(k.memory, model.bias[step.index]), relu: null }
+}
+
+/** Server: takes in what the helper sent for a step. */
+export function takeDealt(k: Kernels, step: PlannedStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
+  const u = packedBytes(step.size, ring)
+  addPacked(k, payload.subarray(0, u), step.size, ring, into.c)
+  if (!isReluStep(step)) return
+  const { tables, words } = reluSizes(step, ring)
+  const { comparisons, switched, passed } = step.relu
+  const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
+  const count = comparisons + 4 * switched + 2 * passed
+  const unpacked = k.memory.alloc(count * 4)
+  unpack(k, packed, count, ring, unpacked)
+  packed.release()
+  into.relu = { tables: upload(k.memory, payload.subarray(u, u + tables)), words: unpacked }
+}
+
+/** Server: takes in the client's δ of a step. */
+export function takeDelta(k: Kernels, step: PlannedStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
+  addPacked(k, payload, step.size, ring, into.c)
+}
+
+function addPacked(k: Kernels, payload: Uint8Array, count: number, ring: number, sum: Region): void {
+  const packed = upload(k.memory, payload)
+  const words = k.memory.alloc(count * 4)
+  unpack(k, packed, count, ring, words)
+  packed.release()
+  add32(k, sum, words, sum, count)
+  words.release()
+}
+
+export function releaseMaterial({ c, relu }: StepMaterial): void {
+  c.release()
+  relu?.tables.release()
+  relu?.words.release()
+}
+
+/** Client: x - r of the input, packed behind `offset` bytes. `input`: signed fixed-point words. */
+export function maskInput(
+  k: Kernels,
+  planned: PlannedSteps,
+  ch: Streams,
+  input: Int32Array,
+  inference: number,
+  out: Uint8Array,
+): void {
+  const { plan } = planned
+  const size = mapSize(tensorShape(plan, 0))
+  const mask = inputMask(k, planned, ch, 0, inference)
+  const masked = mask.i32()
+  for (let i = 0; i < size; i++) masked[i] = input[i] - masked[i]
+  const packed = k.memory.alloc(packedBytes(size, plan.ring))
+  pack(k, mask, size, plan.ring, packed)
+  out.set(packed.u8())
+  packed.release()
+  mask.release()
+}
+
+/** Client: y of the last step from the server's share of it, as signed integers of the plan's output scale. */
+export function openOutput(
+  k: Kernels,
+  planned: PlannedSteps,
+  ch: Streams,
+  payload: Uint8Array,
+  inference: number,
+): Int32Array {
+  const { plan, steps } = planned
+  const last = steps[steps.length - 1]
+  const packed = upload(k.memory, payload)
+  const share = k.memory.alloc(last.size * 4)
+  unpack(k, packed, last.size, plan.ring, share)
+  packed.release()
+  const m = outputMask(ch, last, inference)
+  add32(k, share, m, share, last.size)
+  m.release(true)
+  const up = 32 - plan.ring
+  const output = share.i32().map((word) => (word << up) >> up)
+  share.release(true)
+  return output
+}

@@ -1,0 +1,71 @@
+// The three faces of a model's weights: W at the server, its mask B from a seed at server and client, F = W - B at the
+// helper. Each is packed once for the convolution kernels.
+import { packedBytes } from '../../kernels/bits.js'
+import { type PackedWeights, packConvWeights32 } from '../../kernels/conv.js'
+import type { ConvGeometry } from '../../kernels/geometry.js'
+import type { Kernels, Region } from '../../kernels/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { Purpose, type Streams } from '../../random/streams.js'
+
+/** One secret filter of a plan. */
+export interface FilterSlot {
+  readonly step: number
+  readonly operation: number
+  readonly geometry: ConvGeometry
+  /** Words of the filter: [cout, cin/groups, kh, kw]. */
+  readonly words: number
+}
+
+/** Every secret filter of a plan, in the order in which it travels. */
+export function filterSlots(plan: Plan): FilterSlot[] {
+  return plan.steps.flatMap(({ linear }, step) =>
+    linear.flatMap((op, operation) => {
+      if (op.op !== 'conv') return []
+      const { cin, cout, groups, kernel } = op.geometry
+      return [{ step, operation, geometry: op.geometry, words: cout * (cin / groups) * kernel[0] * kernel[1] }]
+    }),
+  )
+}
+
+/** Bytes of F on the wire. */
+export function filterBytes(plan: Plan): number {
+  return filterSlots(plan).reduce((sum, { words }) => sum + packedBytes(words, plan.ring), 0)
+}
+
+export interface ModelShare {
+  weights(step: number, operation: number): PackedWeights
+  release(): void
+}
+
+/** Packs a share of the weights; `fill` writes one filter's words. */
+export async function packShare(
+  k: Kernels,
+  plan: Plan,
+  fill: (slot: FilterSlot, words: Region) => void | Promise<void>,
+): Promise<ModelShare> {
+  const packed = new Map<string, PackedWeights>()
+  const release = () => {
+    for (const weights of packed.values()) weights.release()
+    packed.clear()
+  }
+  try {
+    for (const slot of filterSlots(plan)) {
+      const words = k.memory.alloc(slot.words * 4)
+      try {
+        await fill(slot, words)
+        packed.set(`${slot.step}.${slot.operation}`, packConvWeights32(k, slot.geometry, words))
+      } finally {
+        words.release(true)
+      }
+    }
+  } catch (error) {
+    release()
+    throw error
+  }
+  return { weights: (step, operation) => packed.get(`${step}.${operation}`)!, release }
+}
+
+/** Words of B for one filter. */
+export function fillModelMask(seed: Streams, { step, operation }: FilterSlot, words: Region): void {
+  seed.fill({ purpose: Purpose.modelMask, layer: step, tensor: operation, inference: 0 }, words)
+}
