@@ -9,7 +9,7 @@ export function applyRelu(relu: LayerRelu, shape: Shape, x: Float32Array): Float
   const out = new Float32Array(x.length)
   if (relu.kind === 'zero') return out
   if (relu.kind === 'relu') {
-    for (let i = 0; i < x.length; i++) out[i] = x[i] > 0 ? x[i] : 0
+    for (let i = 0; i < x.length; i++) out[i] = Math.max(x[i], 0)
     return out
   }
   const layout = layoutOf(relu, shape)
