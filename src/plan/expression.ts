@@ -47,9 +47,10 @@ export function isWeighted(e: Expression): boolean {
   }
 }
 
-/** The same values under another shape of equal size. */
+/** The same values under another shape of equal size: a sum of one. */
 export function reshape(e: Expression, shape: MapShape): Expression {
-  return { ...e, shape }
+  if (e.shape.every((size, i) => size === shape[i])) return e
+  return e.kind === 'tensor' || e.kind === 'zero' ? { ...e, shape } : { kind: 'add', of: [e], shape }
 }
 
 /** Folds a per-channel affine map into a convolution. */

@@ -26,6 +26,7 @@ export type LinearOp =
   | { op: 'poolSum'; of: number; kernel: Pair; stride: Pair; pad: Quad; out: MapShape }
   /** Every stride-th element from `from` on, placed at [channel, top, left] `at` in a map of zeros. */
   | { op: 'embed'; of: number; stride: Pair; from: Pair; at: MapShape; out: MapShape }
+  /** The sum of maps of one shape; of a single one, the same values under another shape. */
   | { op: 'add'; of: readonly number[]; out: MapShape }
   | { op: 'zero'; out: MapShape }
 

@@ -48,5 +48,10 @@ export function agreeSeed(
     throw new RingfenceError('PROTOCOL', 'the peer’s public key is not a usable X25519 key', [], { cause })
   }
   const salt = new Uint8Array([...order.initiator, ...order.responder, ...context])
-  return hkdf(sha256, secret, sha256(salt), `ringfence/1 ${role}`, SEED_BYTES)
+  return deriveSeed(secret, sha256(salt), role)
+}
+
+/** HKDF-SHA256 of a secret: another seed for another use, named by `info`. */
+export function deriveSeed(secret: Uint8Array, salt: Uint8Array, info: string): Seed {
+  return hkdf(sha256, secret, salt, new TextEncoder().encode(`ringfence/1 ${info}`), SEED_BYTES)
 }

@@ -1,0 +1,139 @@
+// The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
+import { RingfenceError } from '../errors.js'
+import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
+
+export const VERSION = 1
+export const ID_BYTES = 16
+export const KEY_BYTES = 32
+export const DIGEST_BYTES = 32
+
+/** Longest plan a party accepts: plans are public but come from a peer. */
+export const MAX_PLAN_BYTES = 4 * 2 ** 20
+/** Pieces in which long messages travel. */
+export const PIECE_BYTES = 4 * 2 ** 20
+/** Most inferences of one request. */
+export const MAX_BATCH = 1024
+
+export const Role = { client: 1, server: 2 } as const
+
+export const HELLO_BYTES = 2 + 2 * ID_BYTES + DIGEST_BYTES + KEY_BYTES + 4
+
+/** First message to the helper, from either party; a server leaves the identifiers zero. */
+export interface HelperHello {
+  role: number
+  registration: Uint8Array
+  session: Uint8Array
+  digest: Uint8Array
+  publicKey: Uint8Array
+  /** Length of the plan that follows; 0 from a client. */
+  planBytes: number
+}
+
+export function encodeHello(hello: HelperHello): Uint8Array {
+  const out = new Uint8Array(HELLO_BYTES)
+  out.set([VERSION, hello.role])
+  out.set(hello.registration, 2)
+  out.set(hello.session, 2 + ID_BYTES)
+  out.set(hello.digest, 2 + 2 * ID_BYTES)
+  out.set(hello.publicKey, 2 + 2 * ID_BYTES + DIGEST_BYTES)
+  new DataView(out.buffer).setUint32(HELLO_BYTES - 4, hello.planBytes, true)
+  return out
+}
+
+export function decodeHello(payload: Uint8Array): HelperHello {
+  checkVersion(payload[0])
+  const at = (offset: number, length: number) => payload.slice(offset, offset + length)
+  return {
+    role: payload[1],
+    registration: at(2, ID_BYTES),
+    session: at(2 + ID_BYTES, ID_BYTES),
+    digest: at(2 + 2 * ID_BYTES, DIGEST_BYTES),
+    publicKey: at(2 + 2 * ID_BYTES + DIGEST_BYTES, KEY_BYTES),
+    planBytes: new DataView(payload.buffer, payload.byteOffset).getUint32(HELLO_BYTES - 4, true),
+  }
+}
+
+export function checkVersion(version: number): void {
+  if (version !== VERSION) {
+    throw new RingfenceError(
+      'PROTOCOL',
+      `the peer speaks version ${version} of the protocol, this is version ${VERSION}`,
+    )
+  }
+}
+
+export const WELCOME_BYTES = 2 * ID_BYTES + KEY_BYTES + SEED_BYTES + DIGEST_BYTES + 4
+
+/** The server's answer to a client. */
+export interface ServerWelcome {
+  registration: Uint8Array
+  session: Uint8Array
+  /** The helper's public key as the server sees it: both must talk to the same helper. */
+  helperKey: Uint8Array
+  modelSeed: Seed
+  digest: Uint8Array
+  planBytes: number
+}
+
+export function encodeWelcome(welcome: ServerWelcome): Uint8Array {
+  const out = new Uint8Array(WELCOME_BYTES)
+  let at = 0
+  for (const part of [welcome.registration, welcome.session, welcome.helperKey, welcome.modelSeed, welcome.digest]) {
+    out.set(part, at)
+    at += part.byteLength
+  }
+  new DataView(out.buffer).setUint32(at, welcome.planBytes, true)
+  return out
+}
+
+export function decodeWelcome(payload: Uint8Array): ServerWelcome {
+  let at = 0
+  const take = (length: number) => payload.slice(at, (at += length))
+  return {
+    registration: take(ID_BYTES),
+    session: take(ID_BYTES),
+    helperKey: take(KEY_BYTES),
+    modelSeed: take(SEED_BYTES),
+    digest: take(DIGEST_BYTES),
+    planBytes: new DataView(payload.buffer, payload.byteOffset).getUint32(at, true),
+  }
+}
+
+export const BATCH_BYTES = 12
+
+/** `count` inferences from `first` on. */
+export function encodeBatch(first: number, count: number): Uint8Array {
+  const out = new Uint8Array(BATCH_BYTES)
+  writeInference(out, first)
+  new DataView(out.buffer).setUint32(8, count, true)
+  return out
+}
+
+export function decodeBatch(payload: Uint8Array): { first: number; count: number } {
+  const count = new DataView(payload.buffer, payload.byteOffset).getUint32(8, true)
+  if (count < 1 || count > MAX_BATCH) {
+    throw new RingfenceError('PROTOCOL', `a batch has 1 to ${MAX_BATCH} inferences, not ${count}`)
+  }
+  return { first: readInference(payload), count }
+}
+
+export const INFERENCE_BYTES = 8
+
+export function writeInference(out: Uint8Array, inference: number): void {
+  new DataView(out.buffer, out.byteOffset).setBigUint64(0, BigInt(inference), true)
+}
+
+/** @throws RingfenceError PROTOCOL beyond 2^53 */
+export function readInference(payload: Uint8Array): number {
+  const value = new DataView(payload.buffer, payload.byteOffset).getBigUint64(0, true)
+  if (value > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new RingfenceError('PROTOCOL', 'an inference number is out of range')
+  return Number(value)
+}
+
+export const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
+
+export const equal = (a: Uint8Array, b: Uint8Array): boolean => hex(a) === hex(b)
+
+/** The seed of one client session under a longer-lived seed. */
+export const sessionSeed = (seed: Seed, session: Uint8Array): Seed => deriveSeed(seed, session, 'session')

@@ -1,0 +1,70 @@
+// What all three parties take, and the two hooks that only tests and the demo's judge use.
+import { RingfenceError } from '../errors.js'
+import { type Channel, Link, Meter } from '../net/index.js'
+import type { Seed } from '../random/seed.js'
+import { freshSeed } from '../random/seed.js'
+import { PIECE_BYTES } from './messages.js'
+
+export interface PartyOptions {
+  /** Longest silence of a peer that is waited for, in milliseconds. Default 30,000. */
+  deadlineMs?: number
+  /** @internal See `AUDIT`. */
+  [AUDIT]?: Audit
+  /** @internal See `SEEDS`. */
+  [SEEDS]?: () => Seed
+}
+
+/**
+ * Reveals a session's mask seeds to the caller, so that a judge who holds both parties' can rerun the inference in plain
+ * text. Only `ringfence/testing` hands it out.
+ * @internal
+ */
+export const AUDIT: unique symbol = Symbol('ringfence.audit')
+export type Audit = (session: { session: Uint8Array; seed: Seed }) => void
+
+/**
+ * Replaces the CSPRNG by chosen seeds. Only `ringfence/testing` hands it out; refused on anything but in-process channels.
+ * @internal
+ */
+export const SEEDS: unique symbol = Symbol('ringfence.seeds')
+
+const inProcess = new WeakSet<Channel>()
+
+/** @internal Marks channels on which chosen seeds are allowed. */
+export function allowChosenSeeds<C extends Channel>(channel: C): C {
+  inProcess.add(channel)
+  return channel
+}
+
+/** The seed source of a party on these channels: the CSPRNG, or chosen seeds where nothing leaves the process. */
+export function seedSource(options: PartyOptions, channels: readonly Channel[]): () => Seed {
+  const chosen = options[SEEDS]
+  if (!chosen) return freshSeed
+  if (channels.every((channel) => inProcess.has(channel))) return chosen
+  throw new RingfenceError('INSECURE', 'chosen seeds are for tests inside one process; they are refused over a network')
+}
+
+export const DEFAULT_DEADLINE_MS = 30_000
+
+/** A framed, metered link over a channel. */
+export function linkTo(name: string, channel: Channel, options: PartyOptions, meter = new Meter()): Link {
+  const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
+  return new Link(channel, { name, meter, deadlineMs, maxFrame: 2 * PIECE_BYTES + 2 ** 20 })
+}
+
+/** Runs tasks one after another; a failed one does not stop the next. */
+export class Turn {
+  #last: Promise<unknown> = Promise.resolve()
+
+  take<T>(task: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(task, task)
+    this.#last = run.catch(() => undefined)
+    return run
+  }
+}
+
+/** The error as one of ours: what a peer is told and a caller catches. */
+export function asRingfenceError(error: unknown): RingfenceError {
+  if (error instanceof RingfenceError) return error
+  return new RingfenceError('PROTOCOL', 'an internal check failed; see the cause', [], { cause: error })
+}

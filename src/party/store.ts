@@ -1,0 +1,144 @@
+// The server's one-time material: what was promised to clients, what has come, what was used. An entry is handed out
+// once and forgotten.
+import { RingfenceError } from '../errors.js'
+import type { Kernels } from '../kernels/index.js'
+import type { QuantizedModel } from '../plan/compile.js'
+import {
+  emptyMaterial,
+  materialBytes,
+  releaseMaterial,
+  type StepMaterial,
+  takeDealt,
+  takeDelta,
+} from '../protocol/mcc/inference.js'
+import type { PlannedSteps } from '../protocol/mcc/step.js'
+
+/** The material of one inference of one session, while it arrives and until it is used. */
+class Bundle {
+  readonly steps: StepMaterial[]
+  /** Next step due from the helper and from the client. */
+  dealt = 0
+  uploaded = 0
+  #resolve!: () => void
+  #reject!: (error: RingfenceError) => void
+  readonly ready: Promise<void>
+
+  constructor(k: Kernels, planned: PlannedSteps, model: QuantizedModel) {
+    this.steps = planned.steps.map((step) => emptyMaterial(k, step, model))
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    this.ready.catch(() => undefined) // nobody may be waiting yet
+  }
+
+  advance(): void {
+    if (this.dealt === this.steps.length && this.uploaded === this.steps.length) this.#resolve()
+  }
+
+  fail(error: RingfenceError): void {
+    this.#reject(error)
+  }
+
+  release(): void {
+    for (const step of this.steps) releaseMaterial(step)
+  }
+}
+
+export class MaterialStore {
+  readonly #bundles = new Map<string, Bundle>()
+  readonly #limit: number
+
+  constructor(
+    private readonly k: Kernels,
+    private readonly planned: PlannedSteps,
+    private readonly model: QuantizedModel,
+    limitBytes: number,
+  ) {
+    const { plan, steps } = planned
+    const each = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
+    this.#limit = Math.max(1, Math.floor(limitBytes / each))
+  }
+
+  /** Inferences there is room for. */
+  get room(): number {
+    return this.#limit - this.#bundles.size
+  }
+
+  /** Makes room for an inference of a session. */
+  reserve(session: string, inference: number): void {
+    this.#bundles.set(key(session, inference), new Bundle(this.k, this.planned, this.model))
+  }
+
+  has(session: string, inference: number): boolean {
+    return this.#bundles.has(key(session, inference))
+  }
+
+  /** One step from the helper; steps come in order. Material nobody reserved is dropped. */
+  dealt(session: string, inference: number, step: number, payload: Uint8Array): void {
+    const bundle = this.#bundles.get(key(session, inference))
+    if (!bundle || bundle.dealt !== step) return
+    takeDealt(this.k, this.planned.steps[step], this.planned.plan.ring, payload, bundle.steps[step])
+    bundle.dealt++
+    bundle.advance()
+  }
+
+  /** One step's δ from the client; steps come in order. */
+  uploaded(session: string, inference: number, step: number, payload: Uint8Array): void {
+    const bundle = this.#bundles.get(key(session, inference))
+    if (!bundle || bundle.uploaded !== step) {
+      throw new RingfenceError('MATERIAL_USED', `inference ${inference} was not reserved or was uploaded before`)
+    }
+    takeDelta(this.k, this.planned.steps[step], this.planned.plan.ring, payload, bundle.steps[step])
+    bundle.uploaded++
+    bundle.advance()
+  }
+
+  /**
+   * Hands out an inference's material once it is complete; from then on it is gone from the store.
+   * @throws RingfenceError MATERIAL_USED when it was never reserved or is used already, DEADLINE, or what `fail` was given
+   */
+  async take(session: string, inference: number, deadlineMs: number): Promise<StepMaterial[]> {
+    const at = key(session, inference)
+    const bundle = this.#bundles.get(at)
+    if (!bundle)
+      throw new RingfenceError('MATERIAL_USED', `no unused material for inference ${inference}; prepare it first`)
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        reject(
+          new RingfenceError(
+            'DEADLINE',
+            `the material of inference ${inference} did not arrive within ${deadlineMs} ms`,
+          ),
+        )
+      }, deadlineMs)
+    })
+    try {
+      await Promise.race([bundle.ready, late])
+    } catch (error) {
+      bundle.release()
+      throw error
+    } finally {
+      clearTimeout(timer)
+      this.#bundles.delete(at)
+    }
+    return bundle.steps
+  }
+
+  /** Everyone waiting for material learns that it will not come. */
+  fail(error: RingfenceError): void {
+    for (const bundle of this.#bundles.values()) bundle.fail(error)
+  }
+
+  /** Frees what a session left unused. */
+  forget(session: string): void {
+    for (const [at, bundle] of this.#bundles) {
+      if (!at.startsWith(`${session} `)) continue
+      this.#bundles.delete(at)
+      bundle.release()
+    }
+  }
+}
+
+const key = (session: string, inference: number): string => `${session} ${inference}`

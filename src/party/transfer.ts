@@ -1,0 +1,44 @@
+// Messages longer than one frame, in pieces whose lengths both ends compute.
+import type { Region } from '../kernels/index.js'
+import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
+import { PIECE_BYTES } from './messages.js'
+
+/** Sends `bytes` in pieces, waiting where the peer is slower. */
+export async function sendPieces(
+  link: Link,
+  kind: number,
+  phase: PhaseCode,
+  step: number,
+  source: Region | Uint8Array,
+): Promise<void> {
+  const length = source.byteLength
+  for (let at = 0; at === 0 || at < length; at += PIECE_BYTES) {
+    const view = link.frame(kind, phase, step, Math.min(PIECE_BYTES, length - at))
+    // Views of WASM memory are taken piece by piece: memory may grow while this waits.
+    const bytes = source instanceof Uint8Array ? source : source.u8()
+    view.set(bytes.subarray(at, at + view.byteLength))
+    link.sendFrame(view)
+    await link.drained()
+  }
+}
+
+/** Bytes of `length` payload bytes on the wire, headers included. */
+export const piecesBytes = (length: number, header: number): number =>
+  length + header * Math.max(1, Math.ceil(length / PIECE_BYTES))
+
+/** Receives what `sendPieces` sent. */
+export async function receivePieces(
+  link: Link,
+  kind: number,
+  phase: PhaseCode,
+  step: number,
+  length: number,
+  options?: ReceiveOptions,
+): Promise<Uint8Array> {
+  if (length <= PIECE_BYTES) return link.receive(kind, phase, step, length, options)
+  const out = new Uint8Array(length)
+  for (let at = 0; at < length; at += PIECE_BYTES) {
+    out.set(await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options), at)
+  }
+  return out
+}

@@ -1,0 +1,212 @@
+// A plan that came from a peer, checked before anything is allocated for it: structure, shapes, widths, and that every
+// path through a linear step meets the weights exactly once.
+import * as v from 'valibot'
+import { RingfenceError } from '../errors.js'
+import { geometryProblems, outputSize } from '../kernels/geometry.js'
+import { fromBase64 } from '../model/mask-bits.js'
+import { aligned, MAX_CHUNK } from './chunks.js'
+import { asMap, type LinearOp, type MapShape, mapSize, type Plan, type PlannedRelu, type Step } from './plan.js'
+
+/** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
+const MAX_ELEMENTS = 2 ** 26
+const MAX_STEPS = 4096
+const MAX_OPERATIONS = 256
+
+const size = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(2 ** 24))
+const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 24))
+const integer = v.pipe(v.number(), v.safeInteger())
+const map = v.tuple([size, size, size])
+const pair = v.tuple([size, size])
+const naturals = v.tuple([natural, natural])
+const quad = v.tuple([natural, natural, natural, natural])
+const id = v.pipe(v.string(), v.maxLength(256))
+const base64 = v.pipe(v.string(), v.maxLength(2 ** 24), v.base64())
+
+const geometry = v.strictObject({
+  cin: size,
+  h: size,
+  w: size,
+  cout: size,
+  kernel: pair,
+  stride: pair,
+  pad: quad,
+  dilation: pair,
+  groups: size,
+})
+
+const operation = v.variant('op', [
+  v.strictObject({ op: v.literal('tensor'), tensor: natural, out: map }),
+  v.strictObject({ op: v.literal('conv'), of: natural, layer: id, geometry, scale: integer, out: map }),
+  v.strictObject({ op: v.literal('lift'), of: natural, factor: v.union([integer, v.array(integer)]), out: map }),
+  v.strictObject({ op: v.literal('scale'), of: natural, factor: integer, out: map }),
+  v.strictObject({ op: v.literal('poolSum'), of: natural, kernel: pair, stride: pair, pad: quad, out: map }),
+  v.strictObject({
+    op: v.literal('embed'),
+    of: natural,
+    stride: pair,
+    from: naturals,
+    at: v.tuple([natural, natural, natural]),
+    out: map,
+  }),
+  v.strictObject({ op: v.literal('add'), of: v.pipe(v.array(natural), v.minLength(1)), out: map }),
+  v.strictObject({ op: v.literal('zero'), out: map }),
+])
+
+const relu = v.variant('kind', [
+  v.strictObject({ kind: v.picklist(['relu', 'identity', 'zero']) }),
+  v.strictObject({ kind: v.literal('block'), blocks: v.array(naturals) }),
+  v.strictObject({ kind: v.literal('mask'), off: v.picklist(['identity', 'zero']), bits: base64 }),
+])
+
+const schema = v.strictObject({
+  format: v.literal('plan/1'),
+  backend: v.literal('mcc'),
+  network: id,
+  ring: v.pipe(integer, v.minValue(24), v.maxValue(32)),
+  rounds: v.picklist([12, 20]),
+  input: v.strictObject({
+    shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
+    scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
+    bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
+    preprocess: v.strictObject({ scale: v.number(), mean: v.array(v.number()), std: v.array(v.number()) }),
+  }),
+  labels: v.array(id),
+  steps: v.pipe(
+    v.array(
+      v.strictObject({
+        id,
+        linear: v.pipe(v.array(operation), v.minLength(1), v.maxLength(MAX_OPERATIONS)),
+        out: map,
+        scale: v.pipe(integer, v.minValue(-64), v.maxValue(64)),
+        activation: v.nullable(
+          v.strictObject({
+            truncate: natural,
+            bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
+            lo: natural,
+            chunks: v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))),
+            relu,
+          }),
+        ),
+      }),
+    ),
+    v.minLength(1),
+    v.maxLength(MAX_STEPS),
+  ),
+})
+
+/** @throws RingfenceError PLAN_MISMATCH listing every problem */
+export function checkPlan(json: unknown): Plan {
+  const parsed = v.safeParse(schema, json)
+  if (!parsed.success) {
+    const problems = parsed.issues.slice(0, 20).map((issue) => `${v.getDotPath(issue) ?? 'plan'}: ${issue.message}`)
+    throw new RingfenceError('PLAN_MISMATCH', 'this is not a plan this version can walk', problems)
+  }
+  const plan = parsed.output as Plan
+  const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
+  if (problems.length > 0) {
+    throw new RingfenceError('PLAN_MISMATCH', 'the plan contradicts itself', problems.slice(0, 20))
+  }
+  return plan
+}
+
+function stepProblems(plan: Plan, step: Step, index: number): string[] {
+  const problems: string[] = []
+  const last = index === plan.steps.length - 1
+  if (last !== (step.activation === null)) problems.push('only the last step goes out without an activation')
+  const weighted: boolean[] = []
+  step.linear.forEach((op, i) => {
+    problems.push(...operationProblems(plan, step, index, op, i, weighted))
+  })
+  const result = step.linear[step.linear.length - 1]
+  if (!same(result.out, step.out)) problems.push(`the step has shape [${step.out}], its last operation [${result.out}]`)
+  if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
+  if (step.activation) problems.push(...activationProblems(plan.ring, step, step.activation))
+  return problems.map((problem) => `step ${index} (${step.id}): ${problem}`)
+}
+
+const same = (a: MapShape, b: MapShape): boolean => a.every((n, i) => n === b[i])
+
+/** Shape of a tensor that exists before step `index`, or null. */
+function tensorBefore(plan: Plan, index: number, tensor: number): MapShape | null {
+  if (tensor === 0) return asMap(plan.input.shape)
+  return tensor <= index ? plan.steps[tensor - 1].out : null
+}
+
+function operationProblems(
+  plan: Plan,
+  step: Step,
+  index: number,
+  op: LinearOp,
+  i: number,
+  weighted: boolean[],
+): string[] {
+  const problems: string[] = []
+  if (mapSize(op.out) > MAX_ELEMENTS) problems.push(`more than ${MAX_ELEMENTS} elements`)
+  const inputs = 'of' in op ? (typeof op.of === 'number' ? [op.of] : op.of) : []
+  if (inputs.some((of) => of >= i)) return [`operation ${i} reads a later one`]
+  const sources = inputs.map((of) => step.linear[of])
+  const [source] = sources
+  const sorts = inputs.map((of, n) => sources[n].op === 'zero' || weighted[of])
+  weighted[i] = op.op === 'conv' || op.op === 'lift' || op.op === 'zero' || (sorts.length > 0 && sorts.every(Boolean))
+  if ((op.op === 'conv' || op.op === 'lift' || op.op === 'scale') && weighted[inputs[0]] && source.op !== 'zero') {
+    problems.push(`operation ${i} weights a value twice`)
+  }
+  if (op.op === 'add') {
+    if (sorts.some((sort) => sort !== sorts[0])) problems.push(`operation ${i} adds weighted to unweighted values`)
+    const alike = (out: MapShape) => (sources.length === 1 ? mapSize(out) === mapSize(op.out) : same(out, op.out))
+    if (sources.some(({ out }) => !alike(out))) problems.push(`operation ${i} adds unlike shapes`)
+  }
+  problems.push(...shapeProblems(plan, index, op, i, source))
+  return problems
+}
+
+function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, source: LinearOp | undefined): string[] {
+  const wrong = [`operation ${i} (${op.op}) has a shape that does not follow from its input`]
+  switch (op.op) {
+    case 'tensor': {
+      const shape = tensorBefore(plan, index, op.tensor)
+      return shape && mapSize(shape) === mapSize(op.out) ? [] : wrong
+    }
+    case 'conv': {
+      const { geometry: g } = op
+      const problems = geometryProblems(g)
+      if (problems.length > 0) return problems
+      if (g.cin * g.h * g.w !== mapSize(source!.out)) return wrong
+      return same([g.cout, ...outputSize(g)], op.out) ? [] : wrong
+    }
+    case 'lift':
+    case 'scale': {
+      const perPosition = typeof op.factor === 'number' || op.factor.length === op.out[1] * op.out[2]
+      return mapSize(source!.out) === mapSize(op.out) && perPosition ? [] : wrong
+    }
+    case 'poolSum':
+      return source!.out[0] === op.out[0] ? [] : wrong
+    default:
+      return []
+  }
+}
+
+function activationProblems(ring: number, step: Step, a: NonNullable<Step['activation']>): string[] {
+  const problems: string[] = []
+  const area = largestBlock(a.relu, step.out)
+  if (a.bits + a.truncate + Math.ceil(Math.log2(area)) > ring) {
+    problems.push(
+      `${a.bits} opened bits after dropping ${a.truncate} of blocks of ${area} do not fit ${ring} ring bits`,
+    )
+  }
+  const window = a.chunks.reduce((sum, c) => sum + c, 0)
+  const compares = a.relu.kind === 'relu' || a.relu.kind === 'block' || a.relu.kind === 'mask'
+  if (compares && window !== a.bits - a.lo) problems.push(`chunks cover ${window} bits of a window of ${a.bits - a.lo}`)
+  if (compares && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
+  if (a.chunks.length > 16) problems.push('more than 16 chunks')
+  if (a.relu.kind === 'block' && a.relu.blocks.length !== step.out[0]) problems.push('one block per channel is due')
+  if (a.relu.kind === 'mask' && fromBase64(a.relu.bits).length !== Math.ceil(mapSize(step.out) / 8)) {
+    problems.push('one mask bit per element is due')
+  }
+  return problems
+}
+
+const largestBlock = (relu: PlannedRelu, [, h, w]: MapShape): number =>
+  relu.kind === 'block'
+    ? relu.blocks.reduce((area, [bh, bw]) => Math.max(area, Math.min(bh, h) * Math.min(bw, w)), 1)
+    : 1
