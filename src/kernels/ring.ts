@@ -162,7 +162,7 @@ function matmul(bits: 32 | 64) {
   const scratchBytes = `matmulScratch${bits}` as const
   const bytes = bits === 32 ? 4 : 8
   return (k: Kernels, a: Region, b: Region, c: Region, m: number, kk: number, n: number): void => {
-    for (const [name, size] of Object.entries({ m, kk, n })) expectInteger(`${call} ${name}`, size, 0, 2 ** 28)
+    for (const size of [m, kk, n]) expectInteger(`${call} size`, size, 0, 2 ** 28)
     expectWords(`${call} a`, a, m * kk, bytes)
     expectWords(`${call} b`, b, kk * n, bytes)
     expectWords(`${call} c`, c, m * n, bytes)
