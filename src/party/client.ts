@@ -7,8 +7,9 @@ import { type Kernels, loadKernels, type Region, upload } from '../kernels/index
 import { type Channel, connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
 import { mapSize, type Plan, planDigest, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { isReluStep, maskInput, openOutput, uploadInference } from '../protocol/mcc/inference.js'
+import { isReluStep, maskInput, uploadInference } from '../protocol/mcc/inference.js'
 import { inputMask } from '../protocol/mcc/linear.js'
+import { openOutput } from '../protocol/mcc/output.js'
 import { answerRelu, type ReluStep, reluSizes } from '../protocol/mcc/relu.js'
 import { layOut, type PlannedSteps } from '../protocol/mcc/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../protocol/mcc/weights.js'
@@ -282,7 +283,7 @@ export class Client {
       else {
         const length = packedBytes(step.size, plan.ring)
         const payload = await this.#server.receive(Kind.output, Phase.online, step.index, length, { signal })
-        raw = openOutput(this.#k, this.#planned, this.#ch, payload, inference)
+        raw = openOutput(this.#k, step, this.#ch, payload, inference, plan.ring)
       }
       onProgress?.({ phase: 'run', inference, step: step.index + 1, steps: steps.length, layer: step.step.id })
     }

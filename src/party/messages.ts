@@ -9,8 +9,6 @@ export const DIGEST_BYTES = 32
 
 /** Longest plan a party accepts: plans are public but come from a peer. */
 export const MAX_PLAN_BYTES = 4 * 2 ** 20
-/** Pieces in which long messages travel. */
-export const PIECE_BYTES = 4 * 2 ** 20
 /** Most inferences of one request. */
 export const MAX_BATCH = 1024
 

@@ -1,9 +1,9 @@
 // What all three parties take, and the two hooks that only tests and the demo's judge use.
 import { RingfenceError } from '../errors.js'
 import { type Channel, Link, Meter } from '../net/index.js'
+import { PIECE_BYTES } from '../protocol/pieces.js'
 import type { Seed } from '../random/seed.js'
 import { freshSeed } from '../random/seed.js'
-import { PIECE_BYTES } from './messages.js'
 
 export interface PartyOptions {
   /** Longest silence of a peer that is waited for, in milliseconds. Default 30,000. */

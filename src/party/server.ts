@@ -11,6 +11,7 @@ import { canonicalJson, mapSize, planDigest, tensorShape } from '../plan/plan.js
 import { Kind } from '../protocol/kinds.js'
 import { isReluStep, materialBytes, releaseMaterial, type StepMaterial } from '../protocol/mcc/inference.js'
 import { runLinear } from '../protocol/mcc/linear.js'
+import { sendOutput } from '../protocol/mcc/output.js'
 import { finishRelu, openRelu, type ReluStep, reluSizes } from '../protocol/mcc/relu.js'
 import { layOut, type PlannedSteps } from '../protocol/mcc/step.js'
 import { type FilterSlot, fillModelMask, filterSlots, type ModelShare, packShare } from '../protocol/mcc/weights.js'
@@ -348,8 +349,7 @@ export class Server {
         runLinear(k, step, source, material[step.index].c)
         tensors.drop(step.index)
         if (!isReluStep(step)) {
-          const share = k.memory.alloc(packedBytes(step.size, plan.ring))
-          pack(k, material[step.index].c, step.size, plan.ring, share)
+          const share = sendOutput(k, step, material[step.index].c, plan.ring)
           session.link.send(Kind.output, Phase.online, step.index, share.u8())
           share.release()
         } else {

@@ -1,7 +1,7 @@
 // Messages longer than one frame, in pieces whose lengths both ends compute.
 import type { Region } from '../kernels/index.js'
 import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
-import { PIECE_BYTES } from './messages.js'
+import { PIECE_BYTES } from '../protocol/pieces.js'
 
 /** Sends `bytes` in pieces, waiting where the peer is slower. */
 export async function sendPieces(
@@ -21,10 +21,6 @@ export async function sendPieces(
     await link.drained()
   }
 }
-
-/** Bytes of `length` payload bytes on the wire, headers included. */
-export const piecesBytes = (length: number, header: number): number =>
-  length + header * Math.max(1, Math.ceil(length / PIECE_BYTES))
 
 /** Receives what `sendPieces` sent. */
 export async function receivePieces(

@@ -188,26 +188,3 @@ export function maskInput(
   packed.release()
   mask.release()
 }
-
-/** Client: y of the last step from the server's share of it, as signed integers of the plan's output scale. */
-export function openOutput(
-  k: Kernels,
-  planned: PlannedSteps,
-  ch: Streams,
-  payload: Uint8Array,
-  inference: number,
-): Int32Array {
-  const { plan, steps } = planned
-  const last = steps[steps.length - 1]
-  const packed = upload(k.memory, payload)
-  const share = k.memory.alloc(last.size * 4)
-  unpack(k, packed, last.size, plan.ring, share)
-  packed.release()
-  const m = outputMask(ch, last, inference)
-  add32(k, share, m, share, last.size)
-  m.release(true)
-  const up = 32 - plan.ring
-  const output = share.i32().map((word) => (word << up) >> up)
-  share.release(true)
-  return output
-}

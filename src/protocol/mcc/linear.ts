@@ -14,13 +14,13 @@ import { type Kernels, type Region, upload } from '../../kernels/index.js'
 import { scatter } from '../../kernels/mcc.js'
 import { embed32, poolSum32 } from '../../kernels/planes.js'
 import { add32, mul32, scale32, sub32 } from '../../kernels/ring.js'
-import { type LinearOp, mapSize, type Plan, tensorShape } from '../../plan/plan.js'
+import { type LinearOp, mapSize, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'
 import type { PlannedStep, PlannedSteps } from './step.js'
 
-export function linearCost(plan: Plan, { size }: PlannedStep): Cost {
-  const bytes = packedBytes(size, plan.ring)
+export function linearCost(ring: number, { size }: PlannedStep): Cost {
+  const bytes = packedBytes(size, ring)
   return { ...NO_COST, offline: { clientUp: bytes, helperToServer: bytes } }
 }
 

@@ -1,0 +1,5 @@
+// ringfence for helpers: deals randomness, sees nothing.
+export { RingfenceError } from './errors.js'
+export { type Channel, connect, Meter } from './net/index.js'
+export { Helper, type HelperOptions } from './party/helper.js'
+export { type KeyPair, keyPair } from './random/seed.js'

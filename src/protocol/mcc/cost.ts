@@ -1,0 +1,56 @@
+// The declared cost of a whole plan: the sum of its gadgets' costs plus the frames around them, to the byte.
+import { packedBytes } from '../../kernels/bits.js'
+import { HEADER_BYTES } from '../../net/index.js'
+import { mapSize, tensorShape } from '../../plan/plan.js'
+import { addCost, type Cost, NO_COST } from '../cost.js'
+import { piecesOf } from '../pieces.js'
+import { isReluStep, materialBytes } from './inference.js'
+import { linearCost } from './linear.js'
+import { outputCost } from './output.js'
+import { reluCost } from './relu.js'
+import type { PlannedStep, PlannedSteps } from './step.js'
+
+export interface StepCost extends Cost {
+  readonly id: string
+  /** Opened values, comparisons and values switched by them. */
+  readonly values: number
+  readonly comparisons: number
+}
+
+export interface PlanCost {
+  /** Payload and flights per step, without frame headers. */
+  readonly steps: readonly StepCost[]
+  /** One inference, frame headers included: what the meters show. */
+  readonly total: Cost
+}
+
+/** Bytes in front of an input: which inference it is. */
+const INFERENCE_BYTES = 8
+/** Bytes in front of a bundle: session and inference. */
+const BUNDLE_BYTES = 24
+
+export function planCost({ plan, steps }: PlannedSteps): PlanCost {
+  const costs = steps.map((step) => ({ id: step.step.id, ...sizes(step), ...stepCost(step, plan.ring) }))
+  const input = INFERENCE_BYTES + packedBytes(mapSize(tensorShape(plan, 0)), plan.ring)
+  const payload = costs.reduce<Cost>(addCost, { ...NO_COST, flights: 1, online: { up: input, down: 0 } })
+  const relus = steps.filter(isReluStep).length
+  const pieces = (bytes: (step: PlannedStep) => number) => steps.reduce((sum, step) => sum + piecesOf(bytes(step)), 0)
+  const headers: Cost = {
+    flights: 0,
+    online: { up: HEADER_BYTES * (1 + relus), down: HEADER_BYTES * steps.length },
+    offline: {
+      clientUp: HEADER_BYTES * (1 + pieces(({ size }) => packedBytes(size, plan.ring))) + INFERENCE_BYTES,
+      helperToServer: HEADER_BYTES * (1 + pieces((step) => materialBytes(step, plan.ring))) + BUNDLE_BYTES,
+    },
+  }
+  return { steps: costs, total: addCost(payload, headers) }
+}
+
+function sizes({ relu }: PlannedStep): { values: number; comparisons: number } {
+  return { values: relu?.values ?? 0, comparisons: relu?.comparisons ?? 0 }
+}
+
+function stepCost(step: PlannedStep, ring: number): Cost {
+  const linear = linearCost(ring, step)
+  return addCost(linear, isReluStep(step) ? reluCost(step, ring) : outputCost(ring, step))
+}

@@ -1,0 +1,43 @@
+// The last step (docs/protocol.md, "output"): the server sends its share y - m of the result, the client adds m.
+//
+//   on line    server → client   ŷ = y - m of the last linear step
+import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import { type Kernels, type Region, upload } from '../../kernels/index.js'
+import { add32 } from '../../kernels/ring.js'
+import type { Streams } from '../../random/streams.js'
+import { type Cost, NO_COST } from '../cost.js'
+import { outputMask } from './linear.js'
+import type { PlannedStep } from './step.js'
+
+export function outputCost(ring: number, { size }: PlannedStep): Cost {
+  return { ...NO_COST, flights: 1, online: { up: 0, down: packedBytes(size, ring) } }
+}
+
+/** Server: ŷ as it goes to the client. The caller releases it. */
+export function sendOutput(k: Kernels, { size }: PlannedStep, y: Region, ring: number): Region {
+  const message = k.memory.alloc(packedBytes(size, ring))
+  pack(k, y, size, ring, message)
+  return message
+}
+
+/** Client: y, as signed integers of the step's scale. */
+export function openOutput(
+  k: Kernels,
+  step: PlannedStep,
+  ch: Streams,
+  payload: Uint8Array,
+  inference: number,
+  ring: number,
+): Int32Array {
+  const packed = upload(k.memory, payload)
+  const share = k.memory.alloc(step.size * 4)
+  unpack(k, packed, step.size, ring, share)
+  packed.release()
+  const m = outputMask(ch, step, inference)
+  add32(k, share, m, share, step.size)
+  m.release(true)
+  const up = 32 - ring
+  const output = share.i32().map((word) => (word << up) >> up)
+  share.release(true)
+  return output
+}

@@ -1,0 +1,4 @@
+// Long messages travel in pieces of this size; both ends compute how many.
+export const PIECE_BYTES = 4 * 2 ** 20
+
+export const piecesOf = (bytes: number): number => Math.max(1, Math.ceil(bytes / PIECE_BYTES))
