@@ -1,0 +1,53 @@
+// What the end-to-end benches run: a network with deterministic random weights, compiled the same way in every process.
+import { type Architecture, parseArchitecture } from '../src/model/architecture.js'
+import type { Weights } from '../src/model/weights.js'
+import { calibrate } from '../src/plan/calibrate.js'
+import { type Compiled, type CompileOptions, compile } from '../src/plan/compile.js'
+import { randomWeights, resnet18Cifar100 } from './networks.js'
+
+export type WorkloadName = 'resnet18-cifar100' | 'relu-65536'
+
+export interface Workload {
+  name: WorkloadName
+  options: CompileOptions
+}
+
+const VALUES = [64, 32, 32] as const
+
+/** 2^16 values, one multiplication each, one ReLU each: as little beside the ReLU as a network can have. */
+function reluLayer(): { arch: Architecture; weights: Weights } {
+  const arch = parseArchitecture({
+    format: 'arch/1',
+    name: 'relu-65536',
+    inputs: [{ name: 'x', shape: VALUES }],
+    outputs: ['relu'],
+    layers: [
+      { id: 'scale', op: 'channelScale', in: ['x'] },
+      { id: 'relu', op: 'relu', in: ['scale'] },
+    ],
+  })
+  return { arch, weights: new Map([['scale', { weight: new Float32Array(VALUES[0]).fill(0.5) }]]) }
+}
+
+function network(name: WorkloadName): { arch: Architecture; weights: Weights } {
+  if (name === 'relu-65536') return reluLayer()
+  const arch = parseArchitecture(resnet18Cifar100())
+  return { arch, weights: randomWeights(arch, 1) }
+}
+
+/** A deterministic input whose values look normalised: uniform in ±2. */
+export function sampleInput(arch: Architecture, seed: number): Float32Array {
+  const size = arch.inputs[0].shape.reduce((a, b) => a * b)
+  let state = seed >>> 0
+  return Float32Array.from({ length: size }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return (state / 2 ** 32) * 4 - 2
+  })
+}
+
+/** Architecture and compiled plan; every process that calls it gets the same. */
+export function prepareWorkload({ name, options }: Workload): { arch: Architecture; compiled: Compiled } {
+  const { arch, weights } = network(name)
+  const calibration = calibrate(arch, weights, undefined, [sampleInput(arch, 1)], 'one random input')
+  return { arch, compiled: compile(arch, weights, calibration, undefined, options) }
+}
