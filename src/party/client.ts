@@ -201,7 +201,9 @@ export class Client {
   /** Leaves server and helper and wipes the seeds. The client cannot be used again. */
   async release(): Promise<void> {
     if (this.#ended) return
-    this.#end(new RingfenceError('ABORTED', 'this client was released'))
+    this.#server.close()
+    this.#helper.close()
+    this.#forget(new RingfenceError('ABORTED', 'this client was released'))
   }
 
   /** Runs a call in turn. An error between parties ends the session: the conversation cannot be resumed. */
@@ -219,10 +221,15 @@ export class Client {
     })
   }
 
+  /** Tells both peers that the conversation failed. */
   #end(error: RingfenceError): void {
-    this.#ended = error
     this.#server.fail(error)
     this.#helper.fail(error)
+    this.#forget(error)
+  }
+
+  #forget(error: RingfenceError): void {
+    this.#ended = error
     this.#share.release()
     this.#planned.release()
     this.#ch.release()
@@ -289,7 +296,8 @@ export class Client {
     }
     this.#meter.stop()
     const { scale } = steps[steps.length - 1].step
-    const prediction = raw.reduce((best, x, i) => (x > raw[best] ? i : best), 0)
+    let prediction = 0
+    for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
     return {
       logits: decodeFixed(raw, scale),
       raw,

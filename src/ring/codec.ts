@@ -33,7 +33,10 @@ export function encodeFixed(values: Float32Array, scale: number, bits: number): 
 
 /** The reals that fixed-point words stand for. */
 export function decodeFixed(words: Int32Array, scale: number): Float32Array {
-  return Float32Array.from(words, (x) => x / 2 ** scale)
+  const unit = 2 ** -scale
+  const out = new Float32Array(words.length)
+  for (let i = 0; i < words.length; i++) out[i] = words[i] * unit
+  return out
 }
 
 /** A finite Float32Array of exactly `length` values. @throws RingfenceError BAD_INPUT */

@@ -37,7 +37,8 @@ export function openOutput(
   add32(k, share, m, share, step.size)
   m.release(true)
   const up = 32 - ring
-  const output = share.i32().map((word) => (word << up) >> up)
+  const output = share.i32().slice()
+  if (up > 0) for (let i = 0; i < output.length; i++) output[i] = (output[i] << up) >> up
   share.release(true)
   return output
 }
