@@ -7,7 +7,8 @@ import { type Kernels, loadKernels, type Region, upload } from '../kernels/index
 import { type Channel, connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
 import { mapSize, type Plan, planDigest, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { isReluStep, maskInput, uploadInference } from '../protocol/mcc/inference.js'
+import { isReluStep, uploadInference } from '../protocol/mcc/inference.js'
+import { sendInput } from '../protocol/mcc/input.js'
 import { inputMask } from '../protocol/mcc/linear.js'
 import { openOutput } from '../protocol/mcc/output.js'
 import { answerRelu, type ReluStep, reluSizes } from '../protocol/mcc/relu.js'
@@ -274,14 +275,11 @@ export class Client {
     const { plan, steps } = this.#planned
     const inference = this.#ready.shift()!
     const started = performance.now()
-    const first = this.#server.frame(
-      Kind.input,
-      Phase.online,
-      0,
-      INFERENCE_BYTES + packedBytes(input.length, plan.ring),
-    )
+    const masked = sendInput(this.#k, this.#planned, this.#ch, input, inference)
+    const first = this.#server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
     writeInference(first, inference)
-    maskInput(this.#k, this.#planned, this.#ch, input, inference, first.subarray(INFERENCE_BYTES))
+    first.set(masked.u8(), INFERENCE_BYTES)
+    masked.release()
     this.#server.sendFrame(first)
     let raw = new Int32Array(0) as Int32Array
     for (const step of steps) {

@@ -1,7 +1,7 @@
 // The server: owns the weights, registers its model with a helper, answers clients. It serves many at once.
 
 import { RingfenceError } from '../errors.js'
-import { pack, packedBytes, unpack } from '../kernels/bits.js'
+import { pack, packedBytes } from '../kernels/bits.js'
 import { type Kernels, loadKernels, type Region, upload } from '../kernels/index.js'
 import { sub32 } from '../kernels/ring.js'
 import { type Channel, type Frame, type Link, Meter, Phase } from '../net/index.js'
@@ -10,6 +10,7 @@ import { weightKey } from '../plan/compile.js'
 import { canonicalJson, mapSize, planDigest, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { isReluStep, materialBytes, releaseMaterial, type StepMaterial } from '../protocol/mcc/inference.js'
+import { takeInput } from '../protocol/mcc/input.js'
 import { runLinear } from '../protocol/mcc/linear.js'
 import { sendOutput } from '../protocol/mcc/output.js'
 import { finishRelu, openRelu, type ReluStep, reluSizes } from '../protocol/mcc/relu.js'
@@ -335,11 +336,7 @@ export class Server {
       throw new RingfenceError('FRAME', `an input has ${expected} bytes here, not ${payload.byteLength}`)
     }
     const inference = readInference(payload)
-    const packed = upload(k.memory, payload.subarray(INFERENCE_BYTES))
-    const input = k.memory.alloc(size * 4)
-    unpack(k, packed, size, plan.ring, input)
-    packed.release()
-    const tensors = new LiveTensors(this.#planned, input)
+    const tensors = new LiveTensors(this.#planned, takeInput(k, this.#planned, payload.subarray(INFERENCE_BYTES)))
     let material: StepMaterial[] = []
     try {
       material = await this.#store.take(session.name, inference, this.#options.deadlineMs ?? DEFAULT_DEADLINE_MS)

@@ -1,10 +1,10 @@
 // The declared cost of a whole plan: the sum of its gadgets' costs plus the frames around them, to the byte.
 import { packedBytes } from '../../kernels/bits.js'
 import { HEADER_BYTES } from '../../net/index.js'
-import { mapSize, tensorShape } from '../../plan/plan.js'
-import { addCost, type Cost, NO_COST } from '../cost.js'
+import { addCost, type Cost } from '../cost.js'
 import { piecesOf } from '../pieces.js'
 import { isReluStep, materialBytes } from './inference.js'
+import { inputCost } from './input.js'
 import { linearCost } from './linear.js'
 import { outputCost } from './output.js'
 import { reluCost } from './relu.js'
@@ -31,13 +31,12 @@ const BUNDLE_BYTES = 24
 
 export function planCost({ plan, steps }: PlannedSteps): PlanCost {
   const costs = steps.map((step) => ({ id: step.step.id, ...sizes(step), ...stepCost(step, plan.ring) }))
-  const input = INFERENCE_BYTES + packedBytes(mapSize(tensorShape(plan, 0)), plan.ring)
-  const payload = costs.reduce<Cost>(addCost, { ...NO_COST, flights: 1, online: { up: input, down: 0 } })
+  const payload = costs.reduce<Cost>(addCost, inputCost(plan))
   const relus = steps.filter(isReluStep).length
   const pieces = (bytes: (step: PlannedStep) => number) => steps.reduce((sum, step) => sum + piecesOf(bytes(step)), 0)
   const headers: Cost = {
     flights: 0,
-    online: { up: HEADER_BYTES * (1 + relus), down: HEADER_BYTES * steps.length },
+    online: { up: INFERENCE_BYTES + HEADER_BYTES * (1 + relus), down: HEADER_BYTES * steps.length },
     offline: {
       clientUp: HEADER_BYTES * (1 + pieces(({ size }) => packedBytes(size, plan.ring))) + INFERENCE_BYTES,
       helperToServer: HEADER_BYTES * (1 + pieces((step) => materialBytes(step, plan.ring))) + BUNDLE_BYTES,

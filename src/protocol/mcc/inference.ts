@@ -4,7 +4,6 @@ import type { Kernels, Region } from '../../kernels/index.js'
 import { upload } from '../../kernels/index.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile.js'
-import { mapSize, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { dealLinear, inputMask, type LinearSource, outputMask, uploadLinear } from './linear.js'
 import { type DealerStreams, dealRelu, type ReluMaterial, type ReluStep, reluSizes } from './relu.js'
@@ -166,25 +165,4 @@ export function releaseMaterial({ c, relu }: StepMaterial): void {
   c.release()
   relu?.tables.release()
   relu?.words.release()
-}
-
-/** Client: x - r of the input, packed behind `offset` bytes. `input`: signed fixed-point words. */
-export function maskInput(
-  k: Kernels,
-  planned: PlannedSteps,
-  ch: Streams,
-  input: Int32Array,
-  inference: number,
-  out: Uint8Array,
-): void {
-  const { plan } = planned
-  const size = mapSize(tensorShape(plan, 0))
-  const mask = inputMask(k, planned, ch, 0, inference)
-  const masked = mask.i32()
-  for (let i = 0; i < size; i++) masked[i] = input[i] - masked[i]
-  const packed = k.memory.alloc(packedBytes(size, plan.ring))
-  pack(k, mask, size, plan.ring, packed)
-  out.set(packed.u8())
-  packed.release()
-  mask.release()
 }

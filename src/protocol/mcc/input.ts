@@ -1,0 +1,45 @@
+// The input (docs/protocol.md, "input"): the client masks it with r_0, which it shares with the helper.
+//
+//   on line    client → server   x̂ = x - r_0
+import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import { type Kernels, type Region, upload } from '../../kernels/index.js'
+import { mapSize, type Plan, tensorShape } from '../../plan/plan.js'
+import type { Streams } from '../../random/streams.js'
+import { type Cost, NO_COST } from '../cost.js'
+import { inputMask } from './linear.js'
+import type { PlannedSteps } from './step.js'
+
+const inputSize = (plan: Plan): number => mapSize(tensorShape(plan, 0))
+
+export function inputCost(plan: Plan): Cost {
+  return { ...NO_COST, flights: 1, online: { up: packedBytes(inputSize(plan), plan.ring), down: 0 } }
+}
+
+/** Client: x̂ as it goes to the server. `input`: signed fixed-point words, CHW. The caller releases it. */
+export function sendInput(
+  k: Kernels,
+  planned: PlannedSteps,
+  ch: Streams,
+  input: Int32Array,
+  inference: number,
+): Region {
+  const { plan } = planned
+  const size = inputSize(plan)
+  const mask = inputMask(k, planned, ch, 0, inference)
+  const masked = mask.i32()
+  for (let i = 0; i < size; i++) masked[i] = input[i] - masked[i]
+  const message = k.memory.alloc(packedBytes(size, plan.ring))
+  pack(k, mask, size, plan.ring, message)
+  mask.release()
+  return message
+}
+
+/** Server: x̂, one word per element. The caller releases it. */
+export function takeInput(k: Kernels, { plan }: PlannedSteps, payload: Uint8Array): Region {
+  const size = inputSize(plan)
+  const packed = upload(k.memory, payload)
+  const input = k.memory.alloc(size * 4)
+  unpack(k, packed, size, plan.ring, input)
+  packed.release()
+  return input
+}
