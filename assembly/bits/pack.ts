@@ -1,5 +1,8 @@
 // Packing of n-bit words: a contiguous little-endian bit stream, word i in bits [i·bits, (i+1)·bits), the last byte
 // filled up with zeros. No alignment is asked of the packed side.
+//
+// The loops are do-while: V8 sinks loop-invariant vectors (masks, swizzles) into the body of a `for` loop, which lies
+// behind its test, and makes them anew in every step; the body of a do-while is the loop header, which they stay before.
 
 /** The words from `src` on, bit by bit position; any width, and the end of every stream. */
 function packRest(src: usize, count: i32, bits: i32, dst: usize): void {
@@ -128,14 +131,18 @@ function packNarrow(src: usize, count: i32, bits: i32, dst: usize): i32 {
   const mask = i32x4.splat((1 << bits) - 1)
   const pair = bits << 1, half = bits << 2
   const last = count - max(8, (127 + bits) / bits) // from here on 16 bytes could reach beyond the end
+  if (last < 0) return 0
   let i = 0
-  for (; i <= last; i += 8, src += 32, dst += bits) {
+  do {
     const a = joinPairs(v128.load(src), mask, bits), b = joinPairs(v128.load(src, 16), mask, bits)
     const low: u64 = i64x2.extract_lane(a, 0) | i64x2.extract_lane(a, 1) << pair
     const high: u64 = i64x2.extract_lane(b, 0) | i64x2.extract_lane(b, 1) << pair
     store<u64>(dst, low | high << half)
     store<u64>(dst, high >> (64 - half), 8)
-  }
+    i += 8
+    src += 32
+    dst += bits
+  } while (i <= last)
   return i
 }
 
@@ -145,8 +152,9 @@ function packWide(src: usize, count: i32, bits: i32, dst: usize): i32 {
   const pair = bits << 1, over = 64 - pair, nibble = (bits & 1) << 2
   const second = <usize>((bits << 2) - nibble) >> 3
   const last = count - (255 + bits) / bits
+  if (last < 0) return 0
   let i = 0
-  for (; i <= last; i += 8, src += 32, dst += bits) {
+  do {
     const a = joinPairs(v128.load(src), mask, bits), b = joinPairs(v128.load(src, 16), mask, bits)
     const a0: u64 = i64x2.extract_lane(a, 0), a1: u64 = i64x2.extract_lane(a, 1)
     const b0: u64 = i64x2.extract_lane(b, 0), b1: u64 = i64x2.extract_lane(b, 1)
@@ -162,7 +170,10 @@ function packWide(src: usize, count: i32, bits: i32, dst: usize): i32 {
       store<u64>(dst + second, low)
       store<u64>(dst + second, high, 8)
     }
-  }
+    i += 8
+    src += 32
+    dst += bits
+  } while (i <= last)
   return i
 }
 
@@ -170,14 +181,59 @@ function packWide(src: usize, count: i32, bits: i32, dst: usize): i32 {
 function unpackEight(src: usize, count: i32, bits: i32, dst: usize): i32 {
   const mask: u64 = ((<u64>1) << bits) - 1
   const last = count - 8 - (63 + bits) / bits
+  if (last < 0) return 0
   let i = 0
-  for (; i <= last; i += 8, src += bits, dst += 32) {
+  do {
     store<u32>(dst, <u32>(load<u64>(src) & mask))
     for (let j = 1; j < 8; j++) {
       const at = j * bits
       store<u32>(dst + (j << 2), <u32>(load<u64>(src + (at >> 3)) >> (at & 7) & mask))
     }
-  }
+    i += 8
+    src += bits
+    dst += 32
+  } while (i <= last)
+  return i
+}
+
+/** Byte numbers of the four bytes that hold words `first` … `first` + 3, counted from the byte where `first` begins. */
+// @ts-ignore: decorator
+@inline
+function windows(first: i32, bits: i32): v128 {
+  const start = first * bits & ~7
+  const step = 0x01010101
+  let v = i32x4.splat(0x03020100)
+  v = i32x4.replace_lane(v, 1, 0x03020100 + step * (((first + 1) * bits - start) >> 3))
+  v = i32x4.replace_lane(v, 2, 0x03020100 + step * (((first + 2) * bits - start) >> 3))
+  return i32x4.replace_lane(v, 3, 0x03020100 + step * (((first + 3) * bits - start) >> 3))
+}
+
+/** Powers of two that move each word of its window to the top, where no lane-wise shift exists. */
+// @ts-ignore: decorator
+@inline
+function lifts(first: i32, bits: i32): v128 {
+  const top = 32 - bits
+  let v = i32x4.splat(1 << (top - (first * bits & 7)))
+  v = i32x4.replace_lane(v, 1, 1 << (top - ((first + 1) * bits & 7)))
+  v = i32x4.replace_lane(v, 2, 1 << (top - ((first + 2) * bits & 7)))
+  return i32x4.replace_lane(v, 3, 1 << (top - ((first + 3) * bits & 7)))
+}
+
+/** bits <= 25: each word lies inside four bytes; a swizzle fetches them, a product lifts, one shift drops the rest. */
+function unpackLanes(src: usize, count: i32, bits: i32, dst: usize): i32 {
+  const near = windows(0, bits), far = windows(4, bits)
+  const lift = lifts(0, bits), farLift = lifts(4, bits)
+  const middle = <usize>bits >> 1, drop = 32 - bits
+  const last = count - 4 - (127 + bits) / bits // from here on 16 bytes could reach beyond the end
+  if (last < 0) return 0
+  let i = 0
+  do {
+    v128.store(dst, i32x4.shr_u(i32x4.mul(i8x16.swizzle(v128.load(src), near), lift), drop))
+    v128.store(dst, i32x4.shr_u(i32x4.mul(i8x16.swizzle(v128.load(src + middle), far), farLift), drop), 16)
+    i += 8
+    src += bits
+    dst += 32
+  } while (i <= last)
   return i
 }
 
@@ -203,7 +259,10 @@ export function unpackBits(src: usize, count: i32, bits: i32, dst: usize): void 
     return
   }
   let done = 0
-  if (ASC_FEATURE_SIMD && (bits == 8 || bits == 16 || bits == 24)) done = unpackBytes(src, count, bits >> 3, dst)
-  else done = unpackEight(src, count, bits, dst)
+  if (ASC_FEATURE_SIMD) {
+    if (bits == 8 || bits == 16 || bits == 24) done = unpackBytes(src, count, bits >> 3, dst)
+    else if (bits <= 25) done = unpackLanes(src, count, bits, dst)
+    else done = unpackEight(src, count, bits, dst)
+  } else done = unpackEight(src, count, bits, dst)
   unpackRest(src + (<usize>done >> 3) * <usize>bits, count - done, bits, dst + (<usize>done << 2))
 }
