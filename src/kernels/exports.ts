@@ -3,8 +3,9 @@ import type { BitsExports } from './bits.js'
 import type { MccExports } from './mcc.js'
 import type { PrgExports } from './prg.js'
 import type { RingExports } from './ring.js'
+import type { SecurennExports } from './securenn.js'
 
-export interface KernelExports extends PrgExports, RingExports, BitsExports, MccExports {
+export interface KernelExports extends PrgExports, RingExports, BitsExports, MccExports, SecurennExports {
   readonly memory: WebAssembly.Memory
   heapBase(): number
 }

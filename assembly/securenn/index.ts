@@ -1,0 +1,2 @@
+export { sampleBelow } from './sample'
+export { snnShareBits, snnCompare, snnRotate, snnAnyZero } from './compare'
