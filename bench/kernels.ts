@@ -6,6 +6,7 @@ import { type Kernels, loadKernels } from '../src/kernels/index.js'
 import type { Region } from '../src/kernels/memory.js'
 import { fillStream } from '../src/kernels/prg.js'
 import { add32, matmul32, matmul64 } from '../src/kernels/ring.js'
+import { table } from './report.js'
 import { type Rate, sampleAll, type Variant } from './round-robin.js'
 import { type Peers, type Square, tensorflow } from './tensorflow.js'
 
@@ -203,25 +204,17 @@ function rowOf({ variant, reference, per = 1, ...line }: Line, rates: Map<string
 const number = (value: number | null | undefined): string =>
   value === null || value === undefined ? '' : value.toFixed(2)
 
-function printTable({ kernels }: KernelReport): void {
+function text({ kernels }: KernelReport): string {
   const head = ['kernel', 'shape', 'unit', 'median', 'best', 'reference', 'ref. best', 'ratio', 'target', 'met']
   const body = kernels.map((r) => [
     ...[r.name, r.shape, r.unit, number(r.median), number(r.best), r.reference ?? ''],
     ...[number(r.referenceBest), number(r.ratio), number(r.target), r.met === undefined ? '' : r.met ? 'yes' : 'NO'],
   ])
-  const width = head.map((title, i) => Math.max(title.length, ...body.map((cells) => cells[i].length)))
-  for (const cells of [head, width.map((w) => '-'.repeat(w)), ...body]) {
-    console.log(
-      cells
-        .map((cell, i) => cell.padEnd(width[i]))
-        .join('  ')
-        .trimEnd(),
-    )
-  }
+  return table(head, body)
 }
 
 /**
- * Measures every kernel and prints a table unless `json`.
+ * Measures every kernel; prints a table, or with `json` one JSON document.
  *
  * @throws RingfenceError HOST when the TensorFlow.js packages are absent
  */
@@ -230,6 +223,6 @@ export async function benchKernels(options: { json?: boolean; quick?: boolean } 
   for (const part of [products, convolutions, streams, words]) part(b)
   const rates = options.quick ? sampleAll(b.variants, 8, 3) : sampleAll(b.variants, 60, 6)
   const report = { kernels: b.lines.map((line) => rowOf(line, rates)) }
-  if (!options.json) printTable(report)
+  process.stdout.write(`${options.json ? JSON.stringify(report) : text(report)}\n`)
   return report
 }

@@ -90,17 +90,6 @@ function unpack16(src: usize, dst: usize): void {
   v128.store(dst, i32x4.extend_high_i16x8_u(b), 48)
 }
 
-// @ts-ignore: decorator
-@inline
-function unpack24(src: usize, dst: usize): void {
-  const a = v128.load(src), b = v128.load(src, 16), c = v128.load(src, 32), z = i32x4.splat(0)
-  v128.store(dst, i8x16.shuffle(a, z, 0, 1, 2, 16, 3, 4, 5, 16, 6, 7, 8, 16, 9, 10, 11, 16))
-  const m = i32x4.splat(0xffffff)
-  v128.store(dst, v128.and(m, i8x16.shuffle(a, b, 12, 13, 14, 0, 15, 16, 17, 0, 18, 19, 20, 0, 21, 22, 23, 0)), 16)
-  v128.store(dst, v128.and(m, i8x16.shuffle(b, c, 8, 9, 10, 0, 11, 12, 13, 0, 14, 15, 16, 0, 17, 18, 19, 0)), 32)
-  v128.store(dst, i8x16.shuffle(c, z, 4, 5, 6, 16, 7, 8, 9, 16, 10, 11, 12, 16, 13, 14, 15, 16), 48)
-}
-
 /** Whole bytes per word: 16 words per step. Returns the words done. */
 function packBytes(src: usize, count: i32, bytes: i32, dst: usize): i32 {
   let i = 0
@@ -113,8 +102,7 @@ function packBytes(src: usize, count: i32, bytes: i32, dst: usize): i32 {
 function unpackBytes(src: usize, count: i32, bytes: i32, dst: usize): i32 {
   let i = 0
   if (bytes == 1) for (; i + 16 <= count; i += 16, src += 16, dst += 64) unpack8(src, dst)
-  else if (bytes == 2) for (; i + 16 <= count; i += 16, src += 32, dst += 64) unpack16(src, dst)
-  else for (; i + 16 <= count; i += 16, src += 48, dst += 64) unpack24(src, dst)
+  else for (; i + 16 <= count; i += 16, src += 32, dst += 64) unpack16(src, dst)
   return i
 }
 
@@ -260,7 +248,7 @@ export function unpackBits(src: usize, count: i32, bits: i32, dst: usize): void 
   }
   let done = 0
   if (ASC_FEATURE_SIMD) {
-    if (bits == 8 || bits == 16 || bits == 24) done = unpackBytes(src, count, bits >> 3, dst)
+    if (bits == 8 || bits == 16) done = unpackBytes(src, count, bits >> 3, dst)
     else if (bits <= 25) done = unpackLanes(src, count, bits, dst)
     else done = unpackEight(src, count, bits, dst)
   } else done = unpackEight(src, count, bits, dst)
