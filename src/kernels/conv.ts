@@ -14,7 +14,8 @@ export interface PackedWeights {
   /** @internal Shape words or offset tables, then weights. */
   readonly region: Region
   /** @internal */ readonly layout: Layout
-  release(): void
+  /** Gives the memory back, wiped first when `wipe`. */
+  release(wipe?: boolean): void
 }
 
 interface Layout {
@@ -95,7 +96,7 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
       packWeights(from, l.rows, l.depth, region.ptr + l.weights + group * perGroup)
     }
   }
-  return { bits, geometry: g, memory: k.memory, region, layout: l, release: () => region.release() }
+  return { bits, geometry: g, memory: k.memory, region, layout: l, release: (wipe) => region.release(wipe) }
 }
 
 function padded(k: Kernels, bits: 32 | 64, g: ConvGeometry, l: Layout, x: Region): Region {

@@ -1,5 +1,5 @@
 // ChaCha key streams (RFC 8439).
-import { expectInteger, expectWords } from './extent.js'
+import { expectDisjoint, expectInteger, expectWords } from './extent.js'
 import type { Kernels } from './index.js'
 import type { Region } from './memory.js'
 
@@ -23,8 +23,8 @@ export interface PrgExports {
  * @param nonce 96 bits as three little-endian words
  * @param counter number of the first 64-byte block; the stream may not run past block 2^32 - 1, where it would repeat
  * @param rounds 20 as in the RFC, or 12
- * @param out any length, any alignment
- * @throws RangeError on a short key, a bad nonce word or counter, or a stream that would repeat
+ * @param out any length, any alignment, apart from the key
+ * @throws RangeError on a short key, a bad nonce word or counter, an output over the key, or a stream that would repeat
  */
 export function fillStream(
   k: Kernels,
@@ -35,6 +35,7 @@ export function fillStream(
   out: Region,
 ): void {
   expectWords('stream key', key, 32, 1)
+  expectDisjoint('stream', out, out.byteLength, key, 32)
   for (const word of nonce) expectInteger('stream nonce word', word, 0, 0xffffffff)
   expectInteger('stream counter', counter, 0, 0xffffffff)
   if (rounds !== 12 && rounds !== 20) throw new RangeError(`stream rounds: expected 12 or 20, got ${rounds}`)

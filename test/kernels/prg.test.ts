@@ -74,10 +74,11 @@ describe.each(VARIANTS)('ChaCha streams, %s', (variant) => {
     expect(() => stream(9 * 64 + 1, 12, nonce, start)).toThrow(RangeError)
   })
 
-  it('refuses a short key, other round counts and words that are not u32', () => {
+  it('refuses a short key, an output over the key, other round counts and words that are not u32', () => {
     const key = bay.bytes(KEY)
     const out = bay.room(64)
     expect(() => fillStream(k, key.part(0, 31), [0, 0, 0], 0, 12, out)).toThrow(RangeError)
+    expect(() => fillStream(k, key, [0, 0, 0], 0, 12, key)).toThrow(RangeError)
     expect(() => fillStream(k, key, [0, -1, 0], 0, 12, out)).toThrow(RangeError)
     expect(() => fillStream(k, key, [0, 0, 0], 0.5, 12, out)).toThrow(RangeError)
     expect(() => fillStream(k, key, [0, 0, 0], 0, 8 as 12, out)).toThrow(RangeError)
