@@ -100,11 +100,14 @@ function compareScalar(
     const digit = <i32>load<u8>(x + at)
     const bit = bitOf(t, e, i)
     const mine = bit & party
-    const difference = reduceScalar(load<u8>(less) ? digit + P - mine : mine + P - digit)
+    const difference = reduceScalar(select<i32>(digit + P - mine, mine + P - digit, load<u8>(less) != 0))
     let c = reduceScalar(reduceScalar(difference + party) + above)
-    if (i == 0 && load<u8>(always)) c = party == 0 ? <i32>load<u8>(zero) : reduceScalar(P - <i32>load<u8>(zero))
+    if (i == 0) {
+      const known = <i32>load<u8>(zero)
+      c = select<i32>(party == 0 ? known : reduceScalar(P - known), c, load<u8>(always) != 0)
+    }
     store<u8>(out + at, <u8>((c * <i32>load<u8>(s + at)) % P))
-    above = reduceScalar(above + (bit ? reduceScalar(party + P - digit) : digit))
+    above = reduceScalar(above + select<i32>(reduceScalar(party + P - digit), digit, bit != 0))
   }
 }
 

@@ -1,2 +1,18 @@
 export { sampleBelow } from './sample'
 export { snnShareBits, snnCompare, snnRotate, snnAnyZero } from './compare'
+export {
+  snnWindow,
+  snnAddWrap,
+  snnReduceEven,
+  snnReduceOdd,
+  snnSubOdd,
+  snnAddOdd,
+  snnShareFlag,
+  snnLowBit,
+  snnThreshold,
+  snnConvert,
+  snnOpenXor,
+  snnOpenProduct,
+  snnProduct,
+  snnSign,
+} from './shares'

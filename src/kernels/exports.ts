@@ -4,8 +4,15 @@ import type { MccExports } from './mcc.js'
 import type { PrgExports } from './prg.js'
 import type { RingExports } from './ring.js'
 import type { SecurennExports } from './securenn.js'
+import type { SecurennShareExports } from './securenn-shares.js'
 
-export interface KernelExports extends PrgExports, RingExports, BitsExports, MccExports, SecurennExports {
+export interface KernelExports
+  extends PrgExports,
+    RingExports,
+    BitsExports,
+    MccExports,
+    SecurennExports,
+    SecurennShareExports {
   readonly memory: WebAssembly.Memory
   heapBase(): number
 }

@@ -18,6 +18,7 @@ export const Purpose = {
   dealerRho: 9, // helper alone: ρ
   dealerBits: 10, // helper alone: carry masks and keys of the tables
   modelMask: 11, // server–client: B, the client's part of the weights
+  securenn: 12, // either pair or the helper alone: draws of the published protocol, numbered in securenn/draws.ts
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 
@@ -53,9 +54,9 @@ export class Streams {
     this.#rounds = rounds
   }
 
-  /** Overwrites `out` with the stream's first bytes. */
-  fill(address: StreamAddress, out: Region): void {
-    fillStream(this.#kernels, this.#key, nonce(address), 0, this.#rounds, out)
+  /** Overwrites `out` with the stream from 64-byte block `block` on. */
+  fill(address: StreamAddress, out: Region, block = 0): void {
+    fillStream(this.#kernels, this.#key, nonce(address), block, this.#rounds, out)
   }
 
   /** A new region with the stream's first bytes; the caller releases it. */

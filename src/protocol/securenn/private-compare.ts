@@ -1,0 +1,64 @@
+// Private comparison (SecureNN, PETS 2019, algorithm 3): client and server hold digit shares of the bits of the helper's
+// x and both know t; the helper learns a bit that is blinded by a random flip.
+//
+//   client, server → helper   s_i·c_i, turned by a random amount    bits·count bytes each
+import type { Region } from '../../kernels/index.js'
+import { anyZero, compareDigits, rotateDigits } from '../../kernels/securenn.js'
+import { threshold } from '../../kernels/securenn-shares.js'
+import type { CallAddress } from './draws.js'
+import { Draw, drawBelow } from './draws.js'
+import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+
+const ROUNDS = {
+  wrap: { flip: Draw.flip1, digits: Draw.digits1, zero: Draw.zero1, turn: Draw.turn1, kind: Message.digits1 },
+  msb: { flip: Draw.flip2, digits: Draw.digits2, zero: Draw.zero2, turn: Draw.turn2, kind: Message.digits2 },
+} as const
+
+/**
+ * Client and server: asks x < t (`wrap`) or x > t (`msb`). Returns the flips, one byte per value; the caller releases
+ * them.
+ */
+export function askComparison(
+  { k, party, common, helper }: Side,
+  round: keyof typeof ROUNDS,
+  x: Region,
+  t: Region,
+  count: number,
+  bits: number,
+  at: CallAddress,
+): Region {
+  const draws = ROUNDS[round]
+  const flip = drawBelow(k, common, at, draws.flip, count, 2)
+  const s = drawBelow(k, common, at, draws.digits, count * bits, 66, 1)
+  const zero = drawBelow(k, common, at, draws.zero, count, 67)
+  const turn = drawBelow(k, common, at, draws.turn, count, bits)
+  const asked = { out: k.memory.alloc(count * 8), less: k.memory.alloc(count), always: k.memory.alloc(count) }
+  threshold(k, t, flip, count, bits, round === 'wrap', asked)
+  const digits = k.memory.alloc(count * bits)
+  compareDigits(k, { x, t: asked.out, less: asked.less, always: asked.always, zero, s }, count, bits, party, digits)
+  rotateDigits(k, digits, turn, count, bits)
+  sendRegions(helper, draws.kind, at.layer, [digits])
+  for (const region of [s, zero, turn, asked.out, asked.less, asked.always, digits]) region.release(true)
+  return flip
+}
+
+/** Helper: the blinded answers, one byte per value. The caller releases them. */
+export async function answerComparison(
+  { k, client, server }: HelperSide,
+  round: keyof typeof ROUNDS,
+  count: number,
+  bits: number,
+  at: CallAddress,
+): Promise<Region> {
+  const { kind } = ROUNDS[round]
+  const [a] = await receiveRegions(k, client, kind, at.layer, [count * bits])
+  const [b] = await receiveRegions(k, server, kind, at.layer, [count * bits])
+  const out = k.memory.alloc(count)
+  anyZero(k, a, b, count, bits, out)
+  a.release()
+  b.release()
+  return out
+}
+
+/** Bytes of one comparison, both parties together. */
+export const comparisonBytes = (count: number, bits: number): number => 2 * count * bits
