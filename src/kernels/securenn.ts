@@ -39,7 +39,7 @@ function withScratch(k: Kernels, bytes: number, call: (scratch: number) => void)
 
 /**
  * Numbers uniform in [least, least + range), range <= 256, from random bytes by rejection; returns how many of `count`
- * were found. `out` needs room for one byte more than that.
+ * were found. `out` needs room for 16 bytes more than that.
  */
 export function sampleBelow(
   k: Kernels,
@@ -49,7 +49,7 @@ export function sampleBelow(
   out: Region,
   count: number,
 ): number {
-  return k.raw.sampleBelow(bytes.ptr, bytes.byteLength, range, least, need(out, count + 1, 'out'), count)
+  return k.raw.sampleBelow(bytes.ptr, bytes.byteLength, range, least, need(out, count + 16, 'out'), count)
 }
 
 /** Helper: out = (bits of x) - share mod 67. `x`: u64 words. */

@@ -96,7 +96,8 @@ function bound(channel: Channel): Channel {
 
 /** Two shares of values, one in either party's memory. */
 export function shared({ client, server }: Three, values: readonly bigint[]): [Region, Region] {
-  const mine = new BigUint64Array(crypto.getRandomValues(new Uint8Array(values.length * 8)).buffer)
+  const mine = new BigUint64Array(values.length)
+  for (let at = 0; at < mine.length; at += 8192) crypto.getRandomValues(mine.subarray(at, at + 8192))
   const theirs = BigUint64Array.from(values, (v, i) => BigInt.asUintN(64, v - mine[i]))
   return [upload(client.k.memory, mine), upload(server.k.memory, theirs)]
 }

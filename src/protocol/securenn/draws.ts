@@ -70,7 +70,7 @@ export function drawBelow(
   range: number,
   least = 0,
 ): Region {
-  const out = k.memory.alloc(count + 1)
+  const out = k.memory.alloc(count + 16)
   const accepted = 256 - (256 % range)
   // Whole blocks, a little more than the mean number of bytes; another round is rare.
   const blocks = Math.ceil(((count * 256) / accepted + 4 * Math.sqrt(count) + 64) / 64)
@@ -78,7 +78,7 @@ export function drawBelow(
   let found = 0
   for (let round = 0; found < count; round++) {
     streams.fill(address(at, draw), bytes, round * blocks)
-    found += sampleBelow(k, bytes, range, least, out.part(found, count + 1 - found), count - found)
+    found += sampleBelow(k, bytes, range, least, out.part(found, count + 16 - found), count - found)
   }
   bytes.release()
   return out
