@@ -6,6 +6,7 @@ import { type Kernels, loadKernels } from '../src/kernels/index.js'
 import type { Region } from '../src/kernels/memory.js'
 import { fillStream } from '../src/kernels/prg.js'
 import { add32, matmul32, matmul64 } from '../src/kernels/ring.js'
+import { comparisonVariants } from './comparison-kernels.js'
 import { table } from './report.js'
 import { type Rate, sampleAll, type Variant } from './round-robin.js'
 import { type Peers, type Square, tensorflow } from './tensorflow.js'
@@ -182,6 +183,13 @@ function words(b: Bench): void {
   b.line('bit planes', '4096 words', 'Gword/s', planes)
 }
 
+function comparisons(b: Bench): void {
+  for (const { name, shape, values, run } of comparisonVariants(b.k)) {
+    // Rates count 10^9 operations: a thousandth of one per value makes millions of values.
+    b.line(name, shape, 'M values/s', b.time(`${name} ${shape}`, values * 1000, run))
+  }
+}
+
 function rowOf({ variant, reference, per = 1, ...line }: Line, rates: Map<string, Rate>): KernelRow {
   const own = rates.get(variant)!
   const other = reference === undefined ? null : rates.get(reference)!.best
@@ -220,7 +228,7 @@ function text({ kernels }: KernelReport): string {
  */
 export async function benchKernels(options: { json?: boolean; quick?: boolean } = {}): Promise<KernelReport> {
   const b = new Bench(loadKernels(), await tensorflow())
-  for (const part of [products, convolutions, streams, words]) part(b)
+  for (const part of [products, convolutions, streams, words, comparisons]) part(b)
   const rates = options.quick ? sampleAll(b.variants, 8, 3) : sampleAll(b.variants, 60, 6)
   const report = { kernels: b.lines.map((line) => rowOf(line, rates)) }
   process.stdout.write(`${options.json ? JSON.stringify(report) : text(report)}\n`)
