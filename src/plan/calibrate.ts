@@ -3,7 +3,8 @@ import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
 import { Fields, quote } from '../model/fields.js'
 import { parseObject, summary } from '../model/json-file.js'
-import type { ReluSpec } from '../model/relu-spec.js'
+import type { Layer } from '../model/layers.js'
+import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import type { Weights } from '../model/weights.js'
 import { runFloat } from './float.js'
 
@@ -12,7 +13,10 @@ export interface Calibration {
   readonly format: 'calibration/1'
   /** On what the ranges were measured, in words. */
   readonly source: string
-  /** Largest absolute value: of every relu layer's input, of the output layer's values (by layer id), of `input`. */
+  /**
+   * Largest absolute values, by layer id: of every relu layer's input, of the output layer's values, of `input`, and of
+   * the values of layers where a step may end without a relu (`cutPoints`).
+   */
   readonly maxAbs: Readonly<Record<string, number>>
 }
 
@@ -31,8 +35,11 @@ export function calibrate(
   inputs: Iterable<Float32Array>,
   source = 'sample inputs',
 ): Calibration {
-  const maxAbs = new Map<string, number>(calibratedIds(arch).map((id) => [id, 0]))
-  const widen = (id: string, values: Float32Array) => maxAbs.set(id, Math.max(maxAbs.get(id)!, largest(values)))
+  const maxAbs = new Map<string, number>([...requiredIds(arch), ...cutPoints(arch, spec)].map((id) => [id, 0]))
+  const widen = (id: string, values: Float32Array): void => {
+    const most = maxAbs.get(id)
+    if (most !== undefined) maxAbs.set(id, Math.max(most, largest(values)))
+  }
   let count = 0
   for (const input of inputs) {
     const logits = runFloat(arch, weights, spec, input, widen)
@@ -64,7 +71,9 @@ export function parseCalibration(json: unknown, arch: Architecture, source = 'ca
   if (!fields.has('maxAbs')) fields.fault('maxAbs', 'an object')
   const ranges = new Fields(fields.record('maxAbs'), 'maxAbs', problems)
   fields.noOthers()
-  const maxAbs = calibratedIds(arch).map((id) => [id, readRange(ranges, id)] as const)
+  const optional = arch.layers.map((layer) => layer.id).filter((id) => ranges.has(id))
+  const ids = new Set([...requiredIds(arch), ...optional])
+  const maxAbs = [...ids].map((id) => [id, readRange(ranges, id)] as const)
   ranges.noOthers()
   if (problems.length > 0) throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
   return { format, source: text, maxAbs: Object.fromEntries(maxAbs) }
@@ -77,9 +86,54 @@ function readRange(ranges: Fields, id: string): number {
   return 0
 }
 
-function calibratedIds(arch: Architecture): string[] {
+/** Without these no plan can be made. */
+function requiredIds(arch: Architecture): string[] {
   const relus = arch.layers.filter((layer) => layer.op === 'relu').map((layer) => layer.id)
   return [...new Set([INPUT_RANGE, ...relus, ...arch.outputs])]
+}
+
+/**
+ * Layers whose value may have met weights, and meets weights or an average again: there `compile` has to end a step
+ * although no relu stands there. A superset; a range too many does no harm.
+ */
+export function cutPoints(arch: Architecture, spec: ReluSpec | undefined): string[] {
+  const weighted = new Set<string>()
+  const points = new Set<string>()
+  for (const layer of arch.layers) {
+    const [from] = layer.in
+    const before = arch.byId.get(from)
+    if (before && weighted.has(from) && WEIGHS.has(layer.op) && !foldsInto(layer, before)) points.add(from)
+    if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)
+  }
+  return [...points]
+}
+
+const AFFINE: ReadonlySet<string> = new Set(['batchNorm', 'channelScale'])
+const WEIGHS: ReadonlySet<string> = new Set(['conv2d', 'linear', 'avgPool', 'globalAvgPool', ...AFFINE])
+
+/** A per-channel map right behind a convolution becomes part of it. */
+const foldsInto = (layer: Layer, before: Layer): boolean =>
+  AFFINE.has(layer.op) && (before.op === 'conv2d' || before.op === 'linear' || AFFINE.has(before.op))
+
+/** Whether a layer's value may have met weights or a public factor since the last truncation. */
+function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string) => boolean): boolean {
+  switch (layer.op) {
+    case 'conv2d':
+    case 'linear':
+    case 'batchNorm':
+    case 'channelScale':
+    case 'add': // summands of unlike scales are lifted
+      return true
+    case 'avgPool': // windows of unlike sizes have unlike divisors
+      return layer.ceil || layer.pad.some((edge) => edge > 0)
+    case 'globalAvgPool':
+    case 'zero':
+      return false
+    case 'relu':
+      return resolveRelu(spec, layer).kind === 'identity' && weighted(layer.in[0])
+    default:
+      return weighted(layer.in[0])
+  }
 }
 
 function largest(values: Float32Array): number {

@@ -6,7 +6,7 @@ import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.j
 import { requireRunnable } from '../model/runnable.js'
 import type { Weights } from '../model/weights.js'
 import type { Calibration } from './calibrate.js'
-import { chooseChunks } from './chunks.js'
+import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer } from './fold.js'
 import { lower, type Quantized, type Scales } from './lower.js'
@@ -59,18 +59,38 @@ export function compile(
   options: CompileOptions = {},
 ): Compiled {
   requireRunnable(arch)
-  checkOptions(options)
+  checkOptions(arch, options)
   return new Compiler(arch, weights, calibration, spec, options).run()
 }
 
-function checkOptions({ ring = 32, bits = 16, margin = 1, rounds = 12 }: CompileOptions): void {
+function checkOptions(arch: Architecture, options: CompileOptions): void {
+  const { ring = 32, bits = 16, margin = 1, rounds = 12 } = options
   const problems: string[] = []
   if (!Number.isInteger(ring) || ring < 24 || ring > 32) problems.push(`ring: 24 to 32 bits, not ${ring}`)
-  if (!Number.isInteger(bits) || bits < 4 || bits > ring - 2)
-    problems.push(`bits: 4 to ring - 2 = ${ring - 2}, not ${bits}`)
+  const room = Math.min(32, ring) - 2
+  if (!Number.isInteger(bits) || bits < 4 || !(bits <= room))
+    problems.push(`bits: 4 to ring - 2 = ${room}, not ${bits}`)
   if (!(margin >= 0 && margin < bits - 3)) problems.push(`margin: 0 to ${bits - 4} bits, not ${margin}`)
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
+  problems.push(...windowProblems(arch, bits, options))
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
+}
+
+/** What is wrong with the windows that were asked for and the number of chunks they are cut in. */
+function windowProblems(arch: Architecture, bits: number, { lo = 0, chunks }: CompileOptions): string[] {
+  const problems: string[] = []
+  const windows = typeof lo === 'number' ? ([['lo', lo]] as const) : Object.entries(lo)
+  for (const [name, low] of windows) {
+    const layer = arch.byId.get(name)
+    const what = typeof lo === 'number' ? name : `lo of ${name}`
+    if (typeof lo !== 'number' && !(layer && isActivation(layer))) problems.push(`${what}: no relu has this id`)
+    else if (!Number.isInteger(low) || low < 0 || low > bits - 1) {
+      problems.push(`${what}: 0 to ${bits - 1} ignored bits of ${bits}, not ${low}`)
+    } else if (chunks !== undefined && !chunksOf(bits - low, chunks)) {
+      problems.push(`chunks: ${chunks} chunks of 1 to ${MAX_CHUNK} bits cannot cover ${bits - low} bits`)
+    }
+  }
+  return problems
 }
 
 class Compiler {
@@ -78,6 +98,8 @@ class Compiler {
   readonly #steps: Step[] = []
   readonly #weights = new Map<string, Int32Array>()
   readonly #bias: Int32Array[] = []
+  /** What was cut already, so that a value read by several layers is opened once. */
+  readonly #cuts = new Map<Expression, Value>()
   readonly #ring: number
   readonly #bits: number
 
@@ -131,13 +153,17 @@ class Compiler {
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
   #cut(value: Value, at: string): Value {
-    return this.#truncate(value, at, { kind: 'identity' })
+    const known = this.#cuts.get(value.expression)
+    if (known) return known
+    const cut = this.#truncate(value, at, { kind: 'identity' })
+    this.#cuts.set(value.expression, cut)
+    return cut
   }
 
   /** Fraction bits of a value whose range was calibrated under `id`. */
   #scaleOf(id: string): number {
     const range = this.calibration.maxAbs[id]
-    if (!(range > 0)) {
+    if (!(range >= 0)) {
       throw new RingfenceError(
         'BAD_INPUT',
         `the calibration has no range for ${id}; calibrate this network with this relu-spec`,
@@ -174,8 +200,9 @@ class Compiler {
     if (truncate < 0) {
       throw new RingfenceError('BAD_INPUT', `${id}: weights are too large for ${scale} fraction bits; use a wider ring`)
     }
-    // Truncate-reduce rounds down and loses a carry at random: one unit too low on average (E3). The bias makes up for it.
-    this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + 2 ** truncate)
+    // Truncate-reduce rounds down and loses a carry at random, (2^f - 1) / 2^f units on average (E3). The bias makes up
+    // for it, so that the mean over all masks is y / 2^f.
+    this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + 2 ** truncate - 1)
     this.#steps.push({ ...probe, linear, activation: { ...probe.activation!, truncate } })
     const tensor = this.#steps.length
     return { expression: { kind: 'tensor', tensor, shape }, factor: 1 }
@@ -200,7 +227,7 @@ class Compiler {
   #finish(output: string): void {
     const value = this.#values.get(output)!
     const range = this.calibration.maxAbs[output] ?? this.calibration.maxAbs.output
-    if (!(range > 0)) throw new RingfenceError('BAD_INPUT', `the calibration has no range for the output ${output}`)
+    if (!(range >= 0)) throw new RingfenceError('BAD_INPUT', `the calibration has no range for the output ${output}`)
     // y itself goes out: its sign bit, the margin and its whole part have to fit the ring.
     const wanted = Math.min(2 * MAX_SCALE, Math.floor(this.#ring - 2 - (this.options.margin ?? 1) - Math.log2(range)))
     const { linear, scale } = this.#lower(value, wanted, output)

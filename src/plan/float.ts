@@ -11,8 +11,11 @@ import { convolve, matVec } from './float-conv.js'
 import { addAll, averagePool, batchNorm, padMap, scaleChannels, shrinkMap } from './float-maps.js'
 import { applyRelu } from './float-relu.js'
 
-/** Called with a relu layer's id and its input; the values are only to be read, and only during the call. */
-export type OnPreactivation = (layerId: string, values: Float32Array) => void
+/**
+ * Called with a relu layer's id and its input, and with any other layer's id and its output; the values are only to be
+ * read, and only during the call.
+ */
+export type OnValue = (layerId: string, values: Float32Array) => void
 
 /**
  * Forward pass of one input.
@@ -26,7 +29,7 @@ export function runFloat(
   weights: Weights,
   spec: ReluSpec | undefined,
   input: Float32Array,
-  onPreactivation?: OnPreactivation,
+  onValue?: OnValue,
 ): Float32Array {
   requireRunnable(arch)
   checkInput(input, arch.inputs[0].shape)
@@ -34,8 +37,9 @@ export function runFloat(
   const lastUse = lastUses(arch)
   for (const [place, layer] of arch.layers.entries()) {
     const inputs = layer.in.map((id) => values.get(id)!)
-    if (layer.op === 'relu') onPreactivation?.(layer.id, inputs[0])
-    values.set(layer.id, runLayer(layer, inputs, weights, spec))
+    const value = runLayer(layer, inputs, weights, spec)
+    onValue?.(layer.id, layer.op === 'relu' ? inputs[0] : value)
+    values.set(layer.id, value)
     for (const id of layer.in) if (lastUse.get(id) === place) values.delete(id)
   }
   return values.get(arch.outputs[0])!.slice()
