@@ -1,0 +1,197 @@
+// `ringfence demo`: helper, server and client as three processes on this machine classify pictures privately, and a
+// judge holds every logit against a plain-text rerun.
+import { resolve } from 'node:path'
+import { RingfenceError } from '../errors.js'
+import type { NetworkProfile } from '../net/index.js'
+import { runFloat } from '../plan/float.js'
+import { type Plan, planDigest } from '../plan/plan.js'
+import { type Command, type Flags, NETWORK_FLAG, toHex } from './arguments.js'
+import type { ClientReady, HelperReady, PrivateRun, Revealed, SetUp, StepDone } from './demo-party.js'
+import { demoJson, demoText } from './demo-report.js'
+import { type ImageFile, imageInputs, readImageFiles } from './image-files.js'
+import { exitStatus, type Judgement, judge } from './judge.js'
+import { PartyProcess } from './party-process.js'
+import { findModel, type PreparedModel, packagedModels, prepareModel } from './prepared-model.js'
+import { ProgressBar } from './progress-bar.js'
+
+const DEFAULT_MODEL = 'resnet20-cifar10'
+
+export interface DemoImage {
+  readonly file: string
+  /** Class index the manifest gives; undefined for a picture of the user's. */
+  readonly label: number | undefined
+  readonly plaintextPrediction: number
+  readonly plaintextMs: number
+  readonly run: PrivateRun
+  readonly judgement: Judgement
+}
+
+export interface DemoOutcome {
+  readonly model: string
+  readonly variant: string
+  readonly plan: Plan
+  readonly network: { readonly name: string; readonly profile: NetworkProfile } | undefined
+  readonly processes: { readonly helper: PartyAt; readonly server: PartyAt; readonly client: PartyAt }
+  readonly setUp: { readonly server: SetUp; readonly client: SetUp }
+  /** Bytes from helper to server per inference. */
+  readonly helperToServer: number
+  readonly images: readonly DemoImage[]
+}
+
+export interface PartyAt {
+  readonly pid: number
+  readonly url?: string
+}
+
+export const demo: Command = {
+  name: 'demo',
+  summary: 'Classify pictures privately with three processes on this machine, and check every bit of the result.',
+  operands: '[IMAGE…]',
+  flags: {
+    model: { type: 'string', valueHint: 'NAME', description: `a packaged model or a folder (${DEFAULT_MODEL})` },
+    variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
+    images: { type: 'string', valueHint: 'FILE…', description: "pictures of yours instead of the model's samples" },
+    ...NETWORK_FLAG,
+    backend: { type: 'string', valueHint: 'NAME', description: 'how to compute privately: mcc' },
+  },
+  notes: [
+    `Models that come with ringfence: ${packagedModels().join(', ')}.`,
+    'The exit status is 0 only when the private logits equal the integer reference bit for bit.',
+  ],
+  async run(flags) {
+    const order = await readOrder(flags)
+    const bar = new ProgressBar()
+    try {
+      const outcome = await runDemo(order, bar)
+      bar.clear()
+      if (flags.on('json')) process.stdout.write(`${demoJson(outcome)}\n`)
+      else process.stdout.write(demoText(outcome, process.stdout))
+      return exitStatus(outcome.images.map(({ judgement }) => judgement))
+    } finally {
+      bar.clear()
+    }
+  },
+}
+
+interface DemoOrder extends PreparedModel {
+  readonly folder: string
+  readonly network: DemoOutcome['network']
+  readonly images: readonly (ImageFile & { label: number | undefined; input: Float32Array })[]
+}
+
+async function readOrder(flags: Flags): Promise<DemoOrder> {
+  const name = flags.text('model') ?? DEFAULT_MODEL
+  const variant = flags.text('variant')
+  const first = flags.text('images')
+  const network = flags.network()
+  flags.oneOf('backend', ['mcc'])
+  flags.check()
+  const folder = resolve(findModel(name))
+  const prepared = await prepareModel(folder, variant)
+  const given = [...(first === undefined ? [] : [first]), ...flags.operands]
+  const samples = given.length > 0 ? given.map((file) => ({ file, label: undefined })) : prepared.model.samples
+  if (samples.length === 0) {
+    throw new RingfenceError('BAD_INPUT', `${name} has no sample pictures; name some after --images`)
+  }
+  const files = await readImageFiles(samples.map(({ file }) => file))
+  const inputs = imageInputs(files, prepared.compiled.plan)
+  const images = files.map((file, i) => ({ ...file, label: samples[i].label, input: inputs[i] }))
+  return { ...prepared, folder, network, images }
+}
+
+type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'helperToServer'> & {
+  readonly runs: readonly PrivateRun[]
+  readonly seeds: { readonly ch: Uint8Array; readonly sh: Uint8Array }
+}
+
+async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome> {
+  const { compiled, model, network } = order
+  const played = await play(order, bar)
+  const { arch, weights, spec } = model
+  const images = order.images.map(({ file, label, input }, i) => {
+    bar.update(0.9 + (0.1 * i) / order.images.length, 'rerunning in plain text')
+    const started = performance.now()
+    const plaintext = runFloat(arch, weights, spec, input)
+    const plaintextMs = performance.now() - started
+    const run = played.runs[i]
+    const judgement = judge(compiled, played.seeds, { ...run, input, plaintext })
+    return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
+  })
+  const { processes, setUp, helperToServer } = played
+  const { name, variant } = model
+  return { model: name, variant, plan: compiled.plan, network, processes, setUp, helperToServer, images }
+}
+
+/** Starts the three processes, has every picture classified, and ends them whatever happens. */
+async function play(order: DemoOrder, bar: ProgressBar): Promise<PlayedRun> {
+  const helper = new PartyProcess('helper')
+  const server = new PartyProcess('server')
+  const client = new PartyProcess('client')
+  const parties = [client, server, helper]
+  const interrupted = new Promise<never>((_, reject) => {
+    process.once('SIGINT', () => reject(new RingfenceError('ABORTED', 'the demo was interrupted')))
+  })
+  try {
+    return await Promise.race([interrupted, direct({ helper, server, client }, order, bar)])
+  } finally {
+    await Promise.all(parties.map((party) => party.stop()))
+  }
+}
+
+async function direct(
+  { helper, server, client }: Record<'helper' | 'server' | 'client', PartyProcess>,
+  order: DemoOrder,
+  bar: ProgressBar,
+): Promise<PlayedRun> {
+  const { folder, model, images, network } = order
+  bar.update(0.02, 'starting the helper')
+  const helperReady = await helper.call<HelperReady>('helper')
+  bar.update(0.06, 'starting the server; it sends its masked weights to the helper')
+  const serverReady = await server.call<SetUp & { url: string }>('server', {
+    folder,
+    variant: model.variant,
+    helper: helperReady,
+  })
+  bar.update(0.12, 'connecting the client')
+  const clientReady = await client.call<ClientReady>('client', {
+    server: serverReady.url,
+    helper: helperReady,
+    network: network?.profile,
+  })
+  requireSamePlan(clientReady, order)
+  const runs: PrivateRun[] = []
+  for (const [i, { file }] of images.entries()) {
+    const stage = `picture ${i + 1} of ${images.length}`
+    const at = (done: number) => 0.15 + (0.75 * (i + done)) / images.length
+    bar.update(at(0), stage, 'dealing')
+    client.onEvent = ({ phase, done, layer }: StepDone) => {
+      bar.update(
+        at((phase === 'prepare' ? 0 : 0.5) + done / 2),
+        stage,
+        `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`,
+      )
+    }
+    runs.push(await client.call<PrivateRun>('classify', resolve(file)))
+  }
+  const [ch, sh] = [await client.call<Revealed>('reveal'), await server.call<Revealed>('reveal')]
+  if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
+  return {
+    runs,
+    seeds: { ch: ch.seed, sh: sh.seed },
+    setUp: { server: serverReady, client: clientReady },
+    helperToServer: (await server.call<number>('dealt')) / images.length,
+    processes: {
+      helper: { pid: helper.pid, url: helperReady.url },
+      server: { pid: server.pid, url: serverReady.url },
+      client: { pid: client.pid },
+    },
+  }
+}
+
+/** The judge compiled the network itself; client and server must have run exactly that plan. */
+function requireSamePlan({ planDigest: ran }: ClientReady, { compiled }: DemoOrder): void {
+  if (ran === toHex(planDigest(compiled.plan))) return
+  throw new RingfenceError('PLAN_MISMATCH', 'client and server ran another plan than the one the judge compiled')
+}
+
+const largest = (values: Float32Array): number => values.reduce((best, x, i) => (x > values[best] ? i : best), 0)
