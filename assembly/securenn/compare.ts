@@ -70,18 +70,22 @@ function compareVector(
   const one = i8x16.splat(<i8>party)
   const isLess = i8x16.ne(v128.load(less), i8x16.splat(0))
   let above = i8x16.splat(0) // Σ of w_k over higher bits: how far x and t have differed
-  for (let i = bits - 1; i >= 0; i--) {
-    const at = <usize>(i * width)
+  let c = above
+  let i = bits - 1
+  let at = <usize>(i * width)
+  // `do`: engines keep constant vectors in registers across it, not across `for`.
+  do {
     const digit = v128.load(x + at)
     const bit = bitMask(t, i)
     const mine = v128.and(bit, one)
-    const forward = sub(mine, digit)
-    const backward = sub(digit, mine)
-    let c = add(add(v128.bitselect(backward, forward, isLess), one), above)
-    if (i == 0) c = v128.bitselect(shareOfZero(v128.load(zero), party), c, i8x16.ne(v128.load(always), i8x16.splat(0)))
+    const difference = sub(v128.bitselect(digit, mine, isLess), v128.bitselect(mine, digit, isLess))
+    c = add(add(difference, one), above)
     v128.store(out + at, mul(c, v128.load(s + at)))
     above = add(above, v128.bitselect(sub(one, digit), digit, bit))
-  }
+    at -= width
+  } while (--i >= 0)
+  c = v128.bitselect(shareOfZero(v128.load(zero), party), c, i8x16.ne(v128.load(always), i8x16.splat(0)))
+  v128.store(out, mul(c, v128.load(s)))
 }
 
 // @ts-ignore: decorator
@@ -136,16 +140,26 @@ function rotateVector(digits: usize, amount: v128, width: i32, bits: i32, scratc
   for (let step = 1; step < bits; step <<= 1) {
     const bit = i8x16.splat(<i8>step)
     const turn = i8x16.eq(v128.and(amount, bit), bit)
-    for (let i = 0; i < bits; i++) {
-      const next = i + step < bits ? i + step : i + step - bits
-      const value = v128.bitselect(v128.load(from + <usize>(next << 4)), v128.load(from + <usize>(i << 4)), turn)
-      v128.store(to + <usize>(i << 4), value)
-    }
+    turnBy(from, to, step, 0, bits - step, turn)
+    turnBy(from, to, step - bits, bits - step, bits, turn)
     const swap = from
     from = to
     to = swap
   }
   for (let i = 0; i < bits; i++) v128.store(digits + <usize>(i * width), v128.load(from + <usize>(i << 4)))
+}
+
+/** to[i] = from[i + step] in the lanes of `turn`, from[i] in the others. */
+// @ts-ignore: decorator
+@inline
+function turnBy(from: usize, to: usize, step: i32, first: i32, end: i32, turn: v128): void {
+  let at = <usize>(first << 4)
+  const last = <usize>(end << 4)
+  const ahead = <usize>(<isize>step << 4)
+  do {
+    v128.store(to + at, v128.bitselect(v128.load(from + at + ahead), v128.load(from + at), turn))
+    at += 16
+  } while (at < last)
 }
 
 function rotateScalar(digits: usize, amount: i32, width: i32, bits: i32, scratch: usize): void {
