@@ -1,5 +1,5 @@
 // What the demo prints: one line of JSON, or a report for a terminal of 100 columns.
-import { basename } from 'node:path'
+import { basename, relative } from 'node:path'
 import type { DemoImage, DemoOutcome } from './demo.js'
 import { describeStep } from './step-words.js'
 import {
@@ -24,6 +24,12 @@ const totals = ({ run }: DemoImage) => {
   return { flights: sum('flights'), up: sum('up'), down: sum('down') }
 }
 
+/** A path as a user would type it here. */
+const fromHere = (file: string): string => {
+  const path = relative(process.cwd(), file)
+  return path.startsWith('..') ? file : path
+}
+
 const sameClass = ({ run, plaintextPrediction }: DemoImage): boolean => run.prediction === plaintextPrediction
 const sameBits = ({ judgement }: DemoImage): boolean => judgement.differing === 0
 const worstError = ({ images }: DemoOutcome): number =>
@@ -38,7 +44,7 @@ export function demoJson(outcome: DemoOutcome): string {
     model: outcome.model,
     backend: outcome.plan.backend,
     images: images.map(({ file, label, run, plaintextPrediction }) => ({
-      file,
+      file: fromHere(file),
       label: label === undefined ? null : className(outcome, label),
       prediction: className(outcome, run.prediction),
       plaintextPrediction: className(outcome, plaintextPrediction),
@@ -95,34 +101,32 @@ function heading(outcome: DemoOutcome, paint: Paint): string[] {
 }
 
 function pictures(outcome: DemoOutcome, paint: Paint): string[] {
+  const short = (index: number) => shortened(`${className(outcome, index)}`, 14)
   const rows = outcome.images.map((image) => {
     const { file, label, run, plaintextPrediction, judgement } = image
     const right = label === undefined || label === run.prediction
     return [
-      shortened(basename(file), 26),
-      label === undefined ? '' : `${className(outcome, label)}`,
-      paint(right ? 'green' : 'yellow', `${className(outcome, run.prediction)}`),
-      `${className(outcome, plaintextPrediction)} ${sameClass(image) ? paint('green', '✓') : paint('yellow', '≠')}`,
+      shortened(basename(file), 22),
+      label === undefined ? '-' : short(label),
+      paint(right ? 'green' : 'yellow', short(run.prediction)),
+      `${short(plaintextPrediction)} ${sameClass(image) ? paint('green', '✓') : paint('yellow', '≠')}`,
       sameBits(image) ? paint('green', 'equal') : paint('red', `${judgement.differing} differ`),
       judgement.maxLogitError.toFixed(4),
-      `${judgement.overflows}`,
-      duration(run.offlineMs),
-      duration(run.onlineMs),
+      run.offlineMs.toFixed(1),
+      run.onlineMs.toFixed(1),
     ]
   })
   const right = { align: 'right' } as const
   const columns = [
-    ...[{ head: 'picture' }, { head: 'label' }, { head: 'private' }, { head: 'float' }, { head: 'bits' }],
+    ...[{ head: 'picture' }, { head: 'label' }, { head: 'private' }, { head: 'plaintext' }, { head: 'bits' }],
     ...[
-      { head: 'max |Δlogit|', ...right },
-      { head: 'overflows', ...right },
-    ],
-    ...[
-      { head: 'off line', ...right },
-      { head: 'on line', ...right },
+      { head: 'error', ...right },
+      { head: 'off line, ms', ...right },
+      { head: 'on line, ms', ...right },
     ],
   ]
-  return tableLines(columns, rows, paint)
+  const legend = 'plaintext: the float network; bits: against the integer reference; error: of the logits'
+  return [`${paint('bold', 'Pictures')} (${legend})`, ...tableLines(columns, rows, paint)]
 }
 
 function layers({ plan, images }: DemoOutcome, paint: Paint): string[] {
@@ -187,10 +191,12 @@ function times({ images, setUp }: DemoOutcome, paint: Paint): string[] {
   const online = middle(({ run }) => run.onlineMs)
   const offline = middle(({ run }) => run.offlineMs)
   const plain = middle(({ plaintextMs }) => plaintextMs)
-  const once = `server ${duration(setUp.server.ms)}, client ${duration(setUp.client.ms)}`
+  const once = `set-up once: server ${duration(setUp.server.ms)}, client ${duration(setUp.client.ms)}`
+  const privately = `on line ${paint('bold', online)}, off line ${offline}`
   return [
     `${paint('bold', 'Time')} (median per inference)`,
-    `  on line ${paint('bold', online)} · off line ${offline} · float network in plain text ${plain} · set-up once: ${once}`,
+    `  private: ${privately} · float network in plain text: ${plain}`,
+    `  ${once}`,
   ]
 }
 
@@ -211,10 +217,12 @@ function conclusion(outcome: DemoOutcome, images: readonly DemoImage[], paint: P
       `✗ DIFFERENT: ${differing} of ${logits} logits are not those of the integer reference.`,
     )
   }
-  const same = images.filter(sameClass).length
-  const error = worstError(outcome).toFixed(4)
+  const same = `${images.filter(sameClass).length}/${images.length}`
+  const overflows = images.reduce((sum, { judgement }) => sum + judgement.overflows, 0)
+  const range = overflows === 0 ? 'no overflow' : paint('yellow', plural(overflows, 'overflow'))
   const mark = paint(['green', 'bold'], '✓ EQUAL')
-  return `${mark}: all ${logits} logits bit for bit; class as in the float network ${same}/${images.length}; largest logit error ${error}.`
+  const error = worstError(outcome).toFixed(4)
+  return `${mark}: all ${logits} logits bit for bit, ${range}; class as in plaintext ${same}; logit error ≤ ${error}`
 }
 
 const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

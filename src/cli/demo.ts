@@ -128,12 +128,15 @@ async function play(order: DemoOrder, bar: ProgressBar): Promise<PlayedRun> {
   const server = new PartyProcess('server')
   const client = new PartyProcess('client')
   const parties = [client, server, helper]
+  let onInterrupt = () => {}
   const interrupted = new Promise<never>((_, reject) => {
-    process.once('SIGINT', () => reject(new RingfenceError('ABORTED', 'the demo was interrupted')))
+    onInterrupt = () => reject(new RingfenceError('ABORTED', 'the demo was interrupted'))
   })
+  process.on('SIGINT', onInterrupt)
   try {
     return await Promise.race([interrupted, direct({ helper, server, client }, order, bar)])
   } finally {
+    process.off('SIGINT', onInterrupt)
     await Promise.all(parties.map((party) => party.stop()))
   }
 }

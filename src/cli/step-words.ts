@@ -21,7 +21,8 @@ export function describeStep(step: Step): StepWords {
 
 function linearWords(ops: readonly LinearOp[]): string {
   const words = ops.map((op) => operationWords(op, ops)).filter((word) => word !== '')
-  return [...new Set(words)].join(' + ') || 'sum'
+  const [first = 'sum', ...others] = new Set(words)
+  return [first, ...others.map((word) => (first.startsWith('conv ') ? word.replace(/^conv /, '') : word))].join(' + ')
 }
 
 function operationWords(op: LinearOp, ops: readonly LinearOp[]): string {
