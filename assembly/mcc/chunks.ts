@@ -44,11 +44,40 @@ export function powers(x: v128): v128 {
   return i8x16.swizzle(i8x16(1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0), bytes)
 }
 
-/** Chunk of 8 u32 words: (((value + add) & mask) >> shift) & (2^c - 1), as u16 lanes. */
+/** Chunk of 8 words of T (u32 or u64): (((value + add) & mask) >> shift) & (2^c - 1), as u16 lanes. */
 // @ts-ignore: decorator
 @inline
-export function chunk(values: usize, add: v128, mask: v128, shift: i32, low: v128): v128 {
-  const a = i32x4.shr_u(v128.and(i32x4.add(v128.load(values), add), mask), shift)
-  const b = i32x4.shr_u(v128.and(i32x4.add(v128.load(values, 16), add), mask), shift)
-  return i16x8.narrow_i32x4_u(v128.and(a, low), v128.and(b, low))
+export function chunk<T>(values: usize, add: T, mask: T, shift: i32, size: i32): v128 {
+  if (sizeof<T>() == 4) {
+    const low = i32x4.splat(size - 1)
+    const a = chunk32(values, <i32>add, <i32>mask, shift)
+    const b = chunk32(values + 16, <i32>add, <i32>mask, shift)
+    return i16x8.narrow_i32x4_u(v128.and(a, low), v128.and(b, low))
+  }
+  const low = i32x4.splat(size - 1)
+  const a = v128.and(chunk64(values, <i64>add, <i64>mask, shift), low)
+  const b = v128.and(chunk64(values + 32, <i64>add, <i64>mask, shift), low)
+  return i16x8.narrow_i32x4_u(a, b)
+}
+
+// @ts-ignore: decorator
+@inline
+function chunk32(values: usize, add: i32, mask: i32, shift: i32): v128 {
+  return i32x4.shr_u(v128.and(i32x4.add(v128.load(values), i32x4.splat(add)), i32x4.splat(mask)), shift)
+}
+
+/** Four u64 words, shifted, their low halves side by side: a chunk has at most 8 bits. */
+// @ts-ignore: decorator
+@inline
+function chunk64(values: usize, add: i64, mask: i64, shift: i32): v128 {
+  const a = v128.and(i64x2.add(v128.load(values), i64x2.splat(add)), i64x2.splat(mask))
+  const b = v128.and(i64x2.add(v128.load(values, 16), i64x2.splat(add)), i64x2.splat(mask))
+  return v128.shuffle<i32>(i64x2.shr_u(a, shift), i64x2.shr_u(b, shift), 0, 2, 4, 6)
+}
+
+/** Chunk of one word. */
+// @ts-ignore: decorator
+@inline
+export function chunkScalar<T>(value: usize, add: T, mask: T, shift: i32, size: i32): i32 {
+  return <i32>((((load<T>(value) + add) & mask) >> <T>shift) & <T>(size - 1))
 }

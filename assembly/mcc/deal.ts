@@ -1,5 +1,5 @@
 // The dealer's tables of the masked carry chain (docs/protocol.md, "masked carry chain").
-import { chunk, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks'
+import { chunk, chunkScalar, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks'
 
 // For an addend x the entries of a chunk whose sum carries are those at or above a threshold, so a whole column is
 // made from one threshold per lane and never entry by entry.
@@ -61,7 +61,7 @@ function keyAt(t: i32, j: i32, v: i32): i32 {
 
 /**
  * XORs every DReLU's tables into `tables`, which holds the pads.
- * @param r masked addends, u32, groups·8 of them (the caller pads the last group)
+ * @param r masked addends, groups·8 of them (the caller pads the last group): u32, or u64 in the second export
  * @param lo window [lo, lo + k); @param shape, t the chunks of the window
  * @param rho one byte per group, bit l is lane l's ρ
  * @param bits dealer's random bits, t² - 1 bytes per group: s_0 … s_(t-2), then the keys
@@ -69,36 +69,48 @@ function keyAt(t: i32, j: i32, v: i32): i32 {
 export function mccDeal(
   r: usize, groups: i32, lo: i32, shape: usize, t: i32, rho: usize, bits: usize, tables: usize,
 ): void {
+  deal<u32>(r, groups, lo, shape, t, rho, bits, tables)
+}
+
+export function mccDeal64(
+  r: usize, groups: i32, lo: i32, shape: usize, t: i32, rho: usize, bits: usize, tables: usize,
+): void {
+  deal<u64>(r, groups, lo, shape, t, rho, bits, tables)
+}
+
+function deal<T>(
+  r: usize, groups: i32, lo: i32, shape: usize, t: i32, rho: usize, bits: usize, tables: usize,
+): void {
   const stride = <usize>tableWords(shape, t) << 4
   const random = <usize>(t * t - 1)
   for (let g = 0; g < groups; g++) {
-    dealGroup(r, lo, shape, t, load<u8>(rho), bits, tables)
-    r += GROUP * 4
+    dealGroup<T>(r, lo, shape, t, load<u8>(rho), bits, tables)
+    r += GROUP * sizeof<T>()
     rho += 1
     bits += random
     tables += stride
   }
 }
 
-function dealGroup(r: usize, lo: i32, shape: usize, t: i32, rho: u32, bits: usize, table: usize): void {
+function dealGroup<T>(r: usize, lo: i32, shape: usize, t: i32, rho: u32, bits: usize, table: usize): void {
   let shift = lo
   let bit = 0
   for (let j = 0; j < t; j++) {
     const c = width(shape, j)
     const key = <usize>keyAt(t, j, 0)
     const next = <usize>keyAt(t, j + 1, 0)
-    if (ASC_FEATURE_SIMD) dealStage(r, shift, c, t, j, rho, bits, bits + key, bits + next, table, bit)
-    else dealStageScalar(r, shift, c, t, j, rho, bits, bits + key, bits + next, table, bit)
+    if (ASC_FEATURE_SIMD) dealStage<T>(r, shift, c, t, j, rho, bits, bits + key, bits + next, table, bit)
+    else dealStageScalar<T>(r, shift, c, t, j, rho, bits, bits + key, bits + next, table, bit)
     bit += entryBits(t, j) << c
     shift += c
   }
 }
 
-function dealStage(
+function dealStage<T>(
   r: usize, shift: i32, c: i32, t: i32, j: i32, rho: u32, s: usize, key: usize, next: usize, table: usize, bit: i32,
 ): void {
-  const x = chunk(r, i32x4.splat(0), i32x4.splat(-1), shift, i32x4.splat((1 << c) - 1))
   const size: i32 = 1 << c
+  const x = chunk<T>(r, <T>0, <T>-1, shift, size)
   const words = c > 4 ? 1 << (c - 4) : 1
   const last = j == t - 1
   const keys = t - j - 1 // bits of the next key
@@ -130,7 +142,7 @@ function dealStage(
   }
 }
 
-function dealStageScalar(
+function dealStageScalar<T>(
   r: usize, shift: i32, c: i32, t: i32, j: i32, rho: u32, s: usize, key: usize, next: usize, table: usize, bit: i32,
 ): void {
   const words = c > 4 ? 1 << (c - 4) : 1
@@ -138,7 +150,7 @@ function dealStageScalar(
   const keys = t - j - 1
   const rows = j == 0 ? 1 : 2
   for (let lane = 0; lane < GROUP; lane++) {
-    const x = <i32>((load<u32>(r + (<usize>lane << 2)) >> shift) & ((1 << c) - 1))
+    const x = chunkScalar<T>(r + <usize>lane * sizeof<T>(), <T>0, <T>-1, shift, 1 << c)
     const out = last ? mask(rho, lane) : mask(load<u8>(s + j), lane)
     const carryMask: u32 = j == 0 ? 0 : mask(load<u8>(s + j - 1), lane)
     for (let v = 0; v < rows; v++) {

@@ -44,3 +44,19 @@ export function patchSums(
     store<u32>(out + at, sum >> (shift + <i32>load<u8>(shifts + p)))
   }
 }
+
+/** u64 words to their low and high halves. */
+export function split64(words: usize, count: i32, low: usize, high: usize): void {
+  for (let i: usize = 0, end = <usize>count << 2; i < end; i += 4) {
+    store<u32>(low + i, load<u32>(words + (i << 1)))
+    store<u32>(high + i, load<u32>(words + (i << 1), 4))
+  }
+}
+
+/** The inverse of `split64`. */
+export function join64(low: usize, high: usize, count: i32, words: usize): void {
+  for (let i: usize = 0, end = <usize>count << 2; i < end; i += 4) {
+    store<u32>(words + (i << 1), load<u32>(low + i))
+    store<u32>(words + (i << 1), load<u32>(high + i), 4)
+  }
+}

@@ -1,5 +1,5 @@
-export { mccDeal } from './deal'
-export { mccRead, mccWalk } from './read'
+export { mccDeal, mccDeal64 } from './deal'
+export { mccRead, mccRead64, mccWalk } from './read'
 export {
   mccMaskTruncated,
   mccAddTruncated,
@@ -9,4 +9,4 @@ export {
   mccSelect,
   mccExtend,
 } from './select'
-export { gather32, scatter32, gatherBits, patchSums } from './gather'
+export { gather32, scatter32, gatherBits, patchSums, split64, join64 } from './gather'

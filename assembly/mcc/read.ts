@@ -1,16 +1,28 @@
 // Opening table rows at a public position, and walking the masked carry chain over them.
-import { chunk, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks'
+import { chunk, chunkScalar, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks'
 
 /**
  * Reads from every DReLU's tables the entry at each chunk of ((e + add) mod 2^bits) >> lo. The server reads the padded
  * tables, the client its pads: the position is public to both, so nothing secret decides an address.
+ * @param e opened values, u32, or u64 in the second export
  * @param rows out, t² bytes per group: entry bits in order of stages, bit l of a byte is lane l
  */
 export function mccRead(
   e: usize, groups: i32, add: u32, bits: i32, lo: i32, shape: usize, t: i32, tables: usize, rows: usize,
 ): void {
+  read<u32>(e, groups, add, bits == 32 ? -1 : (1 << bits) - 1, lo, shape, t, tables, rows)
+}
+
+export function mccRead64(
+  e: usize, groups: i32, add: u64, bits: i32, lo: i32, shape: usize, t: i32, tables: usize, rows: usize,
+): void {
+  read<u64>(e, groups, add, bits == 64 ? -1 : (1 << <u64>bits) - 1, lo, shape, t, tables, rows)
+}
+
+function read<T>(
+  e: usize, groups: i32, add: T, mask: T, lo: i32, shape: usize, t: i32, tables: usize, rows: usize,
+): void {
   const stride = <usize>tableWords(shape, t) << 4
-  const mask = bits == 32 ? -1 : (1 << bits) - 1
   for (let g = 0; g < groups; g++) {
     let shift = lo
     let bit = 0
@@ -18,18 +30,17 @@ export function mccRead(
       const c = width(shape, j)
       const columns = entryBits(t, j)
       if (ASC_FEATURE_SIMD) {
-        const low = i32x4.splat((1 << c) - 1)
-        const x = chunk(e, i32x4.splat(<i32>add), i32x4.splat(mask), shift, low)
+        const x = chunk<T>(e, add, mask, shift, 1 << c)
         if (c <= 4) readNarrow(tables, bit, c, columns, powers(x), rows)
         else readWide(tables, bit, c, columns, x, rows)
       } else {
-        readScalar(e, add, mask, shift, tables, bit, c, columns, rows)
+        readScalar<T>(e, add, mask, shift, tables, bit, c, columns, rows)
       }
       rows += columns
       bit += columns << c
       shift += c
     }
-    e += GROUP * 4
+    e += GROUP * sizeof<T>()
     tables += stride
   }
 }
@@ -72,15 +83,14 @@ function readWide(table: usize, bit: i32, c: i32, columns: i32, x: v128, rows: u
   }
 }
 
-function readScalar(
-  e: usize, add: u32, mask: i32, shift: i32, table: usize, bit: i32, c: i32, columns: i32, rows: usize,
+function readScalar<T>(
+  e: usize, add: T, mask: T, shift: i32, table: usize, bit: i32, c: i32, columns: i32, rows: usize,
 ): void {
   for (let i = 0; i < columns; i++) {
     let byte: u32 = 0
     for (let lane = 0; lane < GROUP; lane++) {
-      const value = (load<u32>(e + (<usize>lane << 2)) + add) & <u32>mask
-      const x = (value >> shift) & ((1 << c) - 1)
-      const at = <u32>(bit + (i << c)) + x
+      const x = chunkScalar<T>(e + <usize>lane * sizeof<T>(), add, mask, shift, 1 << c)
+      const at = <u32>(bit + (i << c) + x)
       const word = load<u16>(table + (<usize>(at >> 4) << 4) + (<usize>lane << 1))
       byte |= ((<u32>word >> (at & 15)) & 1) << lane
     }

@@ -1,30 +1,35 @@
-// Typed calls of the masked-carry-chain kernels. Values are u32 words; DReLUs go in groups of 8, so every buffer that
+// Typed calls of the masked-carry-chain kernels. Values are u32 words (u64 where a comparison has more than 32 bits); DReLUs go in groups of 8, so every buffer that
 // is indexed by DReLU holds a whole number of groups (`groupsOf`).
 import type { Kernels } from './index.js'
 import type { Region } from './memory.js'
 
+type Deal = (
+  r: number,
+  groups: number,
+  lo: number,
+  shape: number,
+  t: number,
+  rho: number,
+  bits: number,
+  tables: number,
+) => void
+type Read<Word> = (
+  e: number,
+  groups: number,
+  add: Word,
+  bits: number,
+  lo: number,
+  shape: number,
+  t: number,
+  tables: number,
+  rows: number,
+) => void
+
 export interface MccExports {
-  mccDeal(
-    r: number,
-    groups: number,
-    lo: number,
-    shape: number,
-    t: number,
-    rho: number,
-    bits: number,
-    tables: number,
-  ): void
-  mccRead(
-    e: number,
-    groups: number,
-    add: number,
-    bits: number,
-    lo: number,
-    shape: number,
-    t: number,
-    tables: number,
-    rows: number,
-  ): void
+  mccDeal: Deal
+  mccDeal64: Deal
+  mccRead: Read<number>
+  mccRead64: Read<bigint>
   mccWalk(rows: number, opened: number, groups: number, t: number, beta: number): void
   mccMaskTruncated(y: number, a: number, count: number, f: number, bits: number, out: number): void
   mccAddTruncated(m: number, a: number, count: number, f: number, bits: number, out: number): void
@@ -65,6 +70,8 @@ export interface MccExports {
     count: number,
     out: number,
   ): void
+  split64(words: number, count: number, low: number, high: number): void
+  join64(low: number, high: number, count: number, words: number): void
 }
 
 export const GROUP = 8
@@ -108,6 +115,9 @@ export interface Chain {
   readonly add: number
 }
 
+/** Bytes of an opened value or addend of a comparison: u32 words, u64 beyond 32 bits. */
+export const wordBytes = ({ bits }: Pick<Chain, 'bits'>): number => (bits > 32 ? 8 : 4)
+
 function withShape<T>(k: Kernels, chain: Chain, call: (ptr: number, t: number) => T): T {
   const shape = k.memory.alloc(chain.chunks.length)
   shape.u8().set(chain.chunks)
@@ -126,9 +136,10 @@ export function dealTables(
   { r, rho, bits, tables }: { r: Region; rho: Region; bits: Region; tables: Region },
 ): void {
   const groups = groupsOf(count)
+  const deal = chain.bits > 32 ? k.raw.mccDeal64 : k.raw.mccDeal
   withShape(k, chain, (shape, t) =>
-    k.raw.mccDeal(
-      need(r, groups * 32, 'r'),
+    deal(
+      need(r, groups * GROUP * wordBytes(chain), 'r'),
       groups,
       chain.lo,
       shape,
@@ -143,19 +154,14 @@ export function dealTables(
 /** Opens the entry at every chunk of e: of the tables (server) or of the pads (client). */
 export function readRows(k: Kernels, chain: Chain, count: number, e: Region, tables: Region, rows: Region): void {
   const groups = groupsOf(count)
-  withShape(k, chain, (shape, t) =>
-    k.raw.mccRead(
-      need(e, groups * 32, 'e'),
-      groups,
-      chain.add,
-      chain.bits,
-      chain.lo,
-      shape,
-      t,
-      need(tables, tableBytes(chain.chunks, count), 'tables'),
-      need(rows, rowBytes(chain.chunks, count), 'rows'),
-    ),
-  )
+  const { bits, lo, add } = chain
+  const from = need(e, groups * GROUP * wordBytes(chain), 'e')
+  const at = need(tables, tableBytes(chain.chunks, count), 'tables')
+  const to = need(rows, rowBytes(chain.chunks, count), 'rows')
+  withShape(k, chain, (shape, t) => {
+    if (bits > 32) k.raw.mccRead64(from, groups, BigInt(add), bits, lo, shape, t, at, to)
+    else k.raw.mccRead(from, groups, add, bits, lo, shape, t, at, to)
+  })
 }
 
 /** β = b ⊕ ρ, one bit per DReLU, from the received rows and the opened pads (which are overwritten). */
@@ -290,4 +296,16 @@ export function patchSums(
     count,
     need(out, count * 4, 'out'),
   )
+}
+
+/** u64 words to their low and high u32 halves. */
+export function split64(k: Kernels, words: Region, count: number, low: Region, high: Region): void {
+  const n = count * 4
+  k.raw.split64(need(words, 2 * n, 'words'), count, need(low, n, 'low'), need(high, n, 'high'))
+}
+
+/** The inverse of `split64`. */
+export function join64(k: Kernels, low: Region, high: Region, count: number, words: Region): void {
+  const n = count * 4
+  k.raw.join64(need(low, n, 'low'), need(high, n, 'high'), count, need(words, 2 * n, 'words'))
 }

@@ -12,16 +12,19 @@ import {
   gather,
   gatherBits,
   groupsOf,
+  join64,
   maskTruncated,
   patchSums,
   readRows,
   rowBytes,
   scatter,
   select,
+  split64,
   tableBits,
   tableBytes,
   walkChain,
 } from '../../src/kernels/mcc.js'
+import { chooseChunks } from '../../src/plan/chunks.js'
 import { dealerBits, tablePosition, twinSign, twinTables } from './mcc-twin.js'
 
 const CHUNKS: number[][] = [
@@ -118,6 +121,45 @@ for (const variant of ['simd', 'scalar'] as const) {
           }
         })
       }
+    }
+
+    for (const { bits, lo } of [
+      { bits: 33, lo: 0 },
+      { bits: 48, lo: 0 },
+      { bits: 64, lo: 0 },
+      { bits: 64, lo: 20 },
+      { bits: 40, lo: 33 },
+    ]) {
+      it(`compares windows of u64 words: bits ${lo} to ${bits}`, () => {
+        const chunks = chooseChunks(bits - lo)
+        const chain: Chain = { bits, lo, chunks, add: lo > 0 ? 2 ** (lo - 1) : 0 }
+        const count = 67
+        const padded = groupsOf(count) * 8
+        const wide = () => new BigUint64Array(random(8 * padded).buffer).map((x) => BigInt.asUintN(bits, x))
+        const [r, e] = [wide(), wide()]
+        for (let i = 0; i < count; i += 4) e[i] = BigInt.asUintN(bits, BigInt((i % 3) - 1) - r[i]) // values around zero
+        const rho = random(groupsOf(count))
+        const pads = random(tableBytes(chunks, count))
+        const tables = upload(k.memory, pads)
+        const bytes = upload(k.memory, random(dealerBytes(chunks, count)))
+        dealTables(k, chain, count, { r: upload(k.memory, r), rho: upload(k.memory, rho), bits: bytes, tables })
+        const opening = upload(k.memory, e)
+        const [rows, opened] = [k.memory.alloc(rowBytes(chunks, count)), k.memory.alloc(rowBytes(chunks, count))]
+        const beta = k.memory.alloc(groupsOf(count))
+        readRows(k, chain, count, opening, tables, rows)
+        readRows(k, chain, count, opening, upload(k.memory, pads), opened)
+        walkChain(k, chunks, count, rows, opened, beta)
+        for (let d = 0; d < count; d++) {
+          const x = BigInt.asUintN(bits, e[d] + BigInt(chain.add)) >> BigInt(lo)
+          const sum = BigInt.asIntN(bits - lo, x + (r[d] >> BigInt(lo)))
+          expect(bit(beta.u8(), d) ^ bit(rho, d)).toBe(sum >= 0n ? 1 : 0)
+        }
+        const halves = [k.memory.alloc(padded * 4), k.memory.alloc(padded * 4)]
+        const joined = k.memory.alloc(padded * 8)
+        split64(k, opening, padded, halves[0], halves[1])
+        join64(k, halves[0], halves[1], padded, joined)
+        expect([...joined.u64()]).toEqual([...e])
+      })
     }
 
     it('selects and extends exactly, at every length from 0 to 67', () => {

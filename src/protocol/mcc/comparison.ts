@@ -14,10 +14,13 @@ import {
   dealRho,
   dealTables,
   groupsOf,
+  join64,
   readRows,
   rowBytes,
+  split64,
   tableBytes,
   walkChain,
+  wordBytes,
 } from '../../kernels/mcc.js'
 import type { Link, PhaseCode } from '../../net/index.js'
 import { Purpose, type Streams } from '../../random/streams.js'
@@ -28,9 +31,42 @@ import { Kind } from '../kinds.js'
 export function comparisonCost(chain: Chain, count: number, ring: number): Cost {
   return {
     flights: 2,
-    online: { down: packedBytes(count, chain.bits) + rowBytes(chain.chunks, count), up: groupsOf(count) },
+    online: { down: openedBytes(count, chain.bits) + rowBytes(chain.chunks, count), up: groupsOf(count) },
     offline: { clientUp: 0, helperToServer: tableBytes(chain.chunks, count) + packedBytes(count, ring) },
   }
+}
+
+/** Bytes of `count` opened values: beyond 32 bits the low halves go before the high ones. */
+export function openedBytes(count: number, bits: number): number {
+  return bits <= 32 ? packedBytes(count, bits) : packedBytes(count, 32) + packedBytes(count, bits - 32)
+}
+
+function packOpened(k: Kernels, e: Region, count: number, bits: number, out: Region): void {
+  if (bits <= 32) {
+    pack(k, e, count, bits, out)
+    return
+  }
+  const [low, high] = [k.memory.alloc(count * 4), k.memory.alloc(count * 4)]
+  split64(k, e, count, low, high)
+  const at = packedBytes(count, 32)
+  pack(k, low, count, 32, out.part(0, at))
+  pack(k, high, count, bits - 32, out.part(at, packedBytes(count, bits - 32)))
+  low.release()
+  high.release()
+}
+
+function unpackOpened(k: Kernels, message: Region, count: number, bits: number, e: Region): void {
+  if (bits <= 32) {
+    unpack(k, message, count, bits, e)
+    return
+  }
+  const [low, high] = [k.memory.alloc(count * 4), k.memory.alloc(count * 4)]
+  const at = packedBytes(count, 32)
+  unpack(k, message.part(0, at), count, 32, low)
+  unpack(k, message.part(at, packedBytes(count, bits - 32)), count, bits - 32, high)
+  join64(k, low, high, count, e)
+  low.release()
+  high.release()
 }
 
 /** Where the randomness of one comparison lies. */
@@ -49,7 +85,7 @@ export interface DealtComparison {
 
 /**
  * Helper: the tables of `count` comparisons. The caller releases the three regions.
- * @param r what opened values are masked with, u32, whole groups
+ * @param r what opened values are masked with, u32 (u64 beyond 32 bits), whole groups
  * @param own seed streams of the helper alone
  */
 export function dealComparison(
@@ -95,7 +131,7 @@ export function walk(
   return beta
 }
 
-/** Server, alone: opens `count` masked values e and learns β. `e`: u32, whole groups. The caller releases β. */
+/** Server, alone: opens `count` masked values e and learns β. `e`: u32 (u64 beyond 32 bits), whole groups. The caller releases β. */
 export async function compareServer(
   k: Kernels,
   chain: Chain,
@@ -104,10 +140,10 @@ export async function compareServer(
   link: Link,
   phase: PhaseCode,
 ): Promise<Region> {
-  const opened = packedBytes(count, chain.bits)
+  const opened = openedBytes(count, chain.bits)
   const rowsLength = rowBytes(chain.chunks, count)
   const out = k.memory.alloc(opened + rowsLength)
-  pack(k, e, count, chain.bits, out)
+  packOpened(k, e, count, chain.bits, out)
   openRows(k, chain, count, e, tables, out.part(opened, rowsLength))
   link.send(Kind.opening, phase, 0, out.u8())
   out.release()
@@ -127,13 +163,13 @@ export async function compareClient(
   link: Link,
   phase: PhaseCode,
 ): Promise<Region> {
-  const opened = packedBytes(count, chain.bits)
+  const opened = openedBytes(count, chain.bits)
   const rowsLength = rowBytes(chain.chunks, count)
   const payload = await link.receive(Kind.opening, phase, 0, opened + rowsLength)
   const message = k.memory.alloc(opened + rowsLength)
   message.u8().set(payload)
-  const e = k.memory.allocZero(groupsOf(count) * 32)
-  unpack(k, message, count, chain.bits, e)
+  const e = k.memory.allocZero(groupsOf(count) * 8 * wordBytes(chain))
+  unpackOpened(k, message, count, chain.bits, e)
   const beta = walk(k, chain, count, e, message.part(opened, rowsLength), ch, address)
   link.send(Kind.reply, phase, 0, beta.u8())
   e.release()
