@@ -44,8 +44,6 @@ export const weightKey = (step: number, operation: number): string => `${step}.$
 
 /** More fraction bits than this gain nothing: rounding of weights dominates. */
 const MAX_SCALE = 12
-/** Bits that truncate-reduce drops, at most: 2^-12 is the resolution of the weights. */
-const MAX_TRUNCATE = 12
 
 /**
  * Compiles a network to run privately.
@@ -194,7 +192,8 @@ class Compiler {
         `${id}: opened values of ${this.#bits} bits and blocks of ${2 ** widest} elements do not fit a ring of ${this.#ring} bits`,
       )
     }
-    const wanted = scale + Math.min(room, MAX_TRUNCATE)
+    // All the room goes to the weights' fraction bits: dropping more bits of y costs nothing.
+    const wanted = scale + room
     const { linear, scale: yScale } = this.#lower(value, wanted, id)
     const truncate = yScale - scale
     if (truncate < 0) {
