@@ -40,9 +40,12 @@ export function calibrate(
     const most = maxAbs.get(id)
     if (most !== undefined) maxAbs.set(id, Math.max(most, largest(values)))
   }
+  const widenOutput = (id: string, values: Float32Array): void => {
+    if (arch.byId.get(id)?.op !== 'relu') widen(id, values)
+  }
   let count = 0
   for (const input of inputs) {
-    const logits = runFloat(arch, weights, spec, input, widen)
+    const logits = runFloat(arch, weights, spec, input, widen, widenOutput)
     widen(INPUT_RANGE, input)
     widen(arch.outputs[0], logits)
     count++

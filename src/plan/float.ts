@@ -11,16 +11,15 @@ import { convolve, matVec } from './float-conv.js'
 import { addAll, averagePool, batchNorm, padMap, scaleChannels, shrinkMap } from './float-maps.js'
 import { applyRelu } from './float-relu.js'
 
-/**
- * Called with a relu layer's id and its input, and with any other layer's id and its output; the values are only to be
- * read, and only during the call.
- */
+/** Called with a layer's id and values of it, which are only to be read, and only during the call. */
 export type OnValue = (layerId: string, values: Float32Array) => void
 
 /**
  * Forward pass of one input.
  * @param spec kinds of the relu layers; every one is a plain ReLU without it
  * @param input CHW, after preprocessing, of the network input's shape
+ * @param onPreactivation gets every relu layer's input
+ * @param onOutput gets every layer's output
  * @returns the output layer's values (logits)
  * @throws RingfenceError UNSUPPORTED naming all layers that cannot be run; BAD_INPUT for a wrong length or a NaN
  */
@@ -29,7 +28,8 @@ export function runFloat(
   weights: Weights,
   spec: ReluSpec | undefined,
   input: Float32Array,
-  onValue?: OnValue,
+  onPreactivation?: OnValue,
+  onOutput?: OnValue,
 ): Float32Array {
   requireRunnable(arch)
   checkInput(input, arch.inputs[0].shape)
@@ -38,7 +38,8 @@ export function runFloat(
   for (const [place, layer] of arch.layers.entries()) {
     const inputs = layer.in.map((id) => values.get(id)!)
     const value = runLayer(layer, inputs, weights, spec)
-    onValue?.(layer.id, layer.op === 'relu' ? inputs[0] : value)
+    if (layer.op === 'relu') onPreactivation?.(layer.id, inputs[0])
+    onOutput?.(layer.id, value)
     values.set(layer.id, value)
     for (const id of layer.in) if (lastUse.get(id) === place) values.delete(id)
   }
