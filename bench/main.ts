@@ -5,8 +5,9 @@ import { benchEndToEnd } from './e2e.js'
 import { benchKernels } from './kernels.js'
 import { playParty } from './processes.js'
 import { benchRelu } from './relu.js'
+import { benchSecurenn, playSecurenn } from './securenn.js'
 
-const BENCHES = { kernels: benchKernels, e2e: benchEndToEnd, relu: benchRelu } as const
+const BENCHES = { kernels: benchKernels, e2e: benchEndToEnd, relu: benchRelu, securenn: benchSecurenn } as const
 const USAGE = `usage: bench ${Object.keys(BENCHES).join('|')} [--json] [--quick]`
 
 /** Runs one bench; the result is the exit status. */
@@ -26,5 +27,6 @@ export async function main(args: readonly string[]): Promise<number> {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   if (process.argv[2] === '--party') playParty()
+  else if (process.argv[2] === '--securenn') playSecurenn()
   else process.exitCode = await main(process.argv.slice(2))
 }
