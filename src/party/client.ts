@@ -17,7 +17,6 @@ import { fillModelMask, type ModelShare, packShare } from '../protocol/mcc/weigh
 import { agreeSeed, keyPair } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
-import { parsePlan } from './helper.js'
 import { Ledger } from './ledger.js'
 import {
   DIGEST_BYTES,
@@ -28,15 +27,15 @@ import {
   INFERENCE_BYTES,
   KEY_BYTES,
   MAX_BATCH,
-  MAX_PLAN_BYTES,
   Role,
   type ServerWelcome,
   VERSION,
   WELCOME_BYTES,
   writeInference,
 } from './messages.js'
-import { AUDIT, asRingfenceError, linkTo, type PartyOptions, seedSource, Turn } from './options.js'
-import { sendPieces } from './transfer.js'
+import { AUDIT, asRingfenceError, deadlineOf, linkTo, type PartyOptions, seedSource, Turn } from './options.js'
+import { receivePlan } from './received-plan.js'
+import { sendLent } from './transfer.js'
 
 export interface Progress {
   readonly phase: 'prepare' | 'run'
@@ -90,6 +89,7 @@ export class Client {
   readonly #meter: Meter
   readonly #ledger = new Ledger()
   readonly #ready: number[] = []
+  readonly #deadlineMs: number
   /** Calls of one client take turns: its links carry one conversation at a time. */
   readonly #turn = new Turn()
   #ended: RingfenceError | undefined
@@ -102,6 +102,7 @@ export class Client {
     planned: PlannedSteps
     share: ModelShare
     meter: Meter
+    deadlineMs: number
   }) {
     this.#k = parts.k
     this.#server = parts.server
@@ -110,6 +111,7 @@ export class Client {
     this.#planned = parts.planned
     this.#share = parts.share
     this.#meter = parts.meter
+    this.#deadlineMs = parts.deadlineMs
   }
 
   /**
@@ -122,7 +124,7 @@ export class Client {
     const opened: Channel[] = []
     try {
       for (const end of [options.server, options.helper]) {
-        opened.push(typeof end === 'string' ? await connect(end, { signal }) : end)
+        opened.push(typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end)
       }
       return await Client.#handshake(opened[0], opened[1], meter, options)
     } catch (error) {
@@ -154,7 +156,16 @@ export class Client {
     const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
     const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
     modelMask.release()
-    return new Client({ k, server, helper, ch, planned: layOut(k, plan), share, meter })
+    return new Client({
+      k,
+      server,
+      helper,
+      ch,
+      planned: layOut(k, plan),
+      share,
+      meter,
+      deadlineMs: deadlineOf(options),
+    })
   }
 
   get plan(): Plan {
@@ -199,12 +210,11 @@ export class Client {
     })
   }
 
-  /** Leaves server and helper and wipes the seeds. The client cannot be used again. */
+  /** Leaves server and helper and wipes the seeds; a call in progress ends with ABORTED. */
   async release(): Promise<void> {
-    if (this.#ended) return
     this.#server.close()
     this.#helper.close()
-    this.#forget(new RingfenceError('ABORTED', 'this client was released'))
+    await this.#turn.take(async () => this.#forget(new RingfenceError('ABORTED', 'this client was released')))
   }
 
   /** Runs a call in turn. An error between parties ends the session: the conversation cannot be resumed. */
@@ -230,7 +240,9 @@ export class Client {
   }
 
   #forget(error: RingfenceError): void {
+    if (this.#ended) return
     this.#ended = error
+    this.#ready.length = 0
     this.#share.release()
     this.#planned.release()
     this.#ch.release()
@@ -247,9 +259,11 @@ export class Client {
     const granted = Math.min(count, new DataView(answer.buffer, answer.byteOffset).getUint32(0, true))
     if (granted > 0) {
       this.#helper.send(Kind.deal, Phase.offline, 0, encodeBatch(first, granted))
-      for (let i = 0; i < granted; i++) await this.#upload(first + i, { signal, onProgress })
-      await this.#helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
-      for (let i = 0; i < granted; i++) this.#ready.push(first + i)
+      for (let i = 0; i < granted; i++) {
+        await this.#upload(first + i, { signal, onProgress })
+        await this.#helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
+        this.#ready.push(first + i)
+      }
     }
     if (granted < count) {
       throw new RingfenceError(
@@ -265,8 +279,7 @@ export class Client {
     writeInference(head, inference)
     this.#server.send(Kind.upload, Phase.offline, 0, head)
     await uploadInference(this.#k, this.#planned, this.#share, this.#ch, inference, async (step, message) => {
-      if (signal?.aborted) throw new RingfenceError('ABORTED', 'preparing was aborted')
-      await sendPieces(this.#server, Kind.delta, Phase.offline, step, message)
+      await sendLent(this.#server, Kind.delta, step, message, { deadlineMs: this.#deadlineMs, signal })
       onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
     })
   }
@@ -342,14 +355,7 @@ async function greetServer(
     throw new RingfenceError('PLAN_MISMATCH', 'the server runs another plan than the one this client accepts')
   }
   if (known && welcome.planBytes === 0) return { welcome, plan: known }
-  if (welcome.planBytes > MAX_PLAN_BYTES) {
-    throw new RingfenceError('FRAME', `a plan has at most ${MAX_PLAN_BYTES} bytes, not ${welcome.planBytes}`)
-  }
-  const plan = parsePlan(await link.receive(Kind.plan, Phase.setup, 0, welcome.planBytes, { signal }))
-  if (!equal(planDigest(plan), welcome.digest)) {
-    throw new RingfenceError('PLAN_MISMATCH', 'the plan that arrived is not the one its digest names')
-  }
-  return { welcome, plan }
+  return { welcome, plan: await receivePlan(link, welcome, { signal }) }
 }
 
 async function greetHelper(

@@ -5,10 +5,10 @@ import { RingfenceError } from '../errors.js'
 import { packedBytes, unpack } from '../kernels/bits.js'
 import { type Kernels, loadKernels, upload } from '../kernels/index.js'
 import { type Channel, type Link, type Meter, Phase } from '../net/index.js'
-import { checkPlan } from '../plan/check.js'
-import { type Plan, planDigest } from '../plan/plan.js'
+import type { Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { dealInference, materialBytes } from '../protocol/mcc/inference.js'
+import type { DealerStreams } from '../protocol/mcc/relu.js'
 import { layOut, type PlannedSteps } from '../protocol/mcc/step.js'
 import { type ModelShare, packShare } from '../protocol/mcc/weights.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
@@ -16,6 +16,7 @@ import { Streams } from '../random/streams.js'
 import { Ledger } from './ledger.js'
 import {
   BATCH_BYTES,
+  confirmation,
   decodeBatch,
   decodeHello,
   equal,
@@ -24,19 +25,17 @@ import {
   hex,
   ID_BYTES,
   INFERENCE_BYTES,
-  MAX_PLAN_BYTES,
   Role,
   sessionSeed,
   writeInference,
 } from './messages.js'
-import { asRingfenceError, linkTo, type PartyOptions, seedSource, Turn } from './options.js'
-import { receivePieces, sendPieces } from './transfer.js'
+import { asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource, Turn } from './options.js'
+import { receivePlan } from './received-plan.js'
+import { receivePieces, sendLent } from './transfer.js'
 
-export interface HelperOptions extends PartyOptions {
+export interface HelperOptions extends HostOptions {
   /** Long-lived key pair, so that others can pin its public key. Default: a fresh one. */
   keys?: KeyPair
-  /** Called when a connection ends with an error; the helper goes on serving the others. */
-  onError?: (error: RingfenceError) => void
 }
 
 /** One server with one model. */
@@ -46,10 +45,19 @@ interface Registration {
   readonly digest: Uint8Array
   readonly share: ModelShare
   readonly seed: Seed
-  /** Bundles of different clients do not interleave on the server's link. */
+  /** Bundles of different clients do not interleave on the server's link; clients take turns inference by inference. */
   readonly turn: Turn
+  /** What was dealt, by session: a client that connects anew does not get a number a second time. */
+  readonly ledgers: Map<string, Ledger>
   /** False once the server has left: what its clients still ask for is refused. */
   open: boolean
+}
+
+/** One client of such a server. */
+interface DealtClient {
+  readonly link: Link
+  readonly session: Uint8Array
+  readonly streams: DealerStreams
 }
 
 export class Helper {
@@ -58,6 +66,7 @@ export class Helper {
   readonly #keys: KeyPair
   readonly #registrations = new Map<string, Registration>()
   readonly #links = new Set<Link>()
+  readonly #running = new Set<Promise<void>>()
   #released = false
 
   private constructor(options: HelperOptions) {
@@ -84,7 +93,13 @@ export class Helper {
    * Serves one connection, from a server or a client, until it ends. Never rejects: a failure is told to the peer and
    * to `onError`, and concerns no other connection.
    */
-  async run(channel: Channel, meter?: Meter): Promise<void> {
+  run(channel: Channel, meter?: Meter): Promise<void> {
+    const running = this.#serve(channel, meter)
+    this.#running.add(running)
+    return running.finally(() => this.#running.delete(running))
+  }
+
+  async #serve(channel: Channel, meter: Meter | undefined): Promise<void> {
     const link = linkTo('peer', channel, this.#options, meter)
     if (this.#released) return link.close()
     this.#links.add(link)
@@ -95,34 +110,30 @@ export class Helper {
       else if (hello.role === Role.client) await this.#serveClient(link, hello, source)
       else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
     } catch (cause) {
+      if (this.#released) return
       const error = asRingfenceError(cause)
       link.fail(error)
       this.#options.onError?.(error)
     } finally {
+      link.close()
       this.#links.delete(link)
     }
   }
 
-  /** Closes every connection and wipes every seed. */
+  /** Closes every connection, then frees the memory and wipes every seed that connections held. */
   async release(): Promise<void> {
     this.#released = true
     for (const link of this.#links) link.close()
+    await Promise.all(this.#running)
   }
 
   async #serveServer(link: Link, hello: HelperHello): Promise<void> {
-    if (hello.planBytes > MAX_PLAN_BYTES) {
-      throw new RingfenceError('FRAME', `a plan has at most ${MAX_PLAN_BYTES} bytes, not ${hello.planBytes}`)
-    }
-    const plan = parsePlan(await link.receive(Kind.plan, Phase.setup, 0, hello.planBytes))
-    const digest = planDigest(plan)
-    if (!equal(digest, hello.digest)) {
-      throw new RingfenceError('PLAN_MISMATCH', 'the plan that arrived is not the one its digest names')
-    }
-    const registration = await this.#register(link, plan, digest, hello.publicKey)
+    const plan = await receivePlan(link, hello)
+    const registration = await this.#register(link, plan, hello)
     const id = entropy(ID_BYTES)
     this.#registrations.set(hex(id), registration)
     try {
-      const welcome = new Uint8Array([...id, ...this.#keys.publicKey])
+      const welcome = new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)])
       link.send(Kind.welcome, Phase.setup, 0, welcome)
       await link.closed
     } finally {
@@ -135,9 +146,9 @@ export class Helper {
     }
   }
 
-  async #register(link: Link, plan: Plan, digest: Uint8Array, serverKey: Uint8Array): Promise<Registration> {
-    const order = { initiator: serverKey, responder: this.#keys.publicKey }
-    const seed = agreeSeed('server-helper', this.#keys, serverKey, order, digest)
+  async #register(link: Link, plan: Plan, { digest, publicKey }: HelperHello): Promise<Registration> {
+    const order = { initiator: publicKey, responder: this.#keys.publicKey }
+    const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
     const share = await packShare(this.#k, plan, async (slot, words) => {
       const bytes = packedBytes(slot.words, plan.ring)
       const payload = await receivePieces(link, Kind.weights, Phase.setup, slot.step, bytes)
@@ -145,7 +156,14 @@ export class Helper {
       unpack(this.#k, packed, slot.words, plan.ring, words)
       packed.release()
     })
-    return { link, planned: layOut(this.#k, plan), digest, share, seed, turn: new Turn(), open: true }
+    let planned: PlannedSteps
+    try {
+      planned = layOut(this.#k, plan)
+    } catch (error) {
+      share.release()
+      throw error
+    }
+    return { link, planned, digest, share, seed, turn: new Turn(), ledgers: new Map(), open: true }
   }
 
   async #serveClient(link: Link, hello: HelperHello, source: () => Seed): Promise<void> {
@@ -156,63 +174,70 @@ export class Helper {
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
-    const order = { initiator: hello.publicKey, responder: this.#keys.publicKey }
-    const { rounds } = registration.planned.plan
-    const context = new Uint8Array([...hello.digest, ...hello.session])
-    const seeds = [
-      agreeSeed('client-helper', this.#keys, hello.publicKey, order, context),
-      sessionSeed(registration.seed, hello.session),
-      source(),
-    ]
-    const [ch, sh, own] = seeds.map((seed) => new Streams(this.#k, seed, rounds))
-    for (const seed of seeds) seed.fill(0)
+    const client: DealtClient = { link, session: hello.session, streams: this.#streams(registration, hello, source()) }
     link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
-    const ledger = new Ledger()
+    let left = false
+    void link.closed.then(() => {
+      left = true
+    })
     try {
       for (;;) {
         const request = await this.#nextRequest(link)
         if (!request) return
-        ledger.burn(request.first, request.count)
-        await registration.turn.take(async () => {
-          for (let i = 0; i < request.count; i++) {
-            await this.#deal(registration, hello.session, { ch, sh, own }, request.first + i)
-          }
-        })
-        link.send(Kind.dealt, Phase.offline, 0, new Uint8Array(0))
+        ledgerOf(registration, hello.session).burn(request.first, request.count)
+        for (let i = 0; i < request.count && !left; i++) {
+          await registration.turn.take(() => this.#deal(registration, client, request.first + i))
+          link.send(Kind.dealt, Phase.offline, 0, new Uint8Array(0))
+        }
       }
     } finally {
+      const { ch, sh, own } = client.streams
       for (const streams of [ch, sh, own]) streams.release()
     }
   }
 
-  /** The client's next request, or null when it has left. A client may think as long as it likes. */
+  #streams({ seed, planned }: Registration, hello: HelperHello, own: Seed): DealerStreams {
+    const order = { initiator: hello.publicKey, responder: this.#keys.publicKey }
+    const context = new Uint8Array([...hello.digest, ...hello.session])
+    const seeds = [
+      agreeSeed('client-helper', this.#keys, hello.publicKey, order, context),
+      sessionSeed(seed, hello.session),
+      own,
+    ]
+    const [ch, sh, alone] = seeds.map((each) => new Streams(this.#k, each, planned.plan.rounds))
+    for (const each of seeds) each.fill(0)
+    return { ch, sh, own: alone }
+  }
+
+  /** The client's next request, or null when it has left. */
   async #nextRequest(link: Link): Promise<{ first: number; count: number } | null> {
     try {
-      const frame = await link.receive(Kind.deal, Phase.offline, 0, BATCH_BYTES, {
-        deadlineMs: Number.POSITIVE_INFINITY,
-      })
-      return decodeBatch(frame)
+      const deadlineMs = idleOf(this.#options)
+      return decodeBatch(await link.receive(Kind.deal, Phase.offline, 0, BATCH_BYTES, { deadlineMs }))
     } catch (error) {
       if (error instanceof RingfenceError && (error.code === 'PEER_GONE' || error.code === 'ABORTED')) return null
       throw error
     }
   }
 
-  async #deal(
-    registration: Registration,
-    session: Uint8Array,
-    streams: { ch: Streams; sh: Streams; own: Streams },
-    inference: number,
-  ): Promise<void> {
+  async #deal(registration: Registration, { session, streams }: DealtClient, inference: number): Promise<void> {
     const { link, planned, share } = registration
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
     head.set(session)
     writeInference(head.subarray(ID_BYTES), inference)
-    link.send(Kind.bundle, Phase.offline, 0, head)
-    await dealInference(this.#k, planned, share, streams, inference, (step, message) =>
-      sendPieces(link, Kind.material, Phase.offline, step, message),
-    )
+    const options = { deadlineMs: deadlineOf(this.#options) }
+    try {
+      link.send(Kind.bundle, Phase.offline, 0, head)
+      await dealInference(this.#k, planned, share, streams, inference, (step, message) =>
+        sendLent(link, Kind.material, step, message, options),
+      )
+    } catch (cause) {
+      // Half a bundle is on its way: nothing that follows on this link would be understood.
+      registration.open = false
+      link.fail(asRingfenceError(cause))
+      throw cause
+    }
   }
 
   /** Bytes the server of a plan receives per inference, without frame headers. */
@@ -221,13 +246,9 @@ export class Helper {
   }
 }
 
-/** @throws RingfenceError PLAN_MISMATCH when the bytes are no plan this version can walk */
-export function parsePlan(payload: Uint8Array): Plan {
-  let json: unknown
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
-  } catch (cause) {
-    throw new RingfenceError('PLAN_MISMATCH', 'the plan is not JSON', [], { cause })
-  }
-  return checkPlan(json)
+function ledgerOf({ ledgers }: Registration, session: Uint8Array): Ledger {
+  const name = hex(session)
+  const ledger = ledgers.get(name) ?? new Ledger()
+  ledgers.set(name, ledger)
+  return ledger
 }

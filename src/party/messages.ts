@@ -7,8 +7,6 @@ export const ID_BYTES = 16
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32
 
-/** Longest plan a party accepts: plans are public but come from a peer. */
-export const MAX_PLAN_BYTES = 4 * 2 ** 20
 /** Most inferences of one request. */
 export const MAX_BATCH = 1024
 
@@ -60,6 +58,9 @@ export function checkVersion(version: number): void {
   }
 }
 
+/** The helper's answer to a server: registration, public key, `confirmation`. */
+export const REGISTERED_BYTES = ID_BYTES + KEY_BYTES + SEED_BYTES
+
 export const WELCOME_BYTES = 2 * ID_BYTES + KEY_BYTES + SEED_BYTES + DIGEST_BYTES + 4
 
 /** The server's answer to a client. */
@@ -110,7 +111,7 @@ export function encodeBatch(first: number, count: number): Uint8Array {
 export function decodeBatch(payload: Uint8Array): { first: number; count: number } {
   const count = new DataView(payload.buffer, payload.byteOffset).getUint32(8, true)
   if (count < 1 || count > MAX_BATCH) {
-    throw new RingfenceError('PROTOCOL', `a batch has 1 to ${MAX_BATCH} inferences, not ${count}`)
+    throw new RingfenceError('PROTOCOL', `a batch has 1 to ${MAX_BATCH} inferences; the peer asked for more or none`)
   }
   return { first: readInference(payload), count }
 }
@@ -135,3 +136,10 @@ export const equal = (a: Uint8Array, b: Uint8Array): boolean => hex(a) === hex(b
 
 /** The seed of one client session under a longer-lived seed. */
 export const sessionSeed = (seed: Seed, session: Uint8Array): Seed => deriveSeed(seed, session, 'session')
+
+/**
+ * Shows a server that the helper holds the secret key of the public one it gave. Without it a stranger could show a
+ * pinned key, collect F, and then ask for the model's seed as a client: the two together are the weights.
+ */
+export const confirmation = (seed: Seed, registration: Uint8Array): Uint8Array =>
+  deriveSeed(seed, registration, 'server-helper confirmation')

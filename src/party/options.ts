@@ -14,6 +14,14 @@ export interface PartyOptions {
   [SEEDS]?: () => Seed
 }
 
+/** What a party takes that others connect to. */
+export interface HostOptions extends PartyOptions {
+  /** Longest time a client may stay without a request, in milliseconds; then its material is freed. Default one hour. */
+  idleMs?: number
+  /** Called when a connection ends with an error; the party goes on serving the others. */
+  onError?: (error: RingfenceError) => void
+}
+
 /**
  * Reveals a session's mask seeds to the caller, so that a judge who holds both parties' can rerun the inference in plain
  * text. Only `ringfence/testing` hands it out.
@@ -44,12 +52,15 @@ export function seedSource(options: PartyOptions, channels: readonly Channel[]):
   throw new RingfenceError('INSECURE', 'chosen seeds are for tests inside one process; they are refused over a network')
 }
 
-export const DEFAULT_DEADLINE_MS = 30_000
+const DEFAULT_DEADLINE_MS = 30_000
+const DEFAULT_IDLE_MS = 3_600_000
+
+export const deadlineOf = ({ deadlineMs }: PartyOptions): number => deadlineMs ?? DEFAULT_DEADLINE_MS
+export const idleOf = ({ idleMs }: HostOptions): number => idleMs ?? DEFAULT_IDLE_MS
 
 /** A framed, metered link over a channel. */
 export function linkTo(name: string, channel: Channel, options: PartyOptions, meter = new Meter()): Link {
-  const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
-  return new Link(channel, { name, meter, deadlineMs, maxFrame: 2 * PIECE_BYTES + 2 ** 20 })
+  return new Link(channel, { name, meter, deadlineMs: deadlineOf(options), maxFrame: 2 * PIECE_BYTES + 2 ** 20 })
 }
 
 /** Runs tasks one after another; a failed one does not stop the next. */

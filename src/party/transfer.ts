@@ -1,15 +1,27 @@
 // Messages longer than one frame, in pieces whose lengths both ends compute.
+
+import { RingfenceError } from '../errors.js'
 import type { Region } from '../kernels/index.js'
-import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
+import { type Link, Phase, type PhaseCode, type ReceiveOptions } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 
-/** Sends `bytes` in pieces, waiting where the peer is slower. */
+/** How long to wait for a peer that reads, and who may call it off. */
+export interface SendOptions {
+  deadlineMs: number
+  signal?: AbortSignal
+}
+
+/**
+ * Sends `bytes` in pieces, waiting where the peer is slower.
+ * @throws RingfenceError DEADLINE when the peer stops reading, ABORTED, and as `Link.receive` once the link has ended
+ */
 export async function sendPieces(
   link: Link,
   kind: number,
   phase: PhaseCode,
   step: number,
   source: Region | Uint8Array,
+  options: SendOptions,
 ): Promise<void> {
   const length = source.byteLength
   for (let at = 0; at === 0 || at < length; at += PIECE_BYTES) {
@@ -18,7 +30,46 @@ export async function sendPieces(
     const bytes = source instanceof Uint8Array ? source : source.u8()
     view.set(bytes.subarray(at, at + view.byteLength))
     link.sendFrame(view)
-    await link.drained()
+    await drained(link, options)
+  }
+}
+
+/**
+ * Sends a region that a protocol step lent for as long as this takes. When it fails the lender is not resumed, so the
+ * region is given back here.
+ */
+export async function sendLent(
+  link: Link,
+  kind: number,
+  step: number,
+  message: Region,
+  options: SendOptions,
+): Promise<void> {
+  try {
+    await sendPieces(link, kind, Phase.offline, step, message, options)
+  } catch (error) {
+    message.release(true)
+    throw error
+  }
+}
+
+/** `link.drained()`, for no longer than the deadline: a peer that stopped reading is as gone as one that fell silent. */
+export async function drained(link: Link, { deadlineMs, signal }: SendOptions): Promise<void> {
+  let giveUp!: (error: RingfenceError) => void
+  const stopped = new Promise<never>((_, reject) => {
+    giveUp = reject
+  })
+  const onAbort = () => giveUp(new RingfenceError('ABORTED', `sending to the ${link.name} was aborted by the caller`))
+  const onTimer = () =>
+    giveUp(new RingfenceError('DEADLINE', `the ${link.name} read nothing within ${deadlineMs} ms; try again`))
+  if (signal?.aborted) onAbort()
+  signal?.addEventListener('abort', onAbort)
+  const timer = setTimeout(onTimer, deadlineMs)
+  try {
+    await Promise.race([stopped, link.drained()])
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
   }
 }
 

@@ -1,0 +1,90 @@
+// A plan as it comes from a peer: well-formed, the one its digest names, and no more work than an honest one.
+import { RingfenceError } from '../errors.js'
+import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
+import { checkPlan } from '../plan/check.js'
+import { type LinearOp, mapSize, type Plan, planDigest, type Step } from '../plan/plan.js'
+import { Kind } from '../protocol/kinds.js'
+import { equal } from './messages.js'
+
+/** Bounds on a whole plan; checkPlan bounds its parts. VGG-16 at 224 x 224 needs 2^25, 2^28 and 2^34. */
+const MAX_ELEMENTS = 2 ** 27
+const MAX_WEIGHTS = 2 ** 28
+const MAX_WORK = 2 ** 38
+
+/** Longest plan a party accepts: plans are public but come from a peer. */
+const MAX_PLAN_BYTES = 4 * 2 ** 20
+
+/**
+ * Receives a plan whose length and digest a peer announced.
+ * @throws RingfenceError FRAME for an absurd length, PLAN_MISMATCH as `readPlan`, and as `Link.receive`
+ */
+export async function receivePlan(
+  link: Link,
+  announced: { planBytes: number; digest: Uint8Array },
+  options?: ReceiveOptions,
+): Promise<Plan> {
+  if (announced.planBytes > MAX_PLAN_BYTES) {
+    throw new RingfenceError('FRAME', `the ${link.name} announced a plan of more than ${MAX_PLAN_BYTES} bytes`)
+  }
+  const payload = await link.receive(Kind.plan, Phase.setup, 0, announced.planBytes, options)
+  return readPlan(payload, announced.digest)
+}
+
+/**
+ * @param payload the plan's JSON
+ * @param digest SHA-256 that the peer announced
+ * @throws RingfenceError PLAN_MISMATCH when the bytes are no plan this version can walk, or not the announced one
+ */
+export function readPlan(payload: Uint8Array, digest: Uint8Array): Plan {
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload))
+  } catch (cause) {
+    throw new RingfenceError('PLAN_MISMATCH', 'the plan is not JSON', [], { cause })
+  }
+  const plan = checkPlan(json)
+  const problems = excesses(plan)
+  if (problems.length > 0) throw new RingfenceError('PLAN_MISMATCH', 'this plan is too large to walk', problems)
+  if (!equal(planDigest(plan), digest)) {
+    throw new RingfenceError('PLAN_MISMATCH', 'the plan that arrived is not the one its digest names')
+  }
+  return plan
+}
+
+function excesses({ steps }: Plan): string[] {
+  const sum = (of: (step: Step) => number) => steps.reduce((total, step) => total + of(step), 0)
+  const bounds: [string, number, number][] = [
+    ['elements', sum(({ linear }) => linear.reduce((all, op) => all + mapSize(op.out), 0)), MAX_ELEMENTS],
+    ['weights', sum(({ linear }) => linear.reduce((all, op) => all + filterWords(op), 0)), MAX_WEIGHTS],
+    ['multiplications and additions', sum(work), MAX_WORK],
+  ]
+  const problems = bounds
+    .filter(([, have, most]) => have > most)
+    .map(([what, , most]) => `more than 2^${Math.log2(most)} ${what}`)
+  for (const { id, activation } of steps) {
+    const kind = activation?.relu.kind
+    const compares = kind === 'relu' || kind === 'block' || kind === 'mask'
+    if (compares && activation!.chunks.length === 0) problems.push(`step ${id} compares nothing`)
+  }
+  return problems.slice(0, 20)
+}
+
+function filterWords(op: LinearOp): number {
+  if (op.op !== 'conv') return 0
+  const { cin, cout, groups, kernel } = op.geometry
+  return cout * (cin / groups) * kernel[0] * kernel[1]
+}
+
+/** Additions and multiplications of a step. An operation that several others read is computed for each of them. */
+function work({ linear }: Step): number {
+  const totals: number[] = []
+  for (const op of linear) {
+    const size = mapSize(op.out)
+    let own = size
+    if (op.op === 'conv') own = (size / op.geometry.cout) * filterWords(op)
+    if (op.op === 'poolSum') own = size * op.kernel[0] * op.kernel[1]
+    const inputs = 'of' in op ? (typeof op.of === 'number' ? [op.of] : op.of) : []
+    totals.push(inputs.reduce((all, of) => all + totals[of], own))
+  }
+  return totals[totals.length - 1]
+}

@@ -1,0 +1,111 @@
+// A server registers its model with a helper: plan and digest, then F = W - B, against a registration under which
+// clients ask for material.
+import { RingfenceError } from '../errors.js'
+import { pack, packedBytes } from '../kernels/bits.js'
+import { type Kernels, type Region, upload } from '../kernels/index.js'
+import { sub32 } from '../kernels/ring.js'
+import { type Link, Phase } from '../net/index.js'
+import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile.js'
+import { canonicalJson, type Plan } from '../plan/plan.js'
+import { Kind } from '../protocol/kinds.js'
+import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/mcc/weights.js'
+import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
+import { Streams } from '../random/streams.js'
+import { confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES, Role } from './messages.js'
+import { type SendOptions, sendPieces } from './transfer.js'
+
+export interface Registration {
+  readonly id: Uint8Array
+  readonly helperKey: Uint8Array
+  /** Shared with the helper. */
+  readonly helperSeed: Seed
+  /** κ_B, which clients get: B follows from it. */
+  readonly modelSeed: Seed
+}
+
+export interface RegisterOptions extends SendOptions {
+  readonly source: () => Seed
+  /** The pinned key. */
+  readonly helperKey?: Uint8Array
+}
+
+/**
+ * @param digest of the plan
+ * @throws RingfenceError INSECURE when the helper is not the pinned one or cannot show that it holds its key's secret;
+ *   PEER_GONE, PEER_FAILED, DEADLINE
+ */
+export async function register(
+  k: Kernels,
+  { plan, model }: Compiled,
+  digest: Uint8Array,
+  helper: Link,
+  options: RegisterOptions,
+): Promise<Registration> {
+  const keys = keyPair(options.source())
+  const json = new TextEncoder().encode(canonicalJson(plan))
+  const nothing = new Uint8Array(ID_BYTES)
+  const identifiers = { registration: nothing, session: nothing, digest, publicKey: keys.publicKey }
+  const hello = encodeHello({ role: Role.server, ...identifiers, planBytes: json.byteLength })
+  helper.send(Kind.hello, Phase.setup, 0, hello)
+  helper.send(Kind.plan, Phase.setup, 0, json)
+  const modelSeed = options.source()
+  const streams = new Streams(k, modelSeed, plan.rounds)
+  try {
+    for (const slot of filterSlots(plan)) await sendMasked(k, plan, model, streams, slot, helper, options)
+  } finally {
+    streams.release()
+  }
+  const welcome = await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES)
+  const id = welcome.slice(0, ID_BYTES)
+  const helperKey = welcome.slice(ID_BYTES, ID_BYTES + KEY_BYTES)
+  const proof = welcome.subarray(ID_BYTES + KEY_BYTES)
+  return { id, helperKey, helperSeed: agree(keys, digest, { id, helperKey, proof }, options.helperKey), modelSeed }
+}
+
+function agree(
+  keys: KeyPair,
+  digest: Uint8Array,
+  { id, helperKey, proof }: { id: Uint8Array; helperKey: Uint8Array; proof: Uint8Array },
+  pinned: Uint8Array | undefined,
+): Seed {
+  if (pinned && !equal(pinned, helperKey)) {
+    throw new RingfenceError('INSECURE', 'this is not the helper whose public key was pinned')
+  }
+  const order = { initiator: keys.publicKey, responder: helperKey }
+  const seed = agreeSeed('server-helper', keys, helperKey, order, digest)
+  keys.secretKey.fill(0)
+  if (!equal(confirmation(seed, id), proof)) {
+    throw new RingfenceError('INSECURE', 'the helper does not hold the secret key of the public one it shows')
+  }
+  return seed
+}
+
+/** Sends one filter of F. */
+async function sendMasked(
+  k: Kernels,
+  plan: Plan,
+  model: QuantizedModel,
+  streams: Streams,
+  slot: FilterSlot,
+  helper: Link,
+  options: SendOptions,
+): Promise<void> {
+  const masked = maskedFilter(k, plan, model, streams, slot)
+  try {
+    await sendPieces(helper, Kind.weights, Phase.setup, slot.step, masked, options)
+  } finally {
+    masked.release()
+  }
+}
+
+function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: Streams, slot: FilterSlot): Region {
+  const filter = upload(k.memory, model.weights.get(weightKey(slot.step, slot.operation))!)
+  const mask = k.memory.alloc(slot.words * 4)
+  fillModelMask(streams, slot, mask)
+  sub32(k, filter, mask, filter, slot.words)
+  const masked = k.memory.alloc(packedBytes(slot.words, plan.ring))
+  pack(k, filter, slot.words, plan.ring, masked)
+  filter.release(true)
+  mask.release(true)
+  return masked
+}
