@@ -174,7 +174,9 @@ async function measure(window: Window, target: number, warmup: number, runs: num
   try {
     const helperAt = await answer<{ url: string }>(start({ role: 'helper', seeds: { ch: seeds.ch, sh: seeds.sh } }))
     const serverSeeds = { common: seeds.common, sh: seeds.sh }
-    const serverAt = await answer<{ url: string }>(start({ role: 'server', seeds: serverSeeds, helper: helperAt.url }))
+    const serverParty = start({ role: 'server', seeds: serverSeeds, helper: helperAt.url })
+    const serverAt = await answer<{ url: string }>(serverParty)
+    const served = answer<{ payload: number }>(serverParty)
     const clientSeeds = { common: seeds.common, ch: seeds.ch }
     const measured = await answer<{ times: number[]; payload: number }>(
       start({ role: 'client', seeds: clientSeeds, helper: helperAt.url, server: serverAt.url }),
