@@ -5,6 +5,7 @@ import { RingfenceError } from '../errors.js'
 import type { NetworkProfile } from '../net/index.js'
 import { runFloat } from '../plan/float.js'
 import { type Plan, planDigest } from '../plan/plan.js'
+import { revealMasks } from '../testing.js'
 import { type Command, type Flags, NETWORK_FLAG, toHex } from './arguments.js'
 import type { ClientReady, HelperReady, PrivateRun, Revealed, SetUp, StepDone } from './demo-party.js'
 import { demoJson, demoText } from './demo-report.js'
@@ -114,7 +115,8 @@ async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome>
     const plaintext = runFloat(arch, weights, spec, input)
     const plaintextMs = performance.now() - started
     const run = played.runs[i]
-    const judgement = judge(compiled, played.seeds, { ...run, input, plaintext })
+    const masks = revealMasks(compiled.plan, played.seeds, run.inference)
+    const judgement = judge(compiled, masks, { raw: run.raw, input, plaintext })
     return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
   })
   const { processes, setUp, helperToServer } = played

@@ -1,10 +1,9 @@
 // The judge of the demo: reruns a private inference in plain text, with the same masks, and compares every logit bit for
-// bit. It needs what no party holds alone: both session seeds, the weights and the input.
+// bit. It needs what no party holds alone: the masks of both session seeds, the weights and the input.
 import { RingfenceError } from '../errors.js'
 import type { Compiled } from '../plan/compile.js'
-import type { Seed } from '../random/seed.js'
 import { decodeFixed, encodeFixed } from '../ring/codec.js'
-import { revealMasks, runReference } from '../testing.js'
+import { type Masks, runReference } from '../testing.js'
 
 export interface Judgement {
   /** Logits whose bits differ between the private run and the reference, of `logits`. */
@@ -18,7 +17,6 @@ export interface Judgement {
 
 /** What a private run has to be held against. */
 export interface Exhibit {
-  readonly inference: number
   /** Fixed-point logits as the client opened them. */
   readonly raw: Int32Array
   /** The client's input, CHW, normalised. */
@@ -27,11 +25,10 @@ export interface Exhibit {
   readonly plaintext: Float32Array
 }
 
-/** @param seeds the session's: client with helper, server with helper */
-export function judge({ plan, model }: Compiled, seeds: { ch: Seed; sh: Seed }, exhibit: Exhibit): Judgement {
-  const { inference, raw, input, plaintext } = exhibit
+/** @param masks of the same inference */
+export function judge({ plan, model }: Compiled, masks: Masks, { raw, input, plaintext }: Exhibit): Judgement {
   const words = encodeFixed(input, plan.input.scale, plan.input.bits)
-  const { output, overflows } = runReference(plan, model, words, revealMasks(plan, seeds, inference))
+  const { output, overflows } = runReference(plan, model, words, masks)
   const { scale } = plan.steps[plan.steps.length - 1]
   const logits = decodeFixed(raw, scale)
   const maxLogitError = plaintext.reduce((most, logit, i) => Math.max(most, Math.abs(logit - logits[i])), 0)

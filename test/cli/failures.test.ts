@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest'
+import { ringfence, root } from './program.js'
+
+const PICTURE = `${root}models/samples/digit-7.png`
+const HELPER = ['--helper', 'ws://127.0.0.1:2']
+
+describe('what the program says when it cannot do what was asked', () => {
+  const cases: [string, string[], string, RegExp][] = [
+    ['an unknown command', ['dance'], 'BAD_INPUT', /no command dance; there are demo, helper, serve, infer, bench/],
+    ['an unknown flag', ['demo', '--colour', 'red'], 'BAD_INPUT', /unknown flag --colour/],
+    ['a flag without its value', ['demo', '--model'], 'BAD_INPUT', /--model needs a value/],
+    [
+      'an unknown model',
+      ['demo', '--model', 'nowhere'],
+      'BAD_INPUT',
+      /no model nowhere.*mnist-cnn3, resnet20-cifar10/s,
+    ],
+    ['a folder without a model', ['demo', '--model', 'docs'], 'BAD_FILE', /arch\.json/],
+    ['an unknown variant', ['demo', '--variant', '99'], 'BAD_INPUT', /a variant among 25,.* got "99"/s],
+    ['an unknown network', ['demo', '--network', 'moon'], 'BAD_INPUT', /one of lan, wan40, wan60, mobile80, got moon/],
+    ['a back end that is not there', ['demo', '--backend', 'he'], 'BAD_INPUT', /one of mcc, got he/],
+    ['missing flags', ['serve'], 'BAD_INPUT', /--model is missing.*--helper is missing/s],
+    ['a number out of range', ['serve', '--ring', '99', '--model', 'x', ...HELPER], 'BAD_INPUT', /24 to 32, got 99/],
+    ['an address that is none', ['helper', '--listen', 'here'], 'BAD_INPUT', /expected HOST:PORT/],
+    ['half of a TLS identity', ['helper', '--cert', 'x.pem'], 'BAD_INPUT', /--cert and --key go together/],
+    ['plain text for everybody', ['helper', '--listen', '0.0.0.0:7701'], 'INSECURE', /without TLS/],
+    ['a picture that is not there', ['demo', 'a.png', 'b.png'], 'BAD_FILE', /a\.png: there is no such file\n.*b\.png/],
+    ['a picture of another size', ['demo', PICTURE], 'BAD_INPUT', /32 wide and 32 high, got 28 wide and 28 high/],
+    [
+      'a server that is not there',
+      ['infer', '--server', 'ws://127.0.0.1:1', ...HELPER, PICTURE],
+      'PEER_GONE',
+      /cannot connect to 127\.0\.0\.1:1 \(ECONNREFUSED\)/,
+    ],
+    [
+      'a plain-text connection off this machine',
+      ['infer', '--server', 'ws://example.org', ...HELPER, PICTURE],
+      'INSECURE',
+      /refused ws:\/\/example\.org.*use wss:/s,
+    ],
+    [
+      'something that is no URL',
+      ['infer', '--server', 'example.org', ...HELPER, PICTURE],
+      'BAD_INPUT',
+      /starts with wss:\/\//,
+    ],
+    ['a helper that is not there', ['serve', '--model', 'mnist-cnn3', ...HELPER], 'PEER_GONE', /127\.0\.0\.1:2/],
+  ]
+  it.each(cases)('%s', async (_, args, code, text) => {
+    const { status, stderr, stdout } = await ringfence(...args)
+    expect(stderr).toContain(`error ${code}`)
+    expect(stderr.replace(/\n {2}(?! *-)/g, ' ')).toMatch(text)
+    expect(stderr).not.toMatch(/ at .*\.js:\d/)
+    expect(stdout).toBe('')
+    expect(status).toBe(1)
+  })
+
+  it('is one JSON object with --json', async () => {
+    const { status, stdout } = await ringfence('infer', '--json')
+    const { error } = JSON.parse(stdout)
+    expect(error.code).toBe('BAD_INPUT')
+    expect(error.message).toBe('this command line cannot be run; see ringfence infer --help')
+    expect(error.problems).toHaveLength(3)
+    expect(status).toBe(1)
+  })
+})
+
+describe('--help', () => {
+  it('of the program names every command', async () => {
+    const { status, stdout } = await ringfence('--help')
+    for (const name of ['demo', 'helper', 'serve', 'infer', 'bench'])
+      expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
+    expect(status).toBe(0)
+  })
+
+  it.each([
+    ['demo', '--model --variant --images --network --backend'],
+    ['helper', '--listen --cert --key --behind-proxy --quiet --identity'],
+    ['serve', '--model --helper --listen --variant --ring --bits --lo --helper-key --store-mb --cert --key'],
+    ['infer', '--server --helper --helper-key --plan-digest --network'],
+    ['bench', '--quick'],
+  ])('of %s names its flags', async (command, flags) => {
+    const { status, stdout } = await ringfence(command, '--help')
+    expect(stdout).toContain(`ringfence ${command}`)
+    for (const flag of [...flags.split(' '), '--json', '--help']) expect(stdout).toContain(`  ${flag} `)
+    for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+    expect(status).toBe(0)
+  })
+
+  it('is shown, with a status of 1, when no command is named', async () => {
+    const { status, stdout, stderr } = await ringfence()
+    expect(stderr).toContain('usage  ringfence COMMAND')
+    expect(stdout).toBe('')
+    expect(status).toBe(1)
+  })
+
+  it('--version prints the version', async () =>
+    expect((await ringfence('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/))
+})

@@ -1,0 +1,84 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decodeImage } from '../../src/model/images.js'
+import { type Running, ringfence, root, startRingfence } from './program.js'
+
+const PICTURE = `${root}models/samples/digit-7.png`
+let folder: string
+let helper: Running
+let server: Running
+let urls: string[]
+let publicKey: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'ringfence-'))
+  helper = startRingfence('helper', '--listen', ':0', '--identity', join(folder, 'helper.key'))
+  const helperUrl = await helper.says(/ws:\/\/\S+/)
+  publicKey = await helper.says(/public key +([0-9a-f]{64})/)
+  const pin = ['--helper-key', publicKey]
+  server = startRingfence('serve', '--model', 'mnist-cnn3', '--helper', helperUrl, '--listen', '0', ...pin, '--json')
+  const ready = JSON.parse(await server.says(/.*"ready".*/))
+  urls = ['--server', ready.url, '--helper', helperUrl]
+})
+afterAll(async () => {
+  await Promise.all([server.stop(), helper.stop()])
+  await rm(folder, { recursive: true })
+})
+
+describe('ringfence helper, serve and infer', () => {
+  it('classify pictures, PNG and raw, as text and as JSON', async () => {
+    const raw = join(folder, 'digit.raw')
+    await writeFile(raw, decodeImage(await readFile(PICTURE)).data)
+    const text = await ringfence('infer', ...urls, '--helper-key', publicKey, PICTURE, raw)
+    expect(text.stdout).toMatch(/digit-7\.png +7 /)
+    expect(text.stdout).toMatch(/digit\.raw +7 /)
+    expect(text.status).toBe(0)
+    const json = await ringfence('infer', ...urls, '--json', PICTURE)
+    const report = JSON.parse(json.stdout)
+    expect(report).toMatchObject({ network: 'mnist-cnn3', images: [{ prediction: 7, label: '7' }] })
+    expect(report.images[0].logits).toHaveLength(10)
+    expect(report.online.flights).toBe(8)
+  })
+
+  it('keep the helper’s key in a file that only its owner can read', async () => {
+    expect((await stat(join(folder, 'helper.key'))).mode & 0o777).toBe(0o600)
+    const again = startRingfence('helper', '--listen', ':0', '--identity', join(folder, 'helper.key'), '--quiet')
+    expect(await again.says(/public key +([0-9a-f]{64})/)).toBe(publicKey)
+    expect(await again.stop()).toBe(0)
+  })
+
+  it('refuse another helper than the pinned one', async () => {
+    const { status, stderr } = await ringfence('infer', ...urls, '--helper-key', 'ab'.repeat(32), PICTURE)
+    expect(stderr).toContain('error INSECURE')
+    expect(status).toBe(1)
+  })
+
+  it('refuse another plan than the expected one', async () => {
+    const { status, stdout } = await ringfence('infer', ...urls, '--plan-digest', 'ab'.repeat(32), '--json', PICTURE)
+    expect(JSON.parse(stdout).error.code).toBe('PLAN_MISMATCH')
+    expect(status).toBe(1)
+  })
+
+  it('refuse a picture of the wrong size before anything of it is sent', async () => {
+    const { status, stderr } = await ringfence('infer', ...urls, `${root}models/samples/cat-chelsea.png`)
+    expect(stderr).toContain('error BAD_INPUT')
+    expect(stderr).toMatch(/cat-chelsea\.png: expected a picture 28 wide and 28 high, got 32 wide and\s+32 high/)
+    expect(status).toBe(1)
+  })
+
+  it('end: a server without its helper says so and fails, Ctrl-C ends both cleanly', async () => {
+    const second = startRingfence('helper', '--listen', ':0')
+    const url = await second.says(/ws:\/\/\S+/)
+    const orphan = startRingfence('serve', '--model', 'mnist-cnn3', '--helper', url, '--listen', '0', '--quiet')
+    await orphan.says(/plan digest/)
+    expect(await second.stop()).toBe(0)
+    expect(await orphan.ended()).toBe(1)
+    expect(orphan.stderr).toContain('error PEER_GONE')
+    expect(orphan.stderr).toContain(`the helper at ${url} is gone`)
+    const third = startRingfence('serve', '--model', 'mnist-cnn3', '--helper', urls[3], '--listen', '0')
+    await third.says(/plan digest/)
+    expect(await third.stop('SIGTERM')).toBe(0)
+  })
+})
