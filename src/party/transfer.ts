@@ -13,7 +13,7 @@ export interface SendOptions {
 
 /**
  * Sends `bytes` in pieces, waiting where the peer is slower.
- * @throws RingfenceError DEADLINE when the peer stops reading, ABORTED, and as `Link.receive` once the link has ended
+ * @throws RingfenceError DEADLINE when the peer stops reading, PEER_FAILED, PEER_GONE, ABORTED
  */
 export async function sendPieces(
   link: Link,
@@ -67,9 +67,21 @@ export async function drained(link: Link, { deadlineMs, signal }: SendOptions): 
   const timer = setTimeout(onTimer, deadlineMs)
   try {
     await Promise.race([stopped, link.drained()])
+  } catch (error) {
+    throw await lastWords(link, error)
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** When a peer is gone: the failure it told before it closed, if it told one. */
+async function lastWords(link: Link, error: unknown): Promise<unknown> {
+  if (!(error instanceof RingfenceError && error.code === 'PEER_GONE')) return error
+  try {
+    for (;;) await link.receiveAny(Number.POSITIVE_INFINITY) // what else had arrived is of no use any more
+  } catch (told) {
+    return told instanceof RingfenceError && told.code === 'PEER_FAILED' ? told : error
   }
 }
 
