@@ -1,10 +1,11 @@
 // Parties around a small network, joined by wires that a test can cut, muffle or rewrite, and the means to tell whether
 // what came out is right to the last bit.
+import { expect } from 'vitest'
 import { randomWeights } from '../../bench/networks.js'
 import { sampleInput } from '../../bench/workloads.js'
 import { RingfenceError } from '../../src/errors.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
-import { type Channel, memoryPair } from '../../src/net/index.js'
+import { type Channel, Link, memoryPair } from '../../src/net/index.js'
 import { Client, type ClientOptions, type InferenceResult } from '../../src/party/client.js'
 import { Helper, type HelperOptions } from '../../src/party/helper.js'
 import { Server, type ServerOptions } from '../../src/party/server.js'
@@ -193,6 +194,31 @@ export function watchRejections(): unknown[] {
   process.on('unhandledRejection', (reason) => rejections.push(reason))
   return rejections
 }
+
+/** Helper, server and a second client that has to be served whatever the first one does. */
+export async function neighbourhood(compiled: Compiled, options: Parameters<typeof Site.create>[2] = {}) {
+  const helper = await createHelper()
+  const site = await Site.create(compiled, helper, options)
+  const end = async () => {
+    const { client, compare } = await site.seat()
+    expect(await compare(inputFor(compiled))).toBeNull()
+    await client.release()
+    expectTyped(site.errors)
+    await site.server.release()
+    await helper.release()
+    expect([site.server.memoryInUse, helper.memoryInUse]).toEqual([0, 0])
+  }
+  return { helper, site, end }
+}
+
+/** The code a peer reported, when an error is that report. */
+export const causeOf = (error: Error | null): unknown => (error?.cause as { code?: string } | undefined)?.code
+
+/** A framed link in the hands of a test, to say what no party would. */
+export const raw = (channel: Channel): Link =>
+  new Link(channel, { name: 'peer', deadlineMs: DEADLINE_MS, maxFrame: 2 ** 24 })
+
+export const kindOf = (message: Uint8Array): number => message[4]
 
 /** Waits until `condition` holds; parties notice the end of a connection a few turns later. */
 export async function eventually(condition: () => boolean, withinMs = 2000): Promise<boolean> {
