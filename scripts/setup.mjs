@@ -39,7 +39,9 @@ function run(what, command) {
 }
 
 if (modified('node_modules/.package-lock.json') < modified('package-lock.json')) {
-  run('Installing packages', 'npm ci --no-audit --no-fund')
+  // Not `npm ci`: it refuses a lock that does not name every platform's optional binaries, which not every registry has.
+  // `npm install` takes all locked versions and adds the one binary this platform needs; nothing is written back.
+  run('Installing packages', 'npm install --no-save --no-audit --no-fund')
 }
 
 const inputs = ['assembly', 'src', 'bench', 'scripts', 'asconfig.json', 'tsup.config.ts', 'tsconfig.json', 'package.json']
