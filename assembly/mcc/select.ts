@@ -1,39 +1,35 @@
 // From a masked bit to a value: truncate-reduce, the dealer's correction words, select and ring extension.
 
-/** out = ((y >> f) - a) mod 2^bits: the server's side of truncate-reduce, masked for the opening. In place allowed. */
-export function mccMaskTruncated(y: usize, a: usize, count: i32, f: i32, bits: i32, out: usize): void {
+/** out = ((x >> f) + a) mod 2^bits, or - a. In place allowed. */
+// @ts-ignore: decorator
+@inline
+function truncate(x: usize, a: usize, count: i32, f: i32, bits: i32, subtract: bool, out: usize): void {
   const low: u32 = bits == 32 ? -1 : (1 << bits) - 1
-  let i = 0
+  let at: usize = 0
+  const end = <usize>count << 2
   if (ASC_FEATURE_SIMD) {
     const mask = i32x4.splat(<i32>low)
-    for (; i + 4 <= count; i += 4) {
-      const at = <usize>i << 2
-      const v = i32x4.sub(i32x4.shr_u(v128.load(y + at), f), v128.load(a + at))
-      v128.store(out + at, v128.and(v, mask))
+    for (; at + 16 <= end; at += 16) {
+      const v = i32x4.shr_u(v128.load(x + at), f)
+      const b = v128.load(a + at)
+      v128.store(out + at, v128.and(subtract ? i32x4.sub(v, b) : i32x4.add(v, b), mask))
     }
   }
-  for (; i < count; i++) {
-    const at = <usize>i << 2
-    store<u32>(out + at, ((load<u32>(y + at) >> f) - load<u32>(a + at)) & low)
+  for (; at < end; at += 4) {
+    const v = load<u32>(x + at) >> f
+    const b = load<u32>(a + at)
+    store<u32>(out + at, (subtract ? v - b : v + b) & low)
   }
+}
+
+/** out = ((y >> f) - a) mod 2^bits: the server's side of truncate-reduce, masked for the opening. In place allowed. */
+export function mccMaskTruncated(y: usize, a: usize, count: i32, f: i32, bits: i32, out: usize): void {
+  truncate(y, a, count, f, bits, true, out)
 }
 
 /** out = ((m >> f) + a) mod 2^bits: what the dealer knows of the opened value. In place allowed. */
 export function mccAddTruncated(m: usize, a: usize, count: i32, f: i32, bits: i32, out: usize): void {
-  const low: u32 = bits == 32 ? -1 : (1 << bits) - 1
-  let i = 0
-  if (ASC_FEATURE_SIMD) {
-    const mask = i32x4.splat(<i32>low)
-    for (; i + 4 <= count; i += 4) {
-      const at = <usize>i << 2
-      const v = i32x4.add(i32x4.shr_u(v128.load(m + at), f), v128.load(a + at))
-      v128.store(out + at, v128.and(v, mask))
-    }
-  }
-  for (; i < count; i++) {
-    const at = <usize>i << 2
-    store<u32>(out + at, ((load<u32>(m + at) >> f) + load<u32>(a + at)) & low)
-  }
+  truncate(m, a, count, f, bits, false, out)
 }
 
 /** Lane mask of bits `from` … `from` + 3 of a byte. */
