@@ -11,6 +11,8 @@ import { asMap, type LinearOp, type MapShape, mapSize, type Plan, type PlannedRe
 const MAX_ELEMENTS = 2 ** 26
 const MAX_STEPS = 4096
 const MAX_OPERATIONS = 256
+/** Sums are evaluated anew wherever they are read: sums of sums could keep a party busy for ever. */
+const MAX_EVALUATIONS = 4096
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(2 ** 24))
 const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 24))
@@ -114,9 +116,14 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
   const last = index === plan.steps.length - 1
   if (last !== (step.activation === null)) problems.push('only the last step goes out without an activation')
   const weighted: boolean[] = []
+  const evaluations: number[] = []
   step.linear.forEach((op, i) => {
     problems.push(...operationProblems(plan, step, index, op, i, weighted))
+    evaluations[i] = sourcesOf(op).reduce((sum, of) => sum + (evaluations[of] ?? 0), 1)
   })
+  const most = Math.max(...evaluations)
+  if (most > MAX_EVALUATIONS)
+    problems.push(`its operations are read ${most} times, at most ${MAX_EVALUATIONS} are allowed`)
   const result = step.linear[step.linear.length - 1]
   if (!same(result.out, step.out)) problems.push(`the step has shape [${step.out}], its last operation [${result.out}]`)
   if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
@@ -125,6 +132,12 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
 }
 
 const same = (a: MapShape, b: MapShape): boolean => a.every((n, i) => n === b[i])
+
+/** The operations whose values an operation reads. */
+function sourcesOf(op: LinearOp): readonly number[] {
+  if (!('of' in op)) return []
+  return typeof op.of === 'number' ? [op.of] : op.of
+}
 
 /** Shape of a tensor that exists before step `index`, or null. */
 function tensorBefore(plan: Plan, index: number, tensor: number): MapShape | null {
@@ -142,7 +155,7 @@ function operationProblems(
 ): string[] {
   const problems: string[] = []
   if (mapSize(op.out) > MAX_ELEMENTS) problems.push(`more than ${MAX_ELEMENTS} elements`)
-  const inputs = 'of' in op ? (typeof op.of === 'number' ? [op.of] : op.of) : []
+  const inputs = sourcesOf(op)
   if (inputs.some((of) => of >= i)) return [`operation ${i} reads a later one`]
   const sources = inputs.map((of) => step.linear[of])
   const [source] = sources
@@ -196,7 +209,8 @@ function activationProblems(ring: number, step: Step, a: NonNullable<Step['activ
   }
   const window = a.chunks.reduce((sum, c) => sum + c, 0)
   const compares = a.relu.kind === 'relu' || a.relu.kind === 'block' || a.relu.kind === 'mask'
-  if (compares && window !== a.bits - a.lo) problems.push(`chunks cover ${window} bits of a window of ${a.bits - a.lo}`)
+  if (compares && (window !== a.bits - a.lo || window < 1))
+    problems.push(`chunks cover ${window} bits of a window of ${a.bits - a.lo}`)
   if (compares && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
   if (a.chunks.length > 16) problems.push('more than 16 chunks')
   if (a.relu.kind === 'block' && a.relu.blocks.length !== step.out[0]) problems.push('one block per channel is due')

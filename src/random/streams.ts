@@ -38,7 +38,7 @@ export function nonce({ purpose, layer, tensor = 0, inference }: StreamAddress):
   if (!whole(layer, 65536) || !whole(tensor, 256) || !whole(inference, 2 ** 53)) {
     throw new RangeError(`stream address out of range: layer ${layer}, tensor ${tensor}, inference ${inference}`)
   }
-  return [purpose | (tensor << 8) | (layer << 16), inference >>> 0, Math.floor(inference / 2 ** 32)]
+  return [(purpose | (tensor << 8) | (layer << 16)) >>> 0, inference >>> 0, Math.floor(inference / 2 ** 32)]
 }
 
 /** The streams of one seed. The seed lies in WASM memory until `release`, which wipes it. */

@@ -1,0 +1,153 @@
+// A plan from a peer: whatever is wrong with it, the answer is one typed error, and what passes can be walked.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { RingfenceError } from '../../src/errors.js'
+import { loadKernels } from '../../src/kernels/index.js'
+import { calibrate } from '../../src/plan/calibrate.js'
+import { checkPlan } from '../../src/plan/check.js'
+import { compile } from '../../src/plan/compile.js'
+import { mapSize, type Plan } from '../../src/plan/plan.js'
+import { planCost } from '../../src/protocol/mcc/cost.js'
+import { dealInference } from '../../src/protocol/mcc/inference.js'
+import { layOut } from '../../src/protocol/mcc/step.js'
+import { filterSlots, packShare } from '../../src/protocol/mcc/weights.js'
+import { Streams } from '../../src/random/streams.js'
+import { growNetwork } from '../protocol/zoo.js'
+
+const plans = [3, 8, 14, 21, 33, 57, 90, 121].map((seed): Plan => {
+  const { arch, weights, spec, options, input } = growNetwork(seed, 9)
+  return compile(arch, weights, calibrate(arch, weights, spec, [input()]), spec, options).plan
+})
+
+/** Every path into a JSON value. */
+function paths(value: unknown, at: (string | number)[] = []): (string | number)[][] {
+  if (value === null || typeof value !== 'object') return [at]
+  const keys = Array.isArray(value) ? value.map((_, i) => i) : Object.keys(value)
+  return [at, ...keys.flatMap((key) => paths((value as Record<string, unknown>)[key], [...at, key]))]
+}
+
+type Json = Record<string | number, unknown>
+
+function mutate(plan: unknown, path: readonly (string | number)[], value: unknown, how: string): unknown {
+  const copy = structuredClone(plan)
+  if (path.length === 0) return value
+  const parent = path.slice(0, -1).reduce<Json>((node, key) => node[key] as Json, copy as Json)
+  const last = path[path.length - 1]
+  const old = parent[last]
+  if (how === 'delete') Array.isArray(parent) ? parent.splice(Number(last), 1) : delete parent[last]
+  else if (how === 'repeat' && Array.isArray(parent)) parent.splice(Number(last), 0, structuredClone(old))
+  else if (how === 'nudge' && typeof old === 'number')
+    parent[last] = old + (typeof value === 'number' ? Math.sign(value) : 1)
+  else if (how === 'extra' && old !== null && typeof old === 'object') (old as Json).extra = value
+  else parent[last] = value
+  return copy
+}
+
+const VALUES = [
+  null,
+  -1,
+  0,
+  1,
+  2,
+  3,
+  7,
+  33,
+  300,
+  1.5,
+  2 ** 31,
+  2 ** 53,
+  1e300,
+  Number.NaN,
+  '',
+  'x',
+  true,
+  [],
+  {},
+  [1, 1],
+  [0, 0, 0],
+]
+
+/** All a helper does with a plan. */
+async function walk(plan: Plan): Promise<void> {
+  const k = loadKernels()
+  const planned = layOut(k, plan)
+  planCost(planned)
+  const streams = new Streams(k, new Uint8Array(32), plan.rounds)
+  const share = await packShare(k, plan, (_, words) => void words.u8().fill(1))
+  await dealInference(k, planned, share, { ch: streams, sh: streams, own: streams }, 0, () => undefined)
+}
+
+const small = (plan: Plan): boolean =>
+  plan.steps.every(({ linear }) => linear.every(({ out }) => mapSize(out) < 1e5)) &&
+  filterSlots(plan).every(({ words, geometry }) => words < 1e5 && words * geometry.h * geometry.w < 1e7)
+
+describe('checkPlan', () => {
+  it('takes what compile makes', () => {
+    for (const plan of plans) expect(checkPlan(JSON.parse(JSON.stringify(plan)))).toEqual(plan)
+  })
+
+  it('answers every mutation with a typed error, or with a plan that can be walked', async () => {
+    let refused = 0
+    let walked = 0
+    const change = fc.record({
+      at: fc.nat(),
+      value: fc.constantFrom(...VALUES),
+      how: fc.constantFrom('set', 'set', 'delete', 'repeat', 'nudge', 'nudge', 'extra'),
+    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...plans),
+        fc.array(change, { minLength: 1, maxLength: 3 }),
+        async (plan, changes) => {
+          let mutated: unknown = plan
+          for (const { at, value, how } of changes) {
+            const all = paths(mutated)
+            mutated = mutate(mutated, all[at % all.length], value, how)
+          }
+          let accepted: Plan
+          try {
+            accepted = checkPlan(mutated)
+          } catch (error) {
+            expect(error).toBeInstanceOf(RingfenceError)
+            expect((error as RingfenceError).code).toBe('PLAN_MISMATCH')
+            expect((error as RingfenceError).problems.length).toBeGreaterThan(0)
+            refused++
+            return
+          }
+          if (!small(accepted)) return
+          walked++
+          await walk(accepted)
+        },
+      ),
+      { numRuns: 3000, seed: 5 },
+    )
+    expect(refused).toBeGreaterThan(500)
+    expect(walked).toBeGreaterThan(100)
+  })
+
+  it.each([null, 1, 'plan', [], {}, { format: 'plan/2' }])('refuses %j', (json) => {
+    expect(() => checkPlan(json)).toThrow(RingfenceError)
+  })
+
+  it('refuses sums that would be walked exponentially often', () => {
+    const shape = [1, 1, 1] as const
+    const linear: unknown[] = [
+      { op: 'tensor', tensor: 0, out: shape },
+      { op: 'lift', of: 0, factor: 1, out: shape },
+    ]
+    for (let i = 1; i < 200; i++) linear.push({ op: 'add', of: [i, i], out: shape })
+    const step = { id: 'y', linear, out: shape, scale: 0, activation: null }
+    const around = { ...plans[0], input: { ...plans[0].input, shape } }
+    expect(() => checkPlan({ ...around, steps: [step] })).toThrow(/times/)
+  })
+
+  it('refuses a comparison without chunks', () => {
+    const plan = plans.find(({ steps }) => steps.some(({ activation }) => activation?.relu.kind === 'relu'))!
+    const steps = plan.steps.map((step) =>
+      step.activation?.relu.kind === 'relu'
+        ? { ...step, activation: { ...step.activation, lo: step.activation.bits, chunks: [] } }
+        : step,
+    )
+    expect(() => checkPlan({ ...plan, steps })).toThrow(/chunks/)
+  })
+})
