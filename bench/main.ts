@@ -1,32 +1,58 @@
-// `npm run bench -- NAME [--json] [--quick]`
+// `npm run bench -- NAME [flags]`
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { RingfenceError } from '../src/errors.js'
+import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
+import { BACKENDS, benchCompare } from './compare.js'
 import { benchEndToEnd } from './e2e.js'
 import { benchKernels } from './kernels.js'
 import { playParty } from './processes.js'
 import { benchRelu } from './relu.js'
 import { benchSecurenn, playSecurenn } from './securenn.js'
 
-const BENCHES = { kernels: benchKernels, e2e: benchEndToEnd, relu: benchRelu, securenn: benchSecurenn } as const
-const USAGE = `usage: bench ${Object.keys(BENCHES).join('|')} [--json] [--quick]`
+/** Reads its own flags; a RingfenceError is for the user. */
+type Bench = (flags: readonly string[]) => Promise<unknown>
+
+const BENCHES: ReadonlyMap<string, Bench> = new Map([
+  ['kernels', plain(benchKernels)],
+  ['e2e', plain(benchEndToEnd)],
+  ['relu', plain(benchRelu)],
+  ['securenn', plain(benchSecurenn)],
+  ['compare', (flags) => benchCompare(flags, nodeHost(process.argv[1]))],
+])
+const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare --help shows more`
+
+/** A bench that knows two flags. */
+function plain(bench: (options: { json: boolean; quick: boolean }) => Promise<unknown>): Bench {
+  return (flags) => {
+    const unknown = flags.filter((flag) => flag !== '--json' && flag !== '--quick')
+    if (unknown.length > 0) throw new RingfenceError('BAD_INPUT', `unknown: ${unknown.join(' ')}\n${USAGE}`)
+    return bench({ json: flags.includes('--json'), quick: flags.includes('--quick') })
+  }
+}
 
 /** Runs one bench; the result is the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
   const [name, ...flags] = args
-  const unknown = flags.filter((flag) => flag !== '--json' && flag !== '--quick')
-  if (!(name in BENCHES) || unknown.length > 0) {
+  const bench = BENCHES.get(name)
+  if (!bench) {
     const asked = name === '--help' || name === '-h'
-    process[asked ? 'stdout' : 'stderr'].write(
-      `${unknown.length > 0 ? `unknown: ${unknown.join(' ')}\n` : ''}${USAGE}\n`,
-    )
+    process[asked ? 'stdout' : 'stderr'].write(`${USAGE}\n`)
     return asked ? 0 : 1
   }
-  await BENCHES[name as keyof typeof BENCHES]({ json: flags.includes('--json'), quick: flags.includes('--quick') })
-  return 0
+  try {
+    await bench(flags)
+    return 0
+  } catch (error) {
+    if (!(error instanceof RingfenceError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    return 1
+  }
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   if (process.argv[2] === '--party') playParty()
   else if (process.argv[2] === '--securenn') playSecurenn()
+  else if (process.argv[2] === PARTY_FLAG) playComparison(BACKENDS)
   else process.exitCode = await main(process.argv.slice(2))
 }

@@ -1,0 +1,75 @@
+// What the comparison bench needs of a back end. Everything here runs wherever the kernels run.
+import type { Link } from '../../src/net/index.js'
+
+export type Role = 'client' | 'server' | 'helper'
+export const ROLES: readonly Role[] = ['helper', 'server', 'client']
+
+/** One way to compare: plain data, so that it can be handed to another process. */
+export interface Variant {
+  readonly backend: string
+  /** The comparison alone (shares of a bit), or a whole ReLU (shares of the value, back in the ring). */
+  readonly operation: 'comparison' | 'relu'
+  /** Compared bits. */
+  readonly bits: number
+  /** How the compared bits are cut; the back end's own. */
+  readonly shape: readonly number[]
+  /** Bits of the value that is compared; the low ones beyond `bits` are ignored. */
+  readonly opened: number
+}
+
+/** Bytes of one batch on the wire, frame headers included; what the meters have to show, to the byte. */
+export interface CompareCost {
+  /** Client to server, server to client, and both ways on both links of the helper; waves between client and server. */
+  readonly online: { readonly up: number; readonly down: number; readonly helper: number; readonly flights: number }
+  readonly offline: { readonly clientDown: number; readonly clientUp: number; readonly helperToServer: number }
+}
+
+/** Signed integers that are compared with zero. */
+export type Values = Int32Array | BigInt64Array
+
+/** Inputs of one ReLU layer of a real network. */
+export interface Activations {
+  readonly layer: string
+  readonly values: Float32Array
+  /** Fraction bits a plan gives them when it opens values of `bits` bits. */
+  readonly scale: number
+  readonly bits: number
+}
+
+/** All parties' parts of one batch, callable apart. */
+export interface LocalWork {
+  client(): void | Promise<void>
+  server(): void | Promise<void>
+  helper(): void | Promise<void>
+  /** 1 where the protocol says that a value is not negative. */
+  signs(): Uint8Array
+  release(): void
+}
+
+/** One party, connected and with its off-line part done. */
+export interface Party {
+  /** One batch on line. */
+  run(): Promise<void>
+  release(): void
+}
+
+export interface Backend {
+  readonly name: string
+  /** What can be measured at a bit count, or why nothing can. */
+  variants(bits: number): readonly Variant[] | { readonly unsupported: string }
+  /** Bytes that the largest memory of any party may take. */
+  memory(variant: Variant, elements: number): number
+  cost(variant: Variant, elements: number): CompareCost
+  /** Uniform over the range that calibration guarantees; the same values at every call. */
+  uniform(variant: Variant, elements: number): Values
+  /** A layer's activations as a plan would present them, repeated to `elements` values. */
+  quantise(variant: Variant, activations: Activations, elements: number): Values
+  /** Expected share of wrong signs among `values`, over the masks. */
+  predictedWrong(variant: Variant, values: Values): number
+  local(variant: Variant, values: Values): LocalWork | Promise<LocalWork>
+  /**
+   * @param links to the other two roles, metered
+   * @returns after this party's off-line part
+   */
+  party(role: Role, variant: Variant, values: Values, links: Readonly<Partial<Record<Role, Link>>>): Promise<Party>
+}

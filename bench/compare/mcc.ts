@@ -1,0 +1,174 @@
+// The masked carry chain as a back end of the comparison bench (docs/protocol.md).
+
+import { packedBytes } from '../../src/kernels/bits.js'
+import { type Kernels, loadKernels, type Region, upload } from '../../src/kernels/index.js'
+import { dealerBytes, rowBytes, tableBytes } from '../../src/kernels/mcc.js'
+import { HEADER_BYTES, type Link, Phase } from '../../src/net/index.js'
+import { receivePieces, sendPieces } from '../../src/party/transfer.js'
+import { chooseChunks, chunksOf } from '../../src/plan/chunks.js'
+import { Kind } from '../../src/protocol/kinds.js'
+import { comparisonCost } from '../../src/protocol/mcc/comparison.js'
+import { piecesOf } from '../../src/protocol/pieces.js'
+import type { Activations, Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from './backend.js'
+import { chainOf, dealtRho, type Gadget, gadgetOf, RING, TRUNCATE } from './mcc-gadget.js'
+
+/** n' of a plan unless told otherwise: narrower windows ignore low bits of it, wider ones need a wider n'. */
+const OPENED = 16
+const MOST_BITS = 32
+const PATIENCE = { deadlineMs: 60_000 }
+
+/** Every t whose tables are smaller than those of all smaller t: the others cost more on line and off line. */
+export function sensibleShapes(bits: number): (readonly number[])[] {
+  const shapes: (readonly number[])[] = []
+  let least = Number.POSITIVE_INFINITY
+  for (let t = 1; t <= bits; t++) {
+    const chunks = chunksOf(bits, t)
+    const bytes = chunks ? tableBytes(chunks, 8) : least
+    if (!chunks || bytes >= least) continue
+    least = bytes
+    shapes.push(chunks)
+  }
+  return shapes
+}
+
+function variants(bits: number): ReturnType<Backend['variants']> {
+  if (bits > MOST_BITS) return { unsupported: `its kernels take words of up to ${MOST_BITS} bits` }
+  const opened = Math.max(OPENED, bits)
+  const variant = (operation: Variant['operation'], shape: readonly number[]): Variant => ({
+    backend: 'mcc',
+    operation,
+    bits,
+    shape,
+    opened,
+  })
+  const alone = sensibleShapes(bits).map((shape) => variant('comparison', shape))
+  // Truncate-reduce leaves n - f bits to open: a whole ReLU needs k <= n' <= n - f.
+  return opened <= RING - TRUNCATE ? [...alone, variant('relu', chooseChunks(bits))] : alone
+}
+
+function cost(variant: Variant, elements: number): CompareCost {
+  const relu = variant.operation === 'relu'
+  const bare = comparisonCost(chainOf(variant), elements, RING)
+  // The select adds a masked value per element to the reply, and four words per element to the material.
+  const up = bare.online.up + (relu ? packedBytes(elements, RING) : 0)
+  const material = bare.offline.helperToServer + (relu ? packedBytes(4 * elements, RING) : 0)
+  return {
+    online: { up: up + HEADER_BYTES, down: bare.online.down + HEADER_BYTES, helper: 0, flights: bare.flights },
+    offline: { clientDown: 0, clientUp: 0, helperToServer: material + HEADER_BYTES * piecesOf(material) },
+  }
+}
+
+/** In one thread the server's tables, the helper's next ones and the client's pads lie side by side. */
+function memory({ shape, operation }: Variant, elements: number): number {
+  const words = operation === 'relu' ? 32 : 8
+  return (
+    3 * tableBytes(shape, elements) +
+    dealerBytes(shape, elements) +
+    3 * rowBytes(shape, elements) +
+    words * 4 * elements
+  )
+}
+
+/** mulberry32: values to measure with, nothing secret. */
+function uniform({ opened }: Variant, elements: number): Int32Array {
+  let state = 1
+  const half = 2 ** (opened - 2)
+  return Int32Array.from({ length: elements }, () => {
+    state = (state + 0x6d2b79f5) | 0
+    let x = Math.imul(state ^ (state >>> 15), 1 | state)
+    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
+    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 2 ** 32) * 2 * half) - half
+  })
+}
+
+function quantise({ opened }: Variant, { values, scale, bits }: Activations, elements: number): Int32Array {
+  const factor = 2 ** (scale + opened - bits)
+  const most = 2 ** (opened - 2) - 1
+  return Int32Array.from({ length: elements }, (_, i) =>
+    Math.max(-most - 1, Math.min(most, Math.floor(values[i % values.length] * factor))),
+  )
+}
+
+/**
+ * Probability over the mask that the sign of v comes out wrong when `lo` low bits are ignored (E2). With w = v + add,
+ * the window tests ⌊w / 2^lo⌋ less the carry c of the low bits, and c = 1 with probability (2^lo - 1 - w mod 2^lo) / 2^lo.
+ * Only 0 <= w < 2^lo is at risk: it counts as negative when c = 1. So with add = 0 values 0 <= v < 2^lo are wrong with
+ * probability (2^lo - 1 - v) / 2^lo; centred, with h = add = 2^(lo-1): 0 <= v < h with (h - 1 - v) / 2^lo, and
+ * -h <= v < 0 with 1 - P(c = 1) = (h + 1 + v) / 2^lo: half as many in all, on either side of zero.
+ */
+export function wrongSignProbability(v: number, lo: number, add: number): number {
+  const unit = 2 ** lo
+  const w = v + add
+  if (lo === 0 || w < 0 || w >= unit) return 0
+  const carry = (unit - 1 - w) / unit
+  return v >= 0 ? carry : 1 - carry
+}
+
+function predictedWrong(variant: Variant, values: Values): number {
+  const { lo, add } = chainOf(variant)
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += wrongSignProbability(Number(values[i]), lo, add)
+  return sum / values.length
+}
+
+function local(variant: Variant, values: Values): LocalWork {
+  const k = loadKernels()
+  const gadget = gadgetOf(k, variant, values)
+  const material = gadget.deal()
+  const opened = gadget.open(material)
+  const reply = gadget.answer(opened.message)
+  return {
+    helper() {
+      const { tables, words } = gadget.deal()
+      tables.release()
+      words.release()
+    },
+    server: () => gadget.finish(gadget.open(material), material, reply)?.release(),
+    client: () => gadget.answer(opened.message).release(),
+    signs() {
+      const [beta, rho] = [reply.u8(), dealtRho(k, values.length)]
+      return Uint8Array.from({ length: values.length }, (_, i) => ((beta[i >> 3] ^ rho[i >> 3]) >> (i & 7)) & 1)
+    },
+    release: () => gadget.release(),
+  }
+}
+
+type Links = Readonly<Partial<Record<Role, Link>>>
+
+async function party(role: Role, variant: Variant, values: Values, links: Links): Promise<Party> {
+  const k = loadKernels()
+  const gadget = gadgetOf(k, variant, values)
+  const release = () => gadget.release()
+  if (role === 'helper') {
+    const { tables, words } = gadget.deal()
+    const material = new Uint8Array(tables.byteLength + words.byteLength)
+    material.set(tables.u8())
+    material.set(words.u8(), tables.byteLength)
+    await sendPieces(links.server!, Kind.material, Phase.offline, 0, material, PATIENCE)
+    return { run: async () => {}, release }
+  }
+  if (role === 'client') return { run: () => answerOnce(k, gadget, links.server!), release }
+  const { tables, words } = gadget.sizes
+  const bytes = await receivePieces(links.helper!, Kind.material, Phase.offline, 0, tables + words, PATIENCE)
+  const material = upload(k.memory, bytes)
+  const parts = { tables: material.part(0, tables), words: material.part(tables, words) }
+  return { run: () => openOnce(k, gadget, parts, links.client!), release }
+}
+
+async function openOnce(k: Kernels, gadget: Gadget, material: { tables: Region; words: Region }, link: Link) {
+  const opened = gadget.open(material)
+  link.send(Kind.opening, Phase.online, 0, opened.message.u8())
+  const reply = upload(k.memory, await link.receive(Kind.reply, Phase.online, 0, gadget.sizes.reply))
+  gadget.finish(opened, material, reply)?.release()
+  reply.release()
+}
+
+async function answerOnce(k: Kernels, gadget: Gadget, link: Link): Promise<void> {
+  const message = upload(k.memory, await link.receive(Kind.opening, Phase.online, 0, gadget.sizes.opening))
+  const reply = gadget.answer(message)
+  link.send(Kind.reply, Phase.online, 0, reply.u8())
+  reply.release()
+  message.release()
+}
+
+export const mcc: Backend = { name: 'mcc', variants, memory, cost, uniform, quantise, predictedWrong, local, party }

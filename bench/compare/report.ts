@@ -1,0 +1,205 @@
+// The comparison bench's results as an aligned table, JSON, CSV, charts and a page.
+import { table } from '../report.js'
+import { type Chart, type Series, svg } from './chart.js'
+import { AGREEMENT, allBytes, bestRows, type CompareRow, type Comparison, PROFILES, SHAPED } from './rows.js'
+
+const shapeOf = ({ shape }: CompareRow) => shape.join('+')
+const perElement = (bytes: number, { elements }: CompareRow) => (bytes / elements).toFixed(2)
+const percent = (share: number) => (share === 0 ? '0' : `${(share * 100).toPrecision(3)} %`)
+const nanoseconds = (ns: number) => ns.toFixed(ns < 100 ? 1 : 0)
+const onlineBytes = ({ online }: CompareRow) => online.up + online.down + online.helper
+const offlineBytes = (row: CompareRow) => allBytes(row) - onlineBytes(row)
+const named = (row: CompareRow) => [row.backend, row.operation, `${row.bits}`, shapeOf(row)]
+
+interface Table {
+  readonly title: string
+  readonly head: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+function tables({ rows, place }: Comparison): Table[] {
+  const layer = rows.find(({ wrongSign }) => wrongSign.layer)?.wrongSign.layer?.name
+  return [
+    {
+      title: `Work and bytes per comparison, batches of ${rows[0].elements.toLocaleString('en')}; end to end: ${place}, on line`,
+      head: [
+        ...['back end', 'operation', 'bits', 'shape', 'client ns', 'server ns', 'helper ns', 'end to end'],
+        ...['up B', 'down B', 'helper B', 'off line B', 'flights', 'best'],
+      ],
+      rows: rows.map((row) => [
+        ...named(row),
+        ...[row.local.clientNs, row.local.serverNs, row.local.helperNs].map(nanoseconds),
+        `${(row.endToEnd.perSecond / 1e6).toFixed(2)} M/s`,
+        ...[row.online.up, row.online.down, row.online.helper, offlineBytes(row)].map((b) => perElement(b, row)),
+        `${row.online.flights}`,
+        row.best.join(', '),
+      ]),
+    },
+    {
+      title: `Milliseconds per batch by declared cost, and what the emulated network made of it (≤ ${AGREEMENT * 100} % apart)`,
+      head: [
+        'back end',
+        'operation',
+        'bits',
+        'shape',
+        ...PROFILES,
+        ...SHAPED.flatMap((p) => [`${p} emulated`, 'apart']),
+      ],
+      rows: rows.map((row) => [
+        ...named(row),
+        ...PROFILES.map((profile) => (row.seconds[profile] * 1000).toFixed(1)),
+        ...SHAPED.flatMap((profile) => {
+          const { measured, difference } = row.shaped[profile]
+          const beyond = Math.abs(difference) > AGREEMENT ? ' !' : ''
+          return [(measured * 1000).toFixed(1), `${(difference * 100).toFixed(1)} %${beyond}`]
+        }),
+      ]),
+    },
+    {
+      title: `Wrong signs: of uniform values${layer ? `, and of the activations of ${layer} in ResNet-20` : ''}`,
+      head: ['back end', 'bits', 'of', 'uniform', 'predicted', ...(layer ? ['layer', 'predicted'] : [])],
+      rows: perBits(rows).map(({ backend, bits, opened, wrongSign: { measured, predicted, layer: real } }) => [
+        ...[backend, `${bits}`, `${opened}`, percent(measured), percent(predicted)],
+        ...(real ? [percent(real.measured), percent(real.predicted)] : []),
+      ]),
+    },
+  ]
+}
+
+/** Wrong signs do not depend on the shape: the one of fewest bytes stands for its bit count. */
+function perBits(rows: readonly CompareRow[]): CompareRow[] {
+  return backendsOf(rows).flatMap((backend) => bestRows(rows, backend, 'bytes'))
+}
+
+const backendsOf = (rows: readonly CompareRow[]) => [...new Set(rows.map(({ backend }) => backend))]
+
+const notes = ({ unsupported }: Comparison) =>
+  unsupported.map(({ backend, bits, reason }) => `${backend}, ${bits} bits: not supported yet, ${reason}`)
+
+export function text(comparison: Comparison): string {
+  const parts = tables(comparison).map(({ title, head, rows }) => `${title}\n\n${table(head, rows)}`)
+  return [...parts, ...notes(comparison)].join('\n\n')
+}
+
+export function json({ rows, unsupported }: Comparison): string {
+  return JSON.stringify({ compare: rows, unsupported })
+}
+
+/** One line per row; nested fields become dotted names. */
+export function csv({ rows }: Comparison): string {
+  const lines = rows.map((row) => {
+    const { shape, best, ...rest } = row
+    return new Map(flat({ ...rest, shape: shape.join('+'), best: best.join(' ') }))
+  })
+  const names = [...new Set(lines.flatMap((line) => [...line.keys()]))]
+  return [names.join(','), ...lines.map((line) => names.map((name) => line.get(name) ?? '').join(','))].join('\n')
+}
+
+function flat(value: object, prefix = ''): [string, string][] {
+  return Object.entries(value).flatMap(([key, part]) => {
+    if (part === null) return []
+    return typeof part === 'object' ? flat(part, `${prefix}${key}.`) : [[`${prefix}${key}`, String(part)]]
+  })
+}
+
+const COLORS = ['#2563eb', '#c2410c', '#047857', '#7c3aed'] as const
+
+/** Per back end, the comparison alone; later back ends in broken lines. */
+function charts({ rows }: Comparison): Chart[] {
+  const backends = backendsOf(rows)
+  const lines = (best: 'bytes' | 'time', of: readonly [string, (row: CompareRow) => number][]): Series[] =>
+    backends.flatMap((backend, b) =>
+      of.map(([name, value], i) => ({
+        name: backends.length > 1 ? `${backend}: ${name}` : name,
+        color: COLORS[i],
+        dashed: b > 0,
+        points: bestRows(rows, backend, best).map((row) => [row.bits, value(row)] as const),
+      })),
+    )
+  return [
+    {
+      title: 'Bytes per comparison, shape of fewest bytes',
+      unit: 'bytes',
+      format: compact,
+      series: lines('bytes', [
+        ['on line, all links', (row) => onlineBytes(row) / row.elements],
+        ['off line, all links', (row) => offlineBytes(row) / row.elements],
+      ]),
+    },
+    {
+      title: 'Time per comparison, shape of fastest on-line run',
+      unit: 'nanoseconds',
+      format: compact,
+      series: lines('time', [
+        ['end to end, on line', (row) => 1e9 / row.endToEnd.perSecond],
+        ['client', (row) => row.local.clientNs],
+        ['server', (row) => row.local.serverNs],
+        ['helper, dealing', (row) => row.local.helperNs],
+      ]),
+    },
+    {
+      title: 'Wrong signs',
+      unit: 'share of values',
+      format: (y) => `${compact(y * 100)} %`,
+      series: errors(rows, backends),
+    },
+  ]
+}
+
+function errors(rows: readonly CompareRow[], backends: readonly string[]): Series[] {
+  return backends.flatMap((backend, b) => {
+    const mine = bestRows(rows, backend, 'bytes')
+    const prefix = backends.length > 1 ? `${backend}: ` : ''
+    const series = (
+      name: string,
+      color: string,
+      draw: 'line' | 'marks',
+      value: (row: CompareRow) => number | undefined,
+    ) => ({
+      ...{ name: prefix + name, color, draw, dashed: b > 0 },
+      points: mine.flatMap((row) => {
+        const y = value(row)
+        return y === undefined ? [] : [[row.bits, y] as const]
+      }),
+    })
+    return [
+      series('uniform, predicted (line)', COLORS[0], 'line', ({ wrongSign }) => wrongSign.predicted),
+      series('uniform, measured (rings)', COLORS[0], 'marks', ({ wrongSign }) => wrongSign.measured),
+      series('ResNet-20, predicted (line)', COLORS[1], 'line', ({ wrongSign }) => wrongSign.layer?.predicted),
+      series('ResNet-20, measured (rings)', COLORS[1], 'marks', ({ wrongSign }) => wrongSign.layer?.measured),
+    ].filter(({ points }) => points.length > 0)
+  })
+}
+
+const compact = (value: number): string =>
+  value >= 1000 ? `${Number((value / 1000).toPrecision(3))}k` : String(Number(value.toPrecision(3)))
+
+export const chartsSvg = (comparison: Comparison): string =>
+  svg(
+    `Comparing with zero: what a bit costs (${comparison.rows[0].elements.toLocaleString('en')} at once)`,
+    charts(comparison),
+  )
+
+const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;margin:2rem auto;max-width:76rem;padding:0 1rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;display:block;overflow-x:auto;white-space:nowrap}
+th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #e5e7eb}
+th{font-weight:600}td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}h2{font-size:16px;margin-top:2rem}svg{max-width:100%;height:auto}`
+
+/** A page of its own, without anything from elsewhere. */
+export function html(comparison: Comparison): string {
+  const clean = (cell: string) => cell.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`)
+  const row = (tag: string, cells: readonly string[]) =>
+    `<tr>${cells.map((cell) => `<${tag}>${clean(cell)}</${tag}>`).join('')}</tr>`
+  const body = tables(comparison).map(
+    ({ title, head, rows }) =>
+      `<h2>${clean(title)}</h2>\n<table>${row('th', head)}\n${rows.map((cells) => row('td', cells)).join('\n')}</table>`,
+  )
+  const rest = notes(comparison).map((note) => `<p>${clean(note)}</p>`)
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>What a compared bit costs</title><style>${STYLE}</style></head>
+<body>
+${chartsSvg(comparison)}
+${[...body, ...rest].join('\n')}
+</body></html>
+`
+}

@@ -1,0 +1,180 @@
+// The measurement itself: one row per variant, and which row of a bit count is best.
+import { Bench } from 'tinybench'
+import { RingfenceError } from '../../src/errors.js'
+import { networkProfiles } from '../../src/net/index.js'
+import { median } from '../report.js'
+import type { Activations, Backend, CompareCost, Values, Variant } from './backend.js'
+import type { Host } from './host.js'
+import type { CompareOptions } from './options.js'
+import { expectDeclared, type Job, metered, type ProfileName, secondsUnder } from './parties.js'
+
+export interface Rates {
+  /** Share of the values whose sign came out wrong, and the expectation over the masks. */
+  readonly measured: number
+  readonly predicted: number
+}
+
+export interface ShapedTime {
+  readonly declared: number
+  readonly measured: number
+  /** measured / declared - 1. */
+  readonly difference: number
+}
+
+export interface CompareRow extends CompareCost, Variant {
+  readonly elements: number
+  /** Nanoseconds of local work per comparison, medians. */
+  readonly local: { readonly clientNs: number; readonly serverNs: number; readonly helperNs: number }
+  /** On line, with the material at hand; the median batch. */
+  readonly endToEnd: { readonly perSecond: number }
+  /** Uniform values of the range that calibration guarantees, and a real layer's. */
+  readonly wrongSign: Rates & { readonly layer: (Rates & { readonly name: string }) | null }
+  /** Seconds of one batch by declared cost. */
+  readonly seconds: Readonly<Record<(typeof PROFILES)[number], number>>
+  /** The same through the emulated network. */
+  readonly shaped: Readonly<Record<(typeof SHAPED)[number], ShapedTime>>
+  /** Among several shapes of one back end, operation and bit count: fewest bytes in all, or fastest on line. */
+  readonly best: readonly ('bytes' | 'time')[]
+}
+
+export interface Unsupported {
+  readonly backend: string
+  readonly bits: number
+  readonly reason: string
+}
+
+export interface Comparison {
+  readonly rows: readonly CompareRow[]
+  readonly unsupported: readonly Unsupported[]
+  readonly place: string
+}
+
+export const PROFILES = ['lan', 'wan40', 'mobile80'] as const
+export const SHAPED = ['wan40', 'mobile80'] as const
+/** How closely the emulated network has to agree with the declared cost. */
+export const AGREEMENT = 0.1
+
+const FULL = { localMs: 200, warmup: 5, runs: 30, shapedRuns: 5 }
+const QUICK = { localMs: 10, warmup: 2, runs: 5, shapedRuns: 3 }
+
+/**
+ * Measures every variant of every back end and bit count.
+ * @throws RingfenceError UNSUPPORTED when none of them can be measured
+ */
+export async function compare(options: CompareOptions, host: Host): Promise<Comparison> {
+  const unsupported: Unsupported[] = []
+  const planned = options.backends.flatMap((backend) =>
+    options.bits.flatMap((bits) => {
+      const found = backend.variants(bits)
+      if (!('unsupported' in found)) return found.map((variant) => ({ backend, variant }))
+      unsupported.push({ backend: backend.name, bits, reason: found.unsupported })
+      return []
+    }),
+  )
+  if (planned.length === 0) {
+    const problems = unsupported.map(({ backend, bits, reason }) => `${backend}, ${bits} bits: ${reason}`)
+    throw new RingfenceError('UNSUPPORTED', 'none of these bit counts can be compared by this version:', problems)
+  }
+  const activations = await host.activations()
+  const rows: Omit<CompareRow, 'best'>[] = []
+  for (const { backend, variant } of planned) rows.push(await measure(backend, variant, activations, options, host))
+  return { rows: markBest(rows), unsupported, place: host.place }
+}
+
+async function measure(
+  backend: Backend,
+  variant: Variant,
+  activations: Activations | null,
+  { elements, quick }: CompareOptions,
+  host: Host,
+): Promise<Omit<CompareRow, 'best'>> {
+  const effort = quick ? QUICK : FULL
+  const values = backend.uniform(variant, elements)
+  const { local, measured } = await localWork(backend, variant, values, effort.localMs)
+  const cost = backend.cost(variant, elements)
+  const play = async (job: Pick<Job, 'warmup' | 'runs' | 'profile'>) => {
+    const whole = { variant, elements, ...job }
+    const parts = await host.endToEnd(whole)
+    expectDeclared(variant, cost, metered(parts, whole))
+    return median(parts.server.milliseconds)
+  }
+  const workMs = await play({ warmup: effort.warmup, runs: effort.runs })
+  const under = (profile: ProfileName) => secondsUnder(networkProfiles[profile], cost, workMs)
+  const shaped: Partial<Record<(typeof SHAPED)[number], ShapedTime>> = {}
+  for (const profile of SHAPED) {
+    const seconds = (await play({ warmup: 1, runs: effort.shapedRuns, profile })) / 1000
+    shaped[profile] = { declared: under(profile), measured: seconds, difference: seconds / under(profile) - 1 }
+  }
+  return {
+    ...variant,
+    elements,
+    local,
+    endToEnd: { perSecond: elements / (workMs / 1000) },
+    ...cost,
+    wrongSign: {
+      measured,
+      predicted: backend.predictedWrong(variant, values),
+      layer: activations && (await layerRates(backend, variant, activations, elements)),
+    },
+    seconds: Object.fromEntries(PROFILES.map((name) => [name, under(name)])) as CompareRow['seconds'],
+    shaped: shaped as CompareRow['shaped'],
+  }
+}
+
+async function localWork(backend: Backend, variant: Variant, values: Values, ms: number) {
+  const work = await backend.local(variant, values)
+  const bench = new Bench({ time: ms, iterations: 5, warmupTime: ms / 4, warmupIterations: 2 })
+  bench.add('client', () => work.client())
+  bench.add('server', () => work.server())
+  bench.add('helper', () => work.helper())
+  await bench.run()
+  const [clientNs, serverNs, helperNs] = bench.tasks.map(({ name, result }) => {
+    if (result.state !== 'completed') throw new Error(`${variant.backend} ${name}: ${result.state}`)
+    return (result.latency.p50 * 1e6) / values.length
+  })
+  const measured = wrongShare(values, work.signs())
+  work.release()
+  return { local: { clientNs, serverNs, helperNs }, measured }
+}
+
+async function layerRates(backend: Backend, variant: Variant, activations: Activations, elements: number) {
+  const values = backend.quantise(variant, activations, elements)
+  const work = await backend.local(variant, values)
+  const measured = wrongShare(values, work.signs())
+  work.release()
+  return { name: activations.layer, measured, predicted: backend.predictedWrong(variant, values) }
+}
+
+function wrongShare(values: Values, signs: Uint8Array): number {
+  let wrong = 0
+  for (let i = 0; i < values.length; i++) if (values[i] >= 0 !== (signs[i] === 1)) wrong++
+  return wrong / values.length
+}
+
+/** Bytes of one batch over all links, on line and off line. */
+export function allBytes({ online, offline }: CompareCost): number {
+  return online.up + online.down + online.helper + offline.clientDown + offline.clientUp + offline.helperToServer
+}
+
+function markBest(rows: readonly Omit<CompareRow, 'best'>[]): CompareRow[] {
+  return rows.map((row) => {
+    const rivals = rows.filter(
+      ({ backend, operation, bits }) => backend === row.backend && operation === row.operation && bits === row.bits,
+    )
+    const best: ('bytes' | 'time')[] = []
+    if (rivals.length === 1) return { ...row, best }
+    if (rivals.every((other) => allBytes(row) <= allBytes(other))) best.push('bytes')
+    if (rivals.every((other) => row.endToEnd.perSecond >= other.endToEnd.perSecond)) best.push('time')
+    return { ...row, best }
+  })
+}
+
+/** Comparisons alone, one row per bit count: the best of its shapes. */
+export function bestRows(rows: readonly CompareRow[], backend: string, criterion: 'bytes' | 'time'): CompareRow[] {
+  const alone = rows.filter((row) => row.backend === backend && row.operation === 'comparison')
+  const counts = [...new Set(alone.map(({ bits }) => bits))]
+  return counts.map((bits) => {
+    const shapes = alone.filter((row) => row.bits === bits)
+    return shapes.find(({ best }) => best.includes(criterion)) ?? shapes[0]
+  })
+}
