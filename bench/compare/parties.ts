@@ -78,10 +78,16 @@ export function metered({ client, server }: PartReports, { warmup, runs }: Job):
 
 /** Throws when the meters show anything but the declared cost. */
 export function expectDeclared(variant: Variant, declared: CompareCost, measured: CompareCost): void {
-  const [a, b] = [JSON.stringify(declared), JSON.stringify(measured)]
-  if (a === b) return
+  const figures = (cost: CompareCost): [string, number][] => [
+    ...Object.entries(cost.online).map(([name, value]): [string, number] => [`on line ${name}`, value]),
+    ...Object.entries(cost.offline).map(([name, value]): [string, number] => [`off line ${name}`, value]),
+  ]
+  const meters = new Map(figures(measured))
+  const faults = figures(declared).filter(([name, value]) => meters.get(name) !== value)
+  if (faults.length === 0) return
   const what = `${variant.backend} ${variant.operation} of ${variant.bits} bits, shape ${variant.shape.join('+')}`
-  throw new Error(`${what}: declared ${a}, measured ${b}`)
+  const list = faults.map(([name, value]) => `${name} ${value} declared, ${meters.get(name)} measured`)
+  throw new Error(`${what}: ${list.join('; ')}`)
 }
 
 /** Seconds of one batch under a network: the work, each wave's half round trip, each byte's time on the wire. */

@@ -1,0 +1,238 @@
+// The comparison bench: bytes and flights to the byte, rates of wrong signs against E2, output, and what it refuses.
+// No time is asserted but the 20 s that a quick look may take.
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { build } from 'tsup'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { Activations, Variant } from '../../bench/compare/backend.js'
+import { type Host, playInThread } from '../../bench/compare/host.js'
+import { mcc, sensibleShapes, wrongSignProbability } from '../../bench/compare/mcc.js'
+import { chainOf, gadgetOf } from '../../bench/compare/mcc-gadget.js'
+import { metered } from '../../bench/compare/parties.js'
+import { type CompareRow, type Comparison, compare } from '../../bench/compare/rows.js'
+import { BACKENDS, benchCompare } from '../../bench/compare.js'
+import { loadKernels } from '../../src/kernels/index.js'
+
+const variantsOf = (bits: number): readonly Variant[] => {
+  const found = mcc.variants(bits)
+  return 'unsupported' in found ? [] : found
+}
+
+/** Everything in this thread; what is printed and written is kept. */
+function threadHost(activations: Activations | null = null) {
+  const printed: string[] = []
+  const files = new Map<string, string>()
+  let jobs = 0
+  const host: Host = {
+    place: 'one thread',
+    memory: 2 ** 30,
+    endToEnd: (job) => {
+      jobs++
+      return playInThread(BACKENDS, job)
+    },
+    activations: async () => activations,
+    print: (text) => void printed.push(text),
+    unwritable: async (file) => (file.startsWith('/nowhere') ? 'there is no such folder' : null),
+    write: async (file, text) => void files.set(file, text),
+    close: () => {},
+  }
+  return { host, printed, files, jobs: () => jobs }
+}
+
+describe('shapes', () => {
+  test('every sensible one has smaller tables than those of fewer chunks', () => {
+    expect(sensibleShapes(16).map((chunks) => chunks.length)).toEqual([2, 3, 4, 5, 6])
+    expect(sensibleShapes(4)).toEqual([[4]])
+  })
+
+  test('a whole ReLU goes as far as k <= n - f, the comparison alone to 32 bits', () => {
+    const operations = (bits: number) => new Set(variantsOf(bits).map(({ operation }) => operation))
+    expect(operations(20)).toEqual(new Set(['comparison', 'relu']))
+    expect(operations(21)).toEqual(new Set(['comparison']))
+    expect(operations(32)).toEqual(new Set(['comparison']))
+    expect(mcc.variants(33)).toEqual({ unsupported: 'its kernels take words of up to 32 bits' })
+  })
+})
+
+describe('declared cost', () => {
+  // Design figures per comparison of 8, 12 and 16 bits: rows on line, tables off line; then 16 bits of e, 1 of β, 32 of [ρ].
+  test.each([
+    [8, 2, 4, 8],
+    [12, 3, 9, 18],
+    [16, 4, 16, 32],
+    [16, 3, 9, 44],
+  ])('%i bits in %i chunks: %i bits of rows, %i bytes of tables', (bits, t, rows, tables) => {
+    const variant = variantsOf(bits).find(({ shape }) => shape.length === t)!
+    const { online, offline } = mcc.cost(variant, 800)
+    expect(online).toEqual({ up: 8 + 100, down: 8 + 1600 + 100 * rows, helper: 0, flights: 2 })
+    expect(offline).toEqual({ clientDown: 0, clientUp: 0, helperToServer: 8 + 800 * (tables + 4) })
+  })
+
+  test.each([1, 7, 16, 20, 32])('is what three meters show, %i bits, odd number of elements', async (bits) => {
+    for (const variant of variantsOf(bits)) {
+      const job = { variant, elements: 1003, warmup: 1, runs: 2 }
+      expect(metered(await playInThread(BACKENDS, job), job)).toEqual(mcc.cost(variant, 1003))
+    }
+  })
+})
+
+describe('wrong signs', () => {
+  /** By the definition: the carry of the low bits over every mask. */
+  function overMasks(v: number, bits: number, lo: number, add: number): number {
+    const [size, unit] = [2 ** bits, 2 ** lo]
+    let wrong = 0
+    for (let r = 0; r < size; r++) {
+      const e = (((v - r) % size) + size + add) % size
+      const sum = (Math.floor(e / unit) + Math.floor(r / unit)) % 2 ** (bits - lo)
+      if (sum < 2 ** (bits - lo - 1) !== v >= 0) wrong++
+    }
+    return wrong / size
+  }
+
+  test.each([0, 1, 2, 4])('predicted = counted over all masks of 7 bits, %i ignored, plain and centred', (lo) => {
+    for (const add of lo === 0 ? [0] : [0, 2 ** (lo - 1)]) {
+      for (let v = -32; v < 32; v++) {
+        expect(wrongSignProbability(v, lo, add), `v ${v}, add ${add}`).toBe(overMasks(v, 7, lo, add))
+      }
+    }
+  })
+
+  test('the formula of E2 without centring: (2^lo - 1 - v) / 2^lo, only for 0 <= v < 2^lo', () => {
+    expect([-1, 0, 3, 15, 16].map((v) => wrongSignProbability(v, 4, 0))).toEqual([0, 15 / 16, 12 / 16, 0, 0])
+    expect([-9, -8, -1, 0, 7, 8].map((v) => wrongSignProbability(v, 4, 8))).toEqual([0, 1 / 16, 8 / 16, 7 / 16, 0, 0])
+  })
+
+  test.each([1, 4, 8, 12, 16, 24])('measured = predicted within 5 standard deviations, %i bits', async (bits) => {
+    for (const variant of variantsOf(bits)) {
+      const values = mcc.uniform(variant, 20_000)
+      const work = await mcc.local(variant, values)
+      const signs = work.signs()
+      const wrong = [...values].filter((v, i) => v >= 0 !== (signs[i] === 1)).length
+      const expected = mcc.predictedWrong(variant, values) * values.length
+      expect(Math.abs(wrong - expected)).toBeLessThanOrEqual(5 * Math.sqrt(expected))
+    }
+  })
+
+  test('a whole ReLU gives the value where its sign says so, else zero', async () => {
+    const variant = variantsOf(8).find(({ operation }) => operation === 'relu')!
+    const values = mcc.uniform(variant, 3001) as Int32Array
+    const gadget = gadgetOf(loadKernels(), variant, values)
+    const material = gadget.deal()
+    const opened = gadget.open(material)
+    const reply = gadget.answer(opened.message)
+    const results = gadget.finish(opened, material, reply)!.i32()
+    const signs = (await mcc.local(variant, values)).signs()
+    expect([...results]).toEqual([...values].map((v, i) => (signs[i] ? v : 0)))
+    expect(chainOf(variant)).toMatchObject({ bits: 16, lo: 8, add: 128 })
+  })
+})
+
+describe('the report', () => {
+  const activations = { layer: 'conv', values: Float32Array.of(-0.5, 0.001, 0.25, 1), scale: 12, bits: 16 }
+  const options = { bits: [8, 64], backends: BACKENDS, elements: 512, format: 'json', quick: true } as const
+  let measured: Comparison
+
+  beforeAll(async () => {
+    measured = await compare(options, threadHost(activations).host)
+  })
+
+  test('every row has the fields of the machine-readable form, in whole batches', () => {
+    const figures = { clientNs: expect.any(Number), serverNs: expect.any(Number), helperNs: expect.any(Number) }
+    for (const row of measured.rows) {
+      const { online, offline } = mcc.cost(row, 512)
+      expect(row).toMatchObject({ backend: 'mcc', bits: 8, elements: 512, local: figures, online, offline })
+      expect(row.endToEnd.perSecond).toBeGreaterThan(0)
+      expect(row.wrongSign.layer).toMatchObject({ name: 'conv' })
+    }
+    expect(measured.unsupported).toMatchObject([{ backend: 'mcc', bits: 64 }])
+  })
+
+  test('marks the best of several shapes, once for bytes', () => {
+    const marked = measured.rows.filter(({ best }) => best.includes('bytes'))
+    expect(marked.map(({ operation, shape }) => [operation, shape])).toEqual([['comparison', [4, 4]]])
+  })
+
+  test('JSON, CSV, table, charts and page', async () => {
+    const { host, printed, files } = threadHost(activations)
+    const flags = ['--quick', '--bits=8,64', '--elements', '512']
+    await benchCompare([...flags, '--json', '--svg', 'a.svg', '--html=a.html'], host)
+    await benchCompare([...flags, '--csv'], host)
+    await benchCompare(flags, host)
+    const [json, csv, table] = printed
+    const rows = (JSON.parse(json) as { compare: CompareRow[] }).compare
+    expect(rows).toHaveLength(3)
+    const lines = csv.split('\n').map((line) => line.split(','))
+    expect(new Set(lines.map((line) => line.length))).toEqual(new Set([lines[0].length]))
+    expect(lines[0]).toContain('offline.helperToServer')
+    expect(table).toMatch(/mcc, 64 bits: not supported yet/)
+    expect(files.get('a.svg')).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
+    expect(files.get('a.svg')).not.toMatch(/NaN|Infinity|undefined/)
+    expect(files.get('a.html')).toContain(files.get('a.svg')!)
+  })
+})
+
+describe('bad input: one error, before any work', () => {
+  test.each([
+    [['--bits', '0,8'], 'BAD_INPUT', /--bits: expected whole numbers from 1 to 64, got 0,8/],
+    [['--bits', '65'], 'BAD_INPUT', /from 1 to 64/],
+    [['--bits', '8,x'], 'BAD_INPUT', /got 8,x/],
+    [['--bits='], 'BAD_INPUT', /expected at least one/],
+    [['--backend', 'magic'], 'BAD_INPUT', /--backend: expected one of mcc.*got magic/],
+    [['--elements', '1e3'], 'BAD_INPUT', /--elements: expected a whole number/],
+    [['--elements', '999999999999'], 'BAD_INPUT', /1\.0 GiB are there; ask for at most \d+/],
+    [['--svg', '/nowhere/a.svg'], 'BAD_INPUT', /no such folder/],
+    [['--svg'], 'BAD_INPUT', /--svg: expected a value/],
+    [['--json', '--csv'], 'BAD_INPUT', /exclude each other/],
+    [['--fast', '--bits', '99'], 'BAD_INPUT', /unknown: --fast[\s\S]*1 to 64/],
+    [['--bits', '64', '--backend', 'mcc'], 'UNSUPPORTED', /mcc, 64 bits: its kernels/],
+  ])('%j: %s', async (flags, code, message) => {
+    const { host, printed, jobs } = threadHost()
+    await expect(benchCompare(flags, host)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+    expect([printed, jobs()]).toEqual([[], 0])
+  })
+
+  test('--help says which back ends there are', async () => {
+    const { host, printed, jobs } = threadHost()
+    expect(await benchCompare(['--help'], host)).toBeNull()
+    expect(printed[0]).toContain(BACKENDS.map(({ name }) => name).join(', '))
+    expect(jobs()).toBe(0)
+  })
+})
+
+describe('npm run bench -- compare --quick', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const out = join(root, 'node_modules/.cache/bench-compare-test')
+
+  beforeAll(async () => {
+    await build({
+      config: false,
+      entry: { bench: join(root, 'bench/main.ts') },
+      outDir: out,
+      format: ['esm'],
+      target: 'es2022',
+      noExternal: ['@assemblyscript/loader'],
+      external: [/^node:/, '@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'],
+      silent: true,
+    })
+  })
+
+  test('three processes, within 20 s: bytes and flights exactly as declared', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'compare-'))
+    const flags = ['compare', '--quick', '--backend', 'mcc', '--json', '--svg', join(folder, 'charts.svg')]
+    const { stdout } = await promisify(execFile)(process.execPath, [join(out, 'bench.js'), ...flags], {
+      timeout: 20_000,
+    })
+    const { compare: rows } = JSON.parse(stdout) as { compare: CompareRow[] }
+    expect(rows.map(({ bits }) => bits)).toEqual([4, 8, 16].flatMap((bits) => variantsOf(bits).map(() => bits)))
+    for (const row of rows) {
+      expect(row).toMatchObject(mcc.cost(row, 4096))
+      expect(row.wrongSign.layer).toMatchObject({ name: 'layer1.1.relu_1' })
+      if (row.bits === row.opened) expect(row.wrongSign).toMatchObject({ measured: 0, predicted: 0 })
+    }
+    expect(await readFile(join(folder, 'charts.svg'), 'utf8')).toContain('</svg>')
+  })
+})
