@@ -157,6 +157,12 @@ describe('tidiness', () => {
     expect(readFileSync(join(root, 'package-lock.json'), 'utf8')).not.toMatch(/"resolved"|https?:\/\/[^"]*\.tgz/)
   })
 
+  test.each(['helper', 'server', 'client'])('the README shows examples/node-%s.mjs word for word', (party) => {
+    const example = readFileSync(join(root, 'examples', `node-${party}.mjs`), 'utf8')
+    expect(example.trimEnd().split('\n').length).toBeLessThanOrEqual(15)
+    expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain(`\`\`\`js\n${example.trimEnd()}\n\`\`\``)
+  })
+
   test('what src imports is a runtime dependency', () => {
     const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     const packageOf = (name: string) => name.split('/', name.startsWith('@') ? 2 : 1).join('/')
