@@ -174,11 +174,11 @@ export async function failure(task: Promise<unknown>): Promise<RingfenceError | 
   }
 }
 
-/** A typed error in which nothing looks like a key, a seed or a ring word; a length that a damaged header claims may. */
+/** A typed error in which nothing looks like a key, a seed or a ring word; what a damaged header or plan claims may. */
 export function checked(error: unknown): RingfenceError {
   if (!(error instanceof RingfenceError)) throw new Error('expected a RingfenceError', { cause: error })
   for (let at: unknown = error; at instanceof RingfenceError; at = at.cause) {
-    const text = at.message.replace(/its header says \d+ payload bytes/, '')
+    const text = at.message.replace(/(its header says|are read) [\d.e+]+ (payload bytes|times)/, '')
     if (/\d{8,}|[0-9a-f]{12,}|(-?\d+, ?){4}/i.test(text)) throw new Error(`a secret may be in: ${at.message}`)
   }
   return error
