@@ -18,7 +18,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],
-  ['compare', (flags) => benchCompare(flags, nodeHost(process.argv[1]))],
+  ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
 const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare --help shows more`
 

@@ -13,8 +13,10 @@ export interface Command {
   readonly flags: ArgsDef
   /** Lines below the list of flags. */
   readonly notes?: readonly string[]
+  /** Reads flags and --help itself once it has an operand; `run` gets the arguments as they stand. */
+  readonly ownFlags?: boolean
   /** The result is the exit status. */
-  run(flags: Flags): Promise<number>
+  run(flags: Flags, args: readonly string[]): Promise<number>
 }
 
 /** Flags every command has. */

@@ -23,11 +23,12 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
     const wantsHelp = name === undefined || name === '--help' || name === '-h' || name === 'help'
     if (wantsHelp) return await printHelp(name === 'help' ? args[0] : undefined, name !== undefined)
     const command = await find(name)
-    if (args.includes('--help') || args.includes('-h')) {
+    const answersItself = command.ownFlags && args.length > 0 && !args[0].startsWith('-')
+    if (!answersItself && (args.includes('--help') || args.includes('-h'))) {
       process.stdout.write(commandHelp(command, process.stdout))
       return 0
     }
-    return await command.run(new Flags(command, args))
+    return await command.run(new Flags(command, args), args)
   } catch (error) {
     reportFailure(error, json)
     return 1
