@@ -44,5 +44,14 @@ if (modified('node_modules/.package-lock.json') < modified('package-lock.json'))
   run('Installing packages', 'npm install --no-save --no-audit --no-fund')
 }
 
-const inputs = ['assembly', 'src', 'bench', 'scripts', 'asconfig.json', 'tsup.config.ts', 'tsconfig.json', 'package.json']
+const inputs = [
+  'assembly',
+  'src',
+  'bench',
+  'scripts',
+  'asconfig.json',
+  'tsup.config.ts',
+  'tsconfig.json',
+  'package.json',
+]
 if (modified('dist/cli.js') < Math.max(...inputs.map(newest))) run('Building', 'npm run --silent build')
