@@ -66,7 +66,7 @@ export class Memory {
   /** @param base first byte the compiled module does not use itself */
   constructor(wasm: WebAssembly.Memory, base: number) {
     this.#wasm = wasm
-    this.#end = (base + ALIGN - 1) & -ALIGN
+    this.#end = Math.ceil(base / ALIGN) * ALIGN
   }
 
   get buffer(): ArrayBuffer {
@@ -80,8 +80,9 @@ export class Memory {
 
   /** Memory of at least `byteLength` bytes, 64-byte aligned, contents undefined. */
   alloc(byteLength: number): Region {
-    const size = (Math.max(byteLength, 1) + ALIGN - 1) & -ALIGN
-    if (size <= 0) throw new RingfenceError('BAD_INPUT', `cannot allocate ${byteLength} bytes of WebAssembly memory`)
+    const size = Math.ceil(Math.max(byteLength, 1) / ALIGN) * ALIGN
+    if (!(size < 2 ** 32))
+      throw new RingfenceError('BAD_INPUT', `cannot allocate ${byteLength} bytes of WebAssembly memory`)
     const at = this.#free.findIndex((span) => span.size >= size)
     let ptr: number
     if (at >= 0) {

@@ -35,7 +35,7 @@ import {
 } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, linkTo, type PartyOptions, seedSource, Turn } from './options.js'
 import { receivePlan } from './received-plan.js'
-import { sendLent } from './transfer.js'
+import { sendPieces } from './transfer.js'
 
 export interface Progress {
   readonly phase: 'prepare' | 'run'
@@ -279,7 +279,7 @@ export class Client {
     writeInference(head, inference)
     this.#server.send(Kind.upload, Phase.offline, 0, head)
     await uploadInference(this.#k, this.#planned, this.#share, this.#ch, inference, async (step, message) => {
-      await sendLent(this.#server, Kind.delta, step, message, { deadlineMs: this.#deadlineMs, signal })
+      await sendPieces(this.#server, Kind.delta, Phase.offline, step, message, { deadlineMs: this.#deadlineMs, signal })
       onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
     })
   }

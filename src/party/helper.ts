@@ -31,7 +31,7 @@ import {
 } from './messages.js'
 import { asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource, Turn } from './options.js'
 import { receivePlan } from './received-plan.js'
-import { receivePieces, sendLent } from './transfer.js'
+import { receivePieces, sendPieces } from './transfer.js'
 
 export interface HelperOptions extends HostOptions {
   /** Long-lived key pair, so that others can pin its public key. Default: a fresh one. */
@@ -230,7 +230,7 @@ export class Helper {
     try {
       link.send(Kind.bundle, Phase.offline, 0, head)
       await dealInference(this.#k, planned, share, streams, inference, (step, message) =>
-        sendLent(link, Kind.material, step, message, options),
+        sendPieces(link, Kind.material, Phase.offline, step, message, options),
       )
     } catch (cause) {
       // Half a bundle is on its way: nothing that follows on this link would be understood.

@@ -2,7 +2,7 @@
 
 import { RingfenceError } from '../errors.js'
 import type { Region } from '../kernels/index.js'
-import { type Link, Phase, type PhaseCode, type ReceiveOptions } from '../net/index.js'
+import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 
 /** How long to wait for a peer that reads, and who may call it off. */
@@ -31,25 +31,6 @@ export async function sendPieces(
     view.set(bytes.subarray(at, at + view.byteLength))
     link.sendFrame(view)
     await drained(link, options)
-  }
-}
-
-/**
- * Sends a region that a protocol step lent for as long as this takes. When it fails the lender is not resumed, so the
- * region is given back here.
- */
-export async function sendLent(
-  link: Link,
-  kind: number,
-  step: number,
-  message: Region,
-  options: SendOptions,
-): Promise<void> {
-  try {
-    await sendPieces(link, kind, Phase.offline, step, message, options)
-  } catch (error) {
-    message.release(true)
-    throw error
   }
 }
 

@@ -68,8 +68,11 @@ export async function dealInference(
       const at = put(k, u, step.size, plan.ring, message, 0)
       u.release()
       if (isReluStep(step)) dealInto(k, step, streams, inference, plan.ring, message, at)
-      await emit(step.index, message)
-      message.release()
+      try {
+        await emit(step.index, message)
+      } finally {
+        message.release()
+      }
     }
   } finally {
     masks.release()
@@ -113,8 +116,11 @@ export async function uploadInference(
       const message = k.memory.alloc(packedBytes(step.size, plan.ring))
       pack(k, delta, step.size, plan.ring, message)
       delta.release()
-      await emit(step.index, message)
-      message.release()
+      try {
+        await emit(step.index, message)
+      } finally {
+        message.release()
+      }
     }
   } finally {
     masks.release()
