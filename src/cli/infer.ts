@@ -18,7 +18,10 @@ export const infer: Command = {
     'plan-digest': { type: 'string', valueHint: 'HEX', description: 'SHA-256 of the only plan to accept' },
     ...NETWORK_FLAG,
   },
-  notes: ['IMAGE is a PNG or a JPEG of the network’s size, or raw bytes: one plane per channel, row by row.'],
+  notes: [
+    'IMAGE is a PNG or a JPEG of the network’s size, or raw bytes: one plane per channel, row by row.',
+    'A certificate authority of your own is trusted through NODE_EXTRA_CA_CERTS=FILE.',
+  ],
   async run(flags) {
     const bar = new ProgressBar()
     const stop = new AbortController()

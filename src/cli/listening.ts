@@ -1,5 +1,6 @@
 // What `helper` and `serve` have in common: an address to listen on, connections to log, a clean end.
 import { readFile } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
 import type { ArgsDef } from 'citty'
 import { RingfenceError } from '../errors.js'
 import { type Channel, Meter } from '../net/index.js'
@@ -23,7 +24,7 @@ export async function listenAddress(flags: Flags, defaultPort: number): Promise<
   const [cert, key] = [flags.text('cert'), flags.text('key')]
   if ((cert === undefined) !== (key === undefined)) flags.fault('--cert and --key go together: give both or neither')
   flags.check()
-  const tls = cert && key ? { cert: await pemFile(cert), key: await pemFile(key) } : undefined
+  const tls = cert && key ? await readIdentity(cert, key) : undefined
   return { host, port, tls, behindProxy: flags.on('behind-proxy') }
 }
 
@@ -35,6 +36,18 @@ function parseAddress(flags: Flags, text: string | undefined, defaultPort: numbe
     flags.fault(`--listen: expected HOST:PORT, :PORT or PORT with a port from 0 to 65535, got ${text}`)
   }
   return { host, port }
+}
+
+/** Certificate and key, tried out before anything listens with them. */
+async function readIdentity(certFile: string, keyFile: string): Promise<{ cert: string; key: string }> {
+  const identity = { cert: await pemFile(certFile), key: await pemFile(keyFile) }
+  try {
+    createSecureContext(identity)
+  } catch (cause) {
+    const what = `${certFile} and ${keyFile}: expected a certificate and its private key, both PEM`
+    throw new RingfenceError('BAD_FILE', what, [], { cause })
+  }
+  return identity
 }
 
 async function pemFile(file: string): Promise<string> {
