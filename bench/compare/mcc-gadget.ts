@@ -1,10 +1,16 @@
 // One batch of the masked carry chain, cut where messages cross: deal, open, answer, finish. The comparison alone and
 // the whole ReLU look the same from outside.
-import { pack, packedBytes, unpack } from '../../src/kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../src/kernels/index.js'
-import { type Chain, groupsOf, rowBytes, tableBytes } from '../../src/kernels/mcc.js'
+import { type Chain, groupsOf, rowBytes, tableBytes, wordBytes } from '../../src/kernels/mcc.js'
 import type { Plan } from '../../src/plan/plan.js'
-import { dealComparison, openRows, walk } from '../../src/protocol/mcc/comparison.js'
+import {
+  dealComparison,
+  openedBytes,
+  openRows,
+  packOpened,
+  unpackOpened,
+  walk,
+} from '../../src/protocol/mcc/comparison.js'
 import {
   answerRelu,
   dealRelu,
@@ -74,16 +80,27 @@ export function gadgetOf(k: Kernels, variant: Variant, values: Values): Gadget {
 const masks = (streams: Streams, words: number): Region =>
   streams.take({ purpose: Purpose.outputMask, ...ADDRESS }, words * 4)
 
+/** Values less their masks, as the server opens them: u32 words, u64 beyond 32 bits. */
+function mask(values: Values, r: Region, e: Region, bits: number): void {
+  if (bits <= 32) {
+    const low = 2 ** bits - 1
+    const [masks, masked] = [r.u32(), e.u32()]
+    for (let i = 0; i < values.length; i++) masked[i] = (Number(values[i]) - masks[i]) & low
+    return
+  }
+  const [masks, masked] = [r.u64(), e.u64()]
+  for (let i = 0; i < values.length; i++) masked[i] = BigInt.asUintN(bits, BigInt(values[i]) - masks[i])
+}
+
 function comparison(k: Kernels, variant: Variant, values: Values): Gadget {
   const chain = chainOf(variant)
   const count = values.length
   const streams = benchStreams(k)
-  const r = masks(streams.own, groupsOf(count) * 8)
-  const e = k.memory.allocZero(groupsOf(count) * 32)
-  const low = 2 ** chain.bits - 1
-  const [mask, masked] = [r.u32(), e.u32()]
-  for (let i = 0; i < count; i++) masked[i] = (Number(values[i]) - mask[i]) & low
-  const at = packedBytes(count, chain.bits)
+  const words = (groupsOf(count) * 8 * wordBytes(chain)) / 4
+  const r = masks(streams.own, words)
+  const e = k.memory.allocZero(words * 4)
+  mask(values, r, e, chain.bits)
+  const at = openedBytes(count, chain.bits)
   const rows = rowBytes(chain.chunks, count)
   return {
     sizes: { opening: at + rows, reply: groupsOf(count), tables: tableBytes(chain.chunks, count), words: count * 4 },
@@ -94,13 +111,13 @@ function comparison(k: Kernels, variant: Variant, values: Values): Gadget {
     },
     open({ tables }) {
       const message = k.memory.alloc(at + rows)
-      pack(k, e, count, chain.bits, message)
+      packOpened(k, e, count, chain.bits, message)
       openRows(k, chain, count, e, tables, message.part(at, rows))
       return { e, message }
     },
     answer(message) {
-      const opened = k.memory.allocZero(groupsOf(count) * 32)
-      unpack(k, message, count, chain.bits, opened)
+      const opened = k.memory.allocZero(words * 4)
+      unpackOpened(k, message, count, chain.bits, opened)
       const beta = walk(k, chain, count, opened, message.part(at, rows), streams.ch, ADDRESS)
       opened.release()
       return beta

@@ -14,7 +14,6 @@ import { chainOf, dealtRho, type Gadget, gadgetOf, RING, TRUNCATE } from './mcc-
 
 /** n' of a plan unless told otherwise: narrower windows ignore low bits of it, wider ones need a wider n'. */
 const OPENED = 16
-const MOST_BITS = 32
 const PATIENCE = { deadlineMs: 60_000 }
 
 /** Every t whose tables are smaller than those of all smaller t: the others cost more on line and off line. */
@@ -32,7 +31,6 @@ export function sensibleShapes(bits: number): (readonly number[])[] {
 }
 
 function variants(bits: number): ReturnType<Backend['variants']> {
-  if (bits > MOST_BITS) return { unsupported: `its kernels take words of up to ${MOST_BITS} bits` }
   const opened = Math.max(OPENED, bits)
   const variant = (operation: Variant['operation'], shape: readonly number[]): Variant => ({
     backend: 'mcc',
@@ -70,23 +68,27 @@ function memory({ shape, operation }: Variant, elements: number): number {
 }
 
 /** mulberry32: values to measure with, nothing secret. */
-function uniform({ opened }: Variant, elements: number): Int32Array {
+function uniform({ opened }: Variant, elements: number): Values {
   let state = 1
-  const half = 2 ** (opened - 2)
-  return Int32Array.from({ length: elements }, () => {
+  const word = () => {
     state = (state + 0x6d2b79f5) | 0
     let x = Math.imul(state ^ (state >>> 15), 1 | state)
     x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 2 ** 32) * 2 * half) - half
-  })
+    return (x ^ (x >>> 14)) >>> 0
+  }
+  const half = 2 ** (opened - 2)
+  if (opened <= 32) return Int32Array.from({ length: elements }, () => Math.floor((word() / 2 ** 32) * 2 * half) - half)
+  return BigInt64Array.from({ length: elements }, () =>
+    BigInt.asIntN(opened - 1, (BigInt(word()) << 32n) | BigInt(word())),
+  )
 }
 
-function quantise({ opened }: Variant, { values, scale, bits }: Activations, elements: number): Int32Array {
+function quantise({ opened }: Variant, { values, scale, bits }: Activations, elements: number): Values {
   const factor = 2 ** (scale + opened - bits)
-  const most = 2 ** (opened - 2) - 1
-  return Int32Array.from({ length: elements }, (_, i) =>
-    Math.max(-most - 1, Math.min(most, Math.floor(values[i % values.length] * factor))),
-  )
+  const most = 2 ** (opened - 2)
+  const value = (i: number) => Math.floor(values[i % values.length] * factor)
+  if (opened > 32) return BigInt64Array.from({ length: elements }, (_, i) => BigInt(value(i)))
+  return Int32Array.from({ length: elements }, (_, i) => Math.max(-most, Math.min(most - 1, value(i))))
 }
 
 /**

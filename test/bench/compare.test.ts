@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'tsup'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { Activations, Variant } from '../../bench/compare/backend.js'
+import type { Activations, Backend, Variant } from '../../bench/compare/backend.js'
 import { type Host, playInThread } from '../../bench/compare/host.js'
 import { mcc, sensibleShapes, wrongSignProbability } from '../../bench/compare/mcc.js'
 import { chainOf, gadgetOf } from '../../bench/compare/mcc-gadget.js'
@@ -49,12 +49,12 @@ describe('shapes', () => {
     expect(sensibleShapes(4)).toEqual([[4]])
   })
 
-  test('a whole ReLU goes as far as k <= n - f, the comparison alone to 32 bits', () => {
+  test('a whole ReLU goes as far as k <= n - f, the comparison alone to 64 bits', () => {
     const operations = (bits: number) => new Set(variantsOf(bits).map(({ operation }) => operation))
     expect(operations(20)).toEqual(new Set(['comparison', 'relu']))
     expect(operations(21)).toEqual(new Set(['comparison']))
     expect(operations(32)).toEqual(new Set(['comparison']))
-    expect(mcc.variants(33)).toEqual({ unsupported: 'its kernels take words of up to 32 bits' })
+    expect(operations(64)).toEqual(new Set(['comparison']))
   })
 })
 
@@ -144,15 +144,16 @@ describe('the report', () => {
     const figures = { clientNs: expect.any(Number), serverNs: expect.any(Number), helperNs: expect.any(Number) }
     for (const row of measured.rows) {
       const { online, offline } = mcc.cost(row, 512)
-      expect(row).toMatchObject({ backend: 'mcc', bits: 8, elements: 512, local: figures, online, offline })
+      expect(row).toMatchObject({ backend: 'mcc', elements: 512, local: figures, online, offline })
       expect(row.endToEnd.perSecond).toBeGreaterThan(0)
       expect(row.wrongSign.layer).toMatchObject({ name: 'conv' })
     }
-    expect(measured.unsupported).toMatchObject([{ backend: 'mcc', bits: 64 }])
+    expect(new Set(measured.rows.map(({ bits }) => bits))).toEqual(new Set([8, 64]))
+    expect(measured.unsupported).toEqual([])
   })
 
   test('marks the best of several shapes, once for bytes', () => {
-    const marked = measured.rows.filter(({ best }) => best.includes('bytes'))
+    const marked = measured.rows.filter(({ bits, best }) => bits === 8 && best.includes('bytes'))
     expect(marked.map(({ operation, shape }) => [operation, shape])).toEqual([['comparison', [4, 4]]])
   })
 
@@ -164,14 +165,36 @@ describe('the report', () => {
     await benchCompare(flags, host)
     const [json, csv, table] = printed
     const rows = (JSON.parse(json) as { compare: CompareRow[] }).compare
-    expect(rows).toHaveLength(3)
+    expect(rows).toHaveLength(variantsOf(8).length + variantsOf(64).length)
     const lines = csv.split('\n').map((line) => line.split(','))
     expect(new Set(lines.map((line) => line.length))).toEqual(new Set([lines[0].length]))
     expect(lines[0]).toContain('offline.helperToServer')
-    expect(table).toMatch(/mcc, 64 bits: not supported yet/)
+    expect(table).toMatch(/mcc +comparison +64/)
     expect(files.get('a.svg')).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
     expect(files.get('a.svg')).not.toMatch(/NaN|Infinity|undefined/)
     expect(files.get('a.html')).toContain(files.get('a.svg')!)
+  })
+})
+
+describe('a back end that cannot do every bit count', () => {
+  const unsupported = 'its words have 32 bits'
+  const narrow: Backend = { ...mcc, variants: (bits) => (bits > 32 ? { unsupported } : mcc.variants(bits)) }
+  const backends = [narrow]
+
+  test('says so beside what it can', async () => {
+    const options = { bits: [4, 64], backends, elements: 64, format: 'json', quick: true } as const
+    const { host } = threadHost()
+    const { rows, unsupported: left } = await compare(options, host)
+    expect(new Set(rows.map(({ bits }) => bits))).toEqual(new Set([4]))
+    expect(left).toMatchObject([{ backend: 'mcc', bits: 64 }])
+  })
+
+  test('is refused when nothing is left', async () => {
+    const options = { bits: [64], backends, elements: 64, format: 'json', quick: true } as const
+    const { host, jobs } = threadHost()
+    const refused = { code: 'UNSUPPORTED', message: expect.stringMatching(/mcc, 64 bits: its words/) }
+    await expect(compare(options, host)).rejects.toMatchObject(refused)
+    expect(jobs()).toBe(0)
   })
 })
 
@@ -188,7 +211,6 @@ describe('bad input: one error, before any work', () => {
     [['--svg'], 'BAD_INPUT', /--svg: expected a value/],
     [['--json', '--csv'], 'BAD_INPUT', /exclude each other/],
     [['--fast', '--bits', '99'], 'BAD_INPUT', /unknown: --fast[\s\S]*1 to 64/],
-    [['--bits', '64', '--backend', 'mcc'], 'UNSUPPORTED', /mcc, 64 bits: its kernels/],
   ])('%j: %s', async (flags, code, message) => {
     const { host, printed, jobs } = threadHost()
     await expect(benchCompare(flags, host)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })

@@ -41,7 +41,8 @@ export function openedBytes(count: number, bits: number): number {
   return bits <= 32 ? packedBytes(count, bits) : packedBytes(count, 32) + packedBytes(count, bits - 32)
 }
 
-function packOpened(k: Kernels, e: Region, count: number, bits: number, out: Region): void {
+/** Opened values as they travel. */
+export function packOpened(k: Kernels, e: Region, count: number, bits: number, out: Region): void {
   if (bits <= 32) {
     pack(k, e, count, bits, out)
     return
@@ -55,7 +56,8 @@ function packOpened(k: Kernels, e: Region, count: number, bits: number, out: Reg
   high.release()
 }
 
-function unpackOpened(k: Kernels, message: Region, count: number, bits: number, e: Region): void {
+/** The inverse of `packOpened`: u32 words, u64 beyond 32 bits. */
+export function unpackOpened(k: Kernels, message: Region, count: number, bits: number, e: Region): void {
   if (bits <= 32) {
     unpack(k, message, count, bits, e)
     return
