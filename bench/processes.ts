@@ -85,7 +85,8 @@ interface ClientBytes {
   setup: { clientUp: number; clientDown: number }
 }
 
-function answer<T>(child: ChildProcess): Promise<T> {
+/** A child's next message. @throws when it ends instead */
+export function answer<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     child.once('message', (message) => resolve(message as T))
     child.once('exit', (code) => reject(new Error(`a party ended early with status ${code}`)))

@@ -10,6 +10,7 @@ import { dealProduct, multiply, productCost } from '../src/protocol/securenn/mul
 import type { Side } from '../src/protocol/securenn/parties.js'
 import { freshSeed } from '../src/random/seed.js'
 import { Streams } from '../src/random/streams.js'
+import { answer } from './processes.js'
 import { median, table } from './report.js'
 
 const VALUES = 65_536
@@ -150,13 +151,6 @@ export function playSecurenn(): void {
     })
   })
   process.once('disconnect', () => process.exit(0))
-}
-
-function answer<T>(child: ChildProcess): Promise<T> {
-  return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as T))
-    child.once('exit', (code) => reject(new Error(`a party ended early with status ${code}`)))
-  })
 }
 
 async function measure(window: Window, target: number, warmup: number, runs: number): Promise<SecurennRow> {
