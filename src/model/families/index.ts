@@ -1,0 +1,4 @@
+// Every family that the short form of `arch/1` knows; one line and one file each.
+import type { Family } from './family.js'
+
+export const families: Readonly<Record<string, Family>> = {}
