@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /**
  * What each folder of src may import besides itself and errors.ts: kernels ← ring, random ← plan (model ← plan) ←
- * protocol ← party ← cli. Nobody imports upwards, and:
+ * protocol ← party ← cli; float, the plain engine, stands beside plan and below it. Nobody imports upwards, and:
  *  - plan knows of kernels what shapes their cost: geometry and the tables of a comparison, no memory;
  *  - protocol speaks over a link but opens none: of net it sees types and phases;
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
@@ -20,10 +20,11 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   random: ['kernels'],
   model: [],
   net: [],
-  plan: ['kernels', 'model', 'ring'],
+  float: ['kernels', 'model'],
+  plan: ['kernels', 'model', 'ring', 'float'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  cli: ['ring', 'random', 'model', 'plan', 'net', 'party', 'testing.ts'],
+  cli: ['ring', 'random', 'model', 'float', 'plan', 'net', 'party', 'testing.ts'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400

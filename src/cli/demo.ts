@@ -2,8 +2,8 @@
 // judge holds every logit against a plain-text rerun.
 import { resolve } from 'node:path'
 import { RingfenceError } from '../errors.js'
+import { runFloat } from '../float/run.js'
 import type { NetworkProfile } from '../net/index.js'
-import { runFloat } from '../plan/float.js'
 import { type Plan, planDigest } from '../plan/plan.js'
 import { revealMasks } from '../testing.js'
 import { type Command, type Flags, NETWORK_FLAG, toHex } from './arguments.js'

@@ -1,12 +1,12 @@
 // Ranges of a network's values, measured on sample inputs; the plan chooses scales and widths from them.
 import { RingfenceError } from '../errors.js'
+import { runFloat } from '../float/run.js'
 import type { Architecture } from '../model/architecture.js'
 import { Fields, quote } from '../model/fields.js'
 import { parseObject, summary } from '../model/json-file.js'
 import type { Layer } from '../model/layers.js'
 import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import type { Weights } from '../model/weights.js'
-import { runFloat } from './float.js'
 
 /** A `calibration/1` file. */
 export interface Calibration {

@@ -4,8 +4,8 @@ import { demoJson, demoText } from '../../src/cli/demo-report.js'
 import { imageInputs, readImageFiles } from '../../src/cli/image-files.js'
 import { exitStatus, type Judgement, judge } from '../../src/cli/judge.js'
 import { findModel, type PreparedModel, prepareModel } from '../../src/cli/prepared-model.js'
+import { runFloat } from '../../src/float/run.js'
 import type { InferenceResult } from '../../src/party/client.js'
-import { runFloat } from '../../src/plan/float.js'
 import { type LocalParties, localParties } from '../../src/testing.js'
 
 let prepared: PreparedModel

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
 import { loadModelDirectory } from '../../src/cli/model-directory.js'
 import { RingfenceError } from '../../src/errors.js'
+import { runFloat } from '../../src/float/run.js'
 import { decodeImage } from '../../src/model/images.js'
 import { pictureToInput } from '../../src/model/picture-input.js'
 import { calibrate } from '../../src/plan/calibrate.js'
-import { runFloat } from '../../src/plan/float.js'
 import { committed } from './reference-files.js'
 
 const models = fileURLToPath(new URL('../../models', import.meta.url))

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { convolve } from '../../src/float/conv.js'
+import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import type { LayerOf } from '../../src/model/layers.js'
 import { elementCount } from '../../src/model/shape.js'
 import type { LayerTensors } from '../../src/model/weights.js'
-import { runFloat } from '../../src/plan/float.js'
-import { convolve } from '../../src/plan/float-conv.js'
 
 const network = (layer: object, shape: number[]) =>
   parseArchitecture({

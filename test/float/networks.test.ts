@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
+import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { decodeImage } from '../../src/model/images.js'
 import { readCifar, readMnistBin } from '../../src/model/labelled-images.js'
@@ -7,8 +8,7 @@ import { pictureToInput } from '../../src/model/picture-input.js'
 import { parseReluSpec } from '../../src/model/relu-spec.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { bindWeights } from '../../src/model/weights.js'
-import { runFloat } from '../../src/plan/float.js'
-import { committed, committedJson, sharedFile } from './reference-files.js'
+import { committed, committedJson, sharedFile } from '../model/reference-files.js'
 
 interface Pair {
   weights: string

@@ -7,9 +7,9 @@ import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import { requireRunnable } from '../model/runnable.js'
 import { elementCount } from '../model/shape.js'
 import { tensorOf, type Weights } from '../model/weights.js'
-import { convolve, matVec } from './float-conv.js'
-import { addAll, averagePool, batchNorm, padMap, scaleChannels, shrinkMap } from './float-maps.js'
-import { applyRelu } from './float-relu.js'
+import { convolve, matVec } from './conv.js'
+import { addAll, averagePool, batchNorm, padMap, scaleChannels, shrinkMap } from './maps.js'
+import { applyRelu } from './relu.js'
 
 /** Called with a layer's id and values of it, which are only to be read, and only during the call. */
 export type OnValue = (layerId: string, values: Float32Array) => void
