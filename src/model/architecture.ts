@@ -1,7 +1,9 @@
 // Reads `arch/1` files: what a network is, before anybody asks whether it can be run.
 import { RingfenceError } from '../errors.js'
+import { type Choices, checkChoices, keyFault } from './choices.js'
 import { expectationProblems } from './count.js'
-import { Fields, isObject, objects, quote } from './fields.js'
+import { expandFamily } from './families/expand.js'
+import { Fields, isObject, type Json, objects, quote } from './fields.js'
 import { parseObject, summary } from './json-file.js'
 import { readLayers } from './layer-list.js'
 import type { Layer } from './layers.js'
@@ -33,6 +35,8 @@ export interface WeightNames {
 export interface Architecture {
   readonly format: 'arch/1'
   readonly name: string
+  /** The family whose short form the file was in; for people, the layers say everything. */
+  readonly family?: string
   readonly inputs: readonly NetworkInput[]
   /** Layer ids. */
   readonly outputs: readonly string[]
@@ -45,42 +49,91 @@ export interface Architecture {
 }
 
 /**
- * Parses an `arch/1` file in its explicit form.
+ * Parses an `arch/1` file. Its short form (`family`, `params`, `choices`) is expanded to the explicit one first.
  * @param json the file's text or its parsed JSON
  * @param source the file's name, for messages
- * @throws RingfenceError BAD_FILE with every problem of the file; UNSUPPORTED for the short `family` form
+ * @param choices those of a choices file, instead of the file's own; every key must be the network's, and none missing
+ * @throws RingfenceError BAD_FILE with every problem of the file
  */
-export function parseArchitecture(json: unknown, source = 'arch.json'): Architecture {
+export function parseArchitecture(json: unknown, source = 'arch.json', choices?: Choices): Architecture {
+  const problems: string[] = []
+  const file = new Fields(parseObject(json, source), 'file', problems)
+  const arch = isShort(file) ? readShort(file, choices) : readExplicit(file, choices, choices !== undefined)
+  if (arch && problems.length === 0) problems.push(...expectationProblems(arch, file.record('expect')))
+  if (!arch || problems.length > 0) throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
+  return arch
+}
+
+/**
+ * The explicit form of an `arch/1` file as JSON: a short file's expansion, an explicit file as it is. Writing it out
+ * gives a file that means the same network.
+ * @throws RingfenceError BAD_FILE with every problem of the short file
+ */
+export function expandArchitecture(json: unknown, source = 'arch.json', choices?: Choices): Json {
   const root = parseObject(json, source)
   const problems: string[] = []
-  const fields = new Fields(root, 'file', problems)
+  const file = new Fields(root, 'file', problems)
+  if (!isShort(file)) return choices ? { ...root, choices } : root
+  const explicit = expandShort(file, choices)
+  if (!explicit || problems.length > 0) {
+    throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
+  }
+  return explicit
+}
+
+function isShort(file: Fields): boolean {
+  return file.has('family') && !file.has('layers')
+}
+
+function readShort(file: Fields, choices: Choices | undefined): Architecture | undefined {
+  const explicit = expandShort(file, choices)
+  if (explicit) return readExplicit(new Fields(explicit, 'file', file.problems), undefined, true)
+  readWeightNames(file)
+  return undefined
+}
+
+/** Reads every field of a short file, so that an unknown one is reported. */
+function expandShort(file: Fields, given: Choices | undefined): Json | undefined {
+  file.oneOf('format', ['arch/1'])
+  file.string('name')
+  const own = file.has('choices') ? checkChoices(file.value('choices'), file.problems) : {}
+  const explicit = expandFamily(file, given ?? own)
+  for (const name of ['outputs', 'weights', 'labels', 'expect']) file.has(name)
+  file.noOthers()
+  return file.failed ? undefined : explicit
+}
+
+/** @param complete whether every choice must be made; an explicit file may leave some open, to be counted only */
+function readExplicit(fields: Fields, given: Choices | undefined, complete: boolean): Architecture {
   const format = fields.oneOf('format', ['arch/1'])
   const name = fields.string('name')
-  if (fields.has('family') && !fields.has('layers')) refuseFamily(fields, source)
+  const family = fields.has('family') ? fields.string('family') : undefined
   const inputs = readInputs(fields)
-  const choices = fields.record('choices')
+  const choices = given ?? fields.record('choices')
+  fields.has('choices')
   const outputs = fields.strings('outputs')
   const { layers, shapes } = readLayers(fields, inputs, choices)
+  checkKeys(fields, layers, choices, complete)
   checkOutputs(fields, outputs, shapes)
   const weights = readWeightNames(fields)
   const labels = fields.strings('labels', [])
-  const expect = fields.record('expect')
+  fields.record('expect')
   fields.noOthers()
   const last = outputs.length === 1 ? shapes.get(outputs[0]) : undefined
   if (labels.length > 0 && last && labels.length !== last[0]) {
     fields.problem(`labels: expected ${last[0]}, one per element of output ${quote(outputs[0])}, got ${labels.length}`)
   }
   const byId = new Map(layers.map((layer) => [layer.id, layer]))
-  const arch: Architecture = { format, name, inputs, outputs, layers, byId, weights, labels }
-  if (problems.length === 0) problems.push(...expectationProblems(arch, expect))
-  if (problems.length > 0) throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
-  return arch
+  const arch = { format, name, inputs, outputs, layers, byId, weights, labels }
+  return family === undefined ? arch : { ...arch, family }
 }
 
-function refuseFamily(fields: Fields, source: string): never {
-  const family = quote(fields.value('family'))
-  const message = `${source}: the short form (family ${family}) cannot be read by this version; give the network's layers`
-  throw new RingfenceError('UNSUPPORTED', `${message} in full as inputs, outputs and layers`)
+/** No choice may be for a key that no layer has: it would be a file for another network. */
+function checkKeys(fields: Fields, layers: readonly Layer[], choices: Json, complete: boolean): void {
+  const keys = new Set(layers.flatMap((layer) => (layer.op === 'choice' ? [layer.key] : [])))
+  const expected = [...keys].filter((key) => complete || Object.hasOwn(choices, key))
+  const fault = fields.failed ? undefined : keyFault(expected, choices)
+  if (fault) fields.problem(`choices: ${fault}`)
 }
 
 function readInputs(root: Fields): NetworkInput[] {

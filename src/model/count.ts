@@ -10,7 +10,7 @@ import { elementCount } from './shape.js'
 export interface Counts {
   /** Elements that go through an activation (relu, clip, or a choice of one). */
   readonly relus: number
-  /** Comparisons left by the ReLU spec; equal to `relus` without one. */
+  /** Activations left by the ReLU spec, each decided once per block of elements; equal to `relus` without one. */
   readonly drelus: number
   /** Multiplications of conv2d and linear layers. */
   readonly macs: number
@@ -18,6 +18,8 @@ export interface Counts {
   readonly params: number
   /** Pairwise comparisons of max pools: kernel area - 1 per output element. */
   readonly maxPoolComparisons: number
+  /** Comparisons that the clip layers among the activations make: two, one per bound, for each of their `drelus`. */
+  readonly clipComparisons: number
 }
 
 export interface LayerCounts extends Counts {
@@ -31,7 +33,7 @@ export interface NetworkCounts extends Counts {
   readonly reluLayers: number
 }
 
-/** Per layer and in all: ReLUs, DReLUs under `spec`, multiplications, parameters. */
+/** Per layer and in all: ReLUs, DReLUs under `spec`, comparisons of max pools and clips, multiplications, parameters. */
 export function countNetwork(arch: Architecture, spec?: ReluSpec): NetworkCounts {
   const layers = arch.layers.map((layer) => countLayer(layer, spec))
   const sum = (name: keyof Counts) => layers.reduce((total, layer) => total + layer[name], 0)
@@ -43,13 +45,14 @@ export function countNetwork(arch: Architecture, spec?: ReluSpec): NetworkCounts
     macs: sum('macs'),
     params: sum('params'),
     maxPoolComparisons: sum('maxPoolComparisons'),
+    clipComparisons: sum('clipComparisons'),
   }
 }
 
 /** Problems with the counts that a file's `expect` object states. */
 export function expectationProblems(arch: Architecture, expect: Json): string[] {
   const counts = countNetwork(arch)
-  const checked = ['relus', 'macs', 'params', 'maxPoolComparisons', 'reluLayers'] as const
+  const checked = ['relus', 'macs', 'params', 'maxPoolComparisons', 'clipComparisons', 'reluLayers'] as const
   return checked
     .filter((name) => Object.hasOwn(expect, name) && expect[name] !== counts[name])
     .map((name) => `expect.${name}: the layers make ${counts[name]}, the file says ${quote(expect[name])}`)
@@ -57,14 +60,16 @@ export function expectationProblems(arch: Architecture, expect: Json): string[] 
 
 function countLayer(layer: Layer, spec: ReluSpec | undefined): LayerCounts {
   const relus = isActivation(layer) ? elementCount(layer.out) : 0
+  const drelus = relus === 0 ? 0 : dreluCount(resolveRelu(spec, layer), layer.out)
   return {
     id: layer.id,
     op: layer.op,
     relus,
-    drelus: relus === 0 ? 0 : dreluCount(resolveRelu(spec, layer), layer.out),
+    drelus,
     macs: macsOf(layer),
     params: parametersOf(layer).reduce((sum, p) => sum + (p.trained ? elementCount(p.shape) : 0), 0),
     maxPoolComparisons: maxPoolComparisons(layer),
+    clipComparisons: effectiveOp(layer).op === 'clip' ? 2 * drelus : 0,
   }
 }
 

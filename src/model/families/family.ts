@@ -1,5 +1,6 @@
 // A family of networks: from the short form's `params` to the layers of the explicit form, JSON to JSON. What is
 // parsed, hashed and agreed upon is the explicit form, so a family can change only what a file says, never what it is.
+import type { Choices } from '../choices.js'
 import type { Fields, Json } from '../fields.js'
 import type { Op, Pad, Pair } from '../layers.js'
 import type { Shape } from '../shape.js'
@@ -9,11 +10,13 @@ export interface FamilyRequest {
   readonly name: string
   /**
    * The file's `params`. A family reads every parameter through it, so that all faults are collected; fields that it
-   * did not read are reported as unknown afterwards. With `params.failed` the returned layers are thrown away.
+   * did not read are reported as unknown afterwards.
    */
   readonly params: Fields
+  /** Reports a fault outside `params`, e.g. of the choices. After any fault the returned network is thrown away. */
+  readonly problem: (text: string) => void
   /** Option by key, as the file or a choices file gives them; {} when there are none. */
-  readonly choices: Readonly<Record<string, number>>
+  readonly choices: Choices
   /** The shape that the file's first input states; the family's own when undefined. */
   readonly inputShape: Shape | undefined
   /** How many labels the file has, which is how many classes it expects; undefined when it has none. */
