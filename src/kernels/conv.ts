@@ -13,12 +13,13 @@ export interface PackedWeights {
   readonly memory: Memory
   /** @internal Shape words or offset tables, then weights. */
   readonly region: Region
-  /** @internal */ readonly layout: Layout
+  /** @internal */ readonly layout: ConvLayout
   /** Gives the memory back, wiped first when `wipe`. */
   release(wipe?: boolean): void
 }
 
-interface Layout {
+/** @internal How a convolution's packed weights lie in memory, whatever the words are. */
+export interface ConvLayout {
   readonly depthwise: boolean
   /** Output channels per group, inner dimension, output pixels. */
   readonly rows: number
@@ -32,7 +33,8 @@ interface Layout {
   readonly weights: number
 }
 
-function layoutOf(g: ConvGeometry): Layout {
+/** @internal */
+export function layoutOf(g: ConvGeometry): ConvLayout {
   const [oh, ow] = outputSize(g)
   const n = oh * ow
   const depth = (g.cin / g.groups) * g.kernel[0] * g.kernel[1]
@@ -51,13 +53,13 @@ function layoutOf(g: ConvGeometry): Layout {
   }
 }
 
-function weightBytes(k: Kernels, bits: 32 | 64, l: Layout): number {
+function weightBytes(k: Kernels, bits: 32 | 64, l: ConvLayout): number {
   if (l.depthwise || l.n === 1) return (l.rows * l.depth * bits) / 8
   return bits === 32 ? k.raw.packedWeightBytes32(l.rows, l.depth) : k.raw.packedWeightBytes64(l.rows, l.depth)
 }
 
-/** Byte offsets in the padded image: `taps` of each word under the kernel, `pixels` of each output's first word. */
-function writeTables(table: Uint32Array, g: ConvGeometry, l: Layout, bytes: number): void {
+/** @internal Byte offsets in the padded image: `taps` of each word under the kernel, `pixels` of each output's first word. */
+export function writeTables(table: Uint32Array, g: ConvGeometry, l: ConvLayout, bytes: number): void {
   let at = 0
   for (let c = 0; c < g.cin / g.groups; c++) {
     for (let r = 0; r < g.kernel[0]; r++) {
@@ -73,7 +75,8 @@ function writeTables(table: Uint32Array, g: ConvGeometry, l: Layout, bytes: numb
   table.fill(0, at, at + 8)
 }
 
-function shapeWords(g: ConvGeometry, l: Layout): number[] {
+/** @internal What the depthwise kernels read. */
+export function shapeWords(g: ConvGeometry, l: ConvLayout): number[] {
   return [g.cin, g.h, g.w, l.rows, ...g.kernel, ...g.stride, ...g.pad, ...g.dilation, ...outputSize(g)]
 }
 
@@ -99,7 +102,7 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
   return { bits, geometry: g, memory: k.memory, region, layout: l, release: (wipe) => region.release(wipe) }
 }
 
-function padded(k: Kernels, bits: 32 | 64, g: ConvGeometry, l: Layout, x: Region): Region {
+function padded(k: Kernels, bits: 32 | 64, g: ConvGeometry, l: ConvLayout, x: Region): Region {
   const y = k.memory.alloc((g.cin * l.ph * l.pw * bits) / 8)
   const embed = bits === 32 ? k.raw.embed32 : k.raw.embed64
   embed(x.ptr, g.cin, g.h, g.w, 1, 1, 0, 0, y.ptr, g.cin, l.ph, l.pw, 0, g.pad[0], g.pad[1])

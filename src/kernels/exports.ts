@@ -1,5 +1,7 @@
 // The kernels' ABI as TypeScript sees it: one interface per folder of assembly/, pointers and lengths only.
 import type { BitsExports } from './bits.js'
+import type { FloatConvExports } from './float.js'
+import type { FloatMapExports } from './float-maps.js'
 import type { MccExports } from './mcc.js'
 import type { PrgExports } from './prg.js'
 import type { RingExports } from './ring.js'
@@ -10,6 +12,8 @@ export interface KernelExports
   extends PrgExports,
     RingExports,
     BitsExports,
+    FloatConvExports,
+    FloatMapExports,
     MccExports,
     SecurennExports,
     SecurennShareExports {

@@ -35,6 +35,10 @@ export class Region {
     return new Int32Array(this.#memory.buffer, this.ptr, this.byteLength >>> 2)
   }
 
+  f32(): Float32Array {
+    return new Float32Array(this.#memory.buffer, this.ptr, this.byteLength >>> 2)
+  }
+
   u64(): BigUint64Array {
     return new BigUint64Array(this.#memory.buffer, this.ptr, this.byteLength >>> 3)
   }

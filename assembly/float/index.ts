@@ -1,0 +1,5 @@
+export * from './conv'
+export * from './depthwise'
+export * from './elementwise'
+export * from './activation'
+export * from './planes'
