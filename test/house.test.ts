@@ -22,9 +22,10 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   net: [],
   float: ['kernels', 'model'],
   plan: ['kernels', 'model', 'ring', 'float'],
+  planner: ['model', 'plan', 'kernels', 'float'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  cli: ['ring', 'random', 'model', 'float', 'plan', 'net', 'party', 'testing.ts'],
+  cli: ['ring', 'random', 'model', 'float', 'plan', 'planner', 'net', 'party', 'testing.ts'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400

@@ -1,0 +1,150 @@
+// The exact multiple-choice knapsack: reduction, the relaxation's bounds, then dynamic programming over what is left.
+import { RingfenceError } from '../errors.js'
+import { coreOf } from './knapsack-core.js'
+import { checkProblem, type KnapsackProblem } from './knapsack-problem.js'
+import { greedy, onGrid, type Reduced, undominated } from './knapsack-reduce.js'
+import { type SearchFigures, type SearchProgress, searchCore } from './knapsack-search.js'
+
+export { type Candidate, type KnapsackProblem, knapsackProblem } from './knapsack-problem.js'
+export type { SearchProgress } from './knapsack-search.js'
+
+export interface KnapsackOptions {
+  readonly signal?: AbortSignal
+  /** Called a few times a second while the search lasts. */
+  readonly onProgress?: (progress: SearchProgress) => void
+  /** Only a choice of a value below this one is wanted. */
+  readonly below?: number
+  /** States whose predecessors may be held at once, 8 bytes each; 2^24 by default. */
+  readonly historyStates?: number
+}
+
+export interface KnapsackSolution {
+  /** Per channel, the index of its candidate within the channel. */
+  readonly choice: Int32Array
+  /** Summed value, added up in channel order. */
+  readonly value: number
+  readonly cost: number
+  /** Lower bound on every choice's value by the relaxation, before the search closed the gap. */
+  readonly bound: number
+  readonly figures: {
+    readonly candidates: number
+    /** Candidates left that no other of their channel dominates. */
+    readonly undominated: number
+    /** Channels in which the optimum may differ from the relaxation's solution. */
+    readonly coreChannels: number
+    readonly searchedChannels: number
+    /** Most partial choices held at once. */
+    readonly states: number
+  }
+}
+
+/** Between two looks at the signal and the event loop. */
+const SLICE_MS = 50
+const HISTORY_STATES = 2 ** 24
+
+/**
+ * The choice of least summed value whose summed cost is within the budget, or undefined when `below` rules it out.
+ *
+ * Exact in this sense: every value, taken over its channel's least, is rounded to a multiple of 2^-51 or less of the
+ * greedy solution's total, and among the rounded values the choice is an optimum, proven without any tolerance (their
+ * sums are exact in float64, in any order). Integers up to 2^50 are not changed by the rounding; for other values the
+ * summed value is at most channels * 2^-50 of that total above the least possible. Equal problems give equal choices.
+ *
+ * Memory, beside the problem: 20 bytes per undominated candidate, 20 per deviation in the core, 72 per state and
+ * 8 * historyStates. There can be no more states than 2 * budget / (the costs' common divisor), whatever the channels;
+ * the bounds leave far fewer in practice, see `figures`.
+ *
+ * @throws RingfenceError BAD_INPUT with every problem of the input, ABORTED by `signal`
+ */
+export async function solveKnapsack(
+  problem: KnapsackProblem,
+  options: KnapsackOptions = {},
+): Promise<KnapsackSolution | undefined> {
+  checkProblem(problem)
+  const search = knapsackSteps(problem, options)
+  let since = performance.now()
+  for (;;) {
+    if (options.signal?.aborted) throw aborted(options.signal)
+    const step = search.next()
+    if (step.done) return step.value
+    if (performance.now() - since < SLICE_MS) continue
+    options.onProgress?.(step.value)
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    since = performance.now()
+  }
+}
+
+function aborted(signal: AbortSignal): RingfenceError {
+  return new RingfenceError('ABORTED', 'solving the knapsack was aborted by the caller', [], { cause: signal.reason })
+}
+
+function* knapsackSteps(
+  problem: KnapsackProblem,
+  { below = Number.POSITIVE_INFINITY, historyStates = HISTORY_STATES }: KnapsackOptions,
+): Generator<SearchProgress, KnapsackSolution | undefined> {
+  const reduced = undominated(problem)
+  const first = greedy(reduced)
+  const figures = { candidates: problem.cost.length, undominated: reduced.cost.length, coreChannels: 0 }
+  const search: SearchFigures = { states: 0, channels: 0 }
+  const done = (origins: Int32Array, bound: number) => {
+    const { states, channels: searchedChannels } = search
+    return solution(problem, origins, bound, { ...figures, searchedChannels, states })
+  }
+  if (first.lambda === 0 || first.excess === 0) {
+    const best = done(
+      first.choice.map((k) => reduced.origin[k]),
+      reduced.floor,
+    )
+    return best.value < below ? best : undefined
+  }
+  const grid = onGrid(reduced, first)
+  const core = coreOf(grid)
+  const bound = reduced.floor + core.bound * grid.step
+  figures.coreChannels = core.channel.length
+  const wanted = Math.ceil((below - reduced.floor) / grid.step) - core.bound
+  const gap = Math.min(core.gap, wanted)
+  if (gap <= 0 && wanted < core.gap) return undefined
+  const way = gap > 0 ? yield* scaled(searchCore(core, gap, historyStates, search), grid.step) : undefined
+  if (!way && wanted < core.gap) return undefined
+  const choice = way ? core.base.slice() : grid.choice
+  for (const k of way ?? []) choice[channelOf(grid.problem, core.candidate[k])] = core.candidate[k]
+  const best = done(
+    choice.map((k) => grid.problem.origin[k]),
+    bound,
+  )
+  return best.value < below ? best : undefined
+}
+
+function* scaled<T>(search: Generator<SearchProgress, T>, step: number): Generator<SearchProgress, T> {
+  for (;;) {
+    const next = search.next()
+    if (next.done) return next.value
+    yield { ...next.value, gap: next.value.gap * step }
+  }
+}
+
+function channelOf({ start }: Reduced, candidate: number): number {
+  let low = 0
+  let high = start.length - 1
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    if (start[middle] <= candidate) low = middle
+    else high = middle
+  }
+  return low
+}
+
+function solution(
+  { start, cost, value }: KnapsackProblem,
+  origins: Int32Array,
+  bound: number,
+  figures: KnapsackSolution['figures'],
+): KnapsackSolution {
+  let [valueSum, costSum] = [0, 0]
+  for (const j of origins) {
+    valueSum += value[j]
+    costSum += cost[j]
+  }
+  const choice = origins.map((j, channel) => j - start[channel])
+  return { choice, value: valueSum, cost: costSum, bound: Math.min(bound, valueSum), figures }
+}
