@@ -95,10 +95,10 @@ function readShort(file: Fields, choices: Choices | undefined): Architecture | u
 /** Reads every field of a short file, so that an unknown one is reported. */
 function expandShort(file: Fields, given: Choices | undefined): Json | undefined {
   file.oneOf('format', ['arch/1'])
-  file.string('name')
+  const name = file.string('name')
   const own = file.has('choices') ? checkChoices(file.value('choices'), file.problems) : {}
-  const explicit = expandFamily(file, given ?? own)
-  for (const name of ['outputs', 'weights', 'labels', 'expect']) file.has(name)
+  const explicit = expandFamily(file, name, given ?? own)
+  for (const field of ['outputs', 'weights', 'labels', 'expect']) file.has(field)
   file.noOthers()
   return file.failed ? undefined : explicit
 }

@@ -9,7 +9,7 @@ import { families } from './index.js'
  * The explicit file that a short one stands for; undefined after reporting why there is none. The file's own `inputs`
  * (laid over the family's, field by field), `outputs`, `weights` and `labels` go before the family's.
  */
-export function expandFamily(file: Fields, choices: Choices): Json | undefined {
+export function expandFamily(file: Fields, name: string, choices: Choices): Json | undefined {
   const { problems } = file
   const before = problems.length
   const params = new Fields(file.has('params') ? file.record('params') : {}, 'params', problems)
@@ -22,7 +22,7 @@ export function expandFamily(file: Fields, choices: Choices): Json | undefined {
   }
   const labels = file.value('labels')
   const network = families[family]({
-    name: file.string('name'),
+    name,
     params,
     choices,
     problem: (text) => file.problem(text),

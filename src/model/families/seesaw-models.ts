@@ -21,9 +21,14 @@ export const seesawModels: readonly SeesawModel[] = [
   { name: 'cifarsupermodel152', dataset: 'cifar', blockConfig: [3, 8, 36, 3] },
 ]
 
+/** Sample layers in all, which is also the number of choice keys. */
+export function depthOf({ blockConfig }: Pick<SeesawModel, 'blockConfig'>): number {
+  return blockConfig.reduce((sum, n) => sum + n, 0)
+}
+
 /** The models with this many sample layers, and so choice keys; of the other data set when this one has none. */
 export function modelsOfDepth(keys: number, dataset: SeesawModel['dataset']): readonly SeesawModel[] {
-  const fitting = seesawModels.filter(({ blockConfig }) => blockConfig.reduce((sum, n) => sum + n, 0) === keys)
+  const fitting = seesawModels.filter((model) => depthOf(model) === keys)
   const sameData = fitting.filter((model) => model.dataset === dataset)
   return sameData.length > 0 ? sameData : fitting
 }

@@ -1,34 +1,20 @@
 // Seesaw (tsinghua-ideal/Seesaw): stages of sample layers, each a softmax-weighted sum of parallel ops with a chosen
 // ReLU behind it, and blocks that aggregate the stages' features. Layer ids are the names of the published state dicts.
 import { keyFault } from '../choices.js'
-import { type Fields, quote } from '../fields.js'
+import { quote } from '../fields.js'
 import { type Family, type FamilyRequest, LayerList } from './family.js'
-import { modelsOfDepth, type SeesawModel, seesawModels } from './seesaw-models.js'
-import { addBranch, sampleOps10, sampleOps27 } from './seesaw-ops.js'
+import { depthOf, modelsOfDepth, seesawModels } from './seesaw-models.js'
+import { addBranch } from './seesaw-ops.js'
+import { readSeesawParams, type SeesawParams } from './seesaw-params.js'
 
 const STEM_CHANNELS = 32
-/** Deeper than any published one (50 sample layers in 4 stages), shallow enough to expand in no time. */
-const MOST_STAGES = 8
-const MOST_LAYERS = 512
-
-interface SeesawParams {
-  readonly dataset: 'cifar' | 'imagenet'
-  /** Sample layers per stage. */
-  readonly blockConfig: readonly number[]
-  readonly ops: readonly string[]
-  /** Names of the branches that a sample layer still has, per sample layer. */
-  readonly kept: readonly ReadonlySet<string>[]
-  readonly numClasses: number
-}
-
 /**
- * Params: `model` (a published name) or `dataset` with `blockConfig`; `ops` (names, or 27 or 10 for the published lists;
- * default 27); `kept` (per sample layer the names of the branches that are left, the others are zero; default all);
- * `numClasses` (default: as many as labels, else 100 for CIFAR and 1000 for ImageNet).
- * Choices: `default_1` … `default_n`, one per sample layer in the order of the stages, 0 identity and 1 ReLU.
+ * Params as `readSeesawParams` has them. Choices: `default_1` … `default_n`, one per sample layer in the order of the
+ * stages, 0 for identity and 1 for ReLU; all of them must be made. Pruned branches are `zero` layers and keep their
+ * place in the softmax: its weights are not redistributed.
  */
 export const seesaw: Family = (request) => {
-  const params = readParams(request)
+  const params = readSeesawParams(request.params, request.labelCount)
   if (params.blockConfig.length > 0) checkChoices(params, request)
   if (request.params.failed) return { inputs: [], outputs: [], layers: [] }
   const layers = new LayerList()
@@ -88,76 +74,9 @@ function addAggregate(layers: LayerList, stage: number, features: readonly strin
   return layers.relu(`${id}.nonlinear.1`, layers.maxPool(`${id}.nonlinear.0`, sum, { kernel: 2 }))
 }
 
-function readParams({ params, labelCount }: FamilyRequest): SeesawParams {
-  const { dataset, blockConfig } = params.has('model') ? readModel(params) : readConfig(params)
-  const ops = readOps(params)
-  const kept = readKept(params, ops, total(blockConfig))
-  const numClasses = params.integer('numClasses', { min: 1 }, labelCount ?? (dataset === 'cifar' ? 100 : 1000))
-  return { dataset, blockConfig, ops, kept, numClasses }
-}
-
-type Config = Pick<SeesawModel, 'dataset' | 'blockConfig'>
-
-function readModel(params: Fields): Config {
-  for (const name of ['dataset', 'blockConfig']) {
-    if (params.has(name)) params.problem(`${name}: expected none beside "model", which says it already`)
-  }
-  const name = params.value('model')
-  const model = seesawModels.find((known) => known.name === name)
-  if (!model) params.fault('model', `one of ${seesawModels.map((known) => known.name).join(', ')}`)
-  return model ?? { dataset: 'cifar', blockConfig: [] }
-}
-
-function readConfig(params: Fields): Config {
-  const dataset = params.oneOf('dataset', ['cifar', 'imagenet'])
-  const list = params.value('blockConfig')
-  const fits =
-    Array.isArray(list) &&
-    list.length >= 1 &&
-    list.length <= MOST_STAGES &&
-    list.every((n) => Number.isSafeInteger(n) && n >= 1) &&
-    total(list) <= MOST_LAYERS
-  if (!fits) {
-    params.fault(
-      'blockConfig',
-      `1 to ${MOST_STAGES} integers >= 1, sample layers per stage, at most ${MOST_LAYERS} in all`,
-    )
-  }
-  return { dataset, blockConfig: fits ? list : [] }
-}
-
-function readOps(params: Fields): readonly string[] {
-  const value = params.has('ops') ? params.value('ops') : 27
-  if (value === 27) return sampleOps27
-  if (value === 10) return sampleOps10
-  const fits =
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value.every((name) => sampleOps27.includes(name)) &&
-    new Set(value).size === value.length
-  if (fits) return value
-  params.fault('ops', `27, 10 or a list of distinct names out of ${sampleOps27.join(', ')}`)
-  return sampleOps27
-}
-
-function readKept(params: Fields, ops: readonly string[], layers: number): readonly ReadonlySet<string>[] {
-  if (!params.has('kept')) return []
-  const list = params.value('kept')
-  if (!Array.isArray(list) || (layers > 0 && list.length !== layers)) {
-    const got = Array.isArray(list) ? `${list.length} entries` : quote(list)
-    params.problem(`kept: expected ${layers || 'a list of'} lists of op names, one per sample layer, got ${got}`)
-    return []
-  }
-  return list.slice(0, MOST_LAYERS).map((names, i) => {
-    if (Array.isArray(names) && names.every((name) => ops.includes(name))) return new Set<string>(names)
-    params.problem(`kept[${i}]: expected a list of names of this network's ops, got ${quote(names)}`)
-    return new Set<string>()
-  })
-}
-
 /** Every key once, every value 0 or 1; wrong keys are answered with the model that they would fit. */
 function checkChoices({ blockConfig, dataset }: SeesawParams, { choices, problem }: FamilyRequest): void {
-  const count = total(blockConfig)
+  const count = depthOf({ blockConfig })
   const keys = Array.from({ length: count }, (_, i) => `default_${i + 1}`)
   const fault = keyFault(keys, choices)
   if (fault)
@@ -172,13 +91,9 @@ function fitting(choices: FamilyRequest['choices'], dataset: SeesawParams['datas
   if (count === 0) return ''
   const models = modelsOfDepth(count, dataset)
   if (models.length === 0) {
-    const depths = [...new Set(seesawModels.map(({ blockConfig }) => total(blockConfig)))].sort((a, b) => a - b)
+    const depths = [...new Set(seesawModels.map(depthOf))].sort((a, b) => a - b)
     return `; no published model has ${count} keys, they have ${depths.join(', ')}`
   }
   const names = models.map(({ name, blockConfig }) => `${name} (block config ${blockConfig.join(',')})`)
   return `; ${count} keys fit ${names.join(' or ')}`
-}
-
-function total(blockConfig: readonly number[]): number {
-  return blockConfig.reduce((sum, n) => sum + n, 0)
 }
