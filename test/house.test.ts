@@ -11,6 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  * protocol ← party ← cli; float, the plain engine, stands beside plan and below it. Nobody imports upwards, and:
  *  - plan knows of kernels what shapes their cost: geometry and the tables of a comparison, no memory;
  *  - protocol speaks over a link but opens none: of net it sees types and phases;
+ *  - convert reads the files of other programs, and knows only what a model is;
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
  *  - the files directly in src are entry points of the package, which only gather names.
  */
@@ -19,13 +20,14 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   ring: ['kernels'],
   random: ['kernels'],
   model: [],
+  convert: ['model'],
   net: [],
   float: ['kernels', 'model'],
   plan: ['kernels', 'model', 'ring', 'float'],
   planner: ['model', 'plan', 'kernels', 'float'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  cli: ['ring', 'random', 'model', 'float', 'plan', 'planner', 'net', 'party', 'testing.ts'],
+  cli: ['ring', 'random', 'model', 'convert', 'float', 'plan', 'planner', 'net', 'party', 'testing.ts'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400
