@@ -49,7 +49,8 @@ export const deeplabv3: Family = (request) => {
   const logits = asppHead(list, BACKBONES[backbone](list, params), head, shape, classes)
   const size = [shape[1], shape[2]]
   const output = upsample ? list.add('resize', 'resize', logits, { size, mode: 'bilinear' }) : logits
-  return { inputs: pictureInput(shape), outputs: [output], layers: list.layers }
+  const weights = { layout: 'torch', unwrap: 'state_dict' }
+  return { inputs: pictureInput(shape), outputs: [output], layers: list.layers, weights }
 }
 
 function mobileBackbone(list: LayerList, params: Fields): string {

@@ -8,22 +8,19 @@ const KERNEL = { min: 1, max: 31 }
 const STRIDE = { min: 1, max: 2 }
 const NETWORK = 'ProxylessNASNets'
 
-/** Whether a JSON file is such a configuration, rather than an `arch/1` file. */
-export function isProxylessConfig(root: Json): boolean {
-  return root.name === NETWORK && Array.isArray(root.blocks) && !Object.hasOwn(root, 'format')
-}
-
-/** The short `arch/1` file that a published configuration stands for. */
-export function proxylessArchitecture(config: Json): Json {
-  const side = config.resolution
+/** The short `arch/1` file that a published configuration stands for; undefined when `root` is no configuration. */
+export function proxylessArchitecture(root: Json): Json | undefined {
+  if (root.name !== NETWORK || !Array.isArray(root.blocks) || Object.hasOwn(root, 'format')) return undefined
+  const side = root.resolution
   const name = Number.isSafeInteger(side) ? `proxyless-r${side}` : 'proxyless'
-  return { format: 'arch/1', name, family: 'proxyless', params: config }
+  return { format: 'arch/1', name, family: 'proxyless', params: root }
 }
 
 /** What is known between two blocks. */
 interface Place {
   readonly id: string
-  readonly channels: number
+  /** Undefined where they could not be read, so that one mistake is not reported of the next layer too. */
+  readonly channels: number | undefined
 }
 
 export const proxyless: Family = (request) => {
@@ -49,10 +46,12 @@ export const proxyless: Family = (request) => {
   return { inputs: pictureInput(shape), outputs: [output], layers: list.layers, weights }
 }
 
-/** The object `name` of `parent`; call `close` when its fields are read. */
+/** The object `name` of `parent`; call `close` when its fields are read. Where there is none, that is the one fault. */
 function nested(parent: Fields, name: string): Fields {
-  if (!isObject(parent.value(name))) parent.fault(name, 'an object')
-  return new Fields(parent.record(name), `${parent.where}: ${name}`, parent.problems)
+  const value = parent.value(name)
+  if (isObject(value)) return new Fields(value, `${parent.where}: ${name}`, parent.problems)
+  parent.fault(name, 'an object')
+  return new Fields({}, parent.where, [])
 }
 
 function close(fields: Fields, parent: Fields): void {
@@ -74,9 +73,13 @@ function commonFields(fields: Fields, kind: string): void {
   only(fields, 'has_shuffle', false)
 }
 
-function channelsIn(fields: Fields, name: string, channels: number): void {
+/** The channels that a layer says it reads, which must be those of the layer before. */
+function channelsIn(fields: Fields, name: string, channels: number | undefined): number {
   const stated = fields.integer(name, WIDTH)
-  if (!fields.failed && stated !== channels) fields.fault(name, `${channels}, which the layer before gives`)
+  if (!fields.failed && channels !== undefined && stated !== channels) {
+    fields.fault(name, `${channels}, which the layer before gives`)
+  }
+  return stated
 }
 
 function convLayer(list: LayerList, params: Fields, name: string, { id, channels }: Place, eps: number): Place {
@@ -96,7 +99,7 @@ function convLayer(list: LayerList, params: Fields, name: string, { id, channels
   const act = readActivation(fields)
   if (act) next = activation(list, act, `${name}.act`, next)
   close(fields, params)
-  return { id: next, channels: cout }
+  return { id: next, channels: fields.value('out_channels') === cout ? cout : undefined }
 }
 
 function readActivation(fields: Fields): Activation | undefined {
@@ -115,7 +118,10 @@ function readBlock(list: LayerList, block: Fields, id: string, at: Place, eps: n
   let next = at
   if (conv.value('name') === 'ZeroLayer') {
     only(conv, 'stride', 1)
-    if (!skip) block.fault('shortcut', 'an IdentityLayer beside a ZeroLayer')
+    if (!skip) {
+      block.fault('shortcut', 'an IdentityLayer beside a ZeroLayer')
+      next = { id: at.id, channels: undefined }
+    }
   } else {
     next = invertedConv(list, conv, id, at, skip, eps)
   }
@@ -124,7 +130,7 @@ function readBlock(list: LayerList, block: Fields, id: string, at: Place, eps: n
   return next
 }
 
-function readShortcut(block: Fields, channels: number): boolean {
+function readShortcut(block: Fields, channels: number | undefined): boolean {
   if (block.value('shortcut') === null || block.value('shortcut') === undefined) return false
   const fields = nested(block, 'shortcut')
   commonFields(fields, 'IdentityLayer')
@@ -138,27 +144,27 @@ function readShortcut(block: Fields, channels: number): boolean {
 
 function invertedConv(list: LayerList, conv: Fields, id: string, at: Place, skip: boolean, eps: number): Place {
   conv.oneOf('name', ['MBInvertedConvLayer'])
-  channelsIn(conv, 'in_channels', at.channels)
+  const cin = channelsIn(conv, 'in_channels', at.channels)
   const cout = conv.integer('out_channels', WIDTH)
   const kernel = conv.integer('kernel_size', KERNEL)
   if (kernel % 2 === 0) conv.fault('kernel_size', 'an odd kernel')
   const stride = conv.integer('stride', STRIDE)
   const ratio = conv.number('expand_ratio')
-  const hidden = Math.round(at.channels * ratio)
+  const hidden = Math.round(cin * ratio)
   if (!conv.failed && (hidden < 1 || hidden > WIDTH.max)) {
     conv.fault('expand_ratio', `a factor that gives 1 to ${WIDTH.max} channels`)
   }
-  if (!conv.failed && skip && (stride !== 1 || cout !== at.channels)) {
-    conv.problem(`expected stride 1 and ${at.channels} channels beside an IdentityLayer, got ${stride} and ${cout}`)
+  if (!conv.failed && skip && (stride !== 1 || cout !== cin)) {
+    conv.problem(`expected stride 1 and ${cin} channels beside an IdentityLayer, got ${stride} and ${cout}`)
   }
   const part = { expand: 'inverted_bottleneck', depth: 'depth_conv', project: 'point_linear' }
-  const sizes = { cin: at.channels, cout, hidden, expands: ratio !== 1, kernel, stride }
+  const sizes = { cin, cout, hidden, expands: ratio !== 1, kernel, stride }
   const sum = skip ? { add: `${id}.add` } : {}
   const next = invertedResidual(list, at.id, { ...sizes, eps, activation: 'relu6', ...sum }, (name) => {
     const front = `${id}.mobile_inverted_conv.${part[name]}`
     return { conv: `${front}.conv`, norm: `${front}.bn`, act: `${front}.act` }
   })
-  return { id: next, channels: cout }
+  return { id: next, channels: conv.value('out_channels') === cout ? cout : undefined }
 }
 
 function classifier(list: LayerList, params: Fields, { id, channels }: Place): string {
