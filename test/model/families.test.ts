@@ -99,6 +99,7 @@ describe('CryptoNAS', () => {
     relus: number
     params: number
     macs: number
+    publishedRelus: string
   }
   const table = vectors<Cnet>('cryptonas')
   const classes = (name: string) => Number(/^cifar(\d+)_/.exec(name)?.[1])
@@ -111,6 +112,7 @@ describe('CryptoNAS', () => {
     const { relus, params: count, macs } = summaryOf(arch)
     expect({ relus, params: count, macs }).toEqual({ relus: counts.relus, params: counts.params, macs: counts.macs })
     expect(relus).toBe(kernel.length * width * 1024)
+    expect(`${Math.floor(relus / 1000)}K`).toBe(counts.publishedRelus)
     const perLayer = summaryOf(arch).reluPerLayer
     expect(perLayer).toEqual(kernel.map(() => width * 1024))
   })

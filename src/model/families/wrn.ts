@@ -28,14 +28,12 @@ export const wrn: Family = (request) => {
   return { inputs: pictureInput(shape), outputs: [output], layers: list.layers }
 }
 
-/** Where the width changes, the shortcut too reads the activated input. */
+/** Where the width changes, which is wherever there is a stride, the shortcut too reads the activated input. */
 function wideBlock(list: LayerList, id: string, input: string, cin: number, cout: number, stride: number): string {
   const active = list.relu(`${id}.relu1`, list.batchNorm(`${id}.bn1`, input))
   const conv1 = list.conv2d(`${id}.conv1`, active, { cout, kernel: 3, stride, pad: 1 })
   const middle = list.relu(`${id}.relu2`, list.batchNorm(`${id}.bn2`, conv1))
   const conv2 = list.conv2d(`${id}.conv2`, middle, { cout, kernel: 3, pad: 1 })
-  // A stride without a change of width happens only with widen 1 and none of the published networks.
-  const shortcut =
-    cin === cout && stride === 1 ? input : list.conv2d(`${id}.convShortcut`, active, { cout, kernel: 1, stride })
+  const shortcut = cin === cout ? input : list.conv2d(`${id}.convShortcut`, active, { cout, kernel: 1, stride })
   return list.add('add', `${id}.add`, [shortcut, conv2])
 }
