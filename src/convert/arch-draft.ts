@@ -1,0 +1,235 @@
+// An explicit `arch/1` file and its tensors while a converter writes them: ids, shapes and budgets are kept here, so
+// that a converter of a foreign format only says which layer stands where.
+import { RingfenceError } from '../errors.js'
+import { parseArchitecture } from '../model/architecture.js'
+import { type Json, quote } from '../model/fields.js'
+import { summary } from '../model/json-file.js'
+import { outputShape } from '../model/layer-shapes.js'
+import type { Layer, LayerOp } from '../model/layers.js'
+import { parametersOf, type TensorName } from '../model/parameters.js'
+import type { Tensor } from '../model/safetensors.js'
+import { formatShape, type Shape, sameShape } from '../model/shape.js'
+import { Budget } from './budget.js'
+
+/** What a converter returns; `parseArchitecture(arch)` and `bindWeights(…, tensors)` take it. */
+export interface ConvertedNetwork {
+  /** The explicit form of `arch/1`, weights in PyTorch's layout, named `<layer id>.<tensor>`. */
+  readonly arch: Json
+  /** Row-major float32 in PyTorch's layout; some are views of the source file. */
+  readonly tensors: Map<string, Tensor>
+  /** What a reader should know: layers that were left out, orders that changed. */
+  readonly notes: readonly string[]
+}
+
+/** A value of the foreign graph that a layer (or an input) of the draft computes. */
+export interface Value {
+  readonly id: string
+  /** Without the batch, channels first. */
+  readonly shape: Shape
+  /** The map that was flattened into this vector, so that a reshape back to it costs nothing. */
+  readonly flatOf?: Value
+  /** Of a vector whose source counts its elements in another order: its parts, see tfjs-layout. */
+  readonly parts?: readonly Shape[]
+}
+
+/** A tensor of the foreign file, already in PyTorch's layout. */
+export interface DraftTensor {
+  readonly shape: Shape
+  readonly data: Float32Array
+  /** Its name in the foreign file, for messages. */
+  readonly from: string
+}
+
+export type DraftTensors = Readonly<Partial<Record<TensorName, DraftTensor>>>
+
+interface DraftLayer {
+  readonly id: string
+  op: LayerOp
+  in: readonly string[]
+  readonly inShapes: readonly Shape[]
+  readonly out: Shape
+  tensors: DraftTensors
+  /** A batch norm that only adds a bias, which an affine layer right before it can take over. */
+  readonly addsBias: boolean
+}
+
+/** More problems than this are counted, not listed. */
+const MOST_PROBLEMS = 500
+
+export class ArchDraft {
+  readonly problems: string[] = []
+  readonly notes: string[] = []
+  readonly #inputs: { name: string; shape: Shape }[] = []
+  readonly #layers: DraftLayer[] = []
+  readonly #ids = new Set<string>()
+  readonly #budget: Budget
+
+  /** @param sourceBytes size of the foreign file, which bounds the memory spent on it */
+  constructor(
+    readonly source: string,
+    sourceBytes: number,
+  ) {
+    this.#budget = new Budget(sourceBytes, source)
+  }
+
+  /** Zeros. @throws RingfenceError as `claim` */
+  floats(count: number): Float32Array {
+    this.claim(count)
+    return new Float32Array(count)
+  }
+
+  /** Counts elements about to be made. @throws RingfenceError BAD_FILE for more than an honest file asks for */
+  claim(elements: number): void {
+    this.#budget.spend(4 * elements, 'its tensors')
+  }
+
+  constant(count: number, value: number, from: string): DraftTensor {
+    return { shape: [count], data: this.floats(count).fill(value), from }
+  }
+
+  input(name: string, shape: Shape): Value {
+    const id = this.#unique(name)
+    this.#inputs.push({ name: id, shape })
+    return { id, shape }
+  }
+
+  /**
+   * Adds a layer after checking its shapes and tensors.
+   * @param where path of the foreign node, for messages
+   * @returns its output, or undefined after reporting why there is none
+   */
+  layer(
+    where: string,
+    name: string,
+    op: LayerOp,
+    inputs: readonly Value[],
+    tensors: DraftTensors = {},
+    addsBias = false,
+  ): Value | undefined {
+    const inShapes = inputs.map(({ shape }) => shape)
+    const out = outputShape(op, inShapes, (problem) => this.problems.push(`${where}: ${problem}`))
+    if (!out) return undefined
+    const layer: DraftLayer = { id: '', op, in: inputs.map(({ id }) => id), inShapes, out, tensors, addsBias }
+    if (!this.#tensorsFit(where, layer)) return undefined
+    const id = this.#unique(name)
+    this.#layers.push({ ...layer, id })
+    return { id, shape: out }
+  }
+
+  /** Adds one number per channel: the bias of the affine layer before it where nobody else reads that layer. */
+  bias(where: string, name: string, value: Value, bias: DraftTensor): Value | undefined {
+    const [channels] = value.shape
+    const tensors = {
+      weight: this.constant(channels, 1, 'ones'),
+      bias,
+      running_mean: this.constant(channels, 0, 'zeros'),
+      running_var: this.constant(channels, 1, 'ones'),
+    }
+    return this.layer(where, name, { op: 'batchNorm', eps: 0 }, [value], tensors, true)
+  }
+
+  flatten(where: string, name: string, value: Value): Value | undefined {
+    if (value.shape.length === 1) return value
+    const flat = this.layer(where, name, { op: 'flatten' }, [value])
+    return flat && { ...flat, flatOf: value }
+  }
+
+  #tensorsFit(where: string, layer: DraftLayer): boolean {
+    const before = this.problems.length
+    for (const { tensor, shape } of parametersOf({ ...layer, ...layer.op, tensors: {} } as Layer)) {
+      const given = layer.tensors[tensor]
+      const expected = `expected ${tensor} ${formatShape(shape)}`
+      if (!given) this.problems.push(`${where}: ${expected}, found none`)
+      else if (!sameShape(given.shape, shape)) {
+        this.problems.push(`${where}: ${expected} (channels first), got ${formatShape(given.shape)} in ${given.from}`)
+      }
+    }
+    return this.problems.length === before
+  }
+
+  #unique(name: string): string {
+    let id = name || 'layer'
+    for (let n = 1; this.#ids.has(id); n++) id = `${name || 'layer'}_${this.#ids.size + n}`
+    this.#ids.add(id)
+    return id
+  }
+
+  /** @throws RingfenceError with all problems found so far: BAD_FILE, or `code` */
+  throwIfAny(code: 'BAD_FILE' | 'UNSUPPORTED' = 'BAD_FILE'): void {
+    if (this.problems.length > 0) {
+      throw new RingfenceError(code, summary(this.source, this.problems.length), this.#listed())
+    }
+  }
+
+  #listed(): string[] {
+    const more = this.problems.length - MOST_PROBLEMS
+    return more > 0 ? [...this.problems.slice(0, MOST_PROBLEMS), `and ${more} more`] : this.problems
+  }
+
+  /**
+   * The finished network, without the layers that no output needs.
+   * @param outputs values under the names the foreign file gives them
+   * @throws RingfenceError BAD_FILE with every problem
+   */
+  finish(name: string, outputs: readonly (readonly [string, Value])[]): ConvertedNetwork {
+    const made = outputs.map(([output, value]) => this.#asLayer(output, value))
+    this.throwIfAny()
+    const becomes = this.#fuseBiases(new Set(made))
+    const ids = made.map((id) => becomes.get(id) ?? id)
+    const needed = this.#needed(ids)
+    const layers: Json[] = []
+    const tensors = new Map<string, Tensor>()
+    for (const layer of this.#layers) {
+      if (!needed.has(layer.id)) continue
+      layers.push({ id: layer.id, ...layer.op, in: layer.in, out: layer.out })
+      for (const [tensor, { shape, data }] of Object.entries(layer.tensors)) {
+        tensors.set(`${layer.id}.${tensor}`, { shape, dtype: 'F32', data })
+      }
+    }
+    const arch = {
+      format: 'arch/1',
+      name: name || 'converted',
+      inputs: this.#inputs,
+      outputs: [...new Set(ids)],
+      layers,
+    }
+    parseArchitecture(arch, this.source)
+    return { arch, tensors, notes: this.notes }
+  }
+
+  /** An output must be a layer, so an input that is one gets an identity. */
+  #asLayer(output: string, value: Value): string {
+    if (!this.#inputs.some(({ name }) => name === value.id)) return value.id
+    return this.layer(quote(output), output, { op: 'identity' }, [value])?.id ?? ''
+  }
+
+  #needed(outputs: readonly string[]): Set<string> {
+    const needed = new Set(outputs)
+    for (let i = this.#layers.length - 1; i >= 0; i--) {
+      const layer = this.#layers[i]
+      if (needed.has(layer.id)) for (const id of layer.in) needed.add(id)
+    }
+    return needed
+  }
+
+  /** @returns the ids of layers that are gone, and of the layers that took them over */
+  #fuseBiases(outputs: ReadonlySet<string>): Map<string, string> {
+    const needed = this.#needed([...outputs])
+    const readers = new Map<string, number>()
+    for (const layer of this.#layers) {
+      if (needed.has(layer.id)) for (const id of layer.in) readers.set(id, (readers.get(id) ?? 0) + 1)
+    }
+    const byId = new Map(this.#layers.map((layer) => [layer.id, layer]))
+    const becomes = new Map<string, string>()
+    for (const layer of this.#layers) {
+      layer.in = layer.in.map((id) => becomes.get(id) ?? id)
+      const before = byId.get(layer.in[0])
+      if (!layer.addsBias || !before || readers.get(before.id) !== 1) continue
+      if (outputs.has(before.id) || (before.op.op !== 'conv2d' && before.op.op !== 'linear') || before.op.bias) continue
+      before.op = { ...before.op, bias: true }
+      before.tensors = { ...before.tensors, bias: layer.tensors.bias }
+      becomes.set(layer.id, before.id)
+    }
+    return becomes
+  }
+}
