@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { convolve } from '../../src/float/conv.js'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import type { LayerOf } from '../../src/model/layers.js'
@@ -61,12 +60,14 @@ describe('convolution', () => {
         (s, kernel, stride, dilation, pad) => {
           const [groups, perIn, perOut, h, w] = s
           const spec = { op: 'conv2d', cout: groups * perOut * 3, kernel, stride, dilation, pad, groups, bias: false }
-          const layer = network(spec, [groups * perIn, h, w]).layers[0] as LayerOf<'conv2d'>
+          const arch = network(spec, [groups * perIn, h, w])
+          const layer = arch.layers[0] as LayerOf<'conv2d'>
           const whole = (n: number, factor: number) =>
             Float32Array.from({ length: n }, (_, i) => ((i * factor) % 17) - 8)
           const x = whole(groups * perIn * h * w, 5)
           const weight = whole(layer.cout * perIn * kernel[0] * kernel[1], 7)
-          expect(convolve(layer, x, weight, undefined)).toEqual(slowConvolve(layer, x, weight))
+          const out = runFloat(arch, new Map([['a', { weight }]]), undefined, x)
+          expect(out).toEqual(slowConvolve(layer, x, weight))
         },
       ),
       { numRuns: 200 },

@@ -1,13 +1,14 @@
 import { createRequire } from 'node:module'
 import { describe, expect, it } from 'vitest'
 import { runFloat } from '../../src/float/run.js'
-import { parseArchitecture } from '../../src/model/architecture.js'
+import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { decodeImage } from '../../src/model/images.js'
 import { readCifar, readMnistBin } from '../../src/model/labelled-images.js'
 import { pictureToInput } from '../../src/model/picture-input.js'
-import { parseReluSpec } from '../../src/model/relu-spec.js'
+import { reluLayout } from '../../src/model/relu-layout.js'
+import { parseReluSpec, type ReluSpec } from '../../src/model/relu-spec.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
-import { bindWeights } from '../../src/model/weights.js'
+import { bindWeights, type Weights } from '../../src/model/weights.js'
 import { committed, committedJson, sharedFile } from '../model/reference-files.js'
 
 interface Pair {
@@ -34,15 +35,36 @@ function largestError(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i])))
 }
 
+/** The least |sum| of a block's values, relative to the sum of their absolute values. */
+function closestTie(arch: Architecture, weights: Weights, spec: ReluSpec, input: Float32Array): number {
+  let least = 1
+  runFloat(arch, weights, spec, input, (id, values) => {
+    const { patches, patchStart, patchElements } = reluLayout(spec.layers.get(id)!, arch.byId.get(id)!.out)
+    for (let p = 0; p < patches; p++) {
+      const block = Array.from(patchElements.subarray(patchStart[p], patchStart[p + 1]), (i) => values[i])
+      const [sum, size] = [block.reduce((a, b) => a + b), block.reduce((a, b) => a + Math.abs(b), 0)]
+      if (size > 0) least = Math.min(least, Math.abs(sum) / size)
+    }
+  })
+  return least
+}
+
 describe('resnet20-cifar10', () => {
   it.skipIf(!cifar).each(reference.pairs)(`$weights gives the reference logits of 20 images${skips(cifar)}`, (pair) => {
     const { arch, weights } = load(RESNET, pair.weights)
     const spec = pair.spec ? parseReluSpec(committedJson(`${RESNET}/${pair.spec}`), arch) : undefined
+    let ties = 0
     readCifar(cifar!).forEach(({ label, picture }, i) => {
       expect(label).toBe(pair.rows[i].label)
-      const logits = runFloat(arch, weights, spec, pictureToInput(picture, arch.inputs[0]))
-      expect(largestError(logits, pair.rows[i].logits)).toBeLessThan(1e-3)
+      const input = pictureToInput(picture, arch.inputs[0])
+      const error = largestError(runFloat(arch, weights, spec, input), pair.rows[i].logits)
+      if (error < 1e-4) return
+      // A block whose sum is zero but for rounding may be decided either way.
+      expect(spec && closestTie(arch, weights, spec, input)).toBeLessThan(1e-6)
+      expect(error).toBeLessThan(0.1)
+      ties++
     })
+    expect(ties).toBeLessThanOrEqual(3)
   })
 
   it.each(reference.pairs)('$weights has the DReLUs the reference says', ({ spec, drelus }) => {
@@ -74,7 +96,7 @@ describe('mnist-cnn3', () => {
     }
     for (const { digit, indexInClassFromEnd, logits } of rows) {
       const pixels = Float32Array.from(mnist[digit].get(mnist[digit].length - indexInClassFromEnd))
-      expect(largestError(runFloat(arch, weights, undefined, pixels), logits)).toBeLessThan(1e-3)
+      expect(largestError(runFloat(arch, weights, undefined, pixels), logits)).toBeLessThan(1e-4)
     }
   })
 
@@ -104,7 +126,7 @@ describe('resnet8 (biases, asymmetric padding, average pool)', () => {
     const { rows } = JSON.parse(new TextDecoder().decode(outputs)).resnet8
     readCifar(cifar!).forEach(({ picture }, i) => {
       const logits = runFloat(arch, weights, undefined, pictureToInput(picture, arch.inputs[0]))
-      expect(largestError(logits, rows[i].logits)).toBeLessThan(1e-3)
+      expect(largestError(logits, rows[i].logits)).toBeLessThan(1e-4)
     })
   })
 })

@@ -1,0 +1,119 @@
+// A network made ready for float32 runs: batch norms folded, weights packed, once for any number of inputs.
+import { RingfenceError } from '../errors.js'
+import { type Kernels, loadKernels, type Region } from '../kernels/index.js'
+import type { Architecture } from '../model/architecture.js'
+import { checkInput } from '../model/picture-input.js'
+import type { ReluSpec } from '../model/relu-spec.js'
+import type { Weights } from '../model/weights.js'
+import { lastUses, releaseUsed } from './liveness.js'
+import { FloatPass } from './pass.js'
+import { requireFloat } from './runnable.js'
+import { type Steps, stepsOf, type ValueIndex } from './steps.js'
+
+export interface FloatOptions {
+  /** Kinds of the activation layers; plain activations without it. */
+  readonly spec?: ReluSpec
+  /** Ids of layers whose values a pass must be able to give; others may be merged into the layers behind them. */
+  readonly keep?: 'all' | Iterable<string>
+  /** Keeps every activation replaceable, for `FloatPass.vary`. */
+  readonly variable?: boolean
+  /** The kernels' instance whose memory is used; a fresh one without it. */
+  readonly kernels?: Kernels
+}
+
+/**
+ * A prepared network. It belongs to one kernels' instance and so to one thread; a worker prepares its own. The same input
+ * gives the same bits in every call, batch and build of the kernels, as long as the options are the same.
+ */
+export class FloatNetwork {
+  readonly arch: Architecture
+  readonly #kernels: Kernels
+  readonly #steps: Steps
+  readonly #lastUse: Int32Array
+  readonly #output: ValueIndex
+  #released = false
+
+  private constructor(kernels: Kernels, arch: Architecture, steps: Steps) {
+    this.arch = arch
+    this.#kernels = kernels
+    this.#steps = steps
+    this.#output = steps.values.get(arch.outputs[0])!
+    this.#lastUse = lastUses(steps.steps, this.#output)
+  }
+
+  /**
+   * Folds, packs and copies the weights.
+   * @throws RingfenceError UNSUPPORTED naming all layers that cannot be run; BAD_INPUT for weights of another network or
+   *   a spec that does not fit
+   */
+  static prepare(arch: Architecture, weights: Weights, options: FloatOptions = {}): FloatNetwork {
+    requireFloat(arch, weights)
+    const kernels = options.kernels ?? loadKernels()
+    const wanted = options.keep === 'all' ? undefined : new Set(options.keep)
+    const steps = stepsOf(kernels, arch, weights, {
+      spec: options.spec,
+      keep: (id) => wanted === undefined || wanted.has(id),
+      separate: options.variable === true,
+    })
+    return new FloatNetwork(kernels, arch, steps)
+  }
+
+  /**
+   * The output layer's values (logits) for every input.
+   * @param inputs CHW, after preprocessing, of the network input's shape
+   * @throws RingfenceError BAD_INPUT for a wrong length, NaN or infinity
+   */
+  run(inputs: readonly Float32Array[]): Float32Array[] {
+    for (const input of inputs) this.#check(input)
+    return inputs.map((input) => {
+      const values = this.#forward(input, false)
+      const logits = values[this.#output]!.f32().slice()
+      for (const value of values) value?.release()
+      return logits
+    })
+  }
+
+  /**
+   * Runs one input and keeps every layer's value in memory until the pass is released.
+   * @throws RingfenceError BAD_INPUT for a wrong length, NaN or infinity
+   */
+  start(input: Float32Array): FloatPass {
+    this.#check(input)
+    const values = this.#forward(input, true) as Region[]
+    return new FloatPass(this.#kernels, this.#steps, this.#lastUse, this.#output, values)
+  }
+
+  /** Gives the memory back; passes are released by those who started them. */
+  release(): void {
+    if (this.#released) return
+    this.#released = true
+    for (const step of this.#steps.steps) step.release()
+  }
+
+  #check(input: Float32Array): void {
+    if (this.#released) throw new RingfenceError('BAD_INPUT', 'this network has been released; prepare it again')
+    checkInput(input, this.arch.inputs[0].shape)
+  }
+
+  #forward(input: Float32Array, keepAll: boolean): (Region | undefined)[] {
+    const { memory } = this.#kernels
+    const { steps } = this.#steps
+    const values: (Region | undefined)[] = [memory.alloc(input.byteLength)]
+    values[0]!.f32().set(input)
+    try {
+      steps.forEach((step, i) => {
+        const out = memory.alloc(4 * step.elements)
+        values[i + 1] = out
+        step.run(
+          step.inputs.map((value) => values[value]!),
+          out,
+        )
+        if (!keepAll) releaseUsed(step, i, this.#lastUse, values)
+      })
+    } catch (error) {
+      for (const value of values) value?.release()
+      throw error
+    }
+    return values
+  }
+}

@@ -1,0 +1,215 @@
+// What every op of `arch/1` does to regions of memory. An entry reads its layer and weights once and returns what is run
+// for every input.
+import {
+  addF32,
+  addScaledF32,
+  affineF32,
+  avgPoolF32,
+  type Bounds,
+  blendTable,
+  convF32,
+  type FloatConv,
+  type FloatPool,
+  maxPoolF32,
+  packConvF32,
+  padF32,
+  resizeF32,
+} from '../kernels/float.js'
+import type { ConvGeometry } from '../kernels/geometry.js'
+import { type Kernels, type Region, upload } from '../kernels/index.js'
+import { embed32 } from '../kernels/ring.js'
+import type { Layer, LayerOf, Op } from '../model/layers.js'
+import type { LayerRelu } from '../model/relu-spec.js'
+import { elementCount } from '../model/shape.js'
+import { tensorOf, type Weights } from '../model/weights.js'
+import { mapSize, prepareActivation } from './activation.js'
+import { type Affine, affineOf, foldAffine } from './affine.js'
+import { blendsOf } from './resize.js'
+
+export interface Operation {
+  /** Writes all of `out`, which overlaps no input. */
+  run(inputs: readonly Region[], out: Region): void
+  release(): void
+  /** The packed weights, for operations that are one convolution without a bound. */
+  readonly conv?: FloatConv
+}
+
+/** What an operation is made of besides its layer. */
+export interface Parts {
+  readonly k: Kernels
+  readonly weights: Weights
+  /** Per-channel maps behind a convolution that become part of it. */
+  readonly affine: Affine | undefined
+  /** The plain activation behind that becomes part of it. */
+  readonly bounds: Bounds
+  /** Kind of an activation layer. */
+  readonly relu: LayerRelu
+}
+
+/** The operation of a layer, whose choice, if it is one, has been made. */
+export function operationOf(layer: Layer, parts: Parts): Operation {
+  const build = BUILDERS[layer.op as Exclude<Op, 'choice'>] as (layer: Layer, parts: Parts) => Operation
+  return build(layer, parts)
+}
+
+const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, parts: Parts) => Operation } = {
+  conv2d: (layer, parts) => convolution(geometryOf(layer), layer, parts),
+  linear: (layer, parts) => convolution(fullGeometry(layer.inShapes[0][0], layer.cout), layer, parts),
+  batchNorm: perChannel,
+  channelScale: perChannel,
+  relu: activation,
+  clip: activation,
+  add,
+  weightedSum,
+  concat,
+  avgPool: (layer, { k }) => {
+    const pool = poolOf(layer)
+    return stateless(([x], out) => avgPoolF32(k, pool, x, layer.countPad, out))
+  },
+  globalAvgPool: (layer, { k }) => {
+    const size = mapSize(layer.inShapes[0])
+    const pool = { ...size, kernel: [size.h, size.w], stride: [1, 1], pad: [0, 0, 0, 0], out: [1, 1] } as const
+    return stateless(([x], out) => avgPoolF32(k, pool, x, true, out))
+  },
+  maxPool: (layer, { k }) => {
+    const pool = poolOf(layer)
+    return stateless(([x], out) => maxPoolF32(k, pool, x, out))
+  },
+  resize,
+  pad: (layer, { k }) => {
+    const size = mapSize(layer.inShapes[0])
+    const [top, left] = layer.pad
+    const out = [layer.out[1], layer.out[2]] as const
+    return stateless(([x], y) => padF32(k, size, x, [top, left], layer.fill, out, y))
+  },
+  subsample: (layer, { k }) => shrink(k, layer, layer.stride, layer.offset, 0),
+  shortcutA: (layer, { k }) => shrink(k, layer, layer.stride, [0, 0], layer.padChannels[0]),
+  zero: () => stateless((_, out) => void out.u8().fill(0)),
+  identity: copy,
+  flatten: copy,
+}
+
+function stateless(run: Operation['run']): Operation {
+  return { run, release: () => {} }
+}
+
+function copy(): Operation {
+  return stateless(([x], out) => out.u8().set(x.u8()))
+}
+
+function geometryOf(layer: LayerOf<'conv2d'>): ConvGeometry {
+  const { kernel, stride, pad, dilation, groups, cout } = layer
+  const { c, h, w } = mapSize(layer.inShapes[0])
+  return { cin: c, h, w, cout, kernel, stride, pad, dilation, groups }
+}
+
+function fullGeometry(cin: number, cout: number): ConvGeometry {
+  const one = [1, 1] as const
+  return { cin, h: 1, w: 1, cout, kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1 }
+}
+
+function convolution(g: ConvGeometry, layer: LayerOf<'conv2d'> | LayerOf<'linear'>, parts: Parts): Operation {
+  const { k, weights, affine, bounds } = parts
+  const weight = tensorOf(weights, layer.id, 'weight')
+  const bias = layer.bias ? tensorOf(weights, layer.id, 'bias') : undefined
+  const folded = affine ? foldAffine(weight, bias, affine) : { weight, bias }
+  const conv = packConvF32(k, g, folded.weight, folded.bias)
+  const plain = bounds.low === Number.NEGATIVE_INFINITY && bounds.high === Number.POSITIVE_INFINITY
+  return {
+    run: ([x], out) => convF32(k, conv, x, out, bounds),
+    release: () => conv.release(),
+    ...(plain ? { conv } : {}),
+  }
+}
+
+/** A per-channel map that stands alone; those behind it have been folded into `parts.affine`. */
+function perChannel(layer: Layer, { k, weights, affine, bounds }: Parts): Operation {
+  const { factor, shift } = affine ?? affineOf([layer], weights)
+  const factors = upload(k.memory, Float32Array.from(factor))
+  const shifts = upload(k.memory, Float32Array.from(shift))
+  const channels = layer.out[0]
+  const plane = elementCount(layer.out) / channels
+  return {
+    run: ([x], out) => affineF32(k, x, factors, shifts, out, channels, plane, bounds),
+    release: () => {
+      factors.release()
+      shifts.release()
+    },
+  }
+}
+
+function activation(layer: Layer, { k, relu }: Parts): Operation {
+  const prepared = prepareActivation(k, layer, relu)
+  return { run: ([x], out) => prepared.run(x, out), release: () => prepared.release() }
+}
+
+function add(layer: Layer, { k, bounds }: Parts): Operation {
+  const n = elementCount(layer.out)
+  return stateless((inputs, out) => {
+    for (let i = 1; i < inputs.length; i++) {
+      addF32(k, i === 1 ? inputs[0] : out, inputs[i], out, n, i === inputs.length - 1 ? bounds : undefined)
+    }
+  })
+}
+
+function weightedSum(layer: LayerOf<'weightedSum'>, { k, weights }: Parts): Operation {
+  const raw = tensorOf(weights, layer.id, 'coef')
+  const factors = layer.norm === 'softmax' ? softmax(raw) : Array.from(raw)
+  const n = elementCount(layer.out)
+  return stateless((inputs, out) => {
+    out.u8().fill(0)
+    inputs.forEach((x, i) => {
+      addScaledF32(k, x, factors[i], out, n)
+    })
+  })
+}
+
+function softmax(values: Float32Array): number[] {
+  const most = values.reduce((a, b) => Math.max(a, b))
+  const powers = Array.from(values, (v) => Math.exp(v - most))
+  const sum = powers.reduce((a, b) => a + b)
+  return powers.map((power) => power / sum)
+}
+
+function concat(): Operation {
+  return stateless((inputs, out) => {
+    let at = 0
+    for (const x of inputs) {
+      out.part(at, x.byteLength).u8().set(x.u8())
+      at += x.byteLength
+    }
+  })
+}
+
+function poolOf(layer: LayerOf<'avgPool'> | LayerOf<'maxPool'>): FloatPool {
+  const { kernel, stride, pad } = layer
+  return { ...mapSize(layer.inShapes[0]), kernel, stride, pad, out: [layer.out[1], layer.out[2]] }
+}
+
+function resize(layer: LayerOf<'resize'>, { k }: Parts): Operation {
+  const size = mapSize(layer.inShapes[0])
+  const [oh, ow] = layer.size
+  const rows = blendTable(k, blendsOf(layer.mode, size.h, oh)!) // `requireFloat` has refused what cannot be blended
+  const columns = blendTable(k, blendsOf(layer.mode, size.w, ow)!)
+  return {
+    run: ([x], out) => resizeF32(k, size, x, rows, columns, [oh, ow], out),
+    release: () => {
+      rows.release()
+      columns.release()
+    },
+  }
+}
+
+/** Every stride-th row and column, between channels of zeros. */
+function shrink(
+  k: Kernels,
+  layer: Layer,
+  stride: readonly [number, number],
+  offset: readonly [number, number],
+  channelOffset: number,
+): Operation {
+  const from = { ...mapSize(layer.inShapes[0]), stride, offset }
+  const { c: channels, h, w } = mapSize(layer.out)
+  const to = { channels, h, w, channelOffset, top: 0, left: 0 }
+  return stateless(([x], out) => embed32(k, from, x, to, out))
+}
