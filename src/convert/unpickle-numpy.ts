@@ -75,9 +75,7 @@ export function numpyTensor(
 
 /** `numpy.dtype('i8')`, whose byte order comes as state. */
 class NumpyDtype extends PickleObject {
-  #order = '='
-
-  constructor(readonly code: Pickled) {
+  constructor(public type: NumpyType) {
     super()
   }
 
@@ -85,12 +83,7 @@ class NumpyDtype extends PickleObject {
     if (!Array.isArray(state) || typeof state[1] !== 'string' || !/^[<>=|]$/.test(state[1])) {
       budget.fail('expected the byte order of a numpy.dtype')
     }
-    this.#order = state[1]
-  }
-
-  type(budget: Budget): NumpyType {
-    const { dtype, bigEndian } = readNumpyType(this.code, budget)
-    return { dtype, bigEndian: bigEndian || this.#order === '>' }
+    this.type = { dtype: this.type.dtype, bigEndian: state[1] === '>' }
   }
 }
 
@@ -103,7 +96,7 @@ export class NumpyArray extends PickleObject {
     if (!Array.isArray(state) || state.length !== 5) budget.fail('expected the five parts of a numpy.ndarray')
     const [, shape, dtype, columnMajor, elements] = state
     if (!(dtype instanceof NumpyDtype)) budget.fail('expected the numpy.dtype of an array')
-    this.tensor = numpyTensor(dtype.type(budget), shape, columnMajor === true, asBytes(elements, budget), budget)
+    this.tensor = numpyTensor(dtype.type, shape, columnMajor === true, asBytes(elements, budget), budget)
   }
 }
 
@@ -124,13 +117,13 @@ function asBytes(value: Pickled, budget: Budget): Uint8Array {
 function fromBuffer([elements, dtype, shape, order]: readonly Pickled[], budget: Budget): NumpyArray {
   if (!(dtype instanceof NumpyDtype)) budget.fail('expected the numpy.dtype of an array')
   const array = new NumpyArray()
-  array.tensor = numpyTensor(dtype.type(budget), shape, order === 'F', asBytes(elements, budget), budget)
+  array.tensor = numpyTensor(dtype.type, shape, order === 'F', asBytes(elements, budget), budget)
   return array
 }
 
 function scalar([dtype, bytes]: readonly Pickled[], budget: Budget): number {
   if (!(dtype instanceof NumpyDtype)) budget.fail('expected the numpy.dtype of a number')
-  return elementNumbers(numpyTensor(dtype.type(budget), [], false, asBytes(bytes, budget), budget), budget)[0]
+  return elementNumbers(numpyTensor(dtype.type, [], false, asBytes(bytes, budget), budget), budget)[0]
 }
 
 function encode([text, encoding]: readonly Pickled[], budget: Budget): Uint8Array {
@@ -144,7 +137,7 @@ function noBytes(args: readonly Pickled[], budget: Budget): Uint8Array {
 }
 
 const reconstruct = () => new NumpyArray()
-const makeDtype = ([code]: readonly Pickled[]) => new NumpyDtype(code)
+const makeDtype = ([code]: readonly Pickled[], budget: Budget) => new NumpyDtype(readNumpyType(code, budget))
 
 /** NumPy 1 says `core` where NumPy 2 says `_core`. */
 export const NUMPY_GLOBALS: readonly Global[] = [

@@ -1,6 +1,7 @@
 // Reads zip archives in which nothing is left to trust: every length is checked against the file and against what other
 // records say, entries may not overlap, and what they inflate to is paid for beforehand. Format: PKWARE APPNOTE 6.3.
 import { Inflate } from 'fflate'
+import { RingfenceError } from '../errors.js'
 import { quote } from '../model/fields.js'
 import type { Budget } from './budget.js'
 import { crc32 } from './crc32.js'
@@ -229,7 +230,7 @@ function inflate(packed: Uint8Array, { name, size }: Entry, budget: Budget): Uin
       inflater.push(packed.subarray(at, at + STEP), at + STEP >= packed.length)
     }
   } catch (cause) {
-    if (filled > size || (cause as Error).name === 'RingfenceError') throw cause
+    if (cause instanceof RingfenceError) throw cause
     budget.fail(`entry ${quote(name)}: its compressed bytes are damaged`)
   }
   if (filled !== size) budget.fail(`entry ${quote(name)}: it inflates to ${filled} bytes, not to the ${size} it says`)
