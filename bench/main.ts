@@ -5,6 +5,7 @@ import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { BACKENDS, benchCompare } from './compare.js'
 import { benchEndToEnd } from './e2e.js'
+import { benchFloat } from './float.js'
 import { benchKernels } from './kernels.js'
 import { playParty } from './processes.js'
 import { benchRelu } from './relu.js'
@@ -15,6 +16,7 @@ type Bench = (flags: readonly string[]) => Promise<unknown>
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['kernels', plain(benchKernels)],
+  ['float', plain(benchFloat)],
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],

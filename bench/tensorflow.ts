@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { RingfenceError } from '../src/errors.js'
 import type { Variant } from './round-robin.js'
 
-async function load() {
+export async function load() {
   try {
     const tf = await import('@tensorflow/tfjs-core')
     const wasm = await import('@tensorflow/tfjs-backend-wasm')
