@@ -123,6 +123,7 @@ function readPairs(value: Pickled, budget: Budget): Pair[] | undefined {
   if (value instanceof NumpyArray) {
     if (value.tensor?.shape.length !== 2 || value.tensor.shape[1] !== 2) return undefined
     const numbers = elementNumbers(value.tensor, budget)
+    budget.spend(64 * numbers.length, 'the block sizes')
     return Array.from({ length: numbers.length / 2 }, (_, c) => [numbers[2 * c], numbers[2 * c + 1]])
   }
   if (!Array.isArray(value) || value.length === 0) return undefined
@@ -132,7 +133,10 @@ function readPairs(value: Pickled, budget: Budget): Pair[] | undefined {
 
 function readNumbers(value: Pickled, budget: Budget): number[] | undefined {
   if (value instanceof NumpyArray) {
-    return value.tensor?.shape.length === 1 ? Array.from(elementNumbers(value.tensor, budget)) : undefined
+    if (value.tensor?.shape.length !== 1) return undefined
+    const numbers = elementNumbers(value.tensor, budget)
+    budget.spend(64 * numbers.length, 'the block sizes')
+    return Array.from(numbers)
   }
   return Array.isArray(value) && value.every((x) => typeof x === 'number') ? value : undefined
 }

@@ -14,7 +14,7 @@ import {
 import { unpickle } from './unpickle.js'
 import { NumpyArray } from './unpickle-numpy.js'
 import { asStorage, LEGACY_MAGIC, type Storage, TORCH_GLOBALS, TorchTensor } from './unpickle-torch.js'
-import type { Pickled } from './unpickle-values.js'
+import { describeValue, type Pickled } from './unpickle-values.js'
 import { looksLikeZip, readZip, type ZipArchive } from './zip.js'
 
 export interface TorchOptions {
@@ -35,7 +35,7 @@ export function readTorch(file: Uint8Array, { source = 'model.pth', unwrap }: To
   const { root, storages } = looksLikeZip(file) ? readZipped(file, budget) : readLegacy(file, budget)
   const inner = unwrap === undefined ? root : unwrapped(root, unwrap, budget)
   const found: [string, TorchTensor | NumpyArray][] = []
-  collect(inner, '', found)
+  collect(inner, '', found, budget)
   const tensors: TensorMap = new Map()
   const problems: string[] = []
   for (const [name, tensor] of found) {
@@ -103,7 +103,7 @@ function readLegacy(file: Uint8Array, budget: Budget): Saved {
   }
   if (next() !== LEGACY_MAGIC) budget.fail('expected a file written by torch.save; this is another kind of pickle')
   const protocol = next()
-  if (protocol !== 1001) budget.fail(`expected version 1001 of the legacy torch format, got ${quote(String(protocol))}`)
+  if (protocol !== 1001) budget.fail(`expected version 1001 of the legacy torch format, got ${describeValue(protocol)}`)
   const system = next()
   if (!(system instanceof Map) || system.get('little_endian') !== true) {
     budget.fail('expected tensors saved in little-endian order')
@@ -177,9 +177,12 @@ function unwrapped(root: Pickled, path: string, budget: Budget): Pickled {
   return value
 }
 
-function collect(value: Pickled, name: string, found: [string, TorchTensor | NumpyArray][]): void {
-  if (value instanceof TorchTensor || value instanceof NumpyArray) found.push([name, value])
-  else if (value instanceof Map || Array.isArray(value)) {
-    for (const [key, inner] of value.entries()) collect(inner, name === '' ? `${key}` : `${name}.${key}`, found)
+function collect(value: Pickled, name: string, found: [string, TorchTensor | NumpyArray][], budget: Budget): void {
+  if (value instanceof TorchTensor || value instanceof NumpyArray) {
+    // One tensor may stand under many names, and a short pickle spell out long ones.
+    budget.spend(256 + 2 * name.length, 'the names of the tensors')
+    found.push([name, value])
+  } else if (value instanceof Map || Array.isArray(value)) {
+    for (const [key, inner] of value.entries()) collect(inner, name === '' ? `${key}` : `${name}.${key}`, found, budget)
   }
 }

@@ -1,6 +1,5 @@
 // The names under which NumPy pickles arrays and scalars, with what they become: stored tensors and numbers.
 // NumPy: numpy/_core/src/multiarray/methods.c (array_reduce, array_reduce_ex), descriptor.c (arraydescr_reduce).
-import { isObject, quote } from '../model/fields.js'
 import { elementCount, formatShape } from '../model/shape.js'
 import type { Budget } from './budget.js'
 import {
@@ -14,7 +13,7 @@ import {
   storedTensor,
   swapBytes,
 } from './stored-tensor.js'
-import { Global, type Pickled, PickleObject } from './unpickle-values.js'
+import { describeValue, Global, type Pickled, PickleObject } from './unpickle-values.js'
 
 /** NumPy's type codes: kind and bytes per element. */
 const CODES: Readonly<Record<string, ElementType>> = {
@@ -45,9 +44,7 @@ export function readNumpyType(text: Pickled, budget: Budget): NumpyType {
   const [, order, code] = (typeof text === 'string' && /^([<>=|]?)([a-z]\d+)$/.exec(text)) || []
   if (code !== undefined && Object.hasOwn(CODES, code)) return { dtype: CODES[code], bigEndian: order === '>' }
   const known = Object.keys(CODES).join(', ')
-  return budget.fail(
-    `expected an array of one of the types ${known}, got ${quote(isObject(text) ? 'an object' : text)}`,
-  )
+  return budget.fail(`expected an array of one of the types ${known}, got ${describeValue(text)}`)
 }
 
 /**
@@ -61,7 +58,7 @@ export function numpyTensor(
   bytes: Uint8Array,
   budget: Budget,
 ): StoredTensor {
-  if (!isShape(shape)) budget.fail(`expected the shape of an array, got ${quote(shape)}`)
+  if (!isShape(shape)) budget.fail(`expected the shape of an array, got ${describeValue(shape)}`)
   const width = ELEMENT_BYTES[dtype]
   const expected = elementCount(shape) * width
   if (bytes.length !== expected) {

@@ -1,7 +1,6 @@
 // The opcodes that build data. Numbers and names are those of CPython, Lib/pickletools.py.
-import { quote } from '../model/fields.js'
 import type { Machine } from './unpickle.js'
-import { Foreign, Global, type Pickled, PickleObject } from './unpickle-values.js'
+import { describeValue, Foreign, Global, type Pickled, PickleObject } from './unpickle-values.js'
 
 type Opcode = (machine: Machine) => void
 
@@ -46,32 +45,24 @@ function setItems(machine: Machine, dict: Pickled, items: readonly Pickled[]): v
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]
     if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') {
-      machine.fail(
-        `expected texts or numbers as keys of a dict, got ${key instanceof Foreign ? 'an object' : kind(key)}`,
-      )
+      machine.fail(`expected texts or numbers as keys of a dict, got ${describeValue(key)}`)
     }
     dict.set(key, items[i + 1])
   }
 }
 
-function kind(value: Pickled): string {
-  if (Array.isArray(value)) return Object.isFrozen(value) ? 'a tuple' : 'a list'
-  if (value instanceof Map) return 'a dict'
-  return value instanceof Uint8Array ? 'bytes' : value instanceof PickleObject ? 'an object' : quote(String(value))
-}
-
 function call(machine: Machine, callee: Pickled, args: Pickled): Pickled {
   if (callee instanceof Foreign) return callee
-  if (!(callee instanceof Global)) machine.fail(`the pickle calls ${kind(callee)}`)
+  if (!(callee instanceof Global)) machine.fail(`the pickle calls ${describeValue(callee)}`)
   if (!callee.call) machine.fail(`the pickle calls ${callee.name}, which is only ever named`)
-  if (!Array.isArray(args)) machine.fail(`expected a tuple of arguments for ${callee.name}, got ${kind(args)}`)
+  if (!Array.isArray(args)) machine.fail(`expected a tuple of arguments for ${callee.name}, got ${describeValue(args)}`)
   machine.budget.spend(256, 'the objects of the pickle')
   return callee.call(args, machine.budget)
 }
 
 /** `cls.__new__`: no type on any closed list is pickled this way, so it is only skipped over. */
 function newObject(machine: Machine, type: Pickled): void {
-  if (!(type instanceof Foreign)) machine.fail(`the pickle makes an object of ${kind(type)}`)
+  if (!(type instanceof Foreign)) machine.fail(`the pickle makes an object of ${describeValue(type)}`)
   machine.push(type)
 }
 
@@ -80,7 +71,7 @@ function build(machine: Machine): void {
   const target = machine.top()
   // An OrderedDict's attributes, such as the _metadata of a state_dict, are no tensors.
   if (target instanceof Map) return
-  if (!(target instanceof PickleObject)) machine.fail(`the pickle sets the state of ${kind(target)}`)
+  if (!(target instanceof PickleObject)) machine.fail(`the pickle sets the state of ${describeValue(target)}`)
   target.build(state, machine.budget)
 }
 

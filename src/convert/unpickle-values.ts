@@ -1,4 +1,5 @@
 // What a pickle may unfold to: plain data, and objects of a closed list of types that know their own state.
+import { quote } from '../model/fields.js'
 import type { Budget } from './budget.js'
 
 /**
@@ -28,6 +29,15 @@ export class Global extends PickleObject {
 /** Stands where a name outside the list is used, so that one reading finds all such names. */
 export class Foreign extends PickleObject {
   override build(): void {}
+}
+
+/** What a value is, for messages; never writes out the value itself, which may be huge or contain itself. */
+export function describeValue(value: Pickled): string {
+  if (Array.isArray(value)) return Object.isFrozen(value) ? 'a tuple' : 'a list'
+  if (value instanceof Map) return 'a dict'
+  if (value instanceof Uint8Array) return 'bytes'
+  if (value instanceof PickleObject) return value instanceof Global ? value.name : 'an object'
+  return typeof value === 'string' ? `text ${quote(value)}` : String(value)
 }
 
 /** A pickle may nest this deep; real ones stay below ten. */

@@ -21,6 +21,7 @@ export interface UnpickleOptions {
 const MOST_OPCODES = 2 ** 21
 /** Foreign names that are collected for the message. */
 const MOST_FOREIGN = 20
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const ADVICE = 'save tensors, numbers, texts, lists and dicts only, such as model.state_dict()'
 
 /**
@@ -147,7 +148,7 @@ export class Machine {
   text(length: number): string {
     const bytes = this.bytes(length)
     try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+      return UTF8.decode(bytes)
     } catch {
       return this.fail(`expected UTF-8 text before byte ${this.at}`)
     }

@@ -129,7 +129,10 @@ class PickleWriter {
   #text(value: string): void {
     const bytes = new TextEncoder().encode(value)
     if (this.protocol >= 4 && bytes.length < 256) this.out.push(0x8c, bytes.length, ...bytes)
-    else this.out.push(0x58, ...little(bytes.length, 4), ...bytes)
+    else {
+      this.out.push(0x58, ...little(bytes.length, 4))
+      for (const byte of bytes) this.out.push(byte)
+    }
     this.#store(value)
   }
 
@@ -141,7 +144,10 @@ class PickleWriter {
       return
     }
     if (value.length < 256) this.out.push(0x43, value.length, ...value)
-    else this.out.push(0x42, ...little(value.length, 4), ...value)
+    else {
+      this.out.push(0x42, ...little(value.length, 4))
+      for (const byte of value) this.out.push(byte)
+    }
     this.#store(value)
   }
 

@@ -143,6 +143,12 @@ describe('what does not fit', () => {
     expect(() => convertReluSpec(pickle(value), arch)).toThrow(/expected 4[\s\S]*\[0,0\][\s\S]*"layer9_0_1"/)
   })
 
+  test('one array under so many names that reading it each time would never end', () => {
+    const array = numpyArray('u1', [200_000, 2], new Uint8Array(400_000))
+    const value = new Map<unknown, unknown>(Array.from({ length: 20_000 }, (_, i) => [i, array]))
+    expect(() => convertReluSpec(pickle(value, 3), arch)).toThrow(/over \d+ bytes/)
+  })
+
   test('two names for one layer, no dict, code, bytes after the end', () => {
     const blocks = [
       [1, 1],

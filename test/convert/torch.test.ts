@@ -115,11 +115,32 @@ describeEach((save) => {
   })
 })
 
+test('storages that claim gigabytes are refused before anything is allocated', () => {
+  for (const count of [7, 2 ** 29, 2 ** 47, 2 ** 53]) {
+    const claim = { ...six, count }
+    const value = (legacy: boolean) => new Map([['t', view({ of: claim, shape: [count], strides: [1] }, legacy)]])
+    expect(() => readTorch(torchLegacy(value(true), [claim])), `${count}`).toThrow(RingfenceError)
+    expect(() => readTorch(torchZip(value(false), [claim])), `${count}`).toThrow(RingfenceError)
+  }
+  // One element, repeated two thousand million times by a stride of zero.
+  const repeated = new Map([['t', view({ of: six, shape: [2 ** 31], strides: [0] })]])
+  expect(() => readTorch(torchZip(repeated, [six]))).toThrow(/over \d+ bytes/)
+})
+
 test('a state dict of an OrderedDict with metadata', () => {
   const dict = reduce(ORDERED_DICT, tuple(), new Map([['_metadata', reduce(ORDERED_DICT, tuple())]]))
   const items = new Map([['w', view({ of: six, shape: [6], strides: [1] })]])
   const file = torchZip([dict, items], [six])
   expect([...readTorch(file).keys()]).toEqual(['1.w'])
+})
+
+test('a long name spelled out again and again is refused', () => {
+  const inner = new Map([['n'.repeat(1_000_000), view({ of: counts, shape: [2], strides: [1] })]])
+  const file = torchZip(
+    Array.from({ length: 5000 }, () => inner),
+    [counts],
+  )
+  expect(() => readTorch(file)).toThrow(/names of the tensors/)
 })
 
 test('other files are told apart from torch files', () => {

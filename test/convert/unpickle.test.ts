@@ -8,7 +8,7 @@ import { ORDERED_DICT } from '../../src/convert/unpickle-torch.js'
 import { RingfenceError } from '../../src/errors.js'
 import { fromBase64 } from '../../src/model/mask-bits.js'
 import vectors from '../vectors/pickles.json' with { type: 'json' }
-import { global, pickle, raw, reduce, tuple } from './encode.js'
+import { global, numpyArray, pickle, raw, reduce, tuple } from './encode.js'
 
 const globals = new Map([...NUMPY_GLOBALS, ORDERED_DICT].map((known) => [known.name, known]))
 const load = (file: Uint8Array) => unpickle(file, { budget: new Budget(file.length, 'test.pkl'), globals }).value
@@ -108,6 +108,14 @@ describe('what is refused', () => {
     expect(refusal(pickle(reduce('text', tuple())))).toMatch(/calls/)
     expect(refusal(pickle(reduce(global('collections', 'OrderedDict'), tuple([1]))))).toMatch(/OrderedDict/)
     expect(refusal(pickle(new Map([[tuple(1), 2]])))).toMatch(/keys/)
+  })
+
+  test('values that cannot be written out do not spoil the message', () => {
+    // x = []; x.append(x); numpy.dtype(x)
+    const itself = raw(0x5d, 0x71, 50, 0x68, 50, 0x61)
+    expect(refusal(pickle(reduce(global('numpy', 'dtype'), tuple(itself))))).toMatch(/got a list/)
+    expect(refusal(pickle(numpyArray('i8', [2 ** 62], new Uint8Array(8))))).toMatch(/shape of an array, got a tuple/)
+    expect(refusal(pickle(reduce(global('numpy', 'dtype'), tuple(2n ** 70n))))).toMatch(/got 1180591620717411303424/)
   })
 
   test('a container that contains itself, directly or through others', () => {
