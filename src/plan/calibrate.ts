@@ -1,10 +1,10 @@
 // Ranges of a network's values, measured on sample inputs; the plan chooses scales and widths from them.
 import { RingfenceError } from '../errors.js'
-import { runFloat } from '../float/run.js'
+import { FloatNetwork } from '../float/network.js'
 import type { Architecture } from '../model/architecture.js'
 import { Fields, quote } from '../model/fields.js'
 import { parseObject, summary } from '../model/json-file.js'
-import type { Layer } from '../model/layers.js'
+import { effectiveOp, isActivation, type Layer } from '../model/layers.js'
 import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import type { Weights } from '../model/weights.js'
 
@@ -14,8 +14,8 @@ export interface Calibration {
   /** On what the ranges were measured, in words. */
   readonly source: string
   /**
-   * Largest absolute values, by layer id: of every relu layer's input, of the output layer's values, of `input`, and of
-   * the values of layers where a step may end without a relu (`cutPoints`).
+   * Largest absolute values, by layer id: of every activation layer's input, of the output layer's values, of `input`,
+   * and of the values of layers where a step may end without an activation (`cutPoints`).
    */
   readonly maxAbs: Readonly<Record<string, number>>
 }
@@ -35,23 +35,35 @@ export function calibrate(
   inputs: Iterable<Float32Array>,
   source = 'sample inputs',
 ): Calibration {
-  const maxAbs = new Map<string, number>([...requiredIds(arch), ...cutPoints(arch, spec)].map((id) => [id, 0]))
-  const widen = (id: string, values: Float32Array): void => {
-    const most = maxAbs.get(id)
-    if (most !== undefined) maxAbs.set(id, Math.max(most, largest(values)))
-  }
-  const widenOutput = (id: string, values: Float32Array): void => {
-    if (arch.byId.get(id)?.op !== 'relu') widen(id, values)
-  }
+  const sources = rangeSources(arch, spec)
+  const maxAbs = new Map<string, number>(sources.map(([id]) => [id, 0]))
+  const network = FloatNetwork.prepare(arch, weights, { spec, keep: sources.map(([, value]) => value) })
   let count = 0
-  for (const input of inputs) {
-    const logits = runFloat(arch, weights, spec, input, widen, widenOutput)
-    widen(INPUT_RANGE, input)
-    widen(arch.outputs[0], logits)
-    count++
+  try {
+    for (const input of inputs) {
+      const pass = network.start(input)
+      for (const [id, value] of sources) maxAbs.set(id, Math.max(maxAbs.get(id)!, largest(pass.view(value))))
+      pass.release()
+      count++
+    }
+  } finally {
+    network.release()
   }
   if (count === 0) throw new RingfenceError('BAD_INPUT', 'calibration: expected at least one sample input, got none')
   return { format: 'calibration/1', source, maxAbs: Object.fromEntries(maxAbs) }
+}
+
+/** Every key, and the layer or input whose values it ranges over; a key may stand there more than once. */
+function rangeSources(arch: Architecture, spec: ReluSpec | undefined): [id: string, value: string][] {
+  const activations = arch.layers.filter(isActivation).map((layer): [string, string] => [layer.id, layer.in[0]])
+  const taken = new Set(activations.map(([id]) => id))
+  const cuts = cutPoints(arch, spec).filter((id) => !taken.has(id))
+  return [
+    [INPUT_RANGE, arch.inputs[0].name],
+    ...activations,
+    ...cuts.map((id): [string, string] => [id, id]),
+    [arch.outputs[0], arch.outputs[0]],
+  ]
 }
 
 /** For every key the larger value of the two. */
@@ -91,28 +103,33 @@ function readRange(ranges: Fields, id: string): number {
 
 /** Without these no plan can be made. */
 function requiredIds(arch: Architecture): string[] {
-  const relus = arch.layers.filter((layer) => layer.op === 'relu').map((layer) => layer.id)
-  return [...new Set([INPUT_RANGE, ...relus, ...arch.outputs])]
+  const activations = arch.layers.filter(isActivation).map((layer) => layer.id)
+  return [...new Set([INPUT_RANGE, ...activations, ...arch.outputs])]
 }
 
 /**
- * Layers whose value may have met weights, and meets weights or an average again: there `compile` has to end a step
- * although no relu stands there. A superset; a range too many does no harm.
+ * Layers whose value may have met weights, and meets weights, an average or a maximum again: there `compile` has to end a
+ * step although no activation stands there. A superset; a range too many does no harm.
  */
 export function cutPoints(arch: Architecture, spec: ReluSpec | undefined): string[] {
   const weighted = new Set<string>()
   const points = new Set<string>()
   for (const layer of arch.layers) {
-    const [from] = layer.in
-    const before = arch.byId.get(from)
-    if (before && weighted.has(from) && WEIGHS.has(layer.op) && !foldsInto(layer, before)) points.add(from)
+    for (const from of layer.in) {
+      const before = arch.byId.get(from)
+      if (before && weighted.has(from) && ENDS.has(effectiveOp(layer).op) && !foldsInto(layer, before)) points.add(from)
+    }
     if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)
   }
   return [...points]
 }
 
 const AFFINE: ReadonlySet<string> = new Set(['batchNorm', 'channelScale'])
-const WEIGHS: ReadonlySet<string> = new Set(['conv2d', 'linear', 'avgPool', 'globalAvgPool', ...AFFINE])
+/** Ops that multiply or compare. */
+const ENDS: ReadonlySet<string> = new Set([
+  ...['conv2d', 'linear', 'avgPool', 'globalAvgPool', 'maxPool', 'weightedSum', 'resize'],
+  ...AFFINE,
+])
 
 /** A per-channel map right behind a convolution becomes part of it. */
 const foldsInto = (layer: Layer, before: Layer): boolean =>
@@ -120,19 +137,25 @@ const foldsInto = (layer: Layer, before: Layer): boolean =>
 
 /** Whether a layer's value may have met weights or a public factor since the last truncation. */
 function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string) => boolean): boolean {
-  switch (layer.op) {
+  const op = effectiveOp(layer)
+  switch (op.op) {
     case 'conv2d':
     case 'linear':
     case 'batchNorm':
     case 'channelScale':
+    case 'weightedSum':
     case 'add': // summands of unlike scales are lifted
+    case 'concat':
       return true
+    case 'resize':
+      return op.mode === 'bilinear' || weighted(layer.in[0])
     case 'avgPool': // windows of unlike sizes have unlike divisors
-      return layer.ceil || layer.pad.some((edge) => edge > 0)
+      return op.ceil || op.pad.some((edge) => edge > 0)
     case 'globalAvgPool':
     case 'zero':
       return false
     case 'relu':
+    case 'clip':
       return resolveRelu(spec, layer).kind === 'identity' && weighted(layer.in[0])
     default:
       return weighted(layer.in[0])
