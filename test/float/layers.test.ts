@@ -3,16 +3,18 @@ import { describe, expect, it } from 'vitest'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import type { LayerOf } from '../../src/model/layers.js'
+import { parseReluSpec } from '../../src/model/relu-spec.js'
 import { elementCount } from '../../src/model/shape.js'
 import type { LayerTensors } from '../../src/model/weights.js'
 
-const network = (layer: object, shape: number[]) =>
+const network = (layer: object, shape: number[], before: object[] = [], choices: object = {}) =>
   parseArchitecture({
     format: 'arch/1',
     name: 'one',
     inputs: [{ name: 'x', shape }],
     outputs: ['a'],
-    layers: [{ id: 'a', in: ['x'], ...layer }],
+    choices,
+    layers: [...before, { id: 'a', in: ['x'], ...layer }],
   })
 
 function run(layer: object, shape: number[], values: number[], tensors: LayerTensors = {}): number[] {
@@ -116,6 +118,81 @@ describe('other layers', () => {
     expect(run({ op: 'flatten' }, [1, 2, 1], [1, -2])).toEqual([1, -2])
     const arch = network({ op: 'add', in: ['x', 'x', 'x'] }, [2])
     expect([...runFloat(arch, new Map(), undefined, Float32Array.of(1, -2))]).toEqual([3, -6])
+  })
+
+  it('maxPool leaves the padding out, and knows ceil', () => {
+    const pool = { op: 'maxPool', kernel: [2, 2], stride: [2, 2], pad: [1, 1, 0, 0] }
+    expect(run(pool, [1, 1, 3], [-4, -8, -2])).toEqual([-4, -2])
+    const ceil = { op: 'maxPool', kernel: [1, 2], stride: [1, 2], ceil: true }
+    expect(run(ceil, [1, 1, 3], [4, 8, -12])).toEqual([8, -12])
+  })
+
+  it('clip, concat and weightedSum', () => {
+    expect(run({ op: 'clip', min: -1, max: 6 }, [4], [-2, 3, 6, 7])).toEqual([-1, 3, 6, 6])
+    const twice = { in: ['x', 'x'] }
+    expect(run({ op: 'concat', ...twice }, [1, 1, 2], [1, 2])).toEqual([1, 2, 1, 2])
+    const sum = { op: 'weightedSum', coef: 'c', ...twice }
+    const coef = Float32Array.of(Math.log(3), 0)
+    expect(run({ ...sum, norm: 'none' }, [2], [1, -2], { coef: Float32Array.of(3, -1) })).toEqual([2, -4])
+    expect(run({ ...sum, norm: 'softmax' }, [1], [8], { coef })[0]).toBeCloseTo(8, 5)
+    const arch = network({ ...sum, norm: 'softmax', in: ['x', 'z'] }, [1], [{ id: 'z', op: 'zero', in: ['x'] }])
+    expect(runFloat(arch, new Map([['a', { coef }]]), undefined, Float32Array.of(8))[0]).toBeCloseTo(6, 5)
+  })
+
+  it('resize as PyTorch does without align_corners', () => {
+    const resize = (mode: string, size: number[], shape: number[], values: number[]) =>
+      run({ op: 'resize', mode, size }, shape, values)
+    // torch.nn.functional.interpolate of [[1, 2], [3, 4]] and of [0, 1, 2, 3, 4].
+    expect(resize('nearest', [2, 3], [1, 2, 2], [1, 2, 3, 4])).toEqual([1, 1, 2, 3, 3, 4])
+    expect(resize('nearest', [1, 3], [1, 1, 5], [0, 1, 2, 3, 4])).toEqual([0, 1, 3])
+    expect(resize('bilinear', [1, 4], [1, 1, 2], [1, 2])).toEqual([1, 1.25, 1.75, 2])
+    const square = [1, 1.25, 1.75, 2, 1.5, 1.75, 2.25, 2.5, 2.5, 2.75, 3.25, 3.5, 3, 3.25, 3.75, 4]
+    expect(resize('bilinear', [4, 4], [1, 2, 2], [1, 2, 3, 4])).toEqual(square)
+    expect(resize('bilinear', [1, 2], [1, 1, 4], [1, 2, 3, 4])).toEqual([1.5, 3.5])
+    expect(resize('broadcast', [2, 2], [2, 1, 1], [5, 7])).toEqual([5, 5, 5, 5, 7, 7, 7, 7])
+    expect(() => resize('broadcast', [4, 4], [1, 2, 2], [1, 2, 3, 4])).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED', problems: [expect.stringContaining('broadcast')] }),
+    )
+  })
+
+  it('choice runs the chosen option, and an open one is an error', () => {
+    const of = [{ op: 'identity' }, { op: 'relu' }, { op: 'clip', min: 0, max: 1 }]
+    const choice = (chosen?: number) =>
+      network({ op: 'choice', key: 'k', of }, [3], [], chosen === undefined ? {} : { k: chosen })
+    const x = Float32Array.of(-1, 0.5, 2)
+    const outcomes = [0, 1, 2].map((chosen) => [...runFloat(choice(chosen), new Map(), undefined, x)])
+    expect(outcomes).toEqual([
+      [-1, 0.5, 2],
+      [0, 0.5, 2],
+      [0, 0.5, 1],
+    ])
+    expect(() => runFloat(choice(), new Map(), undefined, x)).toThrow(
+      expect.objectContaining({ code: 'UNSUPPORTED', problems: [expect.stringContaining('choices')] }),
+    )
+  })
+
+  it('a ReLU spec speaks of clips as it does of ReLUs', () => {
+    const arch = network({ op: 'clip', min: 0, max: 6 }, [4, 1, 4])
+    const blocks = [
+      [1, 1],
+      [1, 2],
+      [0, 1],
+      [1, 0],
+    ]
+    const json = { format: 'relu-spec/1', layers: { a: { kind: 'block', blocks } } }
+    const spec = parseReluSpec(json, arch)
+    const row = [-1, 3, 5, 9]
+    const out = [...runFloat(arch, new Map(), spec, Float32Array.from([row, row, row, row].flat()))]
+    expect([out.slice(0, 4), out.slice(4, 8), out.slice(8, 12), out.slice(12)]).toEqual([
+      [0, 3, 5, 6],
+      [-1, 3, 6, 6],
+      row,
+      [0, 0, 0, 0],
+    ])
+    const mask = parseReluSpec({ ...json, layers: { a: { kind: 'identity' } } }, arch)
+    expect([...runFloat(arch, new Map(), mask, Float32Array.from([row, row, row, row].flat()))].slice(0, 4)).toEqual(
+      row,
+    )
   })
 
   it('refuses NaN, infinities and a wrong length', () => {
