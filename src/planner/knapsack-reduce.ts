@@ -162,22 +162,22 @@ function fill(problem: Reduced, segments: Segments, lambda: number, choice: Int3
   }
 }
 
-/** A reduced problem whose values are integers, as multiples of `step`, and a multiplier that is one too. */
+/** A reduced problem whose values are integers, as multiples of `step`. */
 export interface OnGrid {
   readonly problem: Reduced
   readonly choice: Int32Array
-  /** Summed value of the choice; below 2^51. */
+  /** Summed value of the choice; at most 2^49. */
   readonly excess: number
   readonly lambda: number
   readonly step: number
 }
 
-const GRID_BITS = 50
+const GRID_BITS = 48
 
 /**
- * Rounds the values to multiples of a power of two such that a known solution sums to less than 2^51 of them: all sums
+ * Rounds the values to multiples of a power of two such that a known solution sums to 2^48 or so of them: all sums
  * that can matter are then exact, whatever their order. Candidates that alone exceed the known solution are dropped, and
- * so are those that rounding makes no better than a cheaper one. Integers below 2^50 are kept as they are.
+ * so are those that rounding makes no better than a cheaper one. Integers below 2^48 are kept as they are.
  */
 export function onGrid(reduced: Reduced, { lambda, choice, excess }: Greedy): OnGrid {
   const exponent = Math.max(Math.ceil(Math.log2(excess)) - GRID_BITS, -1070)
@@ -211,5 +211,5 @@ export function onGrid(reduced: Reduced, { lambda, choice, excess }: Greedy): On
     value: value.slice(0, size),
     origin: origin.slice(0, size),
   }
-  return { problem, choice: moved, excess: sum, lambda: Math.round(lambda / step), step }
+  return { problem, choice: moved, excess: sum, lambda: lambda / step, step }
 }

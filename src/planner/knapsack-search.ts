@@ -1,4 +1,5 @@
 // Dynamic programming over the core: all partial choices that may still beat the best one known.
+import { RingfenceError } from '../errors.js'
 import type { Core } from './knapsack-core.js'
 import { type Limits, mergeMoved, type StateList, stateList } from './knapsack-states.js'
 
@@ -23,7 +24,7 @@ interface Best {
   readonly end: number
   readonly index: number
   readonly d: number
-  readonly r: number
+  readonly v: number
   /** Index of its state at the dropped history's end. */
   readonly origin: number
   /** Entries of the history before it. */
@@ -34,26 +35,31 @@ interface Part {
   readonly from: number
   readonly to: number
   readonly room: number
-  readonly gap: number
+  /** Only a change of value below this one is wanted. */
+  readonly best: number
 }
 
 /**
- * The deviations of a choice whose loss is the least and below `gap`, or undefined when there is none.
+ * The deviations of the choice of least value, as far as it is below `best`; undefined when none is.
  * @param historyStates how many states' predecessors may be held at once, 8 bytes each; when they are more, the part of
  *   the way before is forgotten up to its two ends and found a second time, as two smaller problems
  */
 export function* searchCore(
   core: Core,
-  gap: number,
+  best: number,
   historyStates: number,
   figures: SearchFigures,
 ): Generator<SearchProgress, readonly number[] | undefined> {
-  return yield* new Search(core, historyStates, figures).part({
-    from: 0,
-    to: core.channel.length,
-    room: core.room,
-    gap,
-  })
+  const whole = { from: 0, to: core.channel.length, room: core.room, best: best - core.baseValue }
+  return yield* new Search(core, historyStates, figures).part(whole)
+}
+
+/** 1.2 GB of states. */
+const MAX_STATES = 2 ** 24
+
+function tooMany(): RingfenceError {
+  const message = `the knapsack leaves more than ${MAX_STATES} partial choices open, as values hardly differ per unit of cost`
+  return new RingfenceError('UNSUPPORTED', `${message}; state the costs in coarser units`)
 }
 
 class Search {
@@ -64,10 +70,11 @@ class Search {
   ) {}
 
   /** The best deviations of channels from … to - 1. */
-  *part({ from, to, room, gap }: Part): Generator<SearchProgress, readonly number[] | undefined> {
-    const sweep = new Sweep(this.core, from, room, gap)
+  *part({ from, to, room, best: wanted }: Part): Generator<SearchProgress, readonly number[] | undefined> {
+    const sweep = new Sweep(this.core, from, room, wanted)
     let found: readonly number[] | undefined
     while (sweep.at < to && sweep.states.size > 0) {
+      if (sweep.states.size > MAX_STATES) throw tooMany()
       sweep.step()
       this.figures.channels = Math.max(this.figures.channels, sweep.at)
       this.figures.states = Math.max(this.figures.states, sweep.states.size)
@@ -81,9 +88,9 @@ class Search {
     if (!split) return sweep.bestWay()
     if (!best || best.end <= split.at) return found
     // The way to the best state, by way of the state it had at the split: two problems with known answers.
-    const [d, r] = [split.d[best.origin], split.r[best.origin]]
-    const left = yield* this.part({ from, to: split.at, room: d, gap: r + 1 })
-    const right = yield* this.part({ from: split.at, to: best.end, room: best.d - d, gap: best.r - r + 1 })
+    const [d, v] = [split.d[best.origin], split.v[best.origin]]
+    const left = yield* this.part({ from, to: split.at, room: d, best: v + 1 })
+    const right = yield* this.part({ from: split.at, to: best.end, room: best.d - d, best: best.v - v + 1 })
     if (!left || !right) throw new Error('the knapsack search lost the way to its own solution')
     return [...left, ...right]
   }
@@ -100,7 +107,7 @@ class Sweep {
   remembered = 0
   best: Best | undefined
   /** States at the place up to which the history was dropped. */
-  split: { readonly at: number; readonly d: Float64Array; readonly r: Float64Array } | undefined
+  split: { readonly at: number; readonly d: Float64Array; readonly v: Float64Array } | undefined
   #history: History[] = []
   /** Per state, its index at the split. */
   #origin: Int32Array | undefined
@@ -110,10 +117,16 @@ class Sweep {
     readonly core: Core,
     public at: number,
     readonly room: number,
-    public gap: number,
+    /** Value of the best solution known, less the base choice's. */
+    private wanted: number,
   ) {
     this.states.size = 1
     this.#lookForBest()
+  }
+
+  /** How far the best solution known is above the lower bound. */
+  get gap(): number {
+    return this.wanted + this.core.lambda * this.room + this.core.rounding
   }
 
   /** Takes in one more channel. */
@@ -123,9 +136,9 @@ class Sweep {
     let soFar: StateList = before
     identity(before)
     for (let k = core.start[at]; k < core.start[at + 1]; k++) {
-      if (core.rc[k] >= this.gap) continue
+      if (core.above[k] >= this.gap) continue
       const out = this.#spare.pop()!
-      mergeMoved(soFar, before, { dc: core.dc[k], rc: core.rc[k], deviation: k }, this.#limits(), out)
+      mergeMoved(soFar, before, { dc: core.dc[k], dv: core.dv[k], deviation: k }, this.#limits(), out)
       if (soFar !== before) this.#spare.push(soFar)
       soFar = out
     }
@@ -138,10 +151,9 @@ class Sweep {
   }
 
   #limits(): Limits {
-    const { core, room, gap } = this
+    const { core, room, wanted: best } = this
     const next = this.at + 1
-    const [upward, downward, saving] = [core.upward[next], core.downward[next], core.saving[next]]
-    return { lambda: core.lambda, room, gap, upward, downward, saving }
+    return { room, best, gain: core.gain[next], loss: core.loss[next], saving: core.saving[next] }
   }
 
   #remember(): void {
@@ -157,7 +169,7 @@ class Sweep {
 
   /** The last state within the room has the least value of all. */
   #lookForBest(): void {
-    const { size, d, r } = this.states
+    const { size, d, v } = this.states
     let low = 0
     let high = size
     while (low < high) {
@@ -167,11 +179,10 @@ class Sweep {
     }
     if (low === 0) return
     const index = low - 1
-    const loss = r[index] + this.core.lambda * (this.room - d[index])
-    if (loss >= this.gap) return
-    this.gap = loss
+    if (v[index] >= this.wanted) return
+    this.wanted = v[index]
     const origin = this.#origin ? this.#origin[index] : -1
-    this.best = { end: this.at, index, d: d[index], r: r[index], origin, depth: this.#history.length }
+    this.best = { end: this.at, index, d: d[index], v: v[index], origin, depth: this.#history.length }
   }
 
   /** The deviations that lead to the best state, while the history lasts; undefined without one. */
@@ -189,10 +200,10 @@ class Sweep {
 
   /** Drops the history: from now on a state knows only the state of the present list that it comes from. */
   forget(): void {
-    const { size, d, r } = this.states
+    const { size, d, v } = this.states
     this.#history = []
     this.remembered = 0
-    this.split = { at: this.at, d: d.slice(0, size), r: r.slice(0, size) }
+    this.split = { at: this.at, d: d.slice(0, size), v: v.slice(0, size) }
     this.#origin = Int32Array.from({ length: size }, (_, i) => i)
   }
 }

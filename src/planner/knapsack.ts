@@ -45,16 +45,16 @@ const HISTORY_STATES = 2 ** 24
 /**
  * The choice of least summed value whose summed cost is within the budget, or undefined when `below` rules it out.
  *
- * Exact in this sense: every value, taken over its channel's least, is rounded to a multiple of 2^-51 or less of the
+ * Exact in this sense: every value, taken over its channel's least, is rounded to a multiple of 2^-48 or less of the
  * greedy solution's total, and among the rounded values the choice is an optimum, proven without any tolerance (their
- * sums are exact in float64, in any order). Integers up to 2^50 are not changed by the rounding; for other values the
- * summed value is at most channels * 2^-50 of that total above the least possible. Equal problems give equal choices.
+ * sums are exact in float64, in any order). Integers up to 2^48 are not changed by the rounding; for other values the
+ * summed value is at most channels * 2^-48 of that total above the least possible. Equal problems give equal choices.
  *
  * Memory, beside the problem: 20 bytes per undominated candidate, 20 per deviation in the core, 72 per state and
  * 8 * historyStates. There can be no more states than 2 * budget / (the costs' common divisor), whatever the channels;
- * the bounds leave far fewer in practice, see `figures`.
+ * the bounds leave far fewer in practice, see `figures`. More than 2^24 are refused.
  *
- * @throws RingfenceError BAD_INPUT with every problem of the input, ABORTED by `signal`
+ * @throws RingfenceError BAD_INPUT with every problem of the input, ABORTED by `signal`, UNSUPPORTED for too many states
  */
 export async function solveKnapsack(
   problem: KnapsackProblem,
@@ -99,20 +99,19 @@ function* knapsackSteps(
   }
   const grid = onGrid(reduced, first)
   const core = coreOf(grid)
-  const bound = reduced.floor + core.bound * grid.step
+  const bound = core.baseValue - core.lambda * core.room - core.rounding
   figures.coreChannels = core.channel.length
-  const wanted = Math.ceil((below - reduced.floor) / grid.step) - core.bound
-  const gap = Math.min(core.gap, wanted)
-  if (gap <= 0 && wanted < core.gap) return undefined
-  const way = gap > 0 ? yield* scaled(searchCore(core, gap, historyStates, search), grid.step) : undefined
-  if (!way && wanted < core.gap) return undefined
+  const wanted = Math.ceil((below - reduced.floor) / grid.step)
+  if (wanted <= bound) return undefined
+  const way = yield* scaled(searchCore(core, Math.min(grid.excess, wanted), historyStates, search), grid.step)
+  if (!way && wanted < grid.excess) return undefined
   const choice = way ? core.base.slice() : grid.choice
   for (const k of way ?? []) choice[channelOf(grid.problem, core.candidate[k])] = core.candidate[k]
-  const best = done(
+  const found = done(
     choice.map((k) => grid.problem.origin[k]),
-    bound,
+    reduced.floor + bound * grid.step,
   )
-  return best.value < below ? best : undefined
+  return found.value < below ? found : undefined
 }
 
 function* scaled<T>(search: Generator<SearchProgress, T>, step: number): Generator<SearchProgress, T> {
