@@ -7,6 +7,7 @@ import { BACKENDS, benchCompare } from './compare.js'
 import { benchEndToEnd } from './e2e.js'
 import { benchFloat } from './float.js'
 import { benchKernels } from './kernels.js'
+import { benchKnapsack } from './knapsack.js'
 import { playParty } from './processes.js'
 import { benchRelu } from './relu.js'
 import { benchSecurenn, playSecurenn } from './securenn.js'
@@ -16,6 +17,7 @@ type Bench = (flags: readonly string[]) => Promise<unknown>
 
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['kernels', plain(benchKernels)],
+  ['knapsack', plain(benchKnapsack)],
   ['float', plain(benchFloat)],
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],
