@@ -1,9 +1,11 @@
 // ringfence for planning: read model files, calibrate, compile, declare costs, run the plain references.
 export { RingfenceError } from './errors.js'
+export { FloatNetwork, type FloatOptions } from './float/network.js'
+export type { FloatPass } from './float/pass.js'
 export { runFloat } from './float/run.js'
 export { type Architecture, parseArchitecture } from './model/architecture.js'
 export { countNetwork } from './model/count.js'
-export { parseReluSpec, type ReluSpec } from './model/relu-spec.js'
+export { type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu-spec.js'
 export { readSafetensors, writeSafetensors } from './model/safetensors.js'
 export { bindWeights, type Weights } from './model/weights.js'
 export { type Calibration, calibrate, parseCalibration } from './plan/calibrate.js'

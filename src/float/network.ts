@@ -17,7 +17,7 @@ export interface FloatOptions {
   readonly keep?: 'all' | Iterable<string>
   /** Keeps every activation replaceable, for `FloatPass.vary`. */
   readonly variable?: boolean
-  /** The kernels' instance whose memory is used; a fresh one without it. */
+  /** @internal The kernels' instance whose memory is used; a fresh one without it. */
   readonly kernels?: Kernels
 }
 
