@@ -35,13 +35,12 @@ function matrix(n: OnnxNodeReader, index: number, isTorch: boolean, factor: numb
     return n.fault(`tensor ${given.from}: expected a matrix, got ${formatShape(given.shape)}`)
   }
   if (isTorch && factor === 1) return given
-  const out = n.draft.floats(given.data.length)
-  const { data, shape } = given
-  const turned = isTorch
-    ? { shape, floats: out.fill(0).map((_, i) => data[i]) }
-    : transposed({ name: given.from, shape, floats: data }, [1, 0], out)
-  if (factor !== 1) for (let i = 0; i < out.length; i++) turned.floats![i] *= factor
-  return { shape: turned.shape, data: turned.floats!, from: given.from }
+  const { data, shape, from } = given
+  const out = n.draft.floats(data.length)
+  if (isTorch) out.set(data)
+  else transposed({ name: from, shape, floats: data }, [1, 0], out)
+  if (factor !== 1) for (let i = 0; i < out.length; i++) out[i] *= factor
+  return { shape: isTorch ? shape : [shape[1], shape[0]], data: out, from }
 }
 
 export const batchNormalization: OnnxRead = (n) => {
