@@ -82,16 +82,20 @@ export class NodeReader extends TfEmitter {
     return super.fault(text)
   }
 
+  #known(index: number, expected: string): TfKnown | undefined {
+    if (index >= this.inputs.length) return this.fault(`expected ${expected} ${index}, got none`)
+    if (this.inputs[index] === undefined) this.failed = true
+    return this.inputs[index]
+  }
+
   value(index = 0): Value | undefined {
-    const known = this.inputs[index]
-    if (index >= this.inputs.length) return this.fault(`expected an input ${index}, got none`)
+    const known = this.#known(index, 'an input')
     if (known && 'value' in known) return known.value
     return known && this.fault(`input ${quote(this.node.inputs[index])}: expected a computed value, got a constant`)
   }
 
   tensor(index: number): TfTensor | undefined {
-    const known = this.inputs[index]
-    if (index >= this.inputs.length) return this.fault(`expected a constant as input ${index}, got none`)
+    const known = this.#known(index, 'a constant as input')
     if (known && 'tensor' in known) return known.tensor
     return known && this.fault(`input ${quote(this.node.inputs[index])}: expected a constant, got a computed value`)
   }
