@@ -6,7 +6,7 @@ import { loadKernels, upload } from '../src/kernels/index.js'
 import { type Channel, connect, Link, Meter, type MeterReport } from '../src/net/index.js'
 import { listen } from '../src/net/websocket-server.node.js'
 import { comparedBits, dealDrelu, drelu, dreluCost, type Window } from '../src/protocol/securenn/drelu.js'
-import { dealProduct, multiply, productCost } from '../src/protocol/securenn/multiply.js'
+import { dealTriple, multiply, PRODUCT, pairwise, productCost, sendProduct } from '../src/protocol/securenn/multiply.js'
 import type { Side } from '../src/protocol/securenn/parties.js'
 import { freshSeed } from '../src/random/seed.js'
 import { Streams } from '../src/random/streams.js'
@@ -81,8 +81,9 @@ async function helper({ window, runs, seeds }: Job): Promise<void> {
   const side = { k, ch: streams(seeds.ch!), sh: streams(seeds.sh!), own: streams(freshSeed()), client, server }
   for (let inference = 0; inference < runs; inference++) {
     const at = { layer: CALL_LAYER, inference }
+    const c = dealTriple(side, PRODUCT, pairwise(VALUES), at)
     await dealDrelu(side, VALUES, window, at)
-    dealProduct(side, VALUES, at)
+    await sendProduct(side, c, at)
   }
 }
 
@@ -101,7 +102,7 @@ async function relus(side: Side, { window, runs }: Job, onRun: (ms: number) => v
     const at = { layer: CALL_LAYER, inference }
     const started = performance.now()
     const b = await drelu(side, v, VALUES, window, at)
-    const z = await multiply(side, v, b, VALUES, at)
+    const z = await multiply(side, v, b, pairwise(VALUES), at)
     onRun(performance.now() - started)
     b.release()
     z.release()

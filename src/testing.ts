@@ -1,21 +1,23 @@
 // For tests and for judges, never for users: all three parties in one process, chosen seeds, and the masks of a private
 // run, so that it can be rerun in plain text. Chosen seeds are refused on every channel that leaves the process.
-import { loadKernels } from './kernels/index.js'
+import { loadKernels, type Region } from './kernels/index.js'
 import { type Channel, memoryPair } from './net/index.js'
 import { Client, type ClientOptions } from './party/client.js'
 import { Helper } from './party/helper.js'
 import { AUDIT, type Audit, allowChosenSeeds, type PartyOptions } from './party/options.js'
 import { Server, type ServerOptions } from './party/server.js'
 import type { Compiled } from './plan/compile.js'
-import type { Plan } from './plan/plan.js'
-import type { Masks } from './plan/reference.js'
+import type { MccPlan, Plan, SecurennPlan } from './plan/plan.js'
+import type { Masks, MccMasks, SecurennMasks } from './plan/reference.js'
 import { outputMask } from './protocol/mcc/linear.js'
-import { layOut } from './protocol/mcc/step.js'
+import { blind, tensorMask } from './protocol/securenn/linear.js'
+import { layOut } from './protocol/step.js'
+import { fillModelMask, filterSlots } from './protocol/weights.js'
 import type { Seed } from './random/seed.js'
 import { Purpose, Streams } from './random/streams.js'
 
 export { AUDIT, type Audit, SEEDS } from './party/options.js'
-export { type Masks, type ReferenceRun, runReference } from './plan/reference.js'
+export { type Masks, type MccMasks, type ReferenceRun, runReference, type SecurennMasks } from './plan/reference.js'
 
 /** Two ends of an in-process channel on which chosen seeds are allowed. */
 export function localPair(): [Channel, Channel] {
@@ -31,32 +33,39 @@ export interface LocalOptions {
   wrap?: (channel: Channel) => Channel
 }
 
-export interface LocalParties {
+export interface LocalParties<P extends Plan = Plan> {
   client: Client
   server: Server
   helper: Helper
   /** Another client of the same server and helper. */
   connect(options?: Partial<ClientOptions>): Promise<Client>
   /** The masks of an inference of the first client. */
-  masks(inference: number): Masks
+  masks(inference: number): Masks<P>
   release(): Promise<void>
 }
 
 /** Client, server and helper in this process, over memory channels. */
-export async function localParties(compiled: Compiled, options: LocalOptions = {}): Promise<LocalParties> {
+export async function localParties<P extends Plan>(
+  compiled: Compiled<P>,
+  options: LocalOptions = {},
+): Promise<LocalParties<P>> {
   const helper = await Helper.create({ ...options.party })
-  const [serverEnd, helperEnd] = localPair()
-  void helper.run(helperEnd)
-  const seeds: { client?: Seed; server?: Seed } = {}
+  const connectHelper = (): Channel => {
+    const [mine, theirs] = localPair()
+    void helper.run(theirs)
+    return mine
+  }
+  const seeds: { ch?: Seed; sh?: Seed; model?: Seed } = {}
   const reveal =
-    (who: 'client' | 'server'): Audit =>
-    ({ seed }) => {
+    (who: 'ch' | 'sh'): Audit =>
+    ({ seed, model }) => {
       seeds[who] ??= seed
+      seeds.model ??= model
     }
-  const server = await Server.create(compiled, serverEnd, {
+  const server = await Server.create(compiled, connectHelper, {
     ...options.party,
     ...options.server,
-    [AUDIT]: reveal('server'),
+    [AUDIT]: reveal('sh'),
   })
   const connect = async (more: Partial<ClientOptions> = {}): Promise<Client> => {
     const [c1, s] = localPair()
@@ -70,7 +79,7 @@ export async function localParties(compiled: Compiled, options: LocalOptions = {
       ...more,
       server: channel,
       helper: c2,
-      [AUDIT]: reveal('client'),
+      [AUDIT]: reveal('ch'),
     })
   }
   const client = await connect()
@@ -79,7 +88,7 @@ export async function localParties(compiled: Compiled, options: LocalOptions = {
     server,
     helper,
     connect,
-    masks: (inference) => revealMasks(compiled.plan, { ch: seeds.client!, sh: seeds.server! }, inference),
+    masks: (inference) => revealMasks(compiled.plan, seeds as MaskSeeds, inference),
     release: async () => {
       await client.release()
       await server.release()
@@ -88,8 +97,20 @@ export async function localParties(compiled: Compiled, options: LocalOptions = {
   }
 }
 
-/** The masks of one inference, from the session seeds that `AUDIT` revealed: client–helper and server–helper. */
-export function revealMasks(plan: Plan, seeds: { ch: Seed; sh: Seed }, inference: number): Masks {
+/** What `AUDIT` reveals: the session seeds of client–helper and server–helper, and κ_B of server and client. */
+export interface MaskSeeds {
+  readonly ch: Seed
+  readonly sh: Seed
+  readonly model: Seed
+}
+
+/** The masks of one inference, from what `AUDIT` revealed. */
+export function revealMasks<P extends Plan>(plan: P, seeds: MaskSeeds, inference: number): Masks<P> {
+  const masks = plan.backend === 'mcc' ? mccMasks(plan, seeds, inference) : securennMasks(plan, seeds, inference)
+  return masks as Masks<P>
+}
+
+function mccMasks(plan: MccPlan, seeds: MaskSeeds, inference: number): MccMasks {
   const k = loadKernels()
   const planned = layOut(k, plan)
   const ch = new Streams(k, seeds.ch, plan.rounds)
@@ -104,5 +125,28 @@ export function revealMasks(plan: Plan, seeds: { ch: Seed; sh: Seed }, inference
         .u32()
         .slice()
     },
+  }
+}
+
+function securennMasks(plan: SecurennPlan, seeds: MaskSeeds, inference: number): SecurennMasks {
+  const k = loadKernels()
+  const planned = layOut(k, plan)
+  const ch = new Streams(k, seeds.ch, plan.rounds)
+  const model = new Streams(k, seeds.model, plan.rounds)
+  const slots = new Map(filterSlots(plan).map((slot) => [`${slot.step}.${slot.operation}`, slot]))
+  const words = (region: Region): BigInt64Array => {
+    const copy = BigInt64Array.from(region.u64())
+    region.release()
+    return copy
+  }
+  return {
+    tensor: (index) => words(tensorMask(k, planned, ch, index, inference)),
+    filter: (step, operation) => {
+      const slot = slots.get(`${step}.${operation}`)!
+      const mask = k.memory.alloc(slot.words * 8)
+      fillModelMask(model, slot, mask)
+      return words(mask)
+    },
+    blind: (step) => words(blind(ch, planned.steps[step], inference)),
   }
 }

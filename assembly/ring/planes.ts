@@ -3,36 +3,52 @@
 
 // @ts-ignore: decorator
 @inline
-function rowSum32(at: usize, n: i32): u32 {
-  const end = at + (<usize>n << 2)
-  let sum: u32 = 0
-  if (ASC_FEATURE_SIMD) {
+function rowSum<T>(at: usize, n: i32): T {
+  const end = at + <usize>n * sizeof<T>()
+  let sum: T = 0
+  if (ASC_FEATURE_SIMD && sizeof<T>() == 4) {
     if (n >= 8) {
       let lanes = i32x4.splat(0)
       for (; at + 16 <= end; at += 16) lanes = i32x4.add(lanes, v128.load(at))
       const pair = i32x4.add(lanes, v128.shuffle<u32>(lanes, lanes, 2, 3, 0, 1))
-      sum = i32x4.extract_lane(pair, 0) + i32x4.extract_lane(pair, 1)
+      sum = <T>(i32x4.extract_lane(pair, 0) + i32x4.extract_lane(pair, 1))
     }
   }
-  for (; at < end; at += 4) sum += load<u32>(at)
+  for (; at < end; at += sizeof<T>()) sum += load<T>(at)
   return sum
 }
 
 /** y[c, oh, ow] = Σ of x[c, h, w] over kh×kw windows; what lies outside the image counts as zero. */
-export function poolSum32(
+// @ts-ignore: decorator
+@inline
+function poolSum<T>(
   x: usize, c: i32, h: i32, w: i32, kh: i32, kw: i32, sh: i32, sw: i32, top: i32, left: i32, oh: i32, ow: i32, y: usize,
 ): void {
-  for (let channel = 0; channel < c; channel++, x += <usize>(h * w) << 2) {
+  for (let channel = 0; channel < c; channel++, x += <usize>(h * w) * sizeof<T>()) {
     for (let i = 0; i < oh; i++) {
       const row0 = max(i * sh - top, 0), row1 = min(i * sh - top + kh, h)
-      for (let j = 0; j < ow; j++, y += 4) {
+      for (let j = 0; j < ow; j++, y += sizeof<T>()) {
         const left0 = max(j * sw - left, 0), n = min(j * sw - left + kw, w) - left0
-        let sum: u32 = 0
-        if (n > 0) for (let row = row0; row < row1; row++) sum += rowSum32(x + (<usize>(row * w + left0) << 2), n)
-        store<u32>(y, sum)
+        let sum: T = 0
+        if (n > 0) {
+          for (let row = row0; row < row1; row++) sum += rowSum<T>(x + <usize>(row * w + left0) * sizeof<T>(), n)
+        }
+        store<T>(y, sum)
       }
     }
   }
+}
+
+export function poolSum32(
+  x: usize, c: i32, h: i32, w: i32, kh: i32, kw: i32, sh: i32, sw: i32, top: i32, left: i32, oh: i32, ow: i32, y: usize,
+): void {
+  poolSum<u32>(x, c, h, w, kh, kw, sh, sw, top, left, oh, ow, y)
+}
+
+export function poolSum64(
+  x: usize, c: i32, h: i32, w: i32, kh: i32, kw: i32, sh: i32, sw: i32, top: i32, left: i32, oh: i32, ow: i32, y: usize,
+): void {
+  poolSum<u64>(x, c, h, w, kh, kw, sh, sw, top, left, oh, ow, y)
 }
 
 // @ts-ignore: decorator

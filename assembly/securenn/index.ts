@@ -16,3 +16,4 @@ export {
   snnProduct,
   snnSign,
 } from './shares'
+export { snnTruncate, gather64, scatter64, snnPatchSums } from './values'

@@ -2,7 +2,7 @@
 // the whole ReLU look the same from outside.
 import { type Kernels, type Region, upload } from '../../src/kernels/index.js'
 import { type Chain, groupsOf, rowBytes, tableBytes, wordBytes } from '../../src/kernels/mcc.js'
-import type { Plan } from '../../src/plan/plan.js'
+import type { MccPlan } from '../../src/plan/plan.js'
 import {
   dealComparison,
   openedBytes,
@@ -17,10 +17,10 @@ import {
   finishRelu,
   openRelu,
   type ReluMaterial,
-  type ReluStep,
   reluSizes,
 } from '../../src/protocol/mcc/relu.js'
-import { layOut } from '../../src/protocol/mcc/step.js'
+import type { ReluStep } from '../../src/protocol/mcc/step.js'
+import { layOut } from '../../src/protocol/step.js'
 import { Purpose, Streams } from '../../src/random/streams.js'
 import type { Values, Variant } from './backend.js'
 
@@ -167,7 +167,7 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
 }
 
 /** A single step whose y is given: its linear part never runs. */
-function reluPlan({ bits, opened, shape }: Variant, elements: number): Plan {
+function reluPlan({ bits, opened, shape }: Variant, elements: number): MccPlan {
   const activation = { truncate: TRUNCATE, bits: opened, lo: opened - bits, chunks: shape, relu: { kind: 'relu' } }
   return {
     format: 'plan/1',
@@ -178,5 +178,5 @@ function reluPlan({ bits, opened, shape }: Variant, elements: number): Plan {
     input: { shape: [elements], scale: 0, bits: RING, preprocess: { scale: 1, mean: [0], std: [1] } },
     labels: [],
     steps: [{ id: 'relu', linear: [], out: [elements, 1, 1], scale: 0, activation }],
-  } as Plan
+  } as MccPlan
 }

@@ -73,6 +73,8 @@ export interface StepDone {
 export interface Revealed {
   readonly session: string
   readonly seed: Uint8Array
+  /** The client's: the seed of B. */
+  readonly model: Uint8Array | undefined
 }
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 }
@@ -81,8 +83,8 @@ const LOOPBACK = { host: '127.0.0.1', port: 0 }
 class Reveal {
   #revealed: Revealed | undefined
 
-  readonly audit: Audit = ({ session, seed }) => {
-    this.#revealed ??= { session: toHex(session), seed }
+  readonly audit: Audit = ({ session, seed, model }) => {
+    this.#revealed ??= { session: toHex(session), seed, model }
   }
 
   async get(): Promise<Revealed> {

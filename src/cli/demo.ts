@@ -5,7 +5,7 @@ import { RingfenceError } from '../errors.js'
 import { runFloat } from '../float/run.js'
 import type { NetworkProfile } from '../net/index.js'
 import { type Plan, planDigest } from '../plan/plan.js'
-import { revealMasks } from '../testing.js'
+import { type MaskSeeds, revealMasks } from '../testing.js'
 import { type Command, type Flags, NETWORK_FLAG, toHex } from './arguments.js'
 import type { ClientReady, HelperReady, PrivateRun, Revealed, SetUp, StepDone } from './demo-party.js'
 import { demoJson, demoText } from './demo-report.js'
@@ -102,7 +102,7 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
 
 type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'helperToServer'> & {
   readonly runs: readonly PrivateRun[]
-  readonly seeds: { readonly ch: Uint8Array; readonly sh: Uint8Array }
+  readonly seeds: MaskSeeds
 }
 
 async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome> {
@@ -182,7 +182,7 @@ async function direct(
   if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
   return {
     runs,
-    seeds: { ch: ch.seed, sh: sh.seed },
+    seeds: { ch: ch.seed, sh: sh.seed, model: ch.model! },
     setUp: { server: serverReady, client: clientReady },
     helperToServer: (await server.call<number>('dealt')) / images.length,
     processes: {

@@ -25,11 +25,24 @@ function expectStream(call: string, count: number, bits: number): void {
   expectInteger(`${call} count`, count, 0, 2 ** 30)
 }
 
+/** A word of 64 bits travels as it lies in memory. */
+function copyWords(call: string, src: Region, count: number, dst: Region): void {
+  expectInteger(`${call} count`, count, 0, 2 ** 28)
+  expectWords(`${call} src`, src, count * 8, 1)
+  expectWords(`${call} dst`, dst, count * 8, 1)
+  dst.u8().set(src.u8().subarray(0, count * 8))
+}
+
 /**
  * dst = little-endian bit stream of src[i] mod 2^bits, `packedBytes(count, bits)` bytes, the last one filled up with
- * zeros. `src`: u32 words; `dst`: bytes, any alignment; dst may start where src starts, else they are disjoint.
+ * zeros. `src`: u32 words, for 64 bits u64; `dst`: bytes, any alignment; dst may start where src starts, else they are
+ * disjoint.
  */
 export function pack(k: Kernels, src: Region, count: number, bits: number, dst: Region): void {
+  if (bits === 64) {
+    copyWords('pack', src, count, dst)
+    return
+  }
   expectStream('pack', count, bits)
   const bytes = packedBytes(count, bits)
   expectWords('pack src', src, count, 4)
@@ -38,8 +51,12 @@ export function pack(k: Kernels, src: Region, count: number, bits: number, dst: 
   k.raw.packBits(src.ptr, count, bits, dst.ptr)
 }
 
-/** The inverse of `pack`: `count` u32 words below 2^bits. `src`: bytes, any alignment, disjoint from dst. */
+/** The inverse of `pack`: `count` words below 2^bits. `src`: bytes, any alignment, disjoint from dst. */
 export function unpack(k: Kernels, src: Region, count: number, bits: number, dst: Region): void {
+  if (bits === 64) {
+    copyWords('unpack', src, count, dst)
+    return
+  }
   expectStream('unpack', count, bits)
   const bytes = packedBytes(count, bits)
   expectWords('unpack src', src, bytes, 1)

@@ -1,4 +1,4 @@
-// Whole channel planes, u32 CHW: pooling sums, and one copy with offset and step.
+// Whole channel planes, CHW: pooling sums, and one copy with offset and step.
 import { expectDisjoint, expectInteger, expectWords } from './extent.js'
 import type { Kernels } from './index.js'
 import type { Region } from './memory.js'
@@ -30,22 +30,30 @@ function expectSizes(call: string, sizes: Record<string, number>, low: number): 
   for (const name in sizes) expectInteger(`${call} ${name}`, sizes[name], low, LIMIT)
 }
 
+function poolSum(bits: 32 | 64) {
+  const call = `poolSum${bits}` as const
+  const bytes = bits === 32 ? 4 : 8
+  return (k: Kernels, g: PoolGeometry, x: Region, y: Region): void => {
+    const [kh, kw] = g.kernel
+    const [sh, sw] = g.stride
+    const [oh, ow] = poolSize(g)
+    expectSizes(call, { c: g.c, h: g.h, w: g.w, kh, kw, sh, sw }, 1)
+    expectSizes(call, { top: g.pad[0], left: g.pad[1], oh, ow }, 0)
+    expectWords(`${call} x`, x, g.c * g.h * g.w, bytes)
+    expectWords(`${call} y`, y, g.c * oh * ow, bytes)
+    expectDisjoint(call, y, g.c * oh * ow * bytes, x, g.c * g.h * g.w * bytes)
+    k.raw[call](x.ptr, g.c, g.h, g.w, kh, kw, sh, sw, g.pad[0], g.pad[1], oh, ow, y.ptr)
+  }
+}
+
 /**
  * y[c, oh, ow] = Σ over each window of x[c, h, w] mod 2^32; what lies outside the image counts as zero.
  *
  * @throws RangeError on a wrong size, or when y overlaps x
  */
-export function poolSum32(k: Kernels, g: PoolGeometry, x: Region, y: Region): void {
-  const [kh, kw] = g.kernel
-  const [sh, sw] = g.stride
-  const [oh, ow] = poolSize(g)
-  expectSizes('poolSum32', { c: g.c, h: g.h, w: g.w, kh, kw, sh, sw }, 1)
-  expectSizes('poolSum32', { top: g.pad[0], left: g.pad[1], oh, ow }, 0)
-  expectWords('poolSum32 x', x, g.c * g.h * g.w, 4)
-  expectWords('poolSum32 y', y, g.c * oh * ow, 4)
-  expectDisjoint('poolSum32', y, g.c * oh * ow * 4, x, g.c * g.h * g.w * 4)
-  k.raw.poolSum32(x.ptr, g.c, g.h, g.w, kh, kw, sh, sw, g.pad[0], g.pad[1], oh, ow, y.ptr)
-}
+export const poolSum32 = poolSum(32)
+/** As `poolSum32`, mod 2^64. */
+export const poolSum64 = poolSum(64)
 
 export interface EmbedSource {
   c: number

@@ -24,6 +24,21 @@ type Embed = (
   top: number,
   left: number,
 ) => void
+type PoolSum = (
+  x: number,
+  c: number,
+  h: number,
+  w: number,
+  kh: number,
+  kw: number,
+  sh: number,
+  sw: number,
+  top: number,
+  left: number,
+  oh: number,
+  ow: number,
+  y: number,
+) => void
 type Conv = (
   x: number,
   w: number,
@@ -68,21 +83,8 @@ export interface RingExports {
   conv64: Conv
   depthwise32: Depthwise
   depthwise64: Depthwise
-  poolSum32(
-    x: number,
-    c: number,
-    h: number,
-    w: number,
-    kh: number,
-    kw: number,
-    sh: number,
-    sw: number,
-    top: number,
-    left: number,
-    oh: number,
-    ow: number,
-    y: number,
-  ): void
+  poolSum32: PoolSum
+  poolSum64: PoolSum
   embed32: Embed
   embed64: Embed
 }
@@ -190,4 +192,5 @@ export {
   type PoolGeometry,
   poolSize,
   poolSum32,
+  poolSum64,
 } from './planes.js'

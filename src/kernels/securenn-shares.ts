@@ -58,6 +58,18 @@ export interface SecurennShareExports {
     out: number,
   ): void
   snnSign(gamma: number, delta: number, product: number, n: number, positive: number, party: number, out: number): void
+  snnTruncate(y: number, n: number, f: number, party: number, out: number): void
+  gather64(values: number, index: number, count: number, out: number): void
+  scatter64(values: number, index: number, count: number, out: number): void
+  snnPatchSums(
+    values: number,
+    start: number,
+    elements: number,
+    shifts: number,
+    most: number,
+    count: number,
+    out: number,
+  ): void
 }
 
 /** 0 is the client, 1 the server. */
@@ -217,4 +229,34 @@ export function signShare(
 ): void {
   const [pg, pd, pp, po] = words(n, { gamma, delta, gammaDelta, out })
   k.raw.snnSign(pg, pd, pp, n, complement ? 1 : 0, party, po)
+}
+
+/** out = this party's share of y >> f, right to one unit. In place allowed. */
+export function truncateShare(k: Kernels, y: Region, n: number, f: number, party: Party, out: Region): void {
+  const [py, po] = words(n, { y, out })
+  k.raw.snnTruncate(py, n, f, party, po)
+}
+
+/** out[i] = values[index[i]]; indices are public. */
+export function gather64(k: Kernels, values: Region, index: Region, count: number, out: Region): void {
+  k.raw.gather64(values.ptr, words(count, { index }, 4)[0], count, words(count, { out })[0])
+}
+
+/** out[index[i]] = values[i]. */
+export function scatter64(k: Kernels, values: Region, index: Region, count: number, out: Region): void {
+  k.raw.scatter64(words(count, { values })[0], words(count, { index }, 4)[0], count, out.ptr)
+}
+
+/** Sums over patches (CSR lists of elements), each shifted right by its own shift, at most `most`. */
+export function patchSums64(
+  k: Kernels,
+  values: Region,
+  patches: { count: number; start: Region; elements: Region; shifts: Region },
+  most: number,
+  out: Region,
+): void {
+  const { count, start, elements, shifts } = patches
+  const [from] = words(count + 1, { start }, 4)
+  const [by] = words(count, { shifts }, 1)
+  k.raw.snnPatchSums(values.ptr, from, elements.ptr, by, most, count, words(count, { out })[0])
 }

@@ -1,56 +1,34 @@
-// The client: owns the input and learns the answer. It asks the helper to deal, uploads its part of the material to the
-// server, then classifies in one round trip per ReLU layer.
-
+// The client: owns the input and learns the answer. What happens between the handshake and the answer is its back end's
+// affair: party/mcc or party/securenn.
 import { RingfenceError } from '../errors.js'
-import { packedBytes } from '../kernels/bits.js'
-import { type Kernels, loadKernels, type Region, upload } from '../kernels/index.js'
+import { loadKernels } from '../kernels/index.js'
 import { type Channel, connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
-import { mapSize, type Plan, planDigest, tensorShape } from '../plan/plan.js'
+import { type MccPlan, mapSize, type Plan, planDigest, type SecurennPlan, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { isReluStep, uploadInference } from '../protocol/mcc/inference.js'
-import { sendInput } from '../protocol/mcc/input.js'
-import { inputMask } from '../protocol/mcc/linear.js'
-import { openOutput } from '../protocol/mcc/output.js'
-import { answerRelu, type ReluStep, reluSizes } from '../protocol/mcc/relu.js'
-import { layOut, type PlannedSteps } from '../protocol/mcc/step.js'
-import { fillModelMask, type ModelShare, packShare } from '../protocol/mcc/weights.js'
+import { layOut } from '../protocol/step.js'
+import { fillModelMask, packShare } from '../protocol/weights.js'
 import { agreeSeed, keyPair } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
-import { Ledger } from './ledger.js'
+import type { CallOptions, ClientBackend, ClientContext } from './backend.js'
+import { MccClient } from './mcc/client.js'
 import {
   DIGEST_BYTES,
   decodeWelcome,
-  encodeBatch,
   encodeHello,
   equal,
-  INFERENCE_BYTES,
   KEY_BYTES,
   MAX_BATCH,
   Role,
   type ServerWelcome,
   VERSION,
   WELCOME_BYTES,
-  writeInference,
 } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, linkTo, type PartyOptions, seedSource, Turn } from './options.js'
 import { receivePlan } from './received-plan.js'
-import { sendPieces } from './transfer.js'
+import { SecurennClient } from './securenn/client.js'
 
-export interface Progress {
-  readonly phase: 'prepare' | 'run'
-  readonly inference: number
-  /** Steps done, of `steps`. */
-  readonly step: number
-  readonly steps: number
-  /** The layer that was just finished. */
-  readonly layer: string
-}
-
-export interface CallOptions {
-  signal?: AbortSignal
-  onProgress?: (progress: Progress) => void
-}
+export type { CallOptions, Progress } from './backend.js'
 
 export interface ClientOptions extends PartyOptions {
   /** `wss://…` (or `ws://` on loopback), or an open channel. */
@@ -80,38 +58,15 @@ export interface InferenceResult {
 }
 
 export class Client {
-  readonly #k: Kernels
-  readonly #server: Link
-  readonly #helper: Link
-  readonly #ch: Streams
-  readonly #planned: PlannedSteps
-  readonly #share: ModelShare
-  readonly #meter: Meter
-  readonly #ledger = new Ledger()
-  readonly #ready: number[] = []
-  readonly #deadlineMs: number
+  readonly #context: ClientContext
+  readonly #backend: ClientBackend
   /** Calls of one client take turns: its links carry one conversation at a time. */
   readonly #turn = new Turn()
   #ended: RingfenceError | undefined
 
-  private constructor(parts: {
-    k: Kernels
-    server: Link
-    helper: Link
-    ch: Streams
-    planned: PlannedSteps
-    share: ModelShare
-    meter: Meter
-    deadlineMs: number
-  }) {
-    this.#k = parts.k
-    this.#server = parts.server
-    this.#helper = parts.helper
-    this.#ch = parts.ch
-    this.#planned = parts.planned
-    this.#share = parts.share
-    this.#meter = parts.meter
-    this.#deadlineMs = parts.deadlineMs
+  private constructor(context: ClientContext) {
+    this.#context = context
+    this.#backend = backendOf(context)
   }
 
   /**
@@ -149,50 +104,48 @@ export class Client {
     const order = { initiator: keys.publicKey, responder: helperKey }
     const seed = agreeSeed('client-helper', keys, helperKey, order, context)
     keys.secretKey.fill(0)
-    options[AUDIT]?.({ session: welcome.session, seed: seed.slice() })
+    options[AUDIT]?.({ session: welcome.session, seed: seed.slice(), model: welcome.modelSeed.slice() })
     const k = loadKernels()
     const ch = new Streams(k, seed, plan.rounds)
     seed.fill(0)
     const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
     const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
     modelMask.release()
-    return new Client({
-      k,
-      server,
-      helper,
-      ch,
-      planned: layOut(k, plan),
-      share,
-      meter,
-      deadlineMs: deadlineOf(options),
-    })
+    const planned = layOut(k, plan)
+    return new Client({ k, server, helper, ch, planned, share, meter, deadlineMs: deadlineOf(options), source })
   }
 
   get plan(): Plan {
-    return this.#planned.plan
+    return this.#context.planned.plan
   }
 
-  /** Inferences that are prepared and unused. */
+  /** Inferences that can start without preparation; Infinity on `securenn`, where none needs any. */
   get prepared(): number {
-    return this.#ready.length
+    return this.#backend.prepared
   }
 
   /** Bytes and flights so far, per link, phase and step. */
   get traffic(): MeterReport {
-    return this.#meter.report()
+    return this.#context.meter.report()
   }
 
   /** Bytes of WASM memory in use. */
   get memoryInUse(): number {
-    return this.#k.memory.inUse
+    return this.#context.k.memory.inUse
   }
 
   /**
-   * Off line: has one-time material dealt for `count` more inferences and uploads the client's part.
+   * Off line: has one-time material dealt for `count` more inferences and uploads the client's part. On `securenn` nothing
+   * can be done ahead.
    * @throws RingfenceError STORE_FULL (the server has no room; what it granted stays prepared), PEER_GONE, DEADLINE, ABORTED
    */
   prepare(count = 1, options: CallOptions = {}): Promise<void> {
-    return this.#guard(options, () => this.#prepare(count, options))
+    return this.#guard(options, async () => {
+      if (!Number.isInteger(count) || count < 1 || count > MAX_BATCH) {
+        throw new RingfenceError('BAD_INPUT', `prepare 1 to ${MAX_BATCH} inferences at a time, not ${count}`)
+      }
+      await this.#backend.prepare(count, options)
+    })
   }
 
   /**
@@ -202,18 +155,29 @@ export class Client {
    */
   run(input: Float32Array, options: CallOptions = {}): Promise<InferenceResult> {
     return this.#guard(options, async () => {
-      const { plan } = this.#planned
+      const { plan } = this.#context.planned
       const values = expectInput(input, mapSize(tensorShape(plan, 0)))
       const words = encodeFixed(values, plan.input.scale, plan.input.bits)
-      if (this.#ready.length === 0) await this.#prepare(1, options)
-      return this.#infer(words, options)
+      const started = performance.now()
+      const { inference, raw, scale } = await this.#backend.infer(words, options)
+      let prediction = 0
+      for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
+      return {
+        logits: decodeFixed(raw, scale),
+        raw,
+        scale,
+        prediction,
+        label: plan.labels[prediction],
+        inference,
+        milliseconds: performance.now() - started,
+      }
     })
   }
 
   /** Leaves server and helper and wipes the seeds; a call in progress ends with ABORTED. */
   async release(): Promise<void> {
-    this.#server.close()
-    this.#helper.close()
+    this.#context.server.close()
+    this.#context.helper.close()
     await this.#turn.take(async () => this.#forget(new RingfenceError('ABORTED', 'this client was released')))
   }
 
@@ -234,110 +198,24 @@ export class Client {
 
   /** Tells both peers that the conversation failed. */
   #end(error: RingfenceError): void {
-    this.#server.fail(error)
-    this.#helper.fail(error)
+    this.#context.server.fail(error)
+    this.#context.helper.fail(error)
     this.#forget(error)
   }
 
   #forget(error: RingfenceError): void {
     if (this.#ended) return
     this.#ended = error
-    this.#ready.length = 0
-    this.#share.release()
-    this.#planned.release()
-    this.#ch.release()
+    this.#backend.release()
+    const { share, planned, ch } = this.#context
+    for (const held of [share, planned, ch]) held.release()
   }
+}
 
-  async #prepare(count: number, { signal, onProgress }: CallOptions): Promise<void> {
-    if (!Number.isInteger(count) || count < 1 || count > MAX_BATCH) {
-      throw new RingfenceError('BAD_INPUT', `prepare 1 to ${MAX_BATCH} inferences at a time, not ${count}`)
-    }
-    const first = this.#ledger.next
-    this.#ledger.burn(first, count)
-    this.#server.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
-    const answer = await this.#server.receive(Kind.reserved, Phase.offline, 0, 4, { signal })
-    const granted = Math.min(count, new DataView(answer.buffer, answer.byteOffset).getUint32(0, true))
-    if (granted > 0) {
-      this.#helper.send(Kind.deal, Phase.offline, 0, encodeBatch(first, granted))
-      for (let i = 0; i < granted; i++) {
-        await this.#upload(first + i, { signal, onProgress })
-        await this.#helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
-        this.#ready.push(first + i)
-      }
-    }
-    if (granted < count) {
-      throw new RingfenceError(
-        'STORE_FULL',
-        `the server had room for ${granted} of ${count} inferences; run some, then prepare more`,
-      )
-    }
-  }
-
-  async #upload(inference: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { steps } = this.#planned
-    const head = new Uint8Array(INFERENCE_BYTES)
-    writeInference(head, inference)
-    this.#server.send(Kind.upload, Phase.offline, 0, head)
-    await uploadInference(this.#k, this.#planned, this.#share, this.#ch, inference, async (step, message) => {
-      await sendPieces(this.#server, Kind.delta, Phase.offline, step, message, { deadlineMs: this.#deadlineMs, signal })
-      onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
-    })
-  }
-
-  async #infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<InferenceResult> {
-    const { plan, steps } = this.#planned
-    const inference = this.#ready.shift()!
-    const started = performance.now()
-    const masked = sendInput(this.#k, this.#planned, this.#ch, input, inference)
-    const first = this.#server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
-    writeInference(first, inference)
-    first.set(masked.u8(), INFERENCE_BYTES)
-    masked.release()
-    this.#server.sendFrame(first)
-    let raw = new Int32Array(0) as Int32Array
-    for (const step of steps) {
-      this.#meter.mark(Phase.online, step.index)
-      if (isReluStep(step)) await this.#relu(step, inference, signal)
-      else {
-        const length = packedBytes(step.size, plan.ring)
-        const payload = await this.#server.receive(Kind.output, Phase.online, step.index, length, { signal })
-        raw = openOutput(this.#k, step, this.#ch, payload, inference, plan.ring)
-      }
-      onProgress?.({ phase: 'run', inference, step: step.index + 1, steps: steps.length, layer: step.step.id })
-    }
-    this.#meter.stop()
-    const { scale } = steps[steps.length - 1].step
-    let prediction = 0
-    for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
-    return {
-      logits: decodeFixed(raw, scale),
-      raw,
-      scale,
-      prediction,
-      label: plan.labels[prediction],
-      inference,
-      milliseconds: performance.now() - started,
-    }
-  }
-
-  async #relu(step: ReluStep, inference: number, signal: AbortSignal | undefined): Promise<void> {
-    const k = this.#k
-    const { ring } = this.#planned.plan
-    const sizes = reluSizes(step, ring)
-    const next = inputMask(k, this.#planned, this.#ch, step.index + 1, inference)
-    const reply = k.memory.alloc(sizes.reply)
-    let message: Region | undefined
-    try {
-      const payload = await this.#server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal })
-      message = upload(k.memory, payload)
-      answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
-      this.#server.send(Kind.reply, Phase.online, step.index, reply.u8())
-    } finally {
-      message?.release()
-      reply.release()
-      next.release(true)
-    }
-  }
+function backendOf(context: ClientContext): ClientBackend {
+  return context.planned.plan.backend === 'mcc'
+    ? new MccClient(context as ClientContext<MccPlan>)
+    : new SecurennClient(context as ClientContext<SecurennPlan>)
 }
 
 async function greetServer(

@@ -1,70 +1,49 @@
-// The helper: deals one-time material to servers for their clients, off line. It never sees an input, a weight or
-// anything that travels between client and server.
-
+// The helper: deals randomness to servers for their clients, off line on `mcc`, on line on `securenn`. It never sees an
+// input or a weight.
 import { RingfenceError } from '../errors.js'
 import { packedBytes, unpack } from '../kernels/bits.js'
 import { type Kernels, loadKernels, upload } from '../kernels/index.js'
 import { type Channel, type Link, type Meter, Phase } from '../net/index.js'
-import type { Plan } from '../plan/plan.js'
+import type { MccPlan, Plan, SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { dealInference, materialBytes } from '../protocol/mcc/inference.js'
+import { materialBytes } from '../protocol/mcc/inference.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
-import { layOut, type PlannedSteps } from '../protocol/mcc/step.js'
-import { type ModelShare, packShare } from '../protocol/mcc/weights.js'
+import type { MccSteps } from '../protocol/mcc/step.js'
+import { layOut, type PlannedSteps } from '../protocol/step.js'
+import { packShare } from '../protocol/weights.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
+import type { HelpedClient, HelpedServer } from './backend.js'
 import { Ledger } from './ledger.js'
+import { dealForClient } from './mcc/helper.js'
 import {
-  BATCH_BYTES,
   confirmation,
-  decodeBatch,
   decodeHello,
   equal,
   HELLO_BYTES,
   type HelperHello,
   hex,
   ID_BYTES,
-  INFERENCE_BYTES,
   Role,
+  sessionProof,
   sessionSeed,
-  writeInference,
 } from './messages.js'
 import { asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource, Turn } from './options.js'
 import { receivePlan } from './received-plan.js'
-import { receivePieces, sendPieces } from './transfer.js'
+import { helpClient } from './securenn/helper.js'
+import { SessionLinks } from './session-links.js'
+import { receivePieces } from './transfer.js'
 
 export interface HelperOptions extends HostOptions {
   /** Long-lived key pair, so that others can pin its public key. Default: a fresh one. */
   keys?: KeyPair
 }
 
-/** One server with one model. */
-interface Registration {
-  readonly link: Link
-  readonly planned: PlannedSteps
-  readonly digest: Uint8Array
-  readonly share: ModelShare
-  readonly seed: Seed
-  /** Bundles of different clients do not interleave on the server's link; clients take turns inference by inference. */
-  readonly turn: Turn
-  /** What was dealt, by session: a client that connects anew does not get a number a second time. */
-  readonly ledgers: Map<string, Ledger>
-  /** False once the server has left: what its clients still ask for is refused. */
-  open: boolean
-}
-
-/** One client of such a server. */
-interface DealtClient {
-  readonly link: Link
-  readonly session: Uint8Array
-  readonly streams: DealerStreams
-}
-
 export class Helper {
   readonly #k: Kernels
   readonly #options: HelperOptions
   readonly #keys: KeyPair
-  readonly #registrations = new Map<string, Registration>()
+  readonly #registrations = new Map<string, HelpedServer>()
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
   #released = false
@@ -108,6 +87,7 @@ export class Helper {
       const hello = decodeHello(await link.receive(Kind.hello, Phase.setup, 0, HELLO_BYTES))
       if (hello.role === Role.server) await this.#serveServer(link, hello)
       else if (hello.role === Role.client) await this.#serveClient(link, hello, source)
+      else if (hello.role === Role.session) await this.#serveSession(link, hello)
       else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
     } catch (cause) {
       if (this.#released) return
@@ -139,6 +119,7 @@ export class Helper {
     } finally {
       this.#registrations.delete(hex(id))
       registration.open = false
+      registration.sessionLinks.close()
       await registration.turn.take(async () => undefined)
       registration.share.release()
       registration.planned.release()
@@ -146,7 +127,7 @@ export class Helper {
     }
   }
 
-  async #register(link: Link, plan: Plan, { digest, publicKey }: HelperHello): Promise<Registration> {
+  async #register(link: Link, plan: Plan, { digest, publicKey }: HelperHello): Promise<HelpedServer> {
     const order = { initiator: publicKey, responder: this.#keys.publicKey }
     const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
     const share = await packShare(this.#k, plan, async (slot, words) => {
@@ -163,7 +144,8 @@ export class Helper {
       share.release()
       throw error
     }
-    return { link, planned, digest, share, seed, turn: new Turn(), ledgers: new Map(), open: true }
+    const sessionLinks = new SessionLinks()
+    return { link, planned, digest, share, seed, turn: new Turn(), ledgers: new Map(), sessionLinks, open: true }
   }
 
   async #serveClient(link: Link, hello: HelperHello, source: () => Seed): Promise<void> {
@@ -174,29 +156,35 @@ export class Helper {
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
-    const client: DealtClient = { link, session: hello.session, streams: this.#streams(registration, hello, source()) }
-    link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
-    let left = false
-    void link.closed.then(() => {
-      left = true
-    })
+    const { session } = hello
+    const streams = this.#streams(registration, hello, source())
+    const times = { deadlineMs: deadlineOf(this.#options), idleMs: idleOf(this.#options) }
+    const ledger = ledgerOf(registration, session)
+    const client = { k: this.#k, link, registration, session, name: hex(session), streams, ledger, ...times }
     try {
-      for (;;) {
-        const request = await this.#nextRequest(link)
-        if (!request) return
-        ledgerOf(registration, hello.session).burn(request.first, request.count)
-        for (let i = 0; i < request.count && !left; i++) {
-          await registration.turn.take(() => this.#deal(registration, client, request.first + i))
-          link.send(Kind.dealt, Phase.offline, 0, new Uint8Array(0))
-        }
-      }
+      link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
+      await (registration.planned.plan.backend === 'mcc'
+        ? dealForClient(client as HelpedClient<MccPlan>)
+        : helpClient(client as HelpedClient<SecurennPlan>))
     } finally {
-      const { ch, sh, own } = client.streams
-      for (const streams of [ch, sh, own]) streams.release()
+      const { ch, sh, own } = streams
+      for (const each of [ch, sh, own]) each.release()
     }
   }
 
-  #streams({ seed, planned }: Registration, hello: HelperHello, own: Seed): DealerStreams {
+  /** A server's connection for one of its clients: lent to that client's inferences until it ends. */
+  async #serveSession(link: Link, { registration: id, session, publicKey }: HelperHello): Promise<void> {
+    const registration = this.#registrations.get(hex(id))
+    if (!registration || !equal(publicKey, sessionProof(registration.seed, session))) {
+      throw new RingfenceError('PROTOCOL', 'no registered server opened this session; connect to the server again')
+    }
+    if (!registration.sessionLinks.offer(hex(session), link)) {
+      throw new RingfenceError('PROTOCOL', 'this session has a connection already')
+    }
+    await link.closed
+  }
+
+  #streams({ seed, planned }: HelpedServer, hello: HelperHello, own: Seed): DealerStreams {
     const order = { initiator: hello.publicKey, responder: this.#keys.publicKey }
     const context = new Uint8Array([...hello.digest, ...hello.session])
     const seeds = [
@@ -209,44 +197,13 @@ export class Helper {
     return { ch, sh, own: alone }
   }
 
-  /** The client's next request, or null when it has left. */
-  async #nextRequest(link: Link): Promise<{ first: number; count: number } | null> {
-    try {
-      const deadlineMs = idleOf(this.#options)
-      return decodeBatch(await link.receive(Kind.deal, Phase.offline, 0, BATCH_BYTES, { deadlineMs }))
-    } catch (error) {
-      if (error instanceof RingfenceError && (error.code === 'PEER_GONE' || error.code === 'ABORTED')) return null
-      throw error
-    }
-  }
-
-  async #deal(registration: Registration, { session, streams }: DealtClient, inference: number): Promise<void> {
-    const { link, planned, share } = registration
-    if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
-    const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
-    head.set(session)
-    writeInference(head.subarray(ID_BYTES), inference)
-    const options = { deadlineMs: deadlineOf(this.#options) }
-    try {
-      link.send(Kind.bundle, Phase.offline, 0, head)
-      await dealInference(this.#k, planned, share, streams, inference, (step, message) =>
-        sendPieces(link, Kind.material, Phase.offline, step, message, options),
-      )
-    } catch (cause) {
-      // Half a bundle is on its way: nothing that follows on this link would be understood.
-      registration.open = false
-      link.fail(asRingfenceError(cause))
-      throw cause
-    }
-  }
-
   /** Bytes the server of a plan receives per inference, without frame headers. */
-  static materialBytes(planned: PlannedSteps): number {
+  static materialBytes(planned: MccSteps): number {
     return planned.steps.reduce((sum, step) => sum + materialBytes(step, planned.plan.ring), 0)
   }
 }
 
-function ledgerOf({ ledgers }: Registration, session: Uint8Array): Ledger {
+function ledgerOf({ ledgers }: HelpedServer, session: Uint8Array): Ledger {
   const name = hex(session)
   const ledger = ledgers.get(name) ?? new Ledger()
   ledgers.set(name, ledger)

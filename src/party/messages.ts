@@ -10,11 +10,13 @@ export const DIGEST_BYTES = 32
 /** Most inferences of one request. */
 export const MAX_BATCH = 1024
 
-export const Role = { client: 1, server: 2 } as const
+/** `session`: a server's connection for one of its clients, on `securenn`. */
+export const Role = { client: 1, server: 2, session: 3 } as const
 
 export const HELLO_BYTES = 2 + 2 * ID_BYTES + DIGEST_BYTES + KEY_BYTES + 4
 
-/** First message to the helper, from either party; a server leaves the identifiers zero. */
+/** First message to the helper. A server leaves the identifiers zero; its connection for a session shows `sessionProof` in
+ * place of a public key. */
 export interface HelperHello {
   role: number
   registration: Uint8Array
@@ -136,6 +138,10 @@ export const equal = (a: Uint8Array, b: Uint8Array): boolean => hex(a) === hex(b
 
 /** The seed of one client session under a longer-lived seed. */
 export const sessionSeed = (seed: Seed, session: Uint8Array): Seed => deriveSeed(seed, session, 'session')
+
+/** Shows the helper that a connection for a session comes from the server the session belongs to. */
+export const sessionProof = (seed: Seed, session: Uint8Array): Uint8Array =>
+  deriveSeed(seed, session, 'server-helper session')
 
 /**
  * Shows a server that the helper holds the secret key of the public one it gave. Without it a stranger could show a

@@ -28,7 +28,8 @@ export interface HostOptions extends PartyOptions {
  * @internal
  */
 export const AUDIT: unique symbol = Symbol('ringfence.audit')
-export type Audit = (session: { session: Uint8Array; seed: Seed }) => void
+/** `model`: the client's κ_B, from which B follows. */
+export type Audit = (session: { session: Uint8Array; seed: Seed; model?: Seed }) => void
 
 /**
  * Replaces the CSPRNG by chosen seeds. Only `ringfence/testing` hands it out; refused on anything but in-process channels.

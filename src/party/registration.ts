@@ -2,13 +2,13 @@
 // clients ask for material.
 import { RingfenceError } from '../errors.js'
 import { pack, packedBytes } from '../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../kernels/index.js'
-import { sub32 } from '../kernels/ring.js'
+import type { Kernels, Region } from '../kernels/index.js'
+import { wordRing } from '../kernels/words.js'
 import { type Link, Phase } from '../net/index.js'
 import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile.js'
 import { canonicalJson, type Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/mcc/weights.js'
+import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'
 import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES, Role } from './messages.js'
@@ -99,10 +99,11 @@ async function sendMasked(
 }
 
 function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: Streams, slot: FilterSlot): Region {
-  const filter = upload(k.memory, model.weights.get(weightKey(slot.step, slot.operation))!)
-  const mask = k.memory.alloc(slot.words * 4)
+  const ring = wordRing(plan.ring)
+  const filter = ring.upload(k, model.weights.get(weightKey(slot.step, slot.operation))!)
+  const mask = k.memory.alloc(slot.words * ring.bytes)
   fillModelMask(streams, slot, mask)
-  sub32(k, filter, mask, filter, slot.words)
+  ring.sub(k, filter, mask, filter, slot.words)
   const masked = k.memory.alloc(packedBytes(slot.words, plan.ring))
   pack(k, filter, slot.words, plan.ring, masked)
   filter.release(true)

@@ -5,7 +5,18 @@ import { RingfenceError } from '../errors.js'
 import { geometryProblems, outputSize } from '../kernels/geometry.js'
 import { fromBase64 } from '../model/mask-bits.js'
 import { aligned, MAX_CHUNK } from './chunks.js'
-import { asMap, type LinearOp, type MapShape, mapSize, type Plan, type PlannedRelu, type Step } from './plan.js'
+import {
+  type Activation,
+  asMap,
+  type LinearOp,
+  type MapShape,
+  type MccActivation,
+  mapSize,
+  type Plan,
+  type PlannedRelu,
+  type SecurennActivation,
+  type Step,
+} from './plan.js'
 
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
 const MAX_ELEMENTS = 2 ** 26
@@ -47,7 +58,7 @@ const operation = v.variant('op', [
     of: natural,
     stride: pair,
     from: naturals,
-    at: v.tuple([natural, natural, natural]),
+    at: v.tuple([v.pipe(integer, v.minValue(-(2 ** 24)), v.maxValue(2 ** 24)), natural, natural]),
     out: map,
   }),
   v.strictObject({ op: v.literal('add'), of: v.pipe(v.array(natural), v.minLength(1)), out: map }),
@@ -60,41 +71,60 @@ const relu = v.variant('kind', [
   v.strictObject({ kind: v.literal('mask'), off: v.picklist(['identity', 'zero']), bits: base64 }),
 ])
 
-const schema = v.strictObject({
-  format: v.literal('plan/1'),
-  backend: v.literal('mcc'),
-  network: id,
-  ring: v.pipe(integer, v.minValue(24), v.maxValue(32)),
-  rounds: v.picklist([12, 20]),
-  input: v.strictObject({
-    shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
-    scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
-    bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
-    preprocess: v.strictObject({ scale: v.number(), mean: v.array(v.number()), std: v.array(v.number()) }),
-  }),
-  labels: v.array(id),
-  steps: v.pipe(
-    v.array(
-      v.strictObject({
-        id,
-        linear: v.pipe(v.array(operation), v.minLength(1), v.maxLength(MAX_OPERATIONS)),
-        out: map,
-        scale: v.pipe(integer, v.minValue(-64), v.maxValue(64)),
-        activation: v.nullable(
-          v.strictObject({
-            truncate: natural,
-            bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
-            lo: natural,
-            chunks: v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))),
-            relu,
-          }),
-        ),
-      }),
-    ),
-    v.minLength(1),
-    v.maxLength(MAX_STEPS),
-  ),
+const mccActivation = v.strictObject({
+  truncate: natural,
+  bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
+  lo: natural,
+  chunks: v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))),
+  relu,
 })
+
+const ignored = v.pipe(integer, v.minValue(0), v.maxValue(62))
+const securennActivation = v.strictObject({
+  truncate: v.pipe(integer, v.minValue(0), v.maxValue(62)),
+  ignoredMsb: ignored,
+  ignoredLsb: ignored,
+  relu,
+})
+
+function planSchema<B extends string, A extends v.GenericSchema>(
+  backend: B,
+  ring: readonly [number, number],
+  activation: A,
+) {
+  return v.strictObject({
+    format: v.literal('plan/1'),
+    backend: v.literal(backend),
+    network: id,
+    ring: v.pipe(integer, v.minValue(ring[0]), v.maxValue(ring[1])),
+    rounds: v.picklist([12, 20]),
+    input: v.strictObject({
+      shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
+      scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
+      bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
+      preprocess: v.strictObject({ scale: v.number(), mean: v.array(v.number()), std: v.array(v.number()) }),
+    }),
+    labels: v.array(id),
+    steps: v.pipe(
+      v.array(
+        v.strictObject({
+          id,
+          linear: v.pipe(v.array(operation), v.minLength(1), v.maxLength(MAX_OPERATIONS)),
+          out: map,
+          scale: v.pipe(integer, v.minValue(-64), v.maxValue(64)),
+          activation: v.nullable(activation),
+        }),
+      ),
+      v.minLength(1),
+      v.maxLength(MAX_STEPS),
+    ),
+  })
+}
+
+const schema = v.variant('backend', [
+  planSchema('mcc', [24, 32], mccActivation),
+  planSchema('securenn', [64, 64], securennActivation),
+])
 
 /** @throws RingfenceError PLAN_MISMATCH listing every problem */
 export function checkPlan(json: unknown): Plan {
@@ -160,8 +190,13 @@ function operationProblems(
   const sources = inputs.map((of) => step.linear[of])
   const [source] = sources
   const sorts = inputs.map((of, n) => sources[n].op === 'zero' || weighted[of])
+  const negates = op.op === 'scale' && op.factor === -1
   weighted[i] = op.op === 'conv' || op.op === 'lift' || op.op === 'zero' || (sorts.length > 0 && sorts.every(Boolean))
-  if ((op.op === 'conv' || op.op === 'lift' || op.op === 'scale') && weighted[inputs[0]] && source.op !== 'zero') {
+  if (
+    (op.op === 'conv' || op.op === 'lift' || (op.op === 'scale' && !negates)) &&
+    weighted[inputs[0]] &&
+    source.op !== 'zero'
+  ) {
     problems.push(`operation ${i} weights a value twice`)
   }
   if (op.op === 'add') {
@@ -199,7 +234,18 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
   }
 }
 
-function activationProblems(ring: number, step: Step, a: NonNullable<Step['activation']>): string[] {
+function activationProblems(ring: number, step: Step, a: Activation): string[] {
+  const problems = 'bits' in a ? mccProblems(ring, step, a) : securennProblems(a)
+  if (a.relu.kind === 'block' && a.relu.blocks.length !== step.out[0]) problems.push('one block per channel is due')
+  if (a.relu.kind === 'mask' && fromBase64(a.relu.bits).length !== Math.ceil(mapSize(step.out) / 8)) {
+    problems.push('one mask bit per element is due')
+  }
+  return problems
+}
+
+const compares = ({ kind }: PlannedRelu): boolean => kind === 'relu' || kind === 'block' || kind === 'mask'
+
+function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
   const problems: string[] = []
   const area = largestBlock(a.relu, step.out)
   if (a.bits + a.truncate + Math.ceil(Math.log2(area)) > ring) {
@@ -208,16 +254,17 @@ function activationProblems(ring: number, step: Step, a: NonNullable<Step['activ
     )
   }
   const window = a.chunks.reduce((sum, c) => sum + c, 0)
-  const compares = a.relu.kind === 'relu' || a.relu.kind === 'block' || a.relu.kind === 'mask'
-  if (compares && (window !== a.bits - a.lo || window < 1))
+  if (compares(a.relu) && (window !== a.bits - a.lo || window < 1))
     problems.push(`chunks cover ${window} bits of a window of ${a.bits - a.lo}`)
-  if (compares && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
+  if (compares(a.relu) && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
   if (a.chunks.length > 16) problems.push('more than 16 chunks')
-  if (a.relu.kind === 'block' && a.relu.blocks.length !== step.out[0]) problems.push('one block per channel is due')
-  if (a.relu.kind === 'mask' && fromBase64(a.relu.bits).length !== Math.ceil(mapSize(step.out) / 8)) {
-    problems.push('one mask bit per element is due')
-  }
   return problems
+}
+
+function securennProblems({ ignoredMsb, ignoredLsb }: SecurennActivation): string[] {
+  return ignoredLsb <= ignoredMsb
+    ? []
+    : [`${ignoredLsb} low bits are ignored, at most as many as the ${ignoredMsb} high ones`]
 }
 
 const largestBlock = (relu: PlannedRelu, [, h, w]: MapShape): number =>

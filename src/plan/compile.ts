@@ -1,49 +1,54 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
-import { RingfenceError, throwIfAny } from '../errors.js'
+import { throwIfAny } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
-import { isActivation, type Layer } from '../model/layers.js'
+import { isActivation, type Layer, type LayerOf } from '../model/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import { requireRunnable } from '../model/runnable.js'
 import type { Weights } from '../model/weights.js'
 import type { Calibration } from './calibrate.js'
-import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
-import { foldLayer } from './fold.js'
-import { lower, type Quantized, type Scales } from './lower.js'
-import { asMap, mapSize, type Plan, planRelu, type Step, stepLayout } from './plan.js'
+import { foldLayer, lift } from './fold.js'
+import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
+import { maxPool } from './max-pool.js'
+import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
+import type { Numbers } from './numbers.js'
+import {
+  type Activation,
+  asMap,
+  type Backend,
+  type MccPlan,
+  mapSize,
+  type Plan,
+  planRelu,
+  type SecurennPlan,
+  type Step,
+} from './plan.js'
+import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 
-export interface CompileOptions {
-  /** n, 24 … 32. Default 32. */
-  ring?: number
-  /** n': bits of every opened value, at most n. Default 16. */
-  bits?: number
-  /** Low bits that comparisons ignore: one number, or per ReLU layer id. Default 0, which is exact. */
-  lo?: number | Readonly<Record<string, number>>
-  /** Chunks per comparison chain. Default: whatever costs least. */
-  chunks?: number
-  /** Bits between the largest value seen in calibration and the largest that is still right. Default 1. */
-  margin?: number
+export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
+  /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
+  backend?: B
   /** ChaCha rounds. Default 12. */
   rounds?: 12 | 20
 }
 
-export interface Compiled {
-  readonly plan: Plan
+export interface Compiled<P extends Plan = Plan> {
+  readonly plan: P
   /** The server's secret: integer weights and biases, in step order. */
-  readonly model: QuantizedModel
+  readonly model: QuantizedModel<P>
 }
 
-export interface QuantizedModel {
-  /** By `step.operation`, as `weightKey` writes it: [cout, cin/groups, kh, kw], |w| < 2^15. */
+/** Ring words of a plan's back end. */
+type Words<P extends Plan> = P extends MccPlan ? Int32Array : BigInt64Array
+
+export interface QuantizedModel<P extends Plan = Plan> {
+  /** By `step.operation`, as `weightKey` writes it: [cout, cin/groups, kh, kw]; on `mcc` |w| < 2^15. */
   readonly weights: ReadonlyMap<string, Int32Array>
-  /** Per step: what the biases add to y, one word per element. */
-  readonly bias: readonly Int32Array[]
+  /** Per step: what the biases add to y, one ring word per element. */
+  readonly bias: readonly Words<P>[]
 }
 
 export const weightKey = (step: number, operation: number): string => `${step}.${operation}`
-
-/** More fraction bits than this gain nothing: rounding of weights dominates. */
-const MAX_SCALE = 12
 
 /**
  * Compiles a network to run privately.
@@ -54,91 +59,101 @@ export function compile(
   weights: Weights,
   calibration: Calibration,
   spec?: ReluSpec,
+  options?: CompileOptions<'mcc'>,
+): Compiled<MccPlan>
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec: ReluSpec | undefined,
+  options: CompileOptions<'securenn'> & { backend: 'securenn' },
+): Compiled<SecurennPlan>
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec?: ReluSpec,
+  options?: CompileOptions,
+): Compiled
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec?: ReluSpec,
   options: CompileOptions = {},
 ): Compiled {
   requireRunnable(arch)
   checkOptions(arch, options)
-  return new Compiler(arch, weights, calibration, spec, options).run()
+  const numbers =
+    options.backend === 'securenn' ? new SecurennNumbers(calibration, options) : new MccNumbers(calibration, options)
+  return new Compiler(arch, weights, spec, numbers, options).run()
+}
+
+const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin'],
+  securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
 function checkOptions(arch: Architecture, options: CompileOptions): void {
-  const { ring = 32, bits = 16, margin = 1, rounds = 12 } = options
+  const { backend = 'mcc', rounds = 12 } = options
   const problems: string[] = []
-  if (!Number.isInteger(ring) || ring < 24 || ring > 32) problems.push(`ring: 24 to 32 bits, not ${ring}`)
-  const room = Math.min(32, ring) - 2
-  if (!Number.isInteger(bits) || bits < 4 || !(bits <= room))
-    problems.push(`bits: 4 to ring - 2 = ${room}, not ${bits}`)
-  if (!(margin >= 0 && margin < bits - 3)) problems.push(`margin: 0 to ${bits - 4} bits, not ${margin}`)
-  if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
-  problems.push(...windowProblems(arch, bits, options))
-  throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
-}
-
-/** What is wrong with the windows that were asked for and the number of chunks they are cut in. */
-function windowProblems(arch: Architecture, bits: number, { lo = 0, chunks }: CompileOptions): string[] {
-  const problems: string[] = []
-  const windows = typeof lo === 'number' ? ([['lo', lo]] as const) : Object.entries(lo)
-  for (const [name, low] of windows) {
-    const layer = arch.byId.get(name)
-    const what = typeof lo === 'number' ? name : `lo of ${name}`
-    if (typeof lo !== 'number' && !(layer && isActivation(layer))) problems.push(`${what}: no relu has this id`)
-    else if (!Number.isInteger(low) || low < 0 || low > bits - 1) {
-      problems.push(`${what}: 0 to ${bits - 1} ignored bits of ${bits}, not ${low}`)
-    } else if (chunks !== undefined && !chunksOf(bits - low, chunks)) {
-      problems.push(`chunks: ${chunks} chunks of 1 to ${MAX_CHUNK} bits cannot cover ${bits - low} bits`)
-    }
+  if (!Object.hasOwn(OPTIONS, backend)) {
+    problems.push(`backend: ${Object.keys(OPTIONS).join(' or ')}, not ${String(backend)}`)
+  } else {
+    const other = backend === 'mcc' ? 'securenn' : 'mcc'
+    const foreign = OPTIONS[other].filter((name) => options[name] !== undefined)
+    problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
+    problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
   }
-  return problems
+  if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
+  throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
 class Compiler {
   readonly #values = new Map<string, Value>()
   readonly #steps: Step[] = []
   readonly #weights = new Map<string, Int32Array>()
-  readonly #bias: Int32Array[] = []
+  readonly #bias: Float64Array[] = []
   /** What was cut already, so that a value read by several layers is opened once. */
   readonly #cuts = new Map<Expression, Value>()
-  readonly #ring: number
-  readonly #bits: number
+  /** ReLU layers that wait until the max pool behind them has shrunk the map: the two commute. */
+  readonly #postponed = new Map<string, LayerRelu>()
 
   constructor(
     private readonly arch: Architecture,
     private readonly tensors: Weights,
-    private readonly calibration: Calibration,
     private readonly spec: ReluSpec | undefined,
+    private readonly numbers: Numbers,
     private readonly options: CompileOptions,
-  ) {
-    this.#ring = options.ring ?? 32
-    this.#bits = options.bits ?? 16
-  }
+  ) {}
 
   run(): Compiled {
-    const { arch } = this
-    if (arch.inputs.length !== 1 || arch.outputs.length !== 1) {
-      throw new RingfenceError(
-        'UNSUPPORTED',
-        `${arch.name}: one input and one output can run, not ${arch.inputs.length} and ${arch.outputs.length}`,
-      )
-    }
+    const { arch, numbers } = this
     const [input] = arch.inputs
     this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
     this.#finish(arch.outputs[0])
-    const plan: Plan = {
+    const plan = {
       format: 'plan/1',
-      backend: 'mcc',
+      backend: this.options.backend ?? 'mcc',
       network: arch.name,
-      ring: this.#ring,
+      ring: numbers.ring,
       rounds: this.options.rounds ?? 12,
-      input: { shape: input.shape, scale: this.#scaleOf('input'), bits: this.#bits, preprocess: input.preprocess },
+      input: {
+        shape: input.shape,
+        scale: numbers.scaleOf('input'),
+        bits: numbers.inputBits,
+        preprocess: input.preprocess,
+      },
       labels: arch.labels,
       steps: this.#steps,
-    }
-    return { plan, model: { weights: this.#weights, bias: this.#bias } }
+    } as Plan
+    return { plan, model: { weights: this.#weights, bias: this.#bias.map((bias) => numbers.words(bias)) } } as Compiled
   }
 
   #value(layer: Layer): Value {
     const inputs = layer.in.map((id) => this.#values.get(id)!)
+    if (layer.op === 'maxPool') return this.#maxPool(layer, inputs[0])
     if (!isActivation(layer))
       return foldLayer(layer, inputs, this.tensors.get(layer.id) ?? {}, (v, at) => this.#cut(v, at))
     const relu = resolveRelu(this.spec, layer)
@@ -146,7 +161,38 @@ class Compiler {
     if (relu.kind === 'zero' || inputs[0].expression.kind === 'zero') {
       return { expression: { kind: 'zero', shape: asMap(layer.out) }, factor: 1 }
     }
+    if (relu.kind === 'relu' && this.#onlyReader(layer.id)?.op === 'maxPool') {
+      this.#postponed.set(layer.id, relu)
+      return inputs[0]
+    }
     return this.#truncate(inputs[0], layer.id, relu)
+  }
+
+  /** The layer that reads a value, if it is the only one and the value is no output. */
+  #onlyReader(id: string): Layer | undefined {
+    const readers = this.arch.layers.filter((layer) => layer.in.includes(id))
+    return readers.length === 1 && !this.arch.outputs.includes(id) ? readers[0] : undefined
+  }
+
+  #maxPool(layer: LayerOf<'maxPool'>, input: Value): Value {
+    const [from] = layer.in
+    const shape = asMap(layer.out)
+    if (input.expression.kind === 'zero') return { expression: { kind: 'zero', shape }, factor: 1 }
+    // Its input was measured under its own name, or under that of the ReLU that waits.
+    const waiting = this.#postponed.get(from)
+    const id = waiting ? from : layer.id
+    const value = input.factor === 1 ? input : this.#cut(input, id)
+    const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, id))
+    return waiting ? this.#truncate(pooled, id, waiting) : pooled
+  }
+
+  /** One level of a max pool: ReLU for the first `relu` channels. Differences are up to twice the values. */
+  #compare(stacked: Expression, relu: number, id: string): Expression {
+    const blocks = Array.from({ length: stacked.shape[0] }, (_, c) =>
+      c < relu ? ([1, 1] as const) : ([0, 1] as const),
+    )
+    const kind: LayerRelu = relu === blocks.length ? { kind: 'relu' } : { kind: 'block', blocks }
+    return this.#truncate({ expression: stacked, factor: 1 }, id, kind, 1).expression
   }
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
@@ -158,87 +204,39 @@ class Compiler {
     return cut
   }
 
-  /** Fraction bits of a value whose range was calibrated under `id`. */
-  #scaleOf(id: string): number {
-    const range = this.calibration.maxAbs[id]
-    if (!(range >= 0)) {
-      throw new RingfenceError(
-        'BAD_INPUT',
-        `the calibration has no range for ${id}; calibrate this network with this relu-spec`,
-      )
-    }
-    const margin = this.options.margin ?? 1
-    return Math.min(MAX_SCALE, Math.floor(this.#bits - 2 - margin - Math.log2(range)))
-  }
-
-  #truncate(value: Value, id: string, relu: LayerRelu): Value {
+  /**
+   * Ends a step.
+   * @param growth bits by which values may exceed what was calibrated under `id`
+   */
+  #truncate(value: Value, id: string, spec: LayerRelu, growth = 0): Value {
+    const { numbers } = this
     const shape = value.expression.shape
-    const scale = this.#scaleOf(id)
-    const lo = this.#lo(id, relu, scale)
-    const chunks = relu.kind === 'identity' ? [] : chooseChunks(this.#bits - lo, this.options.chunks)
-    const planned = planRelu(relu)
-    const probe: Step = {
-      id,
-      linear: [],
-      out: shape,
-      scale,
-      activation: { truncate: 0, bits: this.#bits, lo, chunks, relu: planned },
-    }
-    const widest = Math.max(0, ...stepLayout(probe)!.patchShift)
-    const room = this.#ring - this.#bits - widest
-    if (room < 1) {
-      throw new RingfenceError(
-        'BAD_INPUT',
-        `${id}: opened values of ${this.#bits} bits and blocks of ${2 ** widest} elements do not fit a ring of ${this.#ring} bits`,
-      )
-    }
-    // All the room goes to the weights' fraction bits: dropping more bits of y costs nothing.
-    const wanted = scale + room
+    const scale = numbers.scaleOf(id, growth)
+    const relu = planRelu(spec)
+    const room = numbers.roomFor(id, scale, relu, shape)
+    // A value that met neither weights nor a factor has its fraction bits already: more would only be dropped again.
+    const bare = value.factor === 1 && !isWeighted(value.expression)
+    const wanted = bare ? Math.min(room, Math.max(scale, scaleOf(value.expression, this))) : room
     const { linear, scale: yScale } = this.#lower(value, wanted, id)
-    const truncate = yScale - scale
-    if (truncate < 0) {
-      throw new RingfenceError('BAD_INPUT', `${id}: weights are too large for ${scale} fraction bits; use a wider ring`)
-    }
-    // Truncate-reduce rounds down and loses a carry at random, (2^f - 1) / 2^f units on average (E3). The bias makes up
-    // for it, so that the mean over all masks is y / 2^f.
-    this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + 2 ** truncate - 1)
-    this.#steps.push({ ...probe, linear, activation: { ...probe.activation!, truncate } })
-    const tensor = this.#steps.length
-    return { expression: { kind: 'tensor', tensor, shape }, factor: 1 }
-  }
-
-  #lo(id: string, relu: LayerRelu, scale: number): number {
-    const { lo } = this.options
-    const given = typeof lo === 'object' ? lo[id] : lo
-    const comparison = 'comparison' in relu ? relu.comparison : undefined
-    // The published window counts ignored bits of a value with its own number of fraction bits.
-    const published = Math.max(0, (comparison?.lsbIgnored ?? 0) + scale - (comparison?.fractionBits ?? scale))
-    const low = given ?? published
-    if (!Number.isInteger(low) || low < 0 || low > this.#bits - 1) {
-      throw new RingfenceError(
-        'BAD_INPUT',
-        `${id}: ignoring ${low} low bits of ${this.#bits} leaves nothing to compare`,
-      )
-    }
-    return low
+    const activation: Activation = numbers.activation(id, scale, yScale, spec, relu)
+    const rounding = numbers.rounding(activation.truncate)
+    this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
+    this.#steps.push({ id, linear, out: shape, scale, activation })
+    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape }, factor: 1 }
   }
 
   #finish(output: string): void {
     const value = this.#values.get(output)!
-    const range = this.calibration.maxAbs[output] ?? this.calibration.maxAbs.output
-    if (!(range >= 0)) throw new RingfenceError('BAD_INPUT', `the calibration has no range for the output ${output}`)
-    // y itself goes out: its sign bit, the margin and its whole part have to fit the ring.
-    const wanted = Math.min(2 * MAX_SCALE, Math.floor(this.#ring - 2 - (this.options.margin ?? 1) - Math.log2(range)))
-    const { linear, scale } = this.#lower(value, wanted, output)
+    const { linear, scale } = this.#lower(value, this.numbers.outputScale(output), output)
     this.#steps.push({ id: output, linear, out: value.expression.shape, scale, activation: null })
   }
 
+  readonly tensorScale = (tensor: number): number =>
+    tensor === 0 ? this.numbers.scaleOf('input') : this.#steps[tensor - 1].scale
+
   #lower(value: Value, wanted: number, id: string): Scales {
-    const tensorScale = (tensor: number) => (tensor === 0 ? this.#scaleOf('input') : this.#steps[tensor - 1].scale)
-    const lifted: Expression = isWeighted(value.expression)
-      ? value.expression
-      : { kind: 'lift', of: value.expression, factor: value.factor, shape: value.expression.shape }
-    const result = lower(lifted, { wanted, tensorScale, id })
+    const { tensorScale } = this
+    const result = lower(lift(value), { wanted, weightLimit: this.numbers.weightLimit, tensorScale, id })
     this.#keep(result.quantized, mapSize(value.expression.shape))
     return result
   }
@@ -246,6 +244,6 @@ class Compiler {
   #keep({ weights, bias }: Quantized, size: number): void {
     const step = this.#steps.length
     for (const [operation, words] of weights) this.#weights.set(weightKey(step, operation), words)
-    this.#bias.push(bias ?? new Int32Array(size))
+    this.#bias.push(bias ?? new Float64Array(size))
   }
 }

@@ -23,6 +23,7 @@ export type Expression =
   | { kind: 'embed'; of: Expression; stride: Pair; from: Pair; at: MapShape; shape: MapShape }
   /** Times a public factor per position; brings an unweighted value to the step's scale. */
   | { kind: 'lift'; of: Expression; factor: number | readonly number[]; shape: MapShape }
+  | { kind: 'negate'; of: Expression; shape: MapShape }
   | { kind: 'add'; of: readonly Expression[]; shape: MapShape }
   | { kind: 'zero'; shape: MapShape }
 

@@ -86,7 +86,8 @@ function windowSizes(
   return sizes
 }
 
-function lift({ expression, factor }: Value): Expression {
+/** The value brought to its step's scale: lifted unless it met weights. */
+export function lift({ expression, factor }: Value): Expression {
   return isWeighted(expression) ? expression : { kind: 'lift', of: expression, factor, shape: expression.shape }
 }
 

@@ -5,10 +5,10 @@ import type { Expression, Filter } from './expression.js'
 import { type LinearOp, mapSize } from './plan.js'
 
 export interface Quantized {
-  /** By operation: [cout, cin/groups, kh, kw], |w| < 2^15. */
+  /** By operation: [cout, cin/groups, kh, kw]. */
   readonly weights: ReadonlyMap<number, Int32Array>
   /** What the biases add to y, one word per element; null when there is none. */
-  readonly bias: Int32Array | null
+  readonly bias: Float64Array | null
 }
 
 export interface Scales {
@@ -18,12 +18,11 @@ export interface Scales {
   readonly quantized: Quantized
 }
 
-/** Weights stay below 2^15, so that they are small integers to the server's kernels. */
-const WEIGHT_LIMIT = 2 ** 15 - 1
-
 interface Setting {
-  /** Fraction bits y should have; fewer when weights would leave 16 bits. */
+  /** Fraction bits y should have; fewer when weights would exceed their limit. */
   wanted: number
+  /** Largest absolute weight as an integer. */
+  weightLimit: number
   tensorScale: (tensor: number) => number
   id: string
 }
@@ -37,12 +36,12 @@ export function lower(expression: Expression, setting: Setting): Scales {
   const lowering = new Lowering(scale, setting)
   lowering.emit(expression)
   const constant = biasOf(expression)
-  const bias = constant && Int32Array.from(constant, (b) => Math.round(b * 2 ** scale))
+  const bias = constant?.map((b) => Math.round(b * 2 ** scale)) ?? null
   return { linear: lowering.operations, scale, quantized: { weights: lowering.weights, bias } }
 }
 
 /** Fraction bits of an unweighted expression. */
-function scaleOf(e: Expression, setting: Setting): number {
+export function scaleOf(e: Expression, setting: Pick<Setting, 'tensorScale'>): number {
   switch (e.kind) {
     case 'tensor':
       return setting.tensorScale(e.tensor)
@@ -55,9 +54,9 @@ function scaleOf(e: Expression, setting: Setting): number {
   }
 }
 
-function weightScale({ weights }: Filter): number {
+function weightScale({ weights }: Filter, limit: number): number {
   const largest = weights.reduce((max, w) => Math.max(max, Math.abs(w)), 2 ** -20)
-  return Math.floor(Math.log2(WEIGHT_LIMIT / largest))
+  return Math.floor(Math.log2(limit / largest))
 }
 
 function stepScale(e: Expression, setting: Setting): number {
@@ -65,7 +64,7 @@ function stepScale(e: Expression, setting: Setting): number {
   let least = 0
   const visit = (part: Expression): void => {
     if (part.kind === 'conv') {
-      scale = Math.min(scale, scaleOf(part.of, setting) + weightScale(part.filter))
+      scale = Math.min(scale, scaleOf(part.of, setting) + weightScale(part.filter, setting.weightLimit))
       least = Math.max(least, scaleOf(part.of, setting))
     } else if (part.kind === 'lift') least = Math.max(least, scaleOf(part.of, setting))
     else if (part.kind === 'add') part.of.forEach(visit)
@@ -123,6 +122,8 @@ class Lowering {
           typeof e.factor === 'number' ? Math.round(e.factor * up) : e.factor.map((f) => Math.round(f * up))
         return { op: 'lift', of: this.emit(e.of), factor, out }
       }
+      case 'negate':
+        return { op: 'scale', of: this.emit(e.of), factor: -1, out }
       case 'pool':
         return { op: 'poolSum', of: this.emit(e.of), kernel: e.kernel, stride: e.stride, pad: e.pad, out }
       case 'embed':
@@ -161,6 +162,7 @@ function biasOf(e: Expression): Float64Array | null {
     const parts = e.of.map(biasOf).filter((part) => part !== null)
     return parts.length === 0 ? null : parts.reduce((a, b) => a.map((x, i) => x + b[i]))
   }
+  if (e.kind === 'negate') return biasOf(e.of)?.map((b) => -b) ?? null
   if (e.kind !== 'embed') return null
   const inner = biasOf(e.of)
   if (!inner) return null
@@ -169,16 +171,16 @@ function biasOf(e: Expression): Float64Array | null {
   return out
 }
 
-/** Copies what `embed` moves: every stride-th element from `from` on, to [channel, top, left] `at`. */
-export function embed(
-  x: ArrayLike<number>,
+/** Copies what `embed` moves: every stride-th element from `from` on, to [channel, top, left] `at`; channels before 0 are left out. */
+export function embed<E>(
+  x: { readonly [index: number]: E },
   [channels, h, w]: readonly [number, number, number],
-  out: { [index: number]: number },
+  out: { [index: number]: E },
   op: Pick<Extract<LinearOp, { op: 'embed' }>, 'stride' | 'from' | 'at'> & { shape: readonly [number, number, number] },
 ): void {
   const [c0, top, left] = op.at
   const [outC, outH, outW] = op.shape
-  for (let c = 0; c < channels && c + c0 < outC; c++) {
+  for (let c = Math.max(0, -c0); c < channels && c + c0 < outC; c++) {
     for (let i = 0, y = op.from[0]; y < h && i + top < outH; i++, y += op.stride[0]) {
       for (let j = 0, z = op.from[1]; z < w && j + left < outW; j++, z += op.stride[1]) {
         out[((c + c0) * outH + i + top) * outW + j + left] = x[(c * h + y) * w + z]

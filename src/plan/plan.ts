@@ -33,8 +33,8 @@ export type LinearOp =
 export type Pair = readonly [number, number]
 export type Quad = readonly [number, number, number, number]
 
-/** What follows a linear step: truncate-reduce, then a ReLU by its spec, back to the ring. */
-export interface Activation {
+/** What follows a linear step on back end `mcc`: truncate-reduce, then a ReLU by its spec, back to the ring. */
+export interface MccActivation {
   /** Low bits of y that truncate-reduce drops: y's scale minus the result's. */
   readonly truncate: number
   /** n': bits of the truncated, masked value that is opened. |y'| < 2^(bits-2) is what calibration guarantees. */
@@ -46,13 +46,25 @@ export interface Activation {
   readonly relu: PlannedRelu
 }
 
+/** What follows a linear step on back end `securenn`: local truncation, then a ReLU by its spec. */
+export interface SecurennActivation {
+  /** Low bits that both parties shift out of their shares. */
+  readonly truncate: number
+  /** High and low bits of the 64 that comparisons ignore (docs/securenn.md); 0 and 0 is exact. */
+  readonly ignoredMsb: number
+  readonly ignoredLsb: number
+  readonly relu: PlannedRelu
+}
+
+export type Activation = MccActivation | SecurennActivation
+
 /** A layer's ReLU kinds as plain JSON; a mask's bits are base64, least significant first. */
 export type PlannedRelu =
   | { readonly kind: 'relu' | 'identity' | 'zero' }
   | { readonly kind: 'block'; readonly blocks: readonly Pair[] }
   | { readonly kind: 'mask'; readonly off: 'identity' | 'zero'; readonly bits: string }
 
-export interface Step {
+export interface Step<A extends Activation = Activation> {
   /** Id of the layer whose value the step produces. */
   readonly id: string
   readonly linear: readonly LinearOp[]
@@ -60,14 +72,16 @@ export interface Step {
   /** Fraction bits of the result: after truncation, or of the output's y. */
   readonly scale: number
   /** Null in the last step, whose y goes to the client. */
-  readonly activation: Activation | null
+  readonly activation: A | null
 }
 
-export interface Plan {
+export type Backend = 'mcc' | 'securenn'
+
+interface PlanOf<B extends Backend, A extends Activation> {
   readonly format: 'plan/1'
-  readonly backend: 'mcc'
+  readonly backend: B
   readonly network: string
-  /** n: bits of the ring, 24 … 32. */
+  /** n: bits of the ring, 24 … 32 on `mcc`, 64 on `securenn`. */
   readonly ring: number
   /** ChaCha rounds of every stream. */
   readonly rounds: 12 | 20
@@ -84,8 +98,20 @@ export interface Plan {
     }
   }
   readonly labels: readonly string[]
-  readonly steps: readonly Step[]
+  readonly steps: readonly Step<A>[]
 }
+
+/** Comparisons by one-time tables, helper off line (docs/protocol.md). */
+export type MccPlan = PlanOf<'mcc', MccActivation>
+/** The published protocol, helper on line (docs/securenn.md). */
+export type SecurennPlan = PlanOf<'securenn', SecurennActivation>
+export type Plan = MccPlan | SecurennPlan
+
+/** Fraction bits of what the client of a `securenn` plan reads: those of its input; it drops the others of y. */
+export const outputFraction = (plan: SecurennPlan): number => plan.input.scale
+
+/** Bytes of a ring word in memory. */
+export const wordBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
 
 export const mapSize = ([c, h, w]: MapShape): number => c * h * w
 

@@ -18,4 +18,7 @@ export const Kind = {
   opening: 22, // server → client: e and table rows
   reply: 23, // client → server: β and z - r
   output: 24, // server → client: y - m
+  // On securenn; the messages of an inference are those of securenn/parties.ts.
+  pair: 30, // client → server: the seed they share
+  start: 31, // client → server, client → helper, server → helper: the inference that starts
 } as const

@@ -12,7 +12,7 @@ import { Server, type ServerOptions } from '../../src/party/server.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { type Compiled, compile } from '../../src/plan/compile.js'
 import { encodeFixed } from '../../src/ring/codec.js'
-import { AUDIT, revealMasks, runReference } from '../../src/testing.js'
+import { AUDIT, type MaskSeeds, revealMasks, runReference } from '../../src/testing.js'
 
 export const DEADLINE_MS = 250
 
@@ -129,20 +129,22 @@ export class Site {
     void this.server.run(toServer.b)
     void this.helper.run(toHelper.b)
     let ch!: Uint8Array
+    let model!: Uint8Array
     let name = ''
     const client = await Client.create({
       deadlineMs: DEADLINE_MS,
       ...rest,
       server: toServer.a,
       helper: toHelper.a,
-      [AUDIT]: ({ session, seed }) => {
+      [AUDIT]: ({ session, seed, model: shared }) => {
         ch = seed
+        model = shared!
         name = hex(session)
       },
     })
     const compare = async (input: Float32Array) => {
       const result = await client.run(input)
-      return difference(this.compiled, input, result, { ch, sh: this.#seeds.get(name)! })
+      return difference(this.compiled, input, result, { ch, model, sh: this.#seeds.get(name)! })
     }
     return { client, compare }
   }
@@ -153,7 +155,7 @@ export function difference(
   { plan, model }: Compiled,
   input: Float32Array,
   result: InferenceResult,
-  seeds: { ch: Uint8Array; sh: Uint8Array },
+  seeds: MaskSeeds,
 ): string | null {
   const words = encodeFixed(input, plan.input.scale, plan.input.bits)
   const { output } = runReference(plan, model, words, revealMasks(plan, seeds, result.inference))

@@ -9,7 +9,7 @@ import { encodeWelcome, MAX_BATCH } from '../../src/party/messages.js'
 import { readPlan } from '../../src/party/received-plan.js'
 import { canonicalJson, planDigest } from '../../src/plan/plan.js'
 import { Kind } from '../../src/protocol/kinds.js'
-import { layOut } from '../../src/protocol/mcc/step.js'
+import { layOut } from '../../src/protocol/step.js'
 import {
   causeOf,
   DEADLINE_MS,

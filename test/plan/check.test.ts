@@ -6,15 +6,15 @@ import { loadKernels } from '../../src/kernels/index.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { compile } from '../../src/plan/compile.js'
-import { mapSize, type Plan } from '../../src/plan/plan.js'
+import { type MccPlan, mapSize } from '../../src/plan/plan.js'
 import { planCost } from '../../src/protocol/mcc/cost.js'
 import { dealInference } from '../../src/protocol/mcc/inference.js'
-import { layOut } from '../../src/protocol/mcc/step.js'
-import { filterSlots, packShare } from '../../src/protocol/mcc/weights.js'
+import { layOut } from '../../src/protocol/step.js'
+import { filterSlots, packShare } from '../../src/protocol/weights.js'
 import { Streams } from '../../src/random/streams.js'
 import { growNetwork } from '../protocol/zoo.js'
 
-const plans = [3, 8, 14, 21, 33, 57, 90, 121].map((seed): Plan => {
+const plans = [3, 8, 14, 21, 33, 57, 90, 121].map((seed): MccPlan => {
   const { arch, weights, spec, options, input } = growNetwork(seed, 9)
   return compile(arch, weights, calibrate(arch, weights, spec, [input()]), spec, options).plan
 })
@@ -68,7 +68,7 @@ const VALUES = [
 ]
 
 /** All a helper does with a plan. */
-async function walk(plan: Plan): Promise<void> {
+async function walk(plan: MccPlan): Promise<void> {
   const k = loadKernels()
   const planned = layOut(k, plan)
   planCost(planned)
@@ -77,7 +77,7 @@ async function walk(plan: Plan): Promise<void> {
   await dealInference(k, planned, share, { ch: streams, sh: streams, own: streams }, 0, () => undefined)
 }
 
-const small = (plan: Plan): boolean =>
+const small = (plan: MccPlan): boolean =>
   plan.steps.every(({ linear }) => linear.every(({ out }) => mapSize(out) < 1e5)) &&
   filterSlots(plan).every(({ words, geometry }) => words < 1e5 && words * geometry.h * geometry.w < 1e7)
 
@@ -104,9 +104,9 @@ describe('checkPlan', () => {
             const all = paths(mutated)
             mutated = mutate(mutated, all[at % all.length], value, how)
           }
-          let accepted: Plan
+          let accepted: MccPlan
           try {
-            accepted = checkPlan(mutated)
+            accepted = checkPlan(mutated) as MccPlan
           } catch (error) {
             expect(error).toBeInstanceOf(RingfenceError)
             expect((error as RingfenceError).code).toBe('PLAN_MISMATCH')

@@ -61,7 +61,7 @@ const ranges = (values: Record<string, number>): Calibration => ({
   maxAbs: values,
 })
 const RANGES = ranges({ input: 1, r1: 3, r2: 3, c3: 5 })
-const plan = (options: CompileOptions = {}) => compile(TWO, weigh(TWO), RANGES, undefined, options)
+const plan = (options: CompileOptions<'mcc'> = {}) => compile(TWO, weigh(TWO), RANGES, undefined, options)
 
 describe('options', () => {
   it('are all refused at once', () => {
@@ -71,9 +71,9 @@ describe('options', () => {
       'ring',
       'bits',
       'margin',
-      'rounds',
       'lo of r1',
       'lo of nowhere',
+      'rounds',
     ])
   })
 
@@ -89,7 +89,7 @@ describe('options', () => {
     [{ chunks: 1 }, 'chunks'],
     [{ chunks: 17 }, 'chunks'],
     [{ chunks: 4, lo: { r2: 14 } }, 'chunks'],
-  ] as [CompileOptions, string][])('%j is refused for its %s', (options, name) => {
+  ] as [CompileOptions<'mcc'>, string][])('%j is refused for its %s', (options, name) => {
     expect(caught(() => plan(options)).problems[0]).toContain(name)
   })
 

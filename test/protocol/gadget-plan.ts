@@ -4,8 +4,15 @@ import type { ReluLayout } from '../../src/model/relu-layout.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { chunksOf } from '../../src/plan/chunks.js'
 import type { Compiled } from '../../src/plan/compile.js'
-import { type LinearOp, type MapShape, mapSize, type Plan, type PlannedRelu, stepLayout } from '../../src/plan/plan.js'
-import type { Masks } from '../../src/plan/reference.js'
+import {
+  type LinearOp,
+  type MapShape,
+  type MccPlan,
+  mapSize,
+  type PlannedRelu,
+  stepLayout,
+} from '../../src/plan/plan.js'
+import type { MccMasks } from '../../src/plan/reference.js'
 
 export type Draw = () => number
 
@@ -41,11 +48,11 @@ export function perChannel([c, h, w]: MapShape): ConvGeometry {
 }
 
 /** y = x + bias, the gadget, and its result as the network's output. */
-export function reluPlan(gadget: ReluGadget, bias: Int32Array): Compiled {
+export function reluPlan(gadget: ReluGadget, bias: Int32Array): Compiled<MccPlan> {
   const { ring, bits, lo, truncate, shape, relu } = gadget
   const compares = relu.kind !== 'identity' && relu.kind !== 'zero'
   const chunks = typeof gadget.chunks === 'number' ? chunksOf(bits - lo, gadget.chunks)! : gadget.chunks
-  const plan: Plan = {
+  const plan: MccPlan = {
     ...around(shape, ring),
     steps: [
       {
@@ -71,7 +78,7 @@ export function reluPlan(gadget: ReluGadget, bias: Int32Array): Compiled {
     ],
   }
   const weights = new Map([['0.1', new Int32Array(shape[0]).fill(1)]])
-  return { plan: checkPlan(plan), model: { weights, bias: [bias, new Int32Array(mapSize(shape))] } }
+  return { plan: checkPlan(plan) as MccPlan, model: { weights, bias: [bias, new Int32Array(mapSize(shape))] } }
 }
 
 const around = (shape: readonly number[], ring: number) =>
@@ -86,7 +93,7 @@ const around = (shape: readonly number[], ring: number) =>
   }) as const
 
 /** One linear step whose y is the output; `weights` per conv, in the order of the operations. */
-export function linearPlan(ring: number, shape: readonly number[], linear: LinearOp[], draw: Draw): Compiled {
+export function linearPlan(ring: number, shape: readonly number[], linear: LinearOp[], draw: Draw): Compiled<MccPlan> {
   const { out } = linear[linear.length - 1]
   const step = { id: 'y', linear, out, scale: 0, activation: null }
   const weights = new Map<string, Int32Array>()
@@ -100,7 +107,7 @@ export function linearPlan(ring: number, shape: readonly number[], linear: Linea
     )
   })
   const bias = [Int32Array.from({ length: mapSize(out) }, () => whole(draw, -(2 ** 31), 2 ** 31 - 1))]
-  return { plan: checkPlan({ ...around(shape, ring), steps: [step] }), model: { weights, bias } }
+  return { plan: checkPlan({ ...around(shape, ring), steps: [step] }) as MccPlan, model: { weights, bias } }
 }
 
 const mod = (x: bigint, bits: number): bigint => BigInt.asUintN(bits, x)
@@ -149,7 +156,12 @@ export interface ExpectedRun {
 }
 
 /** z of every element by E1 … E5, from y and the masks of the run. */
-export function expectedRelu(gadget: ReluGadget, compiled: Compiled, y: readonly number[], masks: Masks): ExpectedRun {
+export function expectedRelu(
+  gadget: ReluGadget,
+  compiled: Compiled<MccPlan>,
+  y: readonly number[],
+  masks: MccMasks,
+): ExpectedRun {
   const { bits, lo, truncate, ring } = gadget
   const layout: ReluLayout = stepLayout(compiled.plan.steps[0])!
   const m = masks.output(0)

@@ -6,11 +6,11 @@ import { toBase64 } from '../../src/model/mask-bits.js'
 import { HEADER_BYTES, Meter, type PhaseTraffic } from '../../src/net/index.js'
 import { chunksOf } from '../../src/plan/chunks.js'
 import type { Compiled } from '../../src/plan/compile.js'
-import type { LinearOp, MapShape, PlannedRelu } from '../../src/plan/plan.js'
+import type { LinearOp, MapShape, MccPlan, PlannedRelu } from '../../src/plan/plan.js'
 import { mapSize } from '../../src/plan/plan.js'
 import { planCost } from '../../src/protocol/mcc/cost.js'
 import { inputCost } from '../../src/protocol/mcc/input.js'
-import { layOut } from '../../src/protocol/mcc/step.js'
+import { layOut } from '../../src/protocol/step.js'
 import { localParties, runReference } from '../../src/testing.js'
 import { type Draw, drawFrom, expectedRelu, linearPlan, type ReluGadget, reluPlan, whole } from './gadget-plan.js'
 
@@ -19,7 +19,7 @@ const RESERVE_FRAME = HEADER_BYTES + 12
 const INFERENCE = 8
 
 /** Runs one input privately; declared and measured costs agree to the byte, result and reference to the bit. */
-async function run(compiled: Compiled, input: Int32Array) {
+async function run(compiled: Compiled<MccPlan>, input: Int32Array) {
   const [client, server] = [new Meter(), new Meter()]
   const parties = await localParties(compiled, { client: { meter: client }, server: { meter: server } })
   try {
@@ -39,7 +39,7 @@ async function run(compiled: Compiled, input: Int32Array) {
 
 type Phases = Record<'offline' | 'online', PhaseTraffic>
 
-function expectDeclared(compiled: Compiled, clientServer: Phases, serverHelper: Phases): void {
+function expectDeclared(compiled: Compiled<MccPlan>, clientServer: Phases, serverHelper: Phases): void {
   const planned = layOut(loadKernels(), compiled.plan)
   const { steps, total } = planCost(planned)
   planned.release()

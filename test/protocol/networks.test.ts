@@ -39,13 +39,13 @@ const noise = (length: number, seed: number, size: number) => {
   return Float32Array.from({ length }, () => size * (2 * draw() - 1))
 }
 
-async function compileModel(name: string, variant?: string, options: CompileOptions = {}) {
+async function compileModel(name: string, variant?: string, options: CompileOptions<'mcc'> = {}) {
   const { arch, weights, calibration, spec } = await loadModelDirectory(path(name), variant)
   return { arch, weights, spec, compiled: compile(arch, weights, calibration!, spec, options) }
 }
 
 describe('trained networks equal the integer reference bit for bit', () => {
-  const cases: [string, string | undefined, CompileOptions][] = [
+  const cases: [string, string | undefined, CompileOptions<'mcc'>][] = [
     ['mnist-cnn3', undefined, {}],
     ['mnist-cnn3', undefined, { ring: 28, bits: 14 }],
     ['mnist-cnn3', undefined, { bits: 16, lo: 6, rounds: 20 }],

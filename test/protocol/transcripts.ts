@@ -4,10 +4,10 @@ import { type Kernels, loadKernels, type Region, upload } from '../../src/kernel
 import { groupsOf, readRows, rowBytes, tableBytes } from '../../src/kernels/mcc.js'
 import type { Compiled } from '../../src/plan/compile.js'
 import { weightKey } from '../../src/plan/compile.js'
+import type { MccPlan } from '../../src/plan/plan.js'
 import {
   dealInference,
   emptyMaterial,
-  isReluStep,
   releaseMaterial,
   type StepMaterial,
   takeDealt,
@@ -16,9 +16,10 @@ import {
 } from '../../src/protocol/mcc/inference.js'
 import { sendInput, takeInput } from '../../src/protocol/mcc/input.js'
 import { inputMask, runLinear } from '../../src/protocol/mcc/linear.js'
-import { answerRelu, finishRelu, openRelu, type ReluStep, reluSizes } from '../../src/protocol/mcc/relu.js'
-import { layOut, type PlannedSteps } from '../../src/protocol/mcc/step.js'
-import { fillModelMask, type ModelShare, packShare } from '../../src/protocol/mcc/weights.js'
+import { answerRelu, finishRelu, openRelu, reluSizes } from '../../src/protocol/mcc/relu.js'
+import { chainOf, type MccSteps, type ReluStep } from '../../src/protocol/mcc/step.js'
+import { isActive, layOut } from '../../src/protocol/step.js'
+import { fillModelMask, type ModelShare, packShare } from '../../src/protocol/weights.js'
 import { Purpose, type StreamAddress, Streams } from '../../src/random/streams.js'
 
 /** How often each byte value stands at each place of a view. */
@@ -113,14 +114,14 @@ export interface Streamed {
 /** All three parties of one plan, without links: messages go into the tallies of those who see them. */
 export class Transcripts {
   readonly #k = loadKernels()
-  readonly #planned: PlannedSteps
+  readonly #planned: MccSteps
   readonly #ch: Streams
   readonly #sh: Streams
   readonly #own: Streams
   #shares!: { w: ModelShare; b: ModelShare; f: ModelShare }
 
   private constructor(
-    readonly compiled: Compiled,
+    readonly compiled: Compiled<MccPlan>,
     { ch = honest, own = honest }: Streamed,
   ) {
     const k = this.#k
@@ -130,7 +131,7 @@ export class Transcripts {
     this.#own = own(k, new Uint8Array(32).fill(3))
   }
 
-  static async of(compiled: Compiled, streamed: Streamed = {}): Promise<Transcripts> {
+  static async of(compiled: Compiled<MccPlan>, streamed: Streamed = {}): Promise<Transcripts> {
     const made = new Transcripts(compiled, streamed)
     const k = made.#k
     const { plan, model } = compiled
@@ -171,7 +172,7 @@ export class Transcripts {
     for (const step of steps) {
       runLinear(k, step, source, material[step.index].c)
       server.add(material[step.index].c.u8()) // its share y - m, which follows from what it received
-      if (isReluStep(step)) tensors.push(this.#relu(step, material[step.index], inference, server, client))
+      if (isActive(step)) tensors.push(this.#relu(step, material[step.index], inference, server, client))
     }
     for (const tensor of tensors) tensor.release()
     material.forEach(releaseMaterial)
@@ -198,15 +199,15 @@ export class Transcripts {
     return x
   }
 
-  #difference({ relu }: ReluStep, e: Region, tables: Region, by: number): Uint8Array {
+  #difference({ relu, activation }: ReluStep, e: Region, tables: Region, by: number): Uint8Array {
     const k = this.#k
     const moved = upload(
       k.memory,
-      e.u32().map((word) => (word + by) & (2 ** relu.chain.bits - 1)),
+      e.u32().map((word) => (word + by) & (2 ** chainOf(activation).bits - 1)),
     )
     const out = [e, moved].map((at) => {
-      const rows = k.memory.alloc(rowBytes(relu.chain.chunks, relu.comparisons))
-      readRows(k, relu.chain, relu.comparisons, at, tables, rows)
+      const rows = k.memory.alloc(rowBytes(chainOf(activation).chunks, relu.comparisons))
+      readRows(k, chainOf(activation), relu.comparisons, at, tables, rows)
       const bytes = rows.u8().slice()
       rows.release()
       return bytes
@@ -225,10 +226,10 @@ export class Transcripts {
     unpack(k, message, relu.values, activation.bits, e)
     const pads = this.#ch.take(
       { purpose: Purpose.tablePad, layer: index, inference },
-      tableBytes(relu.chain.chunks, relu.comparisons),
+      tableBytes(chainOf(activation).chunks, relu.comparisons),
     )
-    const rows = k.memory.alloc(rowBytes(relu.chain.chunks, relu.comparisons))
-    readRows(k, relu.chain, relu.comparisons, e, pads, rows)
+    const rows = k.memory.alloc(rowBytes(chainOf(activation).chunks, relu.comparisons))
+    readRows(k, chainOf(activation), relu.comparisons, e, pads, rows)
     const bytes = rows.u8().map((byte, i) => byte ^ sent[i])
     for (const region of [e, pads, rows]) region.release()
     return bytes

@@ -5,9 +5,9 @@ import { loadKernels } from '../../src/kernels/index.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { chooseChunks } from '../../src/plan/chunks.js'
 import type { Compiled } from '../../src/plan/compile.js'
-import type { Activation, MapShape, Step } from '../../src/plan/plan.js'
+import type { MapShape, MccActivation, MccPlan, Step } from '../../src/plan/plan.js'
 import { mapSize } from '../../src/plan/plan.js'
-import { fillModelMask, filterSlots } from '../../src/protocol/mcc/weights.js'
+import { fillModelMask, filterSlots } from '../../src/protocol/weights.js'
 import { Purpose } from '../../src/random/streams.js'
 import { drawFrom, perChannel, whole } from './gadget-plan.js'
 import { honest, reusing, type Streamed, Tally, Transcripts, withoutCarryMasks } from './transcripts.js'
@@ -24,7 +24,7 @@ const conv = (out: MapShape, [cin, h, w]: MapShape, at = 0) => ({
 })
 
 /** Some 1×1 convolutions with activations between; `secret` picks weights and biases. */
-function network(shapes: MapShape[], activations: Activation[], ring: number, secret: number): Compiled {
+function network(shapes: MapShape[], activations: MccActivation[], ring: number, secret: number): Compiled<MccPlan> {
   const draw = drawFrom(secret)
   const steps = shapes.slice(1).map((out, i): Step => {
     const linear = [{ op: 'tensor' as const, tensor: i, out: shapes[i] }, conv(out, shapes[i])]
@@ -39,7 +39,7 @@ function network(shapes: MapShape[], activations: Activation[], ring: number, se
     input: { shape: shapes[0], scale: 0, bits: 16, preprocess: { scale: 1, mean: [], std: [] } },
     labels: [],
     steps,
-  })
+  }) as MccPlan
   const weights = new Map(
     filterSlots(plan).map(({ step, operation, words }) => [
       `${step}.${operation}`,
@@ -50,7 +50,7 @@ function network(shapes: MapShape[], activations: Activation[], ring: number, se
   return { plan, model: { weights, bias } }
 }
 
-const plain: Activation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }
+const plain: MccActivation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }
 const small = (secret: number) =>
   network(
     [
@@ -71,7 +71,13 @@ const large = (secret: number) => {
     [1, 2],
     [1, 1],
   ] as const
-  const mixed: Activation = { truncate: 9, bits: 14, lo: 3, chunks: chooseChunks(11), relu: { kind: 'block', blocks } }
+  const mixed: MccActivation = {
+    truncate: 9,
+    bits: 14,
+    lo: 3,
+    chunks: chooseChunks(11),
+    relu: { kind: 'block', blocks },
+  }
   return network(
     [
       [2, 2, 2],
@@ -86,7 +92,7 @@ const large = (secret: number) => {
 }
 
 interface Side {
-  compiled: Compiled
+  compiled: Compiled<MccPlan>
   input: Int32Array
   streamed?: Streamed
 }

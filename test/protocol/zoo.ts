@@ -12,7 +12,7 @@ export interface ZooNetwork {
   arch: Architecture
   weights: Weights
   spec: ReluSpec
-  options: CompileOptions
+  options: CompileOptions<'mcc'>
   /** Whether some ReLU is shared by a patch: one flipped bit then moves values that are far from zero. */
   blocks: boolean
   input(): Float32Array
@@ -184,7 +184,7 @@ export function growNetwork(seed: number, size: number): ZooNetwork {
   for (let i = 0; i < 3 * size && garden.layers.length < size; i++) garden.grow()
   if (garden.layers.length === 0) garden.try({ op: 'relu' }, ['x'])
   const arch = garden.parse([garden.values[garden.values.length - 1].id])
-  const options: CompileOptions = {
+  const options: CompileOptions<'mcc'> = {
     ring: pick(draw, [28, 30, 31, 32, 32]),
     bits: whole(draw, 12, 16),
     lo: pick(draw, [0, 0, 2, 5]),

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { comparedBits, dealDrelu, drelu, dreluCost, EXACT, type Window } from '../../src/protocol/securenn/drelu.js'
-import { dealProduct, multiply, productCost } from '../../src/protocol/securenn/multiply.js'
+import {
+  dealTriple,
+  multiply,
+  PRODUCT,
+  pairwise,
+  productCost,
+  sendProduct,
+} from '../../src/protocol/securenn/multiply.js'
 import { opened, shared, three } from './three.js'
 
 const at = { layer: 3, inference: 9 }
@@ -71,10 +78,10 @@ describe('DReLU of the published protocol', () => {
     const parties = three()
     const [a, b] = shared(parties, values)
     const run = async (side: typeof parties.client, v: typeof a) =>
-      multiply(side, v, await drelu(side, v, count, EXACT, at), count, at)
+      multiply(side, v, await drelu(side, v, count, EXACT, at), pairwise(count), at)
     const helper = async () => {
       await dealDrelu(parties.helper, count, EXACT, at)
-      dealProduct(parties.helper, count, at)
+      await sendProduct(parties.helper, dealTriple(parties.helper, PRODUCT, pairwise(count), at), at)
     }
     const [x, y] = await Promise.all([run(parties.client, a), run(parties.server, b), helper()])
     expect(opened(x, y, count)).toEqual(values.map((v) => (v > 0n ? v : 0n)))

@@ -3,12 +3,13 @@ import { packedBytes } from '../../kernels/bits.js'
 import { HEADER_BYTES } from '../../net/index.js'
 import { addCost, type Cost } from '../cost.js'
 import { piecesOf } from '../pieces.js'
-import { isReluStep, materialBytes } from './inference.js'
+import { isActive } from '../step.js'
+import { materialBytes } from './inference.js'
 import { inputCost } from './input.js'
 import { linearCost } from './linear.js'
 import { outputCost } from './output.js'
 import { reluCost } from './relu.js'
-import type { PlannedStep, PlannedSteps } from './step.js'
+import type { MccStep, MccSteps } from './step.js'
 
 export interface StepCost extends Cost {
   readonly id: string
@@ -29,11 +30,11 @@ const INFERENCE_BYTES = 8
 /** Bytes in front of a bundle: session and inference. */
 const BUNDLE_BYTES = 24
 
-export function planCost({ plan, steps }: PlannedSteps): PlanCost {
+export function planCost({ plan, steps }: MccSteps): PlanCost {
   const costs = steps.map((step) => ({ id: step.step.id, ...sizes(step), ...stepCost(step, plan.ring) }))
   const payload = costs.reduce<Cost>(addCost, inputCost(plan))
-  const relus = steps.filter(isReluStep).length
-  const pieces = (bytes: (step: PlannedStep) => number) => steps.reduce((sum, step) => sum + piecesOf(bytes(step)), 0)
+  const relus = steps.filter(isActive).length
+  const pieces = (bytes: (step: MccStep) => number) => steps.reduce((sum, step) => sum + piecesOf(bytes(step)), 0)
   const headers: Cost = {
     flights: 0,
     online: { up: INFERENCE_BYTES + HEADER_BYTES * (1 + relus), down: HEADER_BYTES * steps.length },
@@ -45,11 +46,11 @@ export function planCost({ plan, steps }: PlannedSteps): PlanCost {
   return { steps: costs, total: addCost(payload, headers) }
 }
 
-function sizes({ relu }: PlannedStep): { values: number; comparisons: number } {
+function sizes({ relu }: MccStep): { values: number; comparisons: number } {
   return { values: relu?.values ?? 0, comparisons: relu?.comparisons ?? 0 }
 }
 
-function stepCost(step: PlannedStep, ring: number): Cost {
+function stepCost(step: MccStep, ring: number): Cost {
   const linear = linearCost(ring, step)
-  return addCost(linear, isReluStep(step) ? reluCost(step, ring) : outputCost(ring, step))
+  return addCost(linear, isActive(step) ? reluCost(step, ring) : outputCost(ring, step))
 }

@@ -5,17 +5,17 @@ import { upload } from '../../kernels/index.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile.js'
 import type { Streams } from '../../random/streams.js'
-import { dealLinear, inputMask, type LinearSource, outputMask, uploadLinear } from './linear.js'
-import { type DealerStreams, dealRelu, type ReluMaterial, type ReluStep, reluSizes } from './relu.js'
-import type { PlannedStep, PlannedSteps } from './step.js'
-import type { ModelShare } from './weights.js'
-
-export const isReluStep = (step: PlannedStep): step is ReluStep => step.relu !== null
+import type { LinearSource } from '../linear.js'
+import { isActive } from '../step.js'
+import type { ModelShare } from '../weights.js'
+import { dealLinear, inputMask, outputMask, uploadLinear } from './linear.js'
+import { type DealerStreams, dealRelu, type ReluMaterial, reluSizes } from './relu.js'
+import type { MccStep, MccSteps, ReluStep } from './step.js'
 
 /** Bytes of a step's message from helper to server: u, tables, correction words. */
-export function materialBytes(step: PlannedStep, ring: number): number {
+export function materialBytes(step: MccStep, ring: number): number {
   const u = packedBytes(step.size, ring)
-  if (!isReluStep(step)) return u
+  if (!isActive(step)) return u
   const { tables, words } = reluSizes(step, ring)
   return u + tables + words
 }
@@ -26,7 +26,7 @@ class InputMasks {
 
   constructor(
     private readonly k: Kernels,
-    private readonly steps: PlannedSteps,
+    private readonly steps: MccSteps,
     private readonly ch: Streams,
     private readonly inference: number,
   ) {}
@@ -52,7 +52,7 @@ function put(k: Kernels, words: Region, count: number, bits: number, message: Re
 /** Helper: the material of one inference, one message per step. `message` is lent to `emit` until it resolves. */
 export async function dealInference(
   k: Kernels,
-  planned: PlannedSteps,
+  planned: MccSteps,
   share: ModelShare,
   streams: DealerStreams,
   inference: number,
@@ -67,7 +67,7 @@ export async function dealInference(
       const u = dealLinear(k, step, streams.ch, source, inference)
       const at = put(k, u, step.size, plan.ring, message, 0)
       u.release()
-      if (isReluStep(step)) dealInto(k, step, streams, inference, plan.ring, message, at)
+      if (isActive(step)) dealInto(k, step, streams, inference, plan.ring, message, at)
       try {
         await emit(step.index, message)
       } finally {
@@ -101,7 +101,7 @@ function dealInto(
 /** Client, off line: δ of every step, packed. `message` is lent to `emit` until it resolves. */
 export async function uploadInference(
   k: Kernels,
-  planned: PlannedSteps,
+  planned: MccSteps,
   share: ModelShare,
   ch: Streams,
   inference: number,
@@ -134,15 +134,15 @@ export interface StepMaterial {
 }
 
 /** Server: room for a step's material; c starts as the bias. */
-export function emptyMaterial(k: Kernels, step: PlannedStep, model: QuantizedModel): StepMaterial {
+export function emptyMaterial(k: Kernels, step: MccStep, model: QuantizedModel): StepMaterial {
   return { c: upload(k.memory, model.bias[step.index]), relu: null }
 }
 
 /** Server: takes in what the helper sent for a step. */
-export function takeDealt(k: Kernels, step: PlannedStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
+export function takeDealt(k: Kernels, step: MccStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
   const u = packedBytes(step.size, ring)
   addPacked(k, payload.subarray(0, u), step.size, ring, into.c)
-  if (!isReluStep(step)) return
+  if (!isActive(step)) return
   const { tables, words } = reluSizes(step, ring)
   const { comparisons, switched, passed } = step.relu
   const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
@@ -154,7 +154,7 @@ export function takeDealt(k: Kernels, step: PlannedStep, ring: number, payload: 
 }
 
 /** Server: takes in the client's δ of a step. */
-export function takeDelta(k: Kernels, step: PlannedStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
+export function takeDelta(k: Kernels, step: MccStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
   addPacked(k, payload, step.size, ring, into.c)
 }
 

@@ -3,26 +3,20 @@
 //   on line    client → server   x̂ = x - r_0
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/index.js'
-import { mapSize, type Plan, tensorShape } from '../../plan/plan.js'
+import { type MccPlan, mapSize, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'
 import { inputMask } from './linear.js'
-import type { PlannedSteps } from './step.js'
+import type { MccSteps } from './step.js'
 
-const inputSize = (plan: Plan): number => mapSize(tensorShape(plan, 0))
+const inputSize = (plan: MccPlan): number => mapSize(tensorShape(plan, 0))
 
-export function inputCost(plan: Plan): Cost {
+export function inputCost(plan: MccPlan): Cost {
   return { ...NO_COST, flights: 1, online: { up: packedBytes(inputSize(plan), plan.ring), down: 0 } }
 }
 
 /** Client: x̂ as it goes to the server. `input`: signed fixed-point words, CHW. The caller releases it. */
-export function sendInput(
-  k: Kernels,
-  planned: PlannedSteps,
-  ch: Streams,
-  input: Int32Array,
-  inference: number,
-): Region {
+export function sendInput(k: Kernels, planned: MccSteps, ch: Streams, input: Int32Array, inference: number): Region {
   const { plan } = planned
   const size = inputSize(plan)
   const mask = inputMask(k, planned, ch, 0, inference)
@@ -35,7 +29,7 @@ export function sendInput(
 }
 
 /** Server: x̂, one word per element. The caller releases it. */
-export function takeInput(k: Kernels, { plan }: PlannedSteps, payload: Uint8Array): Region {
+export function takeInput(k: Kernels, { plan }: MccSteps, payload: Uint8Array): Region {
   const size = inputSize(plan)
   const packed = upload(k.memory, payload)
   const input = k.memory.alloc(size * 4)

@@ -7,14 +7,14 @@ import { add32 } from '../../kernels/ring.js'
 import type { Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'
 import { outputMask } from './linear.js'
-import type { PlannedStep } from './step.js'
+import type { MccStep } from './step.js'
 
-export function outputCost(ring: number, { size }: PlannedStep): Cost {
+export function outputCost(ring: number, { size }: MccStep): Cost {
   return { ...NO_COST, flights: 1, online: { up: 0, down: packedBytes(size, ring) } }
 }
 
 /** Server: ŷ as it goes to the client. The caller releases it. */
-export function sendOutput(k: Kernels, { size }: PlannedStep, y: Region, ring: number): Region {
+export function sendOutput(k: Kernels, { size }: MccStep, y: Region, ring: number): Region {
   const message = k.memory.alloc(packedBytes(size, ring))
   pack(k, y, size, ring, message)
   return message
@@ -23,7 +23,7 @@ export function sendOutput(k: Kernels, { size }: PlannedStep, y: Region, ring: n
 /** Client: y, as signed integers of the step's scale. */
 export function openOutput(
   k: Kernels,
-  step: PlannedStep,
+  step: MccStep,
   ch: Streams,
   payload: Uint8Array,
   inference: number,

@@ -26,11 +26,9 @@ import {
 } from '../../kernels/mcc.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { Cost } from '../cost.js'
+import type { ReluMaps } from '../step.js'
 import { dealComparison, openRows, walk } from './comparison.js'
-import type { PlannedStep, ReluMaps } from './step.js'
-
-/** A step that has an activation. */
-export type ReluStep = PlannedStep & { activation: NonNullable<PlannedStep['activation']>; relu: ReluMaps }
+import { chainOf, type ReluStep } from './step.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
 export function reluSizes({ activation, relu }: ReluStep, ring: number) {
@@ -153,7 +151,7 @@ export function dealRelu(
     return { tables: k.memory.alloc(0), words }
   }
   const addends = tested(k, relu, r)
-  const dealt = dealComparison(k, relu.chain, relu.comparisons, addends, streams, address)
+  const dealt = dealComparison(k, chainOf(activation), relu.comparisons, addends, streams, address)
   if (addends !== r) addends.release()
   const rho = perValue(k, relu, dealt.rho)
   dealSelect(k, r, relu.switched, bits, rho, parts.select)
@@ -197,7 +195,7 @@ export function openRelu(
   pack(k, e, relu.values + relu.patches, bits, message)
   if (relu.comparisons > 0) {
     const x = tested(k, relu, e)
-    openRows(k, relu.chain, relu.comparisons, x, tables, message.part(sizes.opened, sizes.rows))
+    openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(sizes.opened, sizes.rows))
     if (x !== e) x.release()
   }
   return { e, message }
@@ -270,7 +268,7 @@ function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, ro
   const { relu, index } = step
   if (relu.comparisons === 0) return k.memory.alloc(0)
   const x = tested(k, relu, e)
-  const beta = walk(k, relu.chain, relu.comparisons, x, rows, ch, { layer: index, inference })
+  const beta = walk(k, chainOf(step.activation), relu.comparisons, x, rows, ch, { layer: index, inference })
   if (x !== e) x.release()
   return beta
 }

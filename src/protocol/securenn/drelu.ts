@@ -28,8 +28,8 @@ import {
   windowOf,
 } from '../../kernels/securenn-shares.js'
 import { type CallAddress, Draw, drawBelow, drawEven, drawOdd, drawWords } from './draws.js'
-import { dealTriple, drawTriple, XOR } from './multiply.js'
-import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import { dealTriple, drawTriple, pairwise, XOR } from './multiply.js'
+import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
 import { answerComparison, askComparison } from './private-compare.js'
 
 /**
@@ -56,7 +56,7 @@ export function dreluCost(window: Window, count: number): { bytes: number; fligh
 
 /** Client and server: a share of b per value. `v`: u64 shares. The caller releases the result. */
 export async function drelu(side: Side, v: Region, count: number, window: Window, at: CallAddress): Promise<Region> {
-  const { k, party, common, helper, peer } = side
+  const { k, party, common, helper } = side
   const bits = comparedBits(window)
   const bytes = count * 8
   const offset = isExact(window) && party === 0 ? 2n ** 63n : 0n
@@ -69,25 +69,23 @@ export async function drelu(side: Side, v: Region, count: number, window: Window
   addWrap(k, r0, r1, count, bits, r, alpha)
   const [masked, wrap] = [k.memory.alloc(bytes), k.memory.alloc(count)]
   addWrap(k, a, party === 0 ? r0 : r1, count, bits, masked, wrap)
-  sendRegions(helper, Message.masked, at.layer, [masked])
+  await sendRegions(helper, Message.masked, at.layer, [masked])
 
   const halves = await receiveHalves(side, count, bits, at)
-  const flip1 = askComparison(side, 'wrap', halves.bits1, r, count, bits, at)
+  const flip1 = await askComparison(side, 'wrap', halves.bits1, r, count, bits, at)
   const eta = await half(side, () => drawOdd(k, side.dealt, at, Draw.eta, count, bits), Message.wrap, bytes, at)
   const opening = k.memory.alloc(bytes)
   convertShare(k, { a, wrap, delta: halves.delta, eta, flip: flip1, alpha, x: halves.x }, count, bits, party, opening)
-  sendRegions(peer, Message.opened, at.layer, [opening])
-  const [z] = await receiveRegions(k, peer, Message.opened, at.layer, [bytes])
+  const z = await exchange(side, Message.opened, at.layer, opening)
   addOdd(k, opening, z, count, bits, z)
 
-  const flip2 = askComparison(side, 'msb', halves.bits2, z, count, bits, at)
-  const triple = drawTriple(side, XOR, count, at)
+  const flip2 = await askComparison(side, 'msb', halves.bits2, z, count, bits, at)
+  const triple = drawTriple(side, XOR, pairwise(count), at)
   const [answered, answer, c] = await receiveAnswer(side, count, at)
   const openings = k.memory.alloc(2 * bytes)
   const low = halves.low
   openXor(k, { answer, flip: flip2, low, z }, { ...triple, c }, count, party, openings)
-  sendRegions(peer, Message.xor, at.layer, [openings])
-  const [theirs] = await receiveRegions(k, peer, Message.xor, at.layer, [2 * bytes])
+  const theirs = await exchange(side, Message.xor, at.layer, openings)
   const gammaDelta = k.memory.alloc(bytes)
   product(k, openings, theirs, { ...triple, c }, count, party, gammaDelta)
   const out = k.memory.alloc(bytes)
@@ -99,7 +97,7 @@ export async function drelu(side: Side, v: Region, count: number, window: Window
 }
 
 /** δ, bits of a + r, x, bits of x, low bit of x: the client draws its halves, the server is sent them. */
-async function receiveHalves({ k, party, dealt, helper }: Side, count: number, bits: number, at: CallAddress) {
+async function receiveHalves({ k, party, dealt, helper, signal }: Side, count: number, bits: number, at: CallAddress) {
   if (party === 0) {
     const delta = drawOdd(k, dealt, at, Draw.delta, count, bits)
     const bits1 = drawBelow(k, dealt, at, Draw.bits1, count * bits, 67)
@@ -119,19 +117,27 @@ async function receiveHalves({ k, party, dealt, helper }: Side, count: number, b
   const digits = count * bits
   // Words first: digits may end anywhere, and words want their alignment.
   const lengths = [word, word, word, digits, digits]
-  const [whole, delta, x, low, bits1, bits2] = await receiveRegions(k, helper, Message.converted, at.layer, lengths)
+  const [whole, delta, x, low, bits1, bits2] = await receiveRegions(k, helper, Message.converted, at.layer, lengths, {
+    signal,
+  })
   return { delta, bits1, x, bits2, low, release: () => whole.release() }
 }
 
 /** A half that the client draws and the server receives. */
-async function half({ k, party, helper }: Side, draw: () => Region, kind: number, bytes: number, at: CallAddress) {
+async function half(
+  { k, party, helper, signal }: Side,
+  draw: () => Region,
+  kind: number,
+  bytes: number,
+  at: CallAddress,
+) {
   if (party === 0) return draw()
-  return (await receiveRegions(k, helper, kind, at.layer, [bytes]))[0]
+  return (await receiveRegions(k, helper, kind, at.layer, [bytes], { signal }))[0]
 }
 
 /** Shares of β' and of C; first what has to be released. */
 async function receiveAnswer(
-  { k, party, dealt, helper }: Side,
+  { k, party, dealt, helper, signal }: Side,
   count: number,
   at: CallAddress,
 ): Promise<[Region[], Region, Region]> {
@@ -140,7 +146,9 @@ async function receiveAnswer(
     const c = drawWords(dealt, at, Draw.xorC, count)
     return [[answer, c], answer, c]
   }
-  const [whole, answer, c] = await receiveRegions(k, helper, Message.answer, at.layer, [count * 8, count * 8])
+  const [whole, answer, c] = await receiveRegions(k, helper, Message.answer, at.layer, [count * 8, count * 8], {
+    signal,
+  })
   return [[whole], answer, c]
 }
 
@@ -153,23 +161,23 @@ export async function dealDrelu(helper: HelperSide, count: number, window: Windo
   const [theirs] = await receiveRegions(k, server, Message.masked, at.layer, [bytes])
   const delta = k.memory.alloc(count)
   addWrap(k, mine, theirs, count, bits, mine, delta)
-  sendHalves(helper, mine, delta, count, bits, at)
+  await sendHalves(helper, mine, delta, count, bits, at)
 
   const wrapped = await answerComparison(helper, 'wrap', count, bits, at)
   const eta = drawOdd(k, helper.ch, at, Draw.eta, count, bits)
   shareFlag(k, wrapped, eta, count, { odd: bits }, eta)
-  sendRegions(server, Message.wrap, at.layer, [eta])
+  await sendRegions(server, Message.wrap, at.layer, [eta])
 
   const above = await answerComparison(helper, 'msb', count, bits, at)
   const answer = drawWords(helper.ch, at, Draw.answer, count)
   shareFlag(k, above, answer, count, 'z64', answer)
-  const c = dealTriple(helper, XOR, count, at)
-  sendRegions(server, Message.answer, at.layer, [answer, c])
+  const c = dealTriple(helper, XOR, pairwise(count), at)
+  await sendRegions(server, Message.answer, at.layer, [answer, c])
   for (const region of [mine, theirs, delta, wrapped, eta, above, answer, c]) region.release(true)
 }
 
 /** The server's halves of flight 2. */
-function sendHalves(
+async function sendHalves(
   { k, ch, own, server }: HelperSide,
   sum: Region,
   wrap: Region,
@@ -192,6 +200,6 @@ function sendHalves(
   shareFlag(k, parity, low, count, 'z64', low)
   const share = drawOdd(k, ch, at, Draw.x, count, bits)
   subOdd(k, x, share, count, bits, share)
-  sendRegions(server, Message.converted, at.layer, [delta, share, low, bits1, bits2])
+  await sendRegions(server, Message.converted, at.layer, [delta, share, low, bits1, bits2])
   for (const region of [delta, bits1, client1, x, bits2, client2, parity, low, share]) region.release(true)
 }

@@ -1,63 +1,92 @@
-// Products of shared values by Beaver triples (in Z_2^64): the helper deals A, B, C = A·B; x - A and y - B are opened.
+// Products of shared values by Beaver triples (in Z_2^64): the helper deals A, B, C = A·B; x - A and y - B are opened. One
+// y can be the factor of many x: then it is opened once.
 //
-//   helper → server   C_1                    8 B     (A, B and the client's C come from seeds)
-//   client ↔ server   x - A, y - B           16 B each
+//   helper → server   C_1                    8 B per x          (A, B and the client's C come from seeds)
+//   client ↔ server   x - A, y - B           16 B per x and per y
 import type { Region } from '../../kernels/index.js'
 import { add64, mul64, sub64 } from '../../kernels/ring.js'
-import { openProduct, product } from '../../kernels/securenn-shares.js'
+import { gather64, product } from '../../kernels/securenn-shares.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
-import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
 
 /** Which draws a triple's shares are. */
 export const XOR = { a: Draw.xorA, b: Draw.xorB, c: Draw.xorC } as const
 export const PRODUCT = { a: Draw.productA, b: Draw.productB, c: Draw.productC } as const
 type TripleDraws = typeof XOR | typeof PRODUCT
 
-/** Bytes over all links for `count` products, and waves that wait for each other: C can come any time before. */
-export function productCost(count: number): { bytes: number; flights: number } {
-  return { bytes: 40 * count, flights: 1 }
+/** Which y belongs to which x. */
+export interface Products {
+  /** Numbers of x and of y. */
+  readonly count: number
+  readonly factors: number
+  /** u32 index of the y of each x; null when they pair up in order. */
+  readonly factorOf: Region | null
+}
+
+export const pairwise = (count: number): Products => ({ count, factors: count, factorOf: null })
+
+/** Bytes over all links, and waves that wait for each other: C can come any time before. */
+export function productCost(count: number, factors = count): { bytes: number; flights: number } {
+  return { bytes: 24 * count + 16 * factors, flights: 1 }
 }
 
 /** Client and server: this party's A and B. The caller releases them. */
-export function drawTriple({ dealt }: Side, draws: TripleDraws, count: number, at: CallAddress) {
-  return { a: drawWords(dealt, at, draws.a, count), b: drawWords(dealt, at, draws.b, count) }
+export function drawTriple({ dealt }: Side, draws: TripleDraws, { count, factors }: Products, at: CallAddress) {
+  return { a: drawWords(dealt, at, draws.a, count), b: drawWords(dealt, at, draws.b, factors) }
 }
 
 /** Helper: the server's share of C. The caller releases it. */
-export function dealTriple({ k, ch, sh }: HelperSide, draws: TripleDraws, count: number, at: CallAddress): Region {
+export function dealTriple({ k, ch, sh }: HelperSide, draws: TripleDraws, products: Products, at: CallAddress): Region {
+  const { count, factors, factorOf } = products
   const [a, a1] = [ch, sh].map((streams) => drawWords(streams, at, draws.a, count))
-  const [b, b1] = [ch, sh].map((streams) => drawWords(streams, at, draws.b, count))
+  const [b, b1] = [ch, sh].map((streams) => drawWords(streams, at, draws.b, factors))
   add64(k, a, a1, a, count)
-  add64(k, b, b1, b, count)
-  mul64(k, a, b, a, count)
+  add64(k, b, b1, b, factors)
+  const perValue = factorOf ? k.memory.alloc(count * 8) : b
+  if (factorOf) gather64(k, b, factorOf, count, perValue)
+  mul64(k, a, perValue, a, count)
   const c = drawWords(ch, at, draws.c, count)
   sub64(k, a, c, c, count)
+  if (perValue !== b) perValue.release(true)
   for (const region of [a, a1, b, b1]) region.release(true)
   return c
 }
 
-/** Helper: deals for one product per value. */
-export function dealProduct(helper: HelperSide, count: number, at: CallAddress): void {
-  const c = dealTriple(helper, PRODUCT, count, at)
-  sendRegions(helper.server, Message.productC, at.layer, [c])
+/** Helper: sends what `dealTriple` dealt for the products of one call. */
+export async function sendProduct({ server }: HelperSide, c: Region, at: CallAddress): Promise<void> {
+  await sendRegions(server, Message.productC, at.layer, [c])
   c.release(true)
 }
 
-/** Client and server: shares of x·y. The caller releases the result. */
-export async function multiply(side: Side, x: Region, y: Region, count: number, at: CallAddress): Promise<Region> {
-  const { k, party, peer, helper, dealt } = side
-  const bytes = count * 8
-  const { a, b } = drawTriple(side, PRODUCT, count, at)
-  const c =
-    party === 0
-      ? drawWords(dealt, at, PRODUCT.c, count)
-      : (await receiveRegions(k, helper, Message.productC, at.layer, [bytes]))[0]
-  const openings = k.memory.alloc(2 * bytes)
-  openProduct(k, x, y, { a, b, c }, count, openings)
-  sendRegions(peer, Message.product, at.layer, [openings])
-  const [theirs] = await receiveRegions(k, peer, Message.product, at.layer, [2 * bytes])
-  const out = k.memory.alloc(bytes)
-  product(k, openings, theirs, { a, b, c }, count, party, out)
-  for (const region of [a, b, c, openings, theirs]) region.release(true)
+/** Client and server: this party's C. The caller releases it. */
+async function receiveC({ k, party, dealt, helper, signal }: Side, { count }: Products, at: CallAddress) {
+  if (party === 0) return drawWords(dealt, at, PRODUCT.c, count)
+  return (await receiveRegions(k, helper, Message.productC, at.layer, [count * 8], { signal }))[0]
+}
+
+/** Client and server: shares of every x times its y. The caller releases the result. */
+export async function multiply(side: Side, x: Region, y: Region, products: Products, at: CallAddress): Promise<Region> {
+  const { k, party } = side
+  const { count, factors } = products
+  const { a, b } = drawTriple(side, PRODUCT, products, at)
+  const openings = k.memory.alloc((count + factors) * 8)
+  sub64(k, x, a, openings.part(0, count * 8), count)
+  sub64(k, y, b, openings.part(count * 8, factors * 8), factors)
+  const theirs = await exchange(side, Message.product, at.layer, openings)
+  const c = await receiveC(side, products, at)
+  const out = k.memory.alloc(count * 8)
+  const spread = [openings, theirs].map((opened) => perValue(side, opened, products, count))
+  const factor = perValue(side, b, products, 0)
+  product(k, spread[0], spread[1], { a, b: factor, c }, count, party, out)
+  for (const region of new Set([a, b, c, openings, theirs, ...spread, factor])) region.release(true)
+  return out
+}
+
+/** Words whose part from `from` on is one per y, with one per x in its place; the same region when they pair up. */
+function perValue({ k }: Side, words: Region, { count, factors, factorOf }: Products, from: number): Region {
+  if (!factorOf) return words
+  const out = k.memory.alloc((from + count) * 8)
+  out.u8().set(words.u8().subarray(0, from * 8))
+  gather64(k, words.part(from * 8, factors * 8), factorOf, count, out.part(from * 8, count * 8))
   return out
 }

@@ -1,9 +1,9 @@
 // What the three parties of the published protocol hold while they run it: all three are on line.
 import type { Kernels, Region } from '../../kernels/index.js'
-import { upload } from '../../kernels/index.js'
 import type { Party } from '../../kernels/securenn-shares.js'
-import { type Link, Phase } from '../../net/index.js'
+import { type Link, Phase, type ReceiveOptions } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
+import { PIECE_BYTES, piecesOf } from '../pieces.js'
 
 /** Client (party 0) or server (party 1). */
 export interface Side {
@@ -15,6 +15,8 @@ export interface Side {
   readonly dealt: Streams
   readonly peer: Link
   readonly helper: Link
+  /** Calls the conversation off. */
+  readonly signal?: AbortSignal
 }
 
 /** The helper. Halves that are pure randomness come from `ch` on the client's side; the server is sent its own. */
@@ -30,7 +32,7 @@ export interface HelperSide {
 /** Messages of one call; a frame's step is the layer. */
 export const Message = {
   masked: 40, // client, server → helper: a + r
-  converted: 41, // helper → server: δ, bits of a + r, x, bits of x, low bit of x
+  converted: 41, // helper → server: δ, x, low bit of x, bits of a + r, bits of x
   digits1: 42, // client, server → helper: s·c of the first comparison
   wrap: 43, // helper → server: η'
   opened: 44, // client ↔ server: 2y + x
@@ -39,34 +41,65 @@ export const Message = {
   xor: 47, // client ↔ server: openings of γ·δ
   productC: 48, // helper → server: C of a product
   product: 49, // client ↔ server: openings of a product
+  tensor: 50, // client → server: its share of a tensor, less r
+  linear: 51, // helper → server: F∗r - s
+  output: 52, // server → client: its share of the output
 } as const
 
-/** Sends regions one after the other as one frame. */
-export function sendRegions(link: Link, kind: number, step: number, parts: readonly Region[]): void {
-  const frame = link.frame(
-    kind,
-    Phase.online,
-    step,
-    parts.reduce((sum, part) => sum + part.byteLength, 0),
-  )
-  let at = 0
-  for (const part of parts) {
-    frame.set(part.u8(), at)
-    at += part.byteLength
+/** Frames in which a message of `bytes` bytes travels. */
+export const framesOf = piecesOf
+
+/** Sends regions one after the other, in frames of a few MiB, waiting where the peer is slower. */
+export async function sendRegions(link: Link, kind: number, step: number, parts: readonly Region[]): Promise<void> {
+  const total = parts.reduce((sum, part) => sum + part.byteLength, 0)
+  let [part, at] = [0, 0]
+  for (let sent = 0; sent === 0 || sent < total; ) {
+    const frame = link.frame(kind, Phase.online, step, Math.min(PIECE_BYTES, total - sent))
+    for (let filled = 0; filled < frame.byteLength; ) {
+      const length = Math.min(parts[part].byteLength - at, frame.byteLength - filled)
+      // Views of WASM memory are taken anew: memory may have grown while this waited.
+      frame.set(parts[part].u8().subarray(at, at + length), filled)
+      filled += length
+      at += length
+      if (at === parts[part].byteLength) [part, at] = [part + 1, 0]
+    }
+    sent += frame.byteLength
+    link.sendFrame(frame)
+    if (sent < total) await link.drained()
+    else if (total === 0) return
   }
-  link.sendFrame(frame)
 }
 
-/** Receives a frame of parts of known lengths into WASM memory. The caller releases the whole, the first of the result. */
+/** Receives what `sendRegions` sent into WASM memory. The caller releases the whole, the first of the result. */
 export async function receiveRegions(
   k: Kernels,
   link: Link,
   kind: number,
   step: number,
   lengths: readonly number[],
+  options?: ReceiveOptions,
 ): Promise<[whole: Region, ...parts: Region[]]> {
   const total = lengths.reduce((sum, length) => sum + length, 0)
-  const whole = upload(k.memory, await link.receive(kind, Phase.online, step, total))
+  const whole = k.memory.alloc(total)
+  try {
+    for (let at = 0; at === 0 || at < total; at += PIECE_BYTES) {
+      const piece = await link.receive(kind, Phase.online, step, Math.min(PIECE_BYTES, total - at), options)
+      whole.u8().set(piece, at)
+    }
+  } catch (error) {
+    whole.release()
+    throw error
+  }
   let at = 0
   return [whole, ...lengths.map((length) => whole.part((at += length) - length, length))]
+}
+
+/** Client and server: sends `mine` to the other and receives as much. The caller releases the result. */
+export async function exchange({ k, peer, signal }: Side, kind: number, step: number, mine: Region): Promise<Region> {
+  // At once: two long messages that wait for each other's receiver would wait for ever.
+  const [[theirs]] = await Promise.all([
+    receiveRegions(k, peer, kind, step, [mine.byteLength], { signal }),
+    sendRegions(peer, kind, step, [mine]),
+  ])
+  return theirs
 }

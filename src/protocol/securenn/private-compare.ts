@@ -18,7 +18,7 @@ const ROUNDS = {
  * Client and server: asks x < t (`wrap`) or x > t (`msb`). Returns the flips, one byte per value; the caller releases
  * them.
  */
-export function askComparison(
+export async function askComparison(
   { k, party, common, helper }: Side,
   round: keyof typeof ROUNDS,
   x: Region,
@@ -26,7 +26,7 @@ export function askComparison(
   count: number,
   bits: number,
   at: CallAddress,
-): Region {
+): Promise<Region> {
   const draws = ROUNDS[round]
   const flip = drawBelow(k, common, at, draws.flip, count, 2)
   const s = drawBelow(k, common, at, draws.digits, count * bits, 66, 1)
@@ -37,8 +37,9 @@ export function askComparison(
   const digits = k.memory.alloc(count * bits)
   compareDigits(k, { x, t: asked.out, less: asked.less, always: asked.always, zero, s }, count, bits, party, digits)
   rotateDigits(k, digits, turn, count, bits)
-  sendRegions(helper, draws.kind, at.layer, [digits])
-  for (const region of [s, zero, turn, asked.out, asked.less, asked.always, digits]) region.release(true)
+  for (const region of [s, zero, turn, asked.out, asked.less, asked.always]) region.release(true)
+  await sendRegions(helper, draws.kind, at.layer, [digits])
+  digits.release()
   return flip
 }
 

@@ -1,23 +1,25 @@
 // The server's side of one inference on line: the linear steps over x̂, an opening and a reply per ReLU step, the output.
-import { packedBytes } from '../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../kernels/index.js'
-import { type Link, type Meter, Phase } from '../net/index.js'
-import { mapSize, tensorShape } from '../plan/plan.js'
-import { Kind } from '../protocol/kinds.js'
-import { isReluStep, releaseMaterial, type StepMaterial } from '../protocol/mcc/inference.js'
-import { takeInput } from '../protocol/mcc/input.js'
-import { runLinear } from '../protocol/mcc/linear.js'
-import { sendOutput } from '../protocol/mcc/output.js'
-import { finishRelu, openRelu, type ReluStep, reluSizes } from '../protocol/mcc/relu.js'
-import type { PlannedSteps } from '../protocol/mcc/step.js'
-import type { ModelShare } from '../protocol/mcc/weights.js'
-import type { Streams } from '../random/streams.js'
-import { INFERENCE_BYTES, readInference } from './messages.js'
+import { packedBytes } from '../../kernels/bits.js'
+import { type Kernels, type Region, upload } from '../../kernels/index.js'
+import { type Link, type Meter, Phase } from '../../net/index.js'
+import { mapSize, tensorShape } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { LiveTensors } from '../../protocol/live-tensors.js'
+import { releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
+import { takeInput } from '../../protocol/mcc/input.js'
+import { runLinear } from '../../protocol/mcc/linear.js'
+import { sendOutput } from '../../protocol/mcc/output.js'
+import { finishRelu, openRelu, reluSizes } from '../../protocol/mcc/relu.js'
+import type { MccSteps, ReluStep } from '../../protocol/mcc/step.js'
+import { isActive } from '../../protocol/step.js'
+import type { ModelShare } from '../../protocol/weights.js'
+import type { Streams } from '../../random/streams.js'
+import { INFERENCE_BYTES, readInference } from '../messages.js'
 
 /** What an inference needs of the server and of the client's session. */
 export interface InferenceContext {
   readonly k: Kernels
-  readonly planned: PlannedSteps
+  readonly planned: MccSteps
   readonly share: ModelShare
   readonly link: Link
   readonly meter: Meter
@@ -26,7 +28,7 @@ export interface InferenceContext {
 }
 
 /** Bytes of a client's request to infer: the inference's number and x̂. */
-export const inputBytes = ({ plan }: PlannedSteps): number =>
+export const inputBytes = ({ plan }: MccSteps): number =>
   INFERENCE_BYTES + packedBytes(mapSize(tensorShape(plan, 0)), plan.ring)
 
 /**
@@ -49,7 +51,7 @@ export async function serveInference(
       meter.mark(Phase.online, step.index)
       runLinear(k, step, source, material[step.index].c)
       tensors.drop(step.index)
-      if (!isReluStep(step)) {
+      if (!isActive(step)) {
         const output = sendOutput(k, step, material[step.index].c, planned.plan.ring)
         link.send(Kind.output, Phase.online, step.index, output.u8())
         output.release()
@@ -87,39 +89,5 @@ async function serveRelu(
     }
   } finally {
     e.release()
-  }
-}
-
-/** The masked tensors of one inference, each kept until the last step that reads it. */
-class LiveTensors {
-  readonly #tensors = new Map<number, Region>()
-  readonly #lastUse = new Map<number, number>()
-
-  constructor({ steps }: PlannedSteps, input: Region) {
-    for (const { index, step } of steps) {
-      for (const op of step.linear) if (op.op === 'tensor') this.#lastUse.set(op.tensor, index)
-    }
-    this.#tensors.set(0, input)
-  }
-
-  readonly get = (index: number): Region => this.#tensors.get(index)!
-
-  /** The result of step `step`, which is tensor `step + 1`. */
-  add(step: number, tensor: Region): void {
-    this.#tensors.set(step + 1, tensor)
-  }
-
-  /** Frees what no step after `step` reads. */
-  drop(step: number): void {
-    for (const [index, tensor] of this.#tensors) {
-      if ((this.#lastUse.get(index) ?? -1) > step) continue
-      tensor.release()
-      this.#tensors.delete(index)
-    }
-  }
-
-  release(): void {
-    for (const tensor of this.#tensors.values()) tensor.release()
-    this.#tensors.clear()
   }
 }

@@ -1,11 +1,12 @@
 // The three faces of a model's weights: W at the server, its mask B from a seed at server and client, F = W - B at the
 // helper. Each is packed once for the convolution kernels.
-import { packedBytes } from '../../kernels/bits.js'
-import { type PackedWeights, packConvWeights32 } from '../../kernels/conv.js'
-import type { ConvGeometry } from '../../kernels/geometry.js'
-import type { Kernels, Region } from '../../kernels/index.js'
-import type { Plan } from '../../plan/plan.js'
-import { Purpose, type Streams } from '../../random/streams.js'
+import { packedBytes } from '../kernels/bits.js'
+import type { PackedWeights } from '../kernels/conv.js'
+import type { ConvGeometry } from '../kernels/geometry.js'
+import type { Kernels, Region } from '../kernels/index.js'
+import { wordRing } from '../kernels/words.js'
+import type { Plan } from '../plan/plan.js'
+import { Purpose, type Streams } from '../random/streams.js'
 
 /** One secret filter of a plan. */
 export interface FilterSlot {
@@ -43,6 +44,7 @@ export async function packShare(
   plan: Plan,
   fill: (slot: FilterSlot, words: Region) => void | Promise<void>,
 ): Promise<ModelShare> {
+  const ring = wordRing(plan.ring)
   const packed = new Map<string, PackedWeights>()
   const release = () => {
     for (const weights of packed.values()) weights.release()
@@ -50,10 +52,10 @@ export async function packShare(
   }
   try {
     for (const slot of filterSlots(plan)) {
-      const words = k.memory.alloc(slot.words * 4)
+      const words = k.memory.alloc(slot.words * ring.bytes)
       try {
         await fill(slot, words)
-        packed.set(`${slot.step}.${slot.operation}`, packConvWeights32(k, slot.geometry, words))
+        packed.set(`${slot.step}.${slot.operation}`, ring.packWeights(k, slot.geometry, words))
       } finally {
         words.release(true)
       }

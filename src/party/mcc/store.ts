@@ -1,8 +1,8 @@
 // The server's one-time material: what was promised to clients, what has come, what was used. An entry is handed out
 // once and forgotten.
-import { RingfenceError } from '../errors.js'
-import type { Kernels } from '../kernels/index.js'
-import type { QuantizedModel } from '../plan/compile.js'
+import { RingfenceError } from '../../errors.js'
+import type { Kernels } from '../../kernels/index.js'
+import type { QuantizedModel } from '../../plan/compile.js'
 import {
   emptyMaterial,
   materialBytes,
@@ -10,8 +10,8 @@ import {
   type StepMaterial,
   takeDealt,
   takeDelta,
-} from '../protocol/mcc/inference.js'
-import type { PlannedSteps } from '../protocol/mcc/step.js'
+} from '../../protocol/mcc/inference.js'
+import type { MccSteps } from '../../protocol/mcc/step.js'
 
 /** The material of one inference of one session, while it arrives and until it is used. */
 class Bundle {
@@ -23,7 +23,7 @@ class Bundle {
   #reject!: (error: RingfenceError) => void
   readonly ready: Promise<void>
 
-  constructor(k: Kernels, planned: PlannedSteps, model: QuantizedModel) {
+  constructor(k: Kernels, planned: MccSteps, model: QuantizedModel) {
     this.steps = planned.steps.map((step) => emptyMaterial(k, step, model))
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -51,7 +51,7 @@ export class MaterialStore {
 
   constructor(
     private readonly k: Kernels,
-    private readonly planned: PlannedSteps,
+    private readonly planned: MccSteps,
     private readonly model: QuantizedModel,
     limitBytes: number,
   ) {

@@ -1,0 +1,131 @@
+// What the parties leave to a back end: everything between the handshake and the answer.
+import type { RingfenceError } from '../errors.js'
+import type { Kernels } from '../kernels/index.js'
+import type { Frame, Link, Meter } from '../net/index.js'
+import type { Compiled } from '../plan/compile.js'
+import type { Plan } from '../plan/plan.js'
+import type { DealerStreams } from '../protocol/mcc/relu.js'
+import type { PlannedSteps } from '../protocol/step.js'
+import type { ModelShare } from '../protocol/weights.js'
+import type { Seed } from '../random/seed.js'
+import type { Streams } from '../random/streams.js'
+import type { Ledger } from './ledger.js'
+import type { Turn } from './options.js'
+import type { SessionLinks } from './session-links.js'
+
+export interface Progress {
+  readonly phase: 'prepare' | 'run'
+  readonly inference: number
+  /** Steps done, of `steps`. */
+  readonly step: number
+  readonly steps: number
+  /** The layer that was just finished. */
+  readonly layer: string
+}
+
+export interface CallOptions {
+  signal?: AbortSignal
+  onProgress?: (progress: Progress) => void
+}
+
+/** A connected client: plan and seeds are agreed. */
+export interface ClientContext<P extends Plan = Plan> {
+  readonly k: Kernels
+  readonly server: Link
+  readonly helper: Link
+  /** Shared with the helper. */
+  readonly ch: Streams
+  readonly planned: PlannedSteps<P>
+  /** B */
+  readonly share: ModelShare
+  readonly meter: Meter
+  readonly deadlineMs: number
+  readonly source: () => Seed
+}
+
+export interface RawResult {
+  readonly inference: number
+  /** Fixed-point integers of `scale` fraction bits. */
+  readonly raw: Int32Array
+  readonly scale: number
+}
+
+export interface ClientBackend {
+  /** Inferences that can start without preparation; Infinity where none needs any. */
+  readonly prepared: number
+  prepare(count: number, options: CallOptions): Promise<void>
+  /** @param input signed fixed-point words, CHW */
+  infer(input: Int32Array, options: CallOptions): Promise<RawResult>
+  /** Forgets what is prepared and wipes seeds of its own; those of the context are wiped by the caller. */
+  release(): void
+}
+
+/** A server that is registered with its helper. */
+export interface ServerContext<P extends Plan = Plan> {
+  readonly k: Kernels
+  readonly compiled: Compiled
+  readonly planned: PlannedSteps<P>
+  /** W */
+  readonly share: ModelShare
+  readonly helper: Link
+  readonly deadlineMs: number
+}
+
+/** One client of a server. */
+export interface ClientSession {
+  readonly id: Uint8Array
+  readonly name: string
+  readonly link: Link
+  readonly meter: Meter
+  /** Shared with the helper. */
+  readonly sh: Streams
+  readonly ledger: Ledger
+}
+
+export interface ServerBackend {
+  /** Longest payload of a client's request. */
+  readonly requestBytes: number
+  /** Takes in what the helper sends unasked, until its link ends. @throws RingfenceError why it ended */
+  attend(): Promise<never>
+  /** Everyone who waits for the helper learns that it is gone. */
+  helperLost(error: RingfenceError): void
+  join(session: ClientSession): Promise<SessionBackend>
+}
+
+export interface SessionBackend {
+  /** Answers one request; false when the frame is none. */
+  serve(frame: Frame): Promise<boolean>
+  release(): void
+}
+
+/** One server with one model, as the helper knows it. */
+export interface HelpedServer<P extends Plan = Plan> {
+  readonly link: Link
+  readonly planned: PlannedSteps<P>
+  readonly digest: Uint8Array
+  /** F */
+  readonly share: ModelShare
+  readonly seed: Seed
+  /** Bundles of different clients do not interleave on the server's link; clients take turns inference by inference. */
+  readonly turn: Turn
+  /** What was dealt, by session: a client that connects anew does not get a number a second time. */
+  readonly ledgers: Map<string, Ledger>
+  /** The server's connections for its clients, by session. */
+  readonly sessionLinks: SessionLinks
+  /** False once the server has left: what its clients still ask for is refused. */
+  open: boolean
+}
+
+/** One client of such a server. */
+export interface HelpedClient<P extends Plan = Plan> {
+  readonly k: Kernels
+  readonly link: Link
+  readonly registration: HelpedServer<P>
+  readonly session: Uint8Array
+  /** The session in hexadecimal. */
+  readonly name: string
+  readonly streams: DealerStreams
+  readonly ledger: Ledger
+  readonly deadlineMs: number
+  readonly idleMs: number
+}

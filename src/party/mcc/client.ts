@@ -1,0 +1,119 @@
+// The client on `mcc`: it asks the helper to deal, uploads its part of the material to the server, then classifies in one
+// round trip per ReLU layer.
+import { RingfenceError } from '../../errors.js'
+import { packedBytes } from '../../kernels/bits.js'
+import { type Region, upload } from '../../kernels/index.js'
+import { Phase } from '../../net/index.js'
+import type { MccPlan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { uploadInference } from '../../protocol/mcc/inference.js'
+import { sendInput } from '../../protocol/mcc/input.js'
+import { inputMask } from '../../protocol/mcc/linear.js'
+import { openOutput } from '../../protocol/mcc/output.js'
+import { answerRelu, reluSizes } from '../../protocol/mcc/relu.js'
+import type { ReluStep } from '../../protocol/mcc/step.js'
+import { isActive } from '../../protocol/step.js'
+import type { CallOptions, ClientBackend, ClientContext, RawResult } from '../backend.js'
+import { Ledger } from '../ledger.js'
+import { encodeBatch, INFERENCE_BYTES, writeInference } from '../messages.js'
+import { sendPieces } from '../transfer.js'
+
+export class MccClient implements ClientBackend {
+  readonly #ledger = new Ledger()
+  readonly #ready: number[] = []
+
+  constructor(private readonly context: ClientContext<MccPlan>) {}
+
+  get prepared(): number {
+    return this.#ready.length
+  }
+
+  release(): void {
+    this.#ready.length = 0
+  }
+
+  async prepare(count: number, { signal, onProgress }: CallOptions): Promise<void> {
+    const { server, helper } = this.context
+    const first = this.#ledger.next
+    this.#ledger.burn(first, count)
+    server.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
+    const answer = await server.receive(Kind.reserved, Phase.offline, 0, 4, { signal })
+    const granted = Math.min(count, new DataView(answer.buffer, answer.byteOffset).getUint32(0, true))
+    if (granted > 0) {
+      helper.send(Kind.deal, Phase.offline, 0, encodeBatch(first, granted))
+      for (let i = 0; i < granted; i++) {
+        await this.#upload(first + i, { signal, onProgress })
+        await helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
+        this.#ready.push(first + i)
+      }
+    }
+    if (granted < count) {
+      throw new RingfenceError(
+        'STORE_FULL',
+        `the server had room for ${granted} of ${count} inferences; run some, then prepare more`,
+      )
+    }
+  }
+
+  async #upload(inference: number, { signal, onProgress }: CallOptions): Promise<void> {
+    const { k, planned, share, ch, server, deadlineMs } = this.context
+    const { steps } = planned
+    server.send(Kind.upload, Phase.offline, 0, inferenceHead(inference))
+    await uploadInference(k, planned, share, ch, inference, async (step, message) => {
+      await sendPieces(server, Kind.delta, Phase.offline, step, message, { deadlineMs, signal })
+      onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
+    })
+  }
+
+  async infer(input: Int32Array, options: CallOptions): Promise<RawResult> {
+    if (this.#ready.length === 0) await this.prepare(1, options)
+    const { signal, onProgress } = options
+    const { k, planned, ch, server, meter } = this.context
+    const { plan, steps } = planned
+    const inference = this.#ready.shift()!
+    const masked = sendInput(k, planned, ch, input, inference)
+    const first = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
+    writeInference(first, inference)
+    first.set(masked.u8(), INFERENCE_BYTES)
+    masked.release()
+    server.sendFrame(first)
+    let raw = new Int32Array(0) as Int32Array
+    for (const step of steps) {
+      meter.mark(Phase.online, step.index)
+      if (isActive(step)) await this.#relu(step, inference, signal)
+      else {
+        const length = packedBytes(step.size, plan.ring)
+        const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
+        raw = openOutput(k, step, ch, payload, inference, plan.ring)
+      }
+      onProgress?.({ phase: 'run', inference, step: step.index + 1, steps: steps.length, layer: step.step.id })
+    }
+    meter.stop()
+    return { inference, raw, scale: steps[steps.length - 1].step.scale }
+  }
+
+  async #relu(step: ReluStep, inference: number, signal: AbortSignal | undefined): Promise<void> {
+    const { k, planned, ch, server } = this.context
+    const { ring } = planned.plan
+    const sizes = reluSizes(step, ring)
+    const next = inputMask(k, planned, ch, step.index + 1, inference)
+    const reply = k.memory.alloc(sizes.reply)
+    let message: Region | undefined
+    try {
+      const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal })
+      message = upload(k.memory, payload)
+      answerRelu(k, step, ch, message, next, reply, inference, ring)
+      server.send(Kind.reply, Phase.online, step.index, reply.u8())
+    } finally {
+      message?.release()
+      reply.release()
+      next.release(true)
+    }
+  }
+}
+
+function inferenceHead(inference: number): Uint8Array {
+  const head = new Uint8Array(INFERENCE_BYTES)
+  writeInference(head, inference)
+  return head
+}

@@ -1,0 +1,46 @@
+// The client on `securenn`: all three parties are on line, nothing is prepared.
+import { Phase } from '../../net/index.js'
+import type { SecurennPlan } from '../../plan/plan.js'
+import { outputFraction } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { runClient } from '../../protocol/securenn/inference.js'
+import { Streams } from '../../random/streams.js'
+import type { CallOptions, ClientBackend, ClientContext, RawResult } from '../backend.js'
+import { Ledger } from '../ledger.js'
+import { INFERENCE_BYTES, writeInference } from '../messages.js'
+
+export class SecurennClient implements ClientBackend {
+  readonly prepared = Number.POSITIVE_INFINITY
+  readonly #ledger = new Ledger()
+  /** Shared with the server: the masks that the helper must not know. */
+  readonly #common: Streams
+
+  constructor(private readonly context: ClientContext<SecurennPlan>) {
+    const { k, planned, server, source } = context
+    const seed = source()
+    this.#common = new Streams(k, seed, planned.plan.rounds)
+    server.send(Kind.pair, Phase.setup, 0, seed)
+    seed.fill(0)
+  }
+
+  async prepare(): Promise<void> {}
+
+  release(): void {
+    this.#common.release()
+  }
+
+  async infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
+    const { k, server, helper, ch, planned, share, meter } = this.context
+    const { plan, steps } = planned
+    const inference = this.#ledger.next
+    this.#ledger.burn(inference)
+    const head = new Uint8Array(INFERENCE_BYTES)
+    writeInference(head, inference)
+    for (const link of [server, helper]) link.send(Kind.start, Phase.online, 0, head)
+    const side = { k, party: 0, common: this.#common, dealt: ch, peer: server, helper, signal } as const
+    const raw = await runClient({ side, planned, share, meter, inference, ch }, input, (step) =>
+      onProgress?.({ phase: 'run', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id }),
+    )
+    return { inference, raw, scale: outputFraction(plan) }
+  }
+}

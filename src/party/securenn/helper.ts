@@ -1,0 +1,65 @@
+// The helper on `securenn`: takes part in every inference, between a client and its server's connection for that client.
+import { RingfenceError } from '../../errors.js'
+import { type Link, Phase } from '../../net/index.js'
+import type { SecurennPlan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { runHelper } from '../../protocol/securenn/inference.js'
+import type { HelpedClient } from '../backend.js'
+import { INFERENCE_BYTES, readInference } from '../messages.js'
+import { asRingfenceError } from '../options.js'
+
+/** Serves a client's inferences until it leaves. */
+export async function helpClient(client: HelpedClient<SecurennPlan>): Promise<void> {
+  const { link, ledger, idleMs } = client
+  let server: Link | undefined
+  try {
+    for (;;) {
+      const inference = await nextInference(link, idleMs)
+      if (inference === null) return
+      ledger.burn(inference)
+      server ??= await serverLink(client)
+      await help(client, server, inference)
+    }
+  } catch (cause) {
+    server?.fail(asRingfenceError(cause))
+    throw cause
+  } finally {
+    server?.close()
+  }
+}
+
+/** The number of the client's next inference, or null when it has left. */
+async function nextInference(link: Link, deadlineMs: number): Promise<number | null> {
+  try {
+    return readInference(await link.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES, { deadlineMs }))
+  } catch (error) {
+    if (error instanceof RingfenceError && (error.code === 'PEER_GONE' || error.code === 'ABORTED')) return null
+    throw error
+  }
+}
+
+async function help({ k, registration, streams, link }: HelpedClient<SecurennPlan>, server: Link, inference: number) {
+  if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
+  const theirs = readInference(await server.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES))
+  if (theirs !== inference) {
+    throw new RingfenceError('PROTOCOL', `the client starts inference ${inference}, its server ${theirs}`)
+  }
+  const { planned, share } = registration
+  await runHelper({ k, ...streams, client: link, server }, planned, share, inference)
+}
+
+/** The server's connection for a client, as soon as it is there. */
+async function serverLink({ registration, name, deadlineMs }: HelpedClient): Promise<Link> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new RingfenceError('DEADLINE', `the server did not connect for its client within ${deadlineMs} ms`)),
+      deadlineMs,
+    )
+  })
+  try {
+    return await Promise.race([registration.sessionLinks.take(name), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

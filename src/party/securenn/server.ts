@@ -1,0 +1,91 @@
+// The server on `securenn`: for every client a connection of its own to the helper, opened with the client's first
+// inference.
+import { RingfenceError } from '../../errors.js'
+import { type Frame, type Link, Phase } from '../../net/index.js'
+import type { SecurennPlan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { runServer } from '../../protocol/securenn/inference.js'
+import { SEED_BYTES } from '../../random/seed.js'
+import { Streams } from '../../random/streams.js'
+import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
+import { DIGEST_BYTES, encodeHello, INFERENCE_BYTES, Role, readInference, sessionProof } from '../messages.js'
+import type { Registration } from '../registration.js'
+
+export class SecurennServer implements ServerBackend {
+  readonly requestBytes = INFERENCE_BYTES
+  lost: RingfenceError | undefined
+
+  constructor(
+    readonly context: ServerContext<SecurennPlan>,
+    readonly registration: Registration,
+    /** Opens a connection to the helper. */
+    readonly open: () => Promise<Link>,
+  ) {}
+
+  async attend(): Promise<never> {
+    await this.context.helper.closed
+    throw new RingfenceError('PEER_GONE', 'the helper closed the connection')
+  }
+
+  helperLost(error: RingfenceError): void {
+    this.lost = error
+  }
+
+  async join(session: ClientSession): Promise<SessionBackend> {
+    const { k, planned } = this.context
+    const seed = await session.link.receive(Kind.pair, Phase.setup, 0, SEED_BYTES)
+    const common = new Streams(k, seed, planned.plan.rounds)
+    seed.fill(0)
+    return new SecurennSession(this, session, common)
+  }
+}
+
+class SecurennSession implements SessionBackend {
+  #helper: Link | undefined
+
+  constructor(
+    private readonly server: SecurennServer,
+    private readonly session: ClientSession,
+    /** Shared with the client. */
+    private readonly common: Streams,
+  ) {}
+
+  release(): void {
+    this.#helper?.close()
+    this.common.release()
+  }
+
+  async serve({ kind, phase, step, payload }: Frame): Promise<boolean> {
+    if (kind !== Kind.start || phase !== Phase.online || step !== 0 || payload.byteLength !== INFERENCE_BYTES)
+      return false
+    const { link, sh, ledger, meter } = this.session
+    const { context, lost } = this.server
+    if (lost) throw lost
+    const { k, planned, share, compiled } = context
+    const inference = readInference(payload)
+    ledger.burn(inference)
+    const helper = await this.#toHelper()
+    helper.send(Kind.start, Phase.online, 0, payload)
+    const side = { k, party: 1, common: this.common, dealt: sh, peer: link, helper } as const
+    try {
+      await runServer({ side, planned, share, meter, inference }, compiled.model)
+    } catch (error) {
+      if (error instanceof RingfenceError) helper.fail(error)
+      throw error
+    }
+    return true
+  }
+
+  async #toHelper(): Promise<Link> {
+    if (this.#helper) return this.#helper
+    const { registration, open } = this.server
+    const { id: session } = this.session
+    const link = await open()
+    const publicKey = sessionProof(registration.helperSeed, session)
+    const digest = new Uint8Array(DIGEST_BYTES)
+    const hello = { role: Role.session, registration: registration.id, session, digest, publicKey, planBytes: 0 }
+    link.send(Kind.hello, Phase.setup, 0, encodeHello(hello))
+    this.#helper = link
+    return link
+  }
+}

@@ -1,0 +1,121 @@
+// The integer reference of `mcc`: runs a plan in plain text, step by step as the formulas stand (docs/protocol.md), with none of
+// the kernels. Given the masks of a private run, its result equals the private one bit for bit.
+import type { QuantizedModel } from './compile.js'
+import { weightKey } from './compile.js'
+import { int32, linearReference } from './linear-reference.js'
+import { type MccActivation, type MccPlan, type Step, stepLayout } from './plan.js'
+
+/** The masks a private inference on `mcc` used, as the parties derive them. */
+export interface MccMasks {
+  /** m of a step, one word per element. */
+  output(step: number): Uint32Array
+  /** a' of a step: one word per opened value, switched ones first, then passed ones, then one per patch. */
+  opening(step: number): Uint32Array
+}
+
+export interface ReferenceRun {
+  /** y of the last step, signed, at its scale. */
+  readonly output: Int32Array
+  /** Values that left (-2^(bits-2), 2^(bits-2)): the calibrated range was too small for this input. */
+  readonly overflows: number
+}
+
+/**
+ * @param input fixed-point input, signed, CHW
+ * @param masks of one private run; without them carries are zero and windows are exact
+ */
+export function runMccReference(
+  plan: MccPlan,
+  model: QuantizedModel<MccPlan>,
+  input: Int32Array,
+  masks?: MccMasks,
+): ReferenceRun {
+  const tensors: Int32Array[] = [input]
+  let overflows = 0
+  let output: Int32Array = new Int32Array(0)
+  plan.steps.forEach((step, index) => {
+    const y = linearReference(int32, step, tensors, (i) => model.weights.get(weightKey(index, i))!)
+    const bias = model.bias[index]
+    for (let i = 0; i < y.length; i++) y[i] = signed(y[i] + bias[i], plan.ring)
+    if (!step.activation) {
+      output = y
+      return
+    }
+    const run = activate(
+      step,
+      step.activation,
+      plan.ring,
+      y,
+      masks && { m: masks.output(index), a: masks.opening(index) },
+    )
+    overflows += run.overflows
+    tensors.push(run.out)
+  })
+  return { output, overflows }
+}
+
+const signed = (word: number, bits: number): number => (word << (32 - bits)) >> (32 - bits)
+
+interface StepMasks {
+  m: Uint32Array
+  a: Uint32Array
+}
+
+/** ⌊y / 2^f⌋ less the carry that the two shifted parts of y lose (E3), as a signed integer of `bits` bits. */
+function truncated(y: number, m: number | undefined, f: number, { bits }: MccActivation): number {
+  const low = f === 32 ? -1 : (1 << f) - 1
+  const carry = m === undefined ? 0 : (((y - m) & low) >>> 0) + ((m & low) >>> 0) >= 2 ** f ? 1 : 0
+  return signed((y >> f) - carry, bits)
+}
+
+/** b of E1 and E2: the sign as the window sees it. `r` is what the opened value was masked with. */
+function sign(v: number, r: number | undefined, { bits, lo }: MccActivation): boolean {
+  if (lo === 0 || r === undefined) return v >= 0
+  const e = ((v - r) & (2 ** bits - 1)) + 2 ** (lo - 1)
+  const carry = (e % 2 ** lo) + (r % 2 ** lo) >= 2 ** lo ? 1 : 0
+  const centred = v + 2 ** (lo - 1)
+  return signed(Math.floor(centred / 2 ** lo) - carry, bits - lo) >= 0
+}
+
+function activate(
+  step: Step,
+  a: MccActivation,
+  ring: number,
+  y: Int32Array,
+  masks?: StepMasks,
+): { out: Int32Array; overflows: number } {
+  const layout = stepLayout(step)!
+  const low = 2 ** a.bits - 1
+  const out = new Int32Array(layout.elements)
+  const limit = 2 ** (a.bits - 2)
+  let overflows = 0
+  const value = (i: number): number => {
+    const v = truncated(y[i], masks?.m[i], a.truncate, a)
+    if (v >= limit || v < -limit) overflows++
+    return v
+  }
+  const mask = (i: number, position: number): number | undefined =>
+    masks && ((masks.m[i] >>> a.truncate) + masks.a[position]) & low
+  const b = new Array<boolean>(layout.singles + layout.patches)
+  const values = Array.from(layout.switched, value)
+  layout.group.forEach((g, s) => {
+    if (g < layout.singles) b[g] = sign(values[s], mask(layout.switched[s], s), a)
+  })
+  const opened = layout.switched.length + layout.identity.length
+  for (let p = 0; p < layout.patches; p++) {
+    const members = layout.patchElements.subarray(layout.patchStart[p], layout.patchStart[p + 1])
+    const sum = signed(
+      members.reduce((s, i) => (s + y[i]) | 0, 0),
+      ring,
+    )
+    const m = masks && members.reduce((s, i) => (s + masks.m[i]) | 0, 0)
+    const f = a.truncate + layout.patchShift[p]
+    const r = masks && ((m! >>> f) + masks.a[opened + p]) & low
+    b[layout.singles + p] = sign(truncated(sum, m, f, a), r, a)
+  }
+  layout.switched.forEach((i, s) => {
+    out[i] = b[layout.group[s]] ? values[s] : 0
+  })
+  for (const i of layout.identity) out[i] = value(i)
+  return { out, overflows }
+}

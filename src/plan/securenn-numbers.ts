@@ -1,0 +1,130 @@
+// Numbers on `securenn`: 64-bit words, one number of fraction bits for all tensors and weights, as published.
+import { RingfenceError } from '../errors.js'
+import type { Architecture } from '../model/architecture.js'
+import { isActivation } from '../model/layers.js'
+import type { ComparisonWindow, LayerRelu } from '../model/relu-spec.js'
+import type { Calibration } from './calibrate.js'
+import { outputRange, rangeOf } from './mcc-numbers.js'
+import type { Numbers } from './numbers.js'
+import type { PlannedRelu, SecurennActivation } from './plan.js'
+
+type PerLayer = number | Readonly<Record<string, number>>
+
+export interface SecurennOptions {
+  /** Fraction bits of all values and weights, 4 … 20. Default 12. */
+  fraction?: number
+  /** High bits that comparisons ignore (published name: COMPARISON_NUM_BITS_IGNORED). Default: the relu-spec's, else 0. */
+  ignoredMsb?: PerLayer
+  /** Low bits that comparisons ignore (NUM_OF_LSB_TO_IGNORE). Default: the relu-spec's, else 0. */
+  ignoredLsb?: PerLayer
+}
+
+const DEFAULT_FRACTION = 12
+const RING = 64
+/** A window needs two bits: the odd ring 2^1 - 1 has one element. */
+const MAX_IGNORED = RING - 2
+/**
+ * |y| stays below 2^53, so that plain-text reruns are exact in float64. A local truncation is wrong with probability
+ * |y| / 2^63 at most: with 12 fraction bits and values up to 64, once in 2^33 values.
+ */
+const Y_BITS = 53
+
+export function securennProblems(arch: Architecture, options: SecurennOptions): string[] {
+  const { fraction = DEFAULT_FRACTION } = options
+  const problems: string[] = []
+  if (!Number.isInteger(fraction) || fraction < 4 || fraction > 20)
+    problems.push(`fraction: 4 to 20 bits, not ${fraction}`)
+  for (const name of ['ignoredMsb', 'ignoredLsb'] as const) {
+    const given = options[name] ?? 0
+    for (const [id, bits] of typeof given === 'number' ? [[name, given] as const] : Object.entries(given)) {
+      const layer = arch.byId.get(id)
+      const what = typeof given === 'number' ? name : `${name} of ${id}`
+      if (typeof given !== 'number' && !(layer && isActivation(layer))) problems.push(`${what}: no relu has this id`)
+      else if (!Number.isInteger(bits) || bits < 0 || bits > MAX_IGNORED) {
+        problems.push(`${what}: 0 to ${MAX_IGNORED} of ${RING} bits can be ignored, not ${bits}`)
+      }
+    }
+  }
+  const { ignoredMsb, ignoredLsb } = options
+  if (
+    typeof ignoredLsb === 'number' &&
+    typeof (ignoredMsb ?? 0) === 'number' &&
+    ignoredLsb > ((ignoredMsb ?? 0) as number)
+  )
+    problems.push(`ignoredLsb: at most ignoredMsb = ${ignoredMsb ?? 0}, not ${ignoredLsb}`)
+  return problems
+}
+
+export class SecurennNumbers implements Numbers<SecurennActivation> {
+  readonly ring = RING
+  readonly inputBits = 32
+  readonly weightLimit = 2 ** 31 - 1
+  readonly #fraction: number
+
+  constructor(
+    private readonly calibration: Calibration,
+    private readonly options: SecurennOptions,
+  ) {
+    this.#fraction = options.fraction ?? DEFAULT_FRACTION
+  }
+
+  scaleOf(id: string, growth = 0): number {
+    this.#checkRange(id, rangeOf(this.calibration, id) * 2 ** growth)
+    return this.#fraction
+  }
+
+  roomFor(): number {
+    return 2 * this.#fraction
+  }
+
+  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: PlannedRelu): SecurennActivation {
+    const compares = relu.kind !== 'identity' && relu.kind !== 'zero'
+    const window = compares ? this.#window(id, scale, spec) : { ignoredMsb: 0, ignoredLsb: 0 }
+    return { truncate: yScale - scale, ...window, relu }
+  }
+
+  #window(id: string, scale: number, relu: LayerRelu): { ignoredMsb: number; ignoredLsb: number } {
+    const published = publishedWindow('comparison' in relu ? relu.comparison : undefined, scale)
+    const ignoredMsb = perLayer(this.options.ignoredMsb, id) ?? published.ignoredMsb
+    const ignoredLsb = perLayer(this.options.ignoredLsb, id) ?? published.ignoredLsb
+    if (ignoredMsb <= MAX_IGNORED && ignoredLsb <= ignoredMsb) return { ignoredMsb, ignoredLsb }
+    throw new RingfenceError(
+      'BAD_INPUT',
+      `${id}: ignoring ${ignoredMsb} high and ${ignoredLsb} low bits of ${RING} leaves nothing to compare; at most ${MAX_IGNORED} high bits, and no more low bits than high ones`,
+    )
+  }
+
+  /** Both parties truncate alone, which needs no correction: an error of one unit either way. */
+  rounding(): number {
+    return 0
+  }
+
+  outputScale(id: string): number {
+    this.#checkRange(id, outputRange(this.calibration, id))
+    return 2 * this.#fraction
+  }
+
+  #checkRange(id: string, range: number): void {
+    if (range * 2 ** (2 * this.#fraction) < 2 ** Y_BITS) return
+    throw new RingfenceError(
+      'BAD_INPUT',
+      `${id}: values up to ${range} with twice ${this.#fraction} fraction bits do not fit ${RING} bits; take fewer fraction bits`,
+    )
+  }
+
+  words(values: Float64Array): BigInt64Array {
+    return BigInt64Array.from(values, BigInt)
+  }
+}
+
+/** A published window speaks of values with its own fraction bits; here it covers the same real numbers. */
+function publishedWindow(window: ComparisonWindow | undefined, scale: number) {
+  const { msbIgnored = 0, lsbIgnored = 0, fractionBits = scale } = window ?? {}
+  if (msbIgnored === 0 && lsbIgnored === 0) return { ignoredMsb: 0, ignoredLsb: 0 }
+  const lowest = lsbIgnored + scale - fractionBits
+  if (lowest < 0) return { ignoredMsb: msbIgnored - lowest, ignoredLsb: 0 }
+  return { ignoredMsb: msbIgnored, ignoredLsb: Math.min(lowest, msbIgnored) }
+}
+
+const perLayer = (option: PerLayer | undefined, id: string): number | undefined =>
+  typeof option === 'object' ? option[id] : option

@@ -1,0 +1,36 @@
+// The tensors of one inference as a party holds them, each kept until the last step that reads it.
+import type { Region } from '../kernels/index.js'
+import type { PlannedSteps } from './step.js'
+
+export class LiveTensors {
+  readonly #tensors = new Map<number, Region>()
+  readonly #lastUse = new Map<number, number>()
+
+  constructor({ steps }: PlannedSteps, input: Region) {
+    for (const { index, step } of steps) {
+      for (const op of step.linear) if (op.op === 'tensor') this.#lastUse.set(op.tensor, index)
+    }
+    this.#tensors.set(0, input)
+  }
+
+  readonly get = (index: number): Region => this.#tensors.get(index)!
+
+  /** The result of step `step`, which is tensor `step + 1`. */
+  add(step: number, tensor: Region): void {
+    this.#tensors.set(step + 1, tensor)
+  }
+
+  /** Frees what no step after `step` reads. */
+  drop(step: number): void {
+    for (const [index, tensor] of this.#tensors) {
+      if ((this.#lastUse.get(index) ?? -1) > step) continue
+      tensor.release(true)
+      this.#tensors.delete(index)
+    }
+  }
+
+  release(): void {
+    for (const tensor of this.#tensors.values()) tensor.release(true)
+    this.#tensors.clear()
+  }
+}

@@ -1,0 +1,158 @@
+// One inference through a whole plan, per role. All three walk the steps together; nothing is dealt ahead.
+import { type Region, upload } from '../../kernels/index.js'
+import { add64, sub64 } from '../../kernels/ring.js'
+import { gather64, scatter64 } from '../../kernels/securenn-shares.js'
+import { wordRing } from '../../kernels/words.js'
+import type { Meter } from '../../net/index.js'
+import { Phase } from '../../net/index.js'
+import type { QuantizedModel } from '../../plan/compile.js'
+import { mapSize, outputFraction, tensorShape } from '../../plan/plan.js'
+import type { Streams } from '../../random/streams.js'
+import { LiveTensors } from '../live-tensors.js'
+import { isActive } from '../step.js'
+import type { ModelShare } from '../weights.js'
+import { clientLinear, dealLinear, serverLinear, tensorMask } from './linear.js'
+import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import { dealRelu, relu } from './relu.js'
+import type { SecurennReluStep, SecurennSteps } from './step.js'
+
+/** What a client or server walks a plan with. */
+export interface Walk {
+  readonly side: Side
+  readonly planned: SecurennSteps
+  readonly share: ModelShare
+  readonly meter: Meter
+  readonly inference: number
+}
+
+type OnStep = (step: number) => void
+
+/** Client: from its input (signed fixed-point words, CHW) to the output, as words of `outputFraction` fraction bits. */
+export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array, onStep?: OnStep): Promise<Int32Array> {
+  const { side, planned, share, meter, inference, ch } = walk
+  const { k, peer } = side
+  const mask = tensorMask(k, planned, ch, 0, inference)
+  const masks = new LiveTensors(planned, mask)
+  try {
+    const x = wordRing(planned.plan.ring).upload(k, input)
+    sub64(k, x, mask, x, input.length)
+    await sendRegions(peer, Message.tensor, 0, [x])
+    x.release(true)
+    const source = { tensor: masks.get, weights: share.weights, lifts: true }
+    for (const step of planned.steps) {
+      meter.mark(Phase.online, step.index)
+      const y = clientLinear(k, step, ch, source, inference)
+      masks.drop(step.index)
+      if (!isActive(step)) {
+        const output = await openOutput(walk, step.size, y)
+        onStep?.(step.index)
+        return output
+      }
+      const values = await relu(side, step, y, { layer: step.index, inference })
+      y.release(true)
+      const next = tensorMask(k, planned, ch, step.index + 1, inference)
+      masks.add(step.index, next)
+      await sendTensor(side, step, values, next)
+      onStep?.(step.index)
+    }
+    throw new Error('a plan ends in a step without an activation')
+  } finally {
+    meter.stop()
+    masks.release()
+  }
+}
+
+/** The client's share of a step's values, less r. Releases `values`. */
+async function sendTensor({ k, peer }: Side, step: SecurennReluStep, values: Region, r: Region): Promise<void> {
+  const { values: count, valueElement } = step.relu
+  const mask = valueElement ? k.memory.alloc(count * 8) : r
+  if (valueElement) gather64(k, r, valueElement, count, mask)
+  sub64(k, values, mask, values, count)
+  if (mask !== r) mask.release(true)
+  await sendRegions(peer, Message.tensor, step.index + 1, [values])
+  values.release(true)
+}
+
+async function openOutput({ side, planned }: Walk, size: number, y: Region): Promise<Int32Array> {
+  const { k, peer, signal } = side
+  const { plan, steps } = planned
+  const last = steps.length - 1
+  const [theirs] = await receiveRegions(k, peer, Message.output, last, [size * 8], { signal })
+  add64(k, y, theirs, y, size)
+  const drop = BigInt(plan.steps[last].scale - outputFraction(plan))
+  const output = Int32Array.from({ length: size }, (_, i) => Number(BigInt.asIntN(64, y.u64()[i]) >> drop))
+  for (const region of [y, theirs]) region.release(true)
+  return output
+}
+
+/** Server: from the client's masked input to its share of the output. */
+export async function runServer(
+  { side, planned, share, meter, inference }: Walk,
+  model: QuantizedModel,
+): Promise<void> {
+  const { k, helper, peer } = side
+  const size = mapSize(tensorShape(planned.plan, 0))
+  const [input] = await receiveRegions(k, peer, Message.tensor, 0, [size * 8])
+  const tensors = new LiveTensors(planned, input)
+  try {
+    const source = { tensor: tensors.get, weights: share.weights, lifts: true }
+    for (const step of planned.steps) {
+      meter.mark(Phase.online, step.index)
+      const y = upload(k.memory, model.bias[step.index])
+      serverLinear(k, step, source, y)
+      tensors.drop(step.index)
+      const [u] = await receiveRegions(k, helper, Message.linear, step.index, [step.size * 8])
+      add64(k, y, u, y, step.size)
+      u.release()
+      if (!isActive(step)) {
+        await sendRegions(peer, Message.output, step.index, [y])
+        y.release(true)
+        return
+      }
+      const values = await relu(side, step, y, { layer: step.index, inference })
+      y.release(true)
+      tensors.add(step.index, await receiveTensor(side, step, values))
+    }
+  } finally {
+    meter.stop()
+    tensors.release()
+  }
+}
+
+/** x̂ of a step's result: the server's share and what the client sent, zero elsewhere. Releases `values`. */
+async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: Region): Promise<Region> {
+  const { values: count, valueElement } = step.relu
+  const [theirs] = await receiveRegions(k, peer, Message.tensor, step.index + 1, [count * 8])
+  add64(k, values, theirs, values, count)
+  theirs.release()
+  if (!valueElement) return values
+  const out = k.memory.allocZero(step.size * 8)
+  scatter64(k, values, valueElement, count, out)
+  values.release(true)
+  return out
+}
+
+/** Helper: its part of every step. */
+export async function runHelper(
+  helper: HelperSide,
+  planned: SecurennSteps,
+  share: ModelShare,
+  inference: number,
+): Promise<void> {
+  const { k, ch, server } = helper
+  const masks = new LiveTensors(planned, tensorMask(k, planned, ch, 0, inference))
+  try {
+    const source = { tensor: masks.get, weights: share.weights, lifts: false }
+    for (const step of planned.steps) {
+      const u = dealLinear(k, step, ch, source, inference)
+      masks.drop(step.index)
+      await sendRegions(server, Message.linear, step.index, [u])
+      u.release()
+      if (!isActive(step)) return
+      await dealRelu(helper, step, { layer: step.index, inference })
+      masks.add(step.index, tensorMask(k, planned, ch, step.index + 1, inference))
+    }
+  } finally {
+    masks.release()
+  }
+}

@@ -1,0 +1,75 @@
+// Linear steps of the published protocol, with the server's half of the product left where it is: W = B + F, B from a
+// seed of client and server, F at the helper since registration.
+//
+//   on line   helper → server   u = F∗r - s                  8 B per element of y; depends on nothing that is secret
+//             client → server   X_0 - r, once per tensor     8 B per element of X
+//             server            y_1 = W∗(X_1 + X_0 - r) + u + bias
+//             client            y_0 = B∗r + s
+//
+// r and s come from the seed of client and helper.
+import type { Kernels, Region } from '../../kernels/index.js'
+import { sub64 } from '../../kernels/ring.js'
+import { scatter64 } from '../../kernels/securenn-shares.js'
+import { mapSize, tensorShape } from '../../plan/plan.js'
+import { Purpose, type Streams } from '../../random/streams.js'
+import { accumulate, type LinearSource } from '../linear.js'
+import type { SecurennStep, SecurennSteps } from './step.js'
+
+const RING = 64
+
+/** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
+export function tensorMask(
+  k: Kernels,
+  { plan, steps }: SecurennSteps,
+  ch: Streams,
+  index: number,
+  inference: number,
+): Region {
+  const mask = ch.take({ purpose: Purpose.inputMask, layer: index, inference }, mapSize(tensorShape(plan, index)) * 8)
+  const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
+  if (zeros) {
+    const nothing = k.memory.allocZero(zeros.count * 8)
+    scatter64(k, nothing, zeros.index, zeros.count, mask)
+    nothing.release()
+  }
+  return mask
+}
+
+/** Client and helper: s of a step. The caller releases it. */
+export function blind(ch: Streams, { index, size }: SecurennStep, inference: number): Region {
+  return ch.take({ purpose: Purpose.blind, layer: index, inference }, size * 8)
+}
+
+/** Helper: u = F∗r - s. `source` holds r and F. The caller releases it. */
+export function dealLinear(
+  k: Kernels,
+  step: SecurennStep,
+  ch: Streams,
+  source: LinearSource,
+  inference: number,
+): Region {
+  const u = k.memory.allocZero(step.size * 8)
+  accumulate(k, RING, step, source, u)
+  const s = blind(ch, step, inference)
+  sub64(k, u, s, u, step.size)
+  s.release(true)
+  return u
+}
+
+/** Client: y_0 = B∗r + s. `source` holds r and B. The caller releases it. */
+export function clientLinear(
+  k: Kernels,
+  step: SecurennStep,
+  ch: Streams,
+  source: LinearSource,
+  inference: number,
+): Region {
+  const y = blind(ch, step, inference)
+  accumulate(k, RING, step, source, y)
+  return y
+}
+
+/** Server: adds W∗x̂ to u + bias, in place. `source` holds x̂ and W. */
+export function serverLinear(k: Kernels, step: SecurennStep, source: LinearSource, y: Region): void {
+  accumulate(k, RING, step, source, y)
+}
