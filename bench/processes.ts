@@ -23,7 +23,8 @@ export interface Run {
 
 /** Bytes of one inference, frame headers included. */
 export interface Bytes {
-  online: { up: number; down: number; flights: number }
+  /** `flights` between client and server; `helper`: both of the helper's links, both ways. */
+  online: { up: number; down: number; helper: number; flights: number }
   offline: { clientUp: number; clientDown: number; helperToServer: number }
   setup: { clientUp: number; clientDown: number; serverToHelper: number }
 }
@@ -63,13 +64,13 @@ export async function measure(job: Job): Promise<Measured> {
     const result = await answer<Pick<Measured, 'runs'> & { bytes: Pick<Bytes, 'online'>; peak: number } & ClientBytes>(
       client,
     )
-    const served = await ask<{ helperToServer: number; serverToHelper: number; peak: number }>(server)
+    const served = await ask<{ helperToServer: number; serverToHelper: number; helper: number; peak: number }>(server)
     const dealt = await ask<{ peak: number }>(helper)
     const inferences = job.warmup + job.runs
     return {
       runs: result.runs,
       bytes: {
-        online: result.bytes.online,
+        online: { ...result.bytes.online, helper: result.bytes.online.helper + served.helper / inferences },
         offline: { ...result.offline, helperToServer: served.helperToServer / inferences },
         setup: { ...result.setup, serverToHelper: served.serverToHelper },
       },
@@ -112,11 +113,12 @@ async function helper(): Promise<void> {
 async function server({ job, helper: helperUrl }: Message): Promise<void> {
   const { compiled } = prepareWorkload(job.workload)
   const meter = new Meter()
-  const party = await Server.create(compiled, await connect(helperUrl!), { meter, onError: complain })
+  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain })
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => {
-    const { setup, offline } = meter.report().links.helper
-    tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, peak: peakMB() })
+    const { setup, offline, online } = meter.report().links.helper
+    const helper = online.bytesSent + online.bytesReceived
+    tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, peak: peakMB() })
   })
   tell({ url })
 }
@@ -139,10 +141,12 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
   const { links } = party.traffic
   const each = (bytes: number) => bytes / (job.warmup + job.runs)
   const { online } = links.server
+  const helper = each(links.helper.online.bytesSent + links.helper.online.bytesReceived)
+  const [up, down, flights] = [online.bytesSent, online.bytesReceived, online.flights].map(each)
   tell({
     runs,
     peak: peakMB(),
-    bytes: { online: { up: each(online.bytesSent), down: each(online.bytesReceived), flights: each(online.flights) } },
+    bytes: { online: { up, down, helper, flights } },
     offline: {
       clientUp: each(links.server.offline.bytesSent + links.helper.offline.bytesSent),
       clientDown: each(links.server.offline.bytesReceived + links.helper.offline.bytesReceived),

@@ -5,13 +5,18 @@ import { fileURLToPath } from 'node:url'
 import { loadKernels, upload } from '../src/kernels/index.js'
 import { type Channel, connect, Link, Meter, type MeterReport } from '../src/net/index.js'
 import { listen } from '../src/net/websocket-server.node.js'
+import type { SecurennPlan } from '../src/plan/plan.js'
+import { securennCost } from '../src/protocol/securenn/cost.js'
 import { comparedBits, dealDrelu, drelu, dreluCost, type Window } from '../src/protocol/securenn/drelu.js'
 import { dealTriple, multiply, PRODUCT, pairwise, productCost, sendProduct } from '../src/protocol/securenn/multiply.js'
 import type { Side } from '../src/protocol/securenn/parties.js'
+import { layOut } from '../src/protocol/step.js'
 import { freshSeed } from '../src/random/seed.js'
 import { Streams } from '../src/random/streams.js'
 import { answer } from './processes.js'
 import { median, table } from './report.js'
+import { measureNetworks, networkText } from './securenn-networks.js'
+import { prepareWorkload, type Workload } from './workloads.js'
 
 const VALUES = 65_536
 const WINDOWS: readonly { window: Window; target: number }[] = [
@@ -195,12 +200,19 @@ async function measure(window: Window, target: number, warmup: number, runs: num
   }
 }
 
+function declaredRounds(workload: Workload): number {
+  const k = loadKernels()
+  return securennCost(layOut(k, prepareWorkload(workload).compiled.plan as SecurennPlan)).flights
+}
+
 export async function benchSecurenn({ json = false, quick = false } = {}): Promise<SecurennRow[]> {
   const rows: SecurennRow[] = []
   for (const { window, target } of WINDOWS) {
     rows.push(await measure(window, target, quick ? 2 : 4, quick ? 3 : 15))
   }
-  process.stdout.write(json ? `${JSON.stringify({ securenn: rows })}\n` : `${text(rows)}\n`)
+  const networks = await measureNetworks(quick, declaredRounds)
+  const report = () => `${text(rows)}\n\n${networkText(networks)}`
+  process.stdout.write(json ? `${JSON.stringify({ securenn: rows, networks })}\n` : `${report()}\n`)
   return rows
 }
 

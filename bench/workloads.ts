@@ -1,5 +1,7 @@
 // What the end-to-end benches run: a network with deterministic random weights, compiled the same way in every process.
 import { type Architecture, parseArchitecture } from '../src/model/architecture.js'
+import { isActivation, type Layer } from '../src/model/layers.js'
+import { parseReluSpec, type ReluSpec } from '../src/model/relu-spec.js'
 import type { Weights } from '../src/model/weights.js'
 import { calibrate } from '../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../src/plan/compile.js'
@@ -10,6 +12,8 @@ export type WorkloadName = 'resnet18-cifar100' | 'relu-65536'
 export interface Workload {
   name: WorkloadName
   options: CompileOptions
+  /** One comparison per block of this size, everywhere; without it one per ReLU. */
+  block?: readonly [number, number]
 }
 
 const VALUES = [64, 32, 32] as const
@@ -46,8 +50,17 @@ export function sampleInput(arch: Architecture, seed: number): Float32Array {
 }
 
 /** Architecture and compiled plan; every process that calls it gets the same. */
-export function prepareWorkload({ name, options }: Workload): { arch: Architecture; compiled: Compiled } {
+export function prepareWorkload({ name, options, block }: Workload): { arch: Architecture; compiled: Compiled } {
   const { arch, weights } = network(name)
-  const calibration = calibrate(arch, weights, undefined, [sampleInput(arch, 1)], 'one random input')
-  return { arch, compiled: compile(arch, weights, calibration, undefined, options) }
+  const spec = block && everywhere(arch, block)
+  const calibration = calibrate(arch, weights, spec, [sampleInput(arch, 1)], 'one random input')
+  return { arch, compiled: compile(arch, weights, calibration, spec, options) }
+}
+
+/** The spec that shares every ReLU among blocks of one size. */
+function everywhere(arch: Architecture, block: readonly [number, number]): ReluSpec {
+  const relus = arch.layers.filter(isActivation)
+  const entry = ({ out }: Layer) => ({ kind: 'block', blocks: Array.from({ length: out[0] }, () => block) })
+  const layers = Object.fromEntries(relus.map((layer) => [layer.specName ?? layer.id, entry(layer)]))
+  return parseReluSpec({ format: 'relu-spec/1', layers }, arch)
 }
