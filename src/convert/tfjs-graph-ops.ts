@@ -208,14 +208,16 @@ const squeeze: NodeRead = (n) => {
 
 const concat: NodeRead = (n) => {
   const last = n.inputs.length - 1
-  const axis = n.scalar(last)
+  const axis = n.scalar(Math.max(last, 0))
+  const places = [...n.inputs.keys()].filter((index) => index < last)
   if (isTensor(n, 0))
     return list(
       n,
-      [...Array(last).keys()].map((index) => n.integers(index)),
+      places.map((index) => n.integers(index)),
     )
-  const values = [...Array(last).keys()].map((index) => n.value(index))
-  if (n.failed || axis === undefined || values.length === 0) return undefined
+  const values = places.map((index) => n.value(index))
+  if (n.failed || axis === undefined) return undefined
+  if (values.length === 0) return n.fault('expected values and an axis, got one input')
   const inputs = values as Value[]
   if (axis !== -1 && axis !== inputs[0].shape.length) return n.fault(`axis: expected the last, got ${axis}`)
   return madeOf(n.concat(inputs))
