@@ -53,6 +53,11 @@ interface DraftLayer {
   readonly addsBias: boolean
 }
 
+/** The same bytes without what a subclass makes of them: Node's Buffer copies nothing in its `slice`. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 /** More problems than this are counted, not listed. */
 const MOST_PROBLEMS = 500
 
@@ -132,6 +137,12 @@ export class ArchDraft {
     if (value.shape.length === 1) return value
     const flat = this.layer(where, name, { op: 'flatten' }, [value])
     return flat && { ...flat, flatOf: value }
+  }
+
+  /** Notes tensors of the file that no layer asked for. */
+  noteUnused(where: string, names: readonly string[]): void {
+    const more = names.length > 20 ? ` and ${names.length - 20} more` : ''
+    if (names.length > 0) this.notes.push(`${where}: not used: ${names.slice(0, 20).map(quote).join(', ')}${more}`)
   }
 
   #tensorsFit(where: string, layer: DraftLayer): boolean {

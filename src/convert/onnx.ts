@@ -2,7 +2,7 @@
 import { RingfenceError } from '../errors.js'
 import { quote } from '../model/fields.js'
 import { formatShape, type Shape } from '../model/shape.js'
-import { ArchDraft, type ConvertedNetwork, type Value } from './arch-draft.js'
+import { ArchDraft, type ConvertedNetwork, plainBytes, type Value } from './arch-draft.js'
 import { computingOrder, cycleWords } from './graph-order.js'
 import * as constants from './onnx-constants.js'
 import * as layers from './onnx-layers.js'
@@ -68,7 +68,7 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
  */
 export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): ConvertedNetwork {
   const source = options.source ?? 'model.onnx'
-  const model = readOnnxModel(file, source)
+  const model = readOnnxModel(plainBytes(file), source)
   const draft = new ArchDraft(source, file.byteLength)
   const producers = producersOf(model, draft)
   const order = orderOf(model, producers, draft)
@@ -76,6 +76,7 @@ export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): Conver
   const graph = new GraphScope(model, draft, options.inputShape)
   for (const index of order) graph.run(index)
   const outputs = graph.outputs()
+  draft.noteUnused('graph.initializer', graph.unread)
   return draft.finish(options.name ?? model.name, outputs)
 }
 
@@ -175,6 +176,11 @@ class GraphScope implements OnnxScope {
     const made = constant ? { constant } : 'broken'
     this.#known.set(name, made)
     return made
+  }
+
+  /** Names of the initializers that no converted node asked for. */
+  get unread(): string[] {
+    return [...this.#initializers.keys()].filter((name) => !this.#known.has(name))
   }
 
   endsAt(name: string): boolean {

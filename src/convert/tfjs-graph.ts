@@ -35,7 +35,7 @@ export function convertGraphModel(
   requireKnownOps(nodes, order, draft)
   const graph = new GraphRun(root, nodes, inputs, outputs, weights, draft, options.inputShape)
   for (const index of order) graph.run(index)
-  weights.noteUnread()
+  draft.noteUnused('weightsManifest', weights.unread)
   return draft.finish(options.name ?? 'graph', graph.outputs())
 }
 

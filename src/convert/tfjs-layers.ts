@@ -33,7 +33,7 @@ export function convertLayersModel(
   draft.throwIfAny()
   requireKnownClasses(calls, order, draft)
   const made = runCalls(topology!, order, new KerasWeights(weights), draft, options.inputShape)
-  weights.noteUnread()
+  draft.noteUnused('weightsManifest', weights.unread)
   const named = outputs
     .map((output) => [calls[output].name, made[output]] as const)
     .filter((entry): entry is readonly [string, Value] => entry[1] !== undefined)

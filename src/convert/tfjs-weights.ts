@@ -60,6 +60,7 @@ export class TfWeights {
     return this.#entries.keys()
   }
 
+  /** Names of the tensors that nobody asked for. */
   get unread(): string[] {
     return [...this.#entries.keys()].filter((name) => !this.#read.has(name))
   }
@@ -168,14 +169,6 @@ export class TfWeights {
       filled += to - from
     }
     return filled === end - start ? (copy ?? new Uint8Array()) : undefined
-  }
-
-  /** Notes the tensors that no layer asked for. */
-  noteUnread(): void {
-    const unread = this.unread
-    const shown = unread.slice(0, 20).map(quote).join(', ')
-    const more = unread.length > 20 ? ` and ${unread.length - 20} more` : ''
-    if (unread.length > 0) this.draft.notes.push(`weightsManifest: not used: ${shown}${more}`)
   }
 }
 

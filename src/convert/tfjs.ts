@@ -2,7 +2,7 @@
 import { isObject, type Json } from '../model/fields.js'
 import { parseObject } from '../model/json-file.js'
 import type { Shape } from '../model/shape.js'
-import { ArchDraft, type ConvertedNetwork } from './arch-draft.js'
+import { ArchDraft, type ConvertedNetwork, plainBytes } from './arch-draft.js'
 import { convertGraphModel } from './tfjs-graph.js'
 import { convertLayersModel } from './tfjs-layers.js'
 import { TfWeights } from './tfjs-weights.js'
@@ -33,7 +33,8 @@ export function convertTfjs(
   const root = parseObject(new TextDecoder().decode(modelJson), source)
   const bytes = [...shards.values()].reduce((sum, shard) => sum + shard.byteLength, modelJson.byteLength)
   const draft = new ArchDraft(source, bytes)
-  const weights = new TfWeights(root.weightsManifest, shards, draft)
+  const plain = new Map([...shards].map(([path, shard]) => [path, plainBytes(shard)]))
+  const weights = new TfWeights(root.weightsManifest, plain, draft)
   if (isGraph(root)) return convertGraphModel(root, weights, draft, options)
   return convertLayersModel(root.modelTopology, weights, draft, options)
 }

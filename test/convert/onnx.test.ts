@@ -270,6 +270,21 @@ describe('tensors', () => {
     expectSame(chain([1, 2, 3, 3], [{ op: 'Conv', tensors: { w: tensor([2, 2, 2, 2], as) } }]))
   })
 
+  it.each([0, 1, 2, 3])('in a Node Buffer, %i bytes off', (offset) => {
+    const weight = tensor([3, 2, 2, 2])
+    const file = encodeOnnx(chain([1, 2, 3, 3], [{ op: 'Conv', tensors: { w: weight } }]))
+    const padded = Buffer.concat([Buffer.alloc(offset), file])
+    const [made] = convertOnnx(padded.subarray(offset)).tensors.values()
+    expect(made.data).toEqual(Float32Array.from(weight.data))
+  })
+
+  it('that nothing uses are noted', () => {
+    const graph = chain([1, 2, 3, 3], [{ op: 'Relu' }])
+    expect(convertOnnx(encodeOnnx({ ...graph, tensors: { old: tensor([2]) } })).notes).toEqual([
+      'graph.initializer: not used: "old"',
+    ])
+  })
+
   it('in another file are refused by name', () => {
     const problems = problemsOf(chain([1, 2, 3, 3], [{ op: 'Conv', tensors: { w: tensor([2, 2, 2, 2], 'external') } }]))
     expect(problems).toEqual([
