@@ -13,6 +13,7 @@ describe('graph models', () => {
     weight([8]),
     weight([60, 3]),
   ]
+  const blank = { shape: [7, 6, 1], data: Array<number>(42).fill(0) }
   const norm = [positive(4), weight([4]), weight([4]), positive(4)]
   const two = [1, 2, 2, 1]
   const node = (op: string, input: string[], attr: GraphDefNode['attr'] = {}): GraphDefNode => ({
@@ -84,8 +85,14 @@ describe('graph models', () => {
     [
       'Pad',
       node('PadV2', ['image', 'p', 'fill']),
-      { p: { shape: [4, 2], data: [0, 0, 1, 0, 0, 2, 0, 0], as: 'int32' }, fill: { shape: [], data: [0.5] } },
-      tf.pad(x, [1, 0, 0, 2], 0.5),
+      { p: { shape: [4, 2], data: [0, 0, 1, 3, 0, 2, 0, 0], as: 'int32' }, fill: { shape: [], data: [0.5] } },
+      tf.pad(x, [1, 0, 3, 2], 0.5),
+    ],
+    [
+      'Pad of channels',
+      node('Pad', ['image', 'p']),
+      { p: { shape: [4, 2], data: [0, 0, 0, 0, 0, 0, 1, 1], as: 'int32' } },
+      tf.concat(tf.concat(blank, x), blank),
     ],
     [
       'ResizeNearestNeighbor',
