@@ -78,7 +78,7 @@ export interface Greedy {
   readonly excess: number
 }
 
-interface Segments {
+export interface Segments {
   readonly slope: Float64Array
   readonly extra: Float64Array
   readonly channel: Int32Array
@@ -99,7 +99,7 @@ export function greedy(problem: Reduced): Greedy {
 }
 
 /** Edges of every channel's lower convex hull in the plane of cost and value. */
-function hullSegments({ start, cost, value }: Reduced): Segments {
+export function hullSegments({ start, cost, value }: Reduced): Segments {
   const channels = start.length - 1
   const size = cost.length - channels
   const slope = new Float64Array(size)

@@ -61,14 +61,21 @@ export async function solveKnapsack(
   options: KnapsackOptions = {},
 ): Promise<KnapsackSolution | undefined> {
   checkProblem(problem)
-  const search = knapsackSteps(problem, options)
+  return await takeSteps(knapsackSteps(problem, options), options)
+}
+
+/** Runs a search in slices, between which the event loop turns. */
+export async function takeSteps<P, T>(
+  search: Generator<P, T>,
+  { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: (progress: P) => void },
+): Promise<T> {
   let since = performance.now()
   for (;;) {
-    if (options.signal?.aborted) throw aborted(options.signal)
+    if (signal?.aborted) throw aborted(signal)
     const step = search.next()
     if (step.done) return step.value
     if (performance.now() - since < SLICE_MS) continue
-    options.onProgress?.(step.value)
+    onProgress?.(step.value)
     await new Promise((resolve) => setTimeout(resolve, 0))
     since = performance.now()
   }
@@ -78,7 +85,8 @@ function aborted(signal: AbortSignal): RingfenceError {
   return new RingfenceError('ABORTED', 'solving the knapsack was aborted by the caller', [], { cause: signal.reason })
 }
 
-function* knapsackSteps(
+/** The search itself, for a problem that was checked. */
+export function* knapsackSteps(
   problem: KnapsackProblem,
   { below = Number.POSITIVE_INFINITY, historyStates = HISTORY_STATES }: KnapsackOptions,
 ): Generator<SearchProgress, KnapsackSolution | undefined> {
