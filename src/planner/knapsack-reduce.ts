@@ -172,12 +172,14 @@ export interface OnGrid {
   readonly step: number
 }
 
+/** Leaves bits to spare below 2^53 for sums of differences and for the rounding of bounds. */
 const GRID_BITS = 48
 
 /**
- * Rounds the values to multiples of a power of two such that a known solution sums to 2^48 or so of them: all sums
- * that can matter are then exact, whatever their order. Candidates that alone exceed the known solution are dropped, and
- * so are those that rounding makes no better than a cheaper one. Integers below 2^48 are kept as they are.
+ * Rounds the values to multiples of a power of two such that a known solution sums to 2^48 of them at most, but for the
+ * rounding: all sums that can matter are then exact, whatever their order. Candidates that alone exceed the known solution
+ * are dropped, and so are those that rounding makes no better than a cheaper one. Integers that sum to at most 2^48 in the
+ * known solution stay as they are.
  */
 export function onGrid(reduced: Reduced, { lambda, choice, excess }: Greedy): OnGrid {
   const exponent = Math.max(Math.ceil(Math.log2(excess)) - GRID_BITS, -1070)

@@ -47,7 +47,7 @@ const HISTORY_STATES = 2 ** 24
  *
  * Exact in this sense: every value, taken over its channel's least, is rounded to a multiple of 2^-48 or less of the
  * greedy solution's total, and among the rounded values the choice is an optimum, proven without any tolerance (their
- * sums are exact in float64, in any order). Integers up to 2^48 are not changed by the rounding; for other values the
+ * sums are exact in float64, in any order). Integers whose sums stay below 2^48 are not changed by the rounding; else the
  * summed value is at most channels * 2^-48 of that total above the least possible. Equal problems give equal choices.
  *
  * Memory, beside the problem: 20 bytes per undominated candidate, 20 per deviation in the core, 72 per state and
