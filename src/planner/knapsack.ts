@@ -50,7 +50,7 @@ const HISTORY_STATES = 2 ** 24
  * sums are exact in float64, in any order). Integers whose sums stay below 2^48 are not changed by the rounding; else the
  * summed value is at most channels * 2^-48 of that total above the least possible. Equal problems give equal choices.
  *
- * Memory, beside the problem: 20 bytes per undominated candidate, 20 per deviation in the core, 72 per state and
+ * Memory, beside the problem: 84 bytes per undominated candidate, 28 per deviation in the core, 72 per state and
  * 8 * historyStates. There can be no more states than 2 * budget / (the costs' common divisor), whatever the channels;
  * the bounds leave far fewer in practice, see `figures`. More than 2^24 are refused.
  *
