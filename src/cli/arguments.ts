@@ -3,6 +3,7 @@ import { type ArgsDef, parseArgs } from 'citty'
 import { RingfenceError } from '../errors.js'
 import { type NetworkProfile, networkProfiles } from '../net/index.js'
 import type { CompileOptions } from '../plan/compile.js'
+import type { Backend } from '../plan/plan.js'
 
 export interface Command {
   readonly name: string
@@ -115,22 +116,65 @@ export class Flags {
 export const fromHex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16))
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-/** Flags that choose the numbers of a plan. */
+const BACKENDS = ['mcc', 'securenn'] as const satisfies readonly Backend[]
+
+/** Flags that choose a plan's back end and its numbers. */
 export const PLAN_FLAGS = {
-  ring: { type: 'string', valueHint: 'BITS', description: 'bits of the ring, 24 to 32 (default 32)' },
-  bits: { type: 'string', valueHint: 'BITS', description: 'bits of an opened value (default 16)' },
-  lo: { type: 'string', valueHint: 'BITS', description: 'low bits that comparisons ignore (default 0, exact)' },
+  backend: {
+    type: 'string',
+    valueHint: 'NAME',
+    description: 'how to compute privately: mcc (default), or securenn, the published protocol with the helper on line',
+  },
+  ring: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of the ring, 24 to 32 (default 32)' },
+  bits: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of an opened value (default 16)' },
+  lo: { type: 'string', valueHint: 'BITS', description: 'mcc: low bits that comparisons ignore (default 0, exact)' },
+  fraction: { type: 'string', valueHint: 'BITS', description: 'securenn: fraction bits, 4 to 20 (default 12)' },
+  'ignored-msb': {
+    type: 'string',
+    valueHint: 'BITS',
+    description: "securenn: high bits of 64 that comparisons ignore (default: the model's, else 0)",
+  },
+  'ignored-lsb': {
+    type: 'string',
+    valueHint: 'BITS',
+    description: 'securenn: low bits that comparisons ignore, no more than high ones',
+  },
 } as const satisfies ArgsDef
 
+/** Which option of `compile` each flag above is. */
+const OPTION_FLAGS: Readonly<Record<string, keyof typeof PLAN_FLAGS>> = {
+  backend: 'backend',
+  ring: 'ring',
+  bits: 'bits',
+  lo: 'lo',
+  fraction: 'fraction',
+  ignoredMsb: 'ignored-msb',
+  ignoredLsb: 'ignored-lsb',
+}
+
 export function planOptions(flags: Flags): CompileOptions {
-  return { ring: flags.integer('ring', 24, 32), bits: flags.integer('bits', 4, 30), lo: flags.integer('lo', 0, 29) }
+  return {
+    backend: flags.oneOf('backend', BACKENDS),
+    ring: flags.integer('ring', 24, 32),
+    bits: flags.integer('bits', 4, 30),
+    lo: flags.integer('lo', 0, 29),
+    fraction: flags.integer('fraction', 4, 20),
+    ignoredMsb: flags.integer('ignored-msb', 0, 62),
+    ignoredLsb: flags.integer('ignored-lsb', 0, 62),
+  }
+}
+
+/** What `compile` says of an option, about the flag that sets it. */
+export function aboutFlags(problem: string): string {
+  const flag = (option: string) => (Object.hasOwn(OPTION_FLAGS, option) ? `--${OPTION_FLAGS[option]}` : option)
+  return problem.replace(/^\w+(?=: )|\bignored[LM]sb\b/g, flag)
 }
 
 export const NETWORK_FLAG = {
   network: {
     type: 'string',
     valueHint: 'NAME',
-    description: `emulate a network between client and server: ${Object.keys(networkProfiles).join(', ')}`,
+    description: `emulate a network on the client's links to server and helper: ${Object.keys(networkProfiles).join(', ')}`,
   },
 } as const satisfies ArgsDef
 

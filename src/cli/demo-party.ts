@@ -1,11 +1,12 @@
 // The three roles of the demo, each in a process of its own. They talk to one another over WebSockets only; the channel
 // to the parent carries orders, results, and the seeds that the judge needs.
 import { RingfenceError } from '../errors.js'
-import { connect, Meter, type NetworkProfile, Phase, shape, type Traffic } from '../net/index.js'
+import { connect, Meter, type NetworkProfile, Phase, type PhaseTraffic, shape, type Traffic } from '../net/index.js'
 import { listen } from '../net/websocket-server.node.js'
 import { Client } from '../party/client.js'
 import { Helper } from '../party/helper.js'
 import { Server } from '../party/server.js'
+import type { CompileOptions } from '../plan/compile.js'
 import { planDigest } from '../plan/plan.js'
 import { AUDIT, type Audit } from '../testing.js'
 import { toHex } from './arguments.js'
@@ -21,6 +22,7 @@ export interface HelperReady {
 export interface ServerOrder {
   readonly folder: string
   readonly variant: string
+  readonly options: CompileOptions
   readonly helper: HelperReady
 }
 
@@ -45,10 +47,15 @@ export interface ClientReady extends SetUp {
   readonly planDigest: string
 }
 
+/** One step on line, as the client meters it. */
 export interface StepTraffic {
+  /** Waves on the link to the server. */
   readonly flights: number
+  /** To and from the server. */
   readonly up: number
   readonly down: number
+  /** To and from the helper. */
+  readonly helper: Bytes
   readonly ms: number
 }
 
@@ -56,11 +63,22 @@ export interface StepTraffic {
 export interface PrivateRun {
   readonly inference: number
   readonly raw: Int32Array
+  /** Fraction bits of `raw`. */
+  readonly scale: number
   readonly prediction: number
   readonly onlineMs: number
   readonly offlineMs: number
   readonly steps: readonly StepTraffic[]
   readonly offline: { readonly server: Bytes; readonly helper: Bytes }
+}
+
+/** The server's link to the helper, over all inferences so far. */
+export interface HelperTraffic {
+  readonly setUp: Bytes
+  readonly offline: Bytes
+  readonly online: Bytes
+  /** On line, by step. */
+  readonly steps: readonly Bytes[]
 }
 
 export interface StepDone {
@@ -108,7 +126,7 @@ export async function playParty(): Promise<number> {
       return { ...ready, ms: performance.now() - started } satisfies ClientReady
     },
     classify: (file: string) => classify(client, meter, file),
-    dealt: async () => bytesOf(meter, 'offline').helper?.down ?? 0,
+    helperTraffic: async (steps: number) => helperTraffic(meter, steps),
     reveal: () => reveal.get(),
   })
   process.exit(0)
@@ -120,21 +138,21 @@ async function startHelper(): Promise<HelperReady> {
   return { url, publicKey: party.publicKey }
 }
 
-async function startServer({ folder, variant, helper }: ServerOrder, meter: Meter, reveal: Reveal) {
-  const { compiled } = await prepareModel(folder, variant)
+async function startServer({ folder, variant, options: plan, helper }: ServerOrder, meter: Meter, reveal: Reveal) {
+  const { compiled } = await prepareModel(folder, variant, plan)
   const started = performance.now()
   const options = { helperKey: helper.publicKey, meter, onError: complain, [AUDIT]: reveal.audit }
-  const party = await Server.create(compiled, await connect(helper.url), options)
+  const party = await Server.create(compiled, () => connect(helper.url), options)
   const ms = performance.now() - started
   const { url } = await listen({ ...LOOPBACK, onConnection: (channel) => void party.run(channel) })
   return { url, ms, bytes: bytesOf(meter, 'setup') } satisfies SetUp & { url: string }
 }
 
 async function startClient({ server, helper, network }: ClientOrder, meter: Meter, reveal: Reveal): Promise<Client> {
-  const wire = await connect(server)
-  const channel = network ? shape(wire, network) : wire
-  const options = { helper: helper.url, helperKey: helper.publicKey, meter, [AUDIT]: reveal.audit }
-  return Client.create({ ...options, server: channel })
+  const wires = await Promise.all([server, helper.url].map((url) => connect(url)))
+  const [toServer, toHelper] = network ? wires.map((wire) => shape(wire, network)) : wires
+  const options = { helperKey: helper.publicKey, meter, [AUDIT]: reveal.audit }
+  return Client.create({ ...options, server: toServer, helper: toHelper })
 }
 
 async function classify(client: Client, meter: Meter, file: string): Promise<PrivateRun> {
@@ -143,13 +161,14 @@ async function classify(client: Client, meter: Meter, file: string): Promise<Pri
   meter.reset(Phase.online)
   const options = { onProgress: throttled() }
   const started = performance.now()
-  await client.prepare(1, options)
-  const offlineMs = performance.now() - started
-  const { inference, raw, prediction, milliseconds } = await client.run(input, options)
+  const prepares = client.plan.backend === 'mcc'
+  if (prepares) await client.prepare(1, options)
+  const offlineMs = prepares ? performance.now() - started : 0
+  const { inference, raw, scale, prediction, milliseconds } = await client.run(input, options)
   const offline = bytesOf(meter, 'offline')
   const steps = stepTraffic(client)
   return {
-    ...{ inference, raw, prediction, onlineMs: milliseconds, offlineMs, steps },
+    ...{ inference, raw, scale, prediction, onlineMs: milliseconds, offlineMs, steps },
     offline: { server: offline.server, helper: offline.helper },
   }
 }
@@ -168,13 +187,29 @@ function throttled() {
 
 function stepTraffic(client: Client): StepTraffic[] {
   const { links, milliseconds } = client.traffic
-  const counted = new Map(links.server.online.steps.map((traffic) => [traffic.step, traffic]))
+  const server = byStep(links.server)
+  const helper = byStep(links.helper)
   const timed = new Map(milliseconds.online.steps.map(({ step, ms }) => [step, ms]))
   return client.plan.steps.map((_, step) => {
-    const traffic = counted.get(step)
-    return { flights: traffic?.flights ?? 0, ...sides(traffic), ms: timed.get(step) ?? 0 }
+    const traffic = server.get(step)
+    const flights = traffic?.flights ?? 0
+    return { flights, ...sides(traffic), helper: sides(helper.get(step)), ms: timed.get(step) ?? 0 }
   })
 }
+
+function helperTraffic(meter: Meter, steps: number): HelperTraffic {
+  const { helper } = meter.report().links
+  const online = byStep(helper)
+  return {
+    setUp: sides(helper.setup),
+    offline: sides(helper.offline),
+    online: sides(helper.online),
+    steps: Array.from({ length: steps }, (_, step) => sides(online.get(step))),
+  }
+}
+
+const byStep = ({ online }: { online: PhaseTraffic }): Map<number, Traffic> =>
+  new Map(online.steps.map((traffic) => [traffic.step, traffic]))
 
 function bytesOf(meter: Meter, phase: 'setup' | 'offline'): Record<string, Bytes> {
   const { links } = meter.report()

@@ -1,16 +1,15 @@
 // What the demo prints: one line of JSON, or a report for a terminal of 100 columns.
 import { basename, relative } from 'node:path'
 import type { DemoImage, DemoOutcome } from './demo.js'
-import { describeStep } from './step-words.js'
+import { layers, type OnlineTotals, onlineTotals, traffic } from './demo-traffic.js'
 import {
-  byteSize,
   columnsOf,
-  count,
   duration,
   median,
   type Output,
   type Paint,
   painter,
+  plural,
   shortened,
   tableLines,
   wrapped,
@@ -18,11 +17,6 @@ import {
 
 /** A class's name where the network names its classes, else its index. */
 const className = ({ plan }: DemoOutcome, index: number): string | number => plan.labels[index] ?? index
-
-const totals = ({ run }: DemoImage) => {
-  const sum = (of: 'flights' | 'up' | 'down') => run.steps.reduce((total, step) => total + step[of], 0)
-  return { flights: sum('flights'), up: sum('up'), down: sum('down') }
-}
 
 /** A path as a user would type it here. */
 const fromHere = (file: string): string => {
@@ -35,10 +29,19 @@ const sameBits = ({ judgement }: DemoImage): boolean => judgement.differing === 
 const worstError = ({ images }: DemoOutcome): number =>
   Math.max(...images.map((image) => image.judgement.maxLogitError))
 
-/** One line; per-image medians, milliseconds and bytes. `agree`: every class is the float network's, every bit the reference's. */
+/** What `demoJson` writes, for --help. */
+export const JSON_NOTES = [
+  '--json ends with one line {model, backend, images: [{file, label, prediction, plaintextPrediction}], agree, ' +
+    'maxLogitError, online: {ms, flights, bytesUp, bytesDown, clientToHelper, helperToClient, serverToHelper, ' +
+    'helperToServer}, offline: {ms, clientDown, clientUp, helperToServer}, plaintextMs}: medians per inference in ' +
+    'milliseconds and bytes; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
+    "network's, every bit the reference's. On mcc the helper has no bytes on line, on securenn all bytes are on line.",
+]
+
 export function demoJson(outcome: DemoOutcome): string {
-  const { images, helperToServer } = outcome
+  const { images, serverHelper } = outcome
   const middle = (of: (image: DemoImage) => number) => median(images.map(of))
+  const online = (of: (totals: OnlineTotals) => number) => middle((image) => of(onlineTotals(outcome, image)))
   const rounded = (value: number, digits = 3) => Number(value.toFixed(digits))
   return JSON.stringify({
     model: outcome.model,
@@ -53,15 +56,19 @@ export function demoJson(outcome: DemoOutcome): string {
     maxLogitError: rounded(worstError(outcome), 6),
     online: {
       ms: rounded(middle(({ run }) => run.onlineMs)),
-      flights: middle((image) => totals(image).flights),
-      bytesUp: middle((image) => totals(image).up),
-      bytesDown: middle((image) => totals(image).down),
+      flights: online(({ flights }) => flights),
+      bytesUp: online(({ up }) => up),
+      bytesDown: online(({ down }) => down),
+      clientToHelper: online(({ clientHelper }) => clientHelper.up),
+      helperToClient: online(({ clientHelper }) => clientHelper.down),
+      serverToHelper: serverHelper.online.up,
+      helperToServer: serverHelper.online.down,
     },
     offline: {
       ms: rounded(middle(({ run }) => run.offlineMs)),
       clientDown: middle(({ run }) => run.offline.server.down + run.offline.helper.down),
       clientUp: middle(({ run }) => run.offline.server.up + run.offline.helper.up),
-      helperToServer,
+      helperToServer: serverHelper.offline.down,
     },
     plaintextMs: rounded(middle(({ plaintextMs }) => plaintextMs)),
   })
@@ -83,24 +90,29 @@ export function demoText(outcome: DemoOutcome, out: Output): string {
 
 function heading(outcome: DemoOutcome, paint: Paint): string[] {
   const { model, variant, plan, network, processes } = outcome
-  const over = network ? `, client ↔ server shaped as ${network.name} (${network.profile.rttMs} ms round trip)` : ''
+  const shaped = network && [
+    `over ${network.name} (${network.profile.rttMs} ms round trip): client ↔ server, client ↔ helper; ` +
+      'server ↔ helper as it is',
+  ]
   const { helper, server, client } = processes
+  const does = plan.backend === 'mcc' ? 'deals randomness' : 'helps on line'
   const rows = [
-    ['helper', `${helper.pid}`, helper.url ?? '', 'deals randomness; sees no picture, no weight, no answer'],
+    ['helper', `${helper.pid}`, helper.url ?? '', `${does}; sees no picture, no weight, no answer`],
     ['server', `${server.pid}`, server.url ?? '', 'holds the weights; sees no picture and no answer'],
     ['client', `${client.pid}`, '', 'holds the pictures, learns the answers; sees no weight'],
   ]
-  const title = `${paint('bold', `${model}`)}, variant ${variant}, back end ${plan.backend}${over}`
+  const title = `${paint('bold', `${model}`)}, variant ${variant}, back end ${plan.backend}`
   const table = [
     { head: 'party' },
     { head: 'process', align: 'right' },
     { head: 'listens at' },
     { head: 'role' },
   ] as const
-  return [title, '', ...tableLines(table, rows, paint)]
+  return [title, ...(shaped ?? []), '', ...tableLines(table, rows, paint)]
 }
 
 function pictures(outcome: DemoOutcome, paint: Paint): string[] {
+  const dealt = outcome.plan.backend === 'mcc'
   const short = (index: number) => shortened(`${className(outcome, index)}`, 14)
   const rows = outcome.images.map((image) => {
     const { file, label, run, plaintextPrediction, judgement } = image
@@ -112,7 +124,7 @@ function pictures(outcome: DemoOutcome, paint: Paint): string[] {
       `${short(plaintextPrediction)} ${sameClass(image) ? paint('green', '✓') : paint('yellow', '≠')}`,
       sameBits(image) ? paint('green', 'equal') : paint('red', `${judgement.differing} differ`),
       judgement.maxLogitError.toFixed(4),
-      run.offlineMs.toFixed(1),
+      ...(dealt ? [run.offlineMs.toFixed(1)] : []),
       run.onlineMs.toFixed(1),
     ]
   })
@@ -121,7 +133,7 @@ function pictures(outcome: DemoOutcome, paint: Paint): string[] {
     ...[{ head: 'picture' }, { head: 'label' }, { head: 'private' }, { head: 'plaintext' }, { head: 'bits' }],
     ...[
       { head: 'error', ...right },
-      { head: 'off line, ms', ...right },
+      ...(dealt ? [{ head: 'off line, ms', ...right }] : []),
       { head: 'on line, ms', ...right },
     ],
   ]
@@ -129,70 +141,14 @@ function pictures(outcome: DemoOutcome, paint: Paint): string[] {
   return [`${paint('bold', 'Pictures')} (${legend})`, ...tableLines(columns, rows, paint)]
 }
 
-function layers({ plan, images }: DemoOutcome, paint: Paint): string[] {
-  const [{ run }] = images
-  const ms = (i: number) => median(images.map((image) => image.run.steps[i].ms))
-  const rows = plan.steps.map((step, i) => {
-    const { op, shape, comparisons } = describeStep(step)
-    const { flights, up, down } = run.steps[i]
-    const numbers = [comparisons, flights, up, down].map((value) => (value === 0 ? '-' : count(value)))
-    return [shortened(step.id, 16), op, shape, ...numbers, ms(i).toFixed(2)]
-  })
-  const sums = totals(images[0])
-  const comparisons = plan.steps.reduce((sum, step) => sum + describeStep(step).comparisons, 0)
-  const all = [comparisons, sums.flights, sums.up, sums.down].map(count)
-  const time = plan.steps.reduce((sum, _, i) => sum + ms(i), 0).toFixed(2)
-  rows.push(['all layers', '', '', ...all, time].map((cell) => paint('bold', cell)))
-  const right = { align: 'right' } as const
-  const columns = [
-    ...[{ head: 'layer' }, { head: 'op' }, { head: 'shape', ...right }, { head: 'signs', ...right }],
-    ...[
-      { head: 'flights', ...right },
-      { head: 'up, B', ...right },
-      { head: 'down, B', ...right },
-      { head: 'ms', ...right },
-    ],
-  ]
-  const title = paint('bold', 'On line, layer by layer')
-  return [
-    `${title} (one inference, as the client meters it; ms: median of ${plural(images.length, 'picture')})`,
-    ...tableLines(columns, rows, paint),
-  ]
-}
-
-function traffic({ images, setUp, helperToServer }: DemoOutcome, paint: Paint): string[] {
-  const [{ run }] = images
-  const { up, down } = totals(images[0])
-  const { server, helper } = run.offline
-  const client = setUp.client.bytes
-  const size = (bytes: number) => (bytes === 0 ? '-' : byteSize(bytes))
-  const row = (link: string, ...cells: number[]) => [link, ...cells.map(size)]
-  const rows = [
-    row('client → server', up, server.up, client.server.up),
-    row('server → client', down, server.down, client.server.down),
-    row('helper → server', 0, helperToServer, setUp.server.bytes.helper.down),
-    row('server → helper', 0, 0, setUp.server.bytes.helper.up),
-    row('client → helper', 0, helper.up, client.helper.up),
-    row('helper → client', 0, helper.down, client.helper.down),
-  ]
-  const right = { align: 'right' } as const
-  const columns = [
-    { head: 'link' },
-    { head: 'on line', ...right },
-    { head: 'off line', ...right },
-    { head: 'set-up, once', ...right },
-  ]
-  const title = `${paint('bold', 'Traffic')} (per inference; set-up once per session, server ↔ helper once per server)`
-  return [title, ...tableLines(columns, rows, paint)]
-}
-
-function times({ images, setUp }: DemoOutcome, paint: Paint): string[] {
+function times({ plan, images, setUp }: DemoOutcome, paint: Paint): string[] {
   const middle = (of: (image: DemoImage) => number) => duration(median(images.map(of)))
   const online = middle(({ run }) => run.onlineMs)
   const offline = middle(({ run }) => run.offlineMs)
   const plain = middle(({ plaintextMs }) => plaintextMs)
   const once = `set-up once: server ${duration(setUp.server.ms)}, client ${duration(setUp.client.ms)}`
-  const privately = `on line ${paint('bold', online)}, off line ${offline}`
+  const before = plan.backend === 'mcc' ? `off line ${offline}` : 'nothing off line'
+  const privately = `on line ${paint('bold', online)}, ${before}`
   return [
     `${paint('bold', 'Time')} (median per inference)`,
     `  private: ${privately} · float network in plain text: ${plain}`,
@@ -224,5 +180,3 @@ function conclusion(outcome: DemoOutcome, images: readonly DemoImage[], paint: P
   const error = worstError(outcome).toFixed(4)
   return `${mark}: all ${logits} logits bit for bit, ${range}; class as in plaintext ${same}; logit error ≤ ${error}`
 }
-
-const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`

@@ -4,11 +4,22 @@ import { resolve } from 'node:path'
 import { RingfenceError } from '../errors.js'
 import { runFloat } from '../float/run.js'
 import type { NetworkProfile } from '../net/index.js'
+import type { CompileOptions } from '../plan/compile.js'
 import { type Plan, planDigest } from '../plan/plan.js'
 import { type MaskSeeds, revealMasks } from '../testing.js'
-import { type Command, type Flags, NETWORK_FLAG, toHex } from './arguments.js'
-import type { ClientReady, HelperReady, PrivateRun, Revealed, SetUp, StepDone } from './demo-party.js'
-import { demoJson, demoText } from './demo-report.js'
+import { type Command, type Flags, NETWORK_FLAG, PLAN_FLAGS, planOptions, toHex } from './arguments.js'
+import type {
+  Bytes,
+  ClientReady,
+  HelperReady,
+  HelperTraffic,
+  PrivateRun,
+  Revealed,
+  ServerOrder,
+  SetUp,
+  StepDone,
+} from './demo-party.js'
+import { demoJson, demoText, JSON_NOTES } from './demo-report.js'
 import { type ImageFile, imageInputs, readImageFiles } from './image-files.js'
 import { exitStatus, type Judgement, judge } from './judge.js'
 import { PartyProcess } from './party-process.js'
@@ -16,6 +27,8 @@ import { findModel, type PreparedModel, packagedModels, prepareModel } from './p
 import { ProgressBar } from './progress-bar.js'
 
 const DEFAULT_MODEL = 'resnet20-cifar10'
+/** How far the progress bar is when the judge begins; 64-bit integers make a rerun the longest part by far. */
+const JUDGE_FROM = { mcc: 0.9, securenn: 0.3 } as const
 
 export interface DemoImage {
   readonly file: string
@@ -34,8 +47,8 @@ export interface DemoOutcome {
   readonly network: { readonly name: string; readonly profile: NetworkProfile } | undefined
   readonly processes: { readonly helper: PartyAt; readonly server: PartyAt; readonly client: PartyAt }
   readonly setUp: { readonly server: SetUp; readonly client: SetUp }
-  /** Bytes from helper to server per inference. */
-  readonly helperToServer: number
+  /** The server's link to the helper, per inference but for the set-up. */
+  readonly serverHelper: HelperTraffic
   readonly images: readonly DemoImage[]
 }
 
@@ -53,11 +66,12 @@ export const demo: Command = {
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     images: { type: 'string', valueHint: 'FILE…', description: "pictures of yours instead of the model's samples" },
     ...NETWORK_FLAG,
-    backend: { type: 'string', valueHint: 'NAME', description: 'how to compute privately: mcc' },
+    ...PLAN_FLAGS,
   },
   notes: [
     `Models that come with ringfence: ${packagedModels().join(', ')}.`,
     'The exit status is 0 only when the private logits equal the integer reference bit for bit.',
+    ...JSON_NOTES,
   ],
   async run(flags) {
     const order = await readOrder(flags)
@@ -76,6 +90,7 @@ export const demo: Command = {
 
 interface DemoOrder extends PreparedModel {
   readonly folder: string
+  readonly options: CompileOptions
   readonly network: DemoOutcome['network']
   readonly images: readonly (ImageFile & { label: number | undefined; input: Float32Array })[]
 }
@@ -85,10 +100,10 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const variant = flags.text('variant')
   const first = flags.text('images')
   const network = flags.network()
-  flags.oneOf('backend', ['mcc'])
+  const options = planOptions(flags)
   flags.check()
   const folder = resolve(findModel(name))
-  const prepared = await prepareModel(folder, variant)
+  const prepared = await prepareModel(folder, variant, options)
   const given = [...(first === undefined ? [] : [first]), ...flags.operands]
   const samples = given.length > 0 ? given.map((file) => ({ file, label: undefined })) : prepared.model.samples
   if (samples.length === 0) {
@@ -97,10 +112,10 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const files = await readImageFiles(samples.map(({ file }) => file))
   const inputs = imageInputs(files, prepared.compiled.plan)
   const images = files.map((file, i) => ({ ...file, label: samples[i].label, input: inputs[i] }))
-  return { ...prepared, folder, network, images }
+  return { ...prepared, folder, options, network, images }
 }
 
-type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'helperToServer'> & {
+type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper'> & {
   readonly runs: readonly PrivateRun[]
   readonly seeds: MaskSeeds
 }
@@ -109,19 +124,21 @@ async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome>
   const { compiled, model, network } = order
   const played = await play(order, bar)
   const { arch, weights, spec } = model
+  const from = JUDGE_FROM[compiled.plan.backend]
   const images = order.images.map(({ file, label, input }, i) => {
-    bar.update(0.9 + (0.1 * i) / order.images.length, 'rerunning in plain text')
+    const done = from + ((1 - from) * i) / order.images.length
+    bar.update(done, 'rerunning in plain text', `picture ${i + 1} of ${order.images.length}`)
     const started = performance.now()
     const plaintext = runFloat(arch, weights, spec, input)
     const plaintextMs = performance.now() - started
     const run = played.runs[i]
     const masks = revealMasks(compiled.plan, played.seeds, run.inference)
-    const judgement = judge(compiled, masks, { raw: run.raw, input, plaintext })
+    const judgement = judge(compiled, masks, { raw: run.raw, scale: run.scale, input, plaintext })
     return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
   })
-  const { processes, setUp, helperToServer } = played
+  const { processes, setUp, serverHelper } = played
   const { name, variant } = model
-  return { model: name, variant, plan: compiled.plan, network, processes, setUp, helperToServer, images }
+  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images }
 }
 
 /** Starts the three processes, has every picture classified, and ends them whatever happens. */
@@ -148,15 +165,16 @@ async function direct(
   order: DemoOrder,
   bar: ProgressBar,
 ): Promise<PlayedRun> {
-  const { folder, model, images, network } = order
+  const { folder, options, model, images, network } = order
   bar.update(0.02, 'starting the helper')
   const helperReady = await helper.call<HelperReady>('helper')
   bar.update(0.06, 'starting the server; it sends its masked weights to the helper')
   const serverReady = await server.call<SetUp & { url: string }>('server', {
     folder,
     variant: model.variant,
+    options,
     helper: helperReady,
-  })
+  } satisfies ServerOrder)
   bar.update(0.12, 'connecting the client')
   const clientReady = await client.call<ClientReady>('client', {
     server: serverReady.url,
@@ -164,14 +182,16 @@ async function direct(
     network: network?.profile,
   })
   requireSamePlan(clientReady, order)
+  const { plan } = order.compiled
+  const dealsAhead = plan.backend === 'mcc'
   const runs: PrivateRun[] = []
   for (const [i, { file }] of images.entries()) {
     const stage = `picture ${i + 1} of ${images.length}`
-    const at = (done: number) => 0.15 + (0.75 * (i + done)) / images.length
-    bar.update(at(0), stage, 'dealing')
+    const at = (done: number) => 0.15 + ((JUDGE_FROM[plan.backend] - 0.15) * (i + done)) / images.length
+    bar.update(at(0), stage, dealsAhead ? 'dealing' : '')
     client.onEvent = ({ phase, done, layer }: StepDone) => {
       bar.update(
-        at((phase === 'prepare' ? 0 : 0.5) + done / 2),
+        at(dealsAhead ? (phase === 'prepare' ? 0 : 0.5) + done / 2 : done),
         stage,
         `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`,
       )
@@ -180,17 +200,23 @@ async function direct(
   }
   const [ch, sh] = [await client.call<Revealed>('reveal'), await server.call<Revealed>('reveal')]
   if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
+  const total = await server.call<HelperTraffic>('helperTraffic', plan.steps.length)
   return {
     runs,
     seeds: { ch: ch.seed, sh: sh.seed, model: ch.model! },
     setUp: { server: serverReady, client: clientReady },
-    helperToServer: (await server.call<number>('dealt')) / images.length,
+    serverHelper: perInference(total, images.length),
     processes: {
       helper: { pid: helper.pid, url: helperReady.url },
       server: { pid: server.pid, url: serverReady.url },
       client: { pid: client.pid },
     },
   }
+}
+
+function perInference({ setUp, offline, online, steps }: HelperTraffic, inferences: number): HelperTraffic {
+  const each = ({ up, down }: Bytes): Bytes => ({ up: up / inferences, down: down / inferences })
+  return { setUp, offline: each(offline), online: each(online), steps: steps.map(each) }
 }
 
 /** The judge compiled the network itself; client and server must have run exactly that plan. */

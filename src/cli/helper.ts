@@ -10,7 +10,7 @@ export const HELPER_PORT = 7701
 
 export const helper: Command = {
   name: 'helper',
-  summary: 'Deal randomness to servers and their clients. The helper sees no picture, no weight and no answer.',
+  summary: 'Help servers and their clients with randomness. The helper sees no picture, no weight and no answer.',
   flags: {
     ...LISTEN_FLAGS,
     identity: {
@@ -21,6 +21,7 @@ export const helper: Command = {
   },
   notes: [
     `Default: --listen 127.0.0.1:${HELPER_PORT}. Tell servers and clients the printed public key over a way you trust; they pin it with --helper-key.`,
+    'It serves both back ends: before the inferences of mcc, and during those of securenn.',
     'Whoever runs the helper must not be, or collude with, the server or a client.',
   ],
   async run(flags) {

@@ -1,8 +1,10 @@
 // `ringfence infer`: classifies pictures privately.
 import { basename } from 'node:path'
-import { connect, shape } from '../net/index.js'
-import { Client, type InferenceResult } from '../party/client.js'
+import { type Channel, connect, shape } from '../net/index.js'
+import { Client, type InferenceResult, type Progress } from '../party/client.js'
+import type { Backend } from '../plan/plan.js'
 import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from './arguments.js'
+import { securennFlights } from './flights.js'
 import { imageInputs, readImageFiles } from './image-files.js'
 import { ProgressBar } from './progress-bar.js'
 import { byteSize, duration, median, painter, shortened, tableLines } from './terminal.js'
@@ -73,6 +75,7 @@ interface ImageReport {
 
 interface InferReport {
   readonly network: string
+  readonly backend: Backend
   readonly images: readonly ImageReport[]
   /** Per image. */
   readonly online: {
@@ -80,6 +83,8 @@ interface InferReport {
     readonly flights: number
     readonly bytesUp: number
     readonly bytesDown: number
+    readonly clientToHelper: number
+    readonly helperToClient: number
   }
   readonly offline: { readonly ms: number; readonly clientUp: number; readonly clientDown: number }
 }
@@ -95,20 +100,14 @@ async function classifyAll(order: InferOrder, signal: AbortSignal, bar: Progress
       const at = (done: number) => (i + done) / files.length
       const stage = `picture ${i + 1} of ${files.length}`
       bar.update(at(0), stage)
-      const onProgress = ({
-        phase,
-        step,
-        steps,
-        layer,
-      }: {
-        phase: string
-        step: number
-        steps: number
-        layer: string
-      }) => bar.update(at((phase === 'prepare' ? 0 : 0.5) + step / steps / 2), stage, layer)
+      const prepares = client.plan.backend === 'mcc'
+      const onProgress = ({ phase, step, steps, layer }: Progress) => {
+        const done = prepares ? (phase === 'prepare' ? 0 : 0.5) + step / steps / 2 : step / steps
+        bar.update(at(done), stage, layer)
+      }
       const started = performance.now()
-      await client.prepare(1, { signal, onProgress })
-      const offlineMs = performance.now() - started
+      if (prepares) await client.prepare(1, { signal, onProgress })
+      const offlineMs = prepares ? performance.now() - started : 0
       images.push(imageReport(file, await client.run(inputs[i], { signal, onProgress }), offlineMs))
     }
     return summary(client, images)
@@ -118,9 +117,15 @@ async function classifyAll(order: InferOrder, signal: AbortSignal, bar: Progress
 }
 
 async function open({ server, helper, helperKey, planDigest, network }: InferOrder, signal: AbortSignal) {
-  const wire = await connect(server, { signal })
-  const channel = network ? shape(wire, network.profile) : wire
-  return Client.create({ server: channel, helper, helperKey, planDigest, signal })
+  const wires: Channel[] = []
+  try {
+    for (const url of [server, helper]) wires.push(await connect(url, { signal }))
+  } catch (error) {
+    for (const wire of wires) wire.close()
+    throw error
+  }
+  const [toServer, toHelper] = network ? wires.map((wire) => shape(wire, network.profile)) : wires
+  return Client.create({ server: toServer, helper: toHelper, helperKey, planDigest, signal })
 }
 
 function imageReport(file: string, result: InferenceResult, offlineMs: number): ImageReport {
@@ -134,13 +139,16 @@ function summary({ plan, traffic }: Client, images: readonly ImageReport[]): Inf
   const { flights, bytesSent, bytesReceived } = server.online
   return {
     network: plan.network,
+    backend: plan.backend,
     images,
     online: {
       ms: median(images.map(({ onlineMs }) => onlineMs)),
       // Waves of consecutive inferences that go the same way would count once; none do, an answer comes down last.
-      flights: each(flights),
+      flights: plan.backend === 'mcc' ? each(flights) : securennFlights(plan).reduce((sum, step) => sum + step, 0),
       bytesUp: each(bytesSent),
       bytesDown: each(bytesReceived),
+      clientToHelper: each(helper.online.bytesSent),
+      helperToClient: each(helper.online.bytesReceived),
     },
     offline: {
       ms: median(images.map(({ offlineMs }) => offlineMs)),
@@ -150,7 +158,7 @@ function summary({ plan, traffic }: Client, images: readonly ImageReport[]): Inf
   }
 }
 
-function text({ network, images, online, offline }: InferReport): string {
+function text({ network, backend, images, online, offline }: InferReport): string {
   const paint = painter(process.stdout)
   const rows = images.map(({ file, prediction, label, logits, onlineMs }) => [
     shortened(basename(file), 40),
@@ -168,10 +176,13 @@ function text({ network, images, online, offline }: InferReport): string {
     ],
   ]
   const up = `${byteSize(online.bytesUp)} up, ${byteSize(online.bytesDown)} down, ${online.flights} flights`
-  const before = `${duration(offline.ms)}, ${byteSize(offline.clientUp)} up, ${byteSize(offline.clientDown)} down`
+  const before =
+    backend === 'mcc'
+      ? `off line ${duration(offline.ms)}, ${byteSize(offline.clientUp)} up, ${byteSize(offline.clientDown)} down`
+      : `${byteSize(online.clientToHelper)} to the helper`
   return [
-    ...[paint('bold', network), ...tableLines(columns, rows, paint)],
-    `  per picture on line ${duration(online.ms)}, ${up}; off line ${before}`,
+    ...[`${paint('bold', network)}, back end ${backend}`, ...tableLines(columns, rows, paint)],
+    `  per picture on line ${duration(online.ms)}, ${up}; ${before}`,
     '',
   ].join('\n')
 }

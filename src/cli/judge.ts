@@ -19,6 +19,8 @@ export interface Judgement {
 export interface Exhibit {
   /** Fixed-point logits as the client opened them. */
   readonly raw: Int32Array
+  /** Their fraction bits. */
+  readonly scale: number
   /** The client's input, CHW, normalised. */
   readonly input: Float32Array
   /** Logits of the float network for the same input. */
@@ -26,10 +28,9 @@ export interface Exhibit {
 }
 
 /** @param masks of the same inference */
-export function judge({ plan, model }: Compiled, masks: Masks, { raw, input, plaintext }: Exhibit): Judgement {
+export function judge({ plan, model }: Compiled, masks: Masks, { raw, scale, input, plaintext }: Exhibit): Judgement {
   const words = encodeFixed(input, plan.input.scale, plan.input.bits)
   const { output, overflows } = runReference(plan, model, words, masks)
-  const { scale } = plan.steps[plan.steps.length - 1]
   const logits = decodeFixed(raw, scale)
   const maxLogitError = plaintext.reduce((most, logit, i) => Math.max(most, Math.abs(logit - logits[i])), 0)
   return { differing: differences(raw, output), logits: output.length, overflows, maxLogitError }

@@ -4,6 +4,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../errors.js'
 import { type Compiled, type CompileOptions, compile } from '../plan/compile.js'
+import { aboutFlags } from './arguments.js'
+import { describeFailure } from './failure-report.js'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
 
 /** The package's models: beside dist/ in a package, two levels up in the sources. */
@@ -41,7 +43,10 @@ export interface PreparedModel {
   readonly compiled: Compiled
 }
 
-/** @throws RingfenceError as `loadModelDirectory` and `compile` do; BAD_FILE for a model whose ranges were never measured */
+/**
+ * @param options those of the command line: what is wrong with them is said of the flags
+ * @throws RingfenceError as `loadModelDirectory` and `compile` do; BAD_FILE for a model whose ranges were never measured
+ */
 export async function prepareModel(
   folder: string,
   variant: string | undefined,
@@ -55,5 +60,11 @@ export async function prepareModel(
       `${folder} has no calibration.json; measure its ranges with calibrate() of ringfence/plan and save them there`,
     )
   }
-  return { model, compiled: compile(arch, weights, calibration, spec, options) }
+  try {
+    return { model, compiled: compile(arch, weights, calibration, spec, options) }
+  } catch (error) {
+    if (!(error instanceof RingfenceError) || error.problems.length === 0) throw error
+    const { code, message } = describeFailure(error)
+    throw new RingfenceError(code as RingfenceError['code'], message, error.problems.map(aboutFlags), { cause: error })
+  }
 }

@@ -63,6 +63,9 @@ export const shortened = (text: string, most: number): string =>
 /** `1,234,567` */
 export const count = (value: number): string => value.toLocaleString('en-US')
 
+/** `1 picture`, `3 pictures` */
+export const plural = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`
+
 /** `512 B`, `4.2 kB`, `1.30 MB`: decimal units. */
 export function byteSize(bytes: number): string {
   if (bytes < 1000) return `${Math.round(bytes)} B`

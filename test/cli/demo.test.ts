@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { securennFlights } from '../../src/cli/flights.js'
+import { findModel, prepareModel } from '../../src/cli/prepared-model.js'
+import { loadKernels } from '../../src/kernels/index.js'
+import type { SecurennPlan } from '../../src/plan/plan.js'
+import { securennCost } from '../../src/protocol/securenn/cost.js'
+import { layOut } from '../../src/protocol/step.js'
 import { ringfence, root } from './program.js'
+
+const HELPER_LINKS = ['clientToHelper', 'helperToClient', 'serverToHelper', 'helperToServer']
+const ONLINE = ['ms', 'flights', 'bytesUp', 'bytesDown', ...HELPER_LINKS].sort()
 
 const sorted = (object: object): string[] => Object.keys(object).sort()
 
@@ -10,7 +19,7 @@ describe('ringfence demo', () => {
     expect(sorted(report)).toEqual(
       ['model', 'backend', 'images', 'agree', 'maxLogitError', 'online', 'offline', 'plaintextMs'].sort(),
     )
-    expect(sorted(report.online)).toEqual(['ms', 'flights', 'bytesUp', 'bytesDown'].sort())
+    expect(sorted(report.online)).toEqual(ONLINE)
     expect(sorted(report.offline)).toEqual(['ms', 'clientDown', 'clientUp', 'helperToServer'].sort())
     expect(report).toMatchObject({ model: 'mnist-cnn3', backend: 'mcc', agree: true, online: { flights: 8 } })
     expect(report.images).toHaveLength(10)
@@ -20,7 +29,10 @@ describe('ringfence demo', () => {
     }
     expect(report.maxLogitError).toBeGreaterThan(0)
     expect(report.maxLogitError).toBeLessThan(0.1)
-    expect(report.offline.clientDown).toBeLessThanOrEqual(64)
+    const { online, offline } = report
+    expect(HELPER_LINKS.map((link) => online[link])).toEqual([0, 0, 0, 0])
+    expect(offline.clientDown).toBeLessThanOrEqual(64)
+    expect(offline.helperToServer).toBeGreaterThan(100_000)
     for (const ms of [report.online.ms, report.offline.ms, report.plaintextMs]) expect(ms).toBeGreaterThan(0)
     expect(status).toBe(0)
   })
@@ -47,3 +59,63 @@ describe('ringfence demo', () => {
     expect(status).toBe(0)
   })
 })
+
+describe('ringfence demo --backend securenn', () => {
+  it('agrees bit for bit, and its JSON has the same form, everything on line', async () => {
+    const { status, stdout } = await ringfence('demo', '--backend', 'securenn', '--model', 'mnist-cnn3', '--json')
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ model: 'mnist-cnn3', backend: 'securenn', agree: true })
+    expect(report.images).toHaveLength(10)
+    for (const [digit, image] of report.images.entries()) {
+      expect(image).toMatchObject({ label: `${digit}`, prediction: `${digit}`, plaintextPrediction: `${digit}` })
+    }
+    const { online, offline } = report
+    expect(sorted(online)).toEqual(ONLINE)
+    expect(offline).toEqual({ ms: 0, clientDown: 0, clientUp: 0, helperToServer: 0 })
+    const { total, flights } = declared(await compiled('mnist-cnn3'))
+    expect(online).toMatchObject({ flights, bytesUp: total.up, bytesDown: total.down, helperToClient: 0 })
+    expect(online.clientToHelper).toBe(total.clientHelper)
+    expect([online.serverToHelper, online.helperToServer]).toEqual([total.serverHelper, total.helperServer])
+    expect(status).toBe(0)
+  })
+
+  it('prints a report of at most 100 columns with all links and nothing off line', async () => {
+    const { status, stdout } = await ringfence('demo', '--backend', 'securenn', `${root}models/samples/cat-chelsea.png`)
+    for (const line of stdout.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(100)
+    expect(stdout).toContain('resnet20-cifar10, variant 25, back end securenn')
+    expect(stdout).toMatch(/all layers +47,104 +192 /)
+    expect(stdout).toMatch(/all links +\d+\.\d\d MB/)
+    expect(stdout).not.toContain('off line,')
+    expect(stdout).toContain('nothing off line')
+    expect(stdout).toContain('✓ EQUAL: all 10 logits bit for bit, no overflow; class as in plaintext 1/1')
+    expect(status).toBe(0)
+  })
+
+  it('takes its numbers, and puts a network on both links of the client', async () => {
+    const numbers = ['--fraction', '10', '--ignored-msb', '40', '--ignored-lsb', '2']
+    const picture = `${root}models/samples/digit-3.png`
+    const order = ['--backend', 'securenn', '--model', 'mnist-cnn3', ...numbers, '--network', 'wan40', picture]
+    const [text, json] = await Promise.all([ringfence('demo', ...order), ringfence('demo', ...order, '--json')])
+    expect(text.stdout).toContain('over wan40 (40 ms round trip): client ↔ server, client ↔ helper')
+    const { images, agree, online } = JSON.parse(json.stdout)
+    expect({ agree, prediction: images[0].prediction }).toEqual({ agree: true, prediction: '3' })
+    // Flights 3, 5, 6, 8, 9 and 10 of every ReLU leave or reach the client; the first two wait for the server only.
+    expect(online.ms).toBeGreaterThan(3 * 4 * 20)
+    // 24 compared bits instead of 64: 2 * 24 + 8 bytes a value instead of 2 * 64 + 8.
+    expect(online.clientToHelper).toBeLessThan(0.45 * declared(await compiled('mnist-cnn3')).total.clientHelper)
+    expect(text.status).toBe(0)
+  })
+})
+
+async function compiled(model: string): Promise<SecurennPlan> {
+  const { plan } = (await prepareModel(findModel(model), undefined, { backend: 'securenn' })).compiled
+  return plan as SecurennPlan
+}
+
+function declared(plan: SecurennPlan) {
+  const planned = layOut(loadKernels(), plan)
+  const cost = securennCost(planned)
+  expect(securennFlights(plan).reduce((sum, step) => sum + step, 0)).toBe(cost.flights)
+  planned.release()
+  return cost
+}

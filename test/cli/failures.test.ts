@@ -18,7 +18,39 @@ describe('what the program says when it cannot do what was asked', () => {
     ['a folder without a model', ['demo', '--model', 'docs'], 'BAD_FILE', /arch\.json/],
     ['an unknown variant', ['demo', '--variant', '99'], 'BAD_INPUT', /a variant among 25,.* got "99"/s],
     ['an unknown network', ['demo', '--network', 'moon'], 'BAD_INPUT', /one of lan, wan40, wan60, mobile80, got moon/],
-    ['a back end that is not there', ['demo', '--backend', 'he'], 'BAD_INPUT', /one of mcc, got he/],
+    ['a back end that is not there', ['demo', '--backend', 'he'], 'BAD_INPUT', /one of mcc, securenn, got he/],
+    ['a back end that is not there, to serve', ['serve', '--backend', 'he'], 'BAD_INPUT', /--backend: expected one of/],
+    [
+      'an option of the other back end',
+      ['demo', '--backend', 'securenn', '--lo', '4', '--bits', '12'],
+      'BAD_INPUT',
+      /--bits: an option of back end mcc, not of securenn\n.*--lo: an option of back end mcc/,
+    ],
+    [
+      'an option of the other back end, when none is named',
+      ['serve', '--model', 'mnist-cnn3', '--ignored-msb', '40', ...HELPER],
+      'BAD_INPUT',
+      /--ignored-msb: an option of back end securenn, not of mcc/,
+    ],
+    [
+      'ignored bits that leave nothing to compare',
+      ['demo', '--backend', 'securenn', '--ignored-msb', '63', '--ignored-lsb', '8'],
+      'BAD_INPUT',
+      /--ignored-msb: expected a whole number from 0 to 62, got 63/,
+    ],
+    [
+      'more low bits ignored than high ones',
+      ['demo', '--backend', 'securenn', '--ignored-lsb', '8'],
+      'BAD_INPUT',
+      /--ignored-lsb: at most --ignored-msb = 0, not 8/,
+    ],
+    [
+      'a store where nothing is stored',
+      ['serve', '--backend', 'securenn', '--store-mb', '8'],
+      'BAD_INPUT',
+      /--store-mb: nothing is dealt ahead on securenn/,
+    ],
+
     ['missing flags', ['serve'], 'BAD_INPUT', /--model is missing.*--helper is missing/s],
     ['a number out of range', ['serve', '--ring', '99', '--model', 'x', ...HELPER], 'BAD_INPUT', /24 to 32, got 99/],
     ['an address that is none', ['helper', '--listen', 'here'], 'BAD_INPUT', /expected HOST:PORT/],
@@ -74,9 +106,13 @@ describe('--help', () => {
   })
 
   it.each([
-    ['demo', '--model --variant --images --network --backend'],
+    [
+      'demo',
+      '--model --variant --images --network --backend --ring --bits --lo --fraction --ignored-msb --ignored-lsb',
+    ],
     ['helper', '--listen --cert --key --behind-proxy --quiet --identity'],
-    ['serve', '--model --helper --listen --variant --ring --bits --lo --helper-key --store-mb --cert --key'],
+    ['serve', '--model --helper --listen --variant --backend --ring --bits --lo --helper-key --store-mb --cert --key'],
+    ['serve', '--fraction --ignored-msb --ignored-lsb'],
     ['infer', '--server --helper --helper-key --plan-digest --network'],
     ['bench', '--quick'],
   ])('of %s names its flags', async (command, flags) => {

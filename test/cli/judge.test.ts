@@ -15,7 +15,7 @@ let plaintext: Float32Array
 let result: InferenceResult
 
 const judged = (raw = result.raw, inference = result.inference): Judgement =>
-  judge(prepared.compiled, parties.masks(inference), { raw, input, plaintext })
+  judge(prepared.compiled, parties.masks(inference), { raw, scale: result.scale, input, plaintext })
 
 /** The result with one bit of one logit changed. */
 const tampered = (logit: number, bit: number): Int32Array => {
@@ -27,12 +27,12 @@ const tampered = (logit: number, bit: number): Int32Array => {
 function outcome(judgement: Judgement): DemoOutcome {
   const { model, compiled } = prepared
   const none = { up: 0, down: 0 }
-  const { raw, inference, prediction } = result
-  const steps = compiled.plan.steps.map(() => ({ flights: 2, up: 1, down: 1, ms: 1 }))
-  const run = { raw, inference, prediction, onlineMs: 1, offlineMs: 1, steps, offline: { server: none, helper: none } }
+  const steps = compiled.plan.steps.map(() => ({ flights: 2, up: 1, down: 1, helper: none, ms: 1 }))
+  const run = { ...result, onlineMs: 1, offlineMs: 1, steps, offline: { server: none, helper: none } }
   const setUp = { ms: 1, bytes: { server: none, helper: none } }
   return {
-    ...{ model: model.name, variant: model.variant, plan: compiled.plan, network: undefined, helperToServer: 1 },
+    ...{ model: model.name, variant: model.variant, plan: compiled.plan, network: undefined },
+    serverHelper: { setUp: none, offline: none, online: none, steps: steps.map(() => none) },
     processes: { helper: { pid: 1 }, server: { pid: 2 }, client: { pid: 3 } },
     setUp: { server: setUp, client: setUp },
     images: [{ file: 'digit.png', label: 3, plaintextPrediction: 3, plaintextMs: 1, run, judgement }],

@@ -1,0 +1,17 @@
+// How long an inference's chain of messages is: on a slow network every flight costs half a round trip.
+import type { Plan } from '../plan/plan.js'
+import { describeStep } from './step-words.js'
+
+/** DReLU 8, one product, the masked tensor (docs/protocol.md, "What securenn costs"). */
+const COMPARISON = 10
+
+/**
+ * One-way waves over all links of which each waits for the one before, per step of a `securenn` plan. Links carry messages
+ * of both directions at once there, so that no meter of a single party can count them.
+ */
+export function securennFlights({ steps }: Plan): number[] {
+  return steps.map((step, i) => {
+    const flights = describeStep(step).comparisons > 0 ? COMPARISON : 1
+    return i === 0 ? flights + 1 : flights
+  })
+}
