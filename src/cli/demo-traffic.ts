@@ -63,7 +63,7 @@ export function layers(outcome: DemoOutcome, paint: Paint): string[] {
     ...[{ head: 'layer' }, { head: 'op' }, ...(shaped ? [{ head: 'shape', align: 'right' } as const] : [])],
     ...columns.map(({ head }) => ({ head, align: 'right' }) as const),
   ]
-  const metered = shaped ? 'as the client meters it' : 'helper: to and from client and server'
+  const metered = shaped ? 'as the client meters it' : 'helper: both of its links'
   const legend = `(one inference, ${metered}; ms: median of ${plural(images.length, 'picture')})`
   return [`${paint('bold', 'On line, layer by layer')} ${legend}`, ...tableLines(heads, rows, paint)]
 }
