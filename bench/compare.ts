@@ -5,9 +5,10 @@ import { mcc } from './compare/mcc.js'
 import { parseOptions, usage } from './compare/options.js'
 import { chartsSvg, csv, html, json, text } from './compare/report.js'
 import { type Comparison, compare } from './compare/rows.js'
+import { securenn } from './compare/securenn.js'
 
 /** The back ends there are; a new one is added here. */
-export const BACKENDS = [mcc] as const
+export const BACKENDS = [mcc, securenn] as const
 
 /**
  * Runs the bench as its command line says.

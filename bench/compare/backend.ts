@@ -1,5 +1,6 @@
 // What the comparison bench needs of a back end. Everything here runs wherever the kernels run.
 import type { Link } from '../../src/net/index.js'
+import type { Message } from './network.js'
 
 export type Role = 'client' | 'server' | 'helper'
 export const ROLES: readonly Role[] = ['helper', 'server', 'client']
@@ -19,7 +20,7 @@ export interface Variant {
 
 /** Bytes of one batch on the wire, frame headers included; what the meters have to show, to the byte. */
 export interface CompareCost {
-  /** Client to server, server to client, and both ways on both links of the helper; waves between client and server. */
+  /** Client to server, server to client, and both ways on both links of the helper; waves over all links. */
   readonly online: { readonly up: number; readonly down: number; readonly helper: number; readonly flights: number }
   readonly offline: { readonly clientDown: number; readonly clientUp: number; readonly helperToServer: number }
 }
@@ -48,6 +49,8 @@ export interface LocalWork {
 
 /** One party, connected and with its off-line part done. */
 export interface Party {
+  /** Before every batch, where parties have to start together. */
+  ready?(): Promise<void>
   /** One batch on line. */
   run(): Promise<void>
   release(): void
@@ -55,10 +58,17 @@ export interface Party {
 
 export interface Backend {
   readonly name: string
-  /** What can be measured at a bit count, or why nothing can. */
-  variants(bits: number): readonly Variant[] | { readonly unsupported: string }
+  /** Whose clocks count: a batch takes as long as it takes the slowest of them. */
+  readonly timed: readonly Role[]
+  /**
+   * What can be measured at a bit count, or why nothing can.
+   * @param ignored low bits that comparisons leave out; without it those of a 16-bit value beyond the compared ones
+   */
+  variants(bits: number, ignored?: number): readonly Variant[] | { readonly unsupported: string }
   /** Bytes that the largest memory of any party may take. */
   memory(variant: Variant, elements: number): number
+  /** Of one batch on line, in the order of their stages. */
+  messages(variant: Variant, elements: number): readonly Message[]
   cost(variant: Variant, elements: number): CompareCost
   /** Uniform over the range that calibration guarantees; the same values at every call. */
   uniform(variant: Variant, elements: number): Values

@@ -1,5 +1,5 @@
 // What the bench asks of the machine it runs on; beyond this it needs nothing that a browser lacks.
-import { memoryPair } from '../../src/net/index.js'
+import { type Channel, memoryPair } from '../../src/net/index.js'
 import { type Activations, type Backend, ROLES, type Role } from './backend.js'
 import { type Job, type PartReports, playPart } from './parties.js'
 
@@ -20,11 +20,15 @@ export interface Host {
 }
 
 /** Three parties in this thread, on channels in memory: for tests, and for browsers as they are. */
-export async function playInThread(backends: readonly Backend[], job: Job): Promise<PartReports> {
+export async function playInThread(
+  backends: readonly Backend[],
+  job: Job,
+  pair: (a: Role, b: Role) => [Channel, Channel] = () => memoryPair(),
+): Promise<PartReports> {
   const backend = backends.find(({ name }) => name === job.variant.backend)!
-  const [hs, sh] = memoryPair()
-  const [hc, ch] = memoryPair()
-  const [sc, cs] = memoryPair()
+  const [hs, sh] = pair('helper', 'server')
+  const [hc, ch] = pair('helper', 'client')
+  const [sc, cs] = pair('server', 'client')
   const ends = {
     helper: { server: hs, client: hc },
     server: { helper: sh, client: sc },

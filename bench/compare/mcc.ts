@@ -8,12 +8,11 @@ import { receivePieces, sendPieces } from '../../src/party/transfer.js'
 import { chooseChunks, chunksOf } from '../../src/plan/chunks.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import { comparisonCost } from '../../src/protocol/mcc/comparison.js'
-import { piecesOf } from '../../src/protocol/pieces.js'
-import type { Activations, Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from './backend.js'
+import type { Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from './backend.js'
 import { chainOf, dealtRho, type Gadget, gadgetOf, RING, TRUNCATE } from './mcc-gadget.js'
+import { inPieces, type Message, onlineCost } from './network.js'
+import { expectedWrong, openedBits, quantise, uniform } from './values.js'
 
-/** n' of a plan unless told otherwise: narrower windows ignore low bits of it, wider ones need a wider n'. */
-const OPENED = 16
 const PATIENCE = { deadlineMs: 60_000 }
 
 /** Every t whose tables are smaller than those of all smaller t: the others cost more on line and off line. */
@@ -30,8 +29,8 @@ export function sensibleShapes(bits: number): (readonly number[])[] {
   return shapes
 }
 
-function variants(bits: number): ReturnType<Backend['variants']> {
-  const opened = Math.max(OPENED, bits)
+function variants(bits: number, ignored?: number): ReturnType<Backend['variants']> {
+  const opened = openedBits(bits, ignored)
   const variant = (operation: Variant['operation'], shape: readonly number[]): Variant => ({
     backend: 'mcc',
     operation,
@@ -44,15 +43,23 @@ function variants(bits: number): ReturnType<Backend['variants']> {
   return opened <= RING - TRUNCATE ? [...alone, variant('relu', chooseChunks(bits))] : alone
 }
 
+function messages(variant: Variant, elements: number): readonly Message[] {
+  const { online } = comparisonCost(chainOf(variant), elements, RING)
+  // The select adds a masked value per element to the reply.
+  const select = variant.operation === 'relu' ? packedBytes(elements, RING) : 0
+  return [
+    { stage: 1, from: 'server', to: 'client', bytes: online.down + HEADER_BYTES },
+    { stage: 2, from: 'client', to: 'server', bytes: online.up + select + HEADER_BYTES },
+  ]
+}
+
 function cost(variant: Variant, elements: number): CompareCost {
-  const relu = variant.operation === 'relu'
-  const bare = comparisonCost(chainOf(variant), elements, RING)
-  // The select adds a masked value per element to the reply, and four words per element to the material.
-  const up = bare.online.up + (relu ? packedBytes(elements, RING) : 0)
-  const material = bare.offline.helperToServer + (relu ? packedBytes(4 * elements, RING) : 0)
+  const { offline } = comparisonCost(chainOf(variant), elements, RING)
+  // The select takes four words per element of material.
+  const material = offline.helperToServer + (variant.operation === 'relu' ? packedBytes(4 * elements, RING) : 0)
   return {
-    online: { up: up + HEADER_BYTES, down: bare.online.down + HEADER_BYTES, helper: 0, flights: bare.flights },
-    offline: { clientDown: 0, clientUp: 0, helperToServer: material + HEADER_BYTES * piecesOf(material) },
+    online: onlineCost(messages(variant, elements)),
+    offline: { clientDown: 0, clientUp: 0, helperToServer: inPieces(material) },
   }
 }
 
@@ -65,30 +72,6 @@ function memory({ shape, operation }: Variant, elements: number): number {
     3 * rowBytes(shape, elements) +
     words * 4 * elements
   )
-}
-
-/** mulberry32: values to measure with, nothing secret. */
-function uniform({ opened }: Variant, elements: number): Values {
-  let state = 1
-  const word = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let x = Math.imul(state ^ (state >>> 15), 1 | state)
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x
-    return (x ^ (x >>> 14)) >>> 0
-  }
-  const half = 2 ** (opened - 2)
-  if (opened <= 32) return Int32Array.from({ length: elements }, () => Math.floor((word() / 2 ** 32) * 2 * half) - half)
-  return BigInt64Array.from({ length: elements }, () =>
-    BigInt.asIntN(opened - 1, (BigInt(word()) << 32n) | BigInt(word())),
-  )
-}
-
-function quantise({ opened }: Variant, { values, scale, bits }: Activations, elements: number): Values {
-  const factor = 2 ** (scale + opened - bits)
-  const most = 2 ** (opened - 2)
-  const value = (i: number) => Math.floor(values[i % values.length] * factor)
-  if (opened > 32) return BigInt64Array.from({ length: elements }, (_, i) => BigInt(value(i)))
-  return Int32Array.from({ length: elements }, (_, i) => Math.max(-most, Math.min(most - 1, value(i))))
 }
 
 /**
@@ -108,9 +91,7 @@ export function wrongSignProbability(v: number, lo: number, add: number): number
 
 function predictedWrong(variant: Variant, values: Values): number {
   const { lo, add } = chainOf(variant)
-  let sum = 0
-  for (let i = 0; i < values.length; i++) sum += wrongSignProbability(Number(values[i]), lo, add)
-  return sum / values.length
+  return expectedWrong(values, (v) => wrongSignProbability(v, lo, add))
 }
 
 function local(variant: Variant, values: Values): LocalWork {
@@ -173,4 +154,9 @@ async function answerOnce(k: Kernels, gadget: Gadget, link: Link): Promise<void>
   message.release()
 }
 
-export const mcc: Backend = { name: 'mcc', variants, memory, cost, uniform, quantise, predictedWrong, local, party }
+export const mcc: Backend = {
+  name: 'mcc',
+  // It starts a batch and ends with the result.
+  timed: ['server'],
+  ...{ variants, memory, messages, cost, uniform, quantise, predictedWrong, local, party },
+}

@@ -5,6 +5,8 @@ import type { Backend } from './backend.js'
 export interface CompareOptions {
   readonly bits: readonly number[]
   readonly backends: readonly Backend[]
+  /** Low bits of every value that comparisons leave out; not given: those of 16-bit values beyond the compared ones. */
+  readonly ignored?: number
   /** Comparisons in one batch. */
   readonly elements: number
   readonly format: 'table' | 'json' | 'csv'
@@ -19,11 +21,12 @@ const MOST_BITS = 64
 /** What a wasm32 memory can be asked for in one piece. */
 const MOST_MEMORY = 2 ** 31
 const SWITCHES = ['json', 'csv', 'quick']
-const SETTINGS = ['bits', 'backend', 'elements', 'svg', 'html']
+const SETTINGS = ['bits', 'ignored', 'backend', 'elements', 'svg', 'html']
 
 export function usage(backends: readonly Backend[]): string {
-  return `usage: bench compare [--bits 4,6,8,…] [--backend NAME,…] [--elements N] [--json | --csv] [--svg FILE] [--html FILE] [--quick]
+  return `usage: bench compare [--bits 4,6,8,…] [--ignored N] [--backend NAME,…] [--elements N] [--json | --csv] [--svg FILE] [--html FILE] [--quick]
   --bits      compared bits, each 1 to ${MOST_BITS} (${FULL.bits.join(',')})
+  --ignored   low bits that every comparison leaves out (those of 16-bit values beyond the compared ones)
   --backend   back ends: ${backends.map(({ name }) => name).join(', ')} (all)
   --elements  comparisons in one batch (${FULL.elements})
   --json      rows as JSON; --csv: as CSV; without either a table
@@ -51,12 +54,19 @@ export function parseOptions(flags: readonly string[], backends: readonly Backen
   if (!Number.isSafeInteger(elements) || elements < 1) {
     problems.push(`--elements: expected a whole number from 1, got ${given.get('elements')}`)
   }
+  const ignored = given.has('ignored') ? number(given.get('ignored')!) : undefined
+  const most = MOST_BITS - Math.max(...bits)
+  if (ignored !== undefined && most >= 0 && !(ignored <= most)) {
+    const room = `0 to ${most} beside ${MOST_BITS - most} compared bits of ${MOST_BITS}`
+    problems.push(`--ignored: expected a whole number, ${room}, got ${given.get('ignored')}`)
+  }
   const chosen = chooseBackends(list(given.get('backend')), backends, problems)
   if (given.has('json') && given.has('csv')) problems.push('--json and --csv exclude each other')
   throwIfAny('BAD_INPUT', 'bench compare cannot run like this:', problems)
   const options: CompareOptions = {
     bits: [...new Set(bits)].sort((a, b) => a - b),
     backends: chosen,
+    ignored,
     elements,
     format: given.has('json') ? 'json' : given.has('csv') ? 'csv' : 'table',
     svg: given.get('svg'),
@@ -95,10 +105,10 @@ function chooseBackends(names: readonly string[] | undefined, backends: readonly
   })
 }
 
-function memoryProblems({ bits, backends, elements }: CompareOptions, limit: number): string[] {
+function memoryProblems({ bits, ignored, backends, elements }: CompareOptions, limit: number): string[] {
   const needs = backends.flatMap((backend) =>
     bits.flatMap((n) => {
-      const found = backend.variants(n)
+      const found = backend.variants(n, ignored)
       if ('unsupported' in found) return []
       return found.map((variant) => ({ n, name: backend.name, bytes: backend.memory(variant, elements) }))
     }),

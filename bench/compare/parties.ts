@@ -1,14 +1,7 @@
 // One batch end to end: a role's part over its links, and what the three parts' meters add up to.
-import {
-  type Channel,
-  Link,
-  Meter,
-  type MeterReport,
-  type NetworkProfile,
-  networkProfiles,
-  shape,
-} from '../../src/net/index.js'
+import { type Channel, Link, Meter, type MeterReport, networkProfiles, shape } from '../../src/net/index.js'
 import type { Backend, CompareCost, Role, Variant } from './backend.js'
+import { emulated } from './network.js'
 
 export type ProfileName = keyof typeof networkProfiles
 
@@ -17,12 +10,12 @@ export interface Job {
   readonly elements: number
   readonly warmup: number
   readonly runs: number
-  /** Emulated on the client's links; none is the bare channel. */
+  /** Emulated between all parties; none is the bare channels. */
   readonly profile?: ProfileName
 }
 
 export interface PartReport {
-  /** Of every run after the warm-up. The server's count: it starts a batch and ends with the result. */
+  /** Of every run after the warm-up. */
   readonly milliseconds: readonly number[]
   readonly links: MeterReport['links']
 }
@@ -30,19 +23,22 @@ export interface PartReport {
 /** Ends of a role's channels, by the role at the other end. */
 export type Ends = Readonly<Partial<Record<Role, Channel>>>
 
+const LIMIT = 2 ** 30
+
 /** Plays one role of a job to its end, then closes its channels. */
 export async function playPart(backend: Backend, role: Role, job: Job, ends: Ends): Promise<PartReport> {
   const meter = new Meter()
   const links: Partial<Record<Role, Link>> = {}
   for (const [name, channel] of Object.entries(ends) as [Role, Channel][]) {
-    const profile: NetworkProfile | undefined = job.profile && networkProfiles[job.profile]
-    const wire = role === 'client' && profile ? shape(channel, profile) : channel
-    links[name] = new Link(wire, { name, meter, deadlineMs: 60_000, maxFrame: 2 ** 30 })
+    const line = job.profile && emulated(networkProfiles[job.profile], role, name)
+    const wire = line ? shape(channel, { ...line, inboxLimit: LIMIT }) : channel
+    links[name] = new Link(wire, { name, meter, deadlineMs: 60_000, maxFrame: LIMIT })
   }
   const values = backend.uniform(job.variant, job.elements)
   const party = await backend.party(role, job.variant, values, links)
   const milliseconds: number[] = []
   for (let i = 0; i < job.warmup + job.runs; i++) {
+    await party.ready?.()
     const started = performance.now()
     await party.run()
     if (i >= job.warmup) milliseconds.push(performance.now() - started)
@@ -54,8 +50,15 @@ export async function playPart(backend: Backend, role: Role, job: Job, ends: End
 
 export type PartReports = Readonly<Record<Role, PartReport>>
 
-/** Bytes and waves of one batch, as the meters of three parties show them. */
-export function metered({ client, server }: PartReports, { warmup, runs }: Job): CompareCost {
+/** Milliseconds of every run: as long as the slowest of the clocks that count. */
+export const batchTimes = ({ timed }: Backend, parts: PartReports): number[] =>
+  parts[timed[0]].milliseconds.map((_, i) => Math.max(...timed.map((role) => parts[role].milliseconds[i])))
+
+/**
+ * Bytes of one batch, as the meters of three parties show them.
+ * @param flights counted apart: no party sees the waves of all links
+ */
+export function metered({ client, server }: PartReports, { warmup, runs }: Job, flights: number): CompareCost {
   const each = (count: number) => count / (warmup + runs)
   const both = (traffic?: { bytesSent: number; bytesReceived: number }) =>
     traffic ? traffic.bytesSent + traffic.bytesReceived : 0
@@ -66,7 +69,7 @@ export function metered({ client, server }: PartReports, { warmup, runs }: Job):
       up: each(main.online.bytesSent),
       down: each(main.online.bytesReceived),
       helper: each(both(mine?.online) + both(theirs?.online)),
-      flights: each(main.online.flights),
+      flights,
     },
     offline: {
       clientDown: main.offline.bytesReceived + (mine?.offline.bytesReceived ?? 0),
@@ -85,17 +88,8 @@ export function expectDeclared(variant: Variant, declared: CompareCost, measured
   const meters = new Map(figures(measured))
   const faults = figures(declared).filter(([name, value]) => meters.get(name) !== value)
   if (faults.length === 0) return
-  const what = `${variant.backend} ${variant.operation} of ${variant.bits} bits, shape ${variant.shape.join('+')}`
+  const shaped = variant.shape.length > 0 ? `, shape ${variant.shape.join('+')}` : ''
+  const what = `${variant.backend} ${variant.operation} of ${variant.bits} bits${shaped}`
   const list = faults.map(([name, value]) => `${name} ${value} declared, ${meters.get(name)} measured`)
   throw new Error(`${what}: ${list.join('; ')}`)
-}
-
-/** Seconds of one batch under a network: the work, each wave's half round trip, each byte's time on the wire. */
-export function secondsUnder(
-  { rttMs, upBitsPerSecond, downBitsPerSecond }: NetworkProfile,
-  cost: CompareCost,
-  workMs: number,
-) {
-  const { up, down, flights } = cost.online
-  return workMs / 1000 + (flights * rttMs) / 2000 + (up * 8) / upBitsPerSecond + (down * 8) / downBitsPerSecond
 }

@@ -1,9 +1,10 @@
 // The comparison bench's results as an aligned table, JSON, CSV, charts and a page.
 import { table } from '../report.js'
 import { type Chart, type Series, svg } from './chart.js'
+import { NETWORK } from './network.js'
 import { AGREEMENT, allBytes, bestRows, type CompareRow, type Comparison, PROFILES, SHAPED } from './rows.js'
 
-const shapeOf = ({ shape }: CompareRow) => shape.join('+')
+const shapeOf = ({ shape }: CompareRow) => shape.join('+') || '–'
 const perElement = (bytes: number, { elements }: CompareRow) => (bytes / elements).toFixed(2)
 const percent = (share: number) => (share === 0 ? '0' : `${(share * 100).toPrecision(3)} %`)
 const nanoseconds = (ns: number) => ns.toFixed(ns < 100 ? 1 : 0)
@@ -17,53 +18,59 @@ interface Table {
   readonly rows: readonly (readonly string[])[]
 }
 
-function tables({ rows, place }: Comparison): Table[] {
-  const layer = rows.find(({ wrongSign }) => wrongSign.layer)?.wrongSign.layer?.name
-  return [
-    {
-      title: `Work and bytes per comparison, batches of ${rows[0].elements.toLocaleString('en')}; end to end: ${place}, on line`,
-      head: [
-        ...['back end', 'operation', 'bits', 'shape', 'client ns', 'server ns', 'helper ns', 'end to end'],
-        ...['up B', 'down B', 'helper B', 'off line B', 'flights', 'best'],
-      ],
-      rows: rows.map((row) => [
-        ...named(row),
-        ...[row.local.clientNs, row.local.serverNs, row.local.helperNs].map(nanoseconds),
-        `${(row.endToEnd.perSecond / 1e6).toFixed(2)} M/s`,
-        ...[row.online.up, row.online.down, row.online.helper, offlineBytes(row)].map((b) => perElement(b, row)),
-        `${row.online.flights}`,
-        row.best.join(', '),
-      ]),
-    },
-    {
-      title: `Milliseconds per batch by declared cost, and what the emulated network made of it (≤ ${AGREEMENT * 100} % apart)`,
-      head: [
-        'back end',
-        'operation',
-        'bits',
-        'shape',
-        ...PROFILES,
-        ...SHAPED.flatMap((p) => [`${p} emulated`, 'apart']),
-      ],
-      rows: rows.map((row) => [
-        ...named(row),
-        ...PROFILES.map((profile) => (row.seconds[profile] * 1000).toFixed(1)),
-        ...SHAPED.flatMap((profile) => {
-          const { measured, difference } = row.shaped[profile]
-          const beyond = Math.abs(difference) > AGREEMENT ? ' !' : ''
-          return [(measured * 1000).toFixed(1), `${(difference * 100).toFixed(1)} %${beyond}`]
-        }),
-      ]),
-    },
-    {
-      title: `Wrong signs: of uniform values${layer ? `, and of the activations of ${layer} in ResNet-20` : ''}`,
-      head: ['back end', 'bits', 'of', 'uniform', 'predicted', ...(layer ? ['layer', 'predicted'] : [])],
-      rows: perBits(rows).map(({ backend, bits, opened, wrongSign: { measured, predicted, layer: real } }) => [
-        ...[backend, `${bits}`, `${opened}`, percent(measured), percent(predicted)],
-        ...(real ? [percent(real.measured), percent(real.predicted)] : []),
-      ]),
-    },
+const tables = (comparison: Comparison): Table[] => [work(comparison), seconds(comparison), signs(comparison)]
+
+function work({ rows, unsupported, place }: Comparison): Table {
+  const head = [
+    ...['back end', 'operation', 'bits', 'shape', 'client ns', 'server ns', 'helper ns', 'end to end'],
+    ...['up B', 'down B', 'helper B', 'off line B', 'flights', 'best'],
   ]
+  const cells = rows.map((row) => [
+    ...named(row),
+    ...[row.local.clientNs, row.local.serverNs, row.local.helperNs].map(nanoseconds),
+    `${(row.endToEnd.perSecond / 1e6).toFixed(2)} M/s`,
+    ...[row.online.up, row.online.down, row.online.helper, offlineBytes(row)].map((b) => perElement(b, row)),
+    `${row.online.flights}`,
+    row.best.join(', '),
+  ])
+  const blank = Array<string>(head.length - 5).fill('')
+  const missing = unsupported.map(({ backend, bits, reason }) => [backend, 'none', `${bits}`, '–', ...blank, reason])
+  return {
+    title: `Work and bytes per comparison, batches of ${rows[0].elements.toLocaleString('en')}; end to end: ${place}, on line`,
+    head,
+    rows: [...cells, ...missing],
+  }
+}
+
+function seconds({ rows }: Comparison): Table {
+  return {
+    title: `Milliseconds per batch by declared cost, and what the emulated network made of it (≤ ${AGREEMENT * 100} % apart)`,
+    head: [
+      ...['back end', 'operation', 'bits', 'shape', ...PROFILES],
+      ...SHAPED.flatMap((profile) => [`${profile} emulated`, 'apart']),
+    ],
+    rows: rows.map((row) => [
+      ...named(row),
+      ...PROFILES.map((profile) => (row.seconds[profile] * 1000).toFixed(1)),
+      ...SHAPED.flatMap((profile) => {
+        const { measured, difference } = row.shaped[profile]
+        const beyond = Math.abs(difference) > AGREEMENT ? ' !' : ''
+        return [(measured * 1000).toFixed(1), `${(difference * 100).toFixed(1)} %${beyond}`]
+      }),
+    ]),
+  }
+}
+
+function signs({ rows }: Comparison): Table {
+  const layer = rows.find(({ wrongSign }) => wrongSign.layer)?.wrongSign.layer?.name
+  return {
+    title: `Wrong signs: of uniform values${layer ? `, and of the activations of ${layer} in ResNet-20` : ''}`,
+    head: ['back end', 'bits', 'of', 'uniform', 'predicted', ...(layer ? ['layer', 'predicted'] : [])],
+    rows: perBits(rows).map(({ backend, bits, opened, wrongSign: { measured, predicted, layer: real } }) => [
+      ...[backend, `${bits}`, `${opened}`, percent(measured), percent(predicted)],
+      ...(real ? [percent(real.measured), percent(real.predicted)] : []),
+    ]),
+  }
 }
 
 /** Wrong signs do not depend on the shape: the one of fewest bytes stands for its bit count. */
@@ -73,12 +80,16 @@ function perBits(rows: readonly CompareRow[]): CompareRow[] {
 
 const backendsOf = (rows: readonly CompareRow[]) => [...new Set(rows.map(({ backend }) => backend))]
 
-const notes = ({ unsupported }: Comparison) =>
-  unsupported.map(({ backend, bits, reason }) => `${backend}, ${bits} bits: not supported yet, ${reason}`)
+const NOTES = [
+  'Bytes are those of one comparison, frame headers included; helper: both links of the helper together. ' +
+    'Flights are the longest chain of messages over all links.',
+  'best: of the shapes of a back end at a bit count, fewest bytes on line and off line together, and fastest on line.',
+  NETWORK,
+]
 
 export function text(comparison: Comparison): string {
   const parts = tables(comparison).map(({ title, head, rows }) => `${title}\n\n${table(head, rows)}`)
-  return [...parts, ...notes(comparison)].join('\n\n')
+  return [...parts, ...NOTES].join('\n\n')
 }
 
 export function json({ rows, unsupported }: Comparison): string {
@@ -194,7 +205,7 @@ export function html(comparison: Comparison): string {
     ({ title, head, rows }) =>
       `<h2>${clean(title)}</h2>\n<table>${row('th', head)}\n${rows.map((cells) => row('td', cells)).join('\n')}</table>`,
   )
-  const rest = notes(comparison).map((note) => `<p>${clean(note)}</p>`)
+  const rest = NOTES.map((note) => `<p>${clean(note)}</p>`)
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>What a compared bit costs</title><style>${STYLE}</style></head>
 <body>

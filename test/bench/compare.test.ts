@@ -13,12 +13,14 @@ import { type Host, playInThread } from '../../bench/compare/host.js'
 import { mcc, sensibleShapes, wrongSignProbability } from '../../bench/compare/mcc.js'
 import { chainOf, gadgetOf } from '../../bench/compare/mcc-gadget.js'
 import { metered } from '../../bench/compare/parties.js'
+import { csv, text } from '../../bench/compare/report.js'
 import { type CompareRow, type Comparison, compare } from '../../bench/compare/rows.js'
+import { countFlights } from '../../bench/compare/waves.js'
 import { BACKENDS, benchCompare } from '../../bench/compare.js'
 import { loadKernels } from '../../src/kernels/index.js'
 
-const variantsOf = (bits: number): readonly Variant[] => {
-  const found = mcc.variants(bits)
+const variantsOf = (bits: number, backend: Backend = mcc): readonly Variant[] => {
+  const found = backend.variants(bits)
   return 'unsupported' in found ? [] : found
 }
 
@@ -75,7 +77,8 @@ describe('declared cost', () => {
   test.each([1, 7, 16, 20, 32])('is what three meters show, %i bits, odd number of elements', async (bits) => {
     for (const variant of variantsOf(bits)) {
       const job = { variant, elements: 1003, warmup: 1, runs: 2 }
-      expect(metered(await playInThread(BACKENDS, job), job)).toEqual(mcc.cost(variant, 1003))
+      const flights = await countFlights(mcc, variant)
+      expect(metered(await playInThread(BACKENDS, job), job, flights)).toEqual(mcc.cost(variant, 1003))
     }
   })
 })
@@ -133,46 +136,65 @@ describe('wrong signs', () => {
 
 describe('the report', () => {
   const activations = { layer: 'conv', values: Float32Array.of(-0.5, 0.001, 0.25, 1), scale: 12, bits: 16 }
-  const options = { bits: [8, 64], backends: BACKENDS, elements: 512, format: 'json', quick: true } as const
+  const { host, printed, files } = threadHost(activations)
   let measured: Comparison
 
   beforeAll(async () => {
-    measured = await compare(options, threadHost(activations).host)
+    const flags = ['--quick', '--bits=1,8', '--elements', '512', '--json', '--svg', 'a.svg', '--html=a.html']
+    measured = (await benchCompare(flags, host))!
   })
 
   test('every row has the fields of the machine-readable form, in whole batches', () => {
     const figures = { clientNs: expect.any(Number), serverNs: expect.any(Number), helperNs: expect.any(Number) }
     for (const row of measured.rows) {
-      const { online, offline } = mcc.cost(row, 512)
-      expect(row).toMatchObject({ backend: 'mcc', elements: 512, local: figures, online, offline })
+      const { online, offline } = BACKENDS.find(({ name }) => name === row.backend)!.cost(row, 512)
+      expect(row).toMatchObject({ elements: 512, local: figures, online, offline })
       expect(row.endToEnd.perSecond).toBeGreaterThan(0)
       expect(row.wrongSign.layer).toMatchObject({ name: 'conv' })
     }
-    expect(new Set(measured.rows.map(({ bits }) => bits))).toEqual(new Set([8, 64]))
-    expect(measured.unsupported).toEqual([])
+    const measuredOf = (name: string) => measured.rows.flatMap(({ backend, bits }) => (backend === name ? bits : []))
+    expect(measuredOf('mcc')).toEqual([1, 1, 8, 8, 8])
+    expect(measuredOf('securenn')).toEqual([8, 8])
+    expect(measured.unsupported).toMatchObject([{ backend: 'securenn', bits: 1 }])
   })
 
-  test('marks the best of several shapes, once for bytes', () => {
-    const marked = measured.rows.filter(({ bits, best }) => bits === 8 && best.includes('bytes'))
-    expect(marked.map(({ operation, shape }) => [operation, shape])).toEqual([['comparison', [4, 4]]])
+  test('marks the best per back end and bit count, for bytes and for time', () => {
+    const marked = (criterion: 'bytes' | 'time') =>
+      measured.rows.filter(({ operation, best }) => operation === 'comparison' && best.includes(criterion))
+    const named = (rows: readonly CompareRow[]) => rows.map(({ backend, bits }) => `${backend} ${bits}`)
+    expect(named(marked('bytes'))).toEqual(['mcc 1', 'mcc 8', 'securenn 8'])
+    expect(named(marked('time'))).toEqual(['mcc 1', 'mcc 8', 'securenn 8'])
+    expect(marked('bytes')[1].shape).toEqual([4, 4])
   })
 
-  test('JSON, CSV, table, charts and page', async () => {
-    const { host, printed, files } = threadHost(activations)
-    const flags = ['--quick', '--bits=8,64', '--elements', '512']
-    await benchCompare([...flags, '--json', '--svg', 'a.svg', '--html=a.html'], host)
-    await benchCompare([...flags, '--csv'], host)
-    await benchCompare(flags, host)
-    const [json, csv, table] = printed
-    const rows = (JSON.parse(json) as { compare: CompareRow[] }).compare
-    expect(rows).toHaveLength(variantsOf(8).length + variantsOf(64).length)
-    const lines = csv.split('\n').map((line) => line.split(','))
+  test('JSON, charts and page hold both back ends', () => {
+    const { compare: rows } = JSON.parse(printed[0]) as { compare: CompareRow[] }
+    expect(rows).toEqual(measured.rows)
+    const charts = files.get('a.svg')!
+    expect(charts).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
+    expect(charts).not.toMatch(/NaN|Infinity|undefined/)
+    for (const name of ['mcc', 'securenn']) expect(charts).toContain(`>${name}: on line`)
+    expect(files.get('a.html')).toContain(charts)
+  })
+
+  test('CSV has one line per row, all of one length', () => {
+    const lines = csv(measured)
+      .split('\n')
+      .map((line) => line.split(','))
+    expect(lines).toHaveLength(measured.rows.length + 1)
     expect(new Set(lines.map((line) => line.length))).toEqual(new Set([lines[0].length]))
     expect(lines[0]).toContain('offline.helperToServer')
-    expect(table).toMatch(/mcc +comparison +64/)
-    expect(files.get('a.svg')).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
-    expect(files.get('a.svg')).not.toMatch(/NaN|Infinity|undefined/)
-    expect(files.get('a.html')).toContain(files.get('a.svg')!)
+  })
+
+  test('the table is aligned, says why a bit count is missing and what the network is', () => {
+    const table = text(measured)
+    const [head, rule, ...rows] = table.split('\n').slice(2)
+    const last = rule.lastIndexOf(' ─') + 1
+    expect(head.indexOf('best')).toBe(last)
+    for (const row of rows.slice(0, measured.rows.length))
+      expect(row.slice(last)).toMatch(/^(bytes|time|bytes, time|)$/)
+    expect(table).toMatch(/securenn +none +1 .*the odd ring/)
+    expect(table).toContain('server–helper has 1 Gbit/s')
   })
 })
 
@@ -203,8 +225,15 @@ describe('bad input: one error, before any work', () => {
     [['--bits', '0,8'], 'BAD_INPUT', /--bits: expected whole numbers from 1 to 64, got 0,8/],
     [['--bits', '65'], 'BAD_INPUT', /from 1 to 64/],
     [['--bits', '8,x'], 'BAD_INPUT', /got 8,x/],
+    [
+      ['--bits', '8', '--ignored', '64'],
+      'BAD_INPUT',
+      /--ignored: expected .* 0 to 56 beside 8 compared bits of 64, got 64/,
+    ],
+    [['--ignored', '1.5'], 'BAD_INPUT', /--ignored: expected a whole number/],
+    [['--bits', '1', '--backend', 'securenn'], 'UNSUPPORTED', /securenn, 1 bits: the odd ring/],
     [['--bits='], 'BAD_INPUT', /expected at least one/],
-    [['--backend', 'magic'], 'BAD_INPUT', /--backend: expected one of mcc.*got magic/],
+    [['--backend', 'magic'], 'BAD_INPUT', /--backend: expected one of mcc, securenn, got magic/],
     [['--elements', '1e3'], 'BAD_INPUT', /--elements: expected a whole number/],
     [['--elements', '999999999999'], 'BAD_INPUT', /1\.0 GiB are there; ask for at most \d+/],
     [['--svg', '/nowhere/a.svg'], 'BAD_INPUT', /no such folder/],
@@ -244,14 +273,18 @@ describe('npm run bench -- compare --quick', () => {
 
   test('three processes, within 20 s: bytes and flights exactly as declared', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'compare-'))
-    const flags = ['compare', '--quick', '--backend', 'mcc', '--json', '--svg', join(folder, 'charts.svg')]
+    const flags = ['compare', '--quick', '--json', '--svg', join(folder, 'charts.svg')]
     const { stdout } = await promisify(execFile)(process.execPath, [join(out, 'bench.js'), ...flags], {
       timeout: 20_000,
     })
     const { compare: rows } = JSON.parse(stdout) as { compare: CompareRow[] }
-    expect(rows.map(({ bits }) => bits)).toEqual([4, 8, 16].flatMap((bits) => variantsOf(bits).map(() => bits)))
-    for (const row of rows) {
-      expect(row).toMatchObject(mcc.cost(row, 4096))
+    const planned = BACKENDS.flatMap((backend) => [4, 8, 16].flatMap((bits) => variantsOf(bits, backend)))
+    expect(rows.map(({ backend, bits }) => [backend, bits])).toEqual(
+      planned.map(({ backend, bits }) => [backend, bits]),
+    )
+    for (const [i, row] of rows.entries()) {
+      const backend = BACKENDS.find(({ name }) => name === row.backend)!
+      expect(row).toMatchObject({ ...planned[i], ...backend.cost(planned[i], 4096) })
       expect(row.wrongSign.layer).toMatchObject({ name: 'layer1.1.relu_1' })
       if (row.bits === row.opened) expect(row.wrongSign).toMatchObject({ measured: 0, predicted: 0 })
     }

@@ -1,0 +1,117 @@
+// The published protocol as a back end of the comparison bench: bytes and flights to the byte, wrong signs against
+// docs/securenn.md, and the time of a batch by the messages it waits for.
+import { describe, expect, test } from 'vitest'
+import type { Variant } from '../../bench/compare/backend.js'
+import { playInThread } from '../../bench/compare/host.js'
+import { type Message, onlineCost, secondsUnder } from '../../bench/compare/network.js'
+import { metered } from '../../bench/compare/parties.js'
+import { securenn, wrongSignProbability } from '../../bench/compare/securenn.js'
+import { local } from '../../bench/compare/securenn-local.js'
+import { countFlights } from '../../bench/compare/waves.js'
+import { HEADER_BYTES } from '../../src/net/index.js'
+import { dreluCost } from '../../src/protocol/securenn/drelu.js'
+import { productCost } from '../../src/protocol/securenn/multiply.js'
+
+function variantsOf(bits: number, ignored?: number): readonly Variant[] {
+  const found = securenn.variants(bits, ignored)
+  return 'unsupported' in found ? [] : found
+}
+
+describe('declared cost', () => {
+  test.each([2, 16, 64])('of %i bits is what the protocol declares, and the headers of its frames', (bits) => {
+    const [comparison, relu] = variantsOf(bits).map((variant) => securenn.cost(variant, 1000).online)
+    const signs = dreluCost({ ignoredMsb: 64 - bits, ignoredLsb: 0 }, 1000)
+    const product = productCost(1000)
+    const bytes = ({ up, down, helper }: typeof comparison) => up + down + helper
+    expect(bytes(comparison)).toBe(signs.bytes + 13 * HEADER_BYTES)
+    expect(bytes(relu)).toBe(signs.bytes + product.bytes + 16 * HEADER_BYTES)
+    expect([comparison.flights, relu.flights]).toEqual([signs.flights, signs.flights + product.flights])
+  })
+
+  test('long messages travel in frames of 4 MiB', () => {
+    const headers = (elements: number) => securenn.cost(variantsOf(64)[0], elements).online.helper / HEADER_BYTES
+    // 448 bytes a value go over the helper's links; 152 of them in one message, which needs a second frame here.
+    expect(headers(27_594) - (27_594 * 448) / HEADER_BYTES).toBe(9)
+    expect(headers(27_595) - (27_595 * 448) / HEADER_BYTES).toBe(10)
+  })
+
+  test.each([2, 7, 16, 64])(
+    'is what three meters and the clock show, %i bits, odd number of elements',
+    async (bits) => {
+      for (const variant of variantsOf(bits)) {
+        const job = { variant, elements: 1003, warmup: 1, runs: 2 }
+        const flights = await countFlights(securenn, variant)
+        expect(metered(await playInThread([securenn], job), job, flights)).toEqual(securenn.cost(variant, 1003))
+      }
+    },
+  )
+})
+
+describe('wrong signs', () => {
+  /** By the definition: both shares drop `lo` of `bits` low bits, and the largest of the odd ring's numbers is 0. */
+  function overShares(v: number, bits: number, lo: number): number {
+    const [size, unit, ring] = [2 ** bits, 2 ** lo, 2 ** (bits - lo)]
+    let wrong = 0
+    for (let share = 0; share < size; share++) {
+      const other = (v - share + 2 * size) % size
+      const sum = (Math.floor(share / unit) + Math.floor(other / unit)) % ring
+      if ((sum < ring / 2 || sum === ring - 1) !== v >= 0) wrong++
+    }
+    return wrong / size
+  }
+
+  test.each([0, 1, 2, 4])('predicted = counted over all shares of 7 bits, %i ignored', (lo) => {
+    for (let v = -32; v < 32; v++) {
+      expect(wrongSignProbability(v, { bits: 7 - lo, opened: 7 }), `v ${v}`).toBe(overShares(v, 7, lo))
+    }
+  })
+
+  test.each([
+    [2, undefined],
+    [4, undefined],
+    [8, undefined],
+    [16, undefined],
+    [24, undefined],
+    [64, undefined],
+    [10, 20],
+    [4, 60],
+  ])('measured = predicted within 5 standard deviations, %i bits, %s ignored', async (bits, ignored) => {
+    const [variant] = variantsOf(bits, ignored)
+    const values = securenn.uniform(variant, 20_000)
+    const signs = (await local(variant, values)).signs()
+    const wrong = [...values].filter((v, i) => v >= 0 !== (signs[i] === 1)).length
+    const expected = securenn.predictedWrong(variant, values) * values.length
+    expect(Math.abs(wrong - expected)).toBeLessThanOrEqual(5 * Math.sqrt(expected))
+  })
+
+  test('a whole ReLU gives the value where its sign says so, else zero; every party can play alone again', async () => {
+    const [, relu] = variantsOf(8)
+    const values = securenn.uniform(relu, 3001) as Int32Array
+    const work = await local(relu, values)
+    const signs = work.signs()
+    expect([...work.results()!].map(Number)).toEqual([...values].map((v, i) => (signs[i] ? v : 0)))
+    for (const play of [work.client, work.server, work.helper]) for (let i = 0; i < 3; i++) await play()
+    work.release()
+  })
+})
+
+describe('the network', () => {
+  const profile = { rttMs: 10, upBitsPerSecond: 8000, downBitsPerSecond: 80_000 }
+  const seconds = (messages: readonly Message[]) => secondsUnder(profile, messages, 100)
+
+  test('a message takes the work, its bytes at the rate of its line, and half a round trip', () => {
+    expect(seconds([{ stage: 1, from: 'client', to: 'server', bytes: 1000 }])).toBeCloseTo(0.1 + 1 + 0.005)
+    expect(seconds([{ stage: 1, from: 'helper', to: 'client', bytes: 1000 }])).toBeCloseTo(0.1 + 0.1 + 0.005)
+    expect(seconds([{ stage: 1, from: 'helper', to: 'server', bytes: 125e6 }])).toBeCloseTo(0.1 + 1 + 0.005)
+  })
+
+  test('messages wait for those ahead on their line and for what their sender receives before, not for others', () => {
+    const early: Message = { stage: 1, from: 'client', to: 'helper', bytes: 1000 }
+    const behind: Message = { stage: 3, from: 'client', to: 'helper', bytes: 500 }
+    const beside: Message = { stage: 1, from: 'client', to: 'server', bytes: 1000 }
+    const answer: Message = { stage: 4, from: 'helper', to: 'client', bytes: 1000 }
+    expect(seconds([early, behind, beside])).toBeCloseTo(0.1 + 1.5 + 0.005)
+    expect(seconds([early, behind, answer])).toBeCloseTo(0.1 + 1.5 + 0.1 + 0.01)
+    expect(onlineCost([early, behind, beside, answer])).toEqual({ up: 1000, down: 0, helper: 2500, flights: 2 })
+  })
+})
