@@ -32,7 +32,10 @@ class Garden {
   readonly values: Grown[]
   readonly input: readonly number[]
 
-  constructor(private readonly draw: Draw) {
+  constructor(
+    private readonly draw: Draw,
+    private readonly maxPools: boolean,
+  ) {
     this.input = [whole(draw, 1, 4), whole(draw, 4, 7), whole(draw, 4, 7)]
     this.values = [{ id: 'x', shape: this.input }]
   }
@@ -79,7 +82,7 @@ class Garden {
     const { draw } = this
     const four = (low: number, high: number) => [...pair(draw, low, high), ...pair(draw, low, high)]
     const kernel = pair(draw, 1, 3)
-    switch (whole(draw, 0, 15)) {
+    switch (whole(draw, 0, this.maxPools ? 17 : 15)) {
       case 0:
       case 1:
       case 2: {
@@ -115,6 +118,11 @@ class Garden {
         return { op: 'channelScale' }
       case 14:
         return { op: pick(draw, ['identity', 'identity', 'zero']) }
+      case 16:
+      case 17: {
+        const pad = kernel.map((size) => whole(draw, 0, size >> 1))
+        return { op: 'maxPool', kernel, stride: pair(draw, 1, 2), pad: [...pad, ...pad] }
+      }
       default:
         return { op: draw() < 0.5 ? 'globalAvgPool' : 'flatten' }
     }
@@ -178,9 +186,10 @@ function randomSpec(arch: Architecture, draw: Draw): { spec: ReluSpec; blocks: b
   return { spec: parseReluSpec({ format: 'relu-spec/1', layers }, arch), blocks }
 }
 
-export function growNetwork(seed: number, size: number): ZooNetwork {
+/** @param maxPools whether max pools grow, too; the same seed then grows another network */
+export function growNetwork(seed: number, size: number, { maxPools = false } = {}): ZooNetwork {
   const draw = drawFrom(seed)
-  const garden = new Garden(draw)
+  const garden = new Garden(draw, maxPools)
   for (let i = 0; i < 3 * size && garden.layers.length < size; i++) garden.grow()
   if (garden.layers.length === 0) garden.try({ op: 'relu' }, ['x'])
   const arch = garden.parse([garden.values[garden.values.length - 1].id])
@@ -193,4 +202,23 @@ export function growNetwork(seed: number, size: number): ZooNetwork {
   }
   const input = () => Float32Array.from({ length: elementCount(garden.input) }, () => 4 * draw() - 2)
   return { arch, weights: randomWeights(arch, draw), ...randomSpec(arch, draw), options, input }
+}
+
+/** Options of `securenn` for a network: exact, or windows for all layers, or layer by layer. */
+export function securennOptions(arch: Architecture, seed: number) {
+  const draw = drawFrom(seed)
+  const window = () => {
+    const ignoredMsb = pick(draw, [0, 8, 32, 40, 48, 56])
+    return { ignoredMsb, ignoredLsb: Math.min(ignoredMsb, whole(draw, 0, 8)) }
+  }
+  const windows = arch.layers.filter(({ op }) => op === 'relu').map(({ id }) => [id, window()] as const)
+  const layers = (name: 'ignoredMsb' | 'ignoredLsb') => Object.fromEntries(windows.map(([id, w]) => [id, w[name]]))
+  const given = pick(draw, [
+    {},
+    {},
+    window(),
+    { ignoredMsb: layers('ignoredMsb'), ignoredLsb: layers('ignoredLsb') },
+  ] as const)
+  const rounds = pick(draw, [12, 12, 20] as const)
+  return { backend: 'securenn', fraction: whole(draw, 4, 16), rounds, ...given } as const
 }
