@@ -82,7 +82,7 @@ function privateCompare(k: Kernels, bits: number): ComparisonVariant[] {
   const digits = VALUES * bits
   const [x, s, out] = [bytes(k, digits, 67), bytes(k, digits, 66), bytes(k, digits, 67)]
   const [t, less, always] = [bytes(k, VALUES * 8), bytes(k, VALUES, 2), bytes(k, VALUES, 1)]
-  const [zero, turn, found] = [bytes(k, VALUES, 67), bytes(k, VALUES, bits), bytes(k, VALUES, 2)]
+  const [zero, turn, found] = [bytes(k, digits, 67), bytes(k, VALUES, bits), bytes(k, VALUES, 2)]
   const shape = `${bits} bits`
   const variant = (name: string, run: () => void) => ({ name: `securenn ${name}`, shape, values: VALUES, run })
   return [

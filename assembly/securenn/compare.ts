@@ -1,7 +1,8 @@
 // Private comparison over Z_67 (SecureNN, PETS 2019, algorithm 3): shares of the bits of x against a public t.
 //   less:    some c_i is 0 iff t > x        greater: some c_i is 0 iff x > t
 // Multiplied by random s_i, what is not 0 is uniform; turned by a random amount, the place of a 0 is uniform too, and
-// there is never more than one: a rotation hides what a permutation would.
+// there is never more than one: a rotation hides what a permutation would. Both parties' digits are blinded by shares of 0:
+// the helper dealt the shares of x, and would read t out of the ratio of s·c_i of one party to that of the other.
 import { add, mul, P, reduceScalar, sub } from './mod67'
 import { bitMask, bitOf, BLOCK, bytePlanes } from './planes'
 
@@ -33,10 +34,10 @@ export function snnShareBits(x: usize, n: i32, bits: i32, share: usize, out: usi
 }
 
 /**
- * Client (party 0) and server (party 1): s·c, before it is turned.
+ * Client (party 0) and server (party 1): shares of s·c, fresh ones, before they are turned.
  * @param x digit shares; @param t u64 words; @param less per value 1 for `t > x`, 0 for `x > t`
- * @param always per value 1 where the answer is yes whatever x is (t has no room for it): c_0 is made a share of 0
- * @param zero per value a random digit both parties know, for shares of 0
+ * @param always per value 1 where the answer is yes whatever x is (t has no room for it): c_0 is made 0
+ * @param zero random digits both parties know, one per digit: party 0 adds them, party 1 takes them off
  * @param s digits 1 … 66 both parties know
  */
 export function snnCompare(
@@ -60,7 +61,7 @@ export function snnCompare(
     t += <usize>width << 3
     less += width
     always += width
-    zero += width
+    zero += size
   }
 }
 
@@ -80,18 +81,18 @@ function compareVector(
     const mine = v128.and(bit, one)
     const difference = sub(v128.bitselect(digit, mine, isLess), v128.bitselect(mine, digit, isLess))
     c = add(add(difference, one), above)
-    v128.store(out + at, mul(c, v128.load(s + at)))
+    v128.store(out + at, blinded(mul(c, v128.load(s + at)), v128.load(zero + at), party))
     above = add(above, v128.bitselect(sub(one, digit), digit, bit))
     at -= width
   } while (--i >= 0)
-  c = v128.bitselect(shareOfZero(v128.load(zero), party), c, i8x16.ne(v128.load(always), i8x16.splat(0)))
-  v128.store(out, mul(c, v128.load(s)))
+  c = v128.andnot(c, i8x16.ne(v128.load(always), i8x16.splat(0)))
+  v128.store(out, blinded(mul(c, v128.load(s)), v128.load(zero), party))
 }
 
 // @ts-ignore: decorator
 @inline
-function shareOfZero(digit: v128, party: i32): v128 {
-  return party == 0 ? digit : sub(i8x16.splat(0), digit)
+function blinded(digit: v128, zero: v128, party: i32): v128 {
+  return party == 0 ? add(digit, zero) : sub(digit, zero)
 }
 
 function compareScalar(
@@ -106,11 +107,10 @@ function compareScalar(
     const mine = bit & party
     const difference = reduceScalar(select<i32>(digit + P - mine, mine + P - digit, load<u8>(less) != 0))
     let c = reduceScalar(reduceScalar(difference + party) + above)
-    if (i == 0) {
-      const known = <i32>load<u8>(zero)
-      c = select<i32>(party == 0 ? known : reduceScalar(P - known), c, load<u8>(always) != 0)
-    }
-    store<u8>(out + at, <u8>((c * <i32>load<u8>(s + at)) % P))
+    if (i == 0) c = select<i32>(0, c, load<u8>(always) != 0)
+    const known = <i32>load<u8>(zero + at)
+    const blind = party == 0 ? known : P - known
+    store<u8>(out + at, <u8>((c * <i32>load<u8>(s + at) + blind) % P))
     above = reduceScalar(above + select<i32>(reduceScalar(party + P - digit), digit, bit != 0))
   }
 }

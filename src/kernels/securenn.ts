@@ -70,13 +70,13 @@ export interface CompareInput {
   readonly less: Region
   /** Per value 1 where the answer is yes whatever x is. */
   readonly always: Region
-  /** Per value a digit both parties know. */
+  /** Digits below 67 both parties know, for shares of 0. */
   readonly zero: Region
   /** Digits 1 … 66 both parties know. */
   readonly s: Region
 }
 
-/** Client (party 0) or server (party 1): its shares of s·c. */
+/** Client (party 0) or server (party 1): its shares of s·c, fresh ones. */
 export function compareDigits(
   k: Kernels,
   { x, t, less, always, zero, s }: CompareInput,
@@ -92,7 +92,7 @@ export function compareDigits(
       need(t, count * 8, 't'),
       need(less, count, 'less'),
       need(always, count, 'always'),
-      need(zero, count, 'zero'),
+      need(zero, digits, 'zero'),
       need(s, digits, 's'),
       count,
       bits,

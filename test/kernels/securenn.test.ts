@@ -27,15 +27,15 @@ const bitOf = (x: bigint, i: number) => Number((x >> BigInt(i)) & 1n)
 function twinCompare(
   x: number[],
   t: bigint,
-  { less, always, zero, s }: { less: number; always: number; zero: number; s: number[] },
+  { less, always, zero, s }: { less: number; always: number; zero: number[]; s: number[] },
   party: number,
 ): number[] {
   const bits = x.length
   return x.map((digit, i) => {
     let c = (less ? digit - party * bitOf(t, i) : party * bitOf(t, i) - digit) + party
     for (let k = i + 1; k < bits; k++) c += x[k] + party * bitOf(t, k) - 2 * bitOf(t, k) * x[k]
-    if (i === 0 && always) c = party === 0 ? zero : -zero
-    return mod(c * s[i])
+    if (i === 0 && always) c = 0
+    return mod(c * s[i] + (party === 0 ? zero[i] : -zero[i]))
   })
 }
 
@@ -83,7 +83,7 @@ for (const variant of ['simd', 'scalar'] as const) {
         const x = words(n, bits)
         const t = words(n, bits)
         for (let e = 0; e < n; e += 3) t[e] = BigInt.asUintN(bits, x[e] + BigInt((e % 3) - 1)) // equal, and off by one
-        const input = { less: digits(n, 2), always: digits(n, 8).map((b) => (b === 0 ? 1 : 0)), zero: digits(n) }
+        const input = { less: digits(n, 2), always: digits(n, 8).map((b) => (b === 0 ? 1 : 0)), zero: digits(n * bits) }
         const s = digits(n * bits, 66, 1)
         const share0 = digits(n * bits)
         const share1 = k.memory.alloc(n * bits)
@@ -103,7 +103,7 @@ for (const variant of ['simd', 'scalar'] as const) {
           for (let i = 0; i < bits; i++) {
             expect(mod(pick(share0)[i] + pick(share1.u8())[i])).toBe(bitOf(x[e], i))
           }
-          const flags = { less: input.less[e], always: input.always[e], zero: input.zero[e], s: pick(s) }
+          const flags = { less: input.less[e], always: input.always[e], zero: pick(input.zero), s: pick(s) }
           for (const party of [0, 1]) {
             expect(pick(out[party].u8())).toEqual(
               twinCompare(pick(shares[party].u8()), common.t.u64()[e], flags, party),

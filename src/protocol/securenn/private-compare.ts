@@ -2,6 +2,9 @@
 // x and both know t; the helper learns a bit that is blinded by a random flip.
 //
 //   client, server → helper   s_i·c_i, turned by a random amount    bits·count bytes each
+//
+// What they send are fresh shares. Those that follow from the shares of x would not do: the helper dealt them, so it knows
+// c_i of either party but for the bits of t, and the ratio of two s_i·c_i is free of s_i.
 import type { Region } from '../../kernels/index.js'
 import { anyZero, compareDigits, rotateDigits } from '../../kernels/securenn.js'
 import { threshold } from '../../kernels/securenn-shares.js'
@@ -30,7 +33,7 @@ export async function askComparison(
   const draws = ROUNDS[round]
   const flip = drawBelow(k, common, at, draws.flip, count, 2)
   const s = drawBelow(k, common, at, draws.digits, count * bits, 66, 1)
-  const zero = drawBelow(k, common, at, draws.zero, count, 67)
+  const zero = drawBelow(k, common, at, draws.zero, count * bits, 67)
   const turn = drawBelow(k, common, at, draws.turn, count, bits)
   const asked = { out: k.memory.alloc(count * 8), less: k.memory.alloc(count), always: k.memory.alloc(count) }
   threshold(k, t, flip, count, bits, round === 'wrap', asked)
