@@ -51,6 +51,45 @@ export function poolSum64(
   poolSum<u64>(x, c, h, w, kh, kw, sh, sw, top, left, oh, ow, y)
 }
 
+/**
+ * y[c, oh, ow]: every line a blend of two, by tables of (first, second, weight) per line; weights of 2^bits. Sums keep the
+ * factor 2^(2·bits).
+ */
+// @ts-ignore: decorator
+@inline
+function resize<T>(
+  x: usize, c: i32, h: i32, w: i32, rows: usize, columns: usize, bits: i32, oh: i32, ow: i32, y: usize,
+): void {
+  const one: T = <T>1 << <T>bits
+  for (let channel = 0; channel < c; channel++, x += <usize>(h * w) * sizeof<T>()) {
+    for (let i: usize = 0; i < <usize>oh; i++) {
+      const row = rows + i * 12
+      const upper = x + <usize>(load<u32>(row) * w) * sizeof<T>(), lower = x + <usize>(load<u32>(row, 4) * w) * sizeof<T>()
+      const down = <T>load<u32>(row, 8)
+      for (let j: usize = 0; j < <usize>ow; j++, y += sizeof<T>()) {
+        const column = columns + j * 12
+        const left = <usize>load<u32>(column) * sizeof<T>(), right = <usize>load<u32>(column, 4) * sizeof<T>()
+        const across = <T>load<u32>(column, 8)
+        const above = load<T>(upper + left) * (one - across) + load<T>(upper + right) * across
+        const below = load<T>(lower + left) * (one - across) + load<T>(lower + right) * across
+        store<T>(y, above * (one - down) + below * down)
+      }
+    }
+  }
+}
+
+export function resize32(
+  x: usize, c: i32, h: i32, w: i32, rows: usize, columns: usize, bits: i32, oh: i32, ow: i32, y: usize,
+): void {
+  resize<u32>(x, c, h, w, rows, columns, bits, oh, ow, y)
+}
+
+export function resize64(
+  x: usize, c: i32, h: i32, w: i32, rows: usize, columns: usize, bits: i32, oh: i32, ow: i32, y: usize,
+): void {
+  resize<u64>(x, c, h, w, rows, columns, bits, oh, ow, y)
+}
+
 // @ts-ignore: decorator
 @inline
 function zero<T>(to: usize, words: i32): void {

@@ -20,6 +20,12 @@ export function boundsOf(layer: Layer): Bounds {
   return op.op === 'clip' ? { low: op.min, high: op.max } : { low: 0, high: Number.POSITIVE_INFINITY }
 }
 
+/** Whether a layer's plain activation cuts to `boundsOf` and does nothing else. */
+export function isClamp(layer: Layer): boolean {
+  const { op } = effectiveOp(layer)
+  return op === 'relu' || op === 'clip'
+}
+
 export function mapSize(shape: Shape): MapSize {
   const [c, h, w] = asMap(shape)
   return { c, h, w }

@@ -14,17 +14,18 @@ import {
   packConvF32,
   padF32,
   resizeF32,
+  subF32,
 } from '../kernels/float.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
 import { type Kernels, type Region, upload } from '../kernels/index.js'
 import { embed32 } from '../kernels/ring.js'
+import { blendsOf } from '../model/blends.js'
 import type { Layer, LayerOf, Op } from '../model/layers.js'
 import type { LayerRelu } from '../model/relu-spec.js'
 import { elementCount } from '../model/shape.js'
 import { tensorOf, type Weights } from '../model/weights.js'
 import { mapSize, prepareActivation } from './activation.js'
 import { type Affine, affineOf, foldAffine } from './affine.js'
-import { blendsOf } from './resize.js'
 
 export interface Operation {
   /** Writes all of `out`, which overlaps no input. */
@@ -59,6 +60,11 @@ const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, par
   channelScale: perChannel,
   relu: activation,
   clip: activation,
+  leakyRelu: (layer, parts) => leaky(layer, () => layer.slope, parts),
+  prelu: (layer, parts) => {
+    const slopes = tensorOf(parts.weights, layer.id, 'weight')
+    return leaky(layer, (c) => slopes[c], parts)
+  },
   add,
   weightedSum,
   concat,
@@ -141,6 +147,32 @@ function perChannel(layer: Layer, { k, weights, affine, bounds }: Parts): Operat
 function activation(layer: Layer, { k, relu }: Parts): Operation {
   const prepared = prepareActivation(k, layer, relu)
   return { run: ([x], out) => prepared.run(x, out), release: () => prepared.release() }
+}
+
+/** relu(x) + slope · (x - relu(x)), whatever the spec makes of relu; a channel that it makes zero stays zero. */
+function leaky(layer: Layer, slope: (channel: number) => number, { k, relu }: Parts): Operation {
+  const n = elementCount(layer.out)
+  const channels = layer.out[0]
+  const prepared = prepareActivation(k, layer, relu)
+  const off = (c: number) => relu.kind === 'zero' || (relu.kind === 'block' && relu.blocks[c][1] === 0)
+  const slopes = upload(
+    k.memory,
+    Float32Array.from({ length: channels }, (_, c) => (off(c) ? 0 : slope(c))),
+  )
+  const shifts = upload(k.memory, new Float32Array(channels))
+  return {
+    run([x], out) {
+      prepared.run(x, out)
+      const rest = k.memory.alloc(n * 4)
+      subF32(k, x, out, rest, n)
+      affineF32(k, rest, slopes, shifts, rest, channels, n / channels)
+      addF32(k, out, rest, out, n)
+      rest.release()
+    },
+    release() {
+      for (const held of [prepared, slopes, shifts]) held.release()
+    },
+  }
 }
 
 function add(layer: Layer, { k, bounds }: Parts): Operation {

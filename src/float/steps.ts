@@ -6,7 +6,7 @@ import { effectiveOp, isActivation, type Layer } from '../model/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import { elementCount } from '../model/shape.js'
 import type { Weights } from '../model/weights.js'
-import { boundsOf } from './activation.js'
+import { boundsOf, isClamp } from './activation.js'
 import { affineOf, isAffine } from './affine.js'
 import { type Operation, operationOf } from './operations.js'
 
@@ -87,7 +87,7 @@ function chainFrom(
   for (let last = first; (weighs || first.op === 'add') && !keep(last.id); ) {
     const next = successors.get(last.id)
     if (!next) break
-    const plain = isActivation(next) && !separate && resolveRelu(spec, next).kind === 'relu'
+    const plain = isClamp(next) && !separate && resolveRelu(spec, next).kind === 'relu'
     if (!plain && !(weighs && isAffine(next))) break
     chain.push(next)
     if (plain) break
@@ -104,7 +104,7 @@ function chainOperation(k: Kernels, chain: readonly Layer[], weights: Weights, {
     k,
     weights,
     affine: maps.length > 0 ? affineOf(maps, weights) : undefined,
-    bounds: chain.length > 1 && isActivation(last) ? boundsOf(last) : UNBOUNDED,
+    bounds: chain.length > 1 && isClamp(last) ? boundsOf(last) : UNBOUNDED,
     relu: resolveRelu(spec, first),
   })
 }

@@ -55,6 +55,52 @@ export const poolSum32 = poolSum(32)
 /** As `poolSum32`, mod 2^64. */
 export const poolSum64 = poolSum(64)
 
+/** First line, second line, integer weight of the second; the first's is 2^bits less that. */
+export type LineBlend = readonly [first: number, second: number, weight: number]
+
+export interface ResizeGeometry {
+  c: number
+  h: number
+  w: number
+  /** One per output row and column. */
+  rows: readonly LineBlend[]
+  columns: readonly LineBlend[]
+  bits: number
+}
+
+function resize(bits: 32 | 64) {
+  const call = `resize${bits}` as const
+  const bytes = bits === 32 ? 4 : 8
+  return (k: Kernels, g: ResizeGeometry, x: Region, y: Region): void => {
+    const [oh, ow] = [g.rows.length, g.columns.length]
+    expectSizes(call, { c: g.c, h: g.h, w: g.w, oh, ow }, 1)
+    expectInteger(`${call} bits`, g.bits, 0, 15)
+    for (const [lines, size] of [[g.rows, g.h] as const, [g.columns, g.w] as const]) {
+      for (const [first, second, weight] of lines) {
+        expectInteger(`${call} line`, Math.max(first, second), 0, size - 1)
+        expectInteger(`${call} line`, Math.min(first, second), 0, size - 1)
+        expectInteger(`${call} weight`, weight, 0, 2 ** g.bits)
+      }
+    }
+    expectWords(`${call} x`, x, g.c * g.h * g.w, bytes)
+    expectWords(`${call} y`, y, g.c * oh * ow, bytes)
+    expectDisjoint(call, y, g.c * oh * ow * bytes, x, g.c * g.h * g.w * bytes)
+    const tables = k.memory.alloc(12 * (oh + ow))
+    tables.u32().set([...g.rows, ...g.columns].flat())
+    k.raw[call](x.ptr, g.c, g.h, g.w, tables.ptr, tables.ptr + 12 * oh, g.bits, oh, ow, y.ptr)
+    tables.release()
+  }
+}
+
+/**
+ * y[c, rows, columns]: every line a blend of two of x[c, h, w], times 2^(2·bits), mod 2^32.
+ *
+ * @throws RangeError on a wrong size, line or weight, or when y overlaps x
+ */
+export const resize32 = resize(32)
+/** As `resize32`, mod 2^64. */
+export const resize64 = resize(64)
+
 export interface EmbedSource {
   c: number
   h: number

@@ -24,6 +24,18 @@ type Embed = (
   top: number,
   left: number,
 ) => void
+type Resize = (
+  x: number,
+  c: number,
+  h: number,
+  w: number,
+  rows: number,
+  columns: number,
+  bits: number,
+  oh: number,
+  ow: number,
+  y: number,
+) => void
 type PoolSum = (
   x: number,
   c: number,
@@ -85,6 +97,8 @@ export interface RingExports {
   depthwise64: Depthwise
   poolSum32: PoolSum
   poolSum64: PoolSum
+  resize32: Resize
+  resize64: Resize
   embed32: Embed
   embed64: Embed
 }
@@ -193,4 +207,7 @@ export {
   poolSize,
   poolSum32,
   poolSum64,
+  type ResizeGeometry,
+  resize32,
+  resize64,
 } from './planes.js'

@@ -10,6 +10,9 @@ import {
   type PoolGeometry,
   poolSum32,
   poolSum64,
+  type ResizeGeometry,
+  resize32,
+  resize64,
 } from './planes.js'
 import { add32, add64, mul32, mul64, scale32, scale64, sub32, sub64 } from './ring.js'
 
@@ -22,6 +25,7 @@ export interface WordRing {
   readonly mul: Pairwise
   scale(k: Kernels, x: Region, factor: number, out: Region, n: number): void
   poolSum(k: Kernels, g: PoolGeometry, x: Region, y: Region): void
+  resize(k: Kernels, g: ResizeGeometry, x: Region, y: Region): void
   embed(k: Kernels, s: EmbedSource, x: Region, t: EmbedTarget, y: Region): void
   conv(k: Kernels, g: ConvGeometry, x: Region, w: PackedWeights, y: Region, accumulate?: boolean): void
   packWeights(k: Kernels, g: ConvGeometry, weights: Region): PackedWeights
@@ -36,6 +40,7 @@ const ring32: WordRing = {
   mul: mul32,
   scale: scale32,
   poolSum: poolSum32,
+  resize: resize32,
   embed: embed32,
   conv: conv32,
   packWeights: packConvWeights32,
@@ -49,6 +54,7 @@ const ring64: WordRing = {
   mul: mul64,
   scale: (k, x, factor, out, n) => scale64(k, x, BigInt(factor), out, n),
   poolSum: poolSum64,
+  resize: resize64,
   embed: embed64,
   conv: conv64,
   packWeights: packConvWeights64,

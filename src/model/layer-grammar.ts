@@ -52,6 +52,8 @@ const READERS: Record<Op, Reader> = {
   pad: (f) => ({ op: 'pad', pad: f.integers<Pad>('pad', 4, { min: -(2 ** 24) }), fill: f.number('fill', 0) }),
   choice: readChoice,
   relu: () => ({ op: 'relu' }),
+  leakyRelu: (f) => ({ op: 'leakyRelu', slope: f.number('slope', 0.01) }),
+  prelu: () => ({ op: 'prelu' }),
   identity: () => ({ op: 'identity' }),
   zero: () => ({ op: 'zero' }),
   add: () => ({ op: 'add' }),

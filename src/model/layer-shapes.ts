@@ -27,6 +27,8 @@ function shapeOf(op: LayerOp, inputs: readonly Shape[], report: Report): Shape |
   switch (op.op) {
     case 'relu':
     case 'clip':
+    case 'leakyRelu':
+    case 'prelu':
     case 'identity':
     case 'zero':
     case 'batchNorm':

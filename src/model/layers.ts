@@ -63,6 +63,11 @@ export interface Clip {
   readonly min: number
   readonly max: number
 }
+export interface LeakyRelu {
+  readonly op: 'leakyRelu'
+  /** Factor of negative values. */
+  readonly slope: number
+}
 export interface WeightedSum {
   readonly op: 'weightedSum'
   /** Full name of the tensor that holds one coefficient per input. */
@@ -101,7 +106,7 @@ export interface Choice {
 }
 type OnlyOp<O extends string> = O extends string ? { readonly op: O } : never
 /** Ops without fields of their own. */
-export type Plain = OnlyOp<'relu' | 'identity' | 'zero' | 'add' | 'concat' | 'flatten' | 'globalAvgPool'>
+export type Plain = OnlyOp<'relu' | 'prelu' | 'identity' | 'zero' | 'add' | 'concat' | 'flatten' | 'globalAvgPool'>
 
 /** The fields of a layer that belong to its op. */
 export type LayerOp =
@@ -112,6 +117,7 @@ export type LayerOp =
   | AvgPool
   | MaxPool
   | Clip
+  | LeakyRelu
   | WeightedSum
   | Resize
   | Subsample
@@ -125,13 +131,9 @@ export type Layer = LayerBase & LayerOp
 /** A layer of one given op, e.g. `LayerOf<'conv2d'>`. */
 export type LayerOf<O extends Op> = LayerBase & Extract<LayerOp, { op: O }>
 
-/** Ops that this version runs; the others are read and counted only. */
-export type RunnableOp = Exclude<Op, 'clip' | 'maxPool' | 'weightedSum' | 'concat' | 'resize' | 'choice'>
-
-const NOT_RUNNABLE: ReadonlySet<Op> = new Set<Op>(['clip', 'maxPool', 'weightedSum', 'concat', 'resize', 'choice'])
-
+/** Every op but a choice that nobody has made. */
 export function isRunnable(layer: Layer): boolean {
-  return !NOT_RUNNABLE.has(layer.op)
+  return effectiveOp(layer).op !== 'choice'
 }
 
 /** The op that is run: a choice stands for its chosen option. */
@@ -142,5 +144,5 @@ export function effectiveOp(op: LayerOp): LayerOp {
 /** Whether a ReLU spec may speak of this layer. */
 export function isActivation(layer: Layer): boolean {
   const { op } = effectiveOp(layer)
-  return op === 'relu' || op === 'clip'
+  return op === 'relu' || op === 'clip' || op === 'leakyRelu' || op === 'prelu'
 }

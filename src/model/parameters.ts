@@ -13,7 +13,7 @@ export interface Parameter {
 
 /**
  * conv2d: weight [cout, cin/groups, kh, kw], bias [cout]; linear: weight [cout, n], bias [cout]; batchNorm: weight,
- * bias, running_mean, running_var, each [c]; channelScale: weight [c]; weightedSum: coef [inputs].
+ * bias, running_mean, running_var, each [c]; channelScale and prelu: weight [c]; weightedSum: coef [inputs].
  */
 export function parametersOf(layer: Layer): readonly Parameter[] {
   const cin = layer.inShapes[0][0]
@@ -23,6 +23,7 @@ export function parametersOf(layer: Layer): readonly Parameter[] {
     case 'linear':
       return biased([layer.cout, cin], layer.bias)
     case 'channelScale':
+    case 'prelu':
       return [trained('weight', [cin])]
     case 'weightedSum':
       return [trained('coef', [layer.in.length])]

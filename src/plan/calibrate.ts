@@ -144,6 +144,8 @@ function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string)
     case 'batchNorm':
     case 'channelScale':
     case 'weightedSum':
+    case 'leakyRelu':
+    case 'prelu':
     case 'add': // summands of unlike scales are lifted
     case 'concat':
       return true
@@ -156,6 +158,7 @@ function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string)
       return false
     case 'relu':
     case 'clip':
+      if (op.op === 'clip' && op.min !== 0) return true // its lower bound is added to the step's scale
       return resolveRelu(spec, layer).kind === 'identity' && weighted(layer.in[0])
     default:
       return weighted(layer.in[0])

@@ -8,6 +8,7 @@ import { aligned, MAX_CHUNK } from './chunks.js'
 import {
   type Activation,
   asMap,
+  type Blend,
   type LinearOp,
   type MapShape,
   type MccActivation,
@@ -21,7 +22,7 @@ import {
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
 const MAX_ELEMENTS = 2 ** 26
 const MAX_STEPS = 4096
-const MAX_OPERATIONS = 256
+const MAX_OPERATIONS = 4096
 /** Sums are evaluated anew wherever they are read: sums of sums could keep a party busy for ever. */
 const MAX_EVALUATIONS = 4096
 
@@ -47,12 +48,16 @@ const geometry = v.strictObject({
   groups: size,
 })
 
+const blends = v.pipe(v.array(v.tuple([natural, natural, natural])), v.minLength(1), v.maxLength(2 ** 14))
+const blendBits = v.pipe(integer, v.minValue(0), v.maxValue(15))
+
 const operation = v.variant('op', [
   v.strictObject({ op: v.literal('tensor'), tensor: natural, out: map }),
   v.strictObject({ op: v.literal('conv'), of: natural, layer: id, geometry, scale: integer, out: map }),
   v.strictObject({ op: v.literal('lift'), of: natural, factor: v.union([integer, v.array(integer)]), out: map }),
   v.strictObject({ op: v.literal('scale'), of: natural, factor: integer, out: map }),
   v.strictObject({ op: v.literal('poolSum'), of: natural, kernel: pair, stride: pair, pad: quad, out: map }),
+  v.strictObject({ op: v.literal('resize'), of: natural, rows: blends, columns: blends, bits: blendBits, out: map }),
   v.strictObject({
     op: v.literal('embed'),
     of: natural,
@@ -226,6 +231,13 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
     case 'scale': {
       const perPosition = typeof op.factor === 'number' || op.factor.length === op.out[1] * op.out[2]
       return mapSize(source!.out) === mapSize(op.out) && perPosition ? [] : wrong
+    }
+    case 'resize': {
+      const [c, h, w] = source!.out
+      const inside = ([first, second, weight]: Blend, size: number) =>
+        first < size && second < size && weight <= 2 ** op.bits
+      const fits = op.rows.every((line) => inside(line, h)) && op.columns.every((line) => inside(line, w))
+      return fits && same([c, op.rows.length, op.columns.length], op.out) ? [] : wrong
     }
     case 'poolSum':
       return source!.out[0] === op.out[0] ? [] : wrong

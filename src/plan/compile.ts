@@ -1,10 +1,11 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
 import { throwIfAny } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
-import { isActivation, type Layer, type LayerOf } from '../model/layers.js'
+import { effectiveOp, isActivation, type Layer, type LayerOf } from '../model/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import { requireRunnable } from '../model/runnable.js'
-import type { Weights } from '../model/weights.js'
+import type { LayerTensors, Weights } from '../model/weights.js'
+import { bent } from './activations.js'
 import type { Calibration } from './calibrate.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
@@ -24,10 +25,13 @@ import {
   type Step,
 } from './plan.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
+import { winner } from './winner.js'
 
 export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
   /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
   backend?: B
+  /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
+  output?: 'logits' | 'label'
   /** ChaCha rounds. Default 12. */
   rounds?: 12 | 20
 }
@@ -105,6 +109,8 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
     problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
     problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
   }
+  const { output = 'logits' } = options
+  if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
@@ -151,21 +157,33 @@ class Compiler {
     return { plan, model: { weights: this.#weights, bias: this.#bias.map((bias) => numbers.words(bias)) } } as Compiled
   }
 
-  #value(layer: Layer): Value {
+  #value(given: Layer): Value {
+    const layer = { ...given, ...effectiveOp(given) } as Layer
     const inputs = layer.in.map((id) => this.#values.get(id)!)
     if (layer.op === 'maxPool') return this.#maxPool(layer, inputs[0])
-    if (!isActivation(layer))
-      return foldLayer(layer, inputs, this.tensors.get(layer.id) ?? {}, (v, at) => this.#cut(v, at))
+    if (isActivation(layer)) return this.#activation(layer, inputs[0])
+    return foldLayer(layer, inputs, this.#tensorsOf(layer), (v, at) => this.#cut(v, at))
+  }
+
+  #tensorsOf({ id }: Layer): LayerTensors {
+    return this.tensors.get(id) ?? {}
+  }
+
+  #activation(layer: Layer, input: Value): Value {
     const relu = resolveRelu(this.spec, layer)
-    if (relu.kind === 'identity') return inputs[0]
-    if (relu.kind === 'zero' || inputs[0].expression.kind === 'zero') {
-      return { expression: { kind: 'zero', shape: asMap(layer.out) }, factor: 1 }
+    if (relu.kind === 'identity') return input
+    const zero = { kind: 'zero', shape: asMap(layer.out) } as const
+    if (relu.kind === 'zero' || (input.expression.kind === 'zero' && layer.op !== 'clip')) {
+      return { expression: zero, factor: 1 }
     }
-    if (relu.kind === 'relu' && this.#onlyReader(layer.id)?.op === 'maxPool') {
+    const reader = this.#onlyReader(layer.id)
+    if (layer.op === 'relu' && relu.kind === 'relu' && reader && effectiveOp(reader).op === 'maxPool') {
       this.#postponed.set(layer.id, relu)
-      return inputs[0]
+      return input
     }
-    return this.#truncate(inputs[0], layer.id, relu)
+    const { stacked, relu: kind, offset, combine } = bent(layer, relu, input, this.#tensorsOf(layer))
+    const tensor = this.#truncate(stacked, layer.id, kind, { scale: this.numbers.scaleOf(layer.id, 0, offset) })
+    return { expression: combine(tensor.expression), factor: 1 }
   }
 
   /** The layer that reads a value, if it is the only one and the value is no output. */
@@ -178,21 +196,23 @@ class Compiler {
     const [from] = layer.in
     const shape = asMap(layer.out)
     if (input.expression.kind === 'zero') return { expression: { kind: 'zero', shape }, factor: 1 }
-    // Its input was measured under its own name, or under that of the ReLU that waits.
     const waiting = this.#postponed.get(from)
-    const id = waiting ? from : layer.id
-    const value = input.factor === 1 ? input : this.#cut(input, id)
-    const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, id))
-    return waiting ? this.#truncate(pooled, id, waiting) : pooled
+    const value = input.factor === 1 ? input : this.#cut(input, from)
+    // Differences are up to twice the values.
+    const scale = isWeighted(value.expression)
+      ? this.numbers.scaleOf(from, 1)
+      : this.numbers.grown(scaleOf(value.expression, this), 1)
+    const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, layer.id, scale))
+    return waiting ? this.#truncate(pooled, from, waiting) : pooled
   }
 
-  /** One level of a max pool: ReLU for the first `relu` channels. Differences are up to twice the values. */
-  #compare(stacked: Expression, relu: number, id: string): Expression {
+  /** One level of a max pool: ReLU for the first `relu` channels. */
+  #compare(stacked: Expression, relu: number, id: string, scale: number): Expression {
     const blocks = Array.from({ length: stacked.shape[0] }, (_, c) =>
       c < relu ? ([1, 1] as const) : ([0, 1] as const),
     )
     const kind: LayerRelu = relu === blocks.length ? { kind: 'relu' } : { kind: 'block', blocks }
-    return this.#truncate({ expression: stacked, factor: 1 }, id, kind, 1).expression
+    return this.#truncate({ expression: stacked, factor: 1 }, id, kind, { scale }).expression
   }
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
@@ -206,17 +226,17 @@ class Compiler {
 
   /**
    * Ends a step.
-   * @param growth bits by which values may exceed what was calibrated under `id`
+   * @param given fraction bits of the result, and of y, where they do not follow from the calibration of `id`
    */
-  #truncate(value: Value, id: string, spec: LayerRelu, growth = 0): Value {
+  #truncate(value: Value, id: string, spec: LayerRelu, given: { scale?: number; y?: number } = {}): Value {
     const { numbers } = this
     const shape = value.expression.shape
-    const scale = numbers.scaleOf(id, growth)
+    const scale = given.scale ?? numbers.scaleOf(id)
     const relu = planRelu(spec)
     const room = numbers.roomFor(id, scale, relu, shape)
     // A value that met neither weights nor a factor has its fraction bits already: more would only be dropped again.
     const bare = value.factor === 1 && !isWeighted(value.expression)
-    const wanted = bare ? Math.min(room, Math.max(scale, scaleOf(value.expression, this))) : room
+    const wanted = given.y ?? (bare ? Math.min(room, Math.max(scale, scaleOf(value.expression, this))) : room)
     const { linear, scale: yScale } = this.#lower(value, wanted, id)
     const activation: Activation = numbers.activation(id, scale, yScale, spec, relu)
     const rounding = numbers.rounding(activation.truncate)
@@ -227,8 +247,24 @@ class Compiler {
 
   #finish(output: string): void {
     const value = this.#values.get(output)!
+    if (this.options.output === 'label') {
+      this.#finishLabel(value, output)
+      return
+    }
     const { linear, scale } = this.#lower(value, this.numbers.outputScale(output), output)
     this.#steps.push({ id: output, linear, out: value.expression.shape, scale, activation: null })
+  }
+
+  /** Only which channel is largest goes out: 1 there, 0 elsewhere. */
+  #finishLabel(value: Value, output: string): void {
+    // Room for a difference and one unit more.
+    const scale = this.numbers.scaleOf(output, 2)
+    const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale })
+    const relu = (e: Expression) =>
+      this.#truncate({ expression: e, factor: 1 }, output, { kind: 'relu' }, { scale, y: scale }).expression
+    const found = x.shape[0] > 1 ? winner(x, 2 ** -scale, relu) : x
+    const { linear, scale: y } = this.#lower({ expression: found, factor: 2 ** scale }, scale, output)
+    this.#steps.push({ id: output, linear, out: x.shape, scale: y, activation: null })
   }
 
   readonly tensorScale = (tensor: number): number =>

@@ -4,7 +4,7 @@
 // secret weights, or was lifted to their scale). Weighted values cannot meet secret weights again without a truncation
 // in between; compile.ts then ends a step.
 import type { ConvGeometry } from '../kernels/geometry.js'
-import type { MapShape, Pair, Quad } from './plan.js'
+import type { Blend, MapShape, Pair, Quad } from './plan.js'
 
 export interface Filter {
   /** Layer whose weights these are. */
@@ -24,6 +24,10 @@ export type Expression =
   /** Times a public factor per position; brings an unweighted value to the step's scale. */
   | { kind: 'lift'; of: Expression; factor: number | readonly number[]; shape: MapShape }
   | { kind: 'negate'; of: Expression; shape: MapShape }
+  /** One secret number per channel, everywhere the same. */
+  | { kind: 'constant'; values: Float32Array; shape: MapShape }
+  /** Blends of two lines along each axis by integer weights that sum to 2^bits. */
+  | { kind: 'resize'; of: Expression; rows: readonly Blend[]; columns: readonly Blend[]; bits: number; shape: MapShape }
   | { kind: 'add'; of: readonly Expression[]; shape: MapShape }
   | { kind: 'zero'; shape: MapShape }
 
@@ -39,6 +43,7 @@ export function isWeighted(e: Expression): boolean {
     case 'zero':
       return false
     case 'conv':
+    case 'constant':
     case 'lift':
       return true
     case 'add':

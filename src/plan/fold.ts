@@ -1,8 +1,19 @@
 // Folds layers into linear expressions: what each layer does to a value that has not been truncated yet.
 import { RingfenceError } from '../errors.js'
+import { blendsOf } from '../model/blends.js'
 import type { Layer, LayerOf } from '../model/layers.js'
 import type { LayerTensors } from '../model/weights.js'
-import { affineFilter, type Expression, foldAffine, isWeighted, reshape, type Value } from './expression.js'
+import {
+  affineFilter,
+  type Expression,
+  type Filter,
+  foldAffine,
+  isWeighted,
+  reshape,
+  type Value,
+} from './expression.js'
+import { constant, convolved, mergedSum, scaleChannels } from './linear-algebra.js'
+import { concat } from './max-pool.js'
 import { asMap, type MapShape } from './plan.js'
 
 /** Ends the current step at this value and returns the truncated tensor that takes its place. */
@@ -16,26 +27,47 @@ function unweighted(value: Value, from: string, cut: Cut): Value {
 }
 
 function conv(layer: LayerOf<'conv2d' | 'linear'>, input: Value, tensors: LayerTensors, cut: Cut): Value {
+  if (isWeighted(input.expression)) {
+    const filter = convFilter(layer, input.expression.shape, tensors, 1)
+    const { cin, h, w } = filter.geometry
+    const joined = convolved(reshape(input.expression, [cin, h, w]), filter, asMap(layer.out))
+    if (joined) return plain(joined)
+  }
   const { expression, factor } = unweighted(input, layer.in[0], cut)
-  const [cin, h, w] = layer.op === 'linear' ? asMap([expression.shape.reduce((a, b) => a * b)]) : expression.shape
+  const filter = convFilter(layer, expression.shape, tensors, factor)
+  const { cin, h, w } = filter.geometry
+  return plain({ kind: 'conv', of: reshape(expression, [cin, h, w]), filter, shape: asMap(layer.out) })
+}
+
+function convFilter(
+  layer: LayerOf<'conv2d' | 'linear'>,
+  shape: MapShape,
+  tensors: LayerTensors,
+  factor: number,
+): Filter {
+  const [cin, h, w] = layer.op === 'linear' ? asMap([shape.reduce((a, b) => a * b)]) : shape
   const rest =
     layer.op === 'linear'
       ? ({ kernel: [1, 1], stride: [1, 1], pad: [0, 0, 0, 0], dilation: [1, 1], groups: 1 } as const)
       : { kernel: layer.kernel, stride: layer.stride, pad: layer.pad, dilation: layer.dilation, groups: layer.groups }
   const weights = factor === 1 ? tensors.weight! : tensors.weight!.map((x) => x * factor)
-  const filter = {
+  return {
     layer: layer.id,
     geometry: { cin, h, w, cout: layer.cout, ...rest },
     weights,
     bias: tensors.bias ?? new Float32Array(layer.cout),
   }
-  return plain({ kind: 'conv', of: reshape(expression, [cin, h, w]), filter, shape: asMap(layer.out) })
 }
 
 function affine(layer: Layer, input: Value, scale: Float32Array, shift: Float32Array, cut: Cut): Value {
   const { expression } = input
   if (expression.kind === 'conv') {
     return plain({ ...expression, filter: foldAffine(expression.filter, scale, shift) })
+  }
+  if (isWeighted(expression)) {
+    const scaled = scaleChannels(expression, scale, layer.id)
+    const { shape } = expression
+    if (scaled) return plain(shift.every((s) => s === 0) ? scaled : sum([scaled, constant(shift, shape)], shape))
   }
   const value = unweighted(input, layer.in[0], cut)
   const filter = affineFilter(
@@ -99,7 +131,62 @@ function add(values: readonly Value[]): Value {
   const alike = nonzero.every((v) => v.factor === nonzero[0].factor && !isWeighted(v.expression))
   if (alike)
     return { expression: { kind: 'add', of: nonzero.map((v) => v.expression), shape }, factor: nonzero[0].factor }
-  return plain({ kind: 'add', of: nonzero.map(lift), shape })
+  return plain(mergedSum(nonzero.map(lift), shape))
+}
+
+const sum = (of: readonly Expression[], shape: MapShape): Expression => ({ kind: 'add', of, shape })
+
+/** Maps one after another along their channels. */
+function concatenate(values: readonly Value[], [c, h, w]: MapShape): Value {
+  const alike = values.every((v) => v.factor === values[0].factor && !isWeighted(v.expression))
+  const parts = alike ? values.map((v) => v.expression) : values.map(lift)
+  const expression = concat(parts, h, w)
+  return { expression: reshape(expression, [c, h, w]), factor: alike ? values[0].factor : 1 }
+}
+
+/** Σ of secret coefficients times the inputs. */
+function weightedSum(layer: LayerOf<'weightedSum'>, inputs: readonly Value[], tensors: LayerTensors, cut: Cut): Value {
+  const coefficients = layer.norm === 'softmax' ? softmax(tensors.coef!) : tensors.coef!
+  const terms = inputs.flatMap((input, i) => {
+    if (input.expression.kind === 'zero') return []
+    const scale = new Float32Array(input.expression.shape[0]).fill(coefficients[i])
+    const term = { ...layer, in: [layer.in[i]] }
+    return [affine(term, input, scale, new Float32Array(scale.length), cut)]
+  })
+  return terms.length === 0 ? plain({ kind: 'zero', shape: asMap(layer.out) }) : add(terms)
+}
+
+function softmax(logits: Float32Array): Float32Array {
+  const most = Math.max(...logits)
+  const powers = logits.map((x) => Math.exp(x - most))
+  const total = powers.reduce((a, b) => a + b)
+  return powers.map((x) => x / total)
+}
+
+/** Weights of a bilinear blend have this many bits at most: enough for every power of two up to 64. */
+const BLEND_BITS = 7
+
+function resize(layer: LayerOf<'resize'>, input: Value, cut: Cut): Value {
+  const value = unweighted(input, layer.in[0], cut)
+  const [, h, w] = value.expression.shape
+  const shape = asMap(layer.out)
+  const lines = [blendsOf(layer.mode, h, shape[1]), blendsOf(layer.mode, w, shape[2])]
+  if (lines.some((line) => line === undefined)) {
+    throw new RingfenceError('UNSUPPORTED', `${layer.id}: only an axis of one line can be broadcast`)
+  }
+  const bits = blendBits(lines.flatMap((line) => line!.map(({ weight }) => weight)))
+  const [rows, columns] = lines.map((line) =>
+    line!.map(({ first, second, weight }) => [first, second, Math.round(weight * 2 ** bits)] as const),
+  )
+  const expression: Expression = { kind: 'resize', of: value.expression, rows, columns, bits, shape }
+  return { expression, factor: value.factor / 4 ** bits }
+}
+
+/** The fewest bits that hold all weights exactly, or `BLEND_BITS`. */
+function blendBits(weights: readonly number[]): number {
+  let bits = 0
+  while (bits < BLEND_BITS && weights.some((weight) => !Number.isInteger(weight * 2 ** bits))) bits++
+  return bits
 }
 
 function embed(
@@ -121,7 +208,7 @@ function embed(
 export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: LayerTensors, cut: Cut): Value {
   const [input] = inputs
   const out = asMap(layer.out)
-  const needsData = layer.op !== 'add' && layer.op !== 'zero'
+  const needsData = !['add', 'zero', 'concat', 'weightedSum'].includes(layer.op)
   if (needsData && input.expression.kind === 'zero' && !['conv2d', 'linear', 'batchNorm'].includes(layer.op)) {
     return plain({ kind: 'zero', shape: out })
   }
@@ -138,6 +225,14 @@ export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: Layer
       return average(layer, input, cut)
     case 'add':
       return add(inputs)
+    case 'concat':
+      return inputs.every(({ expression }) => expression.kind === 'zero')
+        ? plain({ kind: 'zero', shape: out })
+        : concatenate(inputs, out)
+    case 'weightedSum':
+      return weightedSum(layer, inputs, tensors, cut)
+    case 'resize':
+      return resize(layer, input, cut)
     case 'identity':
       return input
     case 'zero':

@@ -103,6 +103,9 @@ function apply<V extends Vector<E>, E>(
     case 'poolSum':
       poolSum(arithmetic, op, values[op.of], ops[op.of].out, out)
       break
+    case 'resize':
+      resize(arithmetic, op, values[op.of], ops[op.of].out, out)
+      break
     case 'embed':
       embed(values[op.of], ops[op.of].out, out, { ...op, shape: op.out })
       break
@@ -138,6 +141,27 @@ function convolve(
             }
           }
         }
+      }
+    }
+  }
+}
+
+function resize<V extends Vector<E>, E>(
+  { add, times }: Arithmetic<V, E>,
+  { rows, columns, bits, out: [channels] }: Extract<LinearOp, { op: 'resize' }>,
+  x: V,
+  [, h, w]: MapShape,
+  out: V,
+): void {
+  let to = 0
+  for (let c = 0; c < channels; c++) {
+    for (const [upper, lower, down] of rows) {
+      for (const [left, right, across] of columns) {
+        const line = (row: number): E => {
+          const at = (c * h + row) * w
+          return add(times(x[at + left], 2 ** bits - across), times(x[at + right], across))
+        }
+        out[to++] = add(times(line(upper), 2 ** bits - down), times(line(lower), down))
       }
     }
   }

@@ -48,6 +48,7 @@ export function scaleOf(e: Expression, setting: Pick<Setting, 'tensorScale'>): n
     case 'add':
       return Math.max(...e.of.map((part) => scaleOf(part, setting)))
     case 'zero':
+    case 'constant':
       return 0
     default:
       return scaleOf(e.of, setting)
@@ -126,6 +127,12 @@ class Lowering {
         return { op: 'scale', of: this.emit(e.of), factor: -1, out }
       case 'pool':
         return { op: 'poolSum', of: this.emit(e.of), kernel: e.kernel, stride: e.stride, pad: e.pad, out }
+      case 'constant':
+        return { op: 'zero', out }
+      case 'resize': {
+        const { rows, columns, bits } = e
+        return { op: 'resize', of: this.emit(e.of), rows, columns, bits, out }
+      }
       case 'embed':
         return { op: 'embed', of: this.emit(e.of), stride: e.stride, from: e.from, at: e.at, out }
       case 'add':
@@ -147,7 +154,7 @@ class Lowering {
 
 /** The scale of an unweighted expression, or -1 for a weighted one: summands are all of one sort. */
 function unweightedScale(e: Expression, setting: Setting): number {
-  if (e.kind === 'conv' || e.kind === 'lift') return -1
+  if (e.kind === 'conv' || e.kind === 'lift' || e.kind === 'constant') return -1
   if (e.kind === 'add') return Math.max(...e.of.map((part) => unweightedScale(part, setting)))
   if (e.kind === 'tensor' || e.kind === 'zero') return scaleOf(e, setting)
   return unweightedScale(e.of, setting)
@@ -156,6 +163,8 @@ function unweightedScale(e: Expression, setting: Setting): number {
 /** What y is when every tensor is zero. */
 function biasOf(e: Expression): Float64Array | null {
   const [, h, w] = e.shape
+  if (e.kind === 'constant')
+    return Float64Array.from({ length: mapSize(e.shape) }, (_, i) => e.values[Math.floor(i / (h * w))])
   if (e.kind === 'conv')
     return Float64Array.from({ length: mapSize(e.shape) }, (_, i) => e.filter.bias[Math.floor(i / (h * w))])
   if (e.kind === 'add') {

@@ -68,9 +68,13 @@ export class MccNumbers implements Numbers<MccActivation> {
     this.#margin = options.margin ?? 1
   }
 
-  scaleOf(id: string, growth = 0): number {
-    const range = rangeOf(this.calibration, id)
+  scaleOf(id: string, growth = 0, offset = 0): number {
+    const range = rangeOf(this.calibration, id) + offset
     return Math.min(MAX_SCALE, Math.floor(this.inputBits - 2 - this.#margin - growth - Math.log2(range)))
+  }
+
+  grown(scale: number, growth: number): number {
+    return scale - growth
   }
 
   /** All the room goes to the weights' fraction bits: dropping more bits of y costs nothing. */

@@ -11,10 +11,13 @@ export interface Numbers<A extends Activation = Activation> {
   readonly weightLimit: number
   /**
    * Fraction bits of a truncated value that was calibrated under `id`.
-   * @param growth bits by which it may exceed what was calibrated
+   * @param offset by how much it may exceed what was calibrated
+   * @param growth bits by which all of it may be larger
    * @throws RingfenceError BAD_INPUT when the calibration has no such range or the ring cannot hold it
    */
-  scaleOf(id: string, growth?: number): number
+  scaleOf(id: string, growth?: number, offset?: number): number
+  /** Fraction bits of values up to 2^growth times larger than those of `scale`. */
+  grown(scale: number, growth: number): number
   /** Most fraction bits y may have if its result is to have `scale`. */
   roomFor(id: string, scale: number, relu: PlannedRelu, shape: MapShape): number
   /** What follows y, once its own fraction bits are known. */

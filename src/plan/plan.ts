@@ -24,12 +24,16 @@ export type LinearOp =
   | { op: 'scale'; of: number; factor: number; out: MapShape }
   /** Sums over windows; beyond the map is zero. */
   | { op: 'poolSum'; of: number; kernel: Pair; stride: Pair; pad: Quad; out: MapShape }
+  /** Every line is a blend of two: first · (2^bits - weight) + second · weight, along both axes. */
+  | { op: 'resize'; of: number; rows: readonly Blend[]; columns: readonly Blend[]; bits: number; out: MapShape }
   /** Every stride-th element from `from` on, placed at [channel, top, left] `at` in a map of zeros. */
   | { op: 'embed'; of: number; stride: Pair; from: Pair; at: MapShape; out: MapShape }
   /** The sum of maps of one shape; of a single one, the same values under another shape. */
   | { op: 'add'; of: readonly number[]; out: MapShape }
   | { op: 'zero'; out: MapShape }
 
+/** Two lines of a map and the second's integer weight. */
+export type Blend = readonly [first: number, second: number, weight: number]
 export type Pair = readonly [number, number]
 export type Quad = readonly [number, number, number, number]
 

@@ -68,9 +68,13 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
     this.#fraction = options.fraction ?? DEFAULT_FRACTION
   }
 
-  scaleOf(id: string, growth = 0): number {
-    this.#checkRange(id, rangeOf(this.calibration, id) * 2 ** growth)
+  scaleOf(id: string, growth = 0, offset = 0): number {
+    this.#checkRange(id, (rangeOf(this.calibration, id) + offset) * 2 ** growth)
     return this.#fraction
+  }
+
+  grown(scale: number): number {
+    return scale
   }
 
   roomFor(): number {

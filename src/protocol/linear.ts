@@ -91,7 +91,7 @@ class Evaluation {
   #value(i: number, op: LinearOp): Region {
     const { k, ring } = this
     const bytes = mapSize(op.out) * ring.bytes
-    if (op.op === 'lift' || op.op === 'scale' || op.op === 'poolSum' || op.op === 'embed') {
+    if (op.op === 'lift' || op.op === 'scale' || op.op === 'poolSum' || op.op === 'resize' || op.op === 'embed') {
       if (op.op === 'lift' && !this.source.lifts) return k.memory.allocZero(bytes)
       const out = k.memory.alloc(bytes)
       this.#with(op.of, (x) => this.#move(op, x, out))
@@ -102,13 +102,20 @@ class Evaluation {
     return out
   }
 
-  #move(op: Extract<LinearOp, { op: 'lift' | 'scale' | 'poolSum' | 'embed' }>, x: Region, out: Region): void {
+  #move(
+    op: Extract<LinearOp, { op: 'lift' | 'scale' | 'poolSum' | 'resize' | 'embed' }>,
+    x: Region,
+    out: Region,
+  ): void {
     const { k, ring } = this
     const [channels, oh, ow] = op.out
     const [c, h, w] = this.ops[op.of].out
     switch (op.op) {
       case 'poolSum':
         ring.poolSum(k, { c, h, w, kernel: op.kernel, stride: op.stride, pad: op.pad, out: [oh, ow] }, x, out)
+        break
+      case 'resize':
+        ring.resize(k, { c, h, w, rows: op.rows, columns: op.columns, bits: op.bits }, x, out)
         break
       case 'embed': {
         const [channelOffset, top, left] = op.at

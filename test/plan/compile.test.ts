@@ -221,11 +221,11 @@ describe('steps without a relu', () => {
 
 describe('what cannot run', () => {
   it('is named, all of it', () => {
-    const pool = { id: 'm', op: 'maxPool', in: ['x'], kernel: [2, 2] }
-    const arch = network([pool, { id: 'k', op: 'concat', in: ['m', 'm'] }])
+    const open = (id: string, from: string) => ({ id, op: 'choice', in: [from], key: id, of: [{ op: 'relu' }] })
+    const arch = network([open('a', 'x'), open('b', 'a')])
     const error = caught(() => compile(arch, weigh(arch), RANGES))
     expect(error.code).toBe('UNSUPPORTED')
-    expect(error.problems.join()).toMatch(/maxPool.*concat/)
+    expect(error.problems.join()).toMatch(/choice: "a", "b"/)
     const padded = network([{ id: 'p', op: 'pad', in: ['x'], pad: [1, 1, 1, 1], fill: 2 }])
     expect(caught(() => compile(padded, weigh(padded), ranges({ input: 1, p: 1 }))).message).toContain('only 0')
   })

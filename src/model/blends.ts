@@ -1,6 +1,12 @@
 // Which two lines of a map every line of its resized copy lies between, along one axis.
-import type { Blend } from '../kernels/float.js'
-import type { Resize } from '../model/layers.js'
+import type { Resize } from './layers.js'
+
+/** A line of the copy: (1 - weight) · line `first` + weight · line `second`. */
+export interface Blend {
+  readonly first: number
+  readonly second: number
+  readonly weight: number
+}
 
 /**
  * As PyTorch's interpolate without align_corners: `nearest` takes line ⌊i·size/count⌋, `bilinear` measures between the
