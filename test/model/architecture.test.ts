@@ -34,7 +34,7 @@ describe('the example files', () => {
   })
 
   it('a network with open choices parses, and requireRunnable names every such layer in one error', () => {
-    const { choices: _, ...open } = JSON.parse(String(example('seesaw-tiny-expanded.arch.json')))
+    const { choices: _, expect: __, ...open } = JSON.parse(String(example('seesaw-tiny-expanded.arch.json')))
     const arch = parseArchitecture(open)
     const error = failure(() => requireRunnable(arch))
     expect(error.code).toBe('UNSUPPORTED')
