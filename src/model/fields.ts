@@ -6,10 +6,20 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A value as it may be quoted in a message: short, on one line. */
+/** Characters of a quoted value. */
+const LONGEST_QUOTE = 60
+
+/** A value as it may be quoted in a message: short, on one line, whatever its size and depth. */
 export function quote(value: unknown): string {
-  const text = value === undefined ? 'nothing' : (JSON.stringify(value) ?? String(value))
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
+  // Every value inside takes a character or more, so what comes after the first 64 would not be shown; left out, it
+  // cannot nest deeper than the stack either.
+  let left = LONGEST_QUOTE + 4
+  const beginning = (_: string, inner: unknown) => {
+    if (left-- <= 0) return undefined
+    return typeof inner === 'bigint' ? String(inner) : inner
+  }
+  const text = value === undefined ? 'nothing' : (JSON.stringify(value, beginning) ?? String(value))
+  return text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE - 3)}...` : text
 }
 
 interface IntegerRange {

@@ -8,7 +8,8 @@ export type FloatFormat = keyof typeof FLOAT_BYTES
 export function toFloat32(format: FloatFormat, bytes: Uint8Array): Float32Array {
   const count = bytes.byteLength / FLOAT_BYTES[format]
   if (format === 'F32' && bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, count)
-  if (format === 'F32') return new Float32Array(bytes.slice().buffer)
+  // Not bytes.slice(): that of Node's Buffer shares its memory.
+  if (format === 'F32') return new Float32Array(new Uint8Array(bytes).buffer)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const out = new Float32Array(count)
   if (format === 'F64') for (let i = 0; i < count; i++) out[i] = view.getFloat64(8 * i, true)
