@@ -143,7 +143,8 @@ function conv(bits: 32 | 64) {
   const bytes = bits === 32 ? 4 : 8
   return (k: Kernels, g: ConvGeometry, x: Region, w: PackedWeights, y: Region, accumulate = false): void => {
     if (w.bits !== bits) throw new RangeError(`${call}: weights were packed for u${w.bits} words`)
-    if (w.memory !== k.memory) throw new RangeError(`${call}: weights were packed in another instance's memory`)
+    if (w.memory.buffer !== k.memory.buffer)
+      throw new RangeError(`${call}: weights were packed in another instance's memory`)
     if (g !== w.geometry && !sameGeometry(g, w.geometry)) {
       throw new RangeError(`${call}: weights were packed for another geometry`)
     }

@@ -109,8 +109,41 @@ export class Link {
     return frame
   }
 
-  drained(): Promise<void> {
-    return this.#channel.drained()
+  /**
+   * Resolves when the peer has read all but a few MiB of what was sent. A peer that stopped reading is as gone as one
+   * that fell silent.
+   *
+   * @throws RingfenceError DEADLINE when the peer stops reading, PEER_FAILED, PEER_GONE, ABORTED
+   */
+  async drained({ deadlineMs = this.#options.deadlineMs, signal }: ReceiveOptions = {}): Promise<void> {
+    let giveUp!: (error: RingfenceError) => void
+    const stopped = new Promise<never>((_, reject) => {
+      giveUp = reject
+    })
+    const onAbort = () => giveUp(new RingfenceError('ABORTED', `sending to the ${this.name} was aborted by the caller`))
+    const onTimer = () =>
+      giveUp(new RingfenceError('DEADLINE', `the ${this.name} read nothing within ${deadlineMs} ms; try again`))
+    if (signal?.aborted) onAbort()
+    signal?.addEventListener('abort', onAbort)
+    const timer = setTimeout(onTimer, deadlineMs)
+    try {
+      await Promise.race([stopped, this.#channel.drained()])
+    } catch (error) {
+      throw await this.#lastWords(error)
+    } finally {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** When a peer is gone: the failure it told before it closed, if it told one. */
+  async #lastWords(error: unknown): Promise<unknown> {
+    if (!(error instanceof RingfenceError && error.code === 'PEER_GONE')) return error
+    try {
+      for (;;) await this.receiveAny(Number.POSITIVE_INFINITY) // what else had arrived is of no use any more
+    } catch (told) {
+      return told instanceof RingfenceError && told.code === 'PEER_FAILED' ? told : error
+    }
   }
 
   /** Tells the peer the error's code, and nothing else of it, then closes. */

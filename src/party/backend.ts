@@ -112,6 +112,8 @@ export interface HelpedServer<P extends Plan = Plan> {
   readonly ledgers: Map<string, Ledger>
   /** The server's connections for its clients, by session. */
   readonly sessionLinks: SessionLinks
+  /** Inferences in progress on `securenn`, by the client's link: what they read is freed after them. */
+  readonly running: Map<Link, Promise<void>>
   /** False once the server has left: what its clients still ask for is refused. */
   open: boolean
 }

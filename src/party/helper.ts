@@ -121,6 +121,9 @@ export class Helper {
       registration.open = false
       registration.sessionLinks.close()
       await registration.turn.take(async () => undefined)
+      for (const client of registration.running.keys())
+        client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
+      await Promise.allSettled(registration.running.values())
       registration.share.release()
       registration.planned.release()
       registration.seed.fill(0)
@@ -144,8 +147,8 @@ export class Helper {
       share.release()
       throw error
     }
-    const sessionLinks = new SessionLinks()
-    return { link, planned, digest, share, seed, turn: new Turn(), ledgers: new Map(), sessionLinks, open: true }
+    const held = { link, planned, digest, share, seed, turn: new Turn(), ledgers: new Map<string, Ledger>() }
+    return { ...held, sessionLinks: new SessionLinks(), running: new Map(), open: true }
   }
 
   async #serveClient(link: Link, hello: HelperHello, source: () => Seed): Promise<void> {

@@ -18,7 +18,6 @@ import { checkVersion, DIGEST_BYTES, encodeWelcome, equal, hex, ID_BYTES, sessio
 import { AUDIT, asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource } from './options.js'
 import { type Registration, register } from './registration.js'
 import { SecurennServer } from './securenn/server.js'
-import { drained } from './transfer.js'
 
 /** Opens a connection to the helper. */
 export type ConnectHelper = () => Channel | Promise<Channel>
@@ -213,7 +212,7 @@ export class Server {
       const what = `kind ${frame.kind}, phase ${frame.phase}, step ${frame.step} with ${frame.payload.byteLength} bytes`
       throw new RingfenceError('PROTOCOL', `the client sent ${what}, which is no request`)
     }
-    await drained(link, { deadlineMs: deadlineOf(this.#parts.options) })
+    await link.drained()
     return true
   }
 

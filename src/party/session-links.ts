@@ -19,6 +19,11 @@ export class SessionLinks {
     return this.#links.get(session) ?? new Promise((resolve) => this.#waiting.set(session, resolve))
   }
 
+  /** Nobody waits for this session's connection any more. */
+  forget(session: string): void {
+    this.#waiting.delete(session)
+  }
+
   close(): void {
     for (const link of this.#links.values()) link.close()
   }

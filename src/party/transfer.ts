@@ -1,6 +1,4 @@
 // Messages longer than one frame, in pieces whose lengths both ends compute.
-
-import { RingfenceError } from '../errors.js'
 import type { Region } from '../kernels/index.js'
 import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
@@ -30,39 +28,7 @@ export async function sendPieces(
     const bytes = source instanceof Uint8Array ? source : source.u8()
     view.set(bytes.subarray(at, at + view.byteLength))
     link.sendFrame(view)
-    await drained(link, options)
-  }
-}
-
-/** `link.drained()`, for no longer than the deadline: a peer that stopped reading is as gone as one that fell silent. */
-export async function drained(link: Link, { deadlineMs, signal }: SendOptions): Promise<void> {
-  let giveUp!: (error: RingfenceError) => void
-  const stopped = new Promise<never>((_, reject) => {
-    giveUp = reject
-  })
-  const onAbort = () => giveUp(new RingfenceError('ABORTED', `sending to the ${link.name} was aborted by the caller`))
-  const onTimer = () =>
-    giveUp(new RingfenceError('DEADLINE', `the ${link.name} read nothing within ${deadlineMs} ms; try again`))
-  if (signal?.aborted) onAbort()
-  signal?.addEventListener('abort', onAbort)
-  const timer = setTimeout(onTimer, deadlineMs)
-  try {
-    await Promise.race([stopped, link.drained()])
-  } catch (error) {
-    throw await lastWords(link, error)
-  } finally {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', onAbort)
-  }
-}
-
-/** When a peer is gone: the failure it told before it closed, if it told one. */
-async function lastWords(link: Link, error: unknown): Promise<unknown> {
-  if (!(error instanceof RingfenceError && error.code === 'PEER_GONE')) return error
-  try {
-    for (;;) await link.receiveAny(Number.POSITIVE_INFINITY) // what else had arrived is of no use any more
-  } catch (told) {
-    return told instanceof RingfenceError && told.code === 'PEER_FAILED' ? told : error
+    await link.drained(options)
   }
 }
 

@@ -54,6 +54,11 @@ export class Streams {
     this.#rounds = rounds
   }
 
+  /** The same streams with memory from other kernels, those of a scope for example; released on their own. */
+  on(kernels: Kernels): Streams {
+    return new Streams(kernels, this.#key.u8(), this.#rounds)
+  }
+
   /** Overwrites `out` with the stream from 64-byte block `block` on. */
   fill(address: StreamAddress, out: Region, block = 0): void {
     fillStream(this.#kernels, this.#key, nonce(address), block, this.#rounds, out)

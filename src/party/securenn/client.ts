@@ -1,4 +1,5 @@
 // The client on `securenn`: all three parties are on line, nothing is prepared.
+import { scoped } from '../../kernels/scope.js'
 import { Phase } from '../../net/index.js'
 import type { SecurennPlan } from '../../plan/plan.js'
 import { outputFraction } from '../../plan/plan.js'
@@ -37,10 +38,13 @@ export class SecurennClient implements ClientBackend {
     const head = new Uint8Array(INFERENCE_BYTES)
     writeInference(head, inference)
     for (const link of [server, helper]) link.send(Kind.start, Phase.online, 0, head)
-    const side = { k, party: 0, common: this.#common, dealt: ch, peer: server, helper, signal } as const
-    const raw = await runClient({ side, planned, share, meter, inference, ch }, input, (step) =>
-      onProgress?.({ phase: 'run', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id }),
-    )
+    const onStep = (step: number) =>
+      onProgress?.({ phase: 'run', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
+    const raw = await scoped(k, (k) => {
+      const [common, dealt] = [this.#common.on(k), ch.on(k)]
+      const side = { k, party: 0, common, dealt, peer: server, helper, signal } as const
+      return runClient({ side, planned, share, meter, inference, ch: dealt }, input, onStep)
+    })
     return { inference, raw, scale: outputFraction(plan) }
   }
 }

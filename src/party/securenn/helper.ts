@@ -1,5 +1,6 @@
 // The helper on `securenn`: takes part in every inference, between a client and its server's connection for that client.
 import { RingfenceError } from '../../errors.js'
+import { scoped } from '../../kernels/scope.js'
 import { type Link, Phase } from '../../net/index.js'
 import type { SecurennPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
@@ -10,15 +11,20 @@ import { asRingfenceError } from '../options.js'
 
 /** Serves a client's inferences until it leaves. */
 export async function helpClient(client: HelpedClient<SecurennPlan>): Promise<void> {
-  const { link, ledger, idleMs } = client
+  const { link, ledger, idleMs, registration } = client
   let server: Link | undefined
+  const next = async (inference: number) => {
+    server ??= await serverLink(client)
+    await help(client, server, inference)
+  }
   try {
     for (;;) {
       const inference = await nextInference(link, idleMs)
       if (inference === null) return
       ledger.burn(inference)
-      server ??= await serverLink(client)
-      await help(client, server, inference)
+      const running = next(inference)
+      registration.running.set(link, running)
+      await running.finally(() => registration.running.delete(link))
     }
   } catch (cause) {
     server?.fail(asRingfenceError(cause))
@@ -40,16 +46,21 @@ async function nextInference(link: Link, deadlineMs: number): Promise<number | n
 
 async function help({ k, registration, streams, link }: HelpedClient<SecurennPlan>, server: Link, inference: number) {
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
-  const theirs = readInference(await server.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES))
-  if (theirs !== inference) {
+  const { planned, share } = registration
+  // The first message depends on nothing but the number, which is burnt: it need not wait for the server's word.
+  const agreed = async () => {
+    const theirs = readInference(await server.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES))
+    if (theirs === inference) return
     throw new RingfenceError('PROTOCOL', `the client starts inference ${inference}, its server ${theirs}`)
   }
-  const { planned, share } = registration
-  await runHelper({ k, ...streams, client: link, server }, planned, share, inference)
+  await scoped(k, (k) => {
+    const [ch, sh, own] = [streams.ch.on(k), streams.sh.on(k), streams.own.on(k)]
+    return runHelper({ k, ch, sh, own, client: link, server }, planned, share, inference, agreed)
+  })
 }
 
 /** The server's connection for a client, as soon as it is there. */
-async function serverLink({ registration, name, deadlineMs }: HelpedClient): Promise<Link> {
+async function serverLink({ registration, name, deadlineMs, link }: HelpedClient): Promise<Link> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -57,9 +68,13 @@ async function serverLink({ registration, name, deadlineMs }: HelpedClient): Pro
       deadlineMs,
     )
   })
+  const left = link.closed.then(() => {
+    throw new RingfenceError('PEER_GONE', 'the connection of the client ended before its server connected')
+  })
   try {
-    return await Promise.race([registration.sessionLinks.take(name), late])
+    return await Promise.race([registration.sessionLinks.take(name), late, left])
   } finally {
     clearTimeout(timer)
+    registration.sessionLinks.forget(name)
   }
 }

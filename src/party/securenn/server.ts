@@ -1,6 +1,7 @@
 // The server on `securenn`: for every client a connection of its own to the helper, opened with the client's first
 // inference.
 import { RingfenceError } from '../../errors.js'
+import { scoped } from '../../kernels/scope.js'
 import { type Frame, type Link, Phase } from '../../net/index.js'
 import type { SecurennPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
@@ -9,6 +10,7 @@ import { SEED_BYTES } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { DIGEST_BYTES, encodeHello, INFERENCE_BYTES, Role, readInference, sessionProof } from '../messages.js'
+import { asRingfenceError } from '../options.js'
 import type { Registration } from '../registration.js'
 
 export class SecurennServer implements ServerBackend {
@@ -42,6 +44,7 @@ export class SecurennServer implements ServerBackend {
 
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
+  #left = false
 
   constructor(
     private readonly server: SecurennServer,
@@ -66,11 +69,14 @@ class SecurennSession implements SessionBackend {
     ledger.burn(inference)
     const helper = await this.#toHelper()
     helper.send(Kind.start, Phase.online, 0, payload)
-    const side = { k, party: 1, common: this.common, dealt: sh, peer: link, helper } as const
     try {
-      await runServer({ side, planned, share, meter, inference }, compiled.model)
-    } catch (error) {
-      if (error instanceof RingfenceError) helper.fail(error)
+      await scoped(k, (k) => {
+        const side = { k, party: 1, common: this.common.on(k), dealt: sh.on(k), peer: link, helper } as const
+        return runServer({ side, planned, share, meter, inference }, compiled.model)
+      })
+    } catch (cause) {
+      const error = this.#left ? new RingfenceError('PEER_GONE', 'the client left during an inference') : cause
+      helper.fail(asRingfenceError(error))
       throw error
     }
     return true
@@ -79,13 +85,18 @@ class SecurennSession implements SessionBackend {
   async #toHelper(): Promise<Link> {
     if (this.#helper) return this.#helper
     const { registration, open } = this.server
-    const { id: session } = this.session
+    const { id: session, link: client } = this.session
     const link = await open()
     const publicKey = sessionProof(registration.helperSeed, session)
     const digest = new Uint8Array(DIGEST_BYTES)
     const hello = { role: Role.session, registration: registration.id, session, digest, publicKey, planBytes: 0 }
     link.send(Kind.hello, Phase.setup, 0, encodeHello(hello))
     this.#helper = link
+    // What this side waits for will not come any more, and the helper need not wait either.
+    void client.closed.then(() => {
+      this.#left = true
+      link.close()
+    })
     return link
   }
 }

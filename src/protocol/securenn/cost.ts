@@ -52,12 +52,18 @@ export function securennCost({ plan, steps }: SecurennSteps): SecurennPlanCost {
   const costs = steps.map((step, i) => ({
     id: step.step.id,
     comparisons: step.relu?.comparisons ?? 0,
-    flights: isActive(step) ? reluCost(step).flights + 1 : 1,
+    flights: stepFlights(step),
     payload: sum([messages[i]], 0),
   }))
-  // The input is a flight of its own; every step ends in one: its tensor, or the output.
-  const flights = costs.reduce((total, cost) => total + cost.flights, 1)
+  // The start and, from the helper, what the first step needs: the input arrives meanwhile.
+  const flights = costs.reduce((total, cost) => total + cost.flights, 2)
   return { steps: costs, flights, total: sum([start, ...messages], HEADER_BYTES) }
+}
+
+/** Comparisons, then the tensor; a tensor that needs no comparison goes out with what came before. The output is one. */
+function stepFlights(step: SecurennStep): number {
+  if (!isActive(step)) return 1
+  return step.relu.comparisons === 0 ? 0 : reluCost(step).flights + 1
 }
 
 function sum(messages: readonly Messages[], header: number): LinkBytes {

@@ -36,7 +36,7 @@ export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array,
   try {
     const x = wordRing(planned.plan.ring).upload(k, input)
     sub64(k, x, mask, x, input.length)
-    await sendRegions(peer, Message.tensor, 0, [x])
+    await sendRegions(peer, Message.tensor, 0, [x], { signal: side.signal })
     x.release(true)
     const source = { tensor: masks.get, weights: share.weights, lifts: true }
     for (const step of planned.steps) {
@@ -63,13 +63,13 @@ export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array,
 }
 
 /** The client's share of a step's values, less r. Releases `values`. */
-async function sendTensor({ k, peer }: Side, step: SecurennReluStep, values: Region, r: Region): Promise<void> {
+async function sendTensor({ k, peer, signal }: Side, step: SecurennReluStep, values: Region, r: Region): Promise<void> {
   const { values: count, valueElement } = step.relu
   const mask = valueElement ? k.memory.alloc(count * 8) : r
   if (valueElement) gather64(k, r, valueElement, count, mask)
   sub64(k, values, mask, values, count)
   if (mask !== r) mask.release(true)
-  await sendRegions(peer, Message.tensor, step.index + 1, [values])
+  await sendRegions(peer, Message.tensor, step.index + 1, [values], { signal })
   values.release(true)
 }
 
@@ -132,12 +132,16 @@ async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: 
   return out
 }
 
-/** Helper: its part of every step. */
+/**
+ * Helper: its part of every step.
+ * @param begun awaited once the first message is out, before any is received
+ */
 export async function runHelper(
   helper: HelperSide,
   planned: SecurennSteps,
   share: ModelShare,
   inference: number,
+  begun: () => Promise<void>,
 ): Promise<void> {
   const { k, ch, server } = helper
   const masks = new LiveTensors(planned, tensorMask(k, planned, ch, 0, inference))
@@ -148,6 +152,7 @@ export async function runHelper(
       masks.drop(step.index)
       await sendRegions(server, Message.linear, step.index, [u])
       u.release()
+      if (step.index === 0) await begun()
       if (!isActive(step)) return
       await dealRelu(helper, step, { layer: step.index, inference })
       masks.add(step.index, tensorMask(k, planned, ch, step.index + 1, inference))

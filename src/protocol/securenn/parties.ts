@@ -50,7 +50,13 @@ export const Message = {
 export const framesOf = piecesOf
 
 /** Sends regions one after the other, in frames of a few MiB, waiting where the peer is slower. */
-export async function sendRegions(link: Link, kind: number, step: number, parts: readonly Region[]): Promise<void> {
+export async function sendRegions(
+  link: Link,
+  kind: number,
+  step: number,
+  parts: readonly Region[],
+  options?: ReceiveOptions,
+): Promise<void> {
   const total = parts.reduce((sum, part) => sum + part.byteLength, 0)
   let [part, at] = [0, 0]
   for (let sent = 0; sent === 0 || sent < total; ) {
@@ -65,7 +71,7 @@ export async function sendRegions(link: Link, kind: number, step: number, parts:
     }
     sent += frame.byteLength
     link.sendFrame(frame)
-    if (sent < total) await link.drained()
+    if (sent < total) await link.drained(options)
     else if (total === 0) return
   }
 }
@@ -96,10 +102,13 @@ export async function receiveRegions(
 
 /** Client and server: sends `mine` to the other and receives as much. The caller releases the result. */
 export async function exchange({ k, peer, signal }: Side, kind: number, step: number, mine: Region): Promise<Region> {
-  // At once: two long messages that wait for each other's receiver would wait for ever.
-  const [[theirs]] = await Promise.all([
+  // At once: two long messages that wait for each other's receiver would wait for ever. And to the end, also when one of
+  // them fails: `mine` is not given back while it is still read.
+  const [received, sent] = await Promise.allSettled([
     receiveRegions(k, peer, kind, step, [mine.byteLength], { signal }),
-    sendRegions(peer, kind, step, [mine]),
+    sendRegions(peer, kind, step, [mine], { signal }),
   ])
-  return theirs
+  if (received.status === 'rejected') throw received.reason
+  if (sent.status === 'rejected') throw sent.reason
+  return received.value[0]
 }
