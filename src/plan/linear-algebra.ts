@@ -12,7 +12,6 @@ type Conv = Extract<Expression, { kind: 'conv' }>
  */
 const MORE_WORK = 4e7
 
-const one = (pair: readonly number[]): boolean => pair.every((n) => n === 1)
 const none = (values: ArrayLike<number>): boolean => Array.prototype.every.call(values, (n) => n === 0)
 
 const work = ({ cout, cin, groups, kernel }: ConvGeometry, [, h, w]: MapShape): number =>
@@ -153,17 +152,17 @@ function channelSums({ geometry: g, weights }: Filter, values: Float32Array): Fl
 }
 
 /**
- * The second convolution behind the first, as one. The values between them are zero outside the map, and so must be what
- * the composed window reaches there: true when either is 1×1 (the first without bias or the second without padding), or
- * when they reach along different axes.
+ * The second convolution behind the first, as one. What the second reads outside the first's map is zero, and so must be
+ * what the composed window computes there: along each axis either the second has a single tap and stays inside, or the
+ * first has a single tap, which computes zero from the zeros outside; biases only where the second has no padding.
  */
 function compose(first: Conv, second: Filter, shape: MapShape): Expression | null {
   const [a, b] = [first.filter.geometry, second.geometry]
-  const pointwise = one(b.kernel) && none(b.pad)
   const unbiased = none(first.filter.bias)
-  const plain = one(a.stride) && one(a.kernel) && none(a.pad)
-  const axes = one(a.stride) && one(b.stride) && ([0, 1] as const).every((i) => a.kernel[i] === 1 || b.kernel[i] === 1)
-  if (!(pointwise || (unbiased && (plain || axes)))) return null
+  const exact = ([0, 1] as const).every(
+    (i) => (b.kernel[i] === 1 && b.pad[i] + b.pad[i + 2] === 0) || (a.kernel[i] === 1 && a.stride[i] === 1),
+  )
+  if (!exact || !(unbiased || none(b.pad))) return null
   const geometry = composedGeometry(a, b)
   const apart = work(a, first.shape) + work(b, shape)
   if (work(geometry, shape) > Math.max(2 * apart, apart + MORE_WORK)) return null
