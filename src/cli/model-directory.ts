@@ -1,14 +1,17 @@
 // Reads a model's folder: a manifest with variants, or plain files under their usual names.
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
+import { fitWeights } from '../convert/fit-weights.js'
+import { readWeights } from '../convert/read-weights.js'
 import { RingfenceError } from '../errors.js'
 import { type Architecture, parseArchitecture } from '../model/architecture.js'
 import { Fields, isObject, quote } from '../model/fields.js'
 import { parseObject, summary } from '../model/json-file.js'
 import { parseReluSpec, type ReluSpec } from '../model/relu-spec.js'
-import { readSafetensors } from '../model/safetensors.js'
-import { bindWeights, type Weights } from '../model/weights.js'
+import type { Weights } from '../model/weights.js'
 import { type Calibration, parseCalibration } from '../plan/calibrate.js'
+import { Faults } from './faults.js'
 
 export interface Sample {
   /** Absolute path of a picture. */
@@ -44,24 +47,28 @@ interface Manifest {
   readonly loose: boolean
 }
 
+const WEIGHT_FILES = ['safetensors', 'pth', 'th', 'pt', 'npz'].map((ending) => `weights.${ending}`)
+
 /**
- * Loads one variant of a model: `model.json`, or `arch.json`, `weights.safetensors` and, where they are there,
- * `relu-spec.json` and `calibration.json`.
+ * Loads one variant of a model: `model.json`, or `arch.json`, `weights.safetensors` (or `.pth`, `.th`, `.pt`, `.npz`)
+ * and, where they are there, `relu-spec.json` and `calibration.json`.
  * @throws RingfenceError BAD_FILE with the problems of all its files at once, UNSUPPORTED when that is the only kind
  */
 export async function loadModelDirectory(dir: string, variant?: string): Promise<ModelDirectory> {
   const faults = new Faults(dir)
   const manifest = await readManifest(dir, variant)
-  const arch = await faults.guard(async () => parseArchitecture(await text(dir, manifest.arch), manifest.arch))
-  const tensors = await faults.guard(async () => readSafetensors(await bytes(dir, manifest.weights), manifest.weights))
+  const json = await faults.guard(() => text(dir, manifest.arch))
+  const whole = json === undefined ? undefined : await faults.guard(async () => parseArchitecture(json, manifest.arch))
+  const tensors = await faults.guard(async () => readWeights(await bytes(dir, manifest.weights), manifest.weights))
+  const sources = { archSource: manifest.arch, source: manifest.weights }
+  const fitted = whole && tensors && (await faults.guard(async () => fitWeights(json, tensors, sources)))
+  const arch = fitted?.arch ?? whole
   const optional = async (file: string | undefined) => {
     const json = file === undefined ? undefined : await faults.guard(() => text(dir, file, manifest.loose))
     return json === undefined ? undefined : { json, file: file! }
   }
   const specFile = await optional(manifest.reluSpec)
   const rangeFile = await optional(manifest.calibration)
-  const weights =
-    arch && tensors ? await faults.guard(async () => bindWeights(arch, tensors, manifest.weights)) : undefined
   const spec =
     arch && specFile ? await faults.guard(async () => parseReluSpec(specFile.json, arch, specFile.file)) : undefined
   const calibration =
@@ -70,40 +77,16 @@ export async function loadModelDirectory(dir: string, variant?: string): Promise
       : undefined
   faults.throwIfAny()
   const { name, variants, samples } = manifest
-  return { name, variant: manifest.variant, variants, arch: arch!, spec, weights: weights!, calibration, samples }
-}
-
-/** Collects what goes wrong in several files. */
-class Faults {
-  readonly #errors: RingfenceError[] = []
-
-  constructor(readonly dir: string) {}
-
-  async guard<T>(run: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await run()
-    } catch (error) {
-      if (!(error instanceof RingfenceError)) throw error
-      this.#errors.push(error)
-      return undefined
-    }
+  return {
+    name,
+    variant: manifest.variant,
+    variants,
+    arch: arch!,
+    spec,
+    weights: fitted!.weights,
+    calibration,
+    samples,
   }
-
-  throwIfAny(): void {
-    if (this.#errors.length === 0) return
-    if (this.#errors.length === 1) throw this.#errors[0]
-    const code = this.#errors.every((error) => error.code === 'UNSUPPORTED') ? 'UNSUPPORTED' : 'BAD_FILE'
-    const problems = this.#errors.flatMap((error) => {
-      const head = error.message.split('\n', 1)[0]
-      return error.problems.length === 0 ? [head] : error.problems.map((problem) => `${fileOf(head)}: ${problem}`)
-    })
-    throw new RingfenceError(code, summary(this.dir, problems.length), problems)
-  }
-}
-
-/** The file a message is about: its text up to the words every summary goes on with. */
-function fileOf(head: string): string {
-  return head.replace(/ (has (a problem|\d+ problems)|cannot be run by this version):$/, '')
 }
 
 async function readManifest(dir: string, variant: string | undefined): Promise<Manifest> {
@@ -112,10 +95,17 @@ async function readManifest(dir: string, variant: string | undefined): Promise<M
   if (variant !== undefined && variant !== 'default') {
     throw new RingfenceError('BAD_INPUT', `${dir} has no model.json and so no variant ${quote(variant)}; leave it out`)
   }
-  const names = { arch: 'arch.json', weights: 'weights.safetensors', reluSpec: 'relu-spec.json' } as const
+  const names = { arch: 'arch.json', weights: weightsFile(dir), reluSpec: 'relu-spec.json' } as const
   const name = resolve(dir).split(/[\\/]/).at(-1) || 'model'
   const common = { name, variant: 'default', variants: ['default'], samples: [], loose: true }
   return { ...names, calibration: 'calibration.json', ...common }
+}
+
+/** `weights.safetensors`, or the one file of another format that can be read. */
+function weightsFile(dir: string): string {
+  const there = WEIGHT_FILES.filter((name) => existsSync(resolve(dir, name)))
+  if (there.length <= 1) return there[0] ?? WEIGHT_FILES[0]
+  throw new RingfenceError('BAD_FILE', `${dir}: expected one file of weights, found ${there.join(', ')}`)
 }
 
 function parseManifest(json: string, dir: string, variant: string | undefined): Manifest {

@@ -3,6 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { type Choices, checkChoices, keyFault } from './choices.js'
 import { expectationProblems } from './count.js'
 import { expandFamily } from './families/expand.js'
+import { proxylessArchitecture } from './families/proxyless.js'
 import { Fields, isObject, type Json, objects, quote } from './fields.js'
 import { parseObject, summary } from './json-file.js'
 import { readLayers } from './layer-list.js'
@@ -48,8 +49,15 @@ export interface Architecture {
   readonly labels: readonly string[]
 }
 
+/** The file as `arch/1`: a published ProxylessNAS configuration stands for a short one. */
+function readRoot(json: unknown, source: string): Json {
+  const root = parseObject(json, source)
+  return proxylessArchitecture(root) ?? root
+}
+
 /**
- * Parses an `arch/1` file. Its short form (`family`, `params`, `choices`) is expanded to the explicit one first.
+ * Parses an `arch/1` file, or a published ProxylessNAS configuration. A short form (`family`, `params`, `choices`) is
+ * expanded to the explicit one first.
  * @param json the file's text or its parsed JSON
  * @param source the file's name, for messages
  * @param choices those of a choices file, instead of the file's own; every key must be the network's, and none missing
@@ -57,7 +65,7 @@ export interface Architecture {
  */
 export function parseArchitecture(json: unknown, source = 'arch.json', choices?: Choices): Architecture {
   const problems: string[] = []
-  const file = new Fields(parseObject(json, source), 'file', problems)
+  const file = new Fields(readRoot(json, source), 'file', problems)
   const arch = isShort(file) ? readShort(file, choices) : readExplicit(file, choices, choices !== undefined)
   if (arch && problems.length === 0) problems.push(...expectationProblems(arch, file.record('expect')))
   if (!arch || problems.length > 0) throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
@@ -70,7 +78,7 @@ export function parseArchitecture(json: unknown, source = 'arch.json', choices?:
  * @throws RingfenceError BAD_FILE with every problem of the short file
  */
 export function expandArchitecture(json: unknown, source = 'arch.json', choices?: Choices): Json {
-  const root = parseObject(json, source)
+  const root = readRoot(json, source)
   const problems: string[] = []
   const file = new Fields(root, 'file', problems)
   if (!isShort(file)) return choices ? { ...root, choices } : root

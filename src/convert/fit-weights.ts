@@ -1,0 +1,57 @@
+// Ties tensors as they were found to a network as it was found: checkpoints around state dicts, pruned supernets.
+import { type Architecture, parseArchitecture } from '../model/architecture.js'
+import type { Choices } from '../model/choices.js'
+import { proxylessArchitecture } from '../model/families/proxyless.js'
+import { withKeptBranches } from '../model/families/seesaw-pruned.js'
+import type { Json } from '../model/fields.js'
+import { parseObject } from '../model/json-file.js'
+import type { Tensor } from '../model/safetensors.js'
+import { bindWeights, type Weights } from '../model/weights.js'
+import { tensorsBelow } from './read-weights.js'
+
+export interface FitOptions {
+  /** Names of the two files, for messages. */
+  readonly archSource?: string
+  readonly source?: string
+  /** Those of a choices file, instead of the architecture's own. */
+  readonly choices?: Choices
+}
+
+export interface FittedWeights {
+  /** The file of the network, without the branches that the tensors do not have; `expandArchitecture` takes it. */
+  readonly json: Json
+  readonly arch: Architecture
+  readonly weights: Weights
+  /** What a reader should know. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * Finds every tensor of a network. A checkpoint's entry that the network names (`weights.unwrap`) is looked into where
+ * it is there. Branches of a Seesaw supernet of which no tensor is there were pruned: they are zeros.
+ * @param json an `arch/1` file, explicit or short, or a published ProxylessNAS configuration
+ * @throws RingfenceError BAD_FILE with every problem of the network's file, or else of the tensors
+ */
+export function fitWeights(
+  json: unknown,
+  tensors: ReadonlyMap<string, Tensor>,
+  { archSource, source, choices }: FitOptions = {},
+): FittedWeights {
+  const root = parseObject(json, archSource ?? 'arch.json')
+  const short = proxylessArchitecture(root) ?? root
+  const kept = withKeptBranches(short, tensors.keys())
+  const arch = parseArchitecture(kept, archSource, choices)
+  const { unwrap } = arch.weights
+  const inner = unwrap === undefined ? undefined : tensorsBelow(tensors, unwrap)
+  const weights = bindWeights(arch, inner && inner.size > 0 ? inner : tensors, source)
+  const gone = kept === short ? 0 : zeros(arch) - zeros(parseArchitecture(short, archSource, choices))
+  return { json: kept, arch, weights, notes: gone > 0 ? [prunedNote(gone)] : [] }
+}
+
+function prunedNote(count: number): string {
+  return count === 1
+    ? '1 branch has no tensors: taken as pruned, so it is zero'
+    : `${count} branches have no tensors: taken as pruned, so they are zero`
+}
+
+const zeros = ({ layers }: Architecture): number => layers.filter(({ op }) => op === 'zero').length
