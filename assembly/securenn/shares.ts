@@ -55,7 +55,7 @@ export function snnReduceEven(x: usize, n: i32, bits: i32): void {
   for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<u64>(x + i, load<u64>(x + i) & mask)
 }
 
-/** x mod M, in place: uniform words become uniform residues up to 2^-64. */
+/** x mod M, in place: of uniform words, residues within 2^((64 mod bits) - 64) of uniform. */
 export function snnReduceOdd(x: usize, n: i32, bits: i32): void {
   const m = low(bits)
   for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<u64>(x + i, load<u64>(x + i) % m)

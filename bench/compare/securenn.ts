@@ -1,4 +1,4 @@
-// The published protocol as a back end of the comparison bench (docs/securenn.md): the helper is on line, nothing is
+// The published protocol as a back end of the comparison bench (docs/protocol.md, part two): the helper is on line, nothing is
 // dealt ahead, and the window is [opened - bits, opened) of a 64-bit value.
 
 import { loadKernels } from '../../src/kernels/index.js'
@@ -20,7 +20,7 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
   ]
 }
 
-/** The flights of docs/securenn.md. What the client could send before its stage, it does not wait to send. */
+/** The flights of docs/protocol.md, section 15. What the client could send before its stage, it does not wait to send. */
 function messages({ bits, operation }: Variant, elements: number): readonly Message[] {
   const message = (stage: number, from: Role, to: Role, perValue: number): Message => ({
     ...{ stage, from, to },

@@ -2,7 +2,7 @@
 import type { Plan } from '../plan/plan.js'
 import { describeStep } from './step-words.js'
 
-/** DReLU 8, one product, the masked tensor (docs/protocol.md, "What securenn costs"). */
+/** DReLU 8, one product, the masked tensor (docs/protocol.md, section 18). */
 const COMPARISON = 10
 
 /**

@@ -1,5 +1,5 @@
 // The published protocol as a back end of the comparison bench: bytes and flights to the byte, wrong signs against
-// docs/securenn.md, and the time of a batch by the messages it waits for.
+// docs/protocol.md, and the time of a batch by the messages it waits for.
 import { describe, expect, test } from 'vitest'
 import type { Variant } from '../../bench/compare/backend.js'
 import { playInThread } from '../../bench/compare/host.js'
