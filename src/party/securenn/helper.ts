@@ -47,11 +47,16 @@ async function nextInference(link: Link, deadlineMs: number): Promise<number | n
 async function help({ k, registration, streams, link }: HelpedClient<SecurennPlan>, server: Link, inference: number) {
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
   const { planned, share } = registration
-  // The first message depends on nothing but the number, which is burnt: it need not wait for the server's word.
-  const agreed = async () => {
+  // What the helper sends first depends on nothing but the number, which is burnt: it need not wait for the server's word.
+  let word: Promise<void> | undefined
+  const agree = async () => {
     const theirs = readInference(await server.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES))
     if (theirs === inference) return
     throw new RingfenceError('PROTOCOL', `the client starts inference ${inference}, its server ${theirs}`)
+  }
+  const agreed = () => {
+    word ??= agree()
+    return word
   }
   await scoped(k, (k) => {
     const [ch, sh, own] = [streams.ch.on(k), streams.sh.on(k), streams.own.on(k)]

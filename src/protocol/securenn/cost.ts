@@ -60,10 +60,9 @@ export function securennCost({ plan, steps }: SecurennSteps): SecurennPlanCost {
   return { steps: costs, flights, total: sum([start, ...messages], HEADER_BYTES) }
 }
 
-/** Comparisons, then the tensor; a tensor that needs no comparison goes out with what came before. The output is one. */
+/** The tensor goes out with the client's last opening, or with what came before: no flight of its own. The output is one. */
 function stepFlights(step: SecurennStep): number {
-  if (!isActive(step)) return 1
-  return step.relu.comparisons === 0 ? 0 : reluCost(step).flights + 1
+  return isActive(step) ? reluCost(step).flights : 1
 }
 
 function sum(messages: readonly Messages[], header: number): LinkBytes {

@@ -134,7 +134,7 @@ async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: 
 
 /**
  * Helper: its part of every step.
- * @param begun awaited once the first message is out, before any is received
+ * @param begun awaited before anything is received, and at the end
  */
 export async function runHelper(
   helper: HelperSide,
@@ -152,8 +152,8 @@ export async function runHelper(
       masks.drop(step.index)
       await sendRegions(server, Message.linear, step.index, [u])
       u.release()
-      if (step.index === 0) await begun()
-      if (!isActive(step)) return
+      if (!isActive(step)) return await begun()
+      if (step.relu.comparisons > 0) await begun()
       await dealRelu(helper, step, { layer: step.index, inference })
       masks.add(step.index, tensorMask(k, planned, ch, step.index + 1, inference))
     }
