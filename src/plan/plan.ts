@@ -48,16 +48,32 @@ export interface MccActivation {
   /** Chunk widths of the comparison, least significant first. */
   readonly chunks: readonly number[]
   readonly relu: PlannedRelu
+  readonly bends?: Bends
 }
 
 /** What follows a linear step on back end `securenn`: local truncation, then a ReLU by its spec. */
 export interface SecurennActivation {
   /** Low bits that both parties shift out of their shares. */
   readonly truncate: number
-  /** High and low bits of the 64 that comparisons ignore (docs/securenn.md); 0 and 0 is exact. */
+  /** High and low bits of the 64 that comparisons ignore (docs/protocol.md, section 17); 0 and 0 is exact. */
   readonly ignoredMsb: number
   readonly ignoredLsb: number
   readonly relu: PlannedRelu
+  readonly bends?: Bends
+}
+
+/**
+ * Several ReLUs of one value, for activations with more than one bend: copy j of an element is its truncated value plus
+ * shifts[j]. Copies follow one another along the channels, and `relu` runs over all of them.
+ */
+export interface Bends {
+  /** In units of the result. */
+  readonly shifts: readonly number[]
+  /**
+   * The result is the sum of an element's copies with these signs, plus `plus` where any of them is not known to be zero.
+   * Null: all copies are results.
+   */
+  readonly sum: { readonly signs: readonly (1 | -1)[]; readonly plus: number } | null
 }
 
 export type Activation = MccActivation | SecurennActivation
@@ -105,19 +121,28 @@ interface PlanOf<B extends Backend, A extends Activation> {
   readonly steps: readonly Step<A>[]
 }
 
-/** Comparisons by one-time tables, helper off line (docs/protocol.md). */
+/** Comparisons by one-time tables, helper off line (docs/protocol.md, part one). */
 export type MccPlan = PlanOf<'mcc', MccActivation>
-/** The published protocol, helper on line (docs/securenn.md). */
+/** The published protocol, helper on line (docs/protocol.md, part two). */
 export type SecurennPlan = PlanOf<'securenn', SecurennActivation>
 export type Plan = MccPlan | SecurennPlan
 
-/** Fraction bits of what the client of a `securenn` plan reads: those of its input; it drops the others of y. */
-export const outputFraction = (plan: SecurennPlan): number => plan.input.scale
+/** Fraction bits of what the client of a `securenn` plan reads: those of the last tensor; it drops the others of y. */
+export const outputFraction = ({ input, steps }: SecurennPlan): number => steps[steps.length - 2]?.scale ?? input.scale
 
 /** Bytes of a ring word in memory. */
 export const wordBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
 
 export const mapSize = ([c, h, w]: MapShape): number => c * h * w
+
+/** The shape of y: what a step's linear operations compute. */
+export const linearShape = ({ linear }: Pick<Step, 'linear'>): MapShape => linear[linear.length - 1].out
+
+/** The shape that a step's ReLUs run over: all copies of y. */
+export function reluShape({ linear, activation }: Pick<Step, 'linear' | 'activation'>): MapShape {
+  const [c, h, w] = linearShape({ linear })
+  return [c * (activation?.bends?.shifts.length ?? 1), h, w]
+}
 
 /** The shape of tensor `index` of a plan. */
 export function tensorShape(plan: Plan, index: number): MapShape {
@@ -155,12 +180,13 @@ export function planRelu(relu: LayerRelu): PlannedRelu {
   return { kind: 'mask', off: relu.off, bits: toBase64(packed) }
 }
 
-/** Which elements of a step each comparison tests and switches. */
+/** Which elements of a step's copies each comparison tests and switches. */
 export function stepLayout(step: Step): ReluLayout | null {
   if (!step.activation) return null
   const { relu } = step.activation
-  if (relu.kind !== 'mask') return reluLayout(relu, step.out)
+  const shape = reluShape(step)
+  if (relu.kind !== 'mask') return reluLayout(relu, shape)
   const packed = fromBase64(relu.bits)
-  const bits = Uint8Array.from({ length: mapSize(step.out) }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1)
-  return reluLayout({ kind: 'mask', off: relu.off, bits }, step.out)
+  const bits = Uint8Array.from({ length: mapSize(shape) }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1)
+  return reluLayout({ kind: 'mask', off: relu.off, bits }, shape)
 }

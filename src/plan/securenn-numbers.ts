@@ -1,9 +1,10 @@
-// Numbers on `securenn`: 64-bit words, one number of fraction bits for all tensors and weights, as published.
+// Numbers on `securenn`: 64-bit words, one number of fraction bits for tensors and weights, as published; only
+// inputs of pixel size have fewer, and the weights that they meet more.
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
 import { isActivation } from '../model/layers.js'
 import type { ComparisonWindow, LayerRelu } from '../model/relu-spec.js'
-import type { Calibration } from './calibrate.js'
+import { type Calibration, INPUT_RANGE } from './calibrate.js'
 import { outputRange, rangeOf } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
 import type { PlannedRelu, SecurennActivation } from './plan.js'
@@ -11,7 +12,7 @@ import type { PlannedRelu, SecurennActivation } from './plan.js'
 type PerLayer = number | Readonly<Record<string, number>>
 
 export interface SecurennOptions {
-  /** Fraction bits of all values and weights, 4 … 20. Default 12. */
+  /** Fraction bits of values and weights, 4 … 20. Default 12. */
   fraction?: number
   /** High bits that comparisons ignore (published name: COMPARISON_NUM_BITS_IGNORED). Default: the relu-spec's, else 0. */
   ignoredMsb?: PerLayer
@@ -28,6 +29,11 @@ const MAX_IGNORED = RING - 2
  * |y| / 2^63 at most: with 12 fraction bits and values up to 64, once in 2^33 values.
  */
 const Y_BITS = 53
+/**
+ * Inputs may be this large at full precision. Larger ones, such as pixels of 0 … 255, meet weights that are as much
+ * smaller: from here on every bit of size costs the input a fraction bit, which those weights then get.
+ */
+const INPUT_SIZE = 8
 
 export function securennProblems(arch: Architecture, options: SecurennOptions): string[] {
   const { fraction = DEFAULT_FRACTION } = options
@@ -69,8 +75,10 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
   }
 
   scaleOf(id: string, growth = 0, offset = 0): number {
-    this.#checkRange(id, (rangeOf(this.calibration, id) + offset) * 2 ** growth)
-    return this.#fraction
+    const range = (rangeOf(this.calibration, id) + offset) * 2 ** growth
+    this.#checkRange(id, range)
+    if (id !== INPUT_RANGE || range <= INPUT_SIZE) return this.#fraction
+    return Math.max(0, this.#fraction - Math.ceil(Math.log2(range / INPUT_SIZE)))
   }
 
   grown(scale: number): number {
