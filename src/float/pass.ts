@@ -133,7 +133,9 @@ export class FloatPass {
   #rerun(step: Step, i: number, fresh: Variation, out: Region): void {
     const [from] = step.inputs
     const channels = fresh.channels.get(from)
-    if (channels && step.conv && step.conv.geometry.groups === 1) this.#update(step.conv, from, i, channels, fresh, out)
+    // Behind a flatten a convolution's channels are elements of the map.
+    const alike = channels && step.conv?.geometry.cin === mapSize(this.#steps.steps[from - 1].layer.out).c
+    if (alike && step.conv.geometry.groups === 1) this.#update(step.conv, from, i, channels, fresh, out)
     else {
       const inputs = step.inputs.map((value) => fresh.values[value] ?? this.#kept[value])
       step.run(inputs, out)
