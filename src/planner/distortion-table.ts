@@ -53,7 +53,7 @@ export function channelCount(shape: Shape): number {
 }
 
 /** Whether the candidate may be left out of a table: its block is larger than the map. */
-function isTooLarge([bh, bw]: Pair, shape: Shape): boolean {
+export function isTooLarge([bh, bw]: Pair, shape: Shape): boolean {
   const [, h, w] = asMap(shape)
   return bh > h || bw > w
 }
@@ -140,7 +140,8 @@ function isDistortion(value: unknown): value is number {
 
 type Report = (text: string) => void
 
-function isCandidate(block: unknown): block is Pair {
+/** [height, width] >= 1, [0,1] identity or [1,0] zero. */
+export function isCandidate(block: unknown): block is Pair {
   if (!Array.isArray(block) || block.length !== 2 || !block.every((size) => Number.isSafeInteger(size) && size >= 0)) {
     return false
   }
