@@ -10,7 +10,13 @@ const library = {
 }
 
 export default defineConfig({
-  entry: { ...library, cli: 'src/cli/main.ts', bench: 'bench/main.ts' },
+  entry: {
+    ...library,
+    cli: 'src/cli/main.ts',
+    bench: 'bench/main.ts',
+    // What the planner's worker threads run.
+    'planner-thread': 'src/planner/thread.node.ts',
+  },
   format: ['esm'],
   target: 'es2022',
   platform: 'neutral',
