@@ -6,11 +6,13 @@ import type { MapShape } from './plan.js'
 
 type Conv = Extract<Expression, { kind: 'conv' }>
 
-/**
- * A composed convolution saves a round trip. For that it may take twice the multiplications of the two it replaces, or
- * this many more: about 2 ms of one core.
- */
+/** Multiplications that take about 2 ms of one core. */
 const MORE_WORK = 4e7
+/**
+ * A composed convolution saves a round trip, a united one a pass over the map. For that it may take twice the
+ * multiplications of the two it replaces, or a little more than both.
+ */
+const mostWork = (apart: number): number => Math.max(2 * apart, apart + MORE_WORK)
 
 const none = (values: ArrayLike<number>): boolean => Array.prototype.every.call(values, (n) => n === 0)
 
@@ -165,7 +167,7 @@ function compose(first: Conv, second: Filter, shape: MapShape): Expression | nul
   if (!exact || !(unbiased || none(b.pad))) return null
   const geometry = composedGeometry(a, b)
   const apart = work(a, first.shape) + work(b, shape)
-  if (work(geometry, shape) > Math.max(2 * apart, apart + MORE_WORK)) return null
+  if (work(geometry, shape) > mostWork(apart)) return null
   const weights = composedWeights(first.filter, second, geometry)
   const bias = unbiased ? new Float32Array(b.cout) : channelSums(second, first.filter.bias)
   const filter = { layer: `${first.filter.layer}+${second.layer}`, geometry, weights, bias }
@@ -219,25 +221,25 @@ function eachTap({ kernel }: ConvGeometry, visit: (y: number, x: number) => void
 }
 
 /**
- * A sum with fewer parts: convolutions of the same map with the same strides become one where its window covers theirs,
+ * A sum with fewer parts: convolutions of the same map with the same strides become one over a window that holds theirs,
  * and plain copies of the map (skips) join it.
  */
 export function mergedSum(parts: readonly Expression[], shape: MapShape): Expression {
   const flat = parts.flatMap((part) => (part.kind === 'add' && sameShapes(part) ? part.of : [part]))
   const merged: Expression[] = []
+  const takeIn = (guest: Conv): boolean =>
+    merged.some((host, i) => {
+      const union = host.kind === 'conv' ? united(host, guest) : null
+      if (union) merged[i] = union
+      return union !== null
+    })
   // Widest first: it takes in the others.
   const convs = flat.filter((part): part is Conv => part.kind === 'conv').sort((x, y) => reach(y) - reach(x))
-  for (const conv of convs) {
-    const host = merged.findIndex((other) => other.kind === 'conv' && covers(other, conv))
-    if (host < 0) merged.push(conv)
-    else merged[host] = union(merged[host] as Conv, conv)
-  }
+  for (const conv of convs) if (!takeIn(conv)) merged.push(conv)
   for (const part of flat) {
     if (part.kind === 'conv') continue
     const skip = asConv(part)
-    const host = skip ? merged.findIndex((other) => other.kind === 'conv' && covers(other, skip)) : -1
-    if (skip && host >= 0) merged[host] = union(merged[host] as Conv, skip)
-    else merged.push(part)
+    if (!skip || !takeIn(skip)) merged.push(part)
   }
   return merged.length === 1 ? merged[0] : { kind: 'add', of: merged, shape }
 }
@@ -256,40 +258,55 @@ function asConv(e: Expression): Conv | null {
   return { kind: 'conv', of: e.of, filter, shape: e.shape }
 }
 
-/** Offset of a tap from the output's own place, along one axis. */
-const offset = (g: ConvGeometry, axis: 0 | 1, tap: number): number => tap * g.dilation[axis] - g.pad[axis]
-
-function covers(host: Conv, guest: Conv): boolean {
+/** The sum of two convolutions as one; null where it cannot be one or would cost too much. */
+function united(host: Conv, guest: Conv): Conv | null {
   const [a, b] = [host.filter.geometry, guest.filter.geometry]
-  if (host.of !== guest.of || a.stride.some((s, i) => s !== b.stride[i])) return false
-  if (b.groups % a.groups !== 0) return false
-  return ([0, 1] as const).every((axis) =>
-    Array.from({ length: b.kernel[axis] }, (_, tap) => tapOf(a, b, axis, tap)).every((tap) => tap >= 0),
-  )
+  if (host.of !== guest.of || a.stride.some((s, i) => s !== b.stride[i])) return null
+  const geometry = commonGeometry(a, b, host.shape)
+  const apart = work(a, host.shape) + work(b, guest.shape)
+  if (work(geometry, host.shape) > mostWork(apart)) return null
+  const weights = new Float32Array(((geometry.cout * geometry.cin) / geometry.groups) * area(geometry))
+  for (const { filter } of [host, guest]) spread(filter, geometry, weights)
+  const bias = host.filter.bias.map((value, c) => value + guest.filter.bias[c])
+  return { ...host, filter: { layer: `${host.filter.layer}|${guest.filter.layer}`, geometry, weights, bias } }
 }
 
-/** The host's tap at the same place, or -1. */
-function tapOf(host: ConvGeometry, guest: ConvGeometry, axis: 0 | 1, tap: number): number {
-  const at = (offset(guest, axis, tap) + host.pad[axis]) / host.dilation[axis]
-  return Number.isInteger(at) && at >= 0 && at < host.kernel[axis] ? at : -1
+const area = ({ kernel }: ConvGeometry): number => kernel[0] * kernel[1]
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
+
+/** The smallest window on one grid that has a tap wherever one of the two has, over groups that hold theirs. */
+function commonGeometry(a: ConvGeometry, b: ConvGeometry, [, ...size]: MapShape): ConvGeometry {
+  const along = (i: 0 | 1) => {
+    const before = Math.max(a.pad[i], b.pad[i])
+    const end = (g: ConvGeometry) => g.dilation[i] * (g.kernel[i] - 1) - g.pad[i]
+    const last = Math.max(end(a), end(b))
+    const steps = [a, b].flatMap((g) => [g.kernel[i] > 1 ? g.dilation[i] : 0, before - g.pad[i]])
+    const dilation = steps.reduce(gcd) || 1
+    const after = Math.max(0, (size[i] - 1) * a.stride[i] + last + 1 - [a.h, a.w][i])
+    return { before, after, dilation, kernel: (last + before) / dilation + 1 }
+  }
+  const [v, h] = [along(0), along(1)]
+  return {
+    ...{ cin: a.cin, h: a.h, w: a.w, cout: a.cout, stride: a.stride, groups: gcd(a.groups, b.groups) },
+    ...{ kernel: [v.kernel, h.kernel], dilation: [v.dilation, h.dilation] },
+    pad: [v.before, h.before, v.after, h.after],
+  }
 }
 
-function union(host: Conv, guest: Conv): Conv {
-  const [a, b] = [host.filter.geometry, guest.filter.geometry]
-  const [aIn, bIn] = [a.cin / a.groups, b.cin / b.groups]
-  const weights = host.filter.weights.slice()
-  for (let out = 0; out < b.cout; out++) {
-    // Channels of the guest's group, counted from the first of the host's.
-    const shift = Math.floor((out * b.groups) / b.cout) * bIn - Math.floor((out * a.groups) / a.cout) * aIn
-    for (let i = 0; i < bIn; i++) {
-      eachTap(b, (y, x) => {
-        const tap = tapOf(a, b, 0, y) * a.kernel[1] + tapOf(a, b, 1, x)
-        weights[(out * aIn + shift + i) * a.kernel[0] * a.kernel[1] + tap] +=
-          guest.filter.weights[((out * bIn + i) * b.kernel[0] + y) * b.kernel[1] + x]
+/** Adds a filter's weights where the wider geometry `g` has the same taps of the same channels. */
+function spread({ geometry, weights }: Filter, g: ConvGeometry, to: Float32Array): void {
+  const [from, gIn] = [geometry.cin / geometry.groups, g.cin / g.groups]
+  const place = (axis: 0 | 1, tap: number) =>
+    (tap * geometry.dilation[axis] - geometry.pad[axis] + g.pad[axis]) / g.dilation[axis]
+  for (let out = 0; out < g.cout; out++) {
+    // Channels of the filter's group, counted from the first of the wider one's.
+    const shift = Math.floor((out * geometry.groups) / g.cout) * from - Math.floor((out * g.groups) / g.cout) * gIn
+    for (let i = 0; i < from; i++) {
+      eachTap(geometry, (y, x) => {
+        const tap = place(0, y) * g.kernel[1] + place(1, x)
+        to[(out * gIn + shift + i) * area(g) + tap] +=
+          weights[((out * from + i) * geometry.kernel[0] + y) * geometry.kernel[1] + x]
       })
     }
   }
-  const bias = host.filter.bias.map((value, c) => value + guest.filter.bias[c])
-  const layer = `${host.filter.layer}|${guest.filter.layer}`
-  return { ...host, filter: { ...host.filter, layer, weights, bias } }
 }
