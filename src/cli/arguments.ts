@@ -104,7 +104,8 @@ export class Flags {
   }
 
   #refuseUnknown(known: ArgsDef, args: readonly string[]): void {
-    const names = new Set(['h', ...Object.keys(known)])
+    const aliases = Object.values(known).flatMap((flag) => ('alias' in flag ? (flag.alias ?? []) : []))
+    const names = new Set([...aliases, ...Object.keys(known)])
     for (const arg of args) {
       if (arg === '--') return
       const name = /^--?([^=]+)/.exec(arg)?.[1]

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   helper: async () => (await import('./helper.js')).helper,
   serve: async () => (await import('./serve.js')).serve,
   infer: async () => (await import('./infer.js')).infer,
+  convert: async () => (await import('./convert.js')).convert,
   bench: async () => (await import('./bench.js')).bench,
 }
 

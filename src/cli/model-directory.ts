@@ -89,6 +89,11 @@ export async function loadModelDirectory(dir: string, variant?: string): Promise
   }
 }
 
+/** The name of the architecture's file in a model's folder. @throws RingfenceError BAD_FILE */
+export async function architectureOf(dir: string): Promise<string> {
+  return (await readManifest(dir, undefined)).arch
+}
+
 async function readManifest(dir: string, variant: string | undefined): Promise<Manifest> {
   const json = await text(dir, 'model.json', true)
   if (json !== undefined) return parseManifest(json, dir, variant)

@@ -1,0 +1,126 @@
+// Files read and written in one go: large ones with progress, written ones whole or not at all.
+import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { RingfenceError } from '../errors.js'
+
+/** @param done 0 to 1 */
+export type OnProgress = (done: number) => void
+
+const STEP = 2 ** 24
+
+/** @throws RingfenceError BAD_FILE when there is no such file or it cannot be read */
+export async function readWhole(path: string, onProgress: OnProgress = () => {}): Promise<Uint8Array> {
+  try {
+    const file = await open(path)
+    try {
+      const { size } = await file.stat()
+      const bytes = new Uint8Array(size)
+      for (let at = 0; at < size; ) {
+        const { bytesRead } = await file.read(bytes, at, Math.min(STEP, size - at), at)
+        if (bytesRead === 0) return bytes.slice(0, at)
+        at += bytesRead
+        onProgress(at / size)
+      }
+      return bytes
+    } finally {
+      await file.close()
+    }
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
+    throw new RingfenceError('BAD_FILE', `${path}: ${why}`, [], { cause })
+  }
+}
+
+export interface WholeFile {
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/** @throws RingfenceError BAD_INPUT that names every file that is there already */
+export async function requireNew(paths: readonly string[]): Promise<void> {
+  const there: string[] = []
+  for (const path of paths) if (await exists(path)) there.push(path)
+  if (there.length === 0) return
+  throw new RingfenceError('BAD_INPUT', `${there.join(', ')}: there already; --force overwrites`)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/**
+ * Writes files, making their folders. Every file is complete under a temporary name beside its place before the first
+ * one takes its name, so that no reader ever sees half of one.
+ * @param force whether files of these names may be replaced
+ * @throws RingfenceError BAD_INPUT where one is there or cannot be written; then nothing is left behind
+ */
+export async function writeWhole(
+  files: readonly WholeFile[],
+  force: boolean,
+  onProgress: OnProgress = () => {},
+): Promise<void> {
+  const total = files.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  const pending = new Map<string, string>()
+  let done = 0
+  let path = ''
+  try {
+    for (const file of files) {
+      path = file.path
+      await makeFolder(dirname(path))
+      const draft = join(dirname(path), `.${basename(path)}.${process.pid}.part`)
+      pending.set(draft, path)
+      await fill(draft, file.bytes, (written) => onProgress((done + written) / total))
+      done += file.bytes.length
+    }
+    for (const [draft, target] of pending) {
+      path = target
+      await place(draft, target, force)
+    }
+  } catch (cause) {
+    if (cause instanceof RingfenceError) throw cause
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'EEXIST' ? 'there already; --force overwrites' : `cannot be written (${code})`
+    throw new RingfenceError('BAD_INPUT', `${path}: ${why}`, [], { cause })
+  } finally {
+    for (const draft of pending.keys()) await unlink(draft).catch(() => {})
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new RingfenceError('BAD_INPUT', `${path}: expected a folder, or room for one (${code})`, [], { cause })
+  }
+}
+
+async function fill(path: string, bytes: Uint8Array, onWritten: (bytes: number) => void): Promise<void> {
+  const file = await open(path, 'w')
+  try {
+    for (let at = 0; at < bytes.length; at += STEP) {
+      await file.writeFile(bytes.subarray(at, at + STEP))
+      onWritten(Math.min(at + STEP, bytes.length))
+    }
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** A hard link fails where the name is taken, so that a file made meanwhile is not lost; a rename replaces. */
+async function place(draft: string, target: string, force: boolean): Promise<void> {
+  if (force) return rename(draft, target)
+  try {
+    await link(draft, target)
+  } catch (error) {
+    // Not every file system has links.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error
+    await requireNew([target])
+    await rename(draft, target)
+  }
+}
