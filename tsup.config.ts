@@ -9,23 +9,32 @@ const library = {
   testing: 'src/testing.ts',
 }
 
-export default defineConfig({
-  entry: {
-    ...library,
-    cli: 'src/cli/main.ts',
-    bench: 'bench/main.ts',
-    // What the planner's worker threads run.
-    'planner-thread': 'src/planner/thread.node.ts',
+const common = { format: ['esm' as const], target: 'es2022' as const, platform: 'neutral' as const, sourcemap: false }
+
+export default defineConfig([
+  {
+    ...common,
+    entry: {
+      ...library,
+      cli: 'src/cli/main.ts',
+      bench: 'bench/main.ts',
+      // What the planner's worker threads run.
+      'planner-thread': 'src/planner/thread.node.ts',
+    },
+    // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
+    noExternal: ['@assemblyscript/loader'],
+    external: [/^node:/, '@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'],
+    // ringfence/testing hands out what is internal elsewhere, so nothing may be stripped.
+    dts: { entry: library, compilerOptions: { stripInternal: false } },
+    splitting: true,
   },
-  format: ['esm'],
-  target: 'es2022',
-  platform: 'neutral',
-  // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
-  noExternal: ['@assemblyscript/loader'],
-  external: [/^node:/, '@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'],
-  // ringfence/testing hands out what is internal elsewhere, so nothing may be stripped.
-  dts: { entry: library, compilerOptions: { stripInternal: false } },
-  splitting: true,
-  sourcemap: false,
-  clean: true,
-})
+  {
+    // A worker's script must stand alone: bundlers copy it, but do not follow its imports.
+    ...common,
+    entry: { worker: 'src/worker.ts' },
+    noExternal: [/^(?!ws$|node:)/],
+    external: [/^node:/, 'ws'],
+    splitting: false,
+    minify: true,
+  },
+])

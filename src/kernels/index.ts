@@ -26,8 +26,20 @@ function decode(base64: string): Uint8Array<ArrayBuffer> {
 
 const compiled = new Map<Variant, WebAssembly.Module>()
 
+/**
+ * Kernels compiled elsewhere, for hosts that compile no WebAssembly at run time: the module of `ringfence/kernels.simd.wasm`
+ * (or `.scalar.wasm`). Instances made from now on are made from it.
+ */
+export function provideKernels(module: WebAssembly.Module, variant: Variant = 'simd'): void {
+  compiled.set(variant, module)
+  provided = variant
+}
+
+let provided: Variant | undefined
+
 /** The build this host can run: `WebAssembly.validate` on the SIMD module decides. */
 export function bestVariant(): Variant {
+  if (provided) return provided
   return compiled.has('simd') || WebAssembly.validate(decode(simd)) ? 'simd' : 'scalar'
 }
 

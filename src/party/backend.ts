@@ -54,7 +54,7 @@ export interface ClientBackend {
   /** Inferences that can start without preparation; Infinity where none needs any. */
   readonly prepared: number
   prepare(count: number, options: CallOptions): Promise<void>
-  /** @param input signed fixed-point words, CHW */
+  /** Uses up one prepared inference. @param input signed fixed-point words, CHW */
   infer(input: Int32Array, options: CallOptions): Promise<RawResult>
   /** Forgets what is prepared and wipes seeds of its own; those of the context are wiped by the caller. */
   release(): void

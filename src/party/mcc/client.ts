@@ -66,7 +66,6 @@ export class MccClient implements ClientBackend {
   }
 
   async infer(input: Int32Array, options: CallOptions): Promise<RawResult> {
-    if (this.#ready.length === 0) await this.prepare(1, options)
     const { signal, onProgress } = options
     const { k, planned, ch, server, meter } = this.context
     const { plan, steps } = planned

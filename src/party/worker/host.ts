@@ -1,0 +1,58 @@
+// The worker's end: a client that works for a page.
+import type { Plan } from '../../plan/plan.js'
+import type { CallOptions } from '../backend.js'
+import type { InferenceResult } from '../client.js'
+import { LocalClient } from '../local-client.js'
+import { type Answer, type ClientState, type Order, portable } from './messages.js'
+
+/** The worker's global scope, as far as it is needed here. */
+export interface WorkerScope {
+  onmessage: ((event: { data: Order }) => void) | null
+  postMessage(answer: Answer): void
+}
+
+/** Answers a page's orders until it ends the worker. */
+export function hostClient(scope: WorkerScope): void {
+  let client: LocalClient | undefined
+  const calls = new Map<number, AbortController>()
+  const state = (): ClientState | undefined =>
+    client && { prepared: client.prepared, traffic: client.traffic, memoryInUse: client.memoryInUse }
+
+  const obey = async (order: Order, options: CallOptions): Promise<Plan | InferenceResult | undefined> => {
+    switch (order.call) {
+      case 'create':
+        client = await LocalClient.create({ ...order.options, signal: options.signal })
+        return client.plan
+      case 'prepare':
+        await client!.prepare(order.count, options)
+        return undefined
+      case 'run':
+        return client!.run(order.input, options)
+      case 'release':
+        await client?.release()
+        return undefined
+      default:
+        return undefined
+    }
+  }
+
+  scope.onmessage = async ({ data: order }) => {
+    const { id } = order
+    if (order.call === 'abort') {
+      calls.get(id)?.abort()
+      return
+    }
+    const controller = new AbortController()
+    calls.set(id, controller)
+    try {
+      const onProgress: CallOptions['onProgress'] = (progress) => scope.postMessage({ id, progress })
+      const value = await obey(order, { signal: controller.signal, onProgress })
+      scope.postMessage({ id, value, state: state() })
+    } catch (error) {
+      scope.postMessage({ id, error: portable(error), state: state() })
+    } finally {
+      calls.delete(id)
+    }
+  }
+  scope.postMessage({ ready: true })
+}

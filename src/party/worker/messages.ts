@@ -1,0 +1,57 @@
+// What a page and its worker tell each other.
+import { type ErrorCode, RingfenceError } from '../../errors.js'
+import type { MeterReport } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import type { Progress } from '../backend.js'
+import type { InferenceResult } from '../client.js'
+import { asRingfenceError } from '../options.js'
+
+/** The part of `ClientOptions` that can be copied. */
+export interface RemoteOptions {
+  readonly server: string
+  readonly helper: string
+  readonly plan?: Plan
+  readonly planDigest?: Uint8Array
+  readonly helperKey?: Uint8Array
+  readonly deadlineMs?: number
+}
+
+export type Order =
+  | { readonly id: number; readonly call: 'create'; readonly options: RemoteOptions }
+  | { readonly id: number; readonly call: 'prepare'; readonly count: number }
+  | { readonly id: number; readonly call: 'run'; readonly input: Float32Array }
+  | { readonly id: number; readonly call: 'release' }
+  /** Calls order `id` off. */
+  | { readonly id: number; readonly call: 'abort' }
+
+/** What a page shows of a client without asking. */
+export interface ClientState {
+  readonly prepared: number
+  readonly traffic: MeterReport
+  readonly memoryInUse: number
+}
+
+export type Answer =
+  | { readonly ready: true }
+  | { readonly id: number; readonly progress: Progress }
+  | { readonly id: number; readonly value: Plan | InferenceResult | undefined; readonly state: ClientState | undefined }
+  | { readonly id: number; readonly error: PortableError; readonly state: ClientState | undefined }
+
+export interface PortableError {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly problems: readonly string[]
+  readonly cause: PortableError | undefined
+}
+
+export function portable(cause: unknown): PortableError {
+  const error = asRingfenceError(cause)
+  const inner = error.cause instanceof RingfenceError ? portable(error.cause) : undefined
+  // The message ends in the problems, which go apart.
+  const [message] = error.problems.length > 0 ? error.message.split('\n  - ') : [error.message]
+  return { code: error.code, message, problems: error.problems, cause: inner }
+}
+
+export function restored({ code, message, problems, cause }: PortableError): RingfenceError {
+  return new RingfenceError(code, message, problems, cause && { cause: restored(cause) })
+}

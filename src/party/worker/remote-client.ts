@@ -1,0 +1,174 @@
+// A page's end of a client that runs in a worker.
+import { RingfenceError } from '../../errors.js'
+import type { Plan } from '../../plan/plan.js'
+import type { CallOptions, Progress } from '../backend.js'
+import type { ClientEngine, ClientOptions, InferenceResult } from '../client.js'
+import { AUDIT, SEEDS } from '../options.js'
+import { type Answer, type ClientState, type Order, type RemoteOptions, restored } from './messages.js'
+
+/** A worker that says nothing for this long cannot be started here. */
+const START_MS = 10_000
+
+type Call<C extends Order['call']> = Omit<Extract<Order, { call: C }>, 'id'>
+
+/**
+ * A client in a worker of the page.
+ * @returns null where this is no page, where the options keep the client in this thread, or where no worker starts (then
+ *   `onWarning` is told)
+ * @throws RingfenceError as `Client.create`
+ */
+export async function remoteClient(options: ClientOptions): Promise<ClientEngine | null> {
+  const portable = portableOptions(options)
+  if (!portable) return null
+  let worker: Worker
+  try {
+    worker = await started(typeof options.worker === 'function' ? options.worker : ownWorker)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const text = `the client works in the page's thread: its worker cannot be started (${reason})`
+    ;(options.onWarning ?? ((message: string) => console.warn(`ringfence: ${message}`)))(text)
+    return null
+  }
+  const client = new RemoteClient(worker)
+  try {
+    await client.open(portable, options.signal)
+    return client
+  } catch (error) {
+    worker.terminate()
+    throw error
+  }
+}
+
+/** What goes to the worker; null when something cannot, or when there is no page. */
+function portableOptions(options: ClientOptions): RemoteOptions | null {
+  const { server, helper, plan, planDigest, helperKey, deadlineMs, worker = true } = options
+  const inPage = typeof document !== 'undefined' && typeof Worker === 'function'
+  if (!inPage || worker === false || options.meter || options[AUDIT] || options[SEEDS]) return null
+  if (typeof server !== 'string' || typeof helper !== 'string') return null
+  const page = location.href // a worker may lie elsewhere
+  return {
+    server: new URL(server, page).href,
+    helper: new URL(helper, page).href,
+    plan,
+    planDigest,
+    helperKey,
+    deadlineMs,
+  }
+}
+
+// In one expression, as bundlers look for it.
+const ownWorker = (): Worker =>
+  new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'ringfence' })
+
+async function started(make: () => Worker): Promise<Worker> {
+  const worker = make()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  try {
+    await new Promise<void>((resolve, reject) => {
+      worker.onmessage = () => resolve()
+      worker.onerror = (event) => reject(new Error(event.message || 'its script cannot be loaded'))
+      timer = setTimeout(() => reject(new Error(`no sign of life within ${START_MS} ms`)), START_MS)
+    })
+    return worker
+  } catch (error) {
+    worker.terminate()
+    throw error
+  } finally {
+    clearTimeout(timer)
+    worker.onmessage = worker.onerror = null
+  }
+}
+
+interface Waiting {
+  resolve(value: Plan | InferenceResult | undefined): void
+  reject(error: RingfenceError): void
+  progress(progress: Progress): void
+}
+
+class RemoteClient implements ClientEngine {
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  #next = 0
+  #plan: Plan | undefined
+  #state: ClientState | undefined
+
+  constructor(worker: Worker) {
+    this.#worker = worker
+    worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data)
+    worker.onerror = (event) => {
+      const error = new RingfenceError('HOST', `the client's worker failed: ${event.message || 'no reason given'}`)
+      for (const waiting of this.#waiting.values()) waiting.reject(error)
+      this.#waiting.clear()
+    }
+  }
+
+  async open(options: RemoteOptions, signal: AbortSignal | undefined): Promise<void> {
+    this.#plan = (await this.#call<'create'>({ call: 'create', options }, { signal })) as Plan
+  }
+
+  get plan(): Plan {
+    return this.#plan!
+  }
+
+  get prepared(): number {
+    return this.#state!.prepared
+  }
+
+  get traffic() {
+    return this.#state!.traffic
+  }
+
+  get memoryInUse(): number {
+    return this.#state!.memoryInUse
+  }
+
+  async prepare(count: number, options: CallOptions): Promise<void> {
+    await this.#call<'prepare'>({ call: 'prepare', count }, options)
+  }
+
+  async run(input: Float32Array, options: CallOptions): Promise<InferenceResult> {
+    return (await this.#call<'run'>({ call: 'run', input }, options)) as InferenceResult
+  }
+
+  async release(): Promise<void> {
+    await this.#call<'release'>({ call: 'release' }, {})
+    this.#worker.terminate()
+  }
+
+  #call<C extends Order['call']>(call: Call<C>, { signal, onProgress }: CallOptions) {
+    const id = this.#next++
+    return new Promise<Plan | InferenceResult | undefined>((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(new RingfenceError('ABORTED', 'the call was aborted before it began'))
+        return
+      }
+      const abort = () => this.#worker.postMessage({ id, call: 'abort' } satisfies Order)
+      signal?.addEventListener('abort', abort)
+      const settle =
+        <T>(use: (value: T) => void) =>
+        (value: T) => {
+          signal?.removeEventListener('abort', abort)
+          use(value)
+        }
+      this.#waiting.set(id, {
+        resolve: settle(resolve),
+        reject: settle(reject),
+        progress: (progress) => onProgress?.(progress),
+      })
+      this.#worker.postMessage({ ...call, id })
+    })
+  }
+
+  #hear(answer: Answer): void {
+    if ('ready' in answer) return
+    const waiting = this.#waiting.get(answer.id)
+    if ('progress' in answer) {
+      waiting?.progress(answer.progress)
+      return
+    }
+    this.#waiting.delete(answer.id)
+    this.#state = answer.state ?? this.#state
+    if ('error' in answer) waiting?.reject(restored(answer.error))
+    else waiting?.resolve(answer.value)
+  }
+}
