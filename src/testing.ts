@@ -118,7 +118,7 @@ function mccMasks(plan: MccPlan, seeds: MaskSeeds, inference: number): MccMasks 
   return {
     output: (step) => outputMask(ch, planned.steps[step], inference).u32().slice(),
     opening: (step) => {
-      const { values, patches } = planned.steps[step].relu!
+      const { values, patches } = planned.steps[step].relu!.opened
       const address = { purpose: Purpose.openingMask, layer: step, inference }
       return sh
         .take(address, (values + patches) * 4)

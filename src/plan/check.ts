@@ -8,13 +8,16 @@ import { aligned, MAX_CHUNK } from './chunks.js'
 import {
   type Activation,
   asMap,
+  type Bends,
   type Blend,
   type LinearOp,
+  linearShape,
   type MapShape,
   type MccActivation,
   mapSize,
   type Plan,
   type PlannedRelu,
+  reluShape,
   type SecurennActivation,
   type Step,
 } from './plan.js'
@@ -23,6 +26,10 @@ import {
 const MAX_ELEMENTS = 2 ** 26
 const MAX_STEPS = 4096
 const MAX_OPERATIONS = 4096
+/** Shifts of 64-bit values stay where plain-text reruns are exact. */
+const MAX_SHIFT = 2 ** 52
+/** ReLUs of one value. */
+const MAX_COPIES = 16
 /** Sums are evaluated anew wherever they are read: sums of sums could keep a party busy for ever. */
 const MAX_EVALUATIONS = 4096
 
@@ -76,12 +83,18 @@ const relu = v.variant('kind', [
   v.strictObject({ kind: v.literal('mask'), off: v.picklist(['identity', 'zero']), bits: base64 }),
 ])
 
+const bends = v.strictObject({
+  shifts: v.pipe(v.array(integer), v.minLength(1), v.maxLength(MAX_COPIES)),
+  sum: v.nullable(v.strictObject({ signs: v.array(v.picklist([1, -1])), plus: integer })),
+})
+
 const mccActivation = v.strictObject({
   truncate: natural,
   bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
   lo: natural,
   chunks: v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))),
   relu,
+  bends: v.optional(bends),
 })
 
 const ignored = v.pipe(integer, v.minValue(0), v.maxValue(62))
@@ -90,6 +103,7 @@ const securennActivation = v.strictObject({
   ignoredMsb: ignored,
   ignoredLsb: ignored,
   relu,
+  bends: v.optional(bends),
 })
 
 function planSchema<B extends string, A extends v.GenericSchema>(
@@ -159,8 +173,8 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
   const most = Math.max(...evaluations)
   if (most > MAX_EVALUATIONS)
     problems.push(`its operations are read ${most} times, at most ${MAX_EVALUATIONS} are allowed`)
-  const result = step.linear[step.linear.length - 1]
-  if (!same(result.out, step.out)) problems.push(`the step has shape [${step.out}], its last operation [${result.out}]`)
+  const result = step.activation?.bends?.sum === null ? reluShape(step) : linearShape(step)
+  if (!same(result, step.out)) problems.push(`the step has shape [${step.out}], its last operation makes [${result}]`)
   if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
   if (step.activation) problems.push(...activationProblems(plan.ring, step, step.activation))
   return problems.map((problem) => `step ${index} (${step.id}): ${problem}`)
@@ -248,9 +262,21 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
 
 function activationProblems(ring: number, step: Step, a: Activation): string[] {
   const problems = 'bits' in a ? mccProblems(ring, step, a) : securennProblems(a)
-  if (a.relu.kind === 'block' && a.relu.blocks.length !== step.out[0]) problems.push('one block per channel is due')
-  if (a.relu.kind === 'mask' && fromBase64(a.relu.bits).length !== Math.ceil(mapSize(step.out) / 8)) {
+  const shape = reluShape(step)
+  if (a.relu.kind === 'block' && a.relu.blocks.length !== shape[0]) problems.push('one block per channel is due')
+  if (a.relu.kind === 'mask' && fromBase64(a.relu.bits).length !== Math.ceil(mapSize(shape) / 8)) {
     problems.push('one mask bit per element is due')
+  }
+  if (a.bends) problems.push(...bendProblems(a.bends, shape, 'bits' in a ? 2 ** (a.bits - 1) : MAX_SHIFT))
+  return problems
+}
+
+function bendProblems({ shifts, sum }: Bends, shape: MapShape, limit: number): string[] {
+  const problems: string[] = []
+  if (mapSize(shape) > MAX_ELEMENTS) problems.push(`more than ${MAX_ELEMENTS} elements in all copies`)
+  if (sum && sum.signs.length !== shifts.length) problems.push(`${sum.signs.length} signs of ${shifts.length} copies`)
+  if ([...shifts, sum?.plus ?? 0].some((shift) => Math.abs(shift) >= limit)) {
+    problems.push(`shifts stay below ${limit}`)
   }
   return problems
 }
@@ -259,7 +285,7 @@ const compares = ({ kind }: PlannedRelu): boolean => kind === 'relu' || kind ===
 
 function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
   const problems: string[] = []
-  const area = largestBlock(a.relu, step.out)
+  const area = largestBlock(a.relu, linearShape(step))
   if (a.bits + a.truncate + Math.ceil(Math.log2(area)) > ring) {
     problems.push(
       `${a.bits} opened bits after dropping ${a.truncate} of blocks of ${area} do not fit ${ring} ring bits`,

@@ -17,10 +17,12 @@ import {
   type Activation,
   asMap,
   type Backend,
+  type Bends,
   type MccPlan,
   mapSize,
   type Plan,
   planRelu,
+  reluShape,
   type SecurennPlan,
   type Step,
 } from './plan.js'
@@ -181,8 +183,9 @@ class Compiler {
       this.#postponed.set(layer.id, relu)
       return input
     }
-    const { stacked, relu: kind, offset, combine } = bent(layer, relu, input, this.#tensorsOf(layer))
-    const tensor = this.#truncate(stacked, layer.id, kind, { scale: this.numbers.scaleOf(layer.id, 0, offset) })
+    const { relu: copies, offset, bends, combine } = bent(layer, relu, input.expression.shape, this.#tensorsOf(layer))
+    const scale = this.numbers.scaleOf(layer.id, 0, offset)
+    const tensor = this.#truncate(input, layer.id, copies, { scale, bends: bends?.(scale) })
     return { expression: combine(tensor.expression), factor: 1 }
   }
 
@@ -226,9 +229,15 @@ class Compiler {
 
   /**
    * Ends a step.
+   * @param spec over all copies where there are `bends`
    * @param given fraction bits of the result, and of y, where they do not follow from the calibration of `id`
    */
-  #truncate(value: Value, id: string, spec: LayerRelu, given: { scale?: number; y?: number } = {}): Value {
+  #truncate(
+    value: Value,
+    id: string,
+    spec: LayerRelu,
+    given: { scale?: number; y?: number; bends?: Bends } = {},
+  ): Value {
     const { numbers } = this
     const shape = value.expression.shape
     const scale = given.scale ?? numbers.scaleOf(id)
@@ -238,11 +247,13 @@ class Compiler {
     const bare = value.factor === 1 && !isWeighted(value.expression)
     const wanted = given.y ?? (bare ? Math.min(room, Math.max(scale, scaleOf(value.expression, this))) : room)
     const { linear, scale: yScale } = this.#lower(value, wanted, id)
-    const activation: Activation = numbers.activation(id, scale, yScale, spec, relu)
+    const { bends } = given
+    const activation: Activation = { ...numbers.activation(id, scale, yScale, spec, relu), ...(bends && { bends }) }
     const rounding = numbers.rounding(activation.truncate)
     this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
-    this.#steps.push({ id, linear, out: shape, scale, activation })
-    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape }, factor: 1 }
+    const out = bends?.sum === null ? reluShape({ linear, activation }) : shape
+    this.#steps.push({ id, linear, out, scale, activation })
+    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }
 
   #finish(output: string): void {

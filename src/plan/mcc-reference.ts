@@ -3,13 +3,14 @@
 import type { QuantizedModel } from './compile.js'
 import { weightKey } from './compile.js'
 import { int32, linearReference } from './linear-reference.js'
+import { bentResult, openings } from './openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from './plan.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
 export interface MccMasks {
   /** m of a step, one word per element. */
   output(step: number): Uint32Array
-  /** a' of a step: one word per opened value, switched ones first, then passed ones, then one per patch. */
+  /** a' of a step: one word per opened value, in the order of `openings`, then one per opened patch sum. */
   opening(step: number): Uint32Array
 }
 
@@ -85,37 +86,38 @@ function activate(
   masks?: StepMasks,
 ): { out: Int32Array; overflows: number } {
   const layout = stepLayout(step)!
+  const open = openings(step, layout)
   const low = 2 ** a.bits - 1
-  const out = new Int32Array(layout.elements)
   const limit = 2 ** (a.bits - 2)
-  let overflows = 0
-  const value = (i: number): number => {
-    const v = truncated(y[i], masks?.m[i], a.truncate, a)
-    if (v >= limit || v < -limit) overflows++
-    return v
-  }
-  const mask = (i: number, position: number): number | undefined =>
-    masks && ((masks.m[i] >>> a.truncate) + masks.a[position]) & low
+  const values = open.elements.map((i) => truncated(y[i], masks?.m[i], a.truncate, a))
+  const r = (position: number): number | undefined =>
+    masks && ((masks.m[open.elements[position]] >>> a.truncate) + masks.a[position]) & low
+  const shifts = open.runs.flatMap(({ count, shift }) => new Array<number>(count).fill(shift))
+  const copies = Array.from(open.openedOf, (position, copy) => signed(values[position] + shifts[copy], a.bits))
   const b = new Array<boolean>(layout.singles + layout.patches)
-  const values = Array.from(layout.switched, value)
   layout.group.forEach((g, s) => {
-    if (g < layout.singles) b[g] = sign(values[s], mask(layout.switched[s], s), a)
+    if (g < layout.singles) b[g] = sign(copies[s], r(open.openedOf[s]), a)
   })
-  const opened = layout.switched.length + layout.identity.length
-  for (let p = 0; p < layout.patches; p++) {
-    const members = layout.patchElements.subarray(layout.patchStart[p], layout.patchStart[p + 1])
+  const sums = Array.from(open.patchShift, (shift, p) => {
+    const members = open.patchElements.subarray(open.patchStart[p], open.patchStart[p + 1])
     const sum = signed(
       members.reduce((s, i) => (s + y[i]) | 0, 0),
       ring,
     )
     const m = masks && members.reduce((s, i) => (s + masks.m[i]) | 0, 0)
-    const f = a.truncate + layout.patchShift[p]
-    const r = masks && ((m! >>> f) + masks.a[opened + p]) & low
-    b[layout.singles + p] = sign(truncated(sum, m, f, a), r, a)
-  }
-  layout.switched.forEach((i, s) => {
-    out[i] = b[layout.group[s]] ? values[s] : 0
+    const f = a.truncate + shift
+    return { v: truncated(sum, m, f, a), r: masks && ((m! >>> f) + masks.a[values.length + p]) & low }
   })
-  for (const i of layout.identity) out[i] = value(i)
-  return { out, overflows }
+  open.patchOf.forEach((sum, p) => {
+    b[layout.singles + p] = sign(signed(sums[sum].v + open.patchOffset[p], a.bits), sums[sum].r, a)
+  })
+  const out = new Int32Array(layout.elements)
+  layout.switched.forEach((i, s) => {
+    out[i] = b[layout.group[s]] ? copies[s] : 0
+  })
+  layout.identity.forEach((i, s) => {
+    out[i] = copies[layout.switched.length + s]
+  })
+  const overflows = copies.filter((v) => v >= limit || v < -limit).length
+  return { out: bentResult(step, out, layout), overflows }
 }

@@ -2,6 +2,7 @@
 import { type QuantizedModel, weightKey } from './compile.js'
 import { exact, int64, linearReference } from './linear-reference.js'
 import type { ReferenceRun } from './mcc-reference.js'
+import { bentResult } from './openings.js'
 import { outputFraction, type SecurennActivation, type SecurennPlan, type Step, stepLayout } from './plan.js'
 
 /** What fixes the client's shares of a private inference on `securenn`. */
@@ -76,10 +77,15 @@ function activate(step: Step, a: SecurennActivation, y: Float64Array, share: Big
   const layout = stepLayout(step)!
   const out = new Float64Array(layout.elements)
   const beyond = 2n ** BigInt(63 - a.ignoredMsb + a.ignoredLsb)
-  const values = new BigInt64Array(y.length)
-  const mine = new BigInt64Array(y.length)
+  const values = new BigInt64Array(layout.elements)
+  const mine = new BigInt64Array(layout.elements)
+  // A copy is the value, moved by the server alone.
   y.forEach((value, i) => {
-    ;[values[i], mine[i]] = truncate(value, share[i], a.truncate)
+    const [sum, client] = truncate(value, share[i], a.truncate)
+    for (const [j, shift] of (a.bends?.shifts ?? [0]).entries()) {
+      values[j * y.length + i] = sum + BigInt(shift)
+      mine[j * y.length + i] = client
+    }
   })
   let overflows = 0
   for (const i of layout.switched) if (values[i] >= beyond || values[i] < -beyond) overflows++
@@ -101,5 +107,5 @@ function activate(step: Step, a: SecurennActivation, y: Float64Array, share: Big
     out[i] = b[layout.group[s]] ? Number(values[i]) : 0
   })
   for (const i of layout.identity) out[i] = Number(values[i])
-  return { out, overflows }
+  return { out: bentResult(step, out, layout), overflows }
 }

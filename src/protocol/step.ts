@@ -1,11 +1,13 @@
 // A step as a party holds it: the plan's step plus its public index maps in WASM memory.
 import type { Kernels, Region } from '../kernels/index.js'
 import { upload } from '../kernels/index.js'
-import { type Activation, mapSize, type Plan, type Step, stepLayout } from '../plan/plan.js'
+import { type Openings, openings, type Run } from '../plan/openings.js'
+import { type Activation, type Backend, linearShape, mapSize, type Plan, type Step, stepLayout } from '../plan/plan.js'
 
 /**
  * Which activated value and which comparison belongs to which element. Values are numbered switched ones first, then
- * passed ones, both in element order, then one per patch. A layer that is ReLU everywhere needs no map.
+ * passed ones, both in element order, then one per patch. A layer that is ReLU everywhere needs no map. Where several
+ * ReLUs read one value (`bends`), the elements are those of all copies.
  */
 export interface ReluMaps {
   /** Elements that a comparison switches, that pass unchanged, and both together. */
@@ -13,6 +15,7 @@ export interface ReluMaps {
   readonly passed: number
   readonly values: number
   readonly comparisons: number
+  /** Comparisons that test the sum of a patch. */
   readonly patches: number
   /** Element of every value; null when value i is element i. */
   readonly valueElement: Region | null
@@ -20,9 +23,33 @@ export interface ReluMaps {
   readonly comparisonOf: Region | null
   /** Position among values and patch sums of what each comparison tests; null when comparison i tests value i. */
   readonly tested: Region | null
+  readonly opened: OpenedMaps
+  /** How values and patch sums follow from opened ones; null when they are the same. */
+  readonly copied: CopyMaps | null
+  /** Sums that are taken: on `mcc` the opened ones, of y; on `securenn` the compared ones, of all copies. */
   readonly patch: { count: number; start: Region; elements: Region; shifts: Region } | null
-  /** Elements that become zero. */
+  /** Elements of the step's result that are not known to be zero: as many words come back. */
+  readonly results: number
+  /** Element of every result, null when result i is element i: in the order of values, or ascending where copies are summed. */
+  readonly resultElement: Region | null
+  /** Elements of the result that become zero. */
   readonly zeros: { count: number; index: Region } | null
+}
+
+/** What is opened on `mcc`: values, then patch sums. */
+export interface OpenedMaps {
+  readonly values: number
+  readonly patches: number
+  /** Element of y of every opened value; null when opened value i is element i. */
+  readonly element: Region | null
+}
+
+/** Several ReLUs of one opened value on `mcc`. */
+export interface CopyMaps {
+  readonly runs: readonly Run[]
+  /** Opened value of every value; null when every run is all of them in order. */
+  readonly openedOf: Region | null
+  readonly patches: { of: Region; offset: Region } | null
 }
 
 export interface PlannedStep<A extends Activation = Activation> {
@@ -59,12 +86,15 @@ export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
   }
   const steps = plan.steps.map((each, index) => {
     const step = each as Step<ActivationOf<P>>
-    return { index, step, size: mapSize(step.out), activation: step.activation, relu: reluMaps(step, keep) }
+    const { activation } = step
+    return { index, step, size: mapSize(linearShape(step)), activation, relu: reluMaps(step, plan.backend, keep) }
   })
   return { plan, steps, release: () => regions.forEach((region) => void region.release()) }
 }
 
-function reluMaps(step: Step, keep: (data: ArrayBufferView) => Region): ReluMaps | null {
+type Keep = (data: ArrayBufferView) => Region
+
+function reluMaps(step: Step, backend: Backend, keep: Keep): ReluMaps | null {
   const layout = stepLayout(step)
   if (!layout) return null
   const { switched, identity, group, singles, patches, elements } = layout
@@ -76,33 +106,72 @@ function reluMaps(step: Step, keep: (data: ArrayBufferView) => Region): ReluMaps
     if (g < singles) tested[g] = position
   })
   for (let p = 0; p < patches; p++) tested[singles + p] = values + p
-  const order = Int32Array.from([...switched, ...identity])
-  const inOrder = values === elements && order.every((element, i) => element === i)
+  const order = new Int32Array(values)
+  order.set(switched)
+  order.set(identity, switched.length)
+  const valueElement = mapOf(order, elements, keep)
+  const copies = backend === 'mcc' && step.activation?.bends ? openings(step, layout) : null
   return {
     switched: switched.length,
     passed: identity.length,
     values,
     comparisons,
     patches,
-    valueElement: inOrder ? null : keep(order),
+    valueElement,
     comparisonOf: plain ? null : keep(group),
     tested: plain ? null : keep(tested),
-    patch:
-      patches === 0
-        ? null
-        : {
-            count: patches,
-            start: keep(layout.patchStart),
-            elements: keep(layout.patchElements),
-            shifts: keep(layout.patchShift),
-          },
-    zeros: values === elements ? null : zeroMap(order, elements, keep),
+    opened: copies
+      ? {
+          values: copies.elements.length,
+          patches: copies.patchShift.length,
+          element: mapOf(copies.elements, mapSize(linearShape(step)), keep),
+        }
+      : { values, patches, element: valueElement },
+    copied: copies && copyMaps(copies, keep),
+    patch: patchMaps(copies ?? layout, keep),
+    ...resultMaps(step, order, valueElement, keep),
   }
 }
 
-function zeroMap(order: Int32Array, elements: number, keep: (data: ArrayBufferView) => Region) {
-  const kept = new Uint8Array(elements)
-  for (const element of order) kept[element] = 1
-  const index = Int32Array.from(Array.from({ length: elements }, (_, i) => i).filter((i) => kept[i] === 0))
-  return { count: index.length, index: keep(index) }
+/** A map that is left out where it changes nothing. */
+function mapOf(order: Int32Array, elements: number, keep: Keep): Region | null {
+  return order.length === elements && order.every((element, i) => element === i) ? null : keep(order)
+}
+
+function copyMaps({ openedOf, elements, runs, patchOf, patchOffset }: Openings, keep: Keep): CopyMaps {
+  const inOrder = runs.every(({ count }) => count === elements.length)
+  return {
+    runs,
+    openedOf: inOrder && openedOf.every((opened, i) => opened === i % elements.length) ? null : keep(openedOf),
+    patches: patchOf.length === 0 ? null : { of: keep(patchOf), offset: keep(patchOffset) },
+  }
+}
+
+type Patches = Pick<Openings, 'patchStart' | 'patchElements' | 'patchShift'>
+
+function patchMaps({ patchStart, patchElements, patchShift }: Patches, keep: Keep): ReluMaps['patch'] {
+  if (patchShift.length === 0) return null
+  return {
+    count: patchShift.length,
+    start: keep(patchStart),
+    elements: keep(patchElements),
+    shifts: keep(patchShift),
+  }
+}
+
+/** Which elements of the result come back, and which are zero. */
+function resultMaps(step: Step, order: Int32Array, valueElement: Region | null, keep: Keep) {
+  const size = mapSize(step.out)
+  const kept = new Uint8Array(size)
+  for (const element of order) kept[element % size] = 1
+  const ascending = (bit: number) =>
+    Int32Array.from(Array.from({ length: size }, (_, i) => i).filter((i) => kept[i] === bit))
+  const sum = step.activation?.bends?.sum
+  const results = sum ? ascending(1) : order
+  const zeros = size - results.length
+  return {
+    results: results.length,
+    resultElement: sum ? mapOf(results, size, keep) : valueElement,
+    zeros: zeros === 0 ? null : { count: zeros, index: keep(ascending(0)) },
+  }
 }

@@ -13,7 +13,7 @@ import type { MccStep, MccSteps } from './step.js'
 
 export interface StepCost extends Cost {
   readonly id: string
-  /** Opened values, comparisons and values switched by them. */
+  /** Opened values, and comparisons. */
   readonly values: number
   readonly comparisons: number
 }
@@ -47,7 +47,7 @@ export function planCost({ plan, steps }: MccSteps): PlanCost {
 }
 
 function sizes({ relu }: MccStep): { values: number; comparisons: number } {
-  return { values: relu?.values ?? 0, comparisons: relu?.comparisons ?? 0 }
+  return { values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 }
 }
 
 function stepCost(step: MccStep, ring: number): Cost {

@@ -24,16 +24,19 @@ import {
   select,
   tableBytes,
 } from '../../kernels/mcc.js'
+import { sub32 } from '../../kernels/ring.js'
+import { mapSize } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { Cost } from '../cost.js'
 import type { ReluMaps } from '../step.js'
+import { addConstant, addCopies, copies, grouped } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
 import { chainOf, type ReluStep } from './step.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
 export function reluSizes({ activation, relu }: ReluStep, ring: number) {
-  const { values, patches, comparisons, switched, passed } = relu
-  const opened = packedBytes(values + patches, activation.bits)
+  const { comparisons, switched, passed, results } = relu
+  const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
   const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
   const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
   return {
@@ -41,7 +44,7 @@ export function reluSizes({ activation, relu }: ReluStep, ring: number) {
     rows,
     opening: opened + rows,
     beta: groupsOf(comparisons),
-    reply: groupsOf(comparisons) + packedBytes(values, ring),
+    reply: groupsOf(comparisons) + packedBytes(results, ring),
     tables,
     words: packedBytes(comparisons + 4 * switched + 2 * passed, ring),
   }
@@ -75,21 +78,17 @@ function wordParts(relu: ReluMaps, words: Region) {
 }
 
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
-function openingMask(sh: Streams, { index, relu }: ReluStep, inference: number): Region {
-  return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (relu.values + relu.patches) * 4)
+function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
+  return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (opened.values + opened.patches) * 4)
 }
 
-/** What comparisons test, in whole groups: `opened` itself, or picked from it. Released by the caller if not `opened`. */
-function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, opened: Region): Region {
-  if (!index) return opened
-  const out = k.memory.allocZero(groupsOf(comparisons) * 32)
-  gather(k, opened, index, comparisons, out)
+/** What comparisons test, in whole groups: `values` itself, or picked from it. Released by the caller if not `values`. */
+function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, values: Region): Region {
+  if (!index) return values
+  const out = grouped(k, comparisons)
+  gather(k, values, index, comparisons, out)
   return out
 }
-
-/** Room for every opened value, in whole groups. */
-const openedRegion = (k: Kernels, { values, patches }: ReluMaps): Region =>
-  k.memory.allocZero(groupsOf(values + patches) * 32)
 
 /** Per-value bits from per-comparison bits. */
 function perValue(k: Kernels, { comparisonOf, switched }: ReluMaps, bits: Region): Region {
@@ -99,20 +98,33 @@ function perValue(k: Kernels, { comparisonOf, switched }: ReluMaps, bits: Region
   return out
 }
 
-/** Values and patch sums of a map: `truncate` gets the values of every element, or those that are opened. */
-function withValues(
+/** Truncates a map's opened values and patch sums and puts a' on them, by `mask`: one word each, in whole groups. */
+function truncated(
   k: Kernels,
-  { activation, relu }: ReluStep,
+  sh: Streams,
+  step: ReluStep,
   map: Region,
-  use: (values: Region, patchValues: Region | null) => void,
-): void {
-  const values = relu.valueElement ? k.memory.alloc(relu.values * 4) : map
-  if (relu.valueElement) gather(k, map, relu.valueElement, relu.values, values)
-  const sums = relu.patch ? k.memory.alloc(relu.patches * 4) : null
-  if (relu.patch && sums) patchSums(k, map, relu.patch, activation.truncate, sums)
-  use(values, sums)
+  mask: typeof maskTruncated,
+  inference: number,
+): Region {
+  const { activation, relu } = step
+  const { opened, patch } = relu
+  const { bits, truncate } = activation
+  const out = grouped(k, opened.values + opened.patches)
+  const a = openingMask(sh, step, inference)
+  const values = opened.element ? k.memory.alloc(opened.values * 4) : map
+  if (opened.element) gather(k, map, opened.element, opened.values, values)
+  mask(k, values, a, opened.values, truncate, bits, out)
   if (values !== map) values.release()
-  sums?.release()
+  if (patch) {
+    const sums = k.memory.alloc(patch.count * 4)
+    patchSums(k, map, patch, truncate, sums)
+    const rest = [opened.values * 4, patch.count * 4] as const
+    mask(k, sums, a.part(...rest), patch.count, 0, bits, out.part(...rest))
+    sums.release()
+  }
+  a.release()
+  return out
 }
 
 export interface DealerStreams {
@@ -131,16 +143,11 @@ export function dealRelu(
   inference: number,
 ): ReluMaterial {
   const { activation, relu, index } = step
-  const { bits, truncate } = activation
+  const { bits } = activation
   const address = { layer: index, inference }
-  const r = openedRegion(k, relu)
-  const a = openingMask(streams.sh, step, inference)
-  withValues(k, step, m, (values, sums) => {
-    addTruncated(k, values, a, relu.values, truncate, bits, r)
-    const at = relu.values * 4
-    if (sums) addTruncated(k, sums, a.part(at, relu.patches * 4), relu.patches, 0, bits, r.part(at, relu.patches * 4))
-  })
-  a.release()
+  const opened = truncated(k, streams.sh, step, m, addTruncated, inference)
+  const r = copies(k, step, opened, false)
+  if (r !== opened) opened.release()
   const words = k.memory.alloc(wordCount(relu) * 4)
   const parts = wordParts(relu, words)
   streams.ch.fill({ purpose: Purpose.selectHalf, ...address }, parts.select)
@@ -163,7 +170,7 @@ export function dealRelu(
   return { tables: dealt.tables, words }
 }
 
-/** What the server keeps between its opening and the client's reply: e of every value, in whole groups. */
+/** What the server keeps between its opening and the client's reply: e of every activated value, in whole groups. */
 export interface Opened {
   readonly e: Region
   /** The message of flight 1. */
@@ -181,18 +188,12 @@ export function openRelu(
   ring: number,
 ): Opened {
   const { activation, relu } = step
-  const { bits, truncate } = activation
   const sizes = reluSizes(step, ring)
-  const e = openedRegion(k, relu)
-  const a = openingMask(sh, step, inference)
-  withValues(k, step, y, (values, sums) => {
-    maskTruncated(k, values, a, relu.values, truncate, bits, e)
-    const at = relu.values * 4
-    if (sums) maskTruncated(k, sums, a.part(at, relu.patches * 4), relu.patches, 0, bits, e.part(at, relu.patches * 4))
-  })
-  a.release()
+  const opened = truncated(k, sh, step, y, maskTruncated, inference)
   const message = k.memory.alloc(sizes.opening)
-  pack(k, e, relu.values + relu.patches, bits, message)
+  pack(k, opened, relu.opened.values + relu.opened.patches, activation.bits, message)
+  const e = copies(k, step, opened, true)
+  if (e !== opened) opened.release()
   if (relu.comparisons > 0) {
     const x = tested(k, relu, e)
     openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(sizes.opened, sizes.rows))
@@ -247,8 +248,11 @@ export function answerRelu(
   const { relu, activation, index } = step
   const sizes = reluSizes(step, ring)
   const address = { layer: index, inference }
-  const e = openedRegion(k, relu)
-  unpack(k, message, relu.values + relu.patches, activation.bits, e)
+  const count = relu.opened.values + relu.opened.patches
+  const opened = grouped(k, count)
+  unpack(k, message, count, activation.bits, opened)
+  const e = copies(k, step, opened, true)
+  if (e !== opened) opened.release()
   const beta = answerComparison(k, step, ch, e, message.part(sizes.opened, sizes.rows), inference)
   reply.u8().set(beta.u8().subarray(0, sizes.beta))
   const words = k.memory.alloc(wordCount(relu) * 4)
@@ -256,12 +260,40 @@ export function answerRelu(
   ch.fill({ purpose: Purpose.rhoHalf, ...address }, parts.rho)
   ch.fill({ purpose: Purpose.selectHalf, ...address }, parts.select)
   ch.fill({ purpose: Purpose.extendHalf, ...address }, parts.extend)
-  const other = relu.valueElement ? k.memory.alloc(relu.values * 4) : next
-  if (relu.valueElement) gather(k, next, relu.valueElement, relu.values, other)
+  const z = resultShares(k, step, { e, beta, words }, next)
+  pack(k, z, relu.results, ring, reply.part(sizes.beta, sizes.reply - sizes.beta))
+  for (const region of [z, words, beta, e]) region.release()
+}
+
+/** Client: its shares of the results less `next`, in the order of results. */
+function resultShares(
+  k: Kernels,
+  step: ReluStep,
+  dealt: { e: Region; beta: Region; words: Region },
+  next: Region,
+): Region {
+  const { relu, activation, size } = step
+  const sum = activation.bends?.sum
   const z = k.memory.alloc(relu.values * 4)
-  shares(k, 'client', step, { e, beta, words, other, out: z })
-  pack(k, z, relu.values, ring, reply.part(sizes.beta, sizes.reply - sizes.beta))
-  for (const region of other === next ? [z, words, beta, e] : [other, z, words, beta, e]) region.release()
+  const other = sum ? k.memory.allocZero(relu.values * 4) : picked(k, next, relu)
+  shares(k, 'client', step, { ...dealt, other, out: z })
+  if (other !== next) other.release()
+  if (!sum) return z
+  const total = k.memory.allocZero(size * 4)
+  sub32(k, total, next, total, size)
+  addCopies(k, step, sum, z, total)
+  z.release()
+  const results = picked(k, total, relu)
+  if (results !== total) total.release()
+  return results
+}
+
+/** Words of the results from one per element: `map` itself where all are. */
+function picked(k: Kernels, map: Region, { results, resultElement }: ReluMaps): Region {
+  if (!resultElement) return map
+  const out = k.memory.alloc(results * 4)
+  gather(k, map, resultElement, results, out)
+  return out
 }
 
 function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, rows: Region, inference: number): Region {
@@ -282,14 +314,29 @@ export function finishRelu(
   reply: Region,
   ring: number,
 ): Region {
-  const { relu, size } = step
+  const { relu, activation } = step
+  const { sum } = activation.bends ?? {}
   const sizes = reluSizes(step, ring)
-  const other = k.memory.alloc(relu.values * 4)
-  unpack(k, reply.part(sizes.beta, sizes.reply - sizes.beta), relu.values, ring, other)
-  shares(k, 'server', step, { e, beta: reply, words, other, out: other })
-  if (!relu.valueElement) return other
-  const out = k.memory.allocZero(size * 4)
-  scatter(k, other, relu.valueElement, relu.values, out)
-  other.release()
+  const other = k.memory.alloc(relu.results * 4)
+  unpack(k, reply.part(sizes.beta, sizes.reply - sizes.beta), relu.results, ring, other)
+  if (!sum) {
+    shares(k, 'server', step, { e, beta: reply, words, other, out: other })
+    return placed(k, step, other)
+  }
+  addConstant(k, other, relu.results, sum.plus, 32)
+  const nothing = k.memory.allocZero(relu.values * 4)
+  shares(k, 'server', step, { e, beta: reply, words, other: nothing, out: nothing })
+  const total = placed(k, step, other)
+  addCopies(k, step, sum, nothing, total)
+  nothing.release()
+  return total
+}
+
+/** One word per element from the results'; releases what it was given if that is not the same. */
+function placed(k: Kernels, { step, relu }: ReluStep, results: Region): Region {
+  if (!relu.resultElement) return results
+  const out = k.memory.allocZero(mapSize(step.out) * 4)
+  scatter(k, results, relu.resultElement, relu.results, out)
+  results.release()
   return out
 }

@@ -82,7 +82,7 @@ function stepMessages(step: SecurennStep): Messages {
   if (!isActive(step)) return { up: [], down: [linear], clientHelper: [], serverHelper: [], helperServer: [linear] }
   const { up, down, clientHelper, serverHelper, helperServer } = reluMessages(step)
   return {
-    up: [...up, step.relu.values * 8],
+    up: [...up, step.relu.results * 8],
     down,
     clientHelper,
     serverHelper,

@@ -64,9 +64,9 @@ export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array,
 
 /** The client's share of a step's values, less r. Releases `values`. */
 async function sendTensor({ k, peer, signal }: Side, step: SecurennReluStep, values: Region, r: Region): Promise<void> {
-  const { values: count, valueElement } = step.relu
-  const mask = valueElement ? k.memory.alloc(count * 8) : r
-  if (valueElement) gather64(k, r, valueElement, count, mask)
+  const { results: count, resultElement } = step.relu
+  const mask = resultElement ? k.memory.alloc(count * 8) : r
+  if (resultElement) gather64(k, r, resultElement, count, mask)
   sub64(k, values, mask, values, count)
   if (mask !== r) mask.release(true)
   await sendRegions(peer, Message.tensor, step.index + 1, [values], { signal })
@@ -121,13 +121,13 @@ export async function runServer(
 
 /** x̂ of a step's result: the server's share and what the client sent, zero elsewhere. Releases `values`. */
 async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: Region): Promise<Region> {
-  const { values: count, valueElement } = step.relu
+  const { results: count, resultElement } = step.relu
   const [theirs] = await receiveRegions(k, peer, Message.tensor, step.index + 1, [count * 8])
   add64(k, values, theirs, values, count)
   theirs.release()
-  if (!valueElement) return values
-  const out = k.memory.allocZero(step.size * 8)
-  scatter64(k, values, valueElement, count, out)
+  if (!resultElement) return values
+  const out = k.memory.allocZero(mapSize(step.step.out) * 8)
+  scatter64(k, values, resultElement, count, out)
   values.release(true)
   return out
 }

@@ -1,7 +1,9 @@
 // ReLU, block ReLU, masked and identity channels of the published protocol: local truncation, one DReLU per value or
 // patch, one product per switched value with the bit opened once per comparison.
 import type { Region } from '../../kernels/index.js'
-import { gather64, patchSums64, truncateShare } from '../../kernels/securenn-shares.js'
+import { add64, sub64 } from '../../kernels/ring.js'
+import { gather64, patchSums64, scatter64, truncateShare, windowOf } from '../../kernels/securenn-shares.js'
+import type { Bends } from '../../plan/plan.js'
 import type { ReluMaps } from '../step.js'
 import type { CallAddress } from './draws.js'
 import { dealDrelu, drelu, dreluCost } from './drelu.js'
@@ -17,6 +19,9 @@ export function reluCost({ activation, relu }: SecurennReluStep): { bytes: numbe
   return { bytes: signs.bytes + products.bytes, flights: signs.flights + products.flights }
 }
 
+/** 0 is the client. */
+const SERVER = 1
+
 const productsOf = ({ switched, comparisons, comparisonOf }: ReluMaps): Products => ({
   count: switched,
   factors: comparisons,
@@ -24,14 +29,62 @@ const productsOf = ({ switched, comparisons, comparisonOf }: ReluMaps): Products
 })
 
 /**
- * Client and server: shares of the step's values, switched ones first, then passed ones. The caller releases them.
+ * Client and server: shares of the step's results, in their order. The caller releases them.
  * @param y this party's share of the linear step's result, one word per element; truncated in place
  */
 export async function relu(side: Side, step: SecurennReluStep, y: Region, at: CallAddress): Promise<Region> {
   const { k, party } = side
-  const { activation, relu: maps, size } = step
-  const { values, comparisons } = maps
+  const { activation, size } = step
   truncateShare(k, y, size, activation.truncate, party, y)
+  if (!activation.bends) return switchedShares(side, step, y, at)
+  const all = copies(side, step, activation.bends, y)
+  const shares = await switchedShares(side, step, all, at)
+  all.release(true)
+  const { sum } = activation.bends
+  if (!sum) return shares
+  const results = summed(side, step, sum, shares)
+  shares.release(true)
+  return results
+}
+
+/** Shares of all copies of a value: the server alone moves them, so that nobody sends anything for it. */
+function copies({ k, party }: Side, { size }: SecurennReluStep, { shifts }: Bends, y: Region): Region {
+  const bytes = size * 8
+  const all = k.memory.alloc(shifts.length * bytes)
+  shifts.forEach((shift, j) => {
+    windowOf(k, y, size, 0, 64, party === SERVER ? BigInt(shift) : 0n, all.part(j * bytes, bytes))
+  })
+  return all
+}
+
+/** Shares of the signed sums of copies, for the elements that any of them may change. */
+function summed(
+  { k, party }: Side,
+  { relu, size }: SecurennReluStep,
+  { signs, plus }: NonNullable<Bends['sum']>,
+  shares: Region,
+): Region {
+  const bytes = size * 8
+  const all = relu.valueElement ? k.memory.allocZero(signs.length * bytes) : shares
+  if (relu.valueElement) scatter64(k, shares, relu.valueElement, relu.values, all)
+  const total = k.memory.allocZero(bytes)
+  signs.forEach((sign, j) => {
+    ;(sign === 1 ? add64 : sub64)(k, total, all.part(j * bytes, bytes), total, size)
+  })
+  if (all !== shares) all.release(true)
+  if (party === SERVER) windowOf(k, total, size, 0, 64, BigInt(plus), total)
+  if (!relu.resultElement) return total
+  const results = k.memory.alloc(relu.results * 8)
+  gather64(k, total, relu.resultElement, relu.results, results)
+  total.release(true)
+  return results
+}
+
+/** Shares of b·y of all values, switched ones first, then passed ones. `y`: one word per element of all copies. */
+async function switchedShares(side: Side, step: SecurennReluStep, y: Region, at: CallAddress): Promise<Region> {
+  const { k } = side
+  const { activation, relu: maps } = step
+  const { values, comparisons } = maps
   const shares = k.memory.alloc(values * 8)
   if (maps.valueElement) gather64(k, y, maps.valueElement, values, shares)
   else shares.u8().set(y.u8())
