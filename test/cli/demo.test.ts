@@ -83,7 +83,7 @@ describe('ringfence demo --backend securenn', () => {
     const { status, stdout } = await ringfence('demo', '--backend', 'securenn', `${root}models/samples/cat-chelsea.png`)
     for (const line of stdout.split('\n')) expect([...line].length, line).toBeLessThanOrEqual(100)
     expect(stdout).toContain('resnet20-cifar10, variant 25, back end securenn')
-    expect(stdout).toMatch(/all layers +47,104 +192 /)
+    expect(stdout).toMatch(/all layers +47,104 +174 /)
     expect(stdout).toMatch(/all links +\d+\.\d\d MB/)
     expect(stdout).not.toContain('off line,')
     expect(stdout).toContain('nothing off line')
