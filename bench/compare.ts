@@ -1,9 +1,10 @@
 // `npm run bench -- compare`: what comparing with zero costs per compared bit, for every back end and chain shape.
 import { throwIfAny } from '../src/errors.js'
+import { chartsSvg } from './compare/figures.js'
 import type { Host } from './compare/host.js'
 import { mcc } from './compare/mcc.js'
 import { parseOptions, usage } from './compare/options.js'
-import { chartsSvg, csv, html, json, text } from './compare/report.js'
+import { csv, html, json, text } from './compare/report.js'
 import { type Comparison, compare } from './compare/rows.js'
 import { securenn } from './compare/securenn.js'
 

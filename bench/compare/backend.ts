@@ -1,6 +1,6 @@
 // What the comparison bench needs of a back end. Everything here runs wherever the kernels run.
 import type { Link } from '../../src/net/index.js'
-import type { Message } from './network.js'
+import type { Message, Work } from './network.js'
 
 export type Role = 'client' | 'server' | 'helper'
 export const ROLES: readonly Role[] = ['helper', 'server', 'client']
@@ -42,6 +42,8 @@ export interface LocalWork {
   client(): void | Promise<void>
   server(): void | Promise<void>
   helper(): void | Promise<void>
+  /** Of each party alone between its messages; where it is missing, nobody works at the same time as another. */
+  work?(): Promise<Work>
   /** 1 where the protocol says that a value is not negative. */
   signs(): Uint8Array
   release(): void

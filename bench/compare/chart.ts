@@ -5,8 +5,8 @@ export interface Series {
   readonly color: string
   /** Bit count and value; a value of 0 stands on the axis. */
   readonly points: readonly (readonly [number, number])[]
-  /** Marks without a line, a line without marks, or both. */
-  readonly draw?: 'marks' | 'line' | 'both'
+  /** Points of their own to be held against the line, as rings; without them the line's own points are marked. */
+  readonly rings?: Series['points']
   readonly dashed?: boolean
 }
 
@@ -65,7 +65,7 @@ function text(
 type Scale = (value: number) => number
 
 function panel(chart: Chart): string {
-  const points = chart.series.flatMap((series) => series.points)
+  const points = chart.series.flatMap((series) => [...series.points, ...(series.rings ?? [])])
   const bits = [...new Set(points.map(([x]) => x))].sort((a, b) => a - b)
   const positive = points.map(([, y]) => y).filter((y) => y > 0)
   const decades = [...positive.map(Math.log10), ...(positive.length === 0 ? [0] : [])]
@@ -104,15 +104,15 @@ function gridLine(y: number, label: string): string {
   return line + text(LEFT - 10, y + 4, label, { fill: PALE, anchor: 'end', size: 12 })
 }
 
-function drawn({ points, color, draw = 'both', dashed }: Series, x: Scale, y: Scale): string {
-  const at = points.map(([n, value]) => [round(x(n)), round(y(value))] as const)
+function drawn({ points, rings, color, dashed }: Series, x: Scale, y: Scale): string {
+  const at = ([n, value]: readonly [number, number]) => [round(x(n)), round(y(value))] as const
   const dash = dashed ? ' stroke-dasharray="6 4"' : ''
-  const line = `<polyline points="${at.map((p) => p.join(',')).join(' ')}" fill="none" stroke="${color}" stroke-width="2"${dash}/>`
-  const fill = draw === 'marks' ? 'none' : color
-  const dots = at.map(
-    ([cx, cy]) => `<circle cx="${cx}" cy="${cy}" r="4" fill="${fill}" stroke="${color}" stroke-width="2"/>`,
-  )
-  return (draw === 'marks' ? '' : line) + (draw === 'line' ? '' : dots.join(''))
+  const corners = points.map((point) => at(point).join(',')).join(' ')
+  const marks = (rings ?? points).map((point) => {
+    const [cx, cy] = at(point)
+    return `<circle cx="${cx}" cy="${cy}" r="4" fill="${rings ? 'none' : color}" stroke="${color}" stroke-width="2"/>`
+  })
+  return `<polyline points="${corners}" fill="none" stroke="${color}" stroke-width="2"${dash}/>${marks.join('')}`
 }
 
 /** Names beside the last points, moved apart where they would touch. */

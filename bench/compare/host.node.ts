@@ -39,7 +39,12 @@ export function nodeHost(program: string): Host {
       return (await parties).play(job)
     },
     activations: layerActivations,
-    print: (text) => void process.stdout.write(`${text}\n`),
+    print(text) {
+      this.progress('')
+      process.stdout.write(`${text}\n`)
+    },
+    // Each over the last one, and only where somebody watches.
+    progress: (text) => void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)),
     unwritable: whyUnwritable,
     write: (file, text) => writeFile(file, text),
     close: () => void parties?.then((started) => started.stop()).catch(() => {}),

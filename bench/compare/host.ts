@@ -13,6 +13,8 @@ export interface Host {
   /** Inputs of a layer of the shipped ResNet-20; null where the model is not at hand. */
   activations(): Promise<Activations | null>
   print(text: string): void
+  /** What is being measured now, apart from the report. */
+  progress(text: string): void
   /** What keeps `file` from being written, or null. */
   unwritable(file: string): Promise<string | null>
   write(file: string, text: string): Promise<void>

@@ -168,6 +168,7 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
 
 /** A single step whose y is given: its linear part never runs. */
 function reluPlan({ bits, opened, shape }: Variant, elements: number): MccPlan {
+  const out = [elements, 1, 1] as const
   const activation = { truncate: TRUNCATE, bits: opened, lo: opened - bits, chunks: shape, relu: { kind: 'relu' } }
   return {
     format: 'plan/1',
@@ -177,6 +178,6 @@ function reluPlan({ bits, opened, shape }: Variant, elements: number): MccPlan {
     rounds: 12,
     input: { shape: [elements], scale: 0, bits: RING, preprocess: { scale: 1, mean: [0], std: [1] } },
     labels: [],
-    steps: [{ id: 'relu', linear: [], out: [elements, 1, 1], scale: 0, activation }],
+    steps: [{ id: 'relu', linear: [{ op: 'zero', out }], out, scale: 0, activation }],
   } as MccPlan
 }

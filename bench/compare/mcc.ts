@@ -48,8 +48,8 @@ function messages(variant: Variant, elements: number): readonly Message[] {
   // The select adds a masked value per element to the reply.
   const select = variant.operation === 'relu' ? packedBytes(elements, RING) : 0
   return [
-    { stage: 1, from: 'server', to: 'client', bytes: online.down + HEADER_BYTES },
-    { stage: 2, from: 'client', to: 'server', bytes: online.up + select + HEADER_BYTES },
+    { stage: 1, from: 'server', to: 'client', bytes: online.down + HEADER_BYTES, frames: 1 },
+    { stage: 2, from: 'client', to: 'server', bytes: online.up + select + HEADER_BYTES, frames: 1 },
   ]
 }
 
@@ -59,7 +59,7 @@ function cost(variant: Variant, elements: number): CompareCost {
   const material = offline.helperToServer + (variant.operation === 'relu' ? packedBytes(4 * elements, RING) : 0)
   return {
     online: onlineCost(messages(variant, elements)),
-    offline: { clientDown: 0, clientUp: 0, helperToServer: inPieces(material) },
+    offline: { clientDown: 0, clientUp: 0, helperToServer: inPieces(material).bytes },
   }
 }
 

@@ -1,15 +1,22 @@
 // The comparison bench's results as an aligned table, JSON, CSV, charts and a page.
 import { table } from '../report.js'
-import { type Chart, type Series, svg } from './chart.js'
+import { chartsSvg } from './figures.js'
 import { NETWORK } from './network.js'
-import { AGREEMENT, allBytes, bestRows, type CompareRow, type Comparison, PROFILES, SHAPED } from './rows.js'
+import {
+  AGREEMENT,
+  backendsOf,
+  bestRows,
+  type CompareRow,
+  type Comparison,
+  offlineBytes,
+  PROFILES,
+  SHAPED,
+} from './rows.js'
 
 const shapeOf = ({ shape }: CompareRow) => shape.join('+') || '–'
 const perElement = (bytes: number, { elements }: CompareRow) => (bytes / elements).toFixed(2)
 const percent = (share: number) => (share === 0 ? '0' : `${(share * 100).toPrecision(3)} %`)
 const nanoseconds = (ns: number) => ns.toFixed(ns < 100 ? 1 : 0)
-const onlineBytes = ({ online }: CompareRow) => online.up + online.down + online.helper
-const offlineBytes = (row: CompareRow) => allBytes(row) - onlineBytes(row)
 const named = (row: CompareRow) => [row.backend, row.operation, `${row.bits}`, shapeOf(row)]
 
 interface Table {
@@ -78,8 +85,6 @@ function perBits(rows: readonly CompareRow[]): CompareRow[] {
   return backendsOf(rows).flatMap((backend) => bestRows(rows, backend, 'bytes'))
 }
 
-const backendsOf = (rows: readonly CompareRow[]) => [...new Set(rows.map(({ backend }) => backend))]
-
 const NOTES = [
   'Bytes are those of one comparison, frame headers included; helper: both links of the helper together. ' +
     'Flights are the longest chain of messages over all links.',
@@ -112,84 +117,6 @@ function flat(value: object, prefix = ''): [string, string][] {
     return typeof part === 'object' ? flat(part, `${prefix}${key}.`) : [[`${prefix}${key}`, String(part)]]
   })
 }
-
-const COLORS = ['#2563eb', '#c2410c', '#047857', '#7c3aed'] as const
-
-/** Per back end, the comparison alone; later back ends in broken lines. */
-function charts({ rows }: Comparison): Chart[] {
-  const backends = backendsOf(rows)
-  const lines = (best: 'bytes' | 'time', of: readonly [string, (row: CompareRow) => number][]): Series[] =>
-    backends.flatMap((backend, b) =>
-      of.map(([name, value], i) => ({
-        name: backends.length > 1 ? `${backend}: ${name}` : name,
-        color: COLORS[i],
-        dashed: b > 0,
-        points: bestRows(rows, backend, best).map((row) => [row.bits, value(row)] as const),
-      })),
-    )
-  return [
-    {
-      title: 'Bytes per comparison, shape of fewest bytes',
-      unit: 'bytes',
-      format: compact,
-      series: lines('bytes', [
-        ['on line, all links', (row) => onlineBytes(row) / row.elements],
-        ['off line, all links', (row) => offlineBytes(row) / row.elements],
-      ]),
-    },
-    {
-      title: 'Time per comparison, shape of fastest on-line run',
-      unit: 'nanoseconds',
-      format: compact,
-      series: lines('time', [
-        ['end to end, on line', (row) => 1e9 / row.endToEnd.perSecond],
-        ['client', (row) => row.local.clientNs],
-        ['server', (row) => row.local.serverNs],
-        ['helper, dealing', (row) => row.local.helperNs],
-      ]),
-    },
-    {
-      title: 'Wrong signs',
-      unit: 'share of values',
-      format: (y) => `${compact(y * 100)} %`,
-      series: errors(rows, backends),
-    },
-  ]
-}
-
-function errors(rows: readonly CompareRow[], backends: readonly string[]): Series[] {
-  return backends.flatMap((backend, b) => {
-    const mine = bestRows(rows, backend, 'bytes')
-    const prefix = backends.length > 1 ? `${backend}: ` : ''
-    const series = (
-      name: string,
-      color: string,
-      draw: 'line' | 'marks',
-      value: (row: CompareRow) => number | undefined,
-    ) => ({
-      ...{ name: prefix + name, color, draw, dashed: b > 0 },
-      points: mine.flatMap((row) => {
-        const y = value(row)
-        return y === undefined ? [] : [[row.bits, y] as const]
-      }),
-    })
-    return [
-      series('uniform, predicted (line)', COLORS[0], 'line', ({ wrongSign }) => wrongSign.predicted),
-      series('uniform, measured (rings)', COLORS[0], 'marks', ({ wrongSign }) => wrongSign.measured),
-      series('ResNet-20, predicted (line)', COLORS[1], 'line', ({ wrongSign }) => wrongSign.layer?.predicted),
-      series('ResNet-20, measured (rings)', COLORS[1], 'marks', ({ wrongSign }) => wrongSign.layer?.measured),
-    ].filter(({ points }) => points.length > 0)
-  })
-}
-
-const compact = (value: number): string =>
-  value >= 1000 ? `${Number((value / 1000).toPrecision(3))}k` : String(Number(value.toPrecision(3)))
-
-export const chartsSvg = (comparison: Comparison): string =>
-  svg(
-    `Comparing with zero: what a bit costs (${comparison.rows[0].elements.toLocaleString('en')} at once)`,
-    charts(comparison),
-  )
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;margin:2rem auto;max-width:76rem;padding:0 1rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;display:block;overflow-x:auto;white-space:nowrap}

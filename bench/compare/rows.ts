@@ -56,10 +56,12 @@ export const SHAPED = ['wan40', 'mobile80'] as const
 /** How closely the emulated network has to agree with the declared cost. */
 export const AGREEMENT = 0.1
 
-/** Through the emulated network, a first batch that is not counted: it is some ms late, which short ones show. */
-const FULL = { localMs: 200, warmup: 5, runs: 30, shapedRuns: 5, warmBelow: Number.POSITIVE_INFINITY }
-/** `warmBelow` in seconds by declared cost. */
-const QUICK = { localMs: 10, warmup: 2, runs: 5, shapedRuns: 1, warmBelow: 0.15 }
+/**
+ * Through the emulated network as many runs as fit `shapedMs` by declared cost, at least one. Before batches of less than
+ * `warmBelow` ms comes one that does not count: it is some ms late.
+ */
+const FULL = { localMs: 200, warmup: 5, runs: 30, shapedRuns: 5, shapedMs: 3000, warmBelow: 1000 }
+const QUICK = { localMs: 10, warmup: 2, runs: 5, shapedRuns: 1, shapedMs: 0, warmBelow: 150 }
 
 /**
  * Measures every variant of every back end and bit count.
@@ -81,7 +83,10 @@ export async function compare(options: CompareOptions, host: Host): Promise<Comp
   }
   const activations = await host.activations()
   const rows: Omit<CompareRow, 'best'>[] = []
-  for (const { backend, variant } of planned) rows.push(await measure(backend, variant, activations, options, host))
+  for (const [i, { backend, variant }] of planned.entries()) {
+    host.progress(`${i + 1} of ${planned.length}: ${backend.name}, ${variant.operation} of ${variant.bits} bits`)
+    rows.push(await measure(backend, variant, activations, options, host))
+  }
   return { rows: markBest(rows), unsupported, place: host.place }
 }
 
@@ -94,7 +99,7 @@ async function measure(
 ): Promise<Omit<CompareRow, 'best'>> {
   const effort = quick ? QUICK : FULL
   const values = backend.uniform(variant, elements)
-  const { local, measured } = await localWork(backend, variant, values, effort.localMs)
+  const { local, work, measured } = await localWork(backend, variant, values, effort.localMs)
   const cost = backend.cost(variant, elements)
   const messages = backend.messages(variant, elements)
   const flights = await countFlights(backend, variant)
@@ -105,12 +110,13 @@ async function measure(
     return median(batchTimes(backend, parts))
   }
   const workMs = await play({ warmup: effort.warmup, runs: effort.runs })
-  const under = (profile: ProfileName) => secondsUnder(networkProfiles[profile], messages, workMs)
+  const under = (profile: ProfileName) => secondsUnder(networkProfiles[profile], messages, work ?? { server: [workMs] })
   const shaped: Partial<Record<(typeof SHAPED)[number], ShapedTime>> = {}
   for (const profile of SHAPED) {
     const declared = under(profile)
-    const warmup = declared < effort.warmBelow ? 1 : 0
-    const seconds = (await play({ warmup, runs: effort.shapedRuns, profile })) / 1000
+    const warmup = declared * 1000 < effort.warmBelow ? 1 : 0
+    const runs = Math.max(1, Math.min(effort.shapedRuns, Math.floor(effort.shapedMs / (declared * 1000))))
+    const seconds = (await play({ warmup, runs, profile })) / 1000
     shaped[profile] = { declared, measured: seconds, difference: seconds / declared - 1 }
   }
   return {
@@ -143,8 +149,9 @@ async function localWork(backend: Backend, variant: Variant, values: Values, ms:
     return (result.latency.p50 * 1e6) / values.length
   })
   const measured = wrongShare(values, work.signs())
+  const between = await work.work?.()
   work.release()
-  return { local: { clientNs, serverNs, helperNs }, measured }
+  return { local: { clientNs, serverNs, helperNs }, work: between, measured }
 }
 
 async function layerRates(backend: Backend, variant: Variant, activations: Activations, elements: number) {
@@ -161,10 +168,11 @@ function wrongShare(values: Values, signs: Uint8Array): number {
   return wrong / values.length
 }
 
-/** Bytes of one batch over all links, on line and off line. */
-export function allBytes({ online, offline }: CompareCost): number {
-  return online.up + online.down + online.helper + offline.clientDown + offline.clientUp + offline.helperToServer
-}
+/** Bytes of one batch over all links. */
+export const onlineBytes = ({ online }: CompareCost): number => online.up + online.down + online.helper
+export const offlineBytes = ({ offline }: CompareCost): number =>
+  offline.clientDown + offline.clientUp + offline.helperToServer
+const allBytes = (cost: CompareCost): number => onlineBytes(cost) + offlineBytes(cost)
 
 function markBest(rows: readonly Omit<CompareRow, 'best'>[]): CompareRow[] {
   return rows.map((row) => {
@@ -177,6 +185,9 @@ function markBest(rows: readonly Omit<CompareRow, 'best'>[]): CompareRow[] {
     return { ...row, best }
   })
 }
+
+/** In the order of their rows. */
+export const backendsOf = (rows: readonly CompareRow[]): string[] => [...new Set(rows.map(({ backend }) => backend))]
 
 /** Comparisons alone, one row per bit count: the best of its shapes. */
 export function bestRows(rows: readonly CompareRow[], backend: string, criterion: 'bytes' | 'time'): CompareRow[] {

@@ -1,61 +1,21 @@
 // The work of one party alone: a batch of all three is played once and what arrives is kept; then each party plays its
 // part again with the messages at hand, without waiting for anyone.
 import { loadKernels } from '../../src/kernels/index.js'
-import { type Channel, Link, memoryPair } from '../../src/net/index.js'
-import type { LocalWork, Values, Variant } from './backend.js'
+import { median } from '../report.js'
+import type { LocalWork, Role, Values, Variant } from './backend.js'
+import { type Message, messagesOf } from './network.js'
+import { type Log, recordedPair } from './replay.js'
 import { batch, deal, helperOf, type Result, shareOf, sideOf } from './securenn-batch.js'
 
-const LIMIT = 2 ** 30
-const linkOf = (channel: Channel) => new Link(channel, { name: 'peer', deadlineMs: 60_000, maxFrame: LIMIT })
-
-/** What arrived at one end of a channel in one batch. */
-class Recording {
-  readonly #messages: Uint8Array[] = []
-
-  record(channel: Channel): Channel {
-    return {
-      send: (message) => channel.send(message),
-      receive: async (options) => {
-        const message = await channel.receive(options)
-        this.#messages.push(message.slice())
-        return message
-      },
-      drained: () => channel.drained(),
-      close: (reason) => channel.close(reason),
-      closed: channel.closed,
-    }
-  }
-
-  /** Every batch anew; what is sent goes nowhere. */
-  play(): Channel {
-    const messages = this.#messages
-    let next = 0
-    return {
-      send() {},
-      receive: async () => messages[next++ % messages.length],
-      async drained() {},
-      close() {},
-      closed: new Promise(() => {}),
-    }
-  }
-}
-
-/** Both ends of a link; `played` is to be taken once the batch has been recorded. */
-function recordedPair(): { ends: [Link, Link]; played: () => [Link, Link] } {
-  const recordings = [new Recording(), new Recording()]
-  const [a, b] = memoryPair({ inboxLimit: LIMIT })
-  return {
-    ends: [linkOf(recordings[0].record(a)), linkOf(recordings[1].record(b))],
-    played: () => [linkOf(recordings[0].play()), linkOf(recordings[1].play())],
-  }
-}
+/** Plays of every party between whose messages the median counts. */
+const PLAYS = 7
 
 export interface SharedResults extends LocalWork {
   /** What the shares of a whole ReLU add up to; null for a comparison. */
   results(): BigInt64Array | null
 }
 
-export async function local(variant: Variant, values: Values): Promise<SharedResults> {
+export async function local(variant: Variant, values: Values, messages: readonly Message[]): Promise<SharedResults> {
   const count = values.length
   const [kc, ks, kh] = [loadKernels(), loadKernels(), loadKernels()]
   const [cs, ch, sh] = [recordedPair(), recordedPair(), recordedPair()]
@@ -68,17 +28,36 @@ export async function local(variant: Variant, values: Values): Promise<SharedRes
     batch(server, variant, theirs, count),
     deal(helper, variant, count),
   ])
-  const [[clientServer, serverClient], [clientHelper, helperClient]] = [cs.played(), ch.played()]
-  const [serverHelper, helperServer] = sh.played()
+  const log: Log = []
+  const [toServer, toClient] = cs.played(log, 'client', 'server')
+  const [clientHelper, helperClient] = ch.played(log, 'client', 'helper')
+  const [serverHelper, helperServer] = sh.played(log, 'server', 'helper')
   const alone = {
-    client: { ...client, peer: clientServer, helper: clientHelper },
-    server: { ...server, peer: serverClient, helper: serverHelper },
+    client: { ...client, peer: toServer, helper: clientHelper },
+    server: { ...server, peer: toClient, helper: serverHelper },
     helper: { ...helper, client: helperClient, server: helperServer },
   }
-  return {
+  const play = {
     client: async () => done(await batch(alone.client, variant, mine, count)),
     server: async () => done(await batch(alone.server, variant, theirs, count)),
     helper: () => deal(alone.helper, variant, count),
+  }
+  return {
+    ...play,
+    async work() {
+      const work: Partial<Record<Role, number[]>> = {}
+      for (const role of ['client', 'server', 'helper'] as const) {
+        const plays: number[][] = []
+        for (let i = 0; i < PLAYS; i++) {
+          log.length = 0
+          const started = performance.now()
+          await play[role]()
+          plays.push(between(started, log, messagesOf(role, messages), role, performance.now()))
+        }
+        work[role] = plays[0].map((_, step) => median(plays.map((steps) => steps[step])))
+      }
+      return work
+    },
     signs() {
       const [low, other] = [a.bit.u32(), b.bit.u32()]
       return Uint8Array.from({ length: count }, (_, i) => (low[2 * i] + other[2 * i]) & 1)
@@ -92,6 +71,23 @@ export async function local(variant: Variant, values: Values): Promise<SharedRes
       for (const result of [a, b]) done(result)
     },
   }
+}
+
+/** From one message to the next: when the last frame of each left or was asked for, by the party that played alone. */
+function between(started: number, log: Log, messages: readonly Message[], role: Role, ended: number): number[] {
+  const taken = new Map<string, number>()
+  let last = started
+  const steps = messages.map(({ from, to, frames }) => {
+    const line = `${from} ${to}`
+    const first = taken.get(line) ?? 0
+    taken.set(line, first + frames)
+    const { at } = log.filter((event) => event.from === from && event.to === to)[first + frames - 1]
+    const step = Math.max(0, at - last)
+    last = Math.max(last, at)
+    return step
+  })
+  // What the helper does after its last message keeps nobody waiting.
+  return [...steps, role === 'helper' ? 0 : ended - last]
 }
 
 function done({ bit, value }: Result): void {

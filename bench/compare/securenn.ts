@@ -24,7 +24,7 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
 function messages({ bits, operation }: Variant, elements: number): readonly Message[] {
   const message = (stage: number, from: Role, to: Role, perValue: number): Message => ({
     ...{ stage, from, to },
-    bytes: inPieces(elements * perValue),
+    ...inPieces(elements * perValue),
   })
   const toHelper = (stage: number, perValue: number) =>
     (['client', 'server'] as const).map((from) => message(stage, from, 'helper', perValue))
@@ -43,7 +43,7 @@ function messages({ bits, operation }: Variant, elements: number): readonly Mess
     ...exchange(8, 16),
   ]
   // C of the product leaves with the helper's last answer; the server asks for it when it has sent its openings.
-  return operation === 'relu' ? [...comparison, message(9, 'helper', 'server', 8), ...exchange(9, 16)] : comparison
+  return operation === 'relu' ? [...comparison, ...exchange(9, 16), message(9, 'helper', 'server', 8)] : comparison
 }
 
 const cost = (variant: Variant, elements: number): ReturnType<Backend['cost']> => ({
@@ -113,5 +113,6 @@ async function party(role: Role, variant: Variant, values: Values, links: Links)
 export const securenn: Backend = {
   name: 'securenn',
   timed: ['client', 'server'],
-  ...{ variants, memory, messages, cost, uniform, quantise, predictedWrong, local, party },
+  ...{ variants, memory, messages, cost, uniform, quantise, predictedWrong, party },
+  local: (variant, values) => local(variant, values, messages(variant, values.length)),
 }

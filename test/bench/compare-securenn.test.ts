@@ -1,12 +1,12 @@
 // The published protocol as a back end of the comparison bench: bytes and flights to the byte, wrong signs against
 // docs/protocol.md, and the time of a batch by the messages it waits for.
 import { describe, expect, test } from 'vitest'
-import type { Variant } from '../../bench/compare/backend.js'
+import { ROLES, type Role, type Variant } from '../../bench/compare/backend.js'
 import { playInThread } from '../../bench/compare/host.js'
 import { type Message, onlineCost, secondsUnder } from '../../bench/compare/network.js'
 import { metered } from '../../bench/compare/parties.js'
 import { securenn, wrongSignProbability } from '../../bench/compare/securenn.js'
-import { local } from '../../bench/compare/securenn-local.js'
+import type { SharedResults } from '../../bench/compare/securenn-local.js'
 import { countFlights } from '../../bench/compare/waves.js'
 import { HEADER_BYTES } from '../../src/net/index.js'
 import { dreluCost } from '../../src/protocol/securenn/drelu.js'
@@ -78,7 +78,7 @@ describe('wrong signs', () => {
   ])('measured = predicted within 5 standard deviations, %i bits, %s ignored', async (bits, ignored) => {
     const [variant] = variantsOf(bits, ignored)
     const values = securenn.uniform(variant, 20_000)
-    const signs = (await local(variant, values)).signs()
+    const signs = (await securenn.local(variant, values)).signs()
     const wrong = [...values].filter((v, i) => v >= 0 !== (signs[i] === 1)).length
     const expected = securenn.predictedWrong(variant, values) * values.length
     expect(Math.abs(wrong - expected)).toBeLessThanOrEqual(5 * Math.sqrt(expected))
@@ -87,7 +87,7 @@ describe('wrong signs', () => {
   test('a whole ReLU gives the value where its sign says so, else zero; every party can play alone again', async () => {
     const [, relu] = variantsOf(8)
     const values = securenn.uniform(relu, 3001) as Int32Array
-    const work = await local(relu, values)
+    const work = (await securenn.local(relu, values)) as SharedResults
     const signs = work.signs()
     expect([...work.results()!].map(Number)).toEqual([...values].map((v, i) => (signs[i] ? v : 0)))
     for (const play of [work.client, work.server, work.helper]) for (let i = 0; i < 3; i++) await play()
@@ -97,21 +97,45 @@ describe('wrong signs', () => {
 
 describe('the network', () => {
   const profile = { rttMs: 10, upBitsPerSecond: 8000, downBitsPerSecond: 80_000 }
-  const seconds = (messages: readonly Message[]) => secondsUnder(profile, messages, 100)
+  const message = (stage: number, from: Role, to: Role, bytes: number): Message => ({
+    stage,
+    from,
+    to,
+    bytes,
+    frames: 1,
+  })
 
   test('a message takes the work, its bytes at the rate of its line, and half a round trip', () => {
-    expect(seconds([{ stage: 1, from: 'client', to: 'server', bytes: 1000 }])).toBeCloseTo(0.1 + 1 + 0.005)
-    expect(seconds([{ stage: 1, from: 'helper', to: 'client', bytes: 1000 }])).toBeCloseTo(0.1 + 0.1 + 0.005)
-    expect(seconds([{ stage: 1, from: 'helper', to: 'server', bytes: 125e6 }])).toBeCloseTo(0.1 + 1 + 0.005)
+    const seconds = (from: Role, to: Role, bytes: number) =>
+      secondsUnder(profile, [message(1, from, to, bytes)], { [from]: [70, 50], [to]: [20, 30] })
+    expect(seconds('client', 'server', 1000)).toBeCloseTo(0.07 + 1 + 0.005 + 0.03)
+    expect(seconds('helper', 'client', 1000)).toBeCloseTo(0.07 + 0.1 + 0.005 + 0.03)
+    expect(seconds('helper', 'server', 125e6)).toBeCloseTo(0.07 + 1 + 0.005 + 0.03)
   })
 
   test('messages wait for those ahead on their line and for what their sender receives before, not for others', () => {
-    const early: Message = { stage: 1, from: 'client', to: 'helper', bytes: 1000 }
-    const behind: Message = { stage: 3, from: 'client', to: 'helper', bytes: 500 }
-    const beside: Message = { stage: 1, from: 'client', to: 'server', bytes: 1000 }
-    const answer: Message = { stage: 4, from: 'helper', to: 'client', bytes: 1000 }
-    expect(seconds([early, behind, beside])).toBeCloseTo(0.1 + 1.5 + 0.005)
-    expect(seconds([early, behind, answer])).toBeCloseTo(0.1 + 1.5 + 0.1 + 0.01)
+    const early = message(1, 'client', 'helper', 1000)
+    const behind = message(3, 'client', 'helper', 500)
+    const beside = message(1, 'client', 'server', 1000)
+    const answer = message(4, 'helper', 'client', 1000)
+    const seconds = (messages: readonly Message[], work = {}) => secondsUnder(profile, messages, work)
+    expect(seconds([early, behind, beside])).toBeCloseTo(1.5 + 0.005)
+    expect(seconds([early, behind, answer])).toBeCloseTo(1.5 + 0.1 + 0.01)
+    // What the client does while its line is busy costs nothing; what the helper does before it answers does.
+    expect(seconds([early, behind, answer], { client: [0, 900] })).toBeCloseTo(1.5 + 0.1 + 0.01)
+    expect(seconds([early, behind, answer], { helper: [0, 0, 900] })).toBeCloseTo(1.5 + 0.9 + 0.1 + 0.01)
     expect(onlineCost([early, behind, beside, answer])).toEqual({ up: 1000, down: 0, helper: 2500, flights: 2 })
+  })
+
+  test('every party’s work is measured before each of its messages and after its last', async () => {
+    const [, relu] = variantsOf(8)
+    const messages = securenn.messages(relu, 500)
+    const local = await securenn.local(relu, securenn.uniform(relu, 500))
+    const work = (await local.work!())!
+    for (const role of ROLES) {
+      expect(work[role]).toHaveLength(messages.filter(({ from, to }) => from === role || to === role).length + 1)
+      expect(Math.min(...work[role]!)).toBeGreaterThanOrEqual(0)
+      expect(work[role]!.reduce((sum, ms) => sum + ms)).toBeGreaterThan(0)
+    }
   })
 })

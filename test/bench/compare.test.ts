@@ -38,6 +38,7 @@ function threadHost(activations: Activations | null = null) {
     },
     activations: async () => activations,
     print: (text) => void printed.push(text),
+    progress: () => {},
     unwritable: async (file) => (file.startsWith('/nowhere') ? 'there is no such folder' : null),
     write: async (file, text) => void files.set(file, text),
     close: () => {},
