@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./serve.js')).serve,
   infer: async () => (await import('./infer.js')).infer,
   convert: async () => (await import('./convert.js')).convert,
+  distortion: async () => (await import('./distortion.js')).distortion,
   bench: async () => (await import('./bench.js')).bench,
 }
 

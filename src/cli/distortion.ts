@@ -1,0 +1,241 @@
+// `ringfence distortion`: how much the outputs change when one channel shares its comparisons.
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { RingfenceError } from '../errors.js'
+import type { Pair } from '../model/layers.js'
+import { hireThreads } from '../planner/crew.node.js'
+import { COMMON_BLOCKS, type DistortionProgress, distortion as measure } from '../planner/distortion.js'
+import { formatDistortionPart, measurementKey, parseDistortionPart } from '../planner/distortion-part.js'
+import { type DistortionTable, formatDistortionTable, isCandidate } from '../planner/distortion-table.js'
+import type { Command, Flags } from './arguments.js'
+import { readImageSet } from './image-set.js'
+import { interruptible } from './interrupt.js'
+import { loadPlainModel } from './plain-model.js'
+import { ProgressBar } from './progress-bar.js'
+import { Remaining, span } from './remaining.js'
+import { count, painter, tableLines } from './terminal.js'
+import { readWhole, requireNew, writeWhole } from './whole-files.js'
+
+export const distortion: Command = {
+  name: 'distortion',
+  summary: 'Measure how much the outputs change when one channel uses a block: what `plan` weighs against comparisons.',
+  operands: 'MODEL',
+  flags: {
+    images: { type: 'string', valueHint: 'PATH', description: 'pictures: a folder, or a CIFAR or MNIST binary file' },
+    limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread (default 128)' },
+    variant: {
+      type: 'string',
+      valueHint: 'NAME',
+      description: "the model's variant; by default the one of plain ReLUs",
+    },
+    blocks: {
+      type: 'string',
+      valueHint: 'LIST',
+      description: `candidates, as 1x1,2x2,identity,zero (default ${COMMON_BLOCKS.map(nameOf).join(',')})`,
+    },
+    output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default distortion.json)' },
+    threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
+    force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+  },
+  notes: [
+    'MODEL is a folder with a network and its weights, or the name of a model that comes with ringfence.',
+    'Ctrl-C leaves FILE.part; the same command goes on from there. The result does not depend on the threads.',
+  ],
+  async run(flags) {
+    const order = readOrder(flags)
+    const bar = new ProgressBar()
+    try {
+      const report = await interruptible((signal) => measureTable(order, signal, bar))
+      bar.clear()
+      process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
+      return 0
+    } finally {
+      bar.clear()
+    }
+  },
+}
+
+interface Order {
+  readonly model: string
+  readonly images: string
+  readonly limit: number
+  readonly variant: string | undefined
+  readonly blocks: readonly Pair[]
+  readonly output: string
+  readonly threads: number
+  readonly force: boolean
+}
+
+function readOrder(flags: Flags): Order {
+  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
+  const order = {
+    model: flags.operands[0],
+    images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
+    limit: flags.integer('limit', 1, 1e9) ?? 128,
+    variant: flags.text('variant'),
+    blocks: blocksOf(flags),
+    output: flags.text('output') ?? 'distortion.json',
+    threads: flags.integer('threads', 1, 256) ?? availableParallelism(),
+    force: flags.on('force'),
+  }
+  flags.check()
+  return order
+}
+
+const LINEAR: Readonly<Record<string, Pair>> = { identity: [0, 1], zero: [1, 0] }
+
+function nameOf([height, width]: Pair): string {
+  return height === 0 ? 'identity' : width === 0 ? 'zero' : `${height}x${width}`
+}
+
+function blocksOf(flags: Flags): readonly Pair[] {
+  const list = flags.text('blocks')
+  if (list === undefined) return COMMON_BLOCKS
+  return list.split(',').map((name) => {
+    const block = Object.hasOwn(LINEAR, name) ? LINEAR[name] : name.split('x').map(Number)
+    if (isCandidate(block)) return block
+    flags.fault(`--blocks: expected HEIGHTxWIDTH, identity or zero, got ${name}`)
+    return [1, 1]
+  })
+}
+
+interface DistortionReport {
+  readonly network: string
+  readonly variant: string
+  readonly images: string
+  readonly output: string
+  readonly rows: number
+  readonly candidates: number
+  /** Rows that an earlier run left. */
+  readonly resumed: number
+  readonly seconds: number
+  readonly threads: number
+  readonly layers: readonly {
+    readonly name: string
+    readonly channels: number
+    /** Mean over the channels. */
+    readonly largestBlock: number
+    /** The whole layer as identity. */
+    readonly identity: number | null
+  }[]
+}
+
+/** The state is saved this often. */
+const SAVE_MS = 2000
+
+async function measureTable(order: Order, signal: AbortSignal, bar: ProgressBar): Promise<DistortionReport> {
+  const { output, force, blocks, threads } = order
+  if (!force) await requireNew([output])
+  bar.update(0, 'reading')
+  const { arch, weights, variant } = await loadPlainModel(order.model, order.variant)
+  const { inputs, source } = await readImageSet(order.images, arch, order)
+  const key = measurementKey(arch, weights, inputs, blocks)
+  const part = new Part(`${output}.part`, key)
+  const resume = force ? undefined : await part.read(arch)
+  const started = performance.now()
+  const remaining = new Remaining()
+  let resumed: number | undefined
+  const onProgress = ({ done, measured, rows, layer, table }: DistortionProgress) => {
+    resumed ??= measured - 1
+    bar.update(done, 'measuring', [`${measured} of ${rows} channels, ${layer}`, remaining.text(done)].join('  '))
+    part.keep(table)
+  }
+  let table: DistortionTable
+  try {
+    const hire = hireThreads(threads)
+    table = await measure(arch, weights, inputs, { blocks, hire, signal, onProgress, ...(resume ? { resume } : {}) })
+  } catch (error) {
+    throw await part.left(error)
+  }
+  await writeWhole([{ path: output, bytes: new TextEncoder().encode(formatDistortionTable(table)) }], force)
+  await part.remove()
+  const seconds = (performance.now() - started) / 1000
+  const rows = [...table.layers.values()].reduce((sum, { values }) => sum + values.length / blocks.length, 0)
+  return {
+    ...{ network: arch.name, variant, images: source, output, rows, candidates: blocks.length },
+    ...{ resumed: resume ? Math.max(0, resumed ?? rows) : 0, seconds, threads, layers: layerReports(table) },
+  }
+}
+
+function layerReports({ layers }: DistortionTable): DistortionReport['layers'] {
+  return [...layers].map(([name, { blocks, values, identity }]) => {
+    const channels = values.length / blocks.length
+    const row = (c: number) => values.subarray(c * blocks.length, (c + 1) * blocks.length)
+    const largest = Array.from({ length: channels }, (_, c) =>
+      Math.max(...row(c).filter((value) => !Number.isNaN(value))),
+    )
+    const largestBlock = largest.reduce((sum, value) => sum + value, 0) / channels
+    return { name, channels, largestBlock, identity: identity ?? null }
+  })
+}
+
+/** The file that an interrupted measurement leaves. */
+class Part {
+  #table: DistortionTable | undefined
+  #saved = performance.now()
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(
+    readonly path: string,
+    readonly key: string,
+  ) {}
+
+  async read(arch: Parameters<typeof parseDistortionPart>[1]): Promise<DistortionTable | undefined> {
+    if (!existsSync(this.path)) return undefined
+    return parseDistortionPart(new TextDecoder().decode(await readWhole(this.path)), arch, this.key, this.path)
+  }
+
+  /** Saves the table now and then. */
+  keep(table: DistortionTable): void {
+    this.#table = table
+    if (performance.now() - this.#saved < SAVE_MS) return
+    this.#saved = performance.now()
+    void this.save()
+  }
+
+  /** Saves what there is, after whatever is being saved. */
+  save(): Promise<void> {
+    if (!this.#table) return this.#writing
+    const bytes = new TextEncoder().encode(formatDistortionPart(this.#table, this.key))
+    this.#writing = this.#writing.catch(() => {}).then(() => writeWhole([{ path: this.path, bytes }], true))
+    this.#writing.catch(() => {})
+    return this.#writing
+  }
+
+  /** Saves what there is; the error says where, if it was an interruption. */
+  async left(error: unknown): Promise<unknown> {
+    await this.save()
+    if (!(error instanceof RingfenceError) || error.code !== 'ABORTED' || !this.#table) return error
+    const text = `interrupted; ${this.path} holds what was measured, the same command goes on from there`
+    return new RingfenceError('ABORTED', text, [], { cause: error })
+  }
+
+  async remove(): Promise<void> {
+    await this.#writing.catch(() => {})
+    await rm(this.path, { force: true })
+  }
+}
+
+function text(report: DistortionReport): string {
+  const paint = painter(process.stdout)
+  const { network, variant, images, rows, candidates, resumed, seconds, threads, output, layers } = report
+  const right = { align: 'right' } as const
+  const columns = [
+    { head: 'layer' },
+    { head: 'channels', ...right },
+    { head: 'worst candidate, mean', ...right },
+    { head: 'identity throughout', ...right },
+  ]
+  const cells = layers.map(({ name, channels, largestBlock, identity }) => {
+    return [name, count(channels), largestBlock.toExponential(2), identity?.toExponential(2) ?? '']
+  })
+  const before = resumed > 0 ? `, ${count(resumed)} of them by an earlier run` : ''
+  return [
+    `${paint('bold', network)}, ${variant}: mean squared change of the outputs over ${images}`,
+    ...tableLines(columns, cells, paint),
+    `  ${count(rows)} channels, ${candidates} candidates${before}; ${span(seconds * 1000)} on ${threads} threads`,
+    `  ${paint('green', '→')} ${output}`,
+    '',
+  ].join('\n')
+}
