@@ -115,12 +115,17 @@ export function securennPrograms(planned: SecurennSteps, machine: MachineModel):
     .send('helper', START_BYTES)
     .receive('client', input * 8)
   helper.receive('client', START_BYTES).work(work.mask(0))
+  let agreed = false
   for (const step of steps) {
     for (const party of [client, server, helper]) party.step = step.index
     const bytes = step.size * 8
     const linear = work.linear(step)
     helper.work(linear + work.words(step.size) + work.add(step.size)).send('server', bytes)
-    if (step.index === 0) helper.receive('server', START_BYTES)
+    // The server's word on which inference this is may come any time before anything else of it is needed.
+    if (!agreed && (!isActive(step) || step.relu.comparisons > 0)) {
+      helper.receive('server', START_BYTES)
+      agreed = true
+    }
     client.work(linear + work.words(step.size))
     server.work(linear).receive('helper', bytes).work(work.add(step.size))
     if (!isActive(step)) {
