@@ -1,4 +1,4 @@
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 
 const library = {
   index: 'src/index.ts',
@@ -9,7 +9,16 @@ const library = {
   testing: 'src/testing.ts',
 }
 
-const common = { format: ['esm' as const], target: 'es2022' as const, platform: 'neutral' as const, sourcemap: false }
+const common: Options = {
+  format: ['esm'],
+  target: 'es2022',
+  platform: 'neutral',
+  sourcemap: false,
+  // Names stay, so that a stack trace can be read; the sources are in the repository.
+  esbuildOptions(options) {
+    options.minifyWhitespace = true
+  },
+}
 
 export default defineConfig([
   {
