@@ -1,6 +1,6 @@
 // Client, server and helper of the published protocol in one process, on links that count bytes and waves: a message's
 // wave is one more than the latest its sender had received when it was sent.
-import { loadKernels, type Region, upload } from '../../src/kernels/index.js'
+import { type Kernels, loadKernels, type Region, upload } from '../../src/kernels/index.js'
 import { type Channel, Link, memoryPair } from '../../src/net/index.js'
 import type { HelperSide, Side } from '../../src/protocol/securenn/parties.js'
 import { freshSeed, type Seed } from '../../src/random/seed.js'
@@ -14,10 +14,12 @@ export interface Traffic {
   /** Longest chain of messages that wait for each other. */
   flights: number
   /** Payloads each party received, in order. */
-  views: Record<'client' | 'server' | 'helper', Uint8Array[]>
+  views: Record<Name, Uint8Array[]>
+  /** The same with what they are. */
+  messages: { from: Name; to: Name; kind: number; step: number; payload: Uint8Array }[]
 }
 
-type Name = keyof Traffic['views']
+type Name = 'client' | 'server' | 'helper'
 
 export interface Three {
   client: Side
@@ -33,8 +35,12 @@ export interface ThreeSeeds {
   own?: Seed
 }
 
-export function three(seeds: ThreeSeeds = {}): Three {
-  const traffic: Traffic = { bytes: 0, flights: 0, views: { client: [], server: [], helper: [] } }
+/** @param make streams with a fault, in place of honest ones */
+export function three(
+  seeds: ThreeSeeds = {},
+  make = (k: Kernels, seed: Seed): Streams => new Streams(k, seed, 12),
+): Three {
+  const traffic: Traffic = { bytes: 0, flights: 0, views: { client: [], server: [], helper: [] }, messages: [] }
   const latest: Record<Name, number> = { client: 0, server: 0, helper: 0 }
   const counted = (channel: Channel, from: Name, to: Name, waves: number[]): Channel => ({
     ...bound(channel),
@@ -42,7 +48,9 @@ export function three(seeds: ThreeSeeds = {}): Three {
       traffic.bytes += message.byteLength - HEADER
       waves.push(latest[from] + 1)
       traffic.flights = Math.max(traffic.flights, latest[from] + 1)
-      traffic.views[to].push(message.slice(HEADER))
+      const payload = message.slice(HEADER)
+      traffic.views[to].push(payload)
+      traffic.messages.push({ from, to, kind: message[4], step: message[6] + 256 * message[7], payload })
       channel.send(message)
     },
   })
@@ -68,15 +76,14 @@ export function three(seeds: ThreeSeeds = {}): Three {
   const [shLink, hs] = joined('server', 'helper')
   const all = { common: freshSeed(), ch: freshSeed(), sh: freshSeed(), own: freshSeed(), ...seeds }
   const [kc, ks, kh] = [loadKernels(), loadKernels(), loadKernels()]
-  const streams = (k: typeof kc, seed: Seed) => new Streams(k, seed, 12)
   return {
-    client: { k: kc, party: 0, common: streams(kc, all.common), dealt: streams(kc, all.ch), peer: cs, helper: chLink },
-    server: { k: ks, party: 1, common: streams(ks, all.common), dealt: streams(ks, all.sh), peer: sc, helper: shLink },
+    client: { k: kc, party: 0, common: make(kc, all.common), dealt: make(kc, all.ch), peer: cs, helper: chLink },
+    server: { k: ks, party: 1, common: make(ks, all.common), dealt: make(ks, all.sh), peer: sc, helper: shLink },
     helper: {
       k: kh,
-      ch: streams(kh, all.ch),
-      sh: streams(kh, all.sh),
-      own: streams(kh, all.own),
+      ch: make(kh, all.ch),
+      sh: make(kh, all.sh),
+      own: make(kh, all.own),
       client: hc,
       server: hs,
     },
