@@ -164,7 +164,9 @@ class Compiler {
     const inputs = layer.in.map((id) => this.#values.get(id)!)
     if (layer.op === 'maxPool') return this.#maxPool(layer, inputs[0])
     if (isActivation(layer)) return this.#activation(layer, inputs[0])
-    return foldLayer(layer, inputs, this.#tensorsOf(layer), (v, at) => this.#cut(v, at))
+    // What another reader had cut is there already: folding past it would cost work and save no round trip.
+    const known = inputs.map((value) => this.#cuts.get(value.expression) ?? value)
+    return foldLayer(layer, known, this.#tensorsOf(layer), (v, at) => this.#cut(v, at))
   }
 
   #tensorsOf({ id }: Layer): LayerTensors {
