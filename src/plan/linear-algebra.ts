@@ -1,7 +1,7 @@
 // What linear maps become when they meet: convolutions behind convolutions, convolutions side by side, factors on sums.
 // Every rule here is exact over real numbers, borders included; where none applies the caller ends a step.
 import type { ConvGeometry } from '../kernels/geometry.js'
-import { affineFilter, type Expression, type Filter, foldAffine } from './expression.js'
+import { affineFilter, type Expression, type Filter, foldAffine, isLoaded, UNLOADED } from './expression.js'
 import type { MapShape } from './plan.js'
 
 type Conv = Extract<Expression, { kind: 'conv' }>
@@ -142,6 +142,7 @@ export const constant = (values: Float32Array, shape: MapShape): Expression => (
 
 /** Per output channel: the filter's response to a constant map. */
 function channelSums({ geometry: g, weights }: Filter, values: Float32Array): Float32Array {
+  if (!isLoaded({ weights })) return new Float32Array(g.cout).fill(1)
   const [perGroup, area] = [g.cin / g.groups, g.kernel[0] * g.kernel[1]]
   return Float32Array.from({ length: g.cout }, (_, c) => {
     const first = Math.floor((c * g.groups) / g.cout) * perGroup
@@ -193,28 +194,33 @@ function composedGeometry(a: ConvGeometry, b: ConvGeometry): ConvGeometry {
 function composedWeights(first: Filter, second: Filter, g: ConvGeometry): Float32Array {
   const [a, b] = [first.geometry, second.geometry]
   const [aIn, bIn, gIn] = [a.cin / a.groups, b.cin / b.groups, g.cin / g.groups]
-  const area = g.kernel[0] * g.kernel[1]
-  const weights = new Float32Array(g.cout * gIn * area)
+  const [block, size] = [aIn * area(a), gIn * area(g)]
+  // Where the weights of one of the first's channels go, counted from the tap they meet.
+  const places = Int32Array.from({ length: block }, (_, n) => {
+    const tap = n % area(a)
+    return Math.floor(n / area(a)) * area(g) + Math.floor(tap / a.kernel[1]) * g.kernel[1] + (tap % a.kernel[1])
+  })
+  const weights = new Float32Array(g.cout * size)
+  const sums = new Float64Array(size)
   for (let out = 0; out < b.cout; out++) {
     const middle = Math.floor((out * b.groups) / b.cout) * bIn
     const from = Math.floor((out * g.groups) / g.cout) * gIn
+    sums.fill(0)
     for (let m = 0; m < bIn; m++) {
       const input = Math.floor(((middle + m) * a.groups) / a.cout) * aIn
-      for (let i = 0; i < aIn; i++) {
-        const to = (out * gIn + input + i - from) * area
-        eachTap(b, (by, bx) =>
-          eachTap(a, (ay, ax) => {
-            const tap = (ay + by) * g.kernel[1] + ax + bx
-            weights[to + tap] +=
-              second.weights[((out * bIn + m) * b.kernel[0] + by) * b.kernel[1] + bx] *
-              first.weights[(((middle + m) * aIn + i) * a.kernel[0] + ay) * a.kernel[1] + ax]
-          }),
-        )
-      }
+      const row = (middle + m) * block
+      eachTap(b, (y, x) => {
+        const to = (input - from) * area(g) + y * g.kernel[1] + x
+        const weight = second.weights[((out * bIn + m) * b.kernel[0] + y) * b.kernel[1] + x]
+        for (let n = 0; n < block; n++) sums[to + places[n]] += weight * first.weights[row + n]
+      })
     }
+    weights.set(sums, out * size)
   }
   return weights
 }
+
+const area = ({ kernel }: ConvGeometry): number => kernel[0] * kernel[1]
 
 function eachTap({ kernel }: ConvGeometry, visit: (y: number, x: number) => void): void {
   for (let y = 0; y < kernel[0]; y++) for (let x = 0; x < kernel[1]; x++) visit(y, x)
@@ -265,13 +271,18 @@ function united(host: Conv, guest: Conv): Conv | null {
   const geometry = commonGeometry(a, b, host.shape)
   const apart = work(a, host.shape) + work(b, guest.shape)
   if (work(geometry, host.shape) > mostWork(apart)) return null
-  const weights = new Float32Array(((geometry.cout * geometry.cin) / geometry.groups) * area(geometry))
-  for (const { filter } of [host, guest]) spread(filter, geometry, weights)
+  const weights = unitedWeights([host.filter, guest.filter], geometry)
   const bias = host.filter.bias.map((value, c) => value + guest.filter.bias[c])
   return { ...host, filter: { layer: `${host.filter.layer}|${guest.filter.layer}`, geometry, weights, bias } }
 }
 
-const area = ({ kernel }: ConvGeometry): number => kernel[0] * kernel[1]
+function unitedWeights(filters: readonly Filter[], g: ConvGeometry): Float32Array {
+  if (!filters.every(isLoaded)) return UNLOADED
+  const weights = new Float32Array(((g.cout * g.cin) / g.groups) * area(g))
+  for (const filter of filters) spread(filter, g, weights)
+  return weights
+}
+
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))
 
 /** The smallest window on one grid that has a tap wherever one of the two has, over groups that hold theirs. */
