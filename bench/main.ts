@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { BACKENDS, benchCompare } from './compare.js'
+import { benchCost, echoMessages } from './cost.js'
 import { benchEndToEnd } from './e2e.js'
 import { benchFloat } from './float.js'
 import { benchKernels } from './kernels.js'
@@ -22,6 +23,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],
+  ['cost', plain(benchCost)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
 const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare --help shows more`
@@ -57,6 +59,7 @@ export async function main(args: readonly string[]): Promise<number> {
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   if (process.argv[2] === '--party') playParty()
   else if (process.argv[2] === '--securenn') playSecurenn()
+  else if (process.argv[2] === '--echo') void echoMessages()
   else if (process.argv[2] === PARTY_FLAG) playComparison(BACKENDS)
   else process.exitCode = await main(process.argv.slice(2))
 }

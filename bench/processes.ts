@@ -14,6 +14,8 @@ export interface Job {
   runs: number
   /** Emulated between client and server; none is bare loopback. */
   profile?: keyof typeof networkProfiles
+  /** Between preparation and inference, so that what is still on its way arrives; 0 when not given. */
+  pauseMs?: number
 }
 
 export interface Run {
@@ -135,6 +137,7 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
     const started = performance.now()
     await party.prepare()
     const offlineMs = performance.now() - started
+    if (job.pauseMs) await new Promise((resolve) => setTimeout(resolve, job.pauseMs))
     const { milliseconds } = await party.run(input)
     if (i >= job.warmup) runs.push({ offlineMs, onlineMs: milliseconds })
   }

@@ -7,7 +7,19 @@ import { calibrate } from '../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../src/plan/compile.js'
 import { randomWeights, resnet18Cifar100 } from './networks.js'
 
-export type WorkloadName = 'resnet18-cifar100' | 'relu-65536'
+export type WorkloadName = 'resnet18-cifar100' | 'relu-65536' | keyof typeof PUBLISHED
+
+/** Short forms of published families, sized so that an inference takes a second at most. */
+const PUBLISHED = {
+  'vgg11-cifar10': { family: 'vgg', params: { depth: 11, pool: 'avg', hidden: [], numClasses: 10 } },
+  'wrn16-2-cifar10': { family: 'wrn', params: { depth: 16, widen: 2, numClasses: 10 } },
+  'resnet20-cifar10': { family: 'resnet-cifar', params: { depth: 20, numClasses: 10 } },
+  'mobilenetv2-cifar10': {
+    family: 'mobilenetv2',
+    params: { widthMultiplier: 0.5, stemStride: 1, strides: [1, 1, 2, 2, 1, 2, 1], numClasses: 10 },
+    inputs: [{ name: 'x', shape: [3, 32, 32] }],
+  },
+} as const
 
 export interface Workload {
   name: WorkloadName
@@ -35,7 +47,8 @@ function reluLayer(): { arch: Architecture; weights: Weights } {
 
 function network(name: WorkloadName): { arch: Architecture; weights: Weights } {
   if (name === 'relu-65536') return reluLayer()
-  const arch = parseArchitecture(resnet18Cifar100())
+  const published = name === 'resnet18-cifar100' ? resnet18Cifar100() : { format: 'arch/1', name, ...PUBLISHED[name] }
+  const arch = parseArchitecture(published)
   return { arch, weights: randomWeights(arch, 1) }
 }
 
