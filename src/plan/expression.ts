@@ -10,11 +10,15 @@ export interface Filter {
   /** Layer whose weights these are. */
   readonly layer: string
   readonly geometry: ConvGeometry
-  /** [cout, cin/groups, kh, kw], batch norm and pooling factors folded in. */
+  /** [cout, cin/groups, kh, kw], batch norm and pooling factors folded in; empty when only shapes are of interest. */
   readonly weights: Float32Array
   /** Per output channel. */
   readonly bias: Float32Array
 }
+
+/** Weights that nobody has loaded: shapes fold without them. */
+export const UNLOADED = new Float32Array(0)
+export const isLoaded = ({ weights }: Pick<Filter, 'weights'>): boolean => weights.length > 0
 
 export type Expression =
   | { kind: 'tensor'; tensor: number; shape: MapShape }
