@@ -5,6 +5,7 @@ import { checkPlan } from '../../src/plan/check.js'
 import { chunksOf } from '../../src/plan/chunks.js'
 import type { Compiled } from '../../src/plan/compile.js'
 import {
+  type Bends,
   type LinearOp,
   type MapShape,
   type MccPlan,
@@ -38,7 +39,9 @@ export interface ReluGadget {
   chunks: number | readonly number[]
   truncate: number
   shape: MapShape
+  /** Over all copies where there are `bends`. */
   relu: PlannedRelu
+  bends?: Bends
 }
 
 /** 1×1 depthwise: every element times its channel's weight. */
@@ -49,7 +52,9 @@ export function perChannel([c, h, w]: MapShape): ConvGeometry {
 
 /** y = x + bias, the gadget, and its result as the network's output. */
 export function reluPlan(gadget: ReluGadget, bias: Int32Array): Compiled<MccPlan> {
-  const { ring, bits, lo, truncate, shape, relu } = gadget
+  const { ring, bits, lo, truncate, shape, relu, bends } = gadget
+  const [c, h, w] = shape
+  const out: MapShape = bends?.sum === null ? [c * bends.shifts.length, h, w] : shape
   const compares = relu.kind !== 'identity' && relu.kind !== 'zero'
   const chunks = typeof gadget.chunks === 'number' ? chunksOf(bits - lo, gadget.chunks)! : gadget.chunks
   const plan: MccPlan = {
@@ -61,24 +66,24 @@ export function reluPlan(gadget: ReluGadget, bias: Int32Array): Compiled<MccPlan
           { op: 'tensor', tensor: 0, out: shape },
           { op: 'conv', of: 0, layer: 'y', geometry: perChannel(shape), scale: 0, out: shape },
         ],
-        out: shape,
+        out,
         scale: 0,
-        activation: { truncate, bits, lo, chunks: compares ? chunks : [], relu },
+        activation: { truncate, bits, lo, chunks: compares ? chunks : [], relu, ...(bends && { bends }) },
       },
       {
         id: 'z',
         linear: [
-          { op: 'tensor', tensor: 1, out: shape },
-          { op: 'lift', of: 0, factor: 1, out: shape },
+          { op: 'tensor', tensor: 1, out },
+          { op: 'lift', of: 0, factor: 1, out },
         ],
-        out: shape,
+        out,
         scale: 0,
         activation: null,
       },
     ],
   }
   const weights = new Map([['0.1', new Int32Array(shape[0]).fill(1)]])
-  return { plan: checkPlan(plan) as MccPlan, model: { weights, bias: [bias, new Int32Array(mapSize(shape))] } }
+  return { plan: checkPlan(plan) as MccPlan, model: { weights, bias: [bias, new Int32Array(mapSize(out))] } }
 }
 
 const around = (shape: readonly number[], ring: number) =>
@@ -155,6 +160,12 @@ export interface ExpectedRun {
   atRisk: number
 }
 
+/** The same opened value, seen by a copy that is moved by a public shift. */
+function moved({ e, r, carry }: OpenedValue, by: number, { bits }: ReluGadget): OpenedValue {
+  const there = Number(mod(BigInt(e + by), bits))
+  return { e: there, r, v: Number(BigInt.asIntN(bits, BigInt(there + r))), carry }
+}
+
 /** z of every element by E1 … E5, from y and the masks of the run. */
 export function expectedRelu(
   gadget: ReluGadget,
@@ -162,10 +173,11 @@ export function expectedRelu(
   y: readonly number[],
   masks: MccMasks,
 ): ExpectedRun {
-  const { bits, lo, truncate, ring } = gadget
+  const { bits, lo, truncate, ring, bends } = gadget
   const layout: ReluLayout = stepLayout(compiled.plan.steps[0])!
-  const m = masks.output(0)
-  const a = masks.opening(0)
+  const [m, a] = [masks.output(0), masks.opening(0)]
+  const size = mapSize(gadget.shape)
+  const shiftOf = (copy: number) => (bends?.shifts ?? [0])[Math.floor(copy / size)]
   const big = (i: number) => BigInt(y[i])
   const z = new Array<number>(layout.elements).fill(0)
   const run = { z, wrong: 0, atRisk: 0 }
@@ -176,24 +188,41 @@ export function expectedRelu(
     if (errs) run.wrong++
     return value.v >= 0 !== errs
   }
-  const value = (i: number, position: number) => openedValue(big(i), BigInt(m[i]), a[position], gadget, truncate)
-  const opened = [...layout.switched, ...layout.identity].map((i, position) => value(i, position))
+  // An element is opened once, when the first of its copies needs it.
+  const positions = new Map<number, number>()
+  const activated = [...layout.switched, ...layout.identity].map((copy) => {
+    const i = copy % size
+    if (!positions.has(i)) positions.set(i, positions.size)
+    const opened = openedValue(big(i), BigInt(m[i]), a[positions.get(i)!], gadget, truncate)
+    return moved(opened, shiftOf(copy), gadget)
+  })
   const b = new Map<number, boolean>()
   layout.group.forEach((g, s) => {
-    if (g < layout.singles) b.set(g, decide(opened[s]))
+    if (g < layout.singles) b.set(g, decide(activated[s]))
   })
+  const sums = new Map<string, number>()
   for (let p = 0; p < layout.patches; p++) {
-    const members = [...layout.patchElements.subarray(layout.patchStart[p], layout.patchStart[p + 1])]
+    const copies = [...layout.patchElements.subarray(layout.patchStart[p], layout.patchStart[p + 1])]
+    const members = copies.map((copy) => copy % size)
+    const key = `${members} / ${layout.patchShift[p]}`
+    if (!sums.has(key)) sums.set(key, positions.size + sums.size)
     const ySum = members.reduce((sum, i) => sum + big(i), 0n)
     const mSum = members.reduce((sum, i) => sum + BigInt(m[i]), 0n)
     const f = truncate + layout.patchShift[p]
-    b.set(layout.singles + p, decide(openedValue(BigInt.asIntN(ring, ySum), mSum, a[opened.length + p], gadget, f)))
+    const opened = openedValue(BigInt.asIntN(ring, ySum), mSum, a[sums.get(key)!], gadget, f)
+    const offset = Math.round((members.length * shiftOf(copies[0])) / 2 ** layout.patchShift[p])
+    b.set(layout.singles + p, decide(moved(opened, offset, gadget)))
   }
-  layout.switched.forEach((i, s) => {
-    if (b.get(layout.group[s])) z[i] = opened[s].v
+  layout.switched.forEach((copy, s) => {
+    if (b.get(layout.group[s])) z[copy] = activated[s].v
   })
-  layout.identity.forEach((i, d) => {
-    z[i] = opened[layout.switched.length + d].v
+  layout.identity.forEach((copy, d) => {
+    z[copy] = activated[layout.switched.length + d].v
   })
-  return run
+  const { sum } = bends ?? {}
+  if (!sum) return run
+  const total = Array.from({ length: size }, (_, i) =>
+    sum.signs.reduce((all, sign, j) => all + sign * z[j * size + i], positions.has(i) ? sum.plus : 0),
+  )
+  return { ...run, z: total }
 }
