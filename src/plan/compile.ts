@@ -117,7 +117,10 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
-class Compiler {
+/** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
+export type Lowering = typeof lower
+
+export class Compiler {
   readonly #values = new Map<string, Value>()
   readonly #steps: Step[] = []
   readonly #weights = new Map<string, Int32Array>()
@@ -133,6 +136,7 @@ class Compiler {
     private readonly spec: ReluSpec | undefined,
     private readonly numbers: Numbers,
     private readonly options: CompileOptions,
+    private readonly lowering: Lowering = lower,
   ) {}
 
   run(): Compiled {
@@ -285,7 +289,7 @@ class Compiler {
 
   #lower(value: Value, wanted: number, id: string): Scales {
     const { tensorScale } = this
-    const result = lower(lift(value), { wanted, weightLimit: this.numbers.weightLimit, tensorScale, id })
+    const result = this.lowering(lift(value), { wanted, weightLimit: this.numbers.weightLimit, tensorScale, id })
     this.#keep(result.quantized, mapSize(value.expression.shape))
     return result
   }

@@ -192,6 +192,7 @@ function composedGeometry(a: ConvGeometry, b: ConvGeometry): ConvGeometry {
 }
 
 function composedWeights(first: Filter, second: Filter, g: ConvGeometry): Float32Array {
+  if (!isLoaded(first) || !isLoaded(second)) return UNLOADED
   const [a, b] = [first.geometry, second.geometry]
   const [aIn, bIn, gIn] = [a.cin / a.groups, b.cin / b.groups, g.cin / g.groups]
   const [block, size] = [aIn * area(a), gIn * area(g)]
