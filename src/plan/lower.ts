@@ -2,7 +2,7 @@
 // weights and factors, biases gathered into one constant.
 import { RingfenceError } from '../errors.js'
 import type { Expression, Filter } from './expression.js'
-import { type LinearOp, mapSize } from './plan.js'
+import { type LinearOp, type MapShape, mapSize } from './plan.js'
 
 export interface Quantized {
   /** By operation: [cout, cin/groups, kh, kw]. */
@@ -56,7 +56,8 @@ export function scaleOf(e: Expression, setting: Pick<Setting, 'tensorScale'>): n
 }
 
 function weightScale({ weights }: Filter, limit: number): number {
-  const largest = weights.reduce((max, w) => Math.max(max, Math.abs(w)), 2 ** -20)
+  let largest = 2 ** -20
+  for (let i = 0; i < weights.length; i++) largest = Math.max(largest, Math.abs(weights[i]))
   return Math.floor(Math.log2(limit / largest))
 }
 
@@ -97,10 +98,7 @@ class Lowering {
     const index = this.operations.push(this.#operation(e)) - 1
     if (e.kind === 'conv') {
       const fraction = this.scale - scaleOf(e.of, this.setting)
-      this.weights.set(
-        index,
-        Int32Array.from(e.filter.weights, (w) => Math.round(w * 2 ** fraction)),
-      )
+      this.weights.set(index, rounded(e.filter.weights, 2 ** fraction))
     }
     this.#emitted.set(e, index)
     return index
@@ -152,6 +150,12 @@ class Lowering {
   }
 }
 
+function rounded(weights: Float32Array, unit: number): Int32Array {
+  const words = new Int32Array(weights.length)
+  for (let i = 0; i < words.length; i++) words[i] = Math.round(weights[i] * unit)
+  return words
+}
+
 /** The scale of an unweighted expression, or -1 for a weighted one: summands are all of one sort. */
 function unweightedScale(e: Expression, setting: Setting): number {
   if (e.kind === 'conv' || e.kind === 'lift' || e.kind === 'constant') return -1
@@ -162,11 +166,8 @@ function unweightedScale(e: Expression, setting: Setting): number {
 
 /** What y is when every tensor is zero. */
 function biasOf(e: Expression): Float64Array | null {
-  const [, h, w] = e.shape
-  if (e.kind === 'constant')
-    return Float64Array.from({ length: mapSize(e.shape) }, (_, i) => e.values[Math.floor(i / (h * w))])
-  if (e.kind === 'conv')
-    return Float64Array.from({ length: mapSize(e.shape) }, (_, i) => e.filter.bias[Math.floor(i / (h * w))])
+  if (e.kind === 'constant') return spread(e.values, e.shape)
+  if (e.kind === 'conv') return spread(e.filter.bias, e.shape)
   if (e.kind === 'add') {
     const parts = e.of.map(biasOf).filter((part) => part !== null)
     return parts.length === 0 ? null : parts.reduce((a, b) => a.map((x, i) => x + b[i]))
@@ -177,6 +178,14 @@ function biasOf(e: Expression): Float64Array | null {
   if (!inner) return null
   const out = new Float64Array(mapSize(e.shape))
   embed(inner, e.of.shape, out, e)
+  return out
+}
+
+/** One number per channel all over a map. */
+function spread(values: Float32Array, shape: MapShape): Float64Array {
+  const out = new Float64Array(mapSize(shape))
+  const plane = shape[1] * shape[2]
+  for (let c = 0; c < shape[0]; c++) out.fill(values[c], c * plane, (c + 1) * plane)
   return out
 }
 
