@@ -161,14 +161,17 @@ export class Link {
 
   async #next(expected: () => string, options: ReceiveOptions = {}): Promise<Frame> {
     const { deadlineMs = this.#options.deadlineMs, signal } = options
+    const { meter } = this.#options
+    const since = meter && performance.now()
     let message: Uint8Array
     try {
       message = await this.#channel.receive({ deadlineMs, signal })
     } catch (error) {
       throw this.#explain(error, expected())
     }
+    if (since !== undefined) meter!.waited(since)
     const frame = this.#parse(message)
-    this.#options.meter?.received(this.name, frame.phase, frame.step, message.byteLength)
+    meter?.received(this.name, frame.phase, frame.step, message.byteLength)
     if (frame.kind === FAILURE_KIND) throw peerFailure(this.name, failureCode(frame.payload, FAILURE_MAX_BYTES))
     return frame
   }

@@ -17,6 +17,8 @@ export type PhaseTime = { total: number; steps: { step: number; ms: number }[] }
 export interface MeterReport {
   links: Record<string, Record<PhaseName, PhaseTraffic>>
   milliseconds: Record<PhaseName, PhaseTime>
+  /** How much of `milliseconds` went by waiting for a peer; the rest is work. */
+  waiting: Record<PhaseName, PhaseTime>
 }
 
 type Direction = 'sent' | 'received'
@@ -49,6 +51,8 @@ class Ledger {
 export class Meter {
   readonly #links = new Map<string, Ledger[]>()
   readonly #times: Map<number, number>[] = PHASE_NAMES.map(() => new Map())
+  readonly #waits: Map<number, number>[] = PHASE_NAMES.map(() => new Map())
+  #waitedUntil = 0
   #open: { phase: PhaseCode; step: number; since: number } | undefined
 
   sent(link: string, phase: PhaseCode, step: number, bytes: number): void {
@@ -73,11 +77,21 @@ export class Meter {
     this.#open = undefined
   }
 
+  /** A wait for a peer began at `from` and is over: it is charged to the open mark. Waits that overlap count once. */
+  waited(from: number, now = performance.now()): void {
+    if (this.#open === undefined) return
+    const { phase, step, since } = this.#open
+    const ms = now - Math.max(from, since, this.#waitedUntil)
+    this.#waitedUntil = now
+    if (ms > 0) this.#waits[phase].set(step, (this.#waits[phase].get(step) ?? 0) + ms)
+  }
+
   /** Forgets one phase on all links, or all of them. */
   reset(phase?: PhaseCode): void {
     for (const code of phase === undefined ? Object.values(Phase) : [phase]) {
       for (const ledgers of this.#links.values()) ledgers[code] = new Ledger()
       this.#times[code].clear()
+      this.#waits[code].clear()
       if (this.#open?.phase === code) this.#open = undefined
     }
   }
@@ -86,7 +100,8 @@ export class Meter {
   report(): MeterReport {
     const links: MeterReport['links'] = {}
     for (const [name, ledgers] of this.#links) links[name] = perPhase((code) => ledgers[code].report())
-    return { links, milliseconds: perPhase((code) => time(this.#times[code])) }
+    const milliseconds = perPhase((code) => time(this.#times[code]))
+    return { links, milliseconds, waiting: perPhase((code) => time(this.#waits[code])) }
   }
 
   #ledger(link: string, phase: PhaseCode): Ledger {

@@ -88,7 +88,7 @@ export class Client {
     return this.#engine.prepared
   }
 
-  /** Bytes and flights so far, per link, phase and step; in a page as of the last call that ended. */
+  /** Bytes, flights and time so far, per link, phase and step; in a page as of the last call that ended. */
   get traffic(): MeterReport {
     return this.#engine.traffic
   }

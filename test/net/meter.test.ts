@@ -64,6 +64,28 @@ test('time goes to the marked step', () => {
   expect(setup.total).toBe(0)
 })
 
+test('waits go to the marked step, and what overlaps counts once', () => {
+  const meter = new Meter()
+  meter.waited(0, 50) // nothing is marked
+  meter.mark(Phase.online, 0, 100)
+  meter.waited(90, 104)
+  meter.waited(100, 106)
+  meter.mark(Phase.online, 1, 110)
+  meter.waited(112, 115)
+  meter.stop(120)
+  const { waiting, milliseconds } = meter.report()
+  expect(waiting.online).toEqual({
+    total: 9,
+    steps: [
+      { step: 0, ms: 6 },
+      { step: 1, ms: 3 },
+    ],
+  })
+  expect(milliseconds.online.total).toBe(20)
+  meter.reset(Phase.online)
+  expect(meter.report().waiting.online.total).toBe(0)
+})
+
 test('reset forgets one phase, or all', () => {
   const meter = new Meter()
   const fill = () => {

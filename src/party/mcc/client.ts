@@ -33,7 +33,8 @@ export class MccClient implements ClientBackend {
   }
 
   async prepare(count: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { server, helper } = this.context
+    const { server, helper, meter } = this.context
+    meter.mark(Phase.offline, 0)
     const first = this.#ledger.next
     this.#ledger.burn(first, count)
     server.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
@@ -47,6 +48,7 @@ export class MccClient implements ClientBackend {
         this.#ready.push(first + i)
       }
     }
+    meter.stop()
     if (granted < count) {
       throw new RingfenceError(
         'STORE_FULL',
@@ -56,11 +58,13 @@ export class MccClient implements ClientBackend {
   }
 
   async #upload(inference: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { k, planned, share, ch, server, deadlineMs } = this.context
+    const { k, planned, share, ch, server, deadlineMs, meter } = this.context
     const { steps } = planned
+    meter.mark(Phase.offline, 0)
     server.send(Kind.upload, Phase.offline, 0, inferenceHead(inference))
     await uploadInference(k, planned, share, ch, inference, async (step, message) => {
       await sendPieces(server, Kind.delta, Phase.offline, step, message, { deadlineMs, signal })
+      if (step + 1 < steps.length) meter.mark(Phase.offline, step + 1)
       onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
     })
   }
