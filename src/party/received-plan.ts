@@ -2,7 +2,7 @@
 import { RingfenceError } from '../errors.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
-import { type LinearOp, mapSize, type Plan, planDigest, type Step } from '../plan/plan.js'
+import { type LinearOp, mapSize, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { equal } from './messages.js'
 
@@ -54,13 +54,19 @@ export function readPlan(payload: Uint8Array, digest: Uint8Array): Plan {
 function excesses({ steps }: Plan): string[] {
   const sum = (of: (step: Step) => number) => steps.reduce((total, step) => total + of(step), 0)
   const bounds: [string, number, number][] = [
-    ['elements', sum(({ linear }) => linear.reduce((all, op) => all + mapSize(op.out), 0)), MAX_ELEMENTS],
+    ['elements', sum(elements), MAX_ELEMENTS],
     ['weights', sum(({ linear }) => linear.reduce((all, op) => all + filterWords(op), 0)), MAX_WEIGHTS],
     ['multiplications and additions', sum(work), MAX_WORK],
   ]
   return bounds
     .filter(([, have, most]) => have > most)
     .map(([what, , most]) => `more than 2^${Math.log2(most)} ${what}`)
+}
+
+/** Values of all operations, and of all copies that ReLUs read. */
+function elements(step: Step): number {
+  const copied = step.activation?.bends ? mapSize(reluShape(step)) : 0
+  return step.linear.reduce((all, { out }) => all + mapSize(out), copied)
 }
 
 function filterWords(op: LinearOp): number {

@@ -6,18 +6,37 @@ import { loadKernels } from '../../src/kernels/index.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { compile } from '../../src/plan/compile.js'
-import { type MccPlan, mapSize } from '../../src/plan/plan.js'
+import { type MapShape, type MccPlan, mapSize, type Pair } from '../../src/plan/plan.js'
 import { planCost } from '../../src/protocol/mcc/cost.js'
 import { dealInference } from '../../src/protocol/mcc/inference.js'
 import { layOut } from '../../src/protocol/step.js'
 import { filterSlots, packShare } from '../../src/protocol/weights.js'
 import { Streams } from '../../src/random/streams.js'
+import { reluPlan } from '../protocol/gadget-plan.js'
 import { growNetwork } from '../protocol/zoo.js'
 
-const plans = [3, 8, 14, 21, 33, 57, 90, 121].map((seed): MccPlan => {
+/** A clip by blocks and a leaky ReLU: several ReLUs of one value. */
+const bent = [{ signs: [1, -1] as const, plus: 0 }, null].map((sum): MccPlan => {
+  const second: Pair[] = sum
+    ? [
+        [2, 1],
+        [1, 0],
+      ]
+    : [
+        [0, 1],
+        [0, 1],
+      ]
+  const blocks: Pair[] = [[2, 2], [1, 1], ...second]
+  const gadget = { ring: 32, bits: 12, lo: 0, chunks: 3, truncate: 4, shape: [2, 3, 4] as MapShape }
+  const relu = { kind: 'block', blocks } as const
+  return reluPlan({ ...gadget, relu, bends: { shifts: [0, -9], sum } }, new Int32Array(24)).plan
+})
+
+const grown = [3, 8, 14, 21, 33, 57, 90, 121].map((seed): MccPlan => {
   const { arch, weights, spec, options, input } = growNetwork(seed, 9)
   return compile(arch, weights, calibrate(arch, weights, spec, [input()]), spec, options).plan
 })
+const plans = [...grown, ...bent]
 
 /** Every path into a JSON value. */
 function paths(value: unknown, at: (string | number)[] = []): (string | number)[][] {
@@ -149,5 +168,24 @@ describe('checkPlan', () => {
         : step,
     )
     expect(() => checkPlan({ ...plan, steps })).toThrow(/chunks/)
+  })
+
+  it.each([
+    ['one sign too few', { shifts: [0, -9], sum: { signs: [1], plus: 0 } }, /1 signs of 2 copies/],
+    ['a shift beyond the opened bits', { shifts: [0, 2 ** 11], sum: null }, /below 2048/],
+    ['a constant beyond the opened bits', { shifts: [0, -9], sum: { signs: [1, -1], plus: -(2 ** 11) } }, /below 2048/],
+    ['another shape than that of all copies', { shifts: [0, -9, 3], sum: null }, /its last operation makes \[6,3,4\]/],
+    ['too many copies', { shifts: new Array(17).fill(0), sum: null }, /maximum length|length/i],
+  ])('refuses bends with %s', (_, bends, problem) => {
+    const plan = bent[bends.sum ? 0 : 1]
+    const [first, last] = plan.steps
+    const steps = [{ ...first, activation: { ...first.activation, bends } }, last]
+    try {
+      checkPlan({ ...plan, steps })
+    } catch (error) {
+      expect((error as RingfenceError).problems.join('\n')).toMatch(problem)
+      return
+    }
+    expect.fail('the plan was taken')
   })
 })
