@@ -1,5 +1,6 @@
 // Parties on `securenn`, where a server opens a connection to the helper for every client; each can be disturbed.
 
+import { expect } from 'vitest'
 import { randomWeights } from '../../bench/networks.js'
 import { sampleInput } from '../../bench/workloads.js'
 import type { RingfenceError } from '../../src/errors.js'
@@ -12,7 +13,7 @@ import { calibrate } from '../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile.js'
 import type { SecurennPlan } from '../../src/plan/plan.js'
 import { AUDIT } from '../../src/testing.js'
-import { DEADLINE_MS, difference, hex, type Seat, type Wire, wire } from './fixture.js'
+import { createHelper, DEADLINE_MS, difference, hex, inputFor, type Seat, type Wire, wire } from './fixture.js'
 
 /** A convolution, block ReLU, a second convolution and plain ReLU, a linear layer, over a 1 x 6 x 6 input. */
 export function smallNetwork(seed: number, options: CompileOptions<'securenn'> = {}): Compiled<SecurennPlan> {
@@ -97,4 +98,20 @@ export class SecurennSite {
     }
     return { client, compare }
   }
+}
+
+/** A server at a helper, and what has to hold when a test is done with them. */
+export async function securennNeighbourhood(compiled: Compiled, options: SecurennSiteOptions = {}) {
+  const complaints: RingfenceError[] = []
+  const helper = await createHelper({ onError: (error) => complaints.push(error) })
+  const site = await SecurennSite.create(compiled, helper, options)
+  const end = async () => {
+    const { client, compare } = await site.seat()
+    expect(await compare(inputFor(compiled))).toBeNull()
+    await client.release()
+    await site.server.release()
+    await helper.release()
+    expect([site.server.memoryInUse, helper.memoryInUse, client.memoryInUse]).toEqual([0, 0, 0])
+  }
+  return { helper, site, end, complaints }
 }

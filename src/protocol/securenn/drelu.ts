@@ -69,7 +69,7 @@ export async function drelu(side: Side, v: Region, count: number, window: Window
   addWrap(k, r0, r1, count, bits, r, alpha)
   const [masked, wrap] = [k.memory.alloc(bytes), k.memory.alloc(count)]
   addWrap(k, a, party === 0 ? r0 : r1, count, bits, masked, wrap)
-  await sendRegions(helper, Message.masked, at.layer, [masked])
+  await sendRegions(helper, Message.masked, at.layer, [masked], { signal: side.signal })
 
   const halves = await receiveHalves(side, count, bits, at)
   const flip1 = await askComparison(side, 'wrap', halves.bits1, r, count, bits, at)

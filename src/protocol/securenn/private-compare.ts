@@ -22,7 +22,7 @@ const ROUNDS = {
  * them.
  */
 export async function askComparison(
-  { k, party, common, helper }: Side,
+  { k, party, common, helper, signal }: Side,
   round: keyof typeof ROUNDS,
   x: Region,
   t: Region,
@@ -41,7 +41,7 @@ export async function askComparison(
   compareDigits(k, { x, t: asked.out, less: asked.less, always: asked.always, zero, s }, count, bits, party, digits)
   rotateDigits(k, digits, turn, count, bits)
   for (const region of [s, zero, turn, asked.out, asked.less, asked.always]) region.release(true)
-  await sendRegions(helper, draws.kind, at.layer, [digits])
+  await sendRegions(helper, draws.kind, at.layer, [digits], { signal })
   digits.release()
   return flip
 }
