@@ -13,7 +13,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   infer: async () => (await import('./infer.js')).infer,
   convert: async () => (await import('./convert.js')).convert,
   distortion: async () => (await import('./distortion.js')).distortion,
+  plan: async () => (await import('./plan.js')).plan,
   bench: async () => (await import('./bench.js')).bench,
+  doctor: async () => (await import('./doctor.js')).doctor,
 }
 
 /** Runs one command line; the result is the exit status. */

@@ -38,6 +38,16 @@ export async function connect(url: string, options: ConnectOptions = {}): Promis
   return opened(open(target.href), target, options)
 }
 
+/** Whether `connect` can work at all here. */
+export async function hasWebSocket(): Promise<boolean> {
+  try {
+    await platformSocket(new URL('ws://localhost'), DEFAULT_MAX_PAYLOAD)
+    return true
+  } catch {
+    return false
+  }
+}
+
 function checked(url: string): URL {
   const target = URL.canParse(url) ? new URL(url) : undefined
   if (target?.protocol !== 'ws:' && target?.protocol !== 'wss:') {
