@@ -13,7 +13,20 @@ import {
   SHAPED,
 } from './rows.js'
 
-const shapeOf = ({ shape }: CompareRow) => shape.join('+') || '–'
+/** Chunk widths, least significant first; three or more of a kind as 5×4. */
+function shapeOf({ shape }: CompareRow): string {
+  const runs: { width: number; times: number }[] = []
+  for (const width of shape) {
+    const last = runs.at(-1)
+    if (last?.width === width) last.times++
+    else runs.push({ width, times: 1 })
+  }
+  const named = runs.flatMap(({ width, times }) =>
+    times < 3 ? Array<string>(times).fill(`${width}`) : `${times}×${width}`,
+  )
+  return named.join('+') || '–'
+}
+
 const perElement = (bytes: number, { elements }: CompareRow) => (bytes / elements).toFixed(2)
 const percent = (share: number) => (share === 0 ? '0' : `${(share * 100).toPrecision(3)} %`)
 const nanoseconds = (ns: number) => ns.toFixed(ns < 100 ? 1 : 0)
@@ -86,6 +99,7 @@ function perBits(rows: readonly CompareRow[]): CompareRow[] {
 }
 
 const NOTES = [
+  'shape: widths of the chunks that a back end cuts the compared bits into, least significant first; 5×4 is five of 4 bits.',
   'Bytes are those of one comparison, frame headers included; helper: both links of the helper together. ' +
     'Flights are the longest chain of messages over all links.',
   'best: of the shapes of a back end at a bit count, fewest bytes on line and off line together, and fastest on line.',

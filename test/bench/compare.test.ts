@@ -197,6 +197,12 @@ describe('the report', () => {
     expect(table).toMatch(/securenn +none +1 .*the odd ring/)
     expect(table).toContain('server–helper has 1 Gbit/s')
   })
+
+  test('the table shortens shapes of many chunks', () => {
+    const [row] = measured.rows
+    const shape = [5, 4, 4, 4, 5, 5, 3, 3, 3, 3]
+    expect(text({ ...measured, rows: [{ ...row, shape }] })).toContain('  5+3×4+5+5+4×3  ')
+  })
 })
 
 describe('a back end that cannot do every bit count', () => {
