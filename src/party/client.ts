@@ -62,6 +62,9 @@ export interface ClientEngine {
 /** A client that nobody holds any more leaves its parties. */
 const forgotten = new FinalizationRegistry<ClientEngine>((engine) => void engine.release())
 
+/** A client is held by its calls in progress, also when the caller kept nothing but the promise. */
+const busy = new Set<{ readonly client: Client }>()
+
 export class Client {
   readonly #engine: ClientEngine
 
@@ -104,7 +107,7 @@ export class Client {
    * @throws RingfenceError STORE_FULL (the server has no room; what it granted stays prepared), PEER_GONE, DEADLINE, ABORTED
    */
   prepare(count = 1, options: CallOptions = {}): Promise<void> {
-    return this.#engine.prepare(count, options)
+    return this.#busy(this.#engine.prepare(count, options))
   }
 
   /**
@@ -113,13 +116,23 @@ export class Client {
    * @throws RingfenceError BAD_INPUT before anything is sent; PEER_GONE, PEER_FAILED, DEADLINE, ABORTED
    */
   run(input: Float32Array, options: CallOptions = {}): Promise<InferenceResult> {
-    return this.#engine.run(input, options)
+    return this.#busy(this.#engine.run(input, options))
   }
 
   /** Leaves server and helper and wipes the seeds; a call in progress ends with ABORTED. */
   release(): Promise<void> {
     forgotten.unregister(this)
     return this.#engine.release()
+  }
+
+  async #busy<T>(call: Promise<T>): Promise<T> {
+    const entry = { client: this }
+    busy.add(entry)
+    try {
+      return await call
+    } finally {
+      busy.delete(entry)
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
