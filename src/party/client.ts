@@ -22,6 +22,10 @@ export interface ClientOptions extends PartyOptions {
   helperKey?: Uint8Array
   meter?: Meter
   signal?: AbortSignal
+  /** Prepares in the background until this many inferences are ready, and again whenever one is used. Default 0. */
+  keepPrepared?: number
+  /** Told how many are ready after every one that was prepared in the background. */
+  onPrepared?: (prepared: number) => void
   /** The compiled `ringfence/kernels.simd.wasm`, for hosts that compile no WebAssembly at run time. */
   wasm?: WebAssembly.Module
   /**

@@ -35,10 +35,32 @@ export class LocalClient implements ClientEngine {
   /** Calls of one client take turns: its links carry one conversation at a time. */
   readonly #turn = new Turn()
   #ended: RingfenceError | undefined
+  readonly #keep: number
+  readonly #onPrepared: ((prepared: number) => void) | undefined
+  #refilling = false
 
-  private constructor(context: ClientContext) {
+  private constructor(context: ClientContext, { keepPrepared = 0, onPrepared }: ClientOptions) {
     this.#context = context
     this.#backend = backendOf(context)
+    this.#keep = keepPrepared
+    this.#onPrepared = onPrepared
+    void this.#refill()
+  }
+
+  /** Prepares one inference after another, between calls, until enough are ready or the server has no room. */
+  async #refill(): Promise<void> {
+    if (this.#refilling) return
+    this.#refilling = true
+    try {
+      while (!this.#ended && this.#backend.prepared < this.#keep) {
+        await this.prepare(1, {})
+        this.#onPrepared?.(this.#backend.prepared)
+      }
+    } catch {
+      // The next call meets the same error and reports it; without room at the server there is nothing to report.
+    } finally {
+      this.#refilling = false
+    }
   }
 
   static async create(options: ClientOptions): Promise<LocalClient> {
@@ -80,7 +102,8 @@ export class LocalClient implements ClientEngine {
     const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
     modelMask.release()
     const planned = layOut(k, plan)
-    return new LocalClient({ k, server, helper, ch, planned, share, meter, deadlineMs: deadlineOf(options), source })
+    const held = { k, server, helper, ch, planned, share, meter, deadlineMs: deadlineOf(options), source }
+    return new LocalClient(held, options)
   }
 
   get plan(): Plan {
@@ -116,6 +139,7 @@ export class LocalClient implements ClientEngine {
       if (this.#backend.prepared === 0) await this.#backend.prepare(1, options)
       const started = performance.now()
       const { inference, raw, scale } = await this.#backend.infer(words, options)
+      void this.#refill()
       let prediction = 0
       for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
       return {

@@ -21,7 +21,11 @@ export function hostClient(scope: WorkerScope): void {
   const obey = async (order: Order, options: CallOptions): Promise<Plan | InferenceResult | undefined> => {
     switch (order.call) {
       case 'create':
-        client = await LocalClient.create({ ...order.options, signal: options.signal })
+        client = await LocalClient.create({
+          ...order.options,
+          signal: options.signal,
+          onPrepared: () => scope.postMessage({ state: state()! }),
+        })
         return client.plan
       case 'prepare':
         await client!.prepare(order.count, options)

@@ -14,6 +14,7 @@ export interface RemoteOptions {
   readonly planDigest?: Uint8Array
   readonly helperKey?: Uint8Array
   readonly deadlineMs?: number
+  readonly keepPrepared?: number
 }
 
 export type Order =
@@ -33,6 +34,8 @@ export interface ClientState {
 
 export type Answer =
   | { readonly ready: true }
+  /** Something was prepared in the background. */
+  | { readonly state: ClientState }
   | { readonly id: number; readonly progress: Progress }
   | { readonly id: number; readonly value: Plan | InferenceResult | undefined; readonly state: ClientState | undefined }
   | { readonly id: number; readonly error: PortableError; readonly state: ClientState | undefined }

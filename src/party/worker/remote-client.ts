@@ -29,7 +29,7 @@ export async function remoteClient(options: ClientOptions): Promise<ClientEngine
     ;(options.onWarning ?? ((message: string) => console.warn(`ringfence: ${message}`)))(text)
     return null
   }
-  const client = new RemoteClient(worker)
+  const client = new RemoteClient(worker, options.onPrepared)
   try {
     await client.open(portable, options.signal)
     return client
@@ -41,19 +41,13 @@ export async function remoteClient(options: ClientOptions): Promise<ClientEngine
 
 /** What goes to the worker; null when something cannot, or when there is no page. */
 function portableOptions(options: ClientOptions): RemoteOptions | null {
-  const { server, helper, plan, planDigest, helperKey, deadlineMs, worker = true } = options
+  const { server, helper, plan, planDigest, helperKey, deadlineMs, keepPrepared, worker = true } = options
   const inPage = typeof document !== 'undefined' && typeof Worker === 'function'
   if (!inPage || worker === false || options.meter || options[AUDIT] || options[SEEDS]) return null
   if (typeof server !== 'string' || typeof helper !== 'string') return null
   const page = location.href // a worker may lie elsewhere
-  return {
-    server: new URL(server, page).href,
-    helper: new URL(helper, page).href,
-    plan,
-    planDigest,
-    helperKey,
-    deadlineMs,
-  }
+  const [serverUrl, helperUrl] = [server, helper].map((url) => new URL(url, page).href)
+  return { server: serverUrl, helper: helperUrl, plan, planDigest, helperKey, deadlineMs, keepPrepared }
 }
 
 // In one expression, as bundlers look for it.
@@ -92,7 +86,10 @@ class RemoteClient implements ClientEngine {
   #plan: Plan | undefined
   #state: ClientState | undefined
 
-  constructor(worker: Worker) {
+  constructor(
+    worker: Worker,
+    readonly onPrepared: ClientOptions['onPrepared'],
+  ) {
     this.#worker = worker
     worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data)
     worker.onerror = (event) => {
@@ -161,6 +158,11 @@ class RemoteClient implements ClientEngine {
 
   #hear(answer: Answer): void {
     if ('ready' in answer) return
+    if (!('id' in answer)) {
+      this.#state = answer.state
+      this.onPrepared?.(answer.state.prepared)
+      return
+    }
     const waiting = this.#waiting.get(answer.id)
     if ('progress' in answer) {
       waiting?.progress(answer.progress)
