@@ -69,7 +69,11 @@ export const addend = (m: number, a: number, { f, bits }: Tiny): number => low((
 /** The carry masks s and keys K of a chain of t chunks. */
 export const dealerCoins = (t: number): number => t * t - 1
 
-export const tableWidth = (chunks: readonly number[]): number => tablePosition(chunks, chunks.length, 0, 0)
+/** Bits of all tables of a chain. */
+export function tableWidth(chunks: readonly number[]): number {
+  const t = chunks.length
+  return chunks.reduce((sum, c, j) => sum + (j === 0 ? t : 2 * (t - j)) * 2 ** c, 0)
+}
 
 /** The chain of one shape: tables and rows as words of up to 32 bits, in the order of the kernels. */
 export class TinyChain {

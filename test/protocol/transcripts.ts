@@ -1,10 +1,11 @@
 // Real gadgets at real widths, and what each party sees of them, byte by byte.
-import { packedBytes, unpack } from '../../src/kernels/bits.js'
+import { unpack } from '../../src/kernels/bits.js'
 import { type Kernels, loadKernels, type Region, upload } from '../../src/kernels/index.js'
 import { groupsOf, readRows, rowBytes, tableBytes } from '../../src/kernels/mcc.js'
 import type { Compiled } from '../../src/plan/compile.js'
 import { weightKey } from '../../src/plan/compile.js'
 import type { MccPlan } from '../../src/plan/plan.js'
+import { copies } from '../../src/protocol/mcc/bends.js'
 import {
   dealInference,
   emptyMaterial,
@@ -106,6 +107,33 @@ export const withoutCarryMasks =
       }
     })(k, seed, 12)
 
+/** The two chains of a value share one half of this stream: eight comparisons to a group, all copies in whole groups. */
+export const sharedByCopies =
+  (purpose: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region): void {
+        super.fill(address, out)
+        if (address.purpose !== purpose) return
+        const bytes = out.u8()
+        bytes.copyWithin(bytes.length / 2, 0, bytes.length / 2)
+      }
+    })(k, seed, 12)
+
+/** What two chains of a value have in common: the XOR of a message's halves. */
+const halvesApart = (bytes: Uint8Array): Uint8Array =>
+  bytes.slice(0, bytes.length / 2).map((byte, i) => byte ^ bytes[bytes.length / 2 + i])
+
+/** What the words [ρA_1] of a value's two selects have in common, beside e: with one half it would be y' at times. */
+function wordsApart({ size, relu }: ReluStep, e: Region, words: Region): Uint8Array {
+  const select = words.u32().subarray(relu.comparisons)
+  const apart = Uint16Array.from(
+    { length: size },
+    (_, i) => select[4 * i + 1] - select[4 * (size + i) + 1] + e.u32()[i],
+  )
+  return new Uint8Array(apart.buffer)
+}
+
 export interface Streamed {
   ch?: MakeStreams
   own?: MakeStreams
@@ -186,17 +214,29 @@ export class Transcripts {
     const sizes = reluSizes(step, ring)
     const { e, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
     // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
-    if (step.relu.tested === null)
-      for (const by of [0x1111, 0x3377]) server.add(this.#difference(step, e, relu!.tables, by))
+    if (step.relu.tested === null) {
+      for (const by of [0x1111, 0x3377]) {
+        server.add(this.#difference(step, e, relu!.tables, by))
+        if (step.relu.copied) server.add(halvesApart(this.#difference(step, this.#unmoved(step, e), relu!.tables, by)))
+      }
+      if (step.relu.copied) server.add(wordsApart(step, e, relu!.words))
+    }
     client.add(message.u8().subarray(0, sizes.opened))
     client.add(this.#unpadded(step, message, inference))
     const next = inputMask(k, this.#planned, this.#ch, step.index + 1, inference)
     const reply = k.memory.alloc(sizes.reply)
     answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
     server.add(reply.u8())
+    if (step.relu.copied) server.add(halvesApart(reply.u8().slice(0, sizes.beta)))
     const x = finishRelu(k, step, { e }, relu!, reply, ring)
     for (const region of [e, message, next, reply]) region.release()
     return x
+  }
+
+  /** e of a clip's copies before they are moved: the same for both. The first has no shift. */
+  #unmoved({ size }: ReluStep, e: Region): Region {
+    const first = e.u8().slice(0, size * 4)
+    return upload(this.#k.memory, new Uint8Array([...first, ...first]))
   }
 
   #difference({ relu, activation }: ReluStep, e: Region, tables: Region, by: number): Uint8Array {
@@ -217,13 +257,16 @@ export class Transcripts {
   }
 
   /** The rows as the client reads them: its pads are taken off. Only where values are tested themselves. */
-  #unpadded({ relu, activation, index }: ReluStep, message: Region, inference: number): Uint8Array {
+  #unpadded(step: ReluStep, message: Region, inference: number): Uint8Array {
+    const { relu, activation, index } = step
     const k = this.#k
-    const opened = packedBytes(relu.values + relu.patches, activation.bits)
-    const sent = message.u8().slice(opened)
+    const { ring } = this.compiled.plan
+    const sent = message.u8().slice(reluSizes(step, ring).opened)
     if (relu.tested !== null) return sent
-    const e = k.memory.allocZero(groupsOf(relu.values) * 32)
-    unpack(k, message, relu.values, activation.bits, e)
+    const opened = k.memory.allocZero(groupsOf(relu.opened.values) * 32)
+    unpack(k, message, relu.opened.values, activation.bits, opened)
+    const e = copies(k, step, opened, true)
+    if (e !== opened) opened.release()
     const pads = this.#ch.take(
       { purpose: Purpose.tablePad, layer: index, inference },
       tableBytes(chainOf(activation).chunks, relu.comparisons),

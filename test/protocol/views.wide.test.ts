@@ -2,53 +2,12 @@
 // per byte, 2^14 runs for either secret; streams are seeded, so a result is the same every time.
 import { describe, expect, it } from 'vitest'
 import { loadKernels } from '../../src/kernels/index.js'
-import { checkPlan } from '../../src/plan/check.js'
 import { chooseChunks } from '../../src/plan/chunks.js'
-import type { Compiled } from '../../src/plan/compile.js'
-import type { MapShape, MccActivation, MccPlan, Step } from '../../src/plan/plan.js'
-import { mapSize } from '../../src/plan/plan.js'
+import type { MccActivation } from '../../src/plan/plan.js'
 import { fillModelMask, filterSlots } from '../../src/protocol/weights.js'
 import { Purpose } from '../../src/random/streams.js'
-import { drawFrom, perChannel, whole } from './gadget-plan.js'
-import { honest, reusing, type Streamed, Tally, Transcripts, withoutCarryMasks } from './transcripts.js'
-
-const RUNS = 2 ** 14
-
-const conv = (out: MapShape, [cin, h, w]: MapShape, at = 0) => ({
-  op: 'conv' as const,
-  of: at,
-  layer: 'w',
-  geometry: { ...perChannel([cin, h, w]), cout: out[0], groups: 1 },
-  scale: 0,
-  out,
-})
-
-/** Some 1×1 convolutions with activations between; `secret` picks weights and biases. */
-function network(shapes: MapShape[], activations: MccActivation[], ring: number, secret: number): Compiled<MccPlan> {
-  const draw = drawFrom(secret)
-  const steps = shapes.slice(1).map((out, i): Step => {
-    const linear = [{ op: 'tensor' as const, tensor: i, out: shapes[i] }, conv(out, shapes[i])]
-    return { id: `s${i}`, linear, out, scale: 0, activation: activations[i] ?? null }
-  })
-  const plan = checkPlan({
-    format: 'plan/1',
-    backend: 'mcc',
-    network: 'views',
-    ring,
-    rounds: 12,
-    input: { shape: shapes[0], scale: 0, bits: 16, preprocess: { scale: 1, mean: [], std: [] } },
-    labels: [],
-    steps,
-  }) as MccPlan
-  const weights = new Map(
-    filterSlots(plan).map(({ step, operation, words }) => [
-      `${step}.${operation}`,
-      Int32Array.from({ length: words }, () => whole(draw, -2000, 2000)),
-    ]),
-  )
-  const bias = steps.map(({ out }) => Int32Array.from({ length: mapSize(out) }, () => whole(draw, -(2 ** 20), 2 ** 20)))
-  return { plan, model: { weights, bias } }
-}
+import { honest, reusing, type Streamed, Tally, withoutCarryMasks } from './transcripts.js'
+import { loud, network, RUNS, silent, views } from './wide-views.js'
 
 const plain: MccActivation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }
 const small = (secret: number) =>
@@ -90,29 +49,6 @@ const large = (secret: number) => {
     secret,
   )
 }
-
-interface Side {
-  compiled: Compiled<MccPlan>
-  input: Int32Array
-  streamed?: Streamed
-}
-
-/** Both parties' views over many inferences; the two sides never share an inference. */
-async function tally({ compiled, input, streamed }: Side, side: number) {
-  const parties = await Transcripts.of(compiled, streamed)
-  const [server, client] = [new Tally(), new Tally()]
-  for (let i = 0; i < RUNS; i++) await parties.run(input, 1 + i + side * RUNS, server, client)
-  return { server, client }
-}
-
-async function views(a: Side, b: Side) {
-  const [one, other] = [await tally(a, 0), await tally(b, 1)]
-  expect(one.server.places).toBe(other.server.places)
-  return { server: one.server.against(other.server), client: one.client.against(other.client) }
-}
-
-const silent = new Int32Array(8)
-const loud = Int32Array.from({ length: 8 }, (_, i) => (i % 2 ? 32767 : -32767))
 
 describe('no byte of a view depends on the secret', () => {
   it('server: inputs', async () => {
