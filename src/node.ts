@@ -4,3 +4,4 @@ export { loadModelDirectory, type ModelDirectory, type Sample } from './cli/mode
 export { findModel, packagedModels } from './cli/prepared-model.js'
 export { RingfenceError } from './errors.js'
 export { type Listener, type ListenOptions, listen } from './net/websocket-server.node.js'
+export { hireThreads } from './planner/crew.node.js'

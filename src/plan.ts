@@ -24,4 +24,24 @@ export { chooseChunks } from './plan/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile.js'
 export { type Plan, planDigest } from './plan/plan.js'
 export { runReference } from './plan/reference.js'
+export type { Crew, CrewOptions, Hire } from './planner/crew.js'
+export { COMMON_BLOCKS, type DistortionOptions, type DistortionProgress, distortion } from './planner/distortion.js'
+export { formatDistortionPart, measurementKey, parseDistortionPart } from './planner/distortion-part.js'
+export {
+  type DistortionTable,
+  formatDistortionTable,
+  type LayerDistortion,
+  parseDistortionTable,
+} from './planner/distortion-table.js'
+export {
+  type Budget,
+  type Objective,
+  planRelus,
+  planRelus as plan,
+  type ReluPlan,
+  type ReluPlanOptions,
+  type ReluSpecFile,
+  type SpecCost,
+} from './planner/relu-plan.js'
+export { predictedCosts, type SpecCostOptions } from './planner/spec-cost.js'
 export { decodeFixed, encodeFixed } from './ring/codec.js'

@@ -1,0 +1,129 @@
+// What ReLU specs cost in bytes or seconds, as a sum over layers and channels: differences of predictions around the
+// network with all its ReLUs. Bytes add up but for the rounding of a message; seconds add up as far as nothing overlaps.
+import { RingfenceError } from '../errors.js'
+import type { Architecture } from '../model/architecture.js'
+import type { Layer, Pair } from '../model/layers.js'
+import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
+import { formatShape } from '../model/shape.js'
+import type { CompileOptions } from '../plan/compile.js'
+import { mapSize, type Plan, planRelu } from '../plan/plan.js'
+import { type CostPrediction, type PredictOptions, predict } from './cost-model.js'
+import { activationLayers, channelCount, type DistortionTable, isTooLarge, specNameOf } from './distortion-table.js'
+import type { SpecCost } from './relu-plan.js'
+import { shapePlan } from './shape-plan.js'
+
+export interface SpecCostOptions {
+  /** On-line bytes over all links, or on-line seconds. */
+  readonly unit: 'bytes' | 'seconds'
+  readonly network: PredictOptions
+  /** The back end and its numbers. */
+  readonly compile?: CompileOptions
+  readonly signal?: AbortSignal
+  readonly onProgress?: (done: number, layer: string) => void
+}
+
+/** On-line bytes of one inference over all links. */
+export function onlineBytes({ total: { online } }: CostPrediction): number {
+  return online.up + online.down + online.clientHelper + online.serverHelper + online.helperServer
+}
+
+/**
+ * Predicts every layer with every candidate of a table.
+ * @throws RingfenceError as `compile`; ABORTED by `signal`
+ */
+export async function predictedCosts(
+  arch: Architecture,
+  table: DistortionTable,
+  options: SpecCostOptions,
+): Promise<SpecCost> {
+  const layers = activationLayers(arch)
+  const model = new Predictions(arch, options)
+  const costs = new Map<string, LayerCosts>()
+  for (const [i, layer] of layers.entries()) {
+    options.onProgress?.(i / layers.length, layer.id)
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    if (options.signal?.aborted) throw new RingfenceError('ABORTED', 'predicting costs was aborted by the caller')
+    costs.set(layer.id, layerCosts(model, layer, table.layers.get(specNameOf(layer))?.blocks ?? []))
+  }
+  const drops = [...costs.values()].reduce((sum, { drop }) => sum + drop, 0)
+  return {
+    channel: ({ id }, block) => costs.get(id)!.channel.get(formatShape(block))!,
+    layer: ({ id }) => costs.get(id)!.opening,
+    linearLayer: ({ id }) => costs.get(id)!.closed,
+    rest: Math.max(0, model.plain - drops),
+  }
+}
+
+interface LayerCosts {
+  /** What the network costs less at most, whatever the layer becomes. */
+  readonly drop: number
+  /** The layer as identity, above that. */
+  readonly closed: number
+  readonly opening: number
+  /** By candidate. */
+  readonly channel: ReadonlyMap<string, number>
+}
+
+/**
+ * An open layer costs at least what its channels do when they are linear: that share counts as the layer's, so that the
+ * cheaper kind of linear channel costs nothing.
+ */
+function layerCosts(model: Predictions, layer: Layer, blocks: readonly Pair[]): LayerCosts {
+  const channels = channelCount(layer.out)
+  const identity = Math.max(0, model.plain - model.cost(layer, { kind: 'identity' }))
+  const kind = (first: Pair, others: Pair): LayerRelu => ({
+    kind: 'block',
+    blocks: Array.from({ length: channels }, (_, c) => (c === 0 ? first : others)),
+  })
+  /** What the network costs less for every channel of this candidate; a layer that is linear throughout is closed. */
+  const saved = (block: Pair): number => {
+    if (block[0] > 0 && block[1] > 0) return (model.plain - model.cost(layer, kind(block, block))) / channels
+    return channels === 1 ? identity : (model.plain - model.cost(layer, kind([1, 1], block))) / (channels - 1)
+  }
+  const offered = blocks.filter((block) => !isTooLarge(block, layer.out))
+  const savings = offered.map((block) => [formatShape(block), saved(block)] as const)
+  const plain = Math.max(0, saved([0, 1]), ...savings.map(([, saving]) => saving))
+  const channel = new Map(savings.map(([block, saving]) => [block, plain - saving]))
+  // Zero channels send nothing: a layer of them may cost less than one that passes everything on.
+  const drop = Math.max(identity, channels * plain)
+  return { drop, closed: drop - identity, opening: drop - channels * plain, channel }
+}
+
+/** Predictions of networks that differ from the plain one in one layer. */
+class Predictions {
+  readonly plain: number
+  readonly #plan: Plan
+
+  constructor(
+    private readonly arch: Architecture,
+    private readonly options: SpecCostOptions,
+  ) {
+    this.#plan = shapePlan(arch, undefined, options.compile)
+    this.plain = this.#price(this.#plan)
+  }
+
+  cost(layer: Layer, relu: LayerRelu): number {
+    return this.#price(this.#changed(layer, relu))
+  }
+
+  /** A step whose values stay as they are needs no new compilation; anything else may fold differently. */
+  #changed(layer: Layer, relu: LayerRelu): Plan {
+    const at = this.#plan.steps.findIndex(({ id, activation }) => id === layer.id && activation?.relu.kind === 'relu')
+    const step = this.#plan.steps[at]
+    const own = relu.kind === 'block' && step && mapSize(step.out) === layer.out.reduce((a, b) => a * b, 1)
+    if (!own || layer.op !== 'relu') return shapePlan(this.arch, this.#spec(layer, relu), this.options.compile)
+    const steps = this.#plan.steps.slice() as Plan['steps'][number][]
+    steps[at] = { ...step, activation: { ...step.activation!, relu: planRelu(relu) } } as typeof step
+    return { ...this.#plan, steps } as Plan
+  }
+
+  #spec(layer: Layer, relu: LayerRelu): ReluSpec {
+    const layers = activationLayers(this.arch).map((each) => [each.id, resolveRelu(undefined, each)] as const)
+    return { format: 'relu-spec/1', drelus: 0, layers: new Map([...layers, [layer.id, relu]]) }
+  }
+
+  #price(plan: Plan): number {
+    const prediction = predict(plan, this.options.network)
+    return this.options.unit === 'bytes' ? onlineBytes(prediction) : prediction.total.seconds.online
+  }
+}

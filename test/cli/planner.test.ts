@@ -1,0 +1,173 @@
+// The planner's commands as a user runs them: files in, files out, Ctrl-C between.
+import { spawn } from 'node:child_process'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { type Ran, root, ringfence as run } from './program.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'ringfence-planner-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const place = (name: string) => join(folder, name)
+const json = (name: string) => JSON.parse(readFileSync(place(name), 'utf8'))
+
+/** Runs a command; messages come on one line, however wide the terminal is. */
+async function ringfence(...args: string[]): Promise<Ran> {
+  const { stderr, ...ran } = await run(...args)
+  return { ...ran, stderr: unwrapped(stderr) }
+}
+
+const unwrapped = (text: string) => text.replace(/\s+/g, ' ')
+
+/** Ten digits, flat. */
+const digits = place('digits')
+mkdirSync(digits)
+for (let digit = 0; digit < 10; digit++) {
+  copyFileSync(join(root, `models/samples/digit-${digit}.png`), join(digits, `digit-${digit}.png`))
+}
+
+describe('ringfence distortion', () => {
+  it('writes a table that does not depend on the threads', async () => {
+    const args = ['distortion', 'mnist-cnn3', '--images', digits, '--blocks', '1x1,2x2,7x7,identity']
+    const one = await ringfence(...args, '--threads', '1', '-o', place('one.json'))
+    expect(one).toMatchObject({ status: 0 })
+    expect(one.stdout).toContain('10 pictures of digits')
+    const two = await ringfence(...args, '--threads', '3', '-o', place('three.json'), '--json')
+    expect(JSON.parse(two.stdout)).toMatchObject({ network: 'mnist-cnn3', candidates: 4, resumed: 0, threads: 3 })
+    expect(readFileSync(place('three.json'))).toEqual(readFileSync(place('one.json')))
+    expect(json('one.json')).toMatchObject({ format: 'distortion/1', network: 'mnist-cnn3', images: 10 })
+    expect(readdirSync(folder).filter((name) => name.includes('part'))).toEqual([])
+  })
+
+  it('goes on where Ctrl-C stopped it, with the same bytes in the end', async () => {
+    const args = ['distortion', 'resnet20-cifar10', '--images', cifar(2), '--blocks', '2x2,identity', '-o']
+    const broken = await interrupted(700, ...args, place('r.json'))
+    expect(broken.status).toBe(1)
+    expect(broken.stderr).toContain('the same command goes on from there')
+    expect(existsSync(place('r.json'))).toBe(false)
+    expect(existsSync(place('r.json.part'))).toBe(true)
+    const other = await ringfence(...args.slice(0, 4), '--blocks', '4x4', '-o', place('r.json'))
+    expect(other.stderr).toContain('of other weights, pictures or candidates')
+    const rest = await ringfence(...args, place('r.json'), '--json')
+    const { resumed, rows } = JSON.parse(rest.stdout)
+    expect(resumed).toBeGreaterThan(0)
+    expect(resumed).toBeLessThan(rows)
+    expect(existsSync(place('r.json.part'))).toBe(false)
+    await ringfence(...args, place('whole.json'))
+    expect(readFileSync(place('r.json'))).toEqual(readFileSync(place('whole.json')))
+  })
+
+  it('refuses pictures of several sizes, unknown files and taken names, and writes nothing', async () => {
+    const mixed = await ringfence('distortion', 'mnist-cnn3', '--images', 'models/samples', '-o', place('x.json'))
+    expect(mixed.status).toBe(1)
+    expect(mixed.stderr).toContain('3 of 13 pictures do not fit this network')
+    expect(mixed.stderr).toContain('cat-chelsea.png: expected a picture 28 wide and 28 high, got 32 wide and 32 high')
+    writeFileSync(place('odd.bin'), new Uint8Array(1000))
+    const odd = await ringfence('distortion', 'mnist-cnn3', '--images', place('odd.bin'), '-o', place('x.json'))
+    expect(odd.stderr).toContain('expected records of a label of one or two bytes and 784 pixels')
+    const spec = ['distortion', 'resnet20-cifar10', '--variant', '06', '--images', digits, '-o', place('x.json')]
+    expect((await ringfence(...spec)).stderr).toContain('expected weights of plain ReLUs')
+    expect(existsSync(place('x.json'))).toBe(false)
+    writeFileSync(place('mine.json'), 'mine')
+    const taken = await ringfence('distortion', 'mnist-cnn3', '--images', digits, '-o', place('mine.json'))
+    expect(taken.stderr).toContain('there already; --force overwrites')
+    expect(readFileSync(place('mine.json'), 'utf8')).toBe('mine')
+  })
+})
+
+describe('ringfence plan', () => {
+  it('writes the spec of least distortion: the shipped one costs the same', async () => {
+    const plan = await ringfence('plan', 'resnet20-cifar10', '--ratio', '0.06', '-o', place('spec.json'))
+    expect(plan.status).toBe(0)
+    expect(plan.stdout).toContain('11,304 comparisons of 11,304 comparisons allowed')
+    expect(plan.stdout).toContain('the least possible')
+    const shipped = JSON.parse(readFileSync(join(root, 'models/resnet20-cifar10/relu-spec-06.json'), 'utf8'))
+    expect(json('spec.json').expect).toEqual({ drelus: shipped.expect.drelus })
+    const again = await ringfence('plan', 'resnet20-cifar10', '--max-cost', '11304', '-o', place('same.json'), '--json')
+    expect(JSON.parse(again.stdout)).toMatchObject({
+      cost: 11_304,
+      plainCost: 188_416,
+      predicted: { profile: 'wan60' },
+    })
+    expect(readFileSync(place('same.json'))).toEqual(readFileSync(place('spec.json')))
+  })
+
+  it('counts bytes as they are predicted for the finished spec', async () => {
+    const args = ['plan', 'mnist-cnn3', '--objective', 'bytes', '--ratio', '0.9', '--distortion', place('one.json')]
+    const { stdout } = await ringfence(...args, '-o', place('bytes.json'), '--json')
+    const { cost, budget, plainCost, predicted } = JSON.parse(stdout)
+    expect(cost).toBeLessThanOrEqual(budget)
+    expect(Math.abs(predicted.plain.onlineBytes - plainCost)).toBeLessThan(0.001 * plainCost)
+    expect(Math.abs(predicted.planned.onlineBytes - cost)).toBeLessThan(0.005 * cost)
+  })
+
+  it('says everything that is wrong with a command line', async () => {
+    const { stderr, status } = await ringfence('plan', '--ratio', '2', '--max-cost', '-1', '--objective', 'flops')
+    expect(status).toBe(1)
+    for (const text of ['expected one MODEL', '--ratio: expected a number above 0', 'expected one of drelus, bytes']) {
+      expect(stderr).toContain(text)
+    }
+  })
+
+  it('refuses tables with holes or of another network, and budgets below the cheapest, and writes nothing', async () => {
+    const table = json('one.json')
+    table.layers[Object.keys(table.layers)[1]][3][2] = null
+    writeFileSync(place('holes.json'), JSON.stringify(table))
+    const to = place('nothing.json')
+    const holes = await ringfence('plan', 'mnist-cnn3', '--ratio', '0.1', '--distortion', place('holes.json'), '-o', to)
+    expect(holes.stderr).toContain('channel 3, block [7,7]: expected a number >= 0, got null')
+    const other = await ringfence(
+      'plan',
+      'resnet20-cifar10',
+      '--ratio',
+      '0.1',
+      '--distortion',
+      place('one.json'),
+      '-o',
+      to,
+    )
+    expect(other.stderr).toContain('expected "resnet20-cifar10-own", the network it is used with, got "mnist-cnn3"')
+    for (const layer of Object.keys(table.palettes)) table.palettes[layer] = [[1, 1]]
+    for (const layer of Object.keys(table.layers)) table.layers[layer] = table.layers[layer].map(() => [0])
+    writeFileSync(place('plain.json'), JSON.stringify(table))
+    const low = await ringfence('plan', 'mnist-cnn3', '--max-cost', '99', '--distortion', place('plain.json'), '-o', to)
+    expect(low.stderr).toContain('the cheapest possible spec costs 2864 drelus, 2765 more than 99')
+    expect(existsSync(to)).toBe(false)
+  })
+})
+
+it.each(['distortion', 'plan'])('ringfence %s --help shows its flags', async (command) => {
+  const { stdout, status } = await ringfence(command, '--help')
+  expect(status).toBe(0)
+  for (const flag of ['--json', '--force', '--output', 'MODEL']) expect(stdout).toContain(flag)
+})
+
+/** A file of CIFAR records with pictures of smooth noise. */
+function cifar(count: number): string {
+  const bytes = new Uint8Array(3073 * count)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = i % 3073 === 0 ? 3 : 128 + 100 * Math.sin(i / 7 + (i % 31))
+  writeFileSync(place('noise.bin'), bytes)
+  return place('noise.bin')
+}
+
+/** Runs a command and sends it SIGINT some time after it began to measure. */
+function interrupted(ms: number, ...args: string[]): Promise<{ status: number | null; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [join(root, 'dist/cli.js'), ...args], { cwd: root })
+    let stderr = ''
+    child.stderr.on('data', (text) => {
+      stderr += text
+      if (String(text).includes('measuring')) setTimeout(() => child.kill('SIGINT'), ms)
+    })
+    child.once('close', (status) => resolve({ status, stderr: unwrapped(stderr) }))
+  })
+}
