@@ -13,7 +13,14 @@ const START = 2
  */
 export function securennFlights({ steps }: Plan): number[] {
   return steps.map((step, i) => {
-    const output = step.activation === null ? 1 : 0
-    return (i === 0 ? START : 0) + (describeStep(step).comparisons > 0 ? COMPARISON : output)
+    const compares = describeStep(step).comparisons > 0
+    return securennStepFlights(compares, { isFirst: i === 0, isOutput: step.activation === null })
   })
+}
+
+export function securennStepFlights(
+  compares: boolean,
+  { isFirst, isOutput }: { readonly isFirst: boolean; readonly isOutput: boolean },
+): number {
+  return (isFirst ? START : 0) + (compares ? COMPARISON : isOutput ? 1 : 0)
 }

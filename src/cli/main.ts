@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   helper: async () => (await import('./helper.js')).helper,
   serve: async () => (await import('./serve.js')).serve,
   infer: async () => (await import('./infer.js')).infer,
+  inspect: async () => (await import('./inspect.js')).inspect,
   convert: async () => (await import('./convert.js')).convert,
   distortion: async () => (await import('./distortion.js')).distortion,
   plan: async () => (await import('./plan.js')).plan,

@@ -8,8 +8,11 @@ export type OnProgress = (done: number) => void
 
 const STEP = 2 ** 24
 
-/** @throws RingfenceError BAD_FILE when there is no such file or it cannot be read */
-export async function readWhole(path: string, onProgress: OnProgress = () => {}): Promise<Uint8Array> {
+/**
+ * @param quiet files of up to this many bytes are read without a word
+ * @throws RingfenceError BAD_FILE when there is no such file or it cannot be read
+ */
+export async function readWhole(path: string, onProgress: OnProgress = () => {}, quiet = 0): Promise<Uint8Array> {
   try {
     const file = await open(path)
     try {
@@ -19,7 +22,7 @@ export async function readWhole(path: string, onProgress: OnProgress = () => {})
         const { bytesRead } = await file.read(bytes, at, Math.min(STEP, size - at), at)
         if (bytesRead === 0) return bytes.slice(0, at)
         at += bytesRead
-        onProgress(at / size)
+        if (size > quiet) onProgress(at / size)
       }
       return bytes
     } finally {

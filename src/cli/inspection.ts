@@ -1,0 +1,118 @@
+// What `ringfence inspect` knows of a network, in numbers.
+import { RingfenceError } from '../errors.js'
+import type { Architecture } from '../model/architecture.js'
+import { countNetwork } from '../model/count.js'
+import { type Published, publishedSeesaw } from '../model/families/seesaw-published.js'
+import { isActivation, type Layer } from '../model/layers.js'
+import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
+import type { Shape } from '../model/shape.js'
+import { outlinePlan, type StepOutline } from '../plan/outline.js'
+import type { Backend } from '../plan/plan.js'
+import { securennStepFlights } from './flights.js'
+import { layerWords } from './layer-words.js'
+
+export interface LayerReport {
+  readonly id: string
+  /** In words. */
+  readonly op: string
+  readonly out: Shape
+  readonly params: number
+  readonly macs: number
+  readonly relus: number
+  readonly drelus: number
+  /** How an activation's signs are compared where the ReLU spec does not leave it plain and whole. */
+  readonly window: (ComparisonWindow & { readonly kind: LayerRelu['kind'] }) | null
+}
+
+/** Before and after linear layers are folded into one another. */
+export interface FoldingReport {
+  readonly linearLayers: number
+  /** Convolutions and matrix products that are left. */
+  readonly convolutions: number
+  readonly steps: { readonly before: number; readonly after: number }
+  readonly roundTrips: { readonly before: number; readonly after: number }
+}
+
+export interface Inspection {
+  readonly name: string
+  readonly family: string | null
+  readonly input: Shape
+  readonly params: number
+  readonly macs: number
+  readonly relus: number
+  readonly drelus: number
+  readonly maxPoolComparisons: number
+  readonly clipComparisons: number
+  readonly reluLayers: number
+  readonly backend: Backend
+  /** Of one inference; null for a network that cannot be run as it is. */
+  readonly roundTrips: number | null
+  readonly folding: FoldingReport | null
+  readonly layers: readonly LayerReport[]
+  readonly published?: Published
+  readonly notes: readonly string[]
+}
+
+/** Counts a network; nothing is allocated for its weights. */
+export function inspectNetwork(
+  arch: Architecture,
+  spec: ReluSpec | undefined,
+  backend: Backend,
+  notes: readonly string[] = [],
+): Inspection {
+  const { layers, reluLayers, relus, drelus, macs, params, maxPoolComparisons, clipComparisons } = countNetwork(
+    arch,
+    spec,
+  )
+  const published = publishedSeesaw(arch)
+  const { folding, problem } = foldingOf(arch, spec, backend)
+  return {
+    ...{ name: arch.name, family: arch.family ?? null, input: arch.inputs[0].shape, params, macs, relus, drelus },
+    ...{ maxPoolComparisons, clipComparisons, reluLayers, backend },
+    roundTrips: folding?.roundTrips.after ?? null,
+    folding,
+    layers: layers.map(({ id, ...counts }, i) => ({
+      ...{ id, op: layerWords(arch.layers[i]), out: arch.layers[i].out, params: counts.params, macs: counts.macs },
+      ...{ relus: counts.relus, drelus: counts.drelus, window: windowOf(arch.layers[i], spec) },
+    })),
+    ...(published ? { published } : {}),
+    notes: problem === undefined ? notes : [...notes, problem],
+  }
+}
+
+function windowOf(layer: Layer, spec: ReluSpec | undefined): LayerReport['window'] {
+  if (!isActivation(layer)) return null
+  const relu = resolveRelu(spec, layer)
+  const comparison = 'comparison' in relu ? relu.comparison : undefined
+  return relu.kind === 'relu' && !comparison ? null : { kind: relu.kind, ...comparison }
+}
+
+function foldingOf(
+  arch: Architecture,
+  spec: ReluSpec | undefined,
+  backend: Backend,
+): { readonly folding: FoldingReport | null; readonly problem?: string } {
+  try {
+    const { steps, unfolded, linearLayers } = outlinePlan(arch, spec)
+    const folding = {
+      linearLayers,
+      convolutions: steps.reduce((sum, { convolutions }) => sum + convolutions, 0),
+      steps: { before: unfolded.length, after: steps.length },
+      roundTrips: { before: roundTrips(unfolded, backend), after: roundTrips(steps, backend) },
+    }
+    return { folding }
+  } catch (error) {
+    if (!(error instanceof RingfenceError) || error.code !== 'UNSUPPORTED') throw error
+    return { folding: null, problem: error.message }
+  }
+}
+
+/** Two flights each: on mcc down and up again for every step, the first of which the input opens and the last the output. */
+function roundTrips(steps: readonly Pick<StepOutline, 'compares'>[], backend: Backend): number {
+  if (backend === 'mcc') return steps.length
+  const last = steps.length - 1
+  const flights = steps.map(({ compares }, i) => {
+    return securennStepFlights(compares, { isFirst: i === 0, isOutput: i === last })
+  })
+  return flights.reduce((sum, n) => sum + n, 0) / 2
+}
