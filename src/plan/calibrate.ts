@@ -117,7 +117,10 @@ export function cutPoints(arch: Architecture, spec: ReluSpec | undefined): strin
   for (const layer of arch.layers) {
     for (const from of layer.in) {
       const before = arch.byId.get(from)
-      if (before && weighted.has(from) && ENDS.has(effectiveOp(layer).op) && !foldsInto(layer, before)) points.add(from)
+      const { op } = effectiveOp(layer)
+      // A maximum also cannot wait for the factor of an average or a blend.
+      const ends = op === 'maxPool' || (weighted.has(from) && ENDS.has(op))
+      if (before && ends && !foldsInto(layer, before)) points.add(from)
     }
     if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)
   }

@@ -113,6 +113,9 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   }
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
+  const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
+  if (output === 'label' && classes < 2)
+    problems.push('output: a label takes two classes at least, this output has one')
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }

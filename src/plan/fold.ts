@@ -138,10 +138,11 @@ const sum = (of: readonly Expression[], shape: MapShape): Expression => ({ kind:
 
 /** Maps one after another along their channels. */
 function concatenate(values: readonly Value[], [c, h, w]: MapShape): Value {
-  const alike = values.every((v) => v.factor === values[0].factor && !isWeighted(v.expression))
-  const parts = alike ? values.map((v) => v.expression) : values.map(lift)
-  const expression = concat(parts, h, w)
-  return { expression: reshape(expression, [c, h, w]), factor: alike ? values[0].factor : 1 }
+  const [first, ...others] = values.filter((v) => v.expression.kind !== 'zero')
+  const alike =
+    !isWeighted(first.expression) && others.every((v) => v.factor === first.factor && !isWeighted(v.expression))
+  const parts = values.map((v) => (alike || v.expression.kind === 'zero' ? v.expression : lift(v)))
+  return { expression: reshape(concat(parts, h, w), [c, h, w]), factor: alike ? first.factor : 1 }
 }
 
 /** Σ of secret coefficients times the inputs. */

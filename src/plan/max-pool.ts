@@ -83,16 +83,16 @@ function largest(values: readonly Expression[], compare: Compare): Expression {
   return largest([...maxima, ...odd.map((_, i) => known(pairs.length + i))], compare)
 }
 
-/** Maps one after another along their channels. */
+/** Maps one after another along their channels; where a map is zero nothing is added. */
 export function concat(parts: readonly Expression[], h: number, w: number): Expression {
   if (parts.length === 1) return parts[0]
   const channels = parts.reduce((sum, { shape }) => sum + shape[0], 0)
   const shape: MapShape = [channels, h, w]
   let at = 0
-  const placed = parts.map((part) => {
+  const placed = parts.flatMap((part) => {
     const here = place(part, [at, 0, 0], shape)
     at += part.shape[0]
-    return here
+    return part.kind === 'zero' ? [] : [here]
   })
-  return { kind: 'add', of: placed, shape }
+  return placed.length === 0 ? { kind: 'zero', shape } : { kind: 'add', of: placed, shape }
 }

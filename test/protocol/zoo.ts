@@ -1,5 +1,6 @@
 // Small random networks over every op that runs, with random weights, specs and options.
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
+import { effectiveOp, isActivation } from '../../src/model/layers.js'
 import { toBase64 } from '../../src/model/mask-bits.js'
 import { parametersOf } from '../../src/model/parameters.js'
 import { parseReluSpec, type ReluSpec } from '../../src/model/relu-spec.js'
@@ -26,15 +27,19 @@ interface Grown {
 const pick = <T>(draw: Draw, list: readonly T[]): T => list[whole(draw, 0, list.length - 1)]
 const pair = (draw: Draw, low: number, high: number) => [whole(draw, low, high), whole(draw, low, high)]
 
+/** Linear ops and ReLUs; max pools, too; or every op there is. */
+type Kinds = 'linear' | 'maxPools' | 'all'
+
 /** Grows a network layer by layer; layers whose shape comes out empty are not taken. */
 class Garden {
   readonly layers: Record<string, unknown>[] = []
+  readonly choices: Record<string, number> = {}
   readonly values: Grown[]
   readonly input: readonly number[]
 
   constructor(
     private readonly draw: Draw,
-    private readonly maxPools: boolean,
+    private readonly kinds: Kinds,
   ) {
     this.input = [whole(draw, 1, 4), whole(draw, 4, 7), whole(draw, 4, 7)]
     this.values = [{ id: 'x', shape: this.input }]
@@ -47,6 +52,9 @@ class Garden {
       inputs: [{ name: 'x', shape: this.input }],
       outputs,
       layers,
+      choices: Object.fromEntries(
+        layers.filter(({ op }) => op === 'choice').map(({ key }) => [key, this.choices[key as string]]),
+      ),
     })
   }
 
@@ -70,11 +78,53 @@ class Garden {
     const { draw } = this
     // Mostly in a row, sometimes back to an earlier value.
     const from = draw() < 0.75 ? this.values[this.values.length - 1] : pick(draw, this.values)
-    const op = from.shape.length === 3 ? this.#mapOp(from) : this.#vectorOp()
-    if (op.op !== 'add') this.try(op, [from.id])
-    else {
-      const alike = this.values.filter(({ shape }) => shape.join() === from.shape.join())
-      this.try(op, [from.id, ...Array.from({ length: whole(draw, 1, 2) }, () => pick(draw, alike).id)])
+    const op = this.#op(from)
+    if (op.op === 'add' || op.op === 'weightedSum' || op.op === 'concat') {
+      const from0 = op.op === 'concat' ? 1 : 0
+      const alike = this.values.filter(({ shape }) => shape.slice(from0).join() === from.shape.slice(from0).join())
+      const inputs = [from.id, ...Array.from({ length: whole(draw, 1, 2) }, () => pick(draw, alike).id)]
+      this.try(op, inputs)
+    } else this.try(op, [from.id])
+  }
+
+  #op(from: Grown): Record<string, unknown> {
+    const map = from.shape.length === 3
+    if (this.kinds === 'all' && this.draw() < 0.5) return this.#bendOrBlend(map, from.shape)
+    return map ? this.#mapOp(from) : this.#vectorOp()
+  }
+
+  /** Ops that are neither linear maps nor ReLUs of their own. */
+  #bendOrBlend(map: boolean, [, h, w]: readonly number[]): Record<string, unknown> {
+    const { draw } = this
+    const id = this.layers.length
+    switch (whole(draw, 0, map ? 8 : 5)) {
+      case 0: {
+        const [min, max] = pick(draw, [[0, 6], [0, 0.5], [-0.3, 0.2], [-1, 1], [0.1, 0.7]]) // biome-ignore format: a list
+        return { op: 'clip', min, max }
+      }
+      case 1:
+        return { op: 'leakyRelu', slope: pick(draw, [0.1, 0.01, -0.5, 1.5]) }
+      case 2:
+        return { op: 'prelu' }
+      case 3:
+        return { op: 'weightedSum', coef: `alpha${id}`, norm: pick(draw, ['softmax', 'none']) }
+      case 4:
+        this.choices[`k${id}`] = whole(draw, 0, 2)
+        return {
+          op: 'choice',
+          key: `k${id}`,
+          of: [{ op: 'identity' }, { op: 'relu' }, { op: 'leakyRelu', slope: 0.3 }],
+        }
+      case 5:
+        return { op: 'concat' }
+      case 6: {
+        const kernel = pair(draw, 1, 3)
+        const pad = kernel.map((size) => whole(draw, 0, size >> 1))
+        return { op: 'maxPool', kernel, stride: pair(draw, 1, 2), pad: [...pad, ...pad], ceil: draw() < 0.3 }
+      }
+      default:
+        if (h * w === 1) return { op: 'resize', mode: 'broadcast', size: pair(draw, 1, 6) }
+        return { op: 'resize', mode: pick(draw, ['nearest', 'bilinear']), size: pair(draw, 2, 8) }
     }
   }
 
@@ -82,7 +132,7 @@ class Garden {
     const { draw } = this
     const four = (low: number, high: number) => [...pair(draw, low, high), ...pair(draw, low, high)]
     const kernel = pair(draw, 1, 3)
-    switch (whole(draw, 0, this.maxPools ? 17 : 15)) {
+    switch (whole(draw, 0, this.kinds === 'linear' ? 15 : 17)) {
       case 0:
       case 1:
       case 2: {
@@ -161,8 +211,9 @@ function randomWeights(arch: Architecture, draw: Draw): Weights {
 function randomSpec(arch: Architecture, draw: Draw): { spec: ReluSpec; blocks: boolean } {
   let blocks = false
   const layers: Record<string, unknown> = {}
-  for (const { id, op, out } of arch.layers) {
-    if (op !== 'relu') continue
+  for (const layer of arch.layers) {
+    if (!isActivation(layer)) continue
+    const { id, out } = layer
     const kind = pick(draw, ['relu', 'relu', 'relu', 'identity', 'zero', 'block', 'mask'])
     if (kind === 'block' && out.length === 3) {
       blocks = true
@@ -180,16 +231,20 @@ function randomSpec(arch: Architecture, draw: Draw): { spec: ReluSpec; blocks: b
       const bits = new Uint8Array(Math.ceil(length / 8))
       for (let i = 0; i < length; i++) if (draw() < 0.6) bits[i >> 3] |= 1 << (i & 7)
       const off = pick(draw, ['identity', 'zero'])
+      const op = effectiveOp(layer)
+      // A bend can be masked only by what it is made of: a clip by zero, where that is its floor, a leaky ReLU by itself.
+      const floor = op.op === 'clip' ? op.min === 0 && off === 'zero' : op.op === 'relu' || off === 'identity'
+      if (!floor) continue
       layers[id] = { kind, off, encoding: 'base64-bits-lsb-first', bits: toBase64(bits) }
     } else layers[id] = { kind: kind === 'block' ? 'relu' : kind }
   }
   return { spec: parseReluSpec({ format: 'relu-spec/1', layers }, arch), blocks }
 }
 
-/** @param maxPools whether max pools grow, too; the same seed then grows another network */
-export function growNetwork(seed: number, size: number, { maxPools = false } = {}): ZooNetwork {
+/** @param maxPools whether max pools grow, too, or with `all` every op; the same seed then grows another network */
+export function growNetwork(seed: number, size: number, { maxPools = false, all = false } = {}): ZooNetwork {
   const draw = drawFrom(seed)
-  const garden = new Garden(draw, maxPools)
+  const garden = new Garden(draw, all ? 'all' : maxPools ? 'maxPools' : 'linear')
   for (let i = 0; i < 3 * size && garden.layers.length < size; i++) garden.grow()
   if (garden.layers.length === 0) garden.try({ op: 'relu' }, ['x'])
   const arch = garden.parse([garden.values[garden.values.length - 1].id])

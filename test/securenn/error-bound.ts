@@ -4,6 +4,7 @@
 // move no farther than what goes in.
 import { type Compiled, weightKey } from '../../src/plan/compile.js'
 import { exact, linearReference } from '../../src/plan/linear-reference.js'
+import { bentResult } from '../../src/plan/openings.js'
 import {
   type LinearOp,
   outputFraction,
@@ -72,7 +73,8 @@ export function outputErrors(compiled: Compiled, words: Int32Array, law: Law): O
     // On mcc the bias holds what truncate-reduce loses on average.
     const lost = plan.backend === 'mcc' ? unit - 1 : 0
     values.push(activated(step, sum, lost, unit))
-    errors.push(total.map((error) => error * law.through(1 / unit) + law.truncation))
+    const truncated = total.map((error) => error * law.through(1 / unit) + law.truncation)
+    errors.push(bent(step, truncated, law))
   }
   throw new Error('a plan ends in a step without an activation')
 }
@@ -106,11 +108,21 @@ function replaced(step: Step, through: (factor: number) => number, rounding?: nu
   return { ...step, linear }
 }
 
+/** A clip moves no farther than its value; its bends are rounded. Copies that all come out have their value's error. */
+function bent({ activation }: Step, errors: Float64Array<ArrayBuffer>, law: Law): Float64Array<ArrayBuffer> {
+  const bends = activation?.bends
+  if (!bends) return errors
+  const rounded = errors.map((error) => error + 2 * law.rounding)
+  return bends.sum ? rounded : Float64Array.from(bends.shifts.flatMap(() => [...rounded]))
+}
+
 /** Exact signs; a value that nobody keeps is zero. */
 function activated(step: Step, y: Float64Array, lost: number, unit: number): Float64Array<ArrayBuffer> {
-  const { switched, identity } = stepLayout(step)!
-  const out = new Float64Array(y.length)
-  for (const i of switched) out[i] = Math.max(0, (y[i] - lost) / unit)
-  for (const i of identity) out[i] = (y[i] - lost) / unit
-  return out
+  const layout = stepLayout(step)!
+  const shifts = step.activation?.bends?.shifts ?? [0]
+  const out = new Float64Array(y.length * shifts.length)
+  const copy = (i: number) => (y[i % y.length] - lost) / unit + shifts[Math.floor(i / y.length)]
+  for (const i of layout.switched) out[i] = Math.max(0, copy(i))
+  for (const i of layout.identity) out[i] = copy(i)
+  return bentResult(step, out, layout)
 }
