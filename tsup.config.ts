@@ -14,9 +14,10 @@ const common: Options = {
   target: 'es2022',
   platform: 'neutral',
   sourcemap: false,
-  // Names stay, so that a stack trace can be read; the sources are in the repository.
+  // Names stay and lines are short, so that a stack trace can be read; the sources are in the repository.
   esbuildOptions(options) {
     options.minifyWhitespace = true
+    options.lineLimit = 160
   },
 }
 

@@ -43,6 +43,8 @@ const other = (major: number): Host => {
 }
 
 const NODE: Host = { name: `Node ${process.versions.node.split('.')[0]}`, command: [process.execPath] }
+/** Where these may be read, Deno takes `ws`, which answers 40 ms sooner per flight. */
+const WS_VARIABLES = 'WS_NO_BUFFER_UTIL,WS_NO_UTF_8_VALIDATE'
 const CLIENTS: readonly Host[] = [
   NODE,
   other(22),
@@ -50,6 +52,11 @@ const CLIENTS: readonly Host[] = [
   {
     name: 'Deno',
     command: deno ? [deno, 'run', '--allow-net'] : undefined,
+    missing: 'no deno binary for this platform',
+  },
+  {
+    name: 'Deno with ws',
+    command: deno ? [deno, 'run', '--allow-net', `--allow-env=${WS_VARIABLES}`] : undefined,
     missing: 'no deno binary for this platform',
   },
   { name: 'Bun', command: bun ? [bun] : undefined, missing: 'no bun binary for this platform' },
