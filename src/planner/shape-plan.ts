@@ -1,13 +1,14 @@
 // A plan from an architecture and a ReLU spec alone: costs depend on shapes and widths, not on what a network learnt.
 import type { Architecture } from '../model/architecture.js'
 import { isActivation } from '../model/layers.js'
-import { parametersOf } from '../model/parameters.js'
+import { parametersOf, type TensorName } from '../model/parameters.js'
 import type { ReluSpec } from '../model/relu-spec.js'
 import { requireRunnable } from '../model/runnable.js'
 import { elementCount } from '../model/shape.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
 import { type Calibration, cutPoints, INPUT_RANGE } from '../plan/calibrate.js'
 import { type CompileOptions, compile } from '../plan/compile.js'
+import { UNLOADED } from '../plan/expression.js'
 import type { Plan } from '../plan/plan.js'
 
 /**
@@ -27,17 +28,21 @@ export function shapePlan(
   return compile(arch, shapeWeights(arch), calibration, spec, options).plan
 }
 
-/** Weights of the right shapes that no folding can simplify away. */
+/** Vectors without a zero or a one, which no rule can fold away; larger tensors are not there. */
 function shapeWeights(arch: Architecture): Weights {
   const weights = new Map<string, LayerTensors>()
   for (const layer of arch.layers) {
     const tensors = parametersOf(layer).map(({ tensor, shape }) => {
-      const fanIn = elementCount(shape) / shape[0]
-      return [tensor, new Float32Array(elementCount(shape)).fill(0.75 / fanIn)] as const
+      const data = shape.length > 1 ? UNLOADED : new Float32Array(elementCount(shape)).fill(VALUE[tensor])
+      return [tensor, data] as const
     })
     if (tensors.length > 0) weights.set(layer.id, Object.fromEntries(tensors))
   }
   return weights
+}
+
+const VALUE: Readonly<Record<TensorName, number>> = {
+  ...{ weight: 0.75, bias: 0.375, running_mean: 0.125, running_var: 1.5, coef: 0.5 },
 }
 
 function unitRanges(arch: Architecture, spec: ReluSpec | undefined): Calibration {
