@@ -61,6 +61,19 @@ export const relu: OnnxRead = (n) => {
   return x && made(n.draft.layer(n.where, n.name, { op: 'relu' }, [x]))
 }
 
+export const leakyRelu: OnnxRead = (n) => {
+  const x = n.value()
+  const slope = n.number('alpha', undefined, 0.01)
+  return x && made(n.draft.layer(n.where, n.name, { op: 'leakyRelu', slope }, [x]))
+}
+
+/** PRelu of one slope, or one per channel. */
+export const prelu: OnnxRead = (n) => {
+  const x = n.value()
+  const weight = x && n.perChannel(1, x.shape)
+  return weight && made(n.draft.layer(n.where, n.name, { op: 'prelu' }, [x], { weight }))
+}
+
 /** From this size on a bound is no bound (exporters write the largest float for "none"). */
 const NO_BOUND = 3e38
 

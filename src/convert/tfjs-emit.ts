@@ -8,7 +8,10 @@ import { convKernel, denseKernel, depthwiseKernel, inOrder, joinedParts, partsOf
 import { reachOf, samePadding } from './window-padding.js'
 
 /** Keras's names of the activations that can be converted. */
-export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu6', 'softmax'])
+export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu6', 'leaky_relu', 'softmax'])
+
+/** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
+const LEAKY_SLOPE = 0.2
 
 export interface TfWindow {
   readonly stride: Pair
@@ -160,11 +163,30 @@ export class TfEmitter {
         return this.layer({ op: 'relu' }, [x], {}, suffix)
       case 'relu6':
         return this.layer({ op: 'clip', min: 0, max: 6 }, [x], {}, suffix)
+      case 'leaky_relu':
+        return this.leakyRelu(x, LEAKY_SLOPE, suffix)
       case 'softmax':
         return this.softmax(x, isLast)
       default:
-        return this.fault(`activation: expected linear, relu, relu6 or a last softmax, got ${quote(kind)}`)
+        return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')} (softmax last), got ${quote(kind)}`)
     }
+  }
+
+  leakyRelu(x: Value, slope: number, suffix = ''): Value | undefined {
+    return this.layer({ op: 'leakyRelu', slope }, [x], {}, suffix)
+  }
+
+  /** `slopes` of a map: one per channel, or one in all; of a vector: one per element. */
+  prelu(x: Value, slopes: DraftTensor, suffix = ''): Value | undefined {
+    const [channels] = x.shape
+    const { shape, data, from } = slopes
+    if (!shape.slice(0, -1).every((size) => size === 1) || (data.length !== 1 && data.length !== channels)) {
+      const expected = x.shape.length === 3 ? `[1,1,${channels}], the same at every pixel` : `[${channels}]`
+      return this.fault(`tensor ${from}: expected slopes ${expected}, got ${formatShape(shape)}`)
+    }
+    const all =
+      data.length === channels ? { ...slopes, shape: [channels] } : this.draft.constant(channels, data[0], from)
+    return this.layer({ op: 'prelu' }, [x], { weight: inOrder(this.draft, all, x) }, suffix)
   }
 
   /** Kept in the order of the classes, so at the end of the network it may be left out. */

@@ -7,14 +7,32 @@ import { COORDINATES, isBilinear, isNearest, ROUNDINGS } from './resize-sampling
 import { channelsLast, madeOf, type NodeRead, type NodeReader, type TfKnown } from './tfjs-node.js'
 
 /** What can be fused after a bias, by Keras's names. */
-const FUSED: Readonly<Record<string, string>> = { Relu: 'relu', Relu6: 'relu6' }
+const FUSED: Readonly<Record<string, string>> = {
+  Relu: 'relu',
+  Relu6: 'relu6',
+  LeakyRelu: 'leaky_relu',
+  Prelu: 'prelu',
+}
 
-/** A convolution's bias (input 2 of a fused node) and the activation after it. */
-function fused(n: NodeReader): { bias: DraftTensor | undefined; activation: string } {
+interface Fused {
+  readonly bias: DraftTensor | undefined
+  activate(made: Value): Value | undefined
+}
+
+/** A convolution's bias (input 2 of a fused node) and the activation after it, whose slopes are the input behind it. */
+function fused(n: NodeReader): Fused {
   const ops = n.texts('fused_ops')
   const bias = ops[0] === 'BiasAdd' ? n.floats(2) : undefined
   const after = ops.find((op) => op !== 'BiasAdd')
-  return { bias, activation: after === undefined ? 'linear' : FUSED[after] }
+  const slopes = after === 'Prelu' ? n.floats(bias ? 3 : 2) : undefined
+  return {
+    bias,
+    activate(made) {
+      if (after === 'Prelu') return slopes && n.prelu(made, slopes, '/activation')
+      if (after === 'LeakyRelu') return n.leakyRelu(made, n.number('leakyrelu_alpha', 0.2), '/activation')
+      return n.activation(after === undefined ? 'linear' : FUSED[after], made, n.isLast, '/activation')
+    },
+  }
 }
 
 /** Fused ops that cannot be converted: all but a BiasAdd and one activation after it. */
@@ -33,22 +51,22 @@ function convolution(
 ): TfKnown | undefined {
   const kernel = n.floats(1)
   const x = n.value()
-  const { bias, activation } = fused(n)
+  const { bias, activate } = fused(n)
   const window = n.window()
   if (!kernel || !x || !window || n.failed) return undefined
   const made = emit(x, kernel, window, bias)
-  return made && madeOf(n.activation(activation, made, n.isLast, '/activation'))
+  return made && madeOf(activate(made))
 }
 
 const matMul: NodeRead = (n) => {
   const given = n.floats(1)
   const x = n.value()
-  const { bias, activation } = fused(n)
+  const { bias, activate } = fused(n)
   if (n.flag('transpose_a')) return n.fault('transpose_a: expected false')
   if (!given || !x || n.failed) return undefined
   const kernel = n.flag('transpose_b') ? transposed(n, given) : given
   const made = kernel && n.dense(x, kernel, bias)
-  return made && madeOf(n.activation(activation, made, n.isLast, '/activation'))
+  return made && madeOf(activate(made))
 }
 
 function transposed(n: NodeReader, { shape, data, from }: DraftTensor): DraftTensor | undefined {
@@ -127,6 +145,17 @@ function activation(kind: string): NodeRead {
     const x = n.value()
     return x && madeOf(n.activation(kind, x, n.isLast))
   }
+}
+
+const leakyRelu: NodeRead = (n) => {
+  const x = n.value()
+  return x && madeOf(n.leakyRelu(x, n.number('alpha', 0.2)))
+}
+
+const prelu: NodeRead = (n) => {
+  const x = n.value()
+  const slopes = n.floats(1)
+  return x && slopes && madeOf(n.prelu(x, slopes))
 }
 
 const clip: NodeRead = (n) => {
@@ -284,6 +313,7 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     FusedBatchNormV3: batchNorm,
     FusedDepthwiseConv2dNative: depthwise,
     Identity: same,
+    LeakyRelu: leakyRelu,
     MatMul: matMul,
     Max: globalPool('max'),
     MaxPool: pool('max'),
@@ -292,6 +322,7 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     Pack: pack,
     Pad: pad,
     PadV2: pad,
+    Prelu: prelu,
     RealDiv: divide,
     Relu: activation('relu'),
     Relu6: activation('relu6'),

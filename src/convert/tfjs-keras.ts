@@ -39,6 +39,7 @@ const WEIGHTS: Readonly<Record<string, readonly { readonly names: readonly strin
     { names: ['bias'], flag: 'use_bias' },
   ],
   Dense: [{ names: ['kernel'] }, { names: ['bias'], flag: 'use_bias' }],
+  PReLU: [{ names: ['alpha'] }],
   BatchNormalization: [
     { names: ['gamma'], flag: 'scale' },
     { names: ['beta'], flag: 'center' },
@@ -165,12 +166,22 @@ const batchNormalization: KerasRead = (l, x) => {
 
 const relu: KerasRead = (l, x) => {
   const { max_value: max } = l.config
-  if (l.number('negative_slope', 0) !== 0 || l.number('threshold', 0) !== 0) {
-    return l.fault('expected negative_slope 0 and threshold 0')
-  }
-  if (max === undefined || max === null) return l.layer({ op: 'relu' }, [x])
+  const slope = l.number('negative_slope', 0)
+  if (l.number('threshold', 0) !== 0) return l.fault('expected threshold 0')
+  if (max === undefined || max === null) return slope === 0 ? l.layer({ op: 'relu' }, [x]) : l.leakyRelu(x, slope)
+  if (slope !== 0) return l.fault('expected negative_slope 0 where there is a max_value')
   if (typeof max !== 'number' || !(max > 0)) return l.fault(`max_value: expected a number > 0, got ${quote(max)}`)
   return l.layer({ op: 'clip', min: 0, max }, [x])
+}
+
+/** The slope is `alpha` in Keras 2. */
+const leakyRelu: KerasRead = (l, x) => {
+  return l.leakyRelu(x, l.number(l.config.alpha === undefined ? 'negative_slope' : 'alpha', 0.3))
+}
+
+const prelu: KerasRead = (l, x) => {
+  const slopes = l.weight('alpha')
+  return slopes && l.prelu(x, slopes)
 }
 
 function pool(kind: 'max' | 'avg'): KerasRead {
@@ -260,7 +271,9 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     GlobalAveragePooling2D: globalPool('avg'),
     GlobalMaxPooling2D: globalPool('max'),
     Identity: same,
+    LeakyReLU: leakyRelu,
     MaxPooling2D: pool('max'),
+    PReLU: prelu,
     ReLU: relu,
     Rescaling: rescaling,
     Reshape: reshape,

@@ -75,6 +75,15 @@ function windows(
   })
 }
 
+const leaky = ([x, slope]: readonly Value[], node: NodeOf): Value => {
+  const alpha = float(node, 'alpha', 0.01)
+  if (!slope) return map(x, (v) => (v < 0 ? alpha * v : v))
+  return fill(x.dims, (_, c, y, z) => {
+    const v = pixel(x, c, y, z)
+    return v < 0 ? v * slope.data[slope.data.length === 1 ? 0 : c] : v
+  })
+}
+
 const pixel = (x: Value, c: number, y: number, z: number) => x.data[(c * x.dims[2] + y) * x.dims[3] + z]
 
 const conv: Operator = ([x, w, b], node) => {
@@ -186,6 +195,8 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
       const deviation = Math.sqrt(v.data[c] + float(node, 'epsilon', 1e-5))
       return ((pixel(x, c, y, z) - m.data[c]) / deviation) * scale.data[c] + b.data[c]
     }),
+  LeakyRelu: leaky,
+  PRelu: leaky,
   Relu: ([x]) => map(x, (v) => Math.max(v, 0)),
   Clip: ([x, min, max], node) => {
     const [low, high] = [min?.data[0] ?? float(node, 'min', -1e30), max?.data[0] ?? float(node, 'max', 1e30)]

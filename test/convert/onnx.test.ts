@@ -169,6 +169,10 @@ describe('element by element', () => {
   it.each([
     ['batch norm', { op: 'BatchNormalization', attributes: { epsilon: { float: 0.01 } }, tensors: norm }, 'batchNorm'],
     ['relu', { op: 'Relu' }, 'relu'],
+    ['leaky relu', { op: 'LeakyRelu', attributes: { alpha: { float: 0.25 } } }, 'leakyRelu'],
+    ['leaky relu by default', { op: 'LeakyRelu' }, 'leakyRelu'],
+    ['prelu', { op: 'PRelu', tensors: { slope: tensor([3, 1, 1]) } }, 'prelu'],
+    ['prelu of one slope', { op: 'PRelu', tensors: { slope: tensor([1]) } }, 'prelu'],
     ['clip by attributes', { op: 'Clip', attributes: { min: { float: 0 }, max: { float: 0.5 } } }, 'clip'],
     ['clip by inputs', { op: 'Clip', tensors: { min: scalar(-0.25), max: scalar(0.5) } }, 'clip'],
     ['clip that is a relu', { op: 'Clip', tensors: { min: scalar(0) } }, 'relu'],

@@ -127,6 +127,9 @@ export const map = (x: Value, change: (v: number, channel: number) => number): V
   data: x.data.map((v, i) => change(v, i % x.shape[x.shape.length - 1])),
 })
 export const relu = (x: Value): Value => map(x, (v) => Math.max(v, 0))
+/** One slope in all, or one per channel of the last axis. */
+export const leaky = (x: Value, slopes: readonly number[]): Value =>
+  map(x, (v, c) => (v < 0 ? v * slopes[slopes.length === 1 ? 0 : c] : v))
 export const relu6 = (x: Value): Value => map(x, (v) => Math.min(Math.max(v, 0), 6))
 export const flatten = (x: Value): Value => ({ shape: [x.data.length], data: x.data })
 export const add = (a: Value, b: Value): Value => ({ shape: a.shape, data: a.data.map((v, i) => v + b.data[i]) })

@@ -75,6 +75,21 @@ describe('graph models', () => {
       {},
       tf.pool('avg', x, [3, 3], { strides: [2, 2], padding: 'same' }),
     ],
+    ['LeakyRelu', node('LeakyRelu', ['image'], { alpha: { f: 0.125 } }), {}, tf.leaky(x, [0.125])],
+    ['LeakyRelu by default', node('LeakyRelu', ['image']), {}, tf.leaky(x, [0.2])],
+    ['Prelu', node('Prelu', ['image', 's']), { s: norm[1] }, tf.leaky(x, norm[1].data)],
+    [
+      'fused LeakyRelu',
+      node('_FusedConv2D', ['image', 'k', 'b'], { fused_ops: ['BiasAdd', 'LeakyRelu'], leakyrelu_alpha: { f: 0.5 } }),
+      { k, b: b5 },
+      tf.leaky(tf.conv(x, k, {}, b5), [0.5]),
+    ],
+    [
+      'fused Prelu',
+      node('FusedDepthwiseConv2dNative', ['image', 'k', 'b', 's'], { fused_ops: ['BiasAdd', 'Prelu'] }),
+      { k: d, b: b8, s: { ...b8, shape: [1, 1, 8] } },
+      tf.leaky(tf.depthwise(x, d, {}, b8), b8.data),
+    ],
     ['Mean', node('Mean', ['image', 'axes']), { axes: integers(1, 2) }, tf.globalAverage(x)],
     [
       'ClipByValue',

@@ -81,6 +81,15 @@ describe('refusals', () => {
     expect(refusal(encodeFunctional(config, {})).message).toMatch(/more than 20000 calls/)
   })
 
+  it('slopes that differ from pixel to pixel', () => {
+    const files = encodeSequential([2, 2, 3], [layer('PReLU', 'p')], { 'p/alpha': weight([2, 2, 3]) })
+    expect(refusal(files).problems).toEqual([
+      expect.stringMatching(/layers\[0\] "p" \(PReLU\): tensor "p\/alpha": expected slopes \[1,1,3\].*got \[2,2,3\]/),
+    ])
+    const both = encodeSequential([2, 2, 3], [layer('ReLU', 'r', { negative_slope: 0.1, max_value: 6 })], {})
+    expect(refusal(both).message).toContain('negative_slope 0 where there is a max_value')
+  })
+
   it('activations that cannot be converted are listed with the classes', () => {
     const layers = [
       layer('Activation', 'a', { activation: 'tanh' }),

@@ -84,6 +84,17 @@ describe('layers models', () => {
       tf.map(x, (v) => Math.min(Math.max(v, 0), 0.5)),
     ],
     ['relu6', layer('Activation', 'l', { activation: 'relu6' }), {}, tf.relu6(x)],
+    ['leaky_relu by name', layer('Activation', 'l', { activation: 'leaky_relu' }), {}, tf.leaky(x, [0.2])],
+    ['LeakyReLU of Keras 2', layer('LeakyReLU', 'l', { alpha: 0.1 }), {}, tf.leaky(x, [0.1])],
+    ['LeakyReLU of Keras 3', layer('LeakyReLU', 'l', { negative_slope: 0.25 }), {}, tf.leaky(x, [0.25])],
+    ['LeakyReLU by default', layer('LeakyReLU', 'l'), {}, tf.leaky(x, [0.3])],
+    ['ReLU with a slope', layer('ReLU', 'l', { negative_slope: 0.5 }), {}, tf.leaky(x, [0.5])],
+    [
+      'PReLU per channel',
+      layer('PReLU', 'l', { shared_axes: [1, 2] }),
+      { 'l/alpha': { ...norm.beta, shape: [1, 1, 4] } },
+      tf.leaky(x, norm.beta.data),
+    ],
     [
       'max pool',
       layer('MaxPooling2D', 'l', { pool_size: [3, 3], strides: [2, 2], padding: 'same' }),
