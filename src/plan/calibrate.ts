@@ -14,10 +14,21 @@ export interface Calibration {
   /** On what the ranges were measured, in words. */
   readonly source: string
   /**
-   * Largest absolute values, by layer id: of every activation layer's input, of the output layer's values, of `input`,
-   * and of the values of layers where a step may end without an activation (`cutPoints`).
+   * Largest absolute values, by layer id: of every activation layer's input (and of its output, where a slope or a bound
+   * can make that larger), of the output layer's values, of `input`, and of the values of layers where a step may end
+   * without an activation (`cutPoints`).
    */
   readonly maxAbs: Readonly<Record<string, number>>
+  /** Which bits comparisons on `mcc` look at, unless the options of `compile` say otherwise; all of them without it. */
+  readonly windows?: Windows
+}
+
+/** Windows [lo, bits) of the comparisons of each layer, chosen for opened values of `bits` bits and that margin. */
+export interface Windows {
+  readonly bits: number
+  readonly margin: number
+  /** By id of the activation layer; 0 for those that are not named. */
+  readonly lo: Readonly<Record<string, number>>
 }
 
 /** The key of the network input's range. */
@@ -54,13 +65,16 @@ export function calibrate(
 }
 
 /** Every key, and the layer or input whose values it ranges over; a key may stand there more than once. */
-function rangeSources(arch: Architecture, spec: ReluSpec | undefined): [id: string, value: string][] {
+export function rangeSources(arch: Architecture, spec: ReluSpec | undefined): [id: string, value: string][] {
   const activations = arch.layers.filter(isActivation).map((layer): [string, string] => [layer.id, layer.in[0]])
   const taken = new Set(activations.map(([id]) => id))
+  const steep = arch.layers.filter((layer) => ['leakyRelu', 'prelu', 'clip'].includes(effectiveOp(layer).op))
   const cuts = cutPoints(arch, spec).filter((id) => !taken.has(id))
   return [
     [INPUT_RANGE, arch.inputs[0].name],
     ...activations,
+    // What is read behind a bend can be larger than what came to it.
+    ...steep.map(({ id }): [string, string] => [id, id]),
     ...cuts.map((id): [string, string] => [id, id]),
     [arch.outputs[0], arch.outputs[0]],
   ]
@@ -85,13 +99,28 @@ export function parseCalibration(json: unknown, arch: Architecture, source = 'ca
   const text = fields.string('source')
   if (!fields.has('maxAbs')) fields.fault('maxAbs', 'an object')
   const ranges = new Fields(fields.record('maxAbs'), 'maxAbs', problems)
+  const windows = fields.has('windows') ? readWindows(fields, arch) : undefined
   fields.noOthers()
   const optional = arch.layers.map((layer) => layer.id).filter((id) => ranges.has(id))
   const ids = new Set([...requiredIds(arch), ...optional])
   const maxAbs = [...ids].map((id) => [id, readRange(ranges, id)] as const)
   ranges.noOthers()
   if (problems.length > 0) throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
-  return { format, source: text, maxAbs: Object.fromEntries(maxAbs) }
+  return { format, source: text, maxAbs: Object.fromEntries(maxAbs), ...(windows ? { windows } : {}) }
+}
+
+function readWindows(parent: Fields, arch: Architecture): Windows {
+  const fields = new Fields(parent.record('windows'), 'windows', parent.problems)
+  const bits = fields.integer('bits', { min: 4, max: 30 })
+  const margin = fields.has('margin') ? fields.value('margin') : undefined
+  if (!(typeof margin === 'number' && margin >= 0 && margin < bits)) fields.fault('margin', 'a number of bits')
+  if (!fields.has('lo')) fields.fault('lo', 'an object')
+  const low = new Fields(fields.record('lo'), 'windows: lo', parent.problems)
+  fields.noOthers()
+  const ids = arch.layers.filter((layer) => isActivation(layer) && low.has(layer.id)).map(({ id }) => id)
+  const lo = Object.fromEntries(ids.map((id) => [id, low.integer(id, { min: 0, max: Math.max(0, bits - 1) })]))
+  low.noOthers()
+  return { bits, margin: Number(margin), lo }
 }
 
 function readRange(ranges: Fields, id: string): number {
