@@ -216,6 +216,18 @@ describe('the diagram', () => {
     expect(svg.match(/<path d="M\d+,\d+ H\d+ Q/g)!.length).toBe(6)
   })
 
+  it('does not hide in a box what goes to two places', async () => {
+    const conv = { id: 'a', op: 'conv2d', in: ['x'], cout: 1, kernel: [1, 1] }
+    const rest = [
+      { id: 'r', op: 'relu', in: ['a'] },
+      { id: 'sum', op: 'add', in: ['a', 'r'] },
+    ]
+    const inputs = [{ name: 'x', shape: [1, 2, 2] }]
+    const arch = { format: 'arch/1', name: 'n', inputs, outputs: ['sum'], layers: [conv, ...rest] }
+    await run(inspect, put('a.json', arch), '--svg', at('net.svg'))
+    expect(elements(readFileSync(at('net.svg'), 'utf8')).filter((name) => name === 'g')).toHaveLength(4)
+  })
+
   it('holds whatever a file calls its layers', async () => {
     const id = '</g>&"\u0007'
     const layers = [{ id, op: 'relu', in: ['x'] }]
@@ -227,6 +239,16 @@ describe('the diagram', () => {
     expect(svg).toContain('&lt;script&gt;')
     expect(svg).toContain('<title>&lt;/g&gt;&amp;&quot;?</title>')
   })
+})
+
+it.each([
+  ['inspect', '--choices --relu-spec --weights --variant --svg --backend'],
+  ['convert', '--output --arch --choices --to --input-shape --unwrap --force'],
+])('%s --help names its flags, in 100 columns', async (command, flags) => {
+  const { status, stdout } = await ringfence(command, '--help')
+  for (const flag of [...flags.split(' '), '--json', '--help']) expect(stdout).toContain(`  ${flag} `)
+  for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100)
+  expect(status).toBe(0)
 })
 
 it('is a command of the program', async () => {
