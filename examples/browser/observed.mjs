@@ -1,0 +1,44 @@
+// A party's end of a connection with two things added, for the page to show: a look at what arrives, and a delay.
+
+/** Codes of two kinds of frames, byte 4 of every message; payloads follow 8 bytes of header. */
+export const Kind = { deal: 12, input: 21 }
+export const payloadOf = (message) => message.subarray(8)
+
+/** Hands every message that arrives to `look` as well. */
+export function observed(channel, look) {
+  return through(channel, {
+    async receive(options) {
+      const message = await channel.receive(options)
+      look(message[4], message)
+      return message
+    },
+  })
+}
+
+/** Lets messages wait before they leave, in order: all of a round trip's delay in one direction. */
+export function delayed(channel, ms) {
+  if (ms === 0) return channel
+  return through(channel, {
+    send: (message) => void setTimeout(() => channel.send(message), ms),
+    close: (reason) => void setTimeout(() => channel.close(reason), ms),
+  })
+}
+
+const through = (channel, changed) => ({
+  send: (message) => channel.send(message),
+  receive: (options) => channel.receive(options),
+  drained: () => channel.drained(),
+  close: (reason) => channel.close(reason),
+  closed: channel.closed,
+  ...changed,
+})
+
+/** What a page asked for in the address it connected to: `?viewer=NAME&rtt=MS`. */
+export function wishes({ target }) {
+  const query = new URL(target, 'ws://party').searchParams
+  const rtt = Number(query.get('rtt'))
+  return { viewer: query.get('viewer'), rtt: rtt > 0 && rtt <= 1000 ? rtt : 0 }
+}
+
+/** Tells the process that started this one, if one did. */
+export const tell = (news) => void process.send?.(news)

@@ -1,0 +1,29 @@
+// The cost of one picture: on line measured for this one, beforehand the average of all that were prepared.
+import { byId, bytes, element, ms } from './elements.js'
+
+/**
+ * @param steps of this inference; @param milliseconds on line
+ * @param traffic the client's report; @param prepared how many inferences it has prepared so far
+ * @param dealtBytes what the helper sent the server for one, as the server told; undefined when it did not
+ */
+export function showCosts({ steps, milliseconds, traffic, prepared, dealtBytes }) {
+  const sum = (key) => steps.reduce((total, step) => total + step[key], 0)
+  const { server, helper } = traffic.links
+  const each = (total) => total / prepared
+  const size = (value) => (value > 0 ? bytes(value) : '–')
+  const rows = [
+    ['time', `${ms(milliseconds)} ms`, `${ms(each(traffic.milliseconds.offline.total))} ms`],
+    ['flights', `${sum('flights')}`, '–'],
+    ['you → server', size(sum('up')), size(each(server.offline.bytesSent))],
+    ['server → you', size(sum('down')), size(each(server.offline.bytesReceived))],
+    ['you → helper', '–', size(each(helper.offline.bytesSent))],
+    ['helper → you', '–', size(each(helper.offline.bytesReceived))],
+    ['helper → server', '–', dealtBytes ? size(dealtBytes) : 'not told'],
+  ]
+  const cells = (texts) => texts.map((text) => element('td', {}, text))
+  const lines = rows.map(([name, ...texts]) =>
+    element('tr', {}, element('th', { scope: 'row' }, name), ...cells(texts)),
+  )
+  byId('costs').replaceChildren(...lines)
+  byId('cost').hidden = false
+}

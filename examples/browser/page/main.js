@@ -1,0 +1,205 @@
+// The page: one client, one picture, and what is shown of them.
+import { Client, pictureToInput } from 'ringfence'
+import { showAnswer } from './answer.js'
+import { showCosts } from './costs.js'
+import { byId, element, ms } from './elements.js'
+import { explain } from './failures.js'
+import { correlation, draw, pictureOf, pictureOfWords, SAMPLES } from './pictures.js'
+import { stepsOf, Timeline } from './timeline.js'
+
+/** Inferences prepared while a picture is picked. */
+const KEEP_PREPARED = 3
+/** Lets the example's parties tell this page, and no other, what they received from it. */
+const viewer = crypto.randomUUID()
+
+const state = { client: undefined, parties: undefined, picture: undefined, running: undefined, runs: 0 }
+let timeline
+let connection = 0
+
+async function connect() {
+  const mine = ++connection
+  const former = state.client
+  state.client = undefined
+  byId('failure').hidden = true
+  say('Connecting to server and helper …')
+  showReady(0)
+  void former?.release().catch(() => undefined)
+  try {
+    state.parties = undefined
+    state.parties = await (await fetch('/parties')).json()
+    const query = `?viewer=${viewer}`
+    const client = await Client.create({
+      server: `${state.parties.server}${query}&rtt=${byId('network').value}`,
+      helper: state.parties.helper + query,
+      keepPrepared: KEEP_PREPARED,
+      onPrepared: (count) => mine === connection && showReady(count),
+      deadlineMs: 10_000,
+    })
+    if (mine !== connection) return void client.release()
+    state.client = client
+    state.runs = 0
+    const { plan } = client
+    timeline = new Timeline(plan)
+    byId('classes').textContent = plan.labels.join(', ')
+    byId('size').textContent = plan.input.shape.slice(1).reverse().join(' × ')
+    say(state.picture ? 'Connected.' : 'Connected. Pick a picture.', 'good')
+    showReady(client.prepared)
+  } catch (error) {
+    if (mine === connection) fail(error)
+  }
+}
+
+async function classify() {
+  const { client, picture } = state
+  if (!client || !picture || state.running) return
+  const controller = new AbortController()
+  state.running = controller
+  byId('answer').hidden = true
+  byId('failure').hidden = true
+  say('Classifying …')
+  timeline.start()
+  showControls()
+  const before = client.traffic
+  try {
+    const input = pictureToInput(picture, client.plan.input)
+    const result = await client.run(input, { signal: controller.signal, onProgress })
+    const steps = stepsOf(client.plan, before, client.traffic)
+    state.runs++
+    timeline.finish(steps)
+    const [prepared, { traffic }] = [client.prepared + state.runs, client]
+    const words = showAnswer(result, client.plan.labels)
+    say(`The picture shows: ${words}. Only this page knows.`, 'good')
+    byId('progress-label').textContent = `Done in ${ms(result.milliseconds)} ms`
+    const { server } = await showSeen(client.plan, picture)
+    showCosts({ steps, milliseconds: result.milliseconds, traffic, prepared, dealtBytes: server?.dealtBytes })
+    showReady(client.prepared)
+  } catch (error) {
+    await recover(error)
+  } finally {
+    const hadFocus = document.activeElement === byId('cancel')
+    state.running = undefined
+    showControls()
+    if (hadFocus) byId('classify').focus()
+  }
+}
+
+/** After an error a client has ended; a cancelled one is replaced without asking. */
+async function recover(error) {
+  byId('progress').value = 0
+  byId('progress-label').textContent = error.code === 'ABORTED' ? 'Cancelled' : 'Failed'
+  if (error.code !== 'ABORTED') return fail(error)
+  await connect()
+  if (state.client) say('Cancelled. What was prepared for that picture is thrown away.')
+}
+
+function onProgress({ phase, step, steps, layer }) {
+  byId('progress').value = step / steps
+  byId('progress-label').textContent = `${phase === 'run' ? 'Classifying' : 'Preparing'}: ${layer}`
+  if (phase === 'run') timeline.done(step)
+}
+
+async function take(blob, name) {
+  const [, height, width] = state.client?.plan.input.shape ?? [3, 32, 32]
+  try {
+    state.picture = await pictureOf(blob, width, height)
+  } catch {
+    state.picture = undefined
+    say(`${name} cannot be read as a picture. Pick a PNG, JPEG, WebP or GIF file.`, 'bad')
+    showControls()
+    return
+  }
+  draw(byId('picture'), state.picture, `Your picture, ${name}, as the network takes it`)
+  byId('answer').hidden = true
+  clear(byId('masked'), 'Nothing of this picture received yet')
+  byId('masked-text').textContent = 'Your picture minus a random mask, once it is classified.'
+  byId('masked-bytes').textContent = ''
+  byId('progress').value = 0
+  byId('progress-label').textContent = 'Not started'
+  if (state.client) say(`${name} is picked. Nothing of it has left this page.`, 'good')
+  showControls()
+}
+
+/** What the parties received, as they tell. */
+async function showSeen({ ring, input }, picture) {
+  const { server, helper } = await fetch(`/seen?viewer=${viewer}`).then((answer) => answer.json(), () => ({})) // biome-ignore format: one call
+  if (server) {
+    const bytes = Uint8Array.from(atob(server.masked), (letter) => letter.charCodeAt(0))
+    const noise = pictureOfWords(bytes, ring, input.shape)
+    draw(byId('masked'), noise, 'What the server received, drawn as a picture: noise')
+    const likeness = correlation(picture, noise).toFixed(3)
+    byId('masked-text').textContent =
+      `Your picture minus a random mask: ${bytes.length.toLocaleString('en')} bytes of noise. ` +
+      `Correlation with your picture: ${likeness}.`
+    byId('masked-bytes').textContent = `${hex(bytes.subarray(0, 16))} …`
+  }
+  if (helper) {
+    const words = new DataView(Uint8Array.from(helper.request.match(/../g), (pair) => Number.parseInt(pair, 16)).buffer)
+    byId('request').textContent = helper.request.replace(/..(?=.)/g, '$& ')
+    byId('request-text').textContent =
+      `Its last request, ${words.byteLength} bytes: “deal random numbers for inference ${words.getBigUint64(0, true)}”. ` +
+      'Nothing else, and nothing while a picture is classified.'
+  }
+  return { server }
+}
+
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
+
+function fail(error) {
+  state.client = undefined
+  const { title, advice, report } = explain(error, state.parties)
+  byId('failure-title').textContent = title
+  byId('failure-advice').textContent = advice
+  byId('failure-report').textContent = report
+  byId('failure').hidden = false
+  byId('failure').focus()
+  say('Not connected.', 'bad')
+  showReady(0)
+}
+
+function say(text, mood = '') {
+  byId('status').textContent = text
+  byId('status').className = `status ${mood}`
+}
+
+function showReady(count) {
+  const connected = state.client !== undefined
+  byId('ready').textContent = connected && count < KEEP_PREPARED ? `ready: ${count}, preparing more` : `ready: ${count}`
+  byId('ready-light').classList.toggle('on', count > 0)
+  showControls()
+}
+
+function showControls() {
+  const possible = state.client && state.picture && !state.running
+  byId('classify').disabled = !state.client || !state.picture
+  byId('classify').setAttribute('aria-disabled', String(!possible))
+  byId('cancel').disabled = !state.running
+}
+
+function clear(canvas, label) {
+  canvas.getContext('2d').clearRect(0, 0, canvas.width, canvas.height)
+  canvas.setAttribute('aria-label', label)
+}
+
+for (const { name, url, alt } of SAMPLES) {
+  const radio = element('input', { type: 'radio', name: 'sample', value: name })
+  radio.addEventListener('change', async () => take(await (await fetch(url)).blob(), name))
+  byId('samples').append(element('label', {}, radio, element('img', { src: url, alt, width: 32, height: 32 }), name))
+}
+function takeFile(file) {
+  if (!file) return
+  for (const radio of document.querySelectorAll('[name=sample]')) radio.checked = false
+  void take(file, file.name)
+}
+byId('file').addEventListener('change', ({ target }) => takeFile(target.files[0]))
+for (const kind of ['dragover', 'dragleave', 'drop']) {
+  byId('drop').addEventListener(kind, (event) => {
+    event.preventDefault()
+    byId('drop').classList.toggle('over', kind === 'dragover')
+    if (kind === 'drop') takeFile(event.dataTransfer.files[0])
+  })
+}
+byId('classify').addEventListener('click', classify)
+byId('cancel').addEventListener('click', () => state.running?.abort())
+byId('reconnect').addEventListener('click', connect)
+byId('network').addEventListener('change', connect)
+void connect()

@@ -1,0 +1,59 @@
+// `npm run example:browser [-- --port N --json]`: builds the page, starts helper and server as processes of their own,
+// serves the page.
+import { fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build } from 'vite'
+import { serve } from './site.mjs'
+import config, { outDir } from './vite.config.mjs'
+
+const { values } = parseArgs({ options: { port: { type: 'string', default: '7700' }, json: { type: 'boolean' } } })
+const VIEWERS = 50
+
+/** What the parties received from each viewer, for that viewer. The newest viewers last. */
+const seen = new Map()
+
+function note({ viewer, ...news }) {
+  const before = seen.get(viewer)
+  seen.delete(viewer)
+  seen.set(viewer, { ...before, ...news })
+  if (seen.size > VIEWERS) seen.delete(seen.keys().next().value)
+}
+
+/** Starts a party; resolves once it listens. */
+function start(role, ...args) {
+  const file = fileURLToPath(new URL(`./${role}.mjs`, import.meta.url))
+  const child = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  return new Promise((resolve, reject) => {
+    const ended = () => reject(new Error(`the ${role} could not be started`))
+    child.once('exit', ended)
+    child.once('message', ({ url }) => {
+      child.off('exit', ended)
+      child.on('message', note)
+      child.once('exit', () => {
+        const again = ['node', `examples/browser/${role}.mjs`, ...args, new URL(url).port].join(' ')
+        console.error(`The ${role} (process ${child.pid}) has ended. To start it again: ${again}`)
+      })
+      resolve({ url, pid: child.pid })
+    })
+  })
+}
+
+await build(config)
+const helper = await start('helper')
+const server = await start('server', helper.url)
+const answers = {
+  '/parties': () => ({ server: server.url, helper: helper.url }),
+  '/seen': (query) => seen.get(query.get('viewer')) ?? {},
+}
+const site = (port) => serve(outDir, [server.url, helper.url], answers, port)
+const url = await site(Number(values.port)).catch((error) => {
+  if (error.code !== 'EADDRINUSE') throw error
+  return site(0)
+})
+if (values.json) console.log(JSON.stringify({ url, server, helper }))
+else {
+  console.log(`helper  process ${helper.pid}  ${helper.url}`)
+  console.log(`server  process ${server.pid}  ${server.url}`)
+  console.log(`page    ${url}  (Ctrl-C ends all three)`)
+}
