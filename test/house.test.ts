@@ -24,7 +24,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   net: [],
   float: ['kernels', 'model'],
   plan: ['kernels', 'model', 'ring', 'float'],
-  planner: ['model', 'plan', 'kernels', 'float', 'protocol', 'net'],
+  planner: ['model', 'plan', 'kernels', 'ring', 'float', 'protocol', 'net'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   cli: ['ring', 'random', 'model', 'convert', 'float', 'plan', 'planner', 'net', 'party', 'testing.ts'],
