@@ -1,8 +1,5 @@
 // `ringfence distortion`: how much the outputs change when one channel shares its comparisons.
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { RingfenceError } from '../errors.js'
 import type { Pair } from '../model/layers.js'
 import { hireThreads } from '../planner/crew.node.js'
 import { COMMON_BLOCKS, type DistortionProgress, distortion as measure } from '../planner/distortion.js'
@@ -11,11 +8,12 @@ import { type DistortionTable, formatDistortionTable, isCandidate } from '../pla
 import type { Command, Flags } from './arguments.js'
 import { readImageSet } from './image-set.js'
 import { interruptible } from './interrupt.js'
+import { PartFile } from './part-file.js'
 import { loadPlainModel } from './plain-model.js'
 import { ProgressBar } from './progress-bar.js'
 import { Remaining, span } from './remaining.js'
 import { count, painter, tableLines } from './terminal.js'
-import { readWhole, requireNew, writeWhole } from './whole-files.js'
+import { requireNew, writeWhole } from './whole-files.js'
 
 export const distortion: Command = {
   name: 'distortion',
@@ -121,9 +119,6 @@ interface DistortionReport {
   }[]
 }
 
-/** The state is saved this often. */
-const SAVE_MS = 2000
-
 async function measureTable(order: Order, signal: AbortSignal, bar: ProgressBar): Promise<DistortionReport> {
   const { output, force, blocks, threads } = order
   if (!force) await requireNew([output])
@@ -131,15 +126,16 @@ async function measureTable(order: Order, signal: AbortSignal, bar: ProgressBar)
   const { arch, weights, variant } = await loadPlainModel(order.model, order.variant)
   const { inputs, source } = await readImageSet(order.images, arch, order)
   const key = measurementKey(arch, weights, inputs, blocks)
-  const part = new Part(`${output}.part`, key)
-  const resume = force ? undefined : await part.read(arch)
+  const part = new PartFile(output)
+  const left = force ? undefined : await part.read()
+  const resume = left === undefined ? undefined : parseDistortionPart(left, arch, key, part.path)
   const started = performance.now()
   const remaining = new Remaining()
   let resumed: number | undefined
   const onProgress = ({ done, measured, rows, layer, table }: DistortionProgress) => {
     resumed ??= measured - 1
     bar.update(done, 'measuring', [`${measured} of ${rows} channels, ${layer}`, remaining.text(done)].join('  '))
-    part.keep(table)
+    part.keep(() => formatDistortionPart(table, key))
   }
   let table: DistortionTable
   try {
@@ -168,53 +164,6 @@ function layerReports({ layers }: DistortionTable): DistortionReport['layers'] {
     const largestBlock = largest.reduce((sum, value) => sum + value, 0) / channels
     return { name, channels, largestBlock, identity: identity ?? null }
   })
-}
-
-/** The file that an interrupted measurement leaves. */
-class Part {
-  #table: DistortionTable | undefined
-  #saved = performance.now()
-  #writing: Promise<void> = Promise.resolve()
-
-  constructor(
-    readonly path: string,
-    readonly key: string,
-  ) {}
-
-  async read(arch: Parameters<typeof parseDistortionPart>[1]): Promise<DistortionTable | undefined> {
-    if (!existsSync(this.path)) return undefined
-    return parseDistortionPart(new TextDecoder().decode(await readWhole(this.path)), arch, this.key, this.path)
-  }
-
-  /** Saves the table now and then. */
-  keep(table: DistortionTable): void {
-    this.#table = table
-    if (performance.now() - this.#saved < SAVE_MS) return
-    this.#saved = performance.now()
-    void this.save()
-  }
-
-  /** Saves what there is, after whatever is being saved. */
-  save(): Promise<void> {
-    if (!this.#table) return this.#writing
-    const bytes = new TextEncoder().encode(formatDistortionPart(this.#table, this.key))
-    this.#writing = this.#writing.catch(() => {}).then(() => writeWhole([{ path: this.path, bytes }], true))
-    this.#writing.catch(() => {})
-    return this.#writing
-  }
-
-  /** Saves what there is; the error says where, if it was an interruption. */
-  async left(error: unknown): Promise<unknown> {
-    await this.save()
-    if (!(error instanceof RingfenceError) || error.code !== 'ABORTED' || !this.#table) return error
-    const text = `interrupted; ${this.path} holds what was measured, the same command goes on from there`
-    return new RingfenceError('ABORTED', text, [], { cause: error })
-  }
-
-  async remove(): Promise<void> {
-    await this.#writing.catch(() => {})
-    await rm(this.path, { force: true })
-  }
 }
 
 function text(report: DistortionReport): string {

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   convert: async () => (await import('./convert.js')).convert,
   distortion: async () => (await import('./distortion.js')).distortion,
   plan: async () => (await import('./plan.js')).plan,
+  calibrate: async () => (await import('./calibrate.js')).calibrate,
   cost: async () => (await import('./cost.js')).cost,
   bench: async () => (await import('./bench.js')).bench,
   doctor: async () => (await import('./doctor.js')).doctor,

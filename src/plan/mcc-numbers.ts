@@ -11,13 +11,13 @@ import type { MapShape, MccActivation, PlannedRelu } from './plan.js'
 export interface MccOptions {
   /** n, 24 … 32. Default 32. */
   ring?: number
-  /** n': bits of every opened value, at most n. Default 16. */
+  /** n': bits of every opened value, at most n. Default the calibration's, else 16. */
   bits?: number
-  /** Low bits that comparisons ignore: one number, or per ReLU layer id. Default 0, which is exact. */
+  /** Low bits that comparisons ignore: one number, or per ReLU layer id. Default the calibration's, else 0: exact. */
   lo?: number | Readonly<Record<string, number>>
   /** Chunks per comparison chain. Default: whatever costs least. */
   chunks?: number
-  /** Bits between the largest value seen in calibration and the largest that is still right. Default 1. */
+  /** Bits between the largest value calibrated and the largest that is still right. Default the calibration's, else 1. */
   margin?: number
 }
 
@@ -64,8 +64,8 @@ export class MccNumbers implements Numbers<MccActivation> {
     private readonly options: MccOptions,
   ) {
     this.ring = options.ring ?? 32
-    this.inputBits = options.bits ?? 16
-    this.#margin = options.margin ?? 1
+    this.inputBits = options.bits ?? calibration.windows?.bits ?? 16
+    this.#margin = options.margin ?? calibration.windows?.margin ?? 1
   }
 
   scaleOf(id: string, growth = 0, offset = 0): number {
@@ -104,12 +104,20 @@ export class MccNumbers implements Numbers<MccActivation> {
     const comparison = 'comparison' in relu ? relu.comparison : undefined
     // The published window counts ignored bits of a value with its own number of fraction bits.
     const published = Math.max(0, (comparison?.lsbIgnored ?? 0) + scale - (comparison?.fractionBits ?? scale))
-    const low = given ?? published
+    const low = given ?? this.#calibrated(id) ?? published
     if (Number.isInteger(low) && low >= 0 && low <= this.inputBits - 1) return low
     throw new RingfenceError(
       'BAD_INPUT',
       `${id}: ignoring ${low} low bits of ${this.inputBits} leaves nothing to compare`,
     )
+  }
+
+  /** The calibration's window, moved with the scale where values have other bits than it was chosen for. */
+  #calibrated(id: string): number | undefined {
+    const { windows } = this.calibration
+    if (!windows || !Object.hasOwn(windows.lo, id)) return undefined
+    const moved = windows.lo[id] + this.inputBits - windows.bits - Math.ceil(this.#margin - windows.margin)
+    return Math.min(Math.max(0, moved), this.inputBits - 1)
   }
 
   /**

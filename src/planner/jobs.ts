@@ -1,5 +1,7 @@
 // What a thread can be set up for. Setups, tasks and results are plain data that can be sent to another thread.
 import { distortionPost } from './distortion-post.js'
+import { floatPost, referencePost } from './logits-post.js'
+import { rangesPost } from './ranges-post.js'
 
 /** One thread's place of work: what it has prepared and does tasks with. */
 export interface Post<T, R> {
@@ -7,7 +9,12 @@ export interface Post<T, R> {
   release(): void
 }
 
-const POSTS = { distortion: distortionPost } as const
+const POSTS = {
+  distortion: distortionPost,
+  ranges: rangesPost,
+  float: floatPost,
+  reference: referencePost,
+} as const
 
 export type JobKind = keyof typeof POSTS
 export type Setup<K extends JobKind> = Parameters<(typeof POSTS)[K]>[0]

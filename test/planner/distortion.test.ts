@@ -11,7 +11,7 @@ import { parseReluSpec } from '../../src/model/relu-spec.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { asMap } from '../../src/model/shape.js'
 import { bindWeights, type Weights } from '../../src/model/weights.js'
-import type { Crew } from '../../src/planner/crew.js'
+import type { Crew, Hire } from '../../src/planner/crew.js'
 import { COMMON_BLOCKS, type DistortionProgress, distortion } from '../../src/planner/distortion.js'
 import {
   activationLayers,
@@ -19,7 +19,7 @@ import {
   formatDistortionTable,
   parseDistortionTable,
 } from '../../src/planner/distortion-table.js'
-import { openPost } from '../../src/planner/jobs.js'
+import { openPost, type Setup } from '../../src/planner/jobs.js'
 import { committed, committedJson, sharedFile } from '../model/reference-files.js'
 
 /** Two convolutions, a shortcut around the second, a layer that has a name of its own in specs. */
@@ -233,7 +233,7 @@ async function interrupted(stop: number): Promise<string> {
 
 /** Threads that answer out of order. */
 function unsteady(threads: number) {
-  return async (kind: 'distortion', setup: Parameters<typeof openPost>[1]) => {
+  const hire = async (kind: 'distortion', setup: Setup<'distortion'>) => {
     const posts = Array.from({ length: threads }, () => openPost(kind, setup))
     let turn = 0
     const run = async (task: never) => {
@@ -241,8 +241,9 @@ function unsteady(threads: number) {
       await new Promise((resolve) => setTimeout(resolve, (own * 7) % 5))
       return posts[own % threads].run(task)
     }
-    return { threads, run, release: async () => {} } as Crew<never>
+    return { threads, run, release: async () => {} }
   }
+  return hire as unknown as Hire
 }
 
 function failing(threads: number) {

@@ -1,0 +1,243 @@
+// `ringfence calibrate`: ranges of values on sample pictures, and which bits comparisons need to look at.
+import { availableParallelism } from 'node:os'
+import { RingfenceError } from '../errors.js'
+import type { Calibration } from '../plan/calibrate.js'
+import { hireThreads } from '../planner/crew.node.js'
+import { measurementKey } from '../planner/distortion-part.js'
+import { calibrationOf, formatRanges, measureRanges, parseRanges, type Ranges } from '../planner/ranges.js'
+import { chooseWindows, type LayerWindow, QUIET, type WindowTarget } from '../planner/windows.js'
+import type { Command, Flags } from './arguments.js'
+import { type ImageSet, readImageSet } from './image-set.js'
+import { interruptible } from './interrupt.js'
+import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
+import { PartFile } from './part-file.js'
+import { findModel } from './prepared-model.js'
+import { ProgressBar } from './progress-bar.js'
+import { Remaining } from './remaining.js'
+import { count, painter, tableLines } from './terminal.js'
+import { requireNew, writeWhole } from './whole-files.js'
+
+export const calibrate: Command = {
+  name: 'calibrate',
+  summary: 'Measure ranges on sample pictures; choose scales and the bits that comparisons look at.',
+  operands: 'MODEL',
+  flags: {
+    images: { type: 'string', valueHint: 'PATH', description: 'pictures: a folder, or a CIFAR or MNIST binary file' },
+    limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    variant: { type: 'string', valueHint: 'NAME', description: "the model's variant" },
+    window: {
+      type: 'string',
+      valueHint: 'BITS',
+      description: 'comparisons read this many bits on average, where they do the least harm',
+    },
+    noise: {
+      type: 'string',
+      valueHint: 'SHARE',
+      description: `or as few as keep a layer's wrong signs below this share of its outputs (default ${QUIET})`,
+    },
+    exact: { type: 'boolean', description: 'or all of them: no sign is ever wrong' },
+    ring: { type: 'string', valueHint: 'BITS', description: 'bits of the ring, 24 to 32 (default 32)' },
+    bits: { type: 'string', valueHint: 'BITS', description: 'bits of an opened value (default 16)' },
+    margin: {
+      type: 'string',
+      valueHint: 'BITS',
+      description: 'room above the largest value seen (default 1); pictures beyond it are answered wrongly',
+    },
+    output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default calibration.json)' },
+    threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
+    force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+  },
+  notes: [
+    'A plan has one scale and one window per layer; --json also has the ranges of single channels.',
+    'Ctrl-C leaves FILE.part; the same command goes on from there.',
+  ],
+  async run(flags) {
+    const order = readOrder(flags)
+    const bar = new ProgressBar()
+    try {
+      const report = await interruptible((signal) => calibrateModel(order, signal, bar))
+      bar.clear()
+      process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
+      return 0
+    } finally {
+      bar.clear()
+    }
+  },
+}
+
+interface Order {
+  readonly model: string
+  readonly variant: string | undefined
+  readonly images: string
+  readonly limit: number | undefined
+  readonly target: WindowTarget
+  readonly ring: number
+  readonly bits: number
+  readonly margin: number
+  readonly output: string
+  readonly threads: number
+  readonly force: boolean
+}
+
+function readOrder(flags: Flags): Order {
+  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
+  const order = {
+    model: flags.operands[0],
+    variant: flags.text('variant'),
+    images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
+    limit: flags.integer('limit', 1, 1e9),
+    target: targetOf(flags),
+    ring: flags.integer('ring', 24, 32) ?? 32,
+    bits: flags.integer('bits', 4, 30) ?? 16,
+    margin: numberOf(flags, 'margin', 0, 16) ?? 1,
+    output: flags.text('output') ?? 'calibration.json',
+    threads: flags.integer('threads', 1, 256) ?? availableParallelism(),
+    force: flags.on('force'),
+  }
+  flags.check()
+  return order
+}
+
+function targetOf(flags: Flags): WindowTarget {
+  const meanBits = numberOf(flags, 'window', 2, 30)
+  const noise = numberOf(flags, 'noise', 0, 1)
+  const given = [meanBits !== undefined, noise !== undefined, flags.on('exact')].filter(Boolean).length
+  if (given > 1) flags.fault('expected one of --window, --noise and --exact')
+  if (flags.on('exact')) return 'exact'
+  return meanBits === undefined ? { noise: noise ?? QUIET } : { meanBits }
+}
+
+function numberOf(flags: Flags, name: string, min: number, max: number): number | undefined {
+  const given = flags.text(name)
+  if (given === undefined) return undefined
+  const value = Number(given)
+  if (value >= min && value <= max) return value
+  flags.fault(`--${name}: expected a number from ${min} to ${max}, got ${given}`)
+  return undefined
+}
+
+interface LayerReport extends LayerWindow {
+  /** Largest absolute input per channel. */
+  readonly channels: readonly number[]
+}
+
+interface CalibrateReport {
+  readonly network: string
+  readonly variant: string
+  readonly images: string
+  readonly output: string
+  readonly ring: number
+  readonly bits: number
+  /** Mean over all comparisons. */
+  readonly windowBits: number
+  /** Expected per inference. */
+  readonly wrongSigns: number
+  readonly layers: readonly LayerReport[]
+  readonly warnings: readonly string[]
+}
+
+async function calibrateModel(order: Order, signal: AbortSignal, bar: ProgressBar): Promise<CalibrateReport> {
+  const { output, force, ring, bits, margin, target } = order
+  if (!force) await requireNew([output])
+  bar.update(0, 'reading')
+  const model = await loadModelDirectory(findModel(order.model), order.variant)
+  const images = await readImageSet(order.images, model.arch, order)
+  const part = new PartFile(output)
+  const ranges = await rangesOf(order, model, images, part, signal, bar)
+  const measured = calibrationOf(ranges, images.source)
+  bar.update(0, 'choosing windows')
+  const { windows, layers } = await chooseWindows(model, ranges, measured, { ring, bits, margin, target })
+  const file: Calibration = { ...measured, ...(target === 'exact' && margin === 1 && bits === 16 ? {} : { windows }) }
+  await writeWhole([{ path: output, bytes: new TextEncoder().encode(`${JSON.stringify(file, null, 1)}\n`) }], force)
+  await part.remove()
+  const comparisons = layers.reduce((sum, layer) => sum + layer.comparisons, 0)
+  const perInference = (of: (layer: LayerWindow) => number) =>
+    layers.reduce((sum, layer) => sum + of(layer) * layer.comparisons, 0)
+  return {
+    ...{ network: model.arch.name, variant: model.variant, images: images.source, output, ring, bits },
+    windowBits: perInference((layer) => layer.bits - layer.lo) / comparisons,
+    wrongSigns: perInference(({ predicted }) => predicted.probability),
+    layers: layers.map((layer) => ({ ...layer, channels: [...ranges.layers.get(layer.id)!.channelMax] })),
+    warnings: warningsOf(layers, model.calibration, images),
+  }
+}
+
+async function rangesOf(
+  { threads, force }: Order,
+  { arch, weights, spec }: ModelDirectory,
+  { inputs }: ImageSet,
+  part: PartFile,
+  signal: AbortSignal,
+  bar: ProgressBar,
+): Promise<Ranges> {
+  const key = measurementKey({ ...arch, name: `${arch.name} ranges ${specKey(spec)}` }, weights, inputs, [])
+  const left = force ? undefined : await part.read()
+  const resume = left === undefined ? undefined : resumed(left, key, part.path)
+  const remaining = new Remaining()
+  const onProgress = (done: number, ranges: Ranges) => {
+    bar.update(done, 'measuring', [`${ranges.inputs} of ${inputs.length} pictures`, remaining.text(done)].join('  '))
+    part.keep(() => JSON.stringify({ format: PART, key, ranges: JSON.parse(formatRanges(ranges)) }))
+  }
+  try {
+    const options = { hire: hireThreads(threads), signal, onProgress, ...(resume ? { resume } : {}) }
+    return await measureRanges({ arch, weights, spec }, inputs, options)
+  } catch (error) {
+    throw await part.left(error)
+  }
+}
+
+const PART = 'ranges-part/1'
+
+const specKey = (spec: ModelDirectory['spec']): string =>
+  spec ? JSON.stringify([...spec.layers].map(([id, relu]) => [id, relu])) : ''
+
+function resumed(text: string, key: string, path: string): Ranges {
+  let part: { format?: unknown; key?: unknown; ranges?: unknown } = {}
+  try {
+    part = JSON.parse(text)
+  } catch {}
+  if (part.format === PART && part.key === key) return parseRanges(part.ranges)
+  throw new RingfenceError(
+    'BAD_INPUT',
+    `${path} was left by a measurement of another model or other pictures; go on with those, or start anew with --force`,
+  )
+}
+
+/** Fewer pictures than this leave the tails of most ranges unseen. */
+const FEW = 100
+
+function warningsOf(layers: readonly LayerWindow[], before: Calibration | undefined, { inputs }: ImageSet): string[] {
+  const warnings: string[] = []
+  if (inputs.length < FEW) warnings.push(`${inputs.length} pictures are few: others may reach further than these`)
+  for (const { id, margin } of layers) {
+    if (margin < 1)
+      warnings.push(`${id}: ${margin.toFixed(2)} bits of margin; a value that leaves it makes a wrong answer`)
+  }
+  const wider = layers.filter(({ id, maxAbs }) => before?.maxAbs[id] !== undefined && maxAbs > before.maxAbs[id])
+  for (const { id, maxAbs } of wider) {
+    warnings.push(`${id}: ${maxAbs.toFixed(3)} is more than the ${before!.maxAbs[id]} the model was calibrated for`)
+  }
+  return warnings
+}
+
+function text(report: CalibrateReport): string {
+  const paint = painter(process.stdout)
+  const { network, variant, images, layers, windowBits, wrongSigns, warnings, output, ring } = report
+  const right = { align: 'right' } as const
+  const heads = ['largest', 'margin', 'scale', "n'", 'lo', 'bits', 'wrong signs', 'noise', 'per channel']
+  const rows = layers.map((layer) => [
+    ...[layer.id, layer.maxAbs.toFixed(3), layer.margin.toFixed(1), `2^-${layer.scale}`, `${layer.bits}`],
+    ...[`${layer.lo}`, `${layer.bits - layer.lo}`, `${(100 * layer.predicted.probability).toFixed(3)} %`],
+    ...[`${(100 * layer.predicted.noise).toFixed(2)} %`, `-${layer.channelBits.toFixed(1)}`],
+  ])
+  const comparisons = layers.reduce((sum, layer) => sum + layer.comparisons, 0)
+  return [
+    `${paint('bold', network)}, ${variant}: ranges over ${images}, ring of ${ring} bits`,
+    ...tableLines([{ head: 'layer' }, ...heads.map((head) => ({ head, ...right }))], rows, paint),
+    `  comparisons read ${windowBits.toFixed(2)} bits on average; ${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong per inference`,
+    '  margin in bits; noise of wrong signs by the size of the outputs; per channel: bits that an average one needs less',
+    ...warnings.map((warning) => `  ${paint('yellow', 'warning')} ${warning}`),
+    `  ${paint('green', '→')} ${output}`,
+    '',
+  ].join('\n')
+}
