@@ -5,7 +5,8 @@ import * as shares from '../../kernels/securenn-shares.js'
 import type { MachineModel } from './machine.js'
 import type { Stopwatch } from './measure.js'
 
-const VALUES = 4096
+/** Digits of as many values are more than a cache of the second level holds of all operands. */
+const VALUES = 2 ** 14
 const BITS = 64
 
 export function measureSecurenn(watch: Stopwatch): MachineModel['securenn'] {
@@ -22,7 +23,7 @@ export function measureSecurenn(watch: Stopwatch): MachineModel['securenn'] {
   const [wide, theirs] = [watch.bytes(VALUES * 16), watch.bytes(VALUES * 16)]
   const [less, always, wrap, flip] = Array.from({ length: 4 }, flags)
   const turn = watch.bytes(VALUES, BITS)
-  const index = watch.words(VALUES, 12)
+  const index = watch.words(VALUES, 14)
   const perDigit = (run: () => void) => watch.time(run) / count
   const perValue = (run: () => void) => watch.time(run) / VALUES
   const compare = { x, t: d, less, always, zero, s }

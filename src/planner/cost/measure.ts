@@ -13,10 +13,10 @@ import type { ComparisonCosts, MachineModel, RingCosts } from './machine.js'
 import { measureSecurenn } from './measure-securenn.js'
 
 /** Values per call of the word kernels: more than a cache of the second level holds of all operands. */
-const VALUES = 2 ** 15
-/** A sample lasts at least this long, so that coarse clocks of browsers do. */
-const SAMPLE_MS = 2
-const SAMPLES = 7
+const VALUES = 2 ** 16
+/** A sample lasts at least this long, so that coarse clocks of browsers do; longer ones would meet other processes. */
+const SAMPLE_MS = 1
+const SAMPLES = 10
 
 /** Memory with contents, on one instance, and how long calls on it take. */
 export class Stopwatch {
@@ -30,13 +30,13 @@ export class Stopwatch {
   }
 
   bytes(count: number, limit = 256): Region {
-    return upload(
-      this.k.memory,
-      Uint8Array.from({ length: count }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 16) % limit),
-    )
+    const region = this.k.memory.alloc(count)
+    const view = region.u8()
+    for (let i = 0; i < count; i++) view[i] = (Math.imul(i + 1, 0x9e3779b1) >>> 16) % limit
+    return region
   }
 
-  /** Nanoseconds of one call: the second best of a few samples, for whatever else the host does only adds to them. */
+  /** Nanoseconds of one call: the best of several samples, for whatever else the host does only adds to them. */
   time(run: () => void): number {
     run()
     let calls = 1
@@ -53,7 +53,7 @@ export class Stopwatch {
       for (let i = 0; i < calls; i++) run()
       return (performance.now() - started) / calls
     })
-    return samples.sort((a, b) => a - b)[1] * 1e6
+    return Math.min(...samples) * 1e6
   }
 }
 
@@ -116,7 +116,7 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
   const { k } = watch
   const [a, b, out] = [watch.words(VALUES), watch.words(VALUES, 16), watch.words(VALUES)]
   const [four, packed] = [watch.words(4 * VALUES), watch.words(VALUES)]
-  const index = watch.words(VALUES, 15)
+  const index = watch.words(VALUES, 16)
   const rho = watch.bytes(VALUES / 8)
   const start = upload(
     k.memory,
@@ -154,7 +154,7 @@ function comparisonOf(watch: Stopwatch, chunks: mcc.Chunks): ComparisonCosts {
   const { k } = watch
   const bits = chunks.reduce((a, b) => a + b)
   const chain = { bits, lo: 0, chunks, add: 0 }
-  const count = VALUES / 4
+  const count = VALUES / 2
   const [r, rho, beta] = [watch.words(count, bits), watch.bytes(count / 8), watch.bytes(count / 8)]
   const [random, tables] = [watch.bytes(mcc.dealerBytes(chunks, count)), watch.bytes(mcc.tableBytes(chunks, count))]
   const [rows, opened] = [watch.bytes(mcc.rowBytes(chunks, count)), watch.bytes(mcc.rowBytes(chunks, count))]
