@@ -26,6 +26,11 @@ export function outputSize(g: ConvGeometry): [oh: number, ow: number] {
   return [along(g.h, g.pad[0] + g.pad[2], 0), along(g.w, g.pad[1] + g.pad[3], 1)]
 }
 
+/** Elements of the image with its padding, which kernels write out. */
+export function paddedSize({ cin, h, w, pad: [top, left, bottom, right] }: ConvGeometry): number {
+  return cin * (h + top + bottom) * (w + left + right)
+}
+
 /** Every reason why `g` is no convolution; empty when it is one. */
 export function geometryProblems(g: ConvGeometry): string[] {
   const problems: string[] = []

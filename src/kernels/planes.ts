@@ -39,6 +39,8 @@ function poolSum(bits: 32 | 64) {
     const [oh, ow] = poolSize(g)
     expectSizes(call, { c: g.c, h: g.h, w: g.w, kh, kw, sh, sw }, 1)
     expectSizes(call, { top: g.pad[0], left: g.pad[1], oh, ow }, 0)
+    // Kernels compute positions in i32: where one wrapped, they would read beside the image.
+    expectSizes(call, { 'reach down': (oh - 1) * sh + kh, 'reach right': (ow - 1) * sw + kw }, -LIMIT)
     expectWords(`${call} x`, x, g.c * g.h * g.w, bytes)
     expectWords(`${call} y`, y, g.c * oh * ow, bytes)
     expectDisjoint(call, y, g.c * oh * ow * bytes, x, g.c * g.h * g.w * bytes)

@@ -1,5 +1,6 @@
 // A plan as it comes from a peer: well-formed, the one its digest names, and no more work than an honest one.
 import { RingfenceError } from '../errors.js'
+import { paddedSize } from '../kernels/geometry.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
 import { type LinearOp, mapSize, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
@@ -63,11 +64,14 @@ function excesses({ steps }: Plan): string[] {
     .map(([what, , most]) => `more than 2^${Math.log2(most)} ${what}`)
 }
 
-/** Values of all operations, and of all copies that ReLUs read. */
+/** Values of all operations, of the images they pad, and of all copies that ReLUs read. */
 function elements(step: Step): number {
   const copied = step.activation?.bends ? mapSize(reluShape(step)) : 0
-  return step.linear.reduce((all, { out }) => all + mapSize(out), copied)
+  return step.linear.reduce((all, op) => all + mapSize(op.out) + padding(op), copied)
 }
+
+const padding = (op: LinearOp): number =>
+  op.op === 'conv' && op.geometry.pad.some(Boolean) ? paddedSize(op.geometry) : 0
 
 function filterWords(op: LinearOp): number {
   if (op.op !== 'conv') return 0
@@ -81,7 +85,7 @@ function work({ linear }: Step): number {
   for (const op of linear) {
     const size = mapSize(op.out)
     let own = size
-    if (op.op === 'conv') own = (size / op.geometry.cout) * filterWords(op)
+    if (op.op === 'conv') own = (size / op.geometry.cout) * filterWords(op) + padding(op)
     if (op.op === 'poolSum') own = size * op.kernel[0] * op.kernel[1]
     const inputs = 'of' in op ? (typeof op.of === 'number' ? [op.of] : op.of) : []
     totals.push(inputs.reduce((all, of) => all + totals[of], own))

@@ -2,7 +2,7 @@
 // path through a linear step meets the weights exactly once.
 import * as v from 'valibot'
 import { RingfenceError } from '../errors.js'
-import { geometryProblems, outputSize } from '../kernels/geometry.js'
+import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js'
 import { fromBase64 } from '../model/mask-bits.js'
 import { aligned, MAX_CHUNK } from './chunks.js'
 import {
@@ -154,6 +154,7 @@ export function checkPlan(json: unknown): Plan {
   }
   const plan = parsed.output as Plan
   const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
+  if (mapSize(asMap(plan.input.shape)) > MAX_ELEMENTS) problems.unshift(`input: more than ${MAX_ELEMENTS} elements`)
   if (problems.length > 0) {
     throw new RingfenceError('PLAN_MISMATCH', 'the plan contradicts itself', problems.slice(0, 20))
   }
@@ -239,6 +240,7 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
       const problems = geometryProblems(g)
       if (problems.length > 0) return problems
       if (g.cin * g.h * g.w !== mapSize(source!.out)) return wrong
+      if (paddedSize(g) > MAX_ELEMENTS) return [`operation ${i} pads to more than ${MAX_ELEMENTS} elements`]
       return same([g.cout, ...outputSize(g)], op.out) ? [] : wrong
     }
     case 'lift':
@@ -253,8 +255,10 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
       const fits = op.rows.every((line) => inside(line, h)) && op.columns.every((line) => inside(line, w))
       return fits && same([c, op.rows.length, op.columns.length], op.out) ? [] : wrong
     }
-    case 'poolSum':
-      return source!.out[0] === op.out[0] ? [] : wrong
+    case 'poolSum': {
+      const reach = [0, 1].map((axis) => (op.out[axis + 1] - 1) * op.stride[axis] + op.kernel[axis])
+      return source!.out[0] === op.out[0] && Math.max(...reach) <= MAX_ELEMENTS ? [] : wrong
+    }
     default:
       return []
   }
