@@ -147,8 +147,8 @@ export function cutPoints(arch: Architecture, spec: ReluSpec | undefined): strin
     for (const from of layer.in) {
       const before = arch.byId.get(from)
       const { op } = effectiveOp(layer)
-      // A maximum also cannot wait for the factor of an average or a blend.
-      const ends = op === 'maxPool' || (weighted.has(from) && ENDS.has(op))
+      // A maximum or a blend also cannot wait for the factor of an average.
+      const ends = op === 'maxPool' || op === 'resize' || (weighted.has(from) && ENDS.has(op))
       if (before && ends && !foldsInto(layer, before)) points.add(from)
     }
     if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)

@@ -292,7 +292,8 @@ export class Compiler {
 
   #lower(value: Value, wanted: number, id: string): Scales {
     const { tensorScale } = this
-    const result = this.lowering(lift(value), { wanted, weightLimit: this.numbers.weightLimit, tensorScale, id })
+    const { weightLimit, spare } = this.numbers
+    const result = this.lowering(lift(value), { wanted, spare, weightLimit, tensorScale, id })
     this.#keep(result.quantized, mapSize(value.expression.shape))
     return result
   }

@@ -12,7 +12,7 @@ import {
   reshape,
   type Value,
 } from './expression.js'
-import { constant, convolved, mergedSum, scaleChannels } from './linear-algebra.js'
+import { constant, convolved, isFineBlend, mergedSum, scaleChannels } from './linear-algebra.js'
 import { concat } from './max-pool.js'
 import { asMap, type MapShape } from './plan.js'
 
@@ -168,8 +168,7 @@ function softmax(logits: Float32Array): Float32Array {
 const BLEND_BITS = 7
 
 function resize(layer: LayerOf<'resize'>, input: Value, cut: Cut): Value {
-  const value = unweighted(input, layer.in[0], cut)
-  const [, h, w] = value.expression.shape
+  const [, h, w] = input.expression.shape
   const shape = asMap(layer.out)
   const lines = [blendsOf(layer.mode, h, shape[1]), blendsOf(layer.mode, w, shape[2])]
   if (lines.some((line) => line === undefined)) {
@@ -179,8 +178,11 @@ function resize(layer: LayerOf<'resize'>, input: Value, cut: Cut): Value {
   const [rows, columns] = lines.map((line) =>
     line!.map(({ first, second, weight }) => [first, second, Math.round(weight * 2 ** bits)] as const),
   )
-  const expression: Expression = { kind: 'resize', of: value.expression, rows, columns, bits, shape }
-  return { expression, factor: value.factor / 4 ** bits }
+  const expression = (of: Expression): Expression => ({ kind: 'resize', of, rows, columns, bits, shape })
+  const fine = isFineBlend(expression(input.expression))
+  const value = fine && input.factor !== 1 ? cut(input, layer.in[0]) : unweighted(input, layer.in[0], cut)
+  const blended = { expression: expression(value.expression), factor: value.factor / 4 ** bits }
+  return fine ? plain(lift(blended)) : blended
 }
 
 /** The fewest bits that hold all weights exactly, or `BLEND_BITS`. */

@@ -14,6 +14,9 @@ const MORE_WORK = 4e7
  */
 const mostWork = (apart: number): number => Math.max(2 * apart, apart + MORE_WORK)
 
+/** A blend of more bits than doubling a map takes: they would be lost to what multiplies it next. */
+export const isFineBlend = (e: Expression): boolean => e.kind === 'resize' && e.bits > 2
+
 const none = (values: ArrayLike<number>): boolean => Array.prototype.every.call(values, (n) => n === 0)
 
 const work = ({ cout, cin, groups, kernel }: ConvGeometry, [, h, w]: MapShape): number =>
@@ -28,6 +31,7 @@ export function scaleChannels(e: Expression, scale: Float32Array, layer: string)
       return { ...e, values: e.values.map((v, c) => v * scale[c]) }
     case 'lift': {
       const { factor } = e
+      if (isFineBlend(e.of)) return null
       if (typeof factor !== 'number') return scaleRegions(e, factor, scale, layer)
       const filter = affineFilter(
         layer,
@@ -123,7 +127,7 @@ function convolvedPart(e: Expression, filter: Filter, shape: MapShape): Expressi
       return of.every((part) => part !== null) ? { kind: 'add', of, shape } : null
     }
     case 'lift':
-      if (typeof e.factor !== 'number') return null
+      if (typeof e.factor !== 'number' || isFineBlend(e.of)) return null
       return { kind: 'conv', of: e.of, filter: scaled(filter, e.factor), shape }
     case 'constant':
       // Behind padding a constant is no constant any more.

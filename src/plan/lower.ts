@@ -21,6 +21,8 @@ export interface Scales {
 interface Setting {
   /** Fraction bits y should have; fewer when weights would exceed their limit. */
   wanted: number
+  /** More fraction bits that y may have where all weights and factors are small. Default 0. */
+  spare?: number
   /** Largest absolute weight as an integer. */
   weightLimit: number
   tensorScale: (tensor: number) => number
@@ -55,24 +57,39 @@ export function scaleOf(e: Expression, setting: Pick<Setting, 'tensorScale'>): n
   }
 }
 
-function weightScale({ weights }: Filter, limit: number): number {
+function largestWeight({ weights }: Filter): number {
   let largest = 2 ** -20
   for (let i = 0; i < weights.length; i++) largest = Math.max(largest, Math.abs(weights[i]))
-  return Math.floor(Math.log2(limit / largest))
+  return largest
+}
+
+/** Fraction bits that a public factor needs not to become zero; a blend's own bits can be fewer. */
+function fractionBits({ of, factor }: Pick<Extract<Expression, { kind: 'lift' }>, 'of' | 'factor'>): number {
+  if (typeof factor !== 'number') return fractionBits({ of, factor: Math.max(...factor) })
+  return Math.max(0, Math.ceil(-Math.log2(of.kind === 'resize' ? factor * 4 ** of.bits : factor)))
 }
 
 function stepScale(e: Expression, setting: Setting): number {
-  let scale = setting.wanted
+  // Bits that every weight and factor of the step would leave empty.
+  let empty = setting.spare ?? 0
+  let most = Number.POSITIVE_INFINITY
   let least = 0
   const visit = (part: Expression): void => {
     if (part.kind === 'conv') {
-      scale = Math.min(scale, scaleOf(part.of, setting) + weightScale(part.filter, setting.weightLimit))
-      least = Math.max(least, scaleOf(part.of, setting))
-    } else if (part.kind === 'lift') least = Math.max(least, scaleOf(part.of, setting))
-    else if (part.kind === 'add') part.of.forEach(visit)
+      const largest = largestWeight(part.filter)
+      const scale = scaleOf(part.of, setting)
+      most = Math.min(most, scale + Math.floor(Math.log2(setting.weightLimit / largest)))
+      least = Math.max(least, scale)
+      empty = Math.min(empty, Math.floor(-Math.log2(largest)))
+    } else if (part.kind === 'lift') {
+      const bits = fractionBits(part)
+      least = Math.max(least, scaleOf(part.of, setting) + bits)
+      empty = Math.min(empty, bits)
+    } else if (part.kind === 'add') part.of.forEach(visit)
     else if ('of' in part) visit(part.of)
   }
   visit(e)
+  const scale = Math.min(setting.wanted + Math.max(0, empty), most)
   if (scale < least) {
     throw new RingfenceError(
       'UNSUPPORTED',
@@ -116,10 +133,14 @@ class Lowering {
         return { op: 'conv', of: this.emit(e.of), layer: e.filter.layer, geometry: e.filter.geometry, scale, out }
       }
       case 'lift': {
-        const up = 2 ** (this.scale - scaleOf(e.of, this.setting))
+        const given = this.scale - scaleOf(e.of, this.setting)
+        const bits = e.of.kind === 'resize' ? e.of.bits : 0
+        const spare = Math.max(0, bits - Math.floor(given / 2))
+        const up = 2 ** given * 4 ** spare
+        const of = this.emit(e.of.kind === 'resize' ? coarser(e.of, spare) : e.of)
         const factor =
           typeof e.factor === 'number' ? Math.round(e.factor * up) : e.factor.map((f) => Math.round(f * up))
-        return { op: 'lift', of: this.emit(e.of), factor, out }
+        return { op: 'lift', of, factor, out }
       }
       case 'negate':
         return { op: 'scale', of: this.emit(e.of), factor: -1, out }
@@ -148,6 +169,16 @@ class Lowering {
       return this.operations.push({ op: 'scale', of, factor: 2 ** (finest - scales[i]), out: part.shape }) - 1
     })
   }
+}
+
+type Resize = Extract<Expression, { kind: 'resize' }>
+
+/** A resize whose blends have fewer bits. */
+function coarser(e: Resize, by: number): Resize {
+  if (by === 0) return e
+  const round = (blends: Resize['rows']) =>
+    blends.map(([first, second, weight]) => [first, second, Math.round(weight / 2 ** by)] as const)
+  return { ...e, rows: round(e.rows), columns: round(e.columns), bits: e.bits - by }
 }
 
 function rounded(weights: Float32Array, unit: number): Int32Array {

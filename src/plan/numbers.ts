@@ -9,6 +9,8 @@ export interface Numbers<A extends Activation = Activation> {
   readonly inputBits: number
   /** Largest absolute weight as an integer. */
   readonly weightLimit: number
+  /** Fraction bits that y may have beyond what is asked for, where all weights are small. Default 0. */
+  readonly spare?: number
   /**
    * Fraction bits of a truncated value that was calibrated under `id`.
    * @param offset by how much it may exceed what was calibrated

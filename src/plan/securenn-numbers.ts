@@ -35,6 +35,13 @@ const Y_BITS = 53
  */
 const INPUT_SIZE = 8
 
+/**
+ * Weights below 1/2, as those behind an average are, get up to this many fraction bits more, as long as y has no more
+ * than `SPARE_Y`: values of y stay as small as those that weights of 1 make.
+ */
+const SPARE_BITS = 6
+const SPARE_Y = 32
+
 export function securennProblems(arch: Architecture, options: SecurennOptions): string[] {
   const { fraction = DEFAULT_FRACTION } = options
   const problems: string[] = []
@@ -65,6 +72,7 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
   readonly ring = RING
   readonly inputBits = 32
   readonly weightLimit = 2 ** 31 - 1
+  readonly spare: number
   readonly #fraction: number
 
   constructor(
@@ -72,6 +80,7 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
     private readonly options: SecurennOptions,
   ) {
     this.#fraction = options.fraction ?? DEFAULT_FRACTION
+    this.spare = Math.max(0, Math.min(SPARE_BITS, SPARE_Y - 2 * this.#fraction))
   }
 
   scaleOf(id: string, growth = 0, offset = 0): number {

@@ -3,14 +3,16 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { runFloat } from '../../src/float/run.js'
+import { parseArchitecture } from '../../src/model/architecture.js'
 import { effectiveOp } from '../../src/model/layers.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
-import { type Compiled, compile } from '../../src/plan/compile.js'
-import { asMap, type Plan } from '../../src/plan/plan.js'
-import { encodeFixed } from '../../src/ring/codec.js'
+import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile.js'
+import { asMap, outputFraction, type Plan } from '../../src/plan/plan.js'
+import { decodeFixed, encodeFixed } from '../../src/ring/codec.js'
 import { localParties, runReference } from '../../src/testing.js'
 import { outputErrors, WORST } from '../securenn/error-bound.js'
+import { drawFrom } from './gadget-plan.js'
 import { growNetwork, securennOptions, type ZooNetwork } from './zoo.js'
 
 const EVERY_OP =
@@ -40,9 +42,10 @@ async function runPrivately({ plan, model }: Compiled, inputs: readonly Float32A
   }
 }
 
-/** Every comparison looks at every bit, of its own value. */
+/** Every comparison looks at every bit, of its own value, and blends have their exact weights. */
 const exact = ({ plan }: Compiled, { blocks }: ZooNetwork) =>
   !blocks &&
+  plan.steps.every(({ linear }) => linear.every((op) => op.op !== 'resize' || op.bits <= 2)) &&
   plan.steps.every(({ activation: a }) => !a || ('lo' in a ? a.lo === 0 : a.ignoredMsb === 0 && a.ignoredLsb === 0))
 
 const words = ({ plan }: Compiled, input: Float32Array) => encodeFixed(input, plan.input.scale, plan.input.bits)
@@ -106,7 +109,7 @@ describe.each(['mcc', 'securenn'] as const)('random networks of every op on %s',
           const column = (x: ArrayLike<number>) => Array.from({ length: classes }, (_, c) => x[c * h * w + at])
           const hot = column(found)
           expect([...hot].sort()).toEqual([...new Array(classes - 1).fill(0), 1])
-          if (network.blocks) continue
+          if (!exact(open, network)) continue
           const [values, bounds] = [column(wanted), column(errors)]
           const order = [...values.keys()].sort((a, b) => values[b] - values[a])
           const margin = classes > 1 ? values[order[0]] - values[order[1]] : 1
@@ -126,4 +129,60 @@ describe.each(['mcc', 'securenn'] as const)('random networks of every op on %s',
 
 afterAll(() => {
   expect([...seen].sort().join(' ')).toBe(EVERY_OP)
+})
+
+describe('a resize', () => {
+  const sizes = [[2, 2], [4, 6], [3, 5], [5, 3], [7, 16], [9, 1], [64, 64]] as const // biome-ignore format: a list
+  // How much of the range a result may be off: blends have as many bits as the ring leaves.
+  const options: [string, CompileOptions, number][] = [
+    ['mcc', {}, 0.03],
+    ['mcc', { ring: 28, bits: 16 }, 0.03],
+    ['mcc', { ring: 24, bits: 14 }, 0.08],
+    ['securenn', { backend: 'securenn' }, 0.03],
+    ['securenn', { backend: 'securenn', fraction: 8 }, 0.1],
+  ]
+  /** What reads it: weights, an average, a larger summand, a maximum, another resize; or nobody. */
+  const readers: Record<string, Record<string, unknown>[]> = {
+    nobody: [],
+    relu: [{ op: 'relu', in: ['u'] }],
+    conv: [{ op: 'conv2d', in: ['u'], cout: 2, kernel: [1, 1] }],
+    average: [{ op: 'globalAvgPool', in: ['u'] }],
+    maximum: [{ op: 'maxPool', in: ['u'], kernel: [2, 1] }],
+    resize: [{ op: 'resize', in: ['u'], mode: 'bilinear', size: [5, 7] }],
+    'larger summand': [
+      { id: 'scaled', op: 'channelScale', in: ['u'] },
+      { op: 'add', in: ['u', 'scaled'] },
+    ],
+  }
+  it.each(options)('blends on %s with %o, whatever reads it', (_, given, share) => {
+    for (const size of sizes as readonly (readonly number[])[]) {
+      for (const [name, tail] of Object.entries(readers)) {
+        if (name === 'maximum' && size[0] === 1) continue
+        const draw = drawFrom(7)
+        const layers = [
+          { id: 'u', op: 'resize', in: ['x'], mode: 'bilinear', size },
+          ...tail.map((l) => ({ id: 'o', ...l })),
+        ]
+        const outputs = [tail.length > 0 ? 'o' : 'u']
+        const inputs = [{ name: 'x', shape: [2, 4, 6] }]
+        const arch = parseArchitecture({ format: 'arch/1', name: 'resize', inputs, outputs, layers })
+        const weights = new Map([
+          ['o', { weight: Float32Array.of(0.9, -0.7, 0.4, 0.8), bias: Float32Array.of(0.1, 0.2) }],
+          ['scaled', { weight: Float32Array.of(-40, 30) }],
+        ])
+        const input = Float32Array.from({ length: 48 }, () => 2 * draw() - 1)
+        const { plan, model } = compile(arch, weights, calibrate(arch, weights, undefined, [input]), undefined, given)
+        checkPlan(JSON.parse(JSON.stringify(plan)))
+        const result = runReference(plan, model, encodeFixed(input, plan.input.scale, plan.input.bits))
+        const wanted = runFloat(arch, weights, undefined, input)
+        const range = wanted.reduce((most, x) => Math.max(most, Math.abs(x)), 1)
+        const scale = plan.backend === 'securenn' ? outputFraction(plan) : plan.steps[plan.steps.length - 1].scale
+        const found = decodeFixed(result.output, scale)
+        wanted.forEach((x, j) => {
+          const what = `${name} of ${size}: output ${j} is ${found[j]} instead of ${x}`
+          expect(Math.abs(x - found[j]), what).toBeLessThan(share * range)
+        })
+      }
+    }
+  })
 })
