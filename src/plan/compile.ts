@@ -27,7 +27,7 @@ import {
   type Step,
 } from './plan.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
-import { winner } from './winner.js'
+import { exactly, winner } from './winner.js'
 
 export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
   /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
@@ -239,13 +239,14 @@ export class Compiler {
   /**
    * Ends a step.
    * @param spec over all copies where there are `bends`
-   * @param given fraction bits of the result, and of y, where they do not follow from the calibration of `id`
+   * @param given fraction bits of the result, and of y, where they do not follow from the calibration of `id`; `exact`
+   *   comparisons whatever window the options name
    */
   #truncate(
     value: Value,
     id: string,
     spec: LayerRelu,
-    given: { scale?: number; y?: number; bends?: Bends } = {},
+    given: { scale?: number; y?: number; bends?: Bends; exact?: boolean } = {},
   ): Value {
     const { numbers } = this
     const shape = value.expression.shape
@@ -257,7 +258,9 @@ export class Compiler {
     const wanted = given.y ?? (bare ? Math.min(room, Math.max(scale, scaleOf(value.expression, this))) : room)
     const { linear, scale: yScale } = this.#lower(value, wanted, id)
     const { bends } = given
-    const activation: Activation = { ...numbers.activation(id, scale, yScale, spec, relu), ...(bends && { bends }) }
+    const windowed = numbers.activation(id, scale, yScale, spec, relu)
+    const compared = given.exact ? exactly(windowed, this.options.chunks) : windowed
+    const activation: Activation = { ...compared, ...(bends && { bends }) }
     const rounding = numbers.rounding(activation.truncate)
     this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
     const out = bends?.sum === null ? reluShape({ linear, activation }) : shape
@@ -281,7 +284,8 @@ export class Compiler {
     const scale = this.numbers.scaleOf(output, 2)
     const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale })
     const relu = (e: Expression) =>
-      this.#truncate({ expression: e, factor: 1 }, output, { kind: 'relu' }, { scale, y: scale }).expression
+      this.#truncate({ expression: e, factor: 1 }, output, { kind: 'relu' }, { scale, y: scale, exact: true })
+        .expression
     const found = x.shape[0] > 1 ? winner(x, 2 ** -scale, relu) : x
     const { linear, scale: y } = this.#lower({ expression: found, factor: 2 ** scale }, scale, output)
     this.#steps.push({ id: output, linear, out: x.shape, scale: y, activation: null })

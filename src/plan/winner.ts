@@ -1,10 +1,23 @@
 // The largest of the output's channels, and nothing else of them: every pair is compared at once, then every channel's
 // wins are counted and compared with the number a winner has. On a tie the lower channel wins.
 //   [v ≥ 0] = ReLU(v + u) - ReLU(v), in units u, for whole numbers v of units
+import { chooseChunks, chunksOf } from './chunks.js'
 import type { Expression } from './expression.js'
 import { constant } from './linear-algebra.js'
 import { concat } from './max-pool.js'
-import type { MapShape } from './plan.js'
+import type { Activation, MapShape } from './plan.js'
+
+/**
+ * The same activation with every bit compared. With a window, [v ≥ 0] would not be 0 or 1 where values lie close, and the
+ * client would read from the counts how the other channels did.
+ * @param chunks as many per chain as the options ask for, where that many can be
+ */
+export function exactly(a: Activation, chunks: number | undefined): Activation {
+  if (!('bits' in a)) return { ...a, ignoredMsb: 0, ignoredLsb: 0 }
+  if (a.lo === 0) return a
+  const possible = chunks !== undefined && chunksOf(a.bits, chunks) !== null
+  return { ...a, lo: 0, chunks: chooseChunks(a.bits, possible ? chunks : undefined) }
+}
 
 /** ReLU of every element, without losing a bit. Returns the tensor. */
 export type ExactRelu = (e: Expression) => Expression
