@@ -164,8 +164,12 @@ function resultMaps(step: Step, order: Int32Array, valueElement: Region | null, 
   const size = mapSize(step.out)
   const kept = new Uint8Array(size)
   for (const element of order) kept[element % size] = 1
-  const ascending = (bit: number) =>
-    Int32Array.from(Array.from({ length: size }, (_, i) => i).filter((i) => kept[i] === bit))
+  const ascending = (bit: number): Int32Array => {
+    const found = new Int32Array(size)
+    let count = 0
+    for (let i = 0; i < size; i++) if (kept[i] === bit) found[count++] = i
+    return found.subarray(0, count)
+  }
   const sum = step.activation?.bends?.sum
   const results = sum ? ascending(1) : order
   const zeros = size - results.length

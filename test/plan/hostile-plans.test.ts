@@ -36,20 +36,8 @@ function problemsOf(task: () => unknown): string {
 
 const conv = (of: number, h: number, pad: number, stride: number): LinearOp => {
   const out = Math.floor((h + 2 * pad - 1) / stride) + 1
-  const square = [stride, stride] as const
-  const geometry = {
-    ...{
-      cin: 1,
-      h,
-      w: h,
-      cout: 1,
-      kernel: [1, 1],
-      stride: square,
-      pad: [pad, pad, pad, pad],
-      dilation: [1, 1],
-      groups: 1,
-    },
-  } as const
+  const [one, stride2, pads] = [[1, 1], [stride, stride], [pad, pad, pad, pad]] as const // biome-ignore format: a list
+  const geometry = { cin: 1, h, w: h, cout: 1, kernel: one, stride: stride2, pad: pads, dilation: one, groups: 1 }
   return { op: 'conv', of, layer: 'c', geometry, scale: 0, out: [1, out, out] }
 }
 const tensor = (shape: readonly [number, number, number]): LinearOp => ({ op: 'tensor', tensor: 0, out: shape })
