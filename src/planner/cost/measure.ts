@@ -181,8 +181,10 @@ function chacha(watch: Stopwatch): MachineModel['chacha'] {
  */
 export function measureMachine(name = 'this machine', link: MachineModel['link'] = DEFAULT_MACHINE.link): MachineModel {
   const watch = new Stopwatch(loadKernels())
-  const [from, to] = [watch.words(2 ** 18), watch.words(2 ** 18)]
+  // Messages are longer than any cache.
+  const [from, to] = [watch.words(2 ** 22), watch.words(2 ** 22)]
   const copy = watch.time(() => to.u8().set(from.u8())) / from.byteLength
+  for (const region of [from, to]) region.release()
   return {
     name,
     ring32: measureRing(watch, 32),
