@@ -24,6 +24,9 @@ export { chooseChunks } from './plan/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile.js'
 export { type Plan, planDigest } from './plan/plan.js'
 export { runReference } from './plan/reference.js'
+export { measureMachine } from './planner/cost/measure.js'
+export { type PublishedCosts, publishedCosts } from './planner/cost/published.js'
+export { type CostPrediction, DEFAULT_MACHINE, predict } from './planner/cost-model.js'
 export type { Crew, CrewOptions, Hire } from './planner/crew.js'
 export { COMMON_BLOCKS, type DistortionOptions, type DistortionProgress, distortion } from './planner/distortion.js'
 export { formatDistortionPart, measurementKey, parseDistortionPart } from './planner/distortion-part.js'
@@ -43,5 +46,6 @@ export {
   type ReluSpecFile,
   type SpecCost,
 } from './planner/relu-plan.js'
+export { shapePlan } from './planner/shape-plan.js'
 export { predictedCosts, type SpecCostOptions } from './planner/spec-cost.js'
 export { decodeFixed, encodeFixed } from './ring/codec.js'
