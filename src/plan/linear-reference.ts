@@ -123,22 +123,26 @@ function convolve(
   out: Vector<number>,
 ): void {
   const [kh, kw] = g.kernel
+  const [, stride] = g.stride
   const perGroup = g.cin / g.groups
+  // Columns of the output whose tap kx lies inside the map.
+  const inside = Array.from({ length: kw }, (_, kx) => {
+    const from = kx * g.dilation[1] - g.pad[1]
+    return [Math.max(0, Math.ceil(-from / stride)), Math.min(ow - 1, Math.floor((g.w - 1 - from) / stride))] as const
+  })
   for (let c = 0; c < g.cout; c++) {
     const first = Math.floor((c * g.groups) / g.cout) * perGroup
     for (let ci = 0; ci < perGroup; ci++) {
       for (let ky = 0; ky < kh; ky++) {
         for (let kx = 0; kx < kw; kx++) {
           const weight = w[((c * perGroup + ci) * kh + ky) * kw + kx]
+          const [left, right] = inside[kx]
           for (let i = 0; i < oh; i++) {
             const y = i * g.stride[0] - g.pad[0] + ky * g.dilation[0]
             if (y < 0 || y >= g.h) continue
-            const row = ((first + ci) * g.h + y) * g.w
             const at = (c * oh + i) * ow
-            for (let j = 0; j < ow; j++) {
-              const z = j * g.stride[1] - g.pad[1] + kx * g.dilation[1]
-              if (z >= 0 && z < g.w) out[at + j] += weight * x[row + z]
-            }
+            let from = ((first + ci) * g.h + y) * g.w + left * stride - g.pad[1] + kx * g.dilation[1]
+            for (let j = left; j <= right; j++, from += stride) out[at + j] += weight * x[from]
           }
         }
       }
