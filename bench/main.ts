@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../src/errors.js'
+import { benchBrowser } from './browser.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { BACKENDS, benchCompare } from './compare.js'
 import { benchCost, echoMessages } from './cost.js'
@@ -23,6 +24,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],
+  ['browser', plain(benchBrowser)],
   ['cost', plain(benchCost)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
