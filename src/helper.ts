@@ -2,4 +2,4 @@
 export { RingfenceError } from './errors.js'
 export { type Channel, connect, Meter } from './net/index.js'
 export { Helper, type HelperOptions } from './party/helper.js'
-export { type KeyPair, keyPair } from './random/seed.js'
+export { type KeyPair, keyPair, type Seed } from './random/seed.js'

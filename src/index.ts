@@ -2,6 +2,26 @@
 export { type ErrorCode, RingfenceError } from './errors.js'
 export { decodeImage } from './model/images.js'
 export { type Picture, pictureToInput } from './model/picture-input.js'
-export { type Channel, connect, Meter, type MeterReport, messagePortChannel, webSocketChannel } from './net/index.js'
+export {
+  type Channel,
+  type ChannelOptions,
+  type ConnectOptions,
+  connect,
+  Meter,
+  type MeterReport,
+  messagePortChannel,
+  Phase,
+  type PhaseCode,
+  type PhaseName,
+  type PhaseTime,
+  type PhaseTraffic,
+  type PortLike,
+  type ReceiveOptions,
+  type Traffic,
+  type WebSocketLike,
+  webSocketChannel,
+} from './net/index.js'
 export { type CallOptions, Client, type ClientOptions, type InferenceResult, type Progress } from './party/client.js'
 export { type DiagnoseOptions, diagnose, type Finding } from './party/diagnose.js'
+export type { PartyOptions } from './party/options.js'
+export type { Plan } from './plan/plan.js'

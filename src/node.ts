@@ -3,5 +3,5 @@
 export { loadModelDirectory, type ModelDirectory, type Sample } from './cli/model-directory.js'
 export { findModel, packagedModels } from './cli/prepared-model.js'
 export { RingfenceError } from './errors.js'
-export { type Listener, type ListenOptions, listen } from './net/websocket-server.node.js'
+export { type ConnectionInfo, type Listener, type ListenOptions, listen } from './net/websocket-server.node.js'
 export { hireThreads } from './planner/crew.node.js'

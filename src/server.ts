@@ -1,5 +1,6 @@
 // ringfence for servers: the network and its weights stay here.
 export { RingfenceError } from './errors.js'
 export { type Channel, connect, Meter } from './net/index.js'
-export { Server, type ServerOptions } from './party/server.js'
-export { type Compiled, type CompileOptions, compile } from './plan/compile.js'
+export type { PartyOptions } from './party/options.js'
+export { type ConnectHelper, Server, type ServerOptions } from './party/server.js'
+export { type Compiled, type CompileOptions, compile, type QuantizedModel } from './plan/compile.js'
