@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   distortion: async () => (await import('./distortion.js')).distortion,
   plan: async () => (await import('./plan.js')).plan,
   calibrate: async () => (await import('./calibrate.js')).calibrate,
+  evaluate: async () => (await import('./evaluate.js')).evaluate,
   cost: async () => (await import('./cost.js')).cost,
   bench: async () => (await import('./bench.js')).bench,
   doctor: async () => (await import('./doctor.js')).doctor,

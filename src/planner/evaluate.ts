@@ -9,6 +9,8 @@ import type { FloatSetup, LogitsPart, LogitsTask } from './logits-post.js'
 
 export interface Score {
   readonly images: number
+  /** Per image. */
+  readonly logits: readonly Float32Array[]
   /** Index of the largest output per image. */
   readonly predictions: readonly number[]
   /** Correct ones; undefined without labels. */
@@ -36,7 +38,15 @@ export interface EvaluateOptions extends CrewOptions {
   readonly compiled?: Compiled
   /** Only the first inputs are, which takes longer than in float; all without it. */
   readonly referenceInputs?: number
+  /** Outputs that earlier calls made of the same inputs; filled further. */
+  readonly known?: { readonly float?: KnownLogits; readonly reference?: KnownLogits }
   readonly onProgress?: (done: number, stage: 'float' | 'reference') => void
+}
+
+/** Outputs by input, as far as they are known. */
+export interface KnownLogits {
+  readonly logits: (Float32Array | undefined)[]
+  overflows: number
 }
 
 /** Inputs that a thread takes at a time. */
@@ -87,28 +97,27 @@ export async function allLogits<K extends JobKind & ('float' | 'reference')>(
   options: EvaluateOptions = {},
 ): Promise<LogitsPart> {
   const size = TOGETHER[kind]
-  const tasks: LogitsTask[] = Array.from({ length: Math.ceil(inputs.length / size) }, (_, i) => ({
-    first: i * size,
-    inputs: inputs.slice(i * size, (i + 1) * size),
-  }))
-  const logits: Float32Array[] = []
-  let [done, overflows] = [0, 0]
+  const known: KnownLogits = options.known?.[kind] ?? { logits: [], overflows: 0 }
+  const firsts = Array.from({ length: Math.ceil(inputs.length / size) }, (_, i) => i * size)
+  const open = firsts.filter((first) => inputs.some((_, i) => i >= first && i < first + size && !known.logits[i]))
+  const tasks = open.map((first): LogitsTask => ({ first, inputs: inputs.slice(first, first + size) }))
+  let done = inputs.length - tasks.reduce((sum, task) => sum + task.inputs.length, 0)
   const onResult = (part: LogitsPart, index: number) => {
     part.logits.forEach((values, i) => {
-      logits[index * size + i] = values
+      known.logits[tasks[index].first + i] = values
     })
-    overflows += part.overflows
+    known.overflows += part.overflows
     done += part.logits.length
     options.onProgress?.(done / inputs.length, kind)
   }
   await runTasks<'float' | 'reference'>(kind, setup, tasks, onResult, options)
-  return { logits, overflows }
+  return { logits: known.logits.slice(0, inputs.length) as Float32Array[], overflows: known.overflows }
 }
 
 function score(logits: readonly Float32Array[], labels: readonly number[] | undefined): Score {
   const predictions = logits.map(largest)
   const correct = labels && predictions.filter((prediction, i) => prediction === labels[i]).length
-  return { images: logits.length, predictions, correct }
+  return { images: logits.length, logits, predictions, correct }
 }
 
 function largest(values: Float32Array): number {

@@ -49,8 +49,8 @@ describe('ringfence distortion', () => {
   })
 
   it('goes on where Ctrl-C stopped it, with the same bytes in the end', async () => {
-    const args = ['distortion', 'resnet20-cifar10', '--images', cifar(2), '--blocks', '2x2,identity', '-o']
-    const broken = await interrupted(700, ...args, place('r.json'))
+    const args = ['distortion', 'resnet20-cifar10', '--images', cifar(1), '--threads', '1', '--blocks', '2x2', '-o']
+    const broken = await interrupted(300, ...args, place('r.json'))
     expect(broken.status).toBe(1)
     expect(broken.stderr).toContain('the same command goes on from there')
     expect(existsSync(place('r.json'))).toBe(false)
@@ -145,7 +145,78 @@ describe('ringfence plan', () => {
   })
 })
 
-it.each(['distortion', 'plan'])('ringfence %s --help shows its flags', async (command) => {
+describe('ringfence calibrate', () => {
+  const args = ['calibrate', 'mnist-cnn3', '--images', digits]
+
+  it('writes ranges and windows that serve and evaluate use, the same on any number of threads', async () => {
+    const one = await ringfence(...args, '--window', '8', '--threads', '1', '-o', place('c1.json'), '--json')
+    const report = JSON.parse(one.stdout)
+    expect(report).toMatchObject({ network: 'mnist-cnn3', images: '10 pictures of digits', bits: 16, ring: 32 })
+    expect(report.windowBits).toBeLessThanOrEqual(8)
+    expect(report.layers[0].channels.length).toBeGreaterThan(1)
+    expect(report.warnings[0]).toContain('10 pictures are few')
+    const two = await ringfence(...args, '--window', '8', '--threads', '2', '-o', place('c2.json'))
+    expect(two.stdout).toContain('bits on average')
+    expect(readFileSync(place('c2.json'))).toEqual(readFileSync(place('c1.json')))
+    expect(json('c1.json')).toMatchObject({ format: 'calibration/1', windows: { bits: 16, margin: 1 } })
+  })
+
+  it('warns of margins below a bit, and reads all bits when told to', async () => {
+    const { stdout } = await ringfence(...args, '--margin', '0', '--exact', '-o', place('c0.json'), '--json')
+    const { warnings, windowBits, wrongSigns } = JSON.parse(stdout)
+    expect(warnings.some((warning: string) => /0\.\d\d bits of margin/.test(warning))).toBe(true)
+    expect([windowBits, wrongSigns]).toEqual([16, 0])
+    const both = await ringfence(...args, '--exact', '--window', '8', '-o', place('c3.json'))
+    expect(both.stderr).toContain('expected one of --window, --noise and --exact')
+    expect((await ringfence(...args, '-o', place('c0.json'))).stderr).toContain('--force overwrites')
+  })
+})
+
+describe('ringfence evaluate', () => {
+  it('counts in float, in fixed point and privately, and draws', async () => {
+    const files = { svg: place('e.svg'), html: place('e.html'), output: place('e.json') }
+    const flags = Object.entries(files).flatMap(([name, path]) => [`--${name}`, path])
+    const images = labelledDigits()
+    const args = ['evaluate', 'mnist-cnn3', '--images', images, '--windows', 'exact,8', '--sample', '2']
+    const { stdout, status } = await ringfence(...args, ...flags, '--json')
+    expect(status).toBe(0)
+    const report = JSON.parse(stdout)
+    expect(report.rows.map((row: { windows: unknown }) => row.windows)).toEqual(['exact', 8])
+    for (const row of report.rows) {
+      expect(row).toMatchObject({ variant: 'plain', drelus: 2864, float: { images: 10, correct: 9 } })
+      expect(row.reference).toMatchObject({ images: 10, agreeing: 10, overflows: 0 })
+      expect(row.sample).toMatchObject({ images: 2, agreeing: 2 })
+    }
+    expect(report.rows[1].onlineBytes).toBeLessThan(report.rows[0].onlineBytes)
+    expect(json('e.json')).toEqual(report)
+    expect(readFileSync(files.svg, 'utf8')).toMatch(/^<svg [\s\S]*by seconds on line[\s\S]*<\/svg>\n$/)
+    expect(readFileSync(files.html, 'utf8')).toContain('<th>comparisons</th>')
+    const again = await ringfence('evaluate', 'mnist-cnn3', '--images', images, '--svg', files.svg)
+    expect(again.stderr).toContain('there already; --force overwrites')
+  })
+
+  it('refuses pictures without classes unless it is told that there are none', async () => {
+    const bare = await ringfence('evaluate', 'mnist-cnn3', '--images', digits)
+    expect(bare.status).toBe(1)
+    expect(bare.stderr).toContain('its pictures have no classes')
+    const agreed = await ringfence('evaluate', 'mnist-cnn3', '--images', digits, '--unlabelled', '--json')
+    const [row] = JSON.parse(agreed.stdout).rows
+    expect(row.float).toMatchObject({ images: 10, correct: null })
+    expect(row.reference).toMatchObject({ correct: null, agreeing: 10 })
+  })
+})
+
+/** The ten digits with their classes, one of them wrong. */
+function labelledDigits(): string {
+  const to = place('labelled')
+  mkdirSync(to)
+  for (const name of readdirSync(digits)) copyFileSync(join(digits, name), join(to, name))
+  const classes = Array.from({ length: 10 }, (_, digit) => [`digit-${digit}.png`, digit === 4 ? 9 : digit])
+  writeFileSync(join(to, 'labels.json'), JSON.stringify(Object.fromEntries(classes)))
+  return to
+}
+
+it.each(['distortion', 'plan', 'calibrate', 'evaluate'])('ringfence %s --help shows its flags', async (command) => {
   const { stdout, status } = await ringfence(command, '--help')
   expect(status).toBe(0)
   for (const flag of ['--json', '--force', '--output', 'MODEL']) expect(stdout).toContain(flag)
