@@ -3,7 +3,7 @@
 // Multiplied by random s_i, what is not 0 is uniform; turned by a random amount, the place of a 0 is uniform too, and
 // there is never more than one: a rotation hides what a permutation would. Both parties' digits are blinded by shares of 0:
 // the helper dealt the shares of x, and would read t out of the ratio of s·c_i of one party to that of the other.
-import { add, mul, P, reduceScalar, sub } from './mod67'
+import { add, mul, P, productScalar, reduceScalar, sub } from './mod67'
 import { bitMask, bitOf, BLOCK, bytePlanes } from './planes'
 
 /** Helper: out = (bits of x) - share mod 67. @param scratch 128 bytes */
@@ -110,7 +110,7 @@ function compareScalar(
     if (i == 0) c = select<i32>(0, c, load<u8>(always) != 0)
     const known = <i32>load<u8>(zero + at)
     const blind = party == 0 ? known : P - known
-    store<u8>(out + at, <u8>((c * <i32>load<u8>(s + at) + blind) % P))
+    store<u8>(out + at, <u8>productScalar(c * <i32>load<u8>(s + at) + blind))
     above = reduceScalar(above + select<i32>(reduceScalar(party + P - digit), digit, bit != 0))
   }
 }
@@ -163,11 +163,22 @@ function turnBy(from: usize, to: usize, step: i32, first: i32, end: i32, turn: v
 }
 
 function rotateScalar(digits: usize, amount: i32, width: i32, bits: i32, scratch: usize): void {
-  for (let i = 0; i < bits; i++) store<u8>(scratch + i, load<u8>(digits + <usize>(i * width)))
-  for (let i = 0; i < bits; i++) {
-    const from = i + amount < bits ? i + amount : i + amount - bits
-    store<u8>(digits + <usize>(i * width), load<u8>(scratch + from))
+  let from = scratch
+  let to = scratch + <usize>bits
+  for (let i = 0; i < bits; i++) store<u8>(from + i, load<u8>(digits + <usize>(i * width)))
+  for (let bit = 0; 1 << bit < bits; bit++) {
+    const turn = -((amount >> bit) & 1)
+    for (let i = 0; i < bits; i++) {
+      const ahead = i + (1 << bit)
+      const digit = <i32>load<u8>(from + i)
+      const turned = <i32>load<u8>(from + (ahead < bits ? ahead : ahead - bits))
+      store<u8>(to + i, <u8>(digit ^ (turn & (digit ^ turned))))
+    }
+    const swap = from
+    from = to
+    to = swap
   }
+  for (let i = 0; i < bits; i++) store<u8>(digits + <usize>(i * width), load<u8>(from + i))
 }
 
 /** Helper: per value 1 where some sum of the two parties' digits is 0 mod 67. */

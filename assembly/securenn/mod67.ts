@@ -41,3 +41,10 @@ function remainder(p: v128): v128 {
 export function reduceScalar(a: i32): i32 {
   return a >= P ? a - P : a
 }
+
+/** a mod 67 for a < 2^13: a division would take longer for some numbers than for others. */
+// @ts-ignore: decorator
+@inline
+export function productScalar(a: i32): i32 {
+  return a - ((a * 15651) >> 20) * P
+}

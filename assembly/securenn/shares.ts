@@ -55,10 +55,33 @@ export function snnReduceEven(x: usize, n: i32, bits: i32): void {
   for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<u64>(x + i, load<u64>(x + i) & mask)
 }
 
-/** x mod M, in place: of uniform words, residues within 2^((64 mod bits) - 64) of uniform. */
+/**
+ * x mod M, in place: of uniform words, residues within 2^((64 mod bits) - 64) of uniform. As 2^bits ≡ 1, high bits are
+ * added to low ones: a division would take longer for some words than for others.
+ */
 export function snnReduceOdd(x: usize, n: i32, bits: i32): void {
   const m = low(bits)
-  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) store<u64>(x + i, load<u64>(x + i) % m)
+  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) {
+    let v = load<u64>(x + i)
+    if (bits < 64) {
+      for (let width = 64; width > bits + 1; ) {
+        const shift = foldOf(width, bits)
+        v = (v >> shift) + (v & low(shift))
+        width = max(width - shift, shift) + 1
+      }
+      v = (v >> bits) + (v & m)
+    }
+    store<u64>(x + i, v - u64(v >= m) * m)
+  }
+}
+
+/** A multiple of `bits`, at most about half of `width`: how far a word of `width` bits is folded next. */
+// @ts-ignore: decorator
+@inline
+function foldOf(width: i32, bits: i32): i32 {
+  let shift = bits
+  while (shift << 2 <= width) shift <<= 1
+  return shift
 }
 
 /** out = value - share mod M, for value < M. */
