@@ -107,7 +107,9 @@ export {
 } from './planner/evaluate.js'
 export type { JobKind, Result as JobResult, Setup as JobSetup, Task as JobTask } from './planner/jobs.js'
 export type { GroupedProgress } from './planner/knapsack-groups.js'
+export type { FloatSetup } from './planner/logits-post.js'
 export { calibrationOf, measureRanges, type Ranges, type RangesOptions } from './planner/ranges.js'
+export type { LayerSample, RangesSetup } from './planner/ranges-post.js'
 export {
   type Budget,
   type Objective,
