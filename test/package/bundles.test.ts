@@ -1,0 +1,70 @@
+// What applications get into their bundles: only what they use, and a client small enough for a page.
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import * as esbuild from 'esbuild'
+import { describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+if (!existsSync(join(root, 'dist/index.js')))
+  throw new Error('dist is missing: run npm run build, or npm test, which does')
+
+/** One line of an application, bundled as it is shipped. The package is found by its own name. */
+async function bundled(line: string): Promise<{ code: Uint8Array; inputs: string[] }> {
+  const result = await esbuild.build({
+    stdin: { contents: line, resolveDir: root },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    write: false,
+    metafile: true,
+    outdir: 'out',
+    external: ['ws', 'node:*'],
+    logLevel: 'error',
+  })
+  const [output] = Object.values(result.metafile.outputs)
+  const inputs = Object.entries(output.inputs).filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+  return { code: result.outputFiles[0].contents, inputs: inputs.map(([path]) => path) }
+}
+
+const ENTRIES = ['ringfence', 'ringfence/server', 'ringfence/helper', 'ringfence/plan']
+
+describe('a bundle', () => {
+  it.each(ENTRIES)('that takes only the error class of %s is below 5 kB', async (entry) => {
+    const { code } = await bundled(`export { RingfenceError } from '${entry}'`)
+    expect(code.byteLength).toBeLessThan(5000)
+    expect(code.byteLength).toBeGreaterThan(100)
+  })
+
+  it.each(ENTRIES)('that takes nothing of %s is empty', async (entry) => {
+    expect((await bundled(`import '${entry}'`)).code.byteLength).toBe(0)
+  })
+
+  it('with a client is at most 100 kB, compressed, kernels included', async () => {
+    const { code, inputs } = await bundled("export { Client } from 'ringfence'")
+    const size = gzipSync(code, { level: 9 }).byteLength
+    console.log(`a client: ${(size / 1000).toFixed(1)} kB compressed, ${(code.byteLength / 1000).toFixed(0)} kB`)
+    expect(size).toBeLessThanOrEqual(100_000)
+    // It can run: both builds of the kernels are in it.
+    const text = Buffer.from(code).toString()
+    for (const variant of ['simd', 'scalar']) {
+      expect(text).toContain(readFileSync(join(root, `dist/kernels.${variant}.wasm`)).toString('base64'))
+    }
+    expect(inputs.filter((path) => /node_modules\/(jpeg-js|fast-png|citty)\//.test(path))).toEqual([])
+  })
+
+  it('with a client and a picture reader carries neither converters nor planners', async () => {
+    const { inputs } = await bundled("export { Client, decodeImage, pictureToInput } from 'ringfence'")
+    expect(inputs.some((path) => path.includes('jpeg-js'))).toBe(true)
+    expect(inputs.filter((path) => /bufbuild|citty/.test(path))).toEqual([])
+  })
+
+  it('keeps what is there to be run', () => {
+    const { sideEffects, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    expect(sideEffects).toEqual(expect.arrayContaining(['./dist/worker.js', bin.ringfence]))
+    for (const file of sideEffects) expect(existsSync(join(root, file)), file).toBe(true)
+  })
+})
