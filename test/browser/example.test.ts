@@ -39,15 +39,14 @@ interface Started {
 }
 
 describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
-  let example: ChildProcess
+  const processes: ChildProcess[] = []
   let started: Started
   let browser: Browser
   const faults: string[] = []
 
   beforeAll(async () => {
     const command = ['examples/browser/start.mjs', '--json', '--port', '0']
-    example = spawn(process.execPath, command, { cwd: root, stdio: ['ignore', 'pipe', 'ignore'] })
-    const lines = createInterface({ input: example.stdout! })
+    const lines = createInterface({ input: run(command).stdout! })
     for await (const line of lines) {
       if (!line.startsWith('{')) continue
       started = JSON.parse(line)
@@ -57,8 +56,14 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
   }, 60_000)
   afterAll(async () => {
     await browser?.close()
-    example?.kill()
+    for (const child of processes) child.kill()
   })
+
+  function run(args: readonly string[]): ChildProcess {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'ignore'] })
+    processes.push(child)
+    return child
+  }
 
   async function open(options: Parameters<Browser['newPage']>[0] = {}): Promise<Page> {
     const page = await browser.newPage(options)
@@ -237,8 +242,7 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     await alert.getByText(/cannot connect/).waitFor({ state: 'attached' })
     faults.length = 0 // the browser itself reports the connection that was refused
     const args = ['examples/browser/server.mjs', started.helper.url, new URL(started.server.url).port]
-    const again = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'ignore'] })
-    await once(again.stdout!, 'data')
+    await once(run(args).stdout!, 'data')
     await page.getByRole('button', { name: 'Connect again' }).click()
     await ready(page)
     await classify(page)
@@ -249,7 +253,6 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     await page.selectOption('#network', '60') // which connects anew
     await alert.waitFor()
     expect(await alert.getByRole('heading').textContent()).toBe('The helper is gone')
-    again.kill()
     await page.close()
   })
 })
