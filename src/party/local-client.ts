@@ -101,6 +101,7 @@ export class LocalClient implements ClientEngine {
     const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
     const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
     modelMask.release()
+    welcome.modelSeed.fill(0)
     const planned = layOut(k, plan)
     const held = { k, server, helper, ch, planned, share, meter, deadlineMs: deadlineOf(options), source }
     return new LocalClient(held, options)

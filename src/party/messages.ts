@@ -134,7 +134,11 @@ export function readInference(payload: Uint8Array): number {
 
 export const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
 
-export const equal = (a: Uint8Array, b: Uint8Array): boolean => hex(a) === hex(b)
+/** In the same time wherever they differ: some of what is compared proves who a peer is. */
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false
+  return a.reduce((difference, byte, i) => difference | (byte ^ b[i]), 0) === 0
+}
 
 /** The seed of one client session under a longer-lived seed. */
 export const sessionSeed = (seed: Seed, session: Uint8Array): Seed => deriveSeed(seed, session, 'session')

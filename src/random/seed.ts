@@ -48,7 +48,9 @@ export function agreeSeed(
     throw new RingfenceError('PROTOCOL', 'the peer’s public key is not a usable X25519 key', [], { cause })
   }
   const salt = new Uint8Array([...order.initiator, ...order.responder, ...context])
-  return deriveSeed(secret, sha256(salt), role)
+  const seed = deriveSeed(secret, sha256(salt), role)
+  secret.fill(0)
+  return seed
 }
 
 /** HKDF-SHA256 of a secret: another seed for another use, named by `info`. */
