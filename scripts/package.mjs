@@ -12,6 +12,13 @@ for (const { require: entry } of Object.values(exports).filter((target) => targe
   writeFileSync(join(dist, file), `module.exports = require('./${file.replace('.cjs', '.js')}')\n`)
 }
 
+// Deno and JSR read a module's types from this line.
+for (const { import: entry } of Object.values(exports).filter((target) => target.import)) {
+  const file = join(root, entry.default)
+  const types = entry.types.replace('./dist/', './')
+  writeFileSync(file, `/* @ts-self-types="${types}" */\n${readFileSync(file, 'utf8')}`)
+}
+
 for (const file of readdirSync(dist).filter((name) => name.endsWith('.d.ts'))) {
   const types = readFileSync(join(dist, file), 'utf8').replace(/(from '\.\/[^']+)\.js'/g, "$1.cjs'")
   writeFileSync(join(dist, file.replace('.d.ts', '.d.cts')), types)
