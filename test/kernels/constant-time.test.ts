@@ -1,26 +1,15 @@
 // Kernels touch the same addresses in the same order, and go round their loops as often, whatever the secrets are: every
 // access of an instrumented build is logged for several sets of secrets. What is public stays the same in all of them.
-import { instantiateSync } from '@assemblyscript/loader'
-import binaryen from 'binaryen'
 import { describe, expect, it } from 'vitest'
-import type { KernelExports } from '../../src/kernels/exports.js'
-import { type Kernels, Memory, type Region } from '../../src/kernels/index.js'
+import type { Kernels, Region } from '../../src/kernels/index.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import { fillStream } from '../../src/kernels/prg.js'
 import * as compare from '../../src/kernels/securenn.js'
 import * as shares from '../../src/kernels/securenn-shares.js'
-import { scalar, simd } from '../../src/kernels/wasm.generated.js'
+import { type Instrumented, instrumented, watched } from './instrumented.js'
 
 const TAIL = 37 // two vectors and a rest
 const RUNS = 6
-
-const modules = Object.entries({ simd, scalar }).map(([variant, text]) => {
-  const module = binaryen.readBinary(Buffer.from(text, 'base64'))
-  module.setFeatures(binaryen.Features.All)
-  module.runPasses(['instrument-memory', 'log-execution'])
-  const compiled = new WebAssembly.Module(module.emitBinary() as BufferSource)
-  return [variant as 'simd' | 'scalar', compiled, module.emitText()] as const
-})
 
 /** A hash of all accesses, and how many there were. */
 class Trace {
@@ -33,19 +22,9 @@ class Trace {
   }
 }
 
-function traced(module: WebAssembly.Module, variant: 'simd' | 'scalar'): { k: Kernels; take: () => Trace } {
+function traced(build: Instrumented): { k: Kernels; take: () => Trace } {
   let trace = new Trace()
-  const env: Record<string, unknown> = {}
-  for (const { name } of WebAssembly.Module.imports(module)) env[name] = (_: number, value: unknown) => value
-  for (const name of ['load_ptr', 'store_ptr']) {
-    env[name] = (id: number, bytes: number, offset: number, at: number) => {
-      trace.note(id, bytes, offset, at)
-      return at
-    }
-  }
-  env.log_execution = (id: number) => trace.note(id)
-  const raw = instantiateSync(module, { env } as never).exports as unknown as KernelExports
-  const k = { variant, raw, memory: new Memory(raw.memory, raw.heapBase()) }
+  const k = watched(build, { access: (...place) => trace.note(...place), step: (id) => trace.note(id) })
   const take = () => {
     const done = trace
     trace = new Trace()
@@ -248,9 +227,9 @@ function exported(text: string, names: RegExp): string[] {
   return named.map(([, name, id]) => `${name} ${functions.get(id)}`)
 }
 
-describe.each(modules)('%s kernels', (variant, module, text) => {
+describe.each(instrumented)('$variant kernels', (build) => {
   it('divide no share, digit or mask: how long that takes depends on the numbers', () => {
-    const functions = exported(text, /^(snn|mcc)/)
+    const functions = exported(build.text, /^(snn|mcc)/)
     expect(functions.length).toBeGreaterThan(25)
     const dividing = functions.filter((each) => /i(32|64)\.(rem|div)_[su]/.test(each))
     expect(dividing.map((each) => each.slice(0, each.indexOf(' ')))).toEqual([])
@@ -258,7 +237,7 @@ describe.each(modules)('%s kernels', (variant, module, text) => {
 
   it.each(cases)('%s: %s', (_, __, draw) => {
     const traces = Array.from({ length: RUNS }, (_, run) => {
-      const { k, take } = traced(module, variant)
+      const { k, take } = traced(build)
       const call = draw(secretsOf(k, run))
       take()
       call()
@@ -269,7 +248,7 @@ describe.each(modules)('%s kernels', (variant, module, text) => {
   })
 
   it('notice a table that is read at a secret place', () => {
-    const { k, take } = traced(module, variant)
+    const { k, take } = traced(build)
     const chain = chains[1]
     const traces = [0, 1, 2].map((run) => {
       const { random } = secretsOf(k, run + 1)
@@ -282,6 +261,6 @@ describe.each(modules)('%s kernels', (variant, module, text) => {
       return hash
     })
     // SIMD sweeps the columns; the scalar build reads at e, which is public.
-    expect(new Set(traces).size).toBe(variant === 'simd' ? 1 : 3)
+    expect(new Set(traces).size).toBe(build.variant === 'simd' ? 1 : 3)
   })
 })

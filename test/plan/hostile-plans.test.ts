@@ -6,6 +6,7 @@ import { poolSum32, poolSum64 } from '../../src/kernels/planes.js'
 import { readPlan } from '../../src/party/received-plan.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { canonicalJson, type LinearOp, type Plan, planDigest } from '../../src/plan/plan.js'
+import { layOut } from '../../src/protocol/step.js'
 
 /** One step over an input of this shape. */
 function planOf(shape: readonly number[], linear: readonly LinearOp[]): Plan {
@@ -76,5 +77,15 @@ describe('a plan from a peer', () => {
     expect(problemsOf(() => checkPlan(planOf([1, 1, 1], [one, ...many, sum])))).toBe('')
     expect(problemsOf(() => read(planOf([1, 1, 1], [one, ...many, sum])))).toMatch(/elements/)
     expect(problemsOf(() => read(planOf([1, 8, 8], [tensor([1, 8, 8]), conv(0, 8, 3, 2)])))).toBe('')
+  })
+
+  it('makes index maps of the size of their elements, and nothing larger', () => {
+    const shape = [1, 2 ** 12, 2 ** 12] as const
+    const plan = planOf([1], [{ op: 'zero', out: shape }])
+    const activation = { truncate: 0, ignoredMsb: 0, ignoredLsb: 0, relu: { kind: 'zero' } } as const
+    const steps = [{ ...plan.steps[0], activation }]
+    const before = process.memoryUsage().heapUsed
+    layOut(loadKernels(), { ...plan, steps } as Plan)
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(2 ** 26)
   })
 })
