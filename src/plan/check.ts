@@ -154,7 +154,7 @@ export function checkPlan(json: unknown): Plan {
   }
   const plan = parsed.output as Plan
   const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
-  if (mapSize(asMap(plan.input.shape)) > MAX_ELEMENTS) problems.unshift(`input: more than ${MAX_ELEMENTS} elements`)
+  if (mapSize(asMap(plan.input.shape)) > MAX_ELEMENTS) problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   if (problems.length > 0) {
     throw new RingfenceError('PLAN_MISMATCH', 'the plan contradicts itself', problems.slice(0, 20))
   }
@@ -204,7 +204,7 @@ function operationProblems(
   weighted: boolean[],
 ): string[] {
   const problems: string[] = []
-  if (mapSize(op.out) > MAX_ELEMENTS) problems.push(`more than ${MAX_ELEMENTS} elements`)
+  if (mapSize(op.out) > MAX_ELEMENTS) problems.push(`more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   const inputs = sourcesOf(op)
   if (inputs.some((of) => of >= i)) return [`operation ${i} reads a later one`]
   const sources = inputs.map((of) => step.linear[of])
@@ -240,7 +240,7 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
       const problems = geometryProblems(g)
       if (problems.length > 0) return problems
       if (g.cin * g.h * g.w !== mapSize(source!.out)) return wrong
-      if (paddedSize(g) > MAX_ELEMENTS) return [`operation ${i} pads to more than ${MAX_ELEMENTS} elements`]
+      if (paddedSize(g) > MAX_ELEMENTS) return [`operation ${i} pads to more than 2^${Math.log2(MAX_ELEMENTS)} elements`]
       return same([g.cout, ...outputSize(g)], op.out) ? [] : wrong
     }
     case 'lift':
@@ -277,7 +277,7 @@ function activationProblems(ring: number, step: Step, a: Activation): string[] {
 
 function bendProblems({ shifts, sum }: Bends, shape: MapShape, limit: number): string[] {
   const problems: string[] = []
-  if (mapSize(shape) > MAX_ELEMENTS) problems.push(`more than ${MAX_ELEMENTS} elements in all copies`)
+  if (mapSize(shape) > MAX_ELEMENTS) problems.push(`more than 2^${Math.log2(MAX_ELEMENTS)} elements in all copies`)
   if (sum && sum.signs.length !== shifts.length) problems.push(`${sum.signs.length} signs of ${shifts.length} copies`)
   if ([...shifts, sum?.plus ?? 0].some((shift) => Math.abs(shift) >= limit)) {
     problems.push(`shifts stay below ${limit}`)
