@@ -20,6 +20,7 @@ export type ErrorCode =
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL'])
 
+/** The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask. */
 export class RingfenceError extends Error {
   override readonly name = 'RingfenceError'
   /** Whether the same call may succeed later without a change by the caller. */

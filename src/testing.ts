@@ -25,6 +25,7 @@ export function localPair(): [Channel, Channel] {
   return [allowChosenSeeds(a), allowChosenSeeds(b)]
 }
 
+/** What `localParties` passes on to its parties. */
 export interface LocalOptions {
   client?: Partial<ClientOptions>
   server?: ServerOptions
@@ -33,6 +34,7 @@ export interface LocalOptions {
   wrap?: (channel: Channel) => Channel
 }
 
+/** Three parties in one process. */
 export interface LocalParties<P extends Plan = Plan> {
   client: Client
   server: Server
@@ -41,6 +43,7 @@ export interface LocalParties<P extends Plan = Plan> {
   connect(options?: Partial<ClientOptions>): Promise<Client>
   /** The masks of an inference of the first client. */
   masks(inference: number): Masks<P>
+  /** Releases all three. */
   release(): Promise<void>
 }
 

@@ -13,6 +13,7 @@ import type { Weights } from '../model/weights.js'
 import { type Calibration, parseCalibration } from '../plan/calibrate.js'
 import { Faults } from './faults.js'
 
+/** A picture that comes with a model. */
 export interface Sample {
   /** Absolute path of a picture. */
   readonly file: string
@@ -20,6 +21,7 @@ export interface Sample {
   readonly label: number
 }
 
+/** What a model's folder holds, read and checked. */
 export interface ModelDirectory {
   readonly name: string
   /** The chosen variant. */

@@ -5,6 +5,7 @@ import { looksLikeNpy } from './npy.js'
 import { LEGACY_MAGIC } from './unpickle-torch.js'
 import { looksLikeZip, readZip } from './zip.js'
 
+/** Kinds of files that can be told apart by their bytes. */
 export type FileFormat =
   | 'safetensors'
   | 'torch' // either format of torch.save

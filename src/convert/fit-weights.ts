@@ -9,6 +9,7 @@ import type { Tensor } from '../model/safetensors.js'
 import { bindWeights, type Weights } from '../model/weights.js'
 import { tensorsBelow } from './read-weights.js'
 
+/** How tensors are matched with an architecture. */
 export interface FitOptions {
   /** Names of the two files, for messages. */
   readonly archSource?: string
@@ -17,6 +18,7 @@ export interface FitOptions {
   readonly choices?: Choices
 }
 
+/** Weights that fit, and the architecture they fit. */
 export interface FittedWeights {
   /** The file of the network, without the branches that the tensors do not have; `expandArchitecture` takes it. */
   readonly json: Json

@@ -5,6 +5,7 @@ import type { StoredTensor, TensorMap } from './stored-tensor.js'
 import { numpyTensor, readNumpyType } from './unpickle-numpy.js'
 import { readZip } from './zip.js'
 
+/** How a file is named in messages. */
 export interface NumpyOptions {
   /** The file's name, for messages. */
   readonly source?: string

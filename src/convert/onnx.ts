@@ -12,6 +12,7 @@ import * as shapes from './onnx-shapes.js'
 import { decodeTensor, FLOAT_TYPES } from './onnx-tensor.js'
 import * as windows from './onnx-windows.js'
 
+/** What the file leaves open. */
 export interface OnnxOptions {
   /** File name, for messages. */
   readonly source?: string

@@ -7,6 +7,7 @@ import { detectFormat, type FileFormat } from './detect.js'
 import { readNpy, readNpz } from './npy.js'
 import { readTorch } from './torch.js'
 
+/** How a file is named in messages, and which of its entries to take. */
 export interface WeightOptions {
   /** Read only the tensors of this entry of a checkpoint, such as `state_dict`, and take its name off theirs. */
   readonly unwrap?: string

@@ -13,6 +13,7 @@ import { NUMPY_GLOBALS, NumpyArray } from './unpickle-numpy.js'
 import { ORDERED_DICT } from './unpickle-torch.js'
 import type { Global, Pickled } from './unpickle-values.js'
 
+/** How a file is named in messages, and what it leaves open. */
 export interface ReluSpecOptions {
   /** The file's name, for messages. */
   readonly source?: string
@@ -20,6 +21,7 @@ export interface ReluSpecOptions {
   readonly names?: Readonly<Record<string, string>>
 }
 
+/** The `relu-spec/1` that a pickle amounts to. */
 export interface ConvertedReluSpec {
   /** The `relu-spec/1` file, ready for `JSON.stringify`. */
   readonly json: Readonly<Record<string, unknown>>

@@ -28,6 +28,7 @@ export interface StoredTensor extends Tensor {
   /** Row-major elements of type `dtype`, little endian; may be a view of the file. */
   readonly bytes: Uint8Array
 }
+/** Tensors by name. */
 export type TensorMap = Map<string, StoredTensor>
 
 /** Where the elements of a tensor lie in a storage, counted in elements. */

@@ -7,6 +7,7 @@ import { convertGraphModel } from './tfjs-graph.js'
 import { convertLayersModel } from './tfjs-layers.js'
 import { TfWeights } from './tfjs-weights.js'
 
+/** What the file leaves open. */
 export interface TfjsOptions {
   /** File name of the model, for messages. */
   readonly source?: string

@@ -17,6 +17,7 @@ import { asStorage, LEGACY_MAGIC, type Storage, TORCH_GLOBALS, TorchTensor } fro
 import { describeValue, type Pickled } from './unpickle-values.js'
 import { looksLikeZip, readZip, type ZipArchive } from './zip.js'
 
+/** How a file is named in messages, and which of its entries to take. */
 export interface TorchOptions {
   /** The file's name, for messages. */
   readonly source?: string

@@ -10,6 +10,7 @@ import { FloatPass } from './pass.js'
 import { requireFloat } from './runnable.js'
 import { type Steps, stepsOf, type ValueIndex } from './steps.js'
 
+/** What passes of a prepared network have to be able to do. */
 export interface FloatOptions {
   /** Kinds of the activation layers; plain activations without it. */
   readonly spec?: ReluSpec

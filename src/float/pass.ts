@@ -18,6 +18,7 @@ interface Variation {
   readonly channels: Map<ValueIndex, readonly number[]>
 }
 
+/** One input's way through the network, with every value kept. */
 export class FloatPass {
   readonly #k: Kernels
   readonly #steps: Steps

@@ -17,12 +17,14 @@ export interface Preprocess {
   readonly std: readonly number[]
 }
 
+/** An input of the network; shapes are CHW or of a vector. */
 export interface NetworkInput {
   readonly name: string
   readonly shape: Shape
   readonly preprocess: Preprocess
 }
 
+/** How a file of weights names the tensors of layers. */
 export interface WeightNames {
   readonly layout: 'torch' | 'keras' | 'onnx' | 'tfjs'
   /** Taken off the front of every tensor name of the weight file, where it is there. */
@@ -33,6 +35,7 @@ export interface WeightNames {
   readonly map: Readonly<Record<string, string>>
 }
 
+/** An `arch/1` file, checked: layers in an order in which each follows its inputs, with the shapes of all values. */
 export interface Architecture {
   readonly format: 'arch/1'
   readonly name: string

@@ -22,11 +22,13 @@ export interface Counts {
   readonly clipComparisons: number
 }
 
+/** What one layer is made of. */
 export interface LayerCounts extends Counts {
   readonly id: string
   readonly op: Layer['op']
 }
 
+/** What a network is made of. */
 export interface NetworkCounts extends Counts {
   readonly layers: readonly LayerCounts[]
   /** Activation layers with at least one element. */

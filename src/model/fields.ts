@@ -1,5 +1,6 @@
 // Reads the fields of one JSON object, writing down every fault instead of stopping at the first.
 
+/** A JSON object. */
 export type Json = Record<string, unknown>
 
 export function isObject(value: unknown): value is Json {

@@ -6,6 +6,7 @@ export type Pair = readonly [number, number]
 /** [top, left, bottom, right]. */
 export type Pad = readonly [number, number, number, number]
 
+/** What every layer has. */
 export interface LayerBase {
   readonly id: string
   /** Ids of the layers or network inputs this layer reads. */
@@ -18,6 +19,7 @@ export interface LayerBase {
   readonly tensors: Readonly<Record<string, string>>
 }
 
+/** Convolution; weights [cout, cin / groups, kh, kw], `pad` top, left, bottom, right. */
 export interface Conv2d {
   readonly op: 'conv2d'
   readonly cout: number
@@ -28,11 +30,13 @@ export interface Conv2d {
   readonly groups: number
   readonly bias: boolean
 }
+/** A matrix of weights [cout, inputs] times a vector. */
 export interface Linear {
   readonly op: 'linear'
   readonly cout: number
   readonly bias: boolean
 }
+/** Batch normalisation with the statistics of training, per channel. */
 export interface BatchNorm {
   readonly op: 'batchNorm'
   readonly eps: number
@@ -41,6 +45,7 @@ export interface BatchNorm {
 export interface ChannelScale {
   readonly op: 'channelScale'
 }
+/** Average over windows. */
 export interface AvgPool {
   readonly op: 'avgPool'
   readonly kernel: Pair
@@ -51,6 +56,7 @@ export interface AvgPool {
   /** Divide by the window's size within the padded map, not by the number of real elements in it. */
   readonly countPad: boolean
 }
+/** Maximum over windows. */
 export interface MaxPool {
   readonly op: 'maxPool'
   readonly kernel: Pair
@@ -58,22 +64,26 @@ export interface MaxPool {
   readonly pad: Pad
   readonly ceil: boolean
 }
+/** min(max(x, `min`), `max`): ReLU6 is from 0 to 6. */
 export interface Clip {
   readonly op: 'clip'
   readonly min: number
   readonly max: number
 }
+/** x where it is positive, `slope` times x elsewhere. */
 export interface LeakyRelu {
   readonly op: 'leakyRelu'
   /** Factor of negative values. */
   readonly slope: number
 }
+/** A sum of inputs times learnt coefficients. */
 export interface WeightedSum {
   readonly op: 'weightedSum'
   /** Full name of the tensor that holds one coefficient per input. */
   readonly coef: string
   readonly norm: 'softmax' | 'none'
 }
+/** A map of another size. */
 export interface Resize {
   readonly op: 'resize'
   readonly size: Pair
@@ -127,6 +137,7 @@ export type LayerOp =
   | Plain
 
 export type Op = LayerOp['op']
+/** A layer of a network. */
 export type Layer = LayerBase & LayerOp
 /** A layer of one given op, e.g. `LayerOf<'conv2d'>`. */
 export type LayerOf<O extends Op> = LayerBase & Extract<LayerOp, { op: O }>

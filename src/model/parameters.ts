@@ -2,6 +2,7 @@
 import type { Layer } from './layers.js'
 import type { Shape } from './shape.js'
 
+/** Tensors of a layer, by PyTorch's names. */
 export type TensorName = 'weight' | 'bias' | 'running_mean' | 'running_var' | 'coef'
 
 export interface Parameter {

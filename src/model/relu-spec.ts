@@ -15,6 +15,7 @@ export interface ComparisonWindow {
   readonly msbIgnored?: number
 }
 
+/** What an activation layer does. */
 export type LayerRelu =
   | { readonly kind: 'relu'; readonly comparison?: ComparisonWindow }
   | { readonly kind: 'identity' }
@@ -29,6 +30,7 @@ export type LayerRelu =
       readonly comparison?: ComparisonWindow
     }
 
+/** A `relu-spec/1` file for a network. */
 export interface ReluSpec {
   readonly format: 'relu-spec/1'
   readonly network?: string

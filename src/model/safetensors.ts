@@ -6,6 +6,7 @@ import { FLOAT_BYTES, type FloatFormat, toFloat32 } from './half-floats.js'
 import { summary } from './json-file.js'
 import { elementCount, formatShape, type Shape } from './shape.js'
 
+/** Float32 values in row-major order. */
 export interface Tensor {
   readonly shape: Shape
   /** Element type in the file. */

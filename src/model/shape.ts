@@ -1,6 +1,7 @@
 // Shapes without a batch dimension: [channels, height, width] for maps, [length] for vectors.
 import type { Fields } from './fields.js'
 
+/** [channels, height, width] of a map, [length] of a vector. */
 export type Shape = readonly number[]
 
 /** Number of elements of a tensor of this shape. */

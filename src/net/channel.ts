@@ -1,11 +1,13 @@
 // What every transport looks like from above: whole messages, in order, both ways.
 
+/** How long to wait for a message. */
 export interface ReceiveOptions {
   signal?: AbortSignal
   /** Milliseconds to wait when no message is there yet. Without it: as long as the channel lives. */
   deadlineMs?: number
 }
 
+/** What every channel takes. */
 export interface ChannelOptions {
   /** Most bytes that may wait here to be received; beyond it the channel closes with FRAME. Default 64 MiB. */
   inboxLimit?: number

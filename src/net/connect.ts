@@ -4,6 +4,7 @@ import type { Channel, ChannelOptions } from './channel.js'
 import { isLoopback } from './loopback.js'
 import { errorCode, type WebSocketLike, webSocketChannel } from './websocket.js'
 
+/** How to reach a party. */
 export interface ConnectOptions extends ChannelOptions {
   signal?: AbortSignal
   /** Milliseconds until the connection must be open. Default 10 s. */

@@ -7,8 +7,11 @@ import { InboxChannel, ownsBuffer, printable } from './inbox.js'
 
 /** What MessagePort, Worker and DedicatedWorkerGlobalScope have in common, with EventTarget or EventEmitter events. */
 export interface PortLike {
+  /** As of a MessagePort. */
   postMessage(message: unknown, transfer: ArrayBuffer[]): void
+  /** Where events come as of an EventTarget. */
   addEventListener?(type: string, listener: (event: { data: unknown }) => void): void
+  /** Where events come as of an EventEmitter. */
   on?(type: string, listener: (data: unknown) => void): unknown
   /** A MessagePort delivers nothing before it is started. */
   start?(): void

@@ -1,6 +1,7 @@
 // Counts what crosses the links of one party, so that a declared cost can be held against a measured one.
 import { PHASE_NAMES, Phase, type PhaseCode, type PhaseName } from './phase.js'
 
+/** What crossed a link. */
 export interface Traffic {
   /** Frame headers included; the transport's own framing (WebSocket, TLS, TCP) is not. */
   bytesSent: number
@@ -11,9 +12,12 @@ export interface Traffic {
   flights: number
 }
 
+/** A link's traffic in one phase, and of each step of the plan. */
 export type PhaseTraffic = Traffic & { steps: (Traffic & { step: number })[] }
+/** Milliseconds in one phase, and of each step of the plan. */
 export type PhaseTime = { total: number; steps: { step: number; ms: number }[] }
 
+/** What a meter counted: `links` by the link's name, times in milliseconds. */
 export interface MeterReport {
   links: Record<string, Record<PhaseName, PhaseTraffic>>
   milliseconds: Record<PhaseName, PhaseTime>
@@ -48,6 +52,7 @@ class Ledger {
   }
 }
 
+/** Counts bytes, messages, one-way waves and time of a party, per link, phase and step of the plan. */
 export class Meter {
   readonly #links = new Map<string, Ledger[]>()
   readonly #times: Map<number, number>[] = PHASE_NAMES.map(() => new Map())
@@ -55,10 +60,12 @@ export class Meter {
   #waitedUntil = 0
   #open: { phase: PhaseCode; step: number; since: number } | undefined
 
+  /** `bytes` were sent on a link, in one message. */
   sent(link: string, phase: PhaseCode, step: number, bytes: number): void {
     this.#ledger(link, phase).add('sent', step, bytes)
   }
 
+  /** `bytes` were received on a link, in one message. */
   received(link: string, phase: PhaseCode, step: number, bytes: number): void {
     this.#ledger(link, phase).add('received', step, bytes)
   }
@@ -69,6 +76,7 @@ export class Meter {
     this.#open = { phase, step, since: now }
   }
 
+  /** Time is charged to no step until the next `mark`. `now` in milliseconds. */
   stop(now = performance.now()): void {
     if (this.#open === undefined) return
     const { phase, step, since } = this.#open

@@ -5,6 +5,7 @@ import type { Channel, ChannelOptions } from './channel.js'
 import { type Clock, systemClock } from './clock.js'
 import { InboxChannel } from './inbox.js'
 
+/** A line between two parties, as it is emulated and as costs are predicted for it. */
 export interface NetworkProfile {
   rttMs: number
   /** From the wrapped end to its peer. */

@@ -9,6 +9,7 @@ import { DEFAULT_MAX_PAYLOAD, WS_SETTINGS } from './connect.js'
 import { isLoopback } from './loopback.js'
 import { type WebSocketLike, webSocketChannel } from './websocket.js'
 
+/** Who connected. */
 export interface ConnectionInfo {
   remoteAddress: string
   /** The page a browser connects from; absent for other clients. */
@@ -17,6 +18,7 @@ export interface ConnectionInfo {
   target: string
 }
 
+/** Where and how to listen. */
 export interface ListenOptions extends ChannelOptions {
   /** Default 127.0.0.1. Anything off loopback needs `tls` or `behindProxy`. */
   host?: string
@@ -32,9 +34,11 @@ export interface ListenOptions extends ChannelOptions {
   maxPayload?: number
   /** A peer that shows no sign of life for two such intervals is dropped. Default 15 s. */
   keepAliveMs?: number
+  /** Called for everybody who connects; usually `(channel) => party.run(channel)`. */
   onConnection(channel: Channel, info: ConnectionInfo): void
 }
 
+/** A party's ear. */
 export interface Listener {
   /** Where to connect to. */
   url: string

@@ -8,13 +8,21 @@ export interface WebSocketLike {
   binaryType: string
   readonly readyState: number
   readonly bufferedAmount: number
+  /** Queues one binary message. */
   send(data: Uint8Array): void
+  /** Begins the closing handshake. */
   close(code?: number, reason?: string): void
+  /** A message arrived. */
   addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void
+  /** The connection is closed. */
   addEventListener(type: 'close', listener: (event: { code: number; reason: string }) => void): void
+  /** The connection failed. */
   addEventListener(type: 'error', listener: (event: object) => void): void
+  /** The connection is open. */
   addEventListener(type: 'open', listener: () => void): void
+  /** `ws`: no more is read from the connection. */
   pause?(): void
+  /** `ws`: reading goes on. */
   resume?(): void
 }
 

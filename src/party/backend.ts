@@ -13,6 +13,7 @@ import type { Ledger } from './ledger.js'
 import type { Turn } from './options.js'
 import type { SessionLinks } from './session-links.js'
 
+/** How far a call is: told after every step of the plan. */
 export interface Progress {
   readonly phase: 'prepare' | 'run'
   readonly inference: number
@@ -23,8 +24,10 @@ export interface Progress {
   readonly layer: string
 }
 
+/** How one call can be called off and watched. */
 export interface CallOptions {
   signal?: AbortSignal
+  /** Told after every step of the plan. */
   onProgress?: (progress: Progress) => void
 }
 

@@ -10,6 +10,7 @@ import { remoteClient } from './worker/remote-client.js'
 
 export type { CallOptions, Progress } from './backend.js'
 
+/** Whom a client connects to, and what it insists on. */
 export interface ClientOptions extends PartyOptions {
   /** `wss://…` (or `ws://` on loopback), or an open channel. */
   server: string | Channel
@@ -38,6 +39,7 @@ export interface ClientOptions extends PartyOptions {
   onWarning?: (message: string) => void
 }
 
+/** What the client has learnt from one input. */
 export interface InferenceResult {
   /** Real values of the network's output, one per class; of a plan that gives the label alone, 1 for it and 0 elsewhere. */
   readonly logits: Float32Array
@@ -69,6 +71,7 @@ const forgotten = new FinalizationRegistry<ClientEngine>((engine) => void engine
 /** A client is held by its calls in progress, also when the caller kept nothing but the promise. */
 const busy = new Set<{ readonly client: Client }>()
 
+/** The client: it holds the input and learns the answer. One call at a time is worked on; others wait for their turn. */
 export class Client {
   readonly #engine: ClientEngine
 
@@ -86,6 +89,7 @@ export class Client {
     return new Client((await remoteClient(options)) ?? (await LocalClient.create(options)))
   }
 
+  /** The network all three parties have agreed on: `plan.input.shape` is the shape of an input. */
   get plan(): Plan {
     return this.#engine.plan
   }
@@ -139,6 +143,7 @@ export class Client {
     }
   }
 
+  /** As `release`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.release()
   }

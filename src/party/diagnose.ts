@@ -5,6 +5,7 @@ import { freshSeed } from '../random/seed.js'
 import { LocalClient } from './local-client.js'
 import { asRingfenceError } from './options.js'
 
+/** One thing that works here, or does not, and why. */
 export interface Finding {
   readonly about: string
   /** `warning`: it works, but slower or not everywhere. */
@@ -12,6 +13,7 @@ export interface Finding {
   readonly says: string
 }
 
+/** What is to be reached. */
 export interface DiagnoseOptions {
   /** Parties to reach; with both, a client's whole handshake is tried. */
   server?: string

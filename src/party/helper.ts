@@ -34,11 +34,13 @@ import { helpClient } from './securenn/helper.js'
 import { SessionLinks } from './session-links.js'
 import { receivePieces } from './transfer.js'
 
+/** What a helper takes. */
 export interface HelperOptions extends HostOptions {
   /** Long-lived key pair, so that others can pin its public key. Default: a fresh one. */
   keys?: KeyPair
 }
 
+/** The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients. */
 export class Helper {
   readonly #k: Kernels
   readonly #options: HelperOptions
@@ -54,6 +56,7 @@ export class Helper {
     this.#keys = options.keys ?? keyPair()
   }
 
+  /** A helper that serves nobody yet: `run` a channel for each who connects. */
   static async create(options: HelperOptions = {}): Promise<Helper> {
     return new Helper(options)
   }

@@ -5,6 +5,7 @@ import { PIECE_BYTES } from '../protocol/pieces.js'
 import type { Seed } from '../random/seed.js'
 import { freshSeed } from '../random/seed.js'
 
+/** What all three parties take. */
 export interface PartyOptions {
   /** Longest silence of a peer that is waited for, in milliseconds. Default 30,000. */
   deadlineMs?: number

@@ -22,6 +22,7 @@ import { SecurennServer } from './securenn/server.js'
 /** Opens a connection to the helper. */
 export type ConnectHelper = () => Channel | Promise<Channel>
 
+/** What a server takes beside its model. */
 export interface ServerOptions extends HostOptions {
   /** Memory for one-time material that was dealt ahead. Default 512 MiB; room for one inference at least. */
   storeBytes?: number
@@ -43,6 +44,7 @@ interface ServerParts {
   readonly options: ServerOptions
 }
 
+/** The server: it holds the weights and sees neither input nor answer. It serves many clients at once. */
 export class Server {
   readonly #parts: ServerParts
   readonly #backend: ServerBackend
@@ -101,6 +103,7 @@ export class Server {
     }
   }
 
+  /** SHA-256 of the plan, which clients can pin. */
   get planDigest(): Uint8Array {
     return this.#parts.digest
   }

@@ -14,6 +14,7 @@ export interface MccMasks {
   opening(step: number): Uint32Array
 }
 
+/** What a plain run of a plan gives. */
 export interface ReferenceRun {
   /** y of the last step, signed, at its scale. */
   readonly output: Int32Array

@@ -95,6 +95,7 @@ export interface Step<A extends Activation = Activation> {
   readonly activation: A | null
 }
 
+/** How to compute privately. */
 export type Backend = 'mcc' | 'securenn'
 
 interface PlanOf<B extends Backend, A extends Activation> {
@@ -125,6 +126,7 @@ interface PlanOf<B extends Backend, A extends Activation> {
 export type MccPlan = PlanOf<'mcc', MccActivation>
 /** The published protocol, helper on line (docs/protocol.md, part two). */
 export type SecurennPlan = PlanOf<'securenn', SecurennActivation>
+/** What is run: the same for all three parties, and secret to none. */
 export type Plan = MccPlan | SecurennPlan
 
 /** Fraction bits of what the client of a `securenn` plan reads: those of the last tensor; it drops the others of y. */

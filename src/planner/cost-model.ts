@@ -18,6 +18,7 @@ export { DEFAULT_MACHINE } from './cost/default-machine.js'
 export type { MachineModel } from './cost/machine.js'
 export type { Network, Role } from './cost/schedule.js'
 
+/** On which lines and which machines. */
 export interface PredictOptions {
   /** Between client and server, and client and helper. */
   readonly profile: NetworkProfile
@@ -41,12 +42,14 @@ export interface OnlineBytes {
   readonly helperServer: number
 }
 
+/** Payload bytes that prepare one inference, or, in a total, bytes with frame headers. */
 export interface OfflineBytes {
   /** Client to server: δ. */
   readonly clientUp: number
   readonly helperToServer: number
 }
 
+/** What one step of the plan costs. */
 export interface StepPrediction {
   readonly id: string
   readonly comparisons: number
@@ -59,6 +62,7 @@ export interface StepPrediction {
   readonly seconds: number
 }
 
+/** What one inference costs, step by step and in total. */
 export interface CostPrediction {
   readonly backend: Plan['backend']
   readonly network: string

@@ -6,6 +6,7 @@ import { type JobKind, openPost, type Result, type Setup, type Task } from './jo
 export interface Crew<K extends JobKind> {
   /** How many tasks they work on at a time. */
   readonly threads: number
+  /** Does one task on whichever thread is free. */
   run(task: Task<K>): Promise<Result<K>>
   /** Ends them; what they work on is lost. */
   release(): Promise<void>
@@ -27,6 +28,7 @@ export const hireOne: Hire = async (kind, setup) => {
   }
 }
 
+/** Who does the work, and how it is called off. */
 export interface CrewOptions {
   /** Who does the work; this thread without it. */
   readonly hire?: Hire

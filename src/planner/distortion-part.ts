@@ -35,6 +35,7 @@ export function measurementKey(
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength)
 
+/** The text of a measurement that is not finished, to be resumed under the same `key`. */
 export function formatDistortionPart(table: DistortionTable, key: string): string {
   const head = `  "format": ${JSON.stringify(FORMAT)},\n  "key": ${JSON.stringify(key)}`
   return `{\n${head},\n  "table": ${formatDistortionTable(table).trimEnd()}\n}\n`

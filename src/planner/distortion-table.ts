@@ -21,6 +21,7 @@ export interface LayerDistortion {
   readonly identity?: number
 }
 
+/** A `distortion/1` file: how much a network's outputs change when channels share signs by blocks. */
 export interface DistortionTable {
   readonly format: 'distortion/1'
   readonly network: string
@@ -30,6 +31,7 @@ export interface DistortionTable {
   readonly layers: ReadonlyMap<string, LayerDistortion>
 }
 
+/** How strictly a table is read. */
 export interface DistortionTableOptions {
   /** The file's name, for messages. */
   readonly source?: string

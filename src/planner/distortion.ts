@@ -30,6 +30,7 @@ export const COMMON_BLOCKS: readonly Pair[] = [
   [0, 1],
 ]
 
+/** How far a measurement is. */
 export interface DistortionProgress {
   /** Share of the work, 0 to 1. */
   readonly done: number
@@ -41,6 +42,7 @@ export interface DistortionProgress {
   readonly table: DistortionTable
 }
 
+/** What is measured, and by whom. */
 export interface DistortionOptions extends CrewOptions {
   /** Candidates: [height, width], [0,1] identity, [1,0] zero. `COMMON_BLOCKS` without it. */
   readonly blocks?: readonly Pair[]
@@ -48,6 +50,7 @@ export interface DistortionOptions extends CrewOptions {
   readonly wholeLayers?: boolean
   /** What an earlier call with the same network, inputs and candidates measured; only the rest is. */
   readonly resume?: DistortionTable
+  /** Told after every row. */
   readonly onProgress?: (progress: DistortionProgress) => void
 }
 

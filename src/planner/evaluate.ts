@@ -7,6 +7,7 @@ import { type CrewOptions, runTasks } from './crew.js'
 import type { JobKind, Setup } from './jobs.js'
 import type { FloatSetup, LogitsPart, LogitsTask } from './logits-post.js'
 
+/** Answers to a set of pictures. */
 export interface Score {
   readonly images: number
   /** Per image. */
@@ -17,6 +18,7 @@ export interface Score {
   readonly correct: number | undefined
 }
 
+/** The integer reference's answers beside those in float. */
 export interface PrivateScore extends Score {
   /** Images on which it predicts what plain float does. */
   readonly agreeing: number
@@ -26,11 +28,13 @@ export interface PrivateScore extends Score {
   readonly maxError: number
 }
 
+/** Accuracy in float, and of the integer reference where one was asked for. */
 export interface Evaluation {
   readonly float: Score
   readonly reference: PrivateScore | undefined
 }
 
+/** What is run, beside the network in float. */
 export interface EvaluateOptions extends CrewOptions {
   /** Index of the class per input. */
   readonly labels?: readonly number[]
@@ -40,6 +44,7 @@ export interface EvaluateOptions extends CrewOptions {
   readonly referenceInputs?: number
   /** Outputs that earlier calls made of the same inputs; filled further. */
   readonly known?: { readonly float?: KnownLogits; readonly reference?: KnownLogits }
+  /** Told how many inputs are done. */
   readonly onProgress?: (done: number, stage: 'float' | 'reference') => void
 }
 

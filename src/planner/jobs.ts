@@ -16,10 +16,14 @@ const POSTS = {
   reference: referencePost,
 } as const
 
+/** What a thread can be set up for. */
 export type JobKind = keyof typeof POSTS
+/** What a thread is set up with. */
 export type Setup<K extends JobKind> = Parameters<(typeof POSTS)[K]>[0]
 type PostOf<K extends JobKind> = ReturnType<(typeof POSTS)[K]>
+/** What a thread is given to do. */
 export type Task<K extends JobKind> = Parameters<PostOf<K>['run']>[0]
+/** What a thread gives back. */
 export type Result<K extends JobKind> = ReturnType<PostOf<K>['run']>
 
 export function openPost<K extends JobKind>(kind: K, setup: Setup<K>): Post<Task<K>, Result<K>> {

@@ -20,6 +20,7 @@ export interface ChannelGroup {
   readonly closed?: Candidate
 }
 
+/** How far the search is. */
 export interface GroupedProgress extends Partial<SearchProgress> {
   readonly nodes: number
   /** Value of the best solution so far. */

@@ -9,6 +9,7 @@ import type { Weights } from '../model/weights.js'
 import { rangeSources } from '../plan/calibrate.js'
 import { activationLayers } from './distortion-table.js'
 
+/** The network whose ranges are measured. */
 export interface RangesSetup {
   readonly arch: Architecture
   readonly weights: Weights

@@ -15,6 +15,7 @@ export interface Ranges {
   readonly layers: ReadonlyMap<string, LayerSample>
 }
 
+/** What was measured before, and who measures the rest. */
 export interface RangesOptions extends CrewOptions {
   /** Ranges of the inputs before `from`; only the others are run. */
   readonly resume?: Ranges

@@ -30,6 +30,7 @@ export type Objective =
 /** The largest cost allowed: itself, or as a share of what the network costs with all its ReLUs. */
 export type Budget = { readonly maxCost: number } | { readonly ratio: number }
 
+/** What is counted, and how much of it may be spent. */
 export interface ReluPlanOptions extends GroupedOptions {
   /** Comparisons when not given. */
   readonly objective?: Objective
@@ -48,6 +49,7 @@ export type PlannedRelu =
       readonly index: readonly number[]
     }
 
+/** A `relu-spec/1` file as a planner writes it. */
 export interface ReluSpecFile {
   readonly format: 'relu-spec/1'
   readonly network: string
@@ -55,6 +57,7 @@ export interface ReluSpecFile {
   readonly expect: { readonly drelus: number }
 }
 
+/** A ReLU spec within a budget, and how good it is. */
 export interface ReluPlan {
   /** To be written as it is. */
   readonly file: ReluSpecFile

@@ -12,6 +12,7 @@ import { activationLayers, channelCount, type DistortionTable, isTooLarge, specN
 import type { SpecCost } from './relu-plan.js'
 import { shapePlan } from './shape-plan.js'
 
+/** What is predicted, and for which lines and machines. */
 export interface SpecCostOptions {
   /** On-line bytes over all links, or on-line seconds. */
   readonly unit: 'bytes' | 'seconds'
@@ -19,6 +20,7 @@ export interface SpecCostOptions {
   /** The back end and its numbers. */
   readonly compile?: CompileOptions
   readonly signal?: AbortSignal
+  /** Told how many layers are done. */
   readonly onProgress?: (done: number, layer: string) => void
 }
 

@@ -5,6 +5,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { RingfenceError } from '../errors.js'
 
 export const SEED_BYTES = 32
+/** 256 secret bits. */
 export type Seed = Uint8Array
 
 /** Fresh bytes from the platform's CSPRNG; there is no fallback. */
@@ -18,6 +19,7 @@ export function entropy(bytes: number): Uint8Array<ArrayBuffer> {
 
 export const freshSeed = (): Seed => entropy(SEED_BYTES)
 
+/** X25519 keys (RFC 7748), 32 bytes each. */
 export interface KeyPair {
   readonly secretKey: Uint8Array
   readonly publicKey: Uint8Array

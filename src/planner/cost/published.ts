@@ -10,6 +10,7 @@ import { elementCount } from '../../model/shape.js'
 const WORD_BYTES = 8
 const LOG_P = 8
 
+/** Bytes of all links and rounds by a paper's formula. */
 export interface PublishedTraffic {
   readonly source: string
   /** Bytes over all links, all parties on line. */
@@ -21,6 +22,7 @@ export interface PublishedTraffic {
   readonly note: string
 }
 
+/** Latency by a paper's formula. */
 export interface PublishedLatency {
   readonly source: string
   readonly offline: number
@@ -29,6 +31,7 @@ export interface PublishedLatency {
   readonly note: string
 }
 
+/** One inference by the formulas of three papers. */
 export interface PublishedCosts {
   readonly secureNN: PublishedTraffic
   readonly knapsack: PublishedTraffic
@@ -41,6 +44,7 @@ interface Signs {
   readonly compared: number
 }
 
+/** What the papers' own formulas give for a network, with blocks where a paper knows them. */
 export function publishedCosts(arch: Architecture, spec?: ReluSpec): PublishedCosts {
   return { secureNN: secureNN(arch), knapsack: knapsack(arch, spec), seesaw: seesaw(arch, spec) }
 }

@@ -4,6 +4,7 @@ import { HEADER_BYTES, type NetworkProfile } from '../../net/index.js'
 import { piecesOf } from '../../protocol/pieces.js'
 import type { MachineModel } from './machine.js'
 
+/** One of the three parties. */
 export type Role = 'client' | 'server' | 'helper'
 export const ROLES = ['client', 'server', 'helper'] as const
 
