@@ -29,6 +29,7 @@ import {
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
+/** Choices that `compile` leaves to its caller; defaults suit calibrated networks. */
 export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
   /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
   backend?: B
@@ -38,6 +39,7 @@ export interface CompileOptions<B extends Backend = Backend> extends MccOptions,
   rounds?: 12 | 20
 }
 
+/** What a server needs to run a network. */
 export interface Compiled<P extends Plan = Plan> {
   readonly plan: P
   /** The server's secret: integer weights and biases, in step order. */
@@ -47,6 +49,7 @@ export interface Compiled<P extends Plan = Plan> {
 /** Ring words of a plan's back end. */
 type Words<P extends Plan> = P extends MccPlan ? Int32Array : BigInt64Array
 
+/** Weights and biases as integers: the server's secret. */
 export interface QuantizedModel<P extends Plan = Plan> {
   /** By `step.operation`, as `weightKey` writes it: [cout, cin/groups, kh, kw]; on `mcc` |w| < 2^15. */
   readonly weights: ReadonlyMap<string, Int32Array>

@@ -28,6 +28,7 @@ export interface GroupedProgress extends Partial<SearchProgress> {
 }
 
 export interface GroupedOptions extends Pick<KnapsackOptions, 'signal' | 'historyStates'> {
+  /** Told how far the search is. */
   readonly onProgress?: (progress: GroupedProgress) => void
   /** Nodes of the search tree to look at, at most; 100,000 by default. */
   readonly maxNodes?: number

@@ -8,6 +8,7 @@ import { linearShape, type MccPlan, mapSize, reluShape } from '../plan/plan.js'
 import { type MccMasks, runReference } from '../plan/reference.js'
 import { decodeFixed, encodeFixed } from '../ring/codec.js'
 
+/** A network in float. */
 export interface FloatSetup {
   readonly arch: Architecture
   readonly weights: Weights

@@ -17,6 +17,7 @@ export interface WrongSigns {
   readonly noise: number
 }
 
+/** Which bits the comparisons of a layer read, and what that does to it. */
 export interface LayerWindow {
   readonly id: string
   /** Fraction bits of the compared values. */
@@ -38,6 +39,7 @@ export interface LayerWindow {
 /** How many bits comparisons read: on average over all of them, or as few as keep the noise below a share. */
 export type WindowTarget = { readonly meanBits: number } | { readonly noise: number } | 'exact'
 
+/** The numbers of the plan, and how much its comparisons may read. */
 export interface WindowOptions {
   /** n, default 32. */
   readonly ring?: number
@@ -51,7 +53,10 @@ export interface WindowOptions {
 /** The layer's noise, as a share of its outputs, that is below what top-1 predictions notice. */
 export const QUIET = 0.02
 
-/** @param window 2^lo in the units of the compared values */
+/**
+ * How often the comparisons of a layer err that leave out low bits, and how much that changes.
+ * @param window 2^lo in the units of the compared values
+ */
 export function wrongSigns({ counts, energy, output }: LayerSample, window: number): WrongSigns {
   let [all, wrong, error] = [0, 0, 0]
   for (let bin = 0; bin < BINS; bin++) {
