@@ -6,6 +6,7 @@ import { benchBrowser } from './browser.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { BACKENDS, benchCompare } from './compare.js'
 import { benchCost, echoMessages } from './cost.js'
+import { benchDistortion } from './distortion.js'
 import { benchEndToEnd } from './e2e.js'
 import { benchFloat } from './float.js'
 import { benchKernels } from './kernels.js'
@@ -20,6 +21,7 @@ type Bench = (flags: readonly string[]) => Promise<unknown>
 const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['kernels', plain(benchKernels)],
   ['knapsack', plain(benchKnapsack)],
+  ['distortion', plain(benchDistortion)],
   ['float', plain(benchFloat)],
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],

@@ -5,6 +5,7 @@ import type { Calibration } from '../plan/calibrate.js'
 import { hireThreads } from '../planner/crew.node.js'
 import { measurementKey } from '../planner/distortion-part.js'
 import { calibrationOf, formatRanges, measureRanges, parseRanges, type Ranges } from '../planner/ranges.js'
+import { measureGains } from '../planner/window-gains.js'
 import { chooseWindows, type LayerWindow, QUIET, type WindowTarget } from '../planner/windows.js'
 import type { Command, Flags } from './arguments.js'
 import { type ImageSet, readImageSet } from './image-set.js'
@@ -34,6 +35,11 @@ export const calibrate: Command = {
       type: 'string',
       valueHint: 'SHARE',
       description: `or as few as keep a layer's wrong signs below this share of its outputs (default ${QUIET})`,
+    },
+    probes: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'with --window: pictures that tell how much each layer matters to the outputs (default 8)',
     },
     exact: { type: 'boolean', description: 'or all of them: no sign is ever wrong' },
     ring: { type: 'string', valueHint: 'BITS', description: 'bits of the ring, 24 to 32 (default 32)' },
@@ -71,6 +77,7 @@ interface Order {
   readonly images: string
   readonly limit: number | undefined
   readonly target: WindowTarget
+  readonly probes: number
   readonly ring: number
   readonly bits: number
   readonly margin: number
@@ -87,6 +94,7 @@ function readOrder(flags: Flags): Order {
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
     target: targetOf(flags),
+    probes: flags.integer('probes', 0, 1e6) ?? 8,
     ring: flags.integer('ring', 24, 32) ?? 32,
     bits: flags.integer('bits', 4, 30) ?? 16,
     margin: numberOf(flags, 'margin', 0, 16) ?? 1,
@@ -132,6 +140,8 @@ interface CalibrateReport {
   readonly windowBits: number
   /** Expected per inference. */
   readonly wrongSigns: number
+  /** Root mean square of the change of the outputs that wrong signs are expected to make; null where not probed. */
+  readonly outputChange: number | null
   readonly layers: readonly LayerReport[]
   readonly warnings: readonly string[]
 }
@@ -145,8 +155,9 @@ async function calibrateModel(order: Order, signal: AbortSignal, bar: ProgressBa
   const part = new PartFile(output)
   const ranges = await rangesOf(order, model, images, part, signal, bar)
   const measured = calibrationOf(ranges, images.source)
+  const gains = await gainsOf(order, model, images, ranges, signal, bar)
   bar.update(0, 'choosing windows')
-  const { windows, layers } = await chooseWindows(model, ranges, measured, { ring, bits, margin, target })
+  const { windows, layers } = await chooseWindows(model, ranges, measured, { ring, bits, margin, target, gains })
   const file: Calibration = { ...measured, ...(target === 'exact' && margin === 1 && bits === 16 ? {} : { windows }) }
   await writeWhole([{ path: output, bytes: new TextEncoder().encode(`${JSON.stringify(file, null, 1)}\n`) }], force)
   await part.remove()
@@ -157,6 +168,7 @@ async function calibrateModel(order: Order, signal: AbortSignal, bar: ProgressBa
     ...{ network: model.arch.name, variant: model.variant, images: images.source, output, ring, bits },
     windowBits: perInference((layer) => layer.bits - layer.lo) / comparisons,
     wrongSigns: perInference(({ predicted }) => predicted.probability),
+    outputChange: gains ? Math.sqrt(layers.reduce((sum, { effect = 0 }) => sum + effect, 0)) : null,
     layers: layers.map((layer) => ({ ...layer, channels: [...ranges.layers.get(layer.id)!.channelMax] })),
     warnings: warningsOf(layers, model.calibration, images),
   }
@@ -184,6 +196,23 @@ async function rangesOf(
   } catch (error) {
     throw await part.left(error)
   }
+}
+
+/** How much each layer matters, where that decides something. */
+async function gainsOf(
+  { target, probes, threads, ring, bits, margin }: Order,
+  model: ModelDirectory,
+  { inputs, source }: ImageSet,
+  ranges: Ranges,
+  signal: AbortSignal,
+  bar: ProgressBar,
+): Promise<ReadonlyMap<string, number> | undefined> {
+  if (probes === 0 || target === 'exact' || 'noise' in target) return undefined
+  const remaining = new Remaining()
+  const onProgress = (done: number) => bar.update(done, 'probing layers', remaining.text(done))
+  const numbers = { ring, bits, margin }
+  const options = { ...numbers, hire: hireThreads(threads), signal, onProgress }
+  return measureGains(model, inputs.slice(0, probes), ranges, calibrationOf(ranges, source), options)
 }
 
 const PART = 'ranges-part/1'
@@ -222,7 +251,8 @@ function warningsOf(layers: readonly LayerWindow[], before: Calibration | undefi
 
 function text(report: CalibrateReport): string {
   const paint = painter(process.stdout)
-  const { network, variant, images, layers, windowBits, wrongSigns, warnings, output, ring } = report
+  const { network, variant, images, layers, windowBits, wrongSigns, outputChange, warnings, output, ring } = report
+  const change = outputChange === null ? '' : `, which moves the outputs by ${outputChange.toPrecision(2)} (rms)`
   const right = { align: 'right' } as const
   const heads = ['largest', 'margin', 'scale', "n'", 'lo', 'bits', 'wrong signs', 'noise', 'per channel']
   const rows = layers.map((layer) => [
@@ -234,7 +264,7 @@ function text(report: CalibrateReport): string {
   return [
     `${paint('bold', network)}, ${variant}: ranges over ${images}, ring of ${ring} bits`,
     ...tableLines([{ head: 'layer' }, ...heads.map((head) => ({ head, ...right }))], rows, paint),
-    `  comparisons read ${windowBits.toFixed(2)} bits on average; ${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong per inference`,
+    `  comparisons read ${windowBits.toFixed(2)} bits on average; ${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong per inference${change}`,
     '  margin in bits; noise of wrong signs by the size of the outputs; per channel: bits that an average one needs less',
     ...warnings.map((warning) => `  ${paint('yellow', 'warning')} ${warning}`),
     `  ${paint('green', '→')} ${output}`,

@@ -10,6 +10,7 @@ import { measurementKey } from '../planner/distortion-part.js'
 import { comparedWith, evaluate, type KnownLogits, type PrivateScore, type Score } from '../planner/evaluate.js'
 import { measureRanges, type Ranges } from '../planner/ranges.js'
 import { onlineBytes } from '../planner/spec-cost.js'
+import { measureGains } from '../planner/window-gains.js'
 import { chooseWindows } from '../planner/windows.js'
 import { type ImageSet, readImageSet } from './image-set.js'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
@@ -100,10 +101,10 @@ async function evaluateVariant(
   const { arch, weights, spec, variant } = model
   const hire = hireThreads(order.threads)
   const bits = order.windows.some((choice) => typeof choice === 'number')
-  const ranges = bits ? await measureRanges({ arch, weights, spec }, images.inputs, { hire, signal }) : undefined
+  const known = bits ? await nearZero(model, images, order, signal, bar) : undefined
   const rows: EvaluationRow[] = []
   for (const windows of order.windows) {
-    const compiled = await compiledFor(model, windows, ranges, order)
+    const compiled = await compiledFor(model, windows, known, order)
     const remaining = new Remaining()
     const named = `${variant}, ${windowName(windows)}`
     const { float, reference } = await evaluate({ arch, weights, spec }, images.inputs, {
@@ -126,7 +127,7 @@ export const windowName = (windows: WindowChoice): string =>
 async function compiledFor(
   { arch, weights, spec, calibration, variant }: ModelDirectory,
   windows: WindowChoice,
-  ranges: Ranges | undefined,
+  known: NearZero | undefined,
   order: EvaluateOrder,
 ): Promise<Compiled> {
   if (!calibration) {
@@ -135,12 +136,43 @@ async function compiledFor(
   }
   if (windows === 'calibrated') return compile(arch, weights, calibration, spec, order.compile)
   if (windows === 'exact') return compile(arch, weights, calibration, spec, { ...order.compile, lo: 0 })
-  const { ring, bits, margin } = order.compile
-  const options = { ring, bits: bits ?? calibration.windows?.bits, margin: margin ?? calibration.windows?.margin }
-  const target = { meanBits: windows }
-  const chosen = await chooseWindows({ arch, weights, spec }, ranges!, calibration, { ...options, target })
+  const options = { ...numbersOf(calibration, order), target: { meanBits: windows }, gains: known!.gains }
+  const chosen = await chooseWindows({ arch, weights, spec }, known!.ranges, calibration, options)
   const own: Calibration = { ...calibration, windows: chosen.windows }
   return compile(arch, weights, own, spec, { ...order.compile, lo: undefined })
+}
+
+/** What windows of so many bits are chosen by. */
+interface NearZero {
+  readonly ranges: Ranges
+  readonly gains: ReadonlyMap<string, number> | undefined
+}
+
+/** Pictures that tell how much each layer matters. */
+const PROBES = 8
+
+async function nearZero(
+  { arch, weights, spec, calibration, variant }: ModelDirectory,
+  { inputs }: ImageSet,
+  order: EvaluateOrder,
+  signal: AbortSignal,
+  bar: ProgressBar,
+): Promise<NearZero> {
+  const options = { hire: hireThreads(order.threads), signal }
+  const ranges = await measureRanges({ arch, weights, spec }, inputs, options)
+  if (!calibration) return { ranges, gains: undefined }
+  const remaining = new Remaining()
+  const onProgress = (done: number) => bar.update(done, `${variant}: probing layers`, remaining.text(done))
+  const own = { ...numbersOf(calibration, order), ...options, onProgress }
+  return {
+    ranges,
+    gains: await measureGains({ arch, weights, spec }, inputs.slice(0, PROBES), ranges, calibration, own),
+  }
+}
+
+/** The command line's, else the calibration's. */
+function numbersOf({ windows }: Calibration, { compile: { ring, bits, margin } }: EvaluateOrder) {
+  return { ring, bits: bits ?? windows?.bits, margin: margin ?? windows?.margin }
 }
 
 async function sampled(

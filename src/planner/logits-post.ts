@@ -23,6 +23,8 @@ export interface ReferenceSetup {
 export interface LogitsTask {
   readonly first: number
   readonly inputs: readonly Float32Array[]
+  /** Other low bits to ignore than the plan says, by step id; for references on `mcc`. */
+  readonly lo?: Readonly<Record<string, number>>
 }
 
 export interface LogitsPart {
@@ -38,8 +40,9 @@ export function floatPost({ arch, weights, spec }: FloatSetup) {
 }
 
 /** On `mcc` with masks drawn from the input's number: wrong signs and roundings come as they do in a private run. */
-export function referencePost({ compiled: { plan, model } }: ReferenceSetup) {
-  const run = ({ first, inputs }: LogitsTask): LogitsPart => {
+export function referencePost({ compiled: { plan: given, model } }: ReferenceSetup) {
+  const run = ({ first, inputs, lo }: LogitsTask): LogitsPart => {
+    const plan = lo && given.backend === 'mcc' ? withWindows(given, lo) : given
     let overflows = 0
     const logits = inputs.map((input, i) => {
       const words = encodeFixed(input, plan.input.scale, plan.input.bits)
@@ -54,6 +57,14 @@ export function referencePost({ compiled: { plan, model } }: ReferenceSetup) {
     return { logits, overflows }
   }
   return { run, release: () => {} }
+}
+
+function withWindows(plan: MccPlan, lo: Readonly<Record<string, number>>): MccPlan {
+  const steps = plan.steps.map((step) => {
+    const { id, activation } = step
+    return activation && Object.hasOwn(lo, id) ? { ...step, activation: { ...activation, lo: lo[id] } } : step
+  })
+  return { ...plan, steps }
 }
 
 /** Masks for a judge, not for a party: any sequence that looks uniform does, and the same input gets the same. */

@@ -34,6 +34,8 @@ export interface LayerWindow {
   /** Of the sample, per input. */
   readonly comparisons: number
   readonly predicted: WrongSigns
+  /** Mean squared change of the outputs that the wrong signs are expected to make; undefined without gains. */
+  readonly effect: number | undefined
 }
 
 /** How many bits comparisons read: on average over all of them, or as few as keep the noise below a share. */
@@ -48,6 +50,8 @@ export interface WindowOptions {
   /** Bits between the largest value seen and the largest that is still right; default 1. */
   readonly margin?: number
   readonly target: WindowTarget
+  /** By layer id, what `measureGains` found; every layer counts alike without it. */
+  readonly gains?: ReadonlyMap<string, number>
 }
 
 /** The layer's noise, as a share of its outputs, that is below what top-1 predictions notice. */
@@ -77,31 +81,34 @@ export async function chooseWindows(
   { arch, weights, spec }: RangesSetup,
   ranges: Ranges,
   calibration: Calibration,
-  { ring = 32, bits = 16, margin = 1, target }: WindowOptions,
+  { ring = 32, bits = 16, margin = 1, target, gains }: WindowOptions,
 ): Promise<{ windows: Windows; layers: readonly LayerWindow[] }> {
   const { plan } = compile(arch, weights, calibration, spec, { ring, bits, margin, lo: 0 })
   const layers = comparedLayers(plan, ranges)
-  const choice = await chosen(layers, bits, target)
+  const choice = await chosen(layers, bits, target, gains)
   const reports = layers.map(({ id, scale, sample }, i): LayerWindow => {
     const lo = choice[i]
     const maxAbs = calibration.maxAbs[id]
     const comparisons = sumOf(sample.counts) / ranges.inputs
     const predicted = lo === 0 ? { probability: 0, noise: 0 } : wrongSigns(sample, 2 ** (lo - scale))
     const left = bits - 2 - scale - Math.log2(maxAbs)
-    return { id, scale, bits, lo, maxAbs, margin: left, channelBits: channelBits(sample), comparisons, predicted }
+    const gain = gains?.get(id)
+    const effect = gain === undefined ? undefined : gain * predicted.noise ** 2
+    const sizes = { maxAbs, margin: left, channelBits: channelBits(sample), comparisons }
+    return { id, scale, bits, lo, ...sizes, predicted, effect }
   })
   const lo = Object.fromEntries(reports.map((layer) => [layer.id, layer.lo]))
   return { windows: { bits, margin, lo }, layers: reports }
 }
 
-interface ComparedLayer {
+export interface ComparedLayer {
   readonly id: string
   readonly scale: number
   readonly sample: LayerSample
 }
 
 /** Steps of the plan that compare what an activation layer was measured to compare. */
-function comparedLayers(plan: MccPlan, { layers }: Ranges): ComparedLayer[] {
+export function comparedLayers(plan: MccPlan, { layers }: Ranges): ComparedLayer[] {
   return plan.steps.flatMap(({ id, scale, activation }) => {
     const sample = layers.get(id)
     const compares = activation && activation.relu.kind !== 'identity' && activation.relu.kind !== 'zero'
@@ -109,7 +116,12 @@ function comparedLayers(plan: MccPlan, { layers }: Ranges): ComparedLayer[] {
   })
 }
 
-async function chosen(layers: readonly ComparedLayer[], bits: number, target: WindowTarget): Promise<number[]> {
+async function chosen(
+  layers: readonly ComparedLayer[],
+  bits: number,
+  target: WindowTarget,
+  gains: WindowOptions['gains'],
+): Promise<number[]> {
   if (target === 'exact') return layers.map(() => 0)
   if ('noise' in target) {
     return layers.map(({ sample, scale }) => {
@@ -122,10 +134,10 @@ async function chosen(layers: readonly ComparedLayer[], bits: number, target: Wi
   if (!(target.meanBits >= LEAST_BITS)) {
     throw new RingfenceError('BAD_INPUT', `expected windows of at least ${LEAST_BITS} bits, got ${target.meanBits}`)
   }
-  const candidates = layers.map(({ sample, scale }) =>
+  const candidates = layers.map(({ id, sample, scale }) =>
     Array.from({ length: bits - LEAST_BITS + 1 }, (_, lo) => {
       const noise = lo === 0 ? 0 : wrongSigns(sample, 2 ** (lo - scale)).noise
-      return { cost: (bits - lo) * sumOf(sample.counts), value: noise ** 2 }
+      return { cost: (bits - lo) * sumOf(sample.counts), value: (gains?.get(id) ?? 1) * noise ** 2 }
     }),
   )
   const solution = await solveKnapsack(knapsackProblem(candidates, Math.floor(target.meanBits * total)))

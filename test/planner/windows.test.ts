@@ -11,6 +11,7 @@ import { compile } from '../../src/plan/compile.js'
 import { evaluate } from '../../src/planner/evaluate.js'
 import { calibrationOf, formatRanges, measureRanges, parseRanges, type Ranges } from '../../src/planner/ranges.js'
 import { BINS, binValue, type LayerSample } from '../../src/planner/ranges-post.js'
+import { measureGains } from '../../src/planner/window-gains.js'
 import { chooseWindows, wrongSigns } from '../../src/planner/windows.js'
 import { committed, committedJson } from '../model/reference-files.js'
 
@@ -158,6 +159,28 @@ describe('windows', () => {
     expect(() => parseCalibration(broken, arch)).toThrow(/margin: expected a number of bits/)
     expect(() => parseCalibration(broken, arch)).toThrow(/unknown field/)
     expect(() => parseCalibration(broken, arch)).toThrow(/from 0 to 15, got 16/)
+  })
+
+  it('are chosen by what each layer does to the outputs, where that was measured', async () => {
+    const ranges = await measureRanges(setup, inputs)
+    const gains = await measureGains(setup, digits.slice(0, 4), ranges, calibration)
+    expect([...gains.keys()]).toEqual(arch.layers.filter(({ op }) => op === 'relu').map(({ id }) => id))
+    const target = { meanBits: 6 }
+    const { layers, windows } = await chooseWindows(setup, ranges, calibration, { target, gains })
+    const alike = await chooseWindows(setup, ranges, calibration, { target })
+    const effectOf = (all: typeof layers) =>
+      all.reduce((sum, { id, predicted }) => sum + gains.get(id)! * predicted.noise ** 2, 0)
+    expect(effectOf(layers)).toBeLessThanOrEqual(effectOf(alike.layers))
+    expect(layers.reduce((sum, { effect }) => sum + effect!, 0)).toBeCloseTo(effectOf(layers), 9)
+    // The prediction against whole runs with all windows at once.
+    const logits = async (own: Calibration) => {
+      const { reference } = await evaluate(setup, digits, { compiled: compile(arch, weights, own) })
+      return reference!.logits.flatMap((values) => [...values])
+    }
+    const [exact, windowed] = [await logits(calibration), await logits({ ...calibration, windows })]
+    const change = exact.reduce((sum, value, i) => sum + (value - windowed[i]) ** 2, 0) / exact.length
+    expect(change / effectOf(layers)).toBeGreaterThan(1 / 4)
+    expect(change / effectOf(layers)).toBeLessThan(4)
   })
 
   it('of 8 bits leave the digits as they are; of 3 they do not', async () => {
