@@ -123,6 +123,7 @@ export {
 } from './planner/relu-plan.js'
 export { shapePlan } from './planner/shape-plan.js'
 export { predictedCosts, type SpecCostOptions } from './planner/spec-cost.js'
+export { type GainOptions, measureGains } from './planner/window-gains.js'
 export {
   chooseWindows,
   type LayerWindow,
