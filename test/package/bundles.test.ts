@@ -51,7 +51,8 @@ describe('a bundle', () => {
     // It can run: both builds of the kernels are in it.
     const text = Buffer.from(code).toString()
     for (const variant of ['simd', 'scalar']) {
-      expect(text).toContain(readFileSync(join(root, `dist/kernels.${variant}.wasm`)).toString('base64'))
+      const kernels = readFileSync(join(root, `dist/kernels.${variant}.wasm`)).toString('base64')
+      expect(text.includes(kernels), `${variant} kernels`).toBe(true)
     }
     expect(inputs.filter((path) => /node_modules\/(jpeg-js|fast-png|citty)\//.test(path))).toEqual([])
   })
