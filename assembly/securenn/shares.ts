@@ -61,18 +61,33 @@ export function snnReduceEven(x: usize, n: i32, bits: i32): void {
  */
 export function snnReduceOdd(x: usize, n: i32, bits: i32): void {
   const m = low(bits)
+  const final = bits & 63 // with 64 bits nothing lies above: adding x >> 0 and x & 0 changes nothing
+  const kept = low(final)
+  // Two folds bring windows of 16 bits and more to 2·bits; a fold by 0 changes nothing.
+  const first = 64 > 2 * bits ? foldOf(64, bits) : 0
+  let width = folded(64, first)
+  const second = width > 2 * bits ? foldOf(width, bits) : 0
+  width = folded(width, second)
   for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) {
     let v = load<u64>(x + i)
-    if (bits < 64) {
-      for (let width = 64; width > bits + 1; ) {
-        const shift = foldOf(width, bits)
-        v = (v >> shift) + (v & low(shift))
-        width = max(width - shift, shift) + 1
-      }
-      v = (v >> bits) + (v & m)
+    v = (v >> first) + (v & low(first))
+    v = (v >> second) + (v & low(second))
+    for (let rest = width; rest > 2 * bits; ) {
+      const shift = foldOf(rest, bits)
+      v = (v >> shift) + (v & low(shift))
+      rest = folded(rest, shift)
     }
+    v = (v >> final) + (v & kept)
+    v -= u64(v >= m) * m
     store<u64>(x + i, v - u64(v >= m) * m)
   }
+}
+
+/** Bits of a word of `width` bits after a fold. */
+// @ts-ignore: decorator
+@inline
+function folded(width: i32, shift: i32): i32 {
+  return shift == 0 ? width : max(width - shift, shift) + 1
 }
 
 /** A multiple of `bits`, at most about half of `width`: how far a word of `width` bits is folded next. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadKernels, upload } from '../../src/kernels/index.js'
 import { anyZero, compareDigits, rotateDigits, sampleBelow, shareBits } from '../../src/kernels/securenn.js'
+import { reduceOdd } from '../../src/kernels/securenn-shares.js'
 
 const P = 67
 const BLOCK = 256
@@ -133,3 +134,18 @@ for (const variant of ['simd', 'scalar'] as const) {
     }
   })
 }
+
+describe.each(['simd', 'scalar'] as const)('odd rings (%s)', (variant) => {
+  it('are reached exactly from every word, random and extreme ones', () => {
+    const k = loadKernels(variant)
+    for (let bits = 2; bits <= 64; bits++) {
+      const m = 2n ** BigInt(bits) - 1n
+      const near = Array.from({ length: 200 }, (_, i) => [m * BigInt(i), (m + 1n) * BigInt(i) - 1n, -BigInt(i)]).flat()
+      const given = BigUint64Array.from([...near.map((x) => BigInt.asUintN(64, x)), ...words(500, 64)])
+      const x = upload(k.memory, given)
+      reduceOdd(k, x, given.length, bits)
+      expect(x.u64()).toEqual(given.map((word) => word % m))
+      x.release()
+    }
+  })
+})
