@@ -52,6 +52,15 @@ describe('evaluate', () => {
     })
   })
 
+  it('draws other roundings for every input, and the same ones again', async () => {
+    const same = [digits[3], digits[3], digits[3]]
+    const { reference } = await evaluate(network, same, { compiled })
+    const [first, second, third] = reference!.logits.map((values) => [...values])
+    expect(second).not.toEqual(first)
+    expect(third).not.toEqual(first)
+    expect((await evaluate(network, same, { compiled })).reference!.logits).toEqual(reference!.logits)
+  })
+
   it('runs only as many references as it is told, and none without a plan', async () => {
     const some = await evaluate(network, digits, { labels, compiled, referenceInputs: 3 })
     expect(some.reference).toMatchObject({ images: 3, correct: 3, agreeing: 3 })

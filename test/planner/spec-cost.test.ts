@@ -50,6 +50,19 @@ describe.each(['mcc', 'securenn'] as const)('costs on %s', (backend) => {
     }
   })
 
+  it('a layer that is identity throughout costs what is predicted for it', async () => {
+    const cost = await predictedCosts(arch, table, { unit: 'bytes', network, compile: { backend } })
+    for (const closed of layers) {
+      const spec = parseReluSpec({ format: 'relu-spec/1', layers: { [closed.id]: { kind: 'identity' } } }, arch)
+      const expected = onlineBytes(predict(shapePlan(arch, spec, { backend }), network))
+      const sum = layers.reduce((total, layer) => {
+        const open = cost.layer(layer) + layer.out[0] * cost.channel(layer, [1, 1], 0)
+        return total + (layer === closed ? cost.linearLayer!(layer) : open)
+      }, cost.rest ?? 0)
+      expect(sum).toBeCloseTo(expected, 6)
+    }
+  })
+
   it('a plain network costs what is predicted for it', async () => {
     const cost = await predictedCosts(arch, table, { unit: 'bytes', network, compile: { backend } })
     const plain = onlineBytes(predict(shapePlan(arch, undefined, { backend }), network))

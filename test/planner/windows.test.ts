@@ -9,6 +9,7 @@ import { bindWeights } from '../../src/model/weights.js'
 import { type Calibration, calibrate, parseCalibration } from '../../src/plan/calibrate.js'
 import { compile } from '../../src/plan/compile.js'
 import { evaluate } from '../../src/planner/evaluate.js'
+import { openPost } from '../../src/planner/jobs.js'
 import { calibrationOf, formatRanges, measureRanges, parseRanges, type Ranges } from '../../src/planner/ranges.js'
 import { BINS, binValue, type LayerSample } from '../../src/planner/ranges-post.js'
 import { measureGains } from '../../src/planner/window-gains.js'
@@ -50,6 +51,21 @@ describe('ranges', () => {
     const resume = parseRanges(JSON.parse(formatRanges(parts[0])))
     expect(resume).toEqual(parts[0])
     expect(await measureRanges(setup, inputs, { resume })).toEqual(all)
+  })
+
+  it('of many inputs are the sums of what single ones have', async () => {
+    const all = (await measureRanges(setup, inputs)).layers
+    const post = openPost('ranges', setup)
+    const each = inputs.map((input) => post.run({ inputs: [input] }).layers)
+    for (const [id, { counts, energy, output }] of all) {
+      const sum = (of: (sample: LayerSample) => number) =>
+        each.reduce((total, layers) => total + of(layers.get(id)!), 0)
+      const total = (values: Float64Array) => values.reduce((a, b) => a + b, 0)
+      expect(total(counts)).toBe(sum((sample) => total(sample.counts)))
+      expect(total(energy) / sum((sample) => total(sample.energy))).toBeCloseTo(1, 9)
+      expect(output / sum((sample) => sample.output)).toBeCloseTo(1, 9)
+    }
+    post.release()
   })
 
   it('count one comparison per block and per element that has none, with what it switches', async () => {
