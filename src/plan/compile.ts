@@ -197,7 +197,7 @@ export class Compiler {
     }
     const { relu: copies, offset, bends, combine } = bent(layer, relu, input.expression.shape, this.#tensorsOf(layer))
     const scale = this.numbers.scaleOf(layer.id, 0, offset)
-    const tensor = this.#truncate(input, layer.id, copies, { scale, bends: bends?.(scale) })
+    const tensor = this.#truncate(input, layer.id, copies, { scale, bends })
     return { expression: combine(tensor.expression), factor: 1 }
   }
 
@@ -214,7 +214,7 @@ export class Compiler {
     const waiting = this.#postponed.get(from)
     const value = input.factor === 1 ? input : this.#cut(input, from)
     // Differences are up to twice the values.
-    const scale = isWeighted(value.expression)
+    const scale = this.arch.byId.has(from)
       ? this.numbers.scaleOf(from, 1)
       : this.numbers.grown(scaleOf(value.expression, this), 1)
     const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, layer.id, scale))
@@ -249,18 +249,20 @@ export class Compiler {
     value: Value,
     id: string,
     spec: LayerRelu,
-    given: { scale?: number; y?: number; bends?: Bends; exact?: boolean } = {},
+    given: { scale?: number; y?: number; bends?: (scale: number) => Bends; exact?: boolean } = {},
   ): Value {
     const { numbers } = this
     const shape = value.expression.shape
-    const scale = given.scale ?? numbers.scaleOf(id)
+    const calibrated = given.scale ?? numbers.scaleOf(id)
     const relu = planRelu(spec)
-    const room = numbers.roomFor(id, scale, relu, shape)
+    const room = numbers.roomFor(id, calibrated, relu, shape)
     // A value that met neither weights nor a factor has its fraction bits already: more would only be dropped again.
     const bare = value.factor === 1 && !isWeighted(value.expression)
-    const wanted = given.y ?? (bare ? Math.min(room, Math.max(scale, scaleOf(value.expression, this))) : room)
+    const wanted = given.y ?? (bare ? Math.min(room, Math.max(calibrated, scaleOf(value.expression, this))) : room)
     const { linear, scale: yScale } = this.#lower(value, wanted, id)
-    const { bends } = given
+    // Large weights leave y few fraction bits; a small value then cannot have more.
+    const scale = Math.min(calibrated, yScale)
+    const bends = given.bends?.(scale)
     const windowed = numbers.activation(id, scale, yScale, spec, relu)
     const compared = given.exact ? exactly(windowed, this.options.chunks) : windowed
     const activation: Activation = { ...compared, ...(bends && { bends }) }
@@ -284,8 +286,9 @@ export class Compiler {
   /** Only which channel is largest goes out: 1 there, 0 elsewhere. */
   #finishLabel(value: Value, output: string): void {
     // Room for a difference and one unit more.
-    const scale = this.numbers.scaleOf(output, 2)
-    const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale })
+    const room = this.numbers.scaleOf(output, 2)
+    const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale: room })
+    const { scale } = this.#steps[this.#steps.length - 1]
     const relu = (e: Expression) =>
       this.#truncate({ expression: e, factor: 1 }, output, { kind: 'relu' }, { scale, y: scale, exact: true })
         .expression

@@ -21,8 +21,8 @@ export interface MccOptions {
   margin?: number
 }
 
-/** More fraction bits than this gain nothing: rounding of weights dominates. */
-const MAX_SCALE = 12
+/** Values this small are zero for what they meet. */
+const MAX_SCALE = 16
 
 export function mccProblems(arch: Architecture, options: MccOptions): string[] {
   const { ring = 32, bits = 16, margin = 1 } = options
@@ -131,7 +131,7 @@ export class MccNumbers implements Numbers<MccActivation> {
   /** y itself goes out: its sign bit, the margin and its whole part have to fit the ring. */
   outputScale(id: string): number {
     const range = outputRange(this.calibration, id)
-    return Math.min(2 * MAX_SCALE, Math.floor(this.ring - 2 - this.#margin - Math.log2(range)))
+    return Math.min(this.ring - 2, Math.floor(this.ring - 2 - this.#margin - Math.log2(range)))
   }
 
   words(values: Float64Array): Int32Array {
