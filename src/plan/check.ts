@@ -154,7 +154,8 @@ export function checkPlan(json: unknown): Plan {
   }
   const plan = parsed.output as Plan
   const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
-  if (mapSize(asMap(plan.input.shape)) > MAX_ELEMENTS) problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
+  if (mapSize(asMap(plan.input.shape)) > MAX_ELEMENTS)
+    problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   if (problems.length > 0) {
     throw new RingfenceError('PLAN_MISMATCH', 'the plan contradicts itself', problems.slice(0, 20))
   }
@@ -240,7 +241,8 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
       const problems = geometryProblems(g)
       if (problems.length > 0) return problems
       if (g.cin * g.h * g.w !== mapSize(source!.out)) return wrong
-      if (paddedSize(g) > MAX_ELEMENTS) return [`operation ${i} pads to more than 2^${Math.log2(MAX_ELEMENTS)} elements`]
+      if (paddedSize(g) > MAX_ELEMENTS)
+        return [`operation ${i} pads to more than 2^${Math.log2(MAX_ELEMENTS)} elements`]
       return same([g.cout, ...outputSize(g)], op.out) ? [] : wrong
     }
     case 'lift':

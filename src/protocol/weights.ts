@@ -69,5 +69,7 @@ export async function packShare(
 
 /** Words of B for one filter. */
 export function fillModelMask(seed: Streams, { step, operation }: FilterSlot, words: Region): void {
-  seed.fill({ purpose: Purpose.modelMask, layer: step, tensor: operation, inference: 0 }, words)
+  // A plan has at most 4096 steps of 4096 operations; an address, 65536 layers of 256 tensors.
+  const address = { layer: step + 4096 * (operation >> 8), tensor: operation & 255, inference: 0 }
+  seed.fill({ purpose: Purpose.modelMask, ...address }, words)
 }

@@ -1,4 +1,6 @@
 // The worker's end: a client that works for a page.
+
+import { provideKernels } from '../../kernels/index.js'
 import type { Plan } from '../../plan/plan.js'
 import type { CallOptions } from '../backend.js'
 import type { InferenceResult } from '../client.js'
@@ -21,6 +23,7 @@ export function hostClient(scope: WorkerScope): void {
   const obey = async (order: Order, options: CallOptions): Promise<Plan | InferenceResult | undefined> => {
     switch (order.call) {
       case 'create':
+        if (order.options.wasm) provideKernels(order.options.wasm)
         client = await LocalClient.create({
           ...order.options,
           signal: options.signal,

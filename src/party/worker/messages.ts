@@ -15,6 +15,7 @@ export interface RemoteOptions {
   readonly helperKey?: Uint8Array
   readonly deadlineMs?: number
   readonly keepPrepared?: number
+  readonly wasm?: WebAssembly.Module
 }
 
 export type Order =

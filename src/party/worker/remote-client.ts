@@ -41,13 +41,13 @@ export async function remoteClient(options: ClientOptions): Promise<ClientEngine
 
 /** What goes to the worker; null when something cannot, or when there is no page. */
 function portableOptions(options: ClientOptions): RemoteOptions | null {
-  const { server, helper, plan, planDigest, helperKey, deadlineMs, keepPrepared, worker = true } = options
+  const { server, helper, plan, planDigest, helperKey, deadlineMs, keepPrepared, wasm, worker = true } = options
   const inPage = typeof document !== 'undefined' && typeof Worker === 'function'
   if (!inPage || worker === false || options.meter || options[AUDIT] || options[SEEDS]) return null
   if (typeof server !== 'string' || typeof helper !== 'string') return null
   const page = location.href // a worker may lie elsewhere
   const [serverUrl, helperUrl] = [server, helper].map((url) => new URL(url, page).href)
-  return { server: serverUrl, helper: helperUrl, plan, planDigest, helperKey, deadlineMs, keepPrepared }
+  return { server: serverUrl, helper: helperUrl, plan, planDigest, helperKey, deadlineMs, keepPrepared, wasm }
 }
 
 // In one expression, as bundlers look for it.
