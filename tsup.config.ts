@@ -17,6 +17,7 @@ const common: Options = {
   // Names stay and lines are short, so that a stack trace can be read; the sources are in the repository.
   esbuildOptions(options) {
     options.minifyWhitespace = true
+    options.minifySyntax = true
     options.lineLimit = 160
   },
 }

@@ -1,6 +1,7 @@
 // What the bundler leaves to do: entry points for `require`, their types, and the kernels as files.
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { transformSync } from 'esbuild'
 
 const root = new URL('..', import.meta.url).pathname
 const dist = join(root, 'dist')
@@ -10,6 +11,13 @@ const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 for (const { require: entry } of Object.values(exports).filter((target) => target.require)) {
   const file = entry.default.replace('./dist/', '')
   writeFileSync(join(dist, file), `module.exports = require('./${file.replace('.cjs', '.js')}')\n`)
+}
+
+// Short lines may break in the middle of a string; bundlers look for a worker's address in the text itself.
+for (const file of readdirSync(dist).filter((name) => name.endsWith('.js'))) {
+  const code = readFileSync(join(dist, file), 'utf8')
+  const whole = code.replace(/new URL\((["'`])(?:\\\n|(?!\1).)*\1/g, (address) => address.replaceAll('\\\n', ''))
+  if (whole !== code) writeFileSync(join(dist, file), whole)
 }
 
 // Deno and JSR read a module's types from this line.
@@ -22,6 +30,25 @@ for (const { import: entry } of Object.values(exports).filter((target) => target
 for (const file of readdirSync(dist).filter((name) => name.endsWith('.d.ts'))) {
   const types = readFileSync(join(dist, file), 'utf8').replace(/(from '\.\/[^']+)\.js'/g, "$1.cjs'")
   writeFileSync(join(dist, file.replace('.d.ts', '.d.cts')), types)
+}
+
+// Names in the library stay readable in stack traces; the programs say in words what failed, and are shortened.
+const library = new Set()
+function visit(file) {
+  if (library.has(file)) return
+  library.add(file)
+  for (const [, next] of readFileSync(join(dist, file), 'utf8').matchAll(/"\.\/([\w-]+\.js)"/g)) visit(next)
+}
+for (const { import: entry } of Object.values(exports).filter((target) => target.import)) {
+  visit(entry.default.replace('./dist/', ''))
+}
+for (const file of readdirSync(dist).filter((name) => name.endsWith('.js') && !library.has(name))) {
+  const { code } = transformSync(readFileSync(join(dist, file), 'utf8'), {
+    minify: true,
+    lineLimit: 160,
+    target: 'es2022',
+  })
+  writeFileSync(join(dist, file), code)
 }
 
 for (const variant of ['simd', 'scalar']) {

@@ -8,6 +8,7 @@ import type { RangesSetup } from './ranges-post.js'
 import { comparedLayers, type WindowOptions, wrongSigns } from './windows.js'
 
 export interface GainOptions extends CrewOptions, Pick<WindowOptions, 'ring' | 'bits' | 'margin'> {
+  /** Told which share of the work is done, 0 to 1. */
   readonly onProgress?: (done: number) => void
 }
 

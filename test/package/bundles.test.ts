@@ -1,5 +1,5 @@
 // What applications get into their bundles: only what they use, and a client small enough for a page.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -61,6 +61,18 @@ describe('a bundle', () => {
     const { inputs } = await bundled("export { Client, decodeImage, pictureToInput } from 'ringfence'")
     expect(inputs.some((path) => path.includes('jpeg-js'))).toBe(true)
     expect(inputs.filter((path) => /bufbuild|citty/.test(path))).toEqual([])
+  })
+
+  it('finds the worker by an address that stands in one piece', () => {
+    const files = readdirSync(join(root, 'dist')).filter((name) => name.endsWith('.js'))
+    const addresses = files.flatMap((name) =>
+      [...readFileSync(join(root, 'dist', name), 'utf8').matchAll(/new Worker\(\s*new URL\(([^)]*)\)/g)].map(
+        ([, at]) => at,
+      ),
+    )
+    expect(addresses.filter((at) => at.includes('worker')).map((at) => at.replace(/\s/g, ''))).toEqual([
+      '"./worker.js",import.meta.url',
+    ])
   })
 
   it('keeps what is there to be run', () => {
