@@ -126,6 +126,13 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
 /** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
 export type Lowering = typeof lower
 
+/** A ReLU that the last `passed` channels pass unchanged. */
+function reluBut(channels: number, passed: number): LayerRelu {
+  if (passed === 0) return { kind: 'relu' }
+  const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
+  return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
+}
+
 export class Compiler {
   readonly #values = new Map<string, Value>()
   readonly #steps: Step[] = []
@@ -223,11 +230,9 @@ export class Compiler {
 
   /** One level of a max pool: ReLU for the first `relu` channels. */
   #compare(stacked: Expression, relu: number, id: string, scale: number): Expression {
-    const blocks = Array.from({ length: stacked.shape[0] }, (_, c) =>
-      c < relu ? ([1, 1] as const) : ([0, 1] as const),
-    )
-    const kind: LayerRelu = relu === blocks.length ? { kind: 'relu' } : { kind: 'block', blocks }
-    return this.#truncate({ expression: stacked, factor: 1 }, id, kind, { scale }).expression
+    const [channels] = stacked.shape
+    return this.#truncate({ expression: stacked, factor: 1 }, id, reluBut(channels, channels - relu), { scale })
+      .expression
   }
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
@@ -289,10 +294,10 @@ export class Compiler {
     const room = this.numbers.scaleOf(output, 2)
     const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale: room })
     const { scale } = this.#steps[this.#steps.length - 1]
-    const relu = (e: Expression) =>
-      this.#truncate({ expression: e, factor: 1 }, output, { kind: 'relu' }, { scale, y: scale, exact: true })
-        .expression
-    const found = x.shape[0] > 1 ? winner(x, 2 ** -scale, relu) : x
+    const given = { scale, y: scale, exact: true }
+    const relu = (e: Expression, passed = 0) =>
+      this.#truncate({ expression: e, factor: 1 }, output, reluBut(e.shape[0], passed), given).expression
+    const found = winner(x, 2 ** -scale, relu)
     const { linear, scale: y } = this.#lower({ expression: found, factor: 2 ** scale }, scale, output)
     this.#steps.push({ id: output, linear, out: x.shape, scale: y, activation: null })
   }
