@@ -45,6 +45,20 @@ describe('published networks on mcc', () => {
     expect(error).toBeLessThan(0.2)
     expect(sure).toBeGreaterThanOrEqual(15)
   })
+
+  it.skipIf(!load)(title('ProxylessNAS', 'its label among 1,000 classes alone'), async () => {
+    const network = load!()
+    const { arch, weights, calibration, inputs, logits } = network
+    const compiled = compile(arch, weights, calibration, undefined, { output: 'label' })
+    const run = await runPrivately(compiled, inputs.slice(0, 3), 1)
+    // One step to cut the logits, ten to halve them, two to find which equals the maximum first.
+    expect(run.flights).toBe(84 + 2 * (1 + 10 + 2))
+    run.logits.forEach((found, i) => {
+      const { top, margin } = best(logits[i])
+      expect(found.reduce((sum, x) => sum + x)).toBe(1)
+      if (margin > 1) expect(found[top], `picture ${i}`).toBe(1)
+    })
+  })
 })
 
 describe('committed models tell only the label, when that is asked for', () => {
