@@ -7,7 +7,8 @@ import { expectTopOne, type Published, published, runPrivately, title } from './
 /** Pictures to run, and the largest error of a logit there may be. */
 const cases: [Published, { pictures: number; error: number }][] = [
   ['ResNet-20', { pictures: 3, error: 0.06 }],
-  ['ResNet-8', { pictures: 6, error: 0.06 }],
+  // Of raw pixels: half as much again when inputs have as many fraction bits as other tensors.
+  ['ResNet-8', { pictures: 6, error: 0.032 }],
   ['ProxylessNAS', { pictures: 3, error: 0.2 }],
 ]
 
