@@ -80,13 +80,6 @@ export function rangeSources(arch: Architecture, spec: ReluSpec | undefined): [i
   ]
 }
 
-/** For every key the larger value of the two. */
-export function widerCalibration(a: Calibration, b: Calibration, source: string): Calibration {
-  const maxAbs: Record<string, number> = { ...a.maxAbs }
-  for (const [id, value] of Object.entries(b.maxAbs)) maxAbs[id] = Math.max(maxAbs[id] ?? 0, value)
-  return { format: 'calibration/1', source, maxAbs }
-}
-
 /**
  * Reads a `calibration/1` file for a network.
  * @throws RingfenceError BAD_FILE with every missing, unknown or impossible range
