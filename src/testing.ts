@@ -116,7 +116,7 @@ export function revealMasks<P extends Plan>(plan: P, seeds: MaskSeeds, inference
 function mccMasks(plan: MccPlan, seeds: MaskSeeds, inference: number): MccMasks {
   const k = loadKernels()
   const planned = layOut(k, plan)
-  const ch = new Streams(k, seeds.ch, plan.rounds)
+  const ch = new Streams(k, seeds.ch, plan.rounds).ofInference(inference)
   const sh = new Streams(k, seeds.sh, plan.rounds)
   return {
     output: (step) => outputMask(ch, planned.steps[step], inference).u32().slice(),

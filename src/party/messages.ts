@@ -2,7 +2,7 @@
 import { RingfenceError } from '../errors.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
-export const VERSION = 1
+export const VERSION = 2
 export const ID_BYTES = 16
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32

@@ -19,6 +19,7 @@ export const Purpose = {
   dealerBits: 10, // helper alone: carry masks and keys of the tables
   modelMask: 11, // server–client: B, the client's part of the weights
   securenn: 12, // either pair or the helper alone: draws of the published protocol, numbered in securenn/draws.ts
+  inferenceKey: 13, // client–helper: on mcc, the seed of one inference's streams
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 
@@ -57,6 +58,16 @@ export class Streams {
   /** The same streams with memory from other kernels, those of a scope for example; released on their own. */
   on(kernels: Kernels): Streams {
     return new Streams(kernels, this.#key.u8(), this.#rounds)
+  }
+
+  /** The streams of one inference. From their seed follows neither this one nor that of another inference. */
+  ofInference(inference: number): Streams {
+    const region = this.take({ purpose: Purpose.inferenceKey, layer: 0, inference }, SEED_BYTES)
+    const seed = region.u8().slice()
+    region.release(true)
+    const streams = new Streams(this.#kernels, seed, this.#rounds)
+    seed.fill(0)
+    return streams
   }
 
   /** Overwrites `out` with the stream from 64-byte block `block` on. */

@@ -92,6 +92,22 @@ describe('streams', () => {
     )
   })
 
+  it('of an inference have a seed of their own, in memory of their own', () => {
+    const streams = new Streams(k, seed, 12)
+    const before = k.memory.inUse
+    const where = { purpose: Purpose.blind, layer: 2, inference: 5 }
+    const drawn = [streams, streams.ofInference(5), streams.ofInference(6), streams.ofInference(5)].map((each) => {
+      const region = each.take(where, 32)
+      const bytes = region.u8().slice()
+      region.release()
+      if (each !== streams) each.release()
+      return bytes
+    })
+    expect(drawn[3]).toEqual(drawn[1])
+    expect(new Set(drawn.map(String)).size).toBe(3)
+    expect(k.memory.inUse).toBe(before)
+  })
+
   it('take a seed of 32 bytes and wipe it on release', () => {
     expect(() => new Streams(k, new Uint8Array(31), 12)).toThrow(/32 bytes/)
     const fresh = loadKernels()

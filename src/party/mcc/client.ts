@@ -13,14 +13,21 @@ import { openOutput } from '../../protocol/mcc/output.js'
 import { answerRelu, reluSizes } from '../../protocol/mcc/relu.js'
 import type { ReluStep } from '../../protocol/mcc/step.js'
 import { isActive } from '../../protocol/step.js'
+import type { Streams } from '../../random/streams.js'
 import type { CallOptions, ClientBackend, ClientContext, RawResult } from '../backend.js'
 import { Ledger } from '../ledger.js'
 import { encodeBatch, INFERENCE_BYTES, writeInference } from '../messages.js'
 import { sendPieces } from '../transfer.js'
 
+/** An inference that can start: its number and its key's streams. */
+interface Ready {
+  readonly inference: number
+  readonly streams: Streams
+}
+
 export class MccClient implements ClientBackend {
   readonly #ledger = new Ledger()
-  readonly #ready: number[] = []
+  readonly #ready: Ready[] = []
 
   constructor(private readonly context: ClientContext<MccPlan>) {}
 
@@ -29,11 +36,11 @@ export class MccClient implements ClientBackend {
   }
 
   release(): void {
-    this.#ready.length = 0
+    for (const { streams } of this.#ready.splice(0)) streams.release()
   }
 
   async prepare(count: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { server, helper, meter } = this.context
+    const { server, helper, meter, ch } = this.context
     meter.mark(Phase.offline, 0)
     const first = this.#ledger.next
     this.#ledger.burn(first, count)
@@ -43,9 +50,16 @@ export class MccClient implements ClientBackend {
     if (granted > 0) {
       helper.send(Kind.deal, Phase.offline, 0, encodeBatch(first, granted))
       for (let i = 0; i < granted; i++) {
-        await this.#upload(first + i, { signal, onProgress })
-        await helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
-        this.#ready.push(first + i)
+        const inference = first + i
+        const streams = ch.ofInference(inference)
+        try {
+          await this.#upload({ inference, streams }, { signal, onProgress })
+          await helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
+        } catch (error) {
+          streams.release()
+          throw error
+        }
+        this.#ready.push({ inference, streams })
       }
     }
     meter.stop()
@@ -57,12 +71,12 @@ export class MccClient implements ClientBackend {
     }
   }
 
-  async #upload(inference: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { k, planned, share, ch, server, deadlineMs, meter } = this.context
+  async #upload({ inference, streams }: Ready, { signal, onProgress }: CallOptions): Promise<void> {
+    const { k, planned, share, server, deadlineMs, meter } = this.context
     const { steps } = planned
     meter.mark(Phase.offline, 0)
     server.send(Kind.upload, Phase.offline, 0, inferenceHead(inference))
-    await uploadInference(k, planned, share, ch, inference, async (step, message) => {
+    await uploadInference(k, planned, share, streams, inference, async (step, message) => {
       await sendPieces(server, Kind.delta, Phase.offline, step, message, { deadlineMs, signal })
       if (step + 1 < steps.length) meter.mark(Phase.offline, step + 1)
       onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
@@ -70,11 +84,19 @@ export class MccClient implements ClientBackend {
   }
 
   async infer(input: Int32Array, options: CallOptions): Promise<RawResult> {
-    const { signal, onProgress } = options
-    const { k, planned, ch, server, meter } = this.context
+    const ready = this.#ready.shift()!
+    try {
+      return await this.#infer(ready, input, options)
+    } finally {
+      ready.streams.release()
+    }
+  }
+
+  async #infer(ready: Ready, input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
+    const { inference, streams } = ready
+    const { k, planned, server, meter } = this.context
     const { plan, steps } = planned
-    const inference = this.#ready.shift()!
-    const masked = sendInput(k, planned, ch, input, inference)
+    const masked = sendInput(k, planned, streams, input, inference)
     const first = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
     writeInference(first, inference)
     first.set(masked.u8(), INFERENCE_BYTES)
@@ -83,11 +105,11 @@ export class MccClient implements ClientBackend {
     let raw = new Int32Array(0) as Int32Array
     for (const step of steps) {
       meter.mark(Phase.online, step.index)
-      if (isActive(step)) await this.#relu(step, inference, signal)
+      if (isActive(step)) await this.#relu(step, ready, signal)
       else {
         const length = packedBytes(step.size, plan.ring)
         const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-        raw = openOutput(k, step, ch, payload, inference, plan.ring)
+        raw = openOutput(k, step, streams, payload, inference, plan.ring)
       }
       onProgress?.({ phase: 'run', inference, step: step.index + 1, steps: steps.length, layer: step.step.id })
     }
@@ -95,17 +117,17 @@ export class MccClient implements ClientBackend {
     return { inference, raw, scale: steps[steps.length - 1].step.scale }
   }
 
-  async #relu(step: ReluStep, inference: number, signal: AbortSignal | undefined): Promise<void> {
-    const { k, planned, ch, server } = this.context
+  async #relu(step: ReluStep, { inference, streams }: Ready, signal: AbortSignal | undefined): Promise<void> {
+    const { k, planned, server } = this.context
     const { ring } = planned.plan
     const sizes = reluSizes(step, ring)
-    const next = inputMask(k, planned, ch, step.index + 1, inference)
+    const next = inputMask(k, planned, streams, step.index + 1, inference)
     const reply = k.memory.alloc(sizes.reply)
     let message: Region | undefined
     try {
       const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal })
       message = upload(k.memory, payload)
-      answerRelu(k, step, ch, message, next, reply, inference, ring)
+      answerRelu(k, step, streams, message, next, reply, inference, ring)
       server.send(Kind.reply, Phase.online, step.index, reply.u8())
     } finally {
       message?.release()

@@ -43,9 +43,10 @@ async function deal({ k, registration, session, streams, deadlineMs }: HelpedCli
   const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
+  const ch = streams.ch.ofInference(inference)
   try {
     link.send(Kind.bundle, Phase.offline, 0, head)
-    await dealInference(k, planned, share, streams, inference, (step, message) =>
+    await dealInference(k, planned, share, { ...streams, ch }, inference, (step, message) =>
       sendPieces(link, Kind.material, Phase.offline, step, message, { deadlineMs }),
     )
   } catch (cause) {
@@ -53,5 +54,7 @@ async function deal({ k, registration, session, streams, deadlineMs }: HelpedCli
     registration.open = false
     link.fail(asRingfenceError(cause))
     throw cause
+  } finally {
+    ch.release()
   }
 }
