@@ -52,7 +52,8 @@ export function hostClient(scope: WorkerScope): void {
     const controller = new AbortController()
     calls.set(id, controller)
     try {
-      const onProgress: CallOptions['onProgress'] = (progress) => scope.postMessage({ id, progress })
+      const tell: CallOptions['onProgress'] = (progress) => scope.postMessage({ id, progress })
+      const onProgress = 'watched' in order && order.watched ? tell : undefined
       const value = await obey(order, { signal: controller.signal, onProgress })
       scope.postMessage({ id, value, state: state() })
     } catch (error) {

@@ -18,10 +18,16 @@ export interface RemoteOptions {
   readonly wasm?: WebAssembly.Module
 }
 
+/** `watched`: the page wants progress. Else it is not told, as every message wakes its thread up. */
+interface Watched {
+  readonly id: number
+  readonly watched: boolean
+}
+
 export type Order =
   | { readonly id: number; readonly call: 'create'; readonly options: RemoteOptions }
-  | { readonly id: number; readonly call: 'prepare'; readonly count: number }
-  | { readonly id: number; readonly call: 'run'; readonly input: Float32Array }
+  | ({ readonly call: 'prepare'; readonly count: number } & Watched)
+  | ({ readonly call: 'run'; readonly input: Float32Array } & Watched)
   | { readonly id: number; readonly call: 'release' }
   /** Calls order `id` off. */
   | { readonly id: number; readonly call: 'abort' }

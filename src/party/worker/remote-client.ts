@@ -120,11 +120,12 @@ class RemoteClient implements ClientEngine {
   }
 
   async prepare(count: number, options: CallOptions): Promise<void> {
-    await this.#call<'prepare'>({ call: 'prepare', count }, options)
+    await this.#call<'prepare'>({ call: 'prepare', count, watched: !!options.onProgress }, options)
   }
 
   async run(input: Float32Array, options: CallOptions): Promise<InferenceResult> {
-    return (await this.#call<'run'>({ call: 'run', input }, options)) as InferenceResult
+    const order = { call: 'run', input, watched: !!options.onProgress } as const
+    return (await this.#call<'run'>(order, options)) as InferenceResult
   }
 
   async release(): Promise<void> {
