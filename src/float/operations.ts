@@ -10,11 +10,13 @@ import {
   convF32,
   type FloatConv,
   type FloatPool,
+  maskActivationF32,
   maxPoolF32,
   packConvF32,
   padF32,
   resizeF32,
   subF32,
+  UNBOUNDED,
 } from '../kernels/float.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
 import { type Kernels, type Region, upload } from '../kernels/index.js'
@@ -149,7 +151,7 @@ function activation(layer: Layer, { k, relu }: Parts): Operation {
   return { run: ([x], out) => prepared.run(x, out), release: () => prepared.release() }
 }
 
-/** relu(x) + slope · (x - relu(x)), whatever the spec makes of relu; a channel that it makes zero stays zero. */
+/** relu(x) + slope · (x - relu(x)), whatever the spec makes of relu; what it makes zero stays zero. */
 function leaky(layer: Layer, slope: (channel: number) => number, { k, relu }: Parts): Operation {
   const n = elementCount(layer.out)
   const channels = layer.out[0]
@@ -160,17 +162,19 @@ function leaky(layer: Layer, slope: (channel: number) => number, { k, relu }: Pa
     Float32Array.from({ length: channels }, (_, c) => (off(c) ? 0 : slope(c))),
   )
   const shifts = upload(k.memory, new Float32Array(channels))
+  const kept = relu.kind === 'mask' && relu.off === 'zero' ? upload(k.memory, relu.bits) : null
   return {
     run([x], out) {
       prepared.run(x, out)
       const rest = k.memory.alloc(n * 4)
       subF32(k, x, out, rest, n)
       affineF32(k, rest, slopes, shifts, rest, channels, n / channels)
+      if (kept) maskActivationF32(k, rest, kept, false, UNBOUNDED, rest, n)
       addF32(k, out, rest, out, n)
       rest.release()
     },
     release() {
-      for (const held of [prepared, slopes, shifts]) held.release()
+      for (const held of [prepared, slopes, shifts, kept]) held?.release()
     },
   }
 }

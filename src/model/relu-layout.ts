@@ -59,7 +59,9 @@ export function reluLayout(relu: LayerRelu, shape: Shape): ReluLayout {
   if (relu.kind === 'block') markBlocks(relu.blocks, asMap(shape), role, patchOf, shifts)
   else if (relu.kind === 'mask') {
     const off = relu.off === 'identity' ? Role.identity : Role.zero
-    for (let i = 0; i < elements; i++) role[i] = relu.bits[i] === 1 ? Role.switched : off
+    for (let i = 0; i < elements; i++) {
+      role[i] = relu.bits[i] === 1 ? Role.switched : relu.passed?.[i] === 1 ? Role.identity : off
+    }
   } else if (relu.kind !== 'zero') role.fill(relu.kind === 'relu' ? Role.switched : Role.identity)
   return assemble(role, patchOf, Uint8Array.from(shifts))
 }

@@ -27,6 +27,8 @@ export type LayerRelu =
       readonly kind: 'mask'
       readonly bits: Uint8Array
       readonly off: 'identity' | 'zero'
+      /** One byte per element: 1 where an element passes unchanged although it has no ReLU and `off` says zero. */
+      readonly passed?: Uint8Array
       readonly comparison?: ComparisonWindow
     }
 

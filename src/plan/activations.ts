@@ -1,7 +1,6 @@
 // Piecewise-linear activations as several ReLUs of one value: one step, so one round trip, however many bends.
 //   clip(x, a, b)  = a + ReLU(x - a) - ReLU(x - b)
 //   leaky, PReLU   = s·x + (1 - s)·ReLU(x)
-import { RingfenceError } from '../errors.js'
 import type { Layer } from '../model/layers.js'
 import type { LayerRelu } from '../model/relu-spec.js'
 import type { LayerTensors } from '../model/weights.js'
@@ -19,11 +18,10 @@ export interface Bent {
   combine(tensor: Expression): Expression
 }
 
-/** @throws RingfenceError UNSUPPORTED for a mask that would keep what a bend needs gone */
 export function bent(layer: Layer, spec: LayerRelu, shape: MapShape, tensors: LayerTensors): Bent {
   switch (layer.op) {
     case 'clip':
-      return clip(layer.id, layer.min, layer.max, spec)
+      return clip(layer.min, layer.max, spec)
     case 'leakyRelu':
       return leaky(layer.id, new Float32Array(shape[0]).fill(layer.slope), spec, shape)
     case 'prelu': {
@@ -37,14 +35,11 @@ export function bent(layer: Layer, spec: LayerRelu, shape: MapShape, tensors: La
 }
 
 /** The second copy is taken off the first, so that one word comes back. */
-function clip(id: string, min: number, max: number, spec: LayerRelu): Bent {
-  if (spec.kind === 'mask' && spec.off === 'identity') {
-    throw new RingfenceError('UNSUPPORTED', `${id}: a mask on a clip can only switch elements to zero`)
-  }
-  // Where a channel passes unchanged there is nothing to take off again.
+function clip(min: number, max: number, spec: LayerRelu): Bent {
+  // Where a channel or an element passes unchanged there is nothing to take off again.
   const relu: LayerRelu =
     spec.kind === 'mask'
-      ? { ...spec, bits: new Uint8Array([...spec.bits, ...spec.bits]) }
+      ? copiesOf(spec, [spec.bits, spec.bits], [passing(spec), none(spec)])
       : spec.kind === 'block'
         ? { ...spec, blocks: [...spec.blocks, ...spec.blocks.map((b) => (b[0] === 0 ? ([1, 0] as const) : b))] }
         : spec
@@ -71,16 +66,13 @@ const part = (of: Expression, at: number, shape: MapShape): Expression => ({
 /** Copies: the ReLU, and the value as it is. */
 function leaky(id: string, slopes: Float32Array, spec: LayerRelu, shape: MapShape): Bent {
   const [c] = shape
-  if (spec.kind === 'mask' && spec.off === 'zero') {
-    throw new RingfenceError('UNSUPPORTED', `${id}: a mask on a leaky ReLU can only pass elements unchanged`)
-  }
-  const passing = (blocks: readonly (readonly [number, number])[]) =>
+  const linear = (blocks: readonly (readonly [number, number])[]) =>
     blocks.map((b) => (b[1] === 0 ? ([1, 0] as const) : ([0, 1] as const)))
   const whole = Array.from({ length: c }, () => [1, 1] as const)
   const relu: LayerRelu =
     spec.kind === 'mask'
-      ? { ...spec, bits: new Uint8Array([...spec.bits, ...new Uint8Array(spec.bits.length)]) }
-      : blocksOf(spec, whole, passing)
+      ? copiesOf(spec, [spec.bits, none(spec)], [passing(spec), spec.off === 'zero' ? spec.bits : all(spec)])
+      : blocksOf(spec, whole, linear)
   return {
     relu,
     offset: 0,
@@ -102,6 +94,30 @@ function leaky(id: string, slopes: Float32Array, spec: LayerRelu, shape: MapShap
         shape,
       }
     },
+  }
+}
+
+type Mask = Extract<LayerRelu, { kind: 'mask' }>
+
+const none = ({ bits }: Mask): Uint8Array => new Uint8Array(bits.length)
+const all = ({ bits }: Mask): Uint8Array => new Uint8Array(bits.length).fill(1)
+/** What is off and passes. */
+const passing = (mask: Mask): Uint8Array => (mask.off === 'zero' ? none(mask) : mask.bits.map((bit) => 1 - bit))
+
+/** A mask over two copies: which elements of each have a ReLU, and which of the others pass. */
+function copiesOf(mask: Mask, bits: readonly Uint8Array[], passed: readonly Uint8Array[]): Mask {
+  const joined = ([a, b]: readonly Uint8Array[]): Uint8Array => {
+    const both = new Uint8Array(2 * a.length)
+    both.set(a)
+    both.set(b, a.length)
+    return both
+  }
+  const { kind, comparison } = mask
+  const passes = passed.some((copy) => copy.includes(1))
+  return {
+    ...{ kind, off: 'zero', bits: joined(bits) },
+    ...(passes && { passed: joined(passed) }),
+    ...(comparison && { comparison }),
   }
 }
 

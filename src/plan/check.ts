@@ -80,7 +80,12 @@ const operation = v.variant('op', [
 const relu = v.variant('kind', [
   v.strictObject({ kind: v.picklist(['relu', 'identity', 'zero']) }),
   v.strictObject({ kind: v.literal('block'), blocks: v.array(naturals) }),
-  v.strictObject({ kind: v.literal('mask'), off: v.picklist(['identity', 'zero']), bits: base64 }),
+  v.strictObject({
+    kind: v.literal('mask'),
+    off: v.picklist(['identity', 'zero']),
+    bits: base64,
+    passed: v.optional(base64),
+  }),
 ])
 
 const bends = v.strictObject({
@@ -270,8 +275,10 @@ function activationProblems(ring: number, step: Step, a: Activation): string[] {
   const problems = 'bits' in a ? mccProblems(ring, step, a) : securennProblems(a)
   const shape = reluShape(step)
   if (a.relu.kind === 'block' && a.relu.blocks.length !== shape[0]) problems.push('one block per channel is due')
-  if (a.relu.kind === 'mask' && fromBase64(a.relu.bits).length !== Math.ceil(mapSize(shape) / 8)) {
-    problems.push('one mask bit per element is due')
+  if (a.relu.kind === 'mask') {
+    const { bits, passed = bits } = a.relu
+    const due = Math.ceil(mapSize(shape) / 8)
+    if ([bits, passed].some((set) => fromBase64(set).length !== due)) problems.push('one mask bit per element is due')
   }
   if (a.bends) problems.push(...bendProblems(a.bends, shape, 'bits' in a ? 2 ** (a.bits - 1) : MAX_SHIFT))
   return problems

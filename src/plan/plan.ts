@@ -78,11 +78,14 @@ export interface Bends {
 
 export type Activation = MccActivation | SecurennActivation
 
-/** A layer's ReLU kinds as plain JSON; a mask's bits are base64, least significant first. */
+/**
+ * A layer's ReLU kinds as plain JSON; a mask's bits are base64, least significant first. `passed` names elements without a
+ * ReLU that pass although `off` says zero: copies of one value may differ in that.
+ */
 export type PlannedRelu =
   | { readonly kind: 'relu' | 'identity' | 'zero' }
   | { readonly kind: 'block'; readonly blocks: readonly Pair[] }
-  | { readonly kind: 'mask'; readonly off: 'identity' | 'zero'; readonly bits: string }
+  | { readonly kind: 'mask'; readonly off: 'identity' | 'zero'; readonly bits: string; readonly passed?: string }
 
 export interface Step<A extends Activation = Activation> {
   /** Id of the layer whose value the step produces. */
@@ -175,11 +178,21 @@ export function planDigest(plan: Plan): Uint8Array {
 export function planRelu(relu: LayerRelu): PlannedRelu {
   if (relu.kind === 'block') return { kind: 'block', blocks: relu.blocks }
   if (relu.kind !== 'mask') return { kind: relu.kind }
-  const packed = new Uint8Array(Math.ceil(relu.bits.length / 8))
-  relu.bits.forEach((bit, i) => {
-    packed[i >> 3] |= bit << (i & 7)
+  const { kind, off, bits, passed } = relu
+  return { kind, off, bits: packed(bits), ...(passed && { passed: packed(passed) }) }
+}
+
+function packed(bits: Uint8Array): string {
+  const bytes = new Uint8Array(Math.ceil(bits.length / 8))
+  bits.forEach((bit, i) => {
+    bytes[i >> 3] |= bit << (i & 7)
   })
-  return { kind: 'mask', off: relu.off, bits: toBase64(packed) }
+  return toBase64(bytes)
+}
+
+function unpacked(base64: string, count: number): Uint8Array {
+  const bytes = fromBase64(base64)
+  return Uint8Array.from({ length: count }, (_, i) => (bytes[i >> 3] >> (i & 7)) & 1)
 }
 
 /** Which elements of a step's copies each comparison tests and switches. */
@@ -188,7 +201,8 @@ export function stepLayout(step: Step): ReluLayout | null {
   const { relu } = step.activation
   const shape = reluShape(step)
   if (relu.kind !== 'mask') return reluLayout(relu, shape)
-  const packed = fromBase64(relu.bits)
-  const bits = Uint8Array.from({ length: mapSize(shape) }, (_, i) => (packed[i >> 3] >> (i & 7)) & 1)
-  return reluLayout({ kind: 'mask', off: relu.off, bits }, shape)
+  const { kind, off } = relu
+  const bits = unpacked(relu.bits, mapSize(shape))
+  const passed = relu.passed === undefined ? undefined : unpacked(relu.passed, mapSize(shape))
+  return reluLayout({ kind, off, bits, passed }, shape)
 }

@@ -1,12 +1,12 @@
 // What compile makes of activations with more than one bend: how many copies, which shifts, and what comes back.
 import { describe, expect, it } from 'vitest'
-import { RingfenceError } from '../../src/errors.js'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { toBase64 } from '../../src/model/mask-bits.js'
 import { parseReluSpec } from '../../src/model/relu-spec.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { compile } from '../../src/plan/compile.js'
+import { stepLayout } from '../../src/plan/plan.js'
 import { runReference } from '../../src/plan/reference.js'
 import { decodeFixed, encodeFixed } from '../../src/ring/codec.js'
 
@@ -81,9 +81,15 @@ describe.each(['mcc', 'securenn'] as const)('on %s', (backend) => {
     expectClose(made)
   })
 
-  it('a clip with a mask is zero where the mask is off, and cannot be linear there', () => {
+  it('a clip with a mask is zero or passes where the mask is off: the second copy has nothing to take off there', () => {
     expectClose(compiled({ op: 'clip', min: -0.5, max: 1 }, mask('zero'), backend))
-    expect(() => compiled({ op: 'clip', min: 0, max: 1 }, mask('identity'), backend)).toThrow(RingfenceError)
+    const made = compiled({ op: 'clip', min: -0.5, max: 1 }, mask('identity'), backend)
+    const { switched, identity } = stepLayout(made.plan.steps[0])!
+    expect([switched.length, identity.length]).toEqual([2 * 12, 24])
+    expect([...identity]).toEqual(Array.from({ length: 36 }, (_, i) => i).filter((i) => i % 3 > 0))
+    // Values that the clip would have cut pass.
+    expect(made.wanted.filter((value) => value > 1.1 || value < -0.6).length).toBeGreaterThan(5)
+    expectClose(made)
   })
 
   it('a leaky ReLU comes back as the ReLU and the value, for slopes that only the server knows', () => {
@@ -95,6 +101,9 @@ describe.each(['mcc', 'securenn'] as const)('on %s', (backend) => {
       expect(JSON.stringify(made.plan)).not.toMatch(/1\.5|0\.1/)
       expectClose(made)
       expectClose(compiled(activation, mask('identity'), backend))
+      const zeroed = compiled(activation, mask('zero'), backend)
+      expect([...zeroed.wanted].filter((value, i) => i % 3 > 0 && value !== 0)).toEqual([])
+      expectClose(zeroed)
     }
   })
 })

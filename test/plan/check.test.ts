@@ -3,10 +3,11 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { loadKernels } from '../../src/kernels/index.js'
+import { toBase64 } from '../../src/model/mask-bits.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { compile } from '../../src/plan/compile.js'
-import { type MapShape, type MccPlan, mapSize, type Pair } from '../../src/plan/plan.js'
+import { type MapShape, type MccPlan, mapSize, type Pair, reluShape } from '../../src/plan/plan.js'
 import { planCost } from '../../src/protocol/mcc/cost.js'
 import { dealInference } from '../../src/protocol/mcc/inference.js'
 import { layOut } from '../../src/protocol/step.js'
@@ -168,6 +169,23 @@ describe('checkPlan', () => {
         : step,
     )
     expect(() => checkPlan({ ...plan, steps })).toThrow(/chunks/)
+  })
+
+  it('refuses a mask whose bits, or whose passed bits, are not one per element of all copies', () => {
+    const [first, last] = bent[0].steps
+    const due = Math.ceil(mapSize(reluShape(first)) / 8)
+    const set = (bytes: number) => toBase64(new Uint8Array(bytes))
+    const of = (bits: number, passed: number) => {
+      const relu = { kind: 'mask', off: 'zero', bits: set(bits), passed: set(passed) }
+      return checkPlan({ ...bent[0], steps: [{ ...first, activation: { ...first.activation, relu } }, last] })
+    }
+    expect(() => of(due, due)).not.toThrow()
+    for (const [bits, passed] of [
+      [due + 1, due],
+      [due, due - 1],
+    ]) {
+      expect(() => of(bits, passed)).toThrow(/one mask bit per element/)
+    }
   })
 
   it.each([

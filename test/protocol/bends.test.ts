@@ -2,7 +2,7 @@
 // masks, on both back ends. Declared costs are what they take, results are the formulas' to the bit.
 import { describe, expect, it } from 'vitest'
 import { loadKernels } from '../../src/kernels/index.js'
-import { toBase64 } from '../../src/model/mask-bits.js'
+import { fromBase64, toBase64 } from '../../src/model/mask-bits.js'
 import type { Compiled } from '../../src/plan/compile.js'
 import {
   type Bends,
@@ -57,6 +57,20 @@ function mask(copies: number, off: 'identity' | 'zero', second: 'same' | 'none' 
   return { kind: 'mask', off, bits: toBase64(packed) }
 }
 
+/** Two copies. Which elements of a copy pass: 0 none, 1 those that the mask leaves out, 2 the others. */
+function maskPassing(second: 'same' | 'none', passing: readonly number[]): PlannedRelu {
+  const { bits } = mask(2, 'zero') as { bits: string }
+  const { bits: switched } = mask(2, 'zero', second) as { bits: string }
+  const size = mapSize(shape)
+  const on = fromBase64(bits)
+  const passed = new Uint8Array(on.length)
+  for (let i = 0; i < 2 * size; i++) {
+    const how = passing[Math.floor(i / size)]
+    if (how > 0 && ((on[i >> 3] >> (i & 7)) & 1) === how - 1) passed[i >> 3] |= 1 << (i & 7)
+  }
+  return { kind: 'mask', off: 'zero', bits: switched, passed: toBase64(passed) }
+}
+
 const kinds: [string, Bends, PlannedRelu][] = [
   ['clip from 0', clip(0, 24), { kind: 'relu' }],
   ['clip from below 0', clip(-17, 9), { kind: 'relu' }],
@@ -77,6 +91,8 @@ const kinds: [string, Bends, PlannedRelu][] = [
   ['unlike blocks on the copies of one value', clip(-3, 11), blocks(every([2, 2]), every([1, 2]))],
   ['blocks on one copy, single elements on the others', three, blocks(every([3, 4]), every([1, 1]), every([0, 1]))],
   ['clip with a mask', clip(-17, 9), mask(2, 'zero')],
+  ['clip with a mask, passing where off', clip(-17, 9), maskPassing('same', [1, 0])],
+  ['leaky ReLU with a mask, zero where off', both, maskPassing('none', [0, 2])],
   ['leaky ReLU with a mask', both, mask(2, 'identity', 'none')],
   ['all copies pass: no comparison', clip(-2, 7), { kind: 'identity' }],
   ['all copies are zero', clip(-2, 7), { kind: 'zero' }],
