@@ -66,26 +66,3 @@ export function affineF32(
     affineRow(x, load<f32>(factors), load<f32>(shifts), low, high, out, n)
   }
 }
-
-// @ts-ignore: decorator
-@inline
-function slopeRow(x: usize, slope: f32, out: usize, n: i32): void {
-  const end = out + (<usize>n << 2)
-  if (ASC_FEATURE_SIMD) {
-    const s = f32x4.splat(slope), zero = f32x4.splat(0)
-    for (; out + 16 <= end; x += 16, out += 16) {
-      const v = v128.load(x)
-      v128.store(out, v128.bitselect(f32x4.mul(v, s), v, f32x4.lt(v, zero)))
-    }
-  }
-  for (; out < end; x += 4, out += 4) {
-    const v = load<f32>(x)
-    store<f32>(out, v < 0 ? v * slope : v)
-  }
-}
-
-/** out[c, n] = x[c, n] where x >= 0, else x[c, n]·slopes[c] */
-export function slopeF32(x: usize, slopes: usize, out: usize, channels: i32, n: i32): void {
-  const plane = <usize>n << 2
-  for (let c = 0; c < channels; c++, x += plane, out += plane, slopes += 4) slopeRow(x, load<f32>(slopes), out, n)
-}

@@ -12,7 +12,6 @@ export {
   snnThreshold,
   snnConvert,
   snnOpenXor,
-  snnOpenProduct,
   snnProduct,
   snnSign,
 } from './shares'

@@ -191,15 +191,6 @@ export function snnOpenXor(
   }
 }
 
-/** out = x - A and y - B, one after the other: the openings of a product. */
-export function snnOpenProduct(x: usize, y: usize, tripleA: usize, tripleB: usize, n: i32, opened: usize): void {
-  const second = opened + (<usize>n << 3)
-  for (let i: usize = 0, end = <usize>n << 3; i < end; i += 8) {
-    store<u64>(opened + i, load<u64>(x + i) - load<u64>(tripleA + i))
-    store<u64>(second + i, load<u64>(y + i) - load<u64>(tripleB + i))
-  }
-}
-
 /** Share of x·y from both parties' openings: C + e·B + f·A + e·f, the last by party 0. In place of C allowed. */
 export function snnProduct(
   mine: usize, theirs: usize, tripleA: usize, tripleB: usize, tripleC: usize, n: i32, party: i32, out: usize,

@@ -12,7 +12,6 @@ export interface FloatMapExports {
   subF32(a: number, b: number, out: number, n: number): void
   addScaledF32(x: number, factor: number, out: number, n: number): void
   affineF32: Words
-  slopeF32: Words
   blockActivationF32: Words
   maskActivationF32: Words
   avgPoolF32: Words
@@ -91,13 +90,6 @@ export function affineF32(
   expectWords('affineF32 factors', factors, channels, 4)
   expectWords('affineF32 shifts', shifts, channels, 4)
   k.raw.affineF32(x.ptr, factors.ptr, shifts.ptr, bounds.low, bounds.high, out.ptr, channels, n)
-}
-
-/** out[c, n] = x[c, n], times slopes[c] where it is negative. */
-export function slopeF32(k: Kernels, x: Region, slopes: Region, out: Region, channels: number, n: number): void {
-  expectMapped('slopeF32', x, out, channels * n)
-  expectWords('slopeF32 slopes', slopes, channels, 4)
-  k.raw.slopeF32(x.ptr, slopes.ptr, out.ptr, channels, n)
 }
 
 /**

@@ -46,7 +46,6 @@ export interface SecurennShareExports {
     party: number,
     opened: number,
   ): void
-  snnOpenProduct(x: number, y: number, tripleA: number, tripleB: number, n: number, opened: number): void
   snnProduct(
     mine: number,
     theirs: number,
@@ -195,12 +194,6 @@ export function openXor(
 ): void {
   const [pan, plo, pz, pa, pb] = words(n, { answer, low, z, a, b })
   k.raw.snnOpenXor(pan, flags(n, { flip })[0], plo, pz, pa, pb, n, party, words(2 * n, { opened })[0])
-}
-
-/** x - A, then y - B: 2n words. */
-export function openProduct(k: Kernels, x: Region, y: Region, { a, b }: Triple, n: number, opened: Region): void {
-  const [px, py, pa, pb] = words(n, { x, y, a, b })
-  k.raw.snnOpenProduct(px, py, pa, pb, n, words(2 * n, { opened })[0])
 }
 
 /** This party's share of x·y from both openings. */

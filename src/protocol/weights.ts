@@ -1,6 +1,5 @@
 // The three faces of a model's weights: W at the server, its mask B from a seed at server and client, F = W - B at the
 // helper. Each is packed once for the convolution kernels.
-import { packedBytes } from '../kernels/bits.js'
 import type { PackedWeights } from '../kernels/conv.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
 import type { Kernels, Region } from '../kernels/index.js'
@@ -26,11 +25,6 @@ export function filterSlots(plan: Plan): FilterSlot[] {
       return [{ step, operation, geometry: op.geometry, words: cout * (cin / groups) * kernel[0] * kernel[1] }]
     }),
   )
-}
-
-/** Bytes of F on the wire. */
-export function filterBytes(plan: Plan): number {
-  return filterSlots(plan).reduce((sum, { words }) => sum + packedBytes(words, plan.ring), 0)
 }
 
 export interface ModelShare {

@@ -3,7 +3,7 @@ import type { Kernels, Region } from '../../kernels/index.js'
 import type { Party } from '../../kernels/securenn-shares.js'
 import { type Link, Phase, type ReceiveOptions } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
-import { PIECE_BYTES, piecesOf } from '../pieces.js'
+import { PIECE_BYTES } from '../pieces.js'
 
 /** Client (party 0) or server (party 1). */
 export interface Side {
@@ -45,9 +45,6 @@ export const Message = {
   linear: 51, // helper → server: F∗r - s
   output: 52, // server → client: its share of the output
 } as const
-
-/** Frames in which a message of `bytes` bytes travels. */
-export const framesOf = piecesOf
 
 /** Sends regions one after the other, in frames of a few MiB, waiting where the peer is slower. */
 export async function sendRegions(

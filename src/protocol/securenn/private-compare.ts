@@ -63,6 +63,3 @@ export async function answerComparison(
   b.release()
   return out
 }
-
-/** Bytes of one comparison, both parties together. */
-export const comparisonBytes = (count: number, bits: number): number => 2 * count * bits
