@@ -104,7 +104,10 @@ async function measureLayers(name: string, problem: Problem, budget: number, run
       for (let k = start[channel]; k < start[channel + 1]; k++) cost[k] += Math.ceil((shape[1] * shape[2]) / 2)
       loss += value[start[channel + 1] - 1]
     }
-    groups.push({ channels: shape[0], opening: 200_000, closed: { cost: 0, value: loss } })
+    groups.push([
+      { channels: shape[0], cost: 200_000, value: 0 },
+      { channels: 0, cost: 0, value: loss },
+    ])
   }
   const { ms, result } = await timed(() => solveGroupedKnapsack({ start, cost, value, budget }, groups), runs)
   const gapAfter = (result.value - result.bound) / result.value

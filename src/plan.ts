@@ -108,8 +108,10 @@ export {
 export type { JobKind, Result as JobResult, Setup as JobSetup, Task as JobTask } from './planner/jobs.js'
 export type { GroupedProgress } from './planner/knapsack-groups.js'
 export type { FloatSetup } from './planner/logits-post.js'
+export type { LayerMasks } from './planner/nested-masks.js'
 export { calibrationOf, measureRanges, type Ranges, type RangesOptions } from './planner/ranges.js'
 export type { LayerSample, RangesSetup } from './planner/ranges-post.js'
+export type { SpecCost } from './planner/relu-moves.js'
 export {
   type Budget,
   type Objective,
@@ -119,7 +121,6 @@ export {
   type ReluPlan,
   type ReluPlanOptions,
   type ReluSpecFile,
-  type SpecCost,
 } from './planner/relu-plan.js'
 export { shapePlan } from './planner/shape-plan.js'
 export { predictedCosts, type SpecCostOptions } from './planner/spec-cost.js'

@@ -1,11 +1,12 @@
 // `distortion/1` files: how much the outputs of a network change when one channel of one activation layer uses a block.
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
-import { Fields, type Json, quote } from '../model/fields.js'
+import { Fields, isObject, type Json, quote } from '../model/fields.js'
 import { parseObject, summary } from '../model/json-file.js'
 import { isActivation, type Layer, type Pair } from '../model/layers.js'
 import { asMap, elementCount, formatShape, type Shape, sameShape } from '../model/shape.js'
 import { shortened } from './knapsack-problem.js'
+import { type LayerMasks, masksJson, readMasks } from './nested-masks.js'
 
 /** The measurements of one activation layer. */
 export interface LayerDistortion {
@@ -19,6 +20,8 @@ export interface LayerDistortion {
   readonly values: Float64Array
   /** The change when the whole layer is replaced by the identity at once. */
   readonly identity?: number
+  /** Masks of single elements as candidates, where they were measured. */
+  readonly masks?: LayerMasks
 }
 
 /** A `distortion/1` file: how much a network's outputs change when channels share signs by blocks. */
@@ -87,6 +90,7 @@ export function parseDistortionTable(
     palettes: fields.record('palettes'),
     shapes: fields.record('shapes'),
     identity: fields.record('identity'),
+    masks: fields.record('masks'),
     layers: fields.record('layers'),
   }
   fields.noOthers()
@@ -100,6 +104,7 @@ interface Parts {
   readonly palettes: Json
   readonly shapes: Json
   readonly identity: Json
+  readonly masks: Json
   readonly layers: Json
 }
 
@@ -111,7 +116,7 @@ function readLayers(
 ): Map<string, LayerDistortion> {
   const layers = new Map<string, LayerDistortion>()
   const known = new Map(activationLayers(arch).map((layer) => [specNameOf(layer), layer.out]))
-  const named = [parts.layers, parts.palettes, parts.shapes, parts.identity].flatMap(Object.keys)
+  const named = [parts.layers, parts.palettes, parts.shapes, parts.identity, parts.masks].flatMap(Object.keys)
   for (const name of new Set(named)) {
     if (!known.has(name))
       problems.push(`layer ${quote(name)}: network ${quote(arch.name)} has no activation of this name`)
@@ -131,9 +136,26 @@ function readLayers(
     const identity = Object.hasOwn(parts.identity, name) ? parts.identity[name] : undefined
     if (identity !== undefined && !isDistortion(identity))
       report(`identity: expected a number >= 0, got ${quote(identity)}`)
-    layers.set(name, { shape, blocks, values, ...(isDistortion(identity) ? { identity } : {}) })
+    const masks = readMasksOf(name, parts.masks, shape, partial, problems)
+    const whole = isDistortion(identity) ? { identity } : {}
+    layers.set(name, { shape, blocks, values, ...whole, ...(masks ? { masks } : {}) })
   }
   return layers
+}
+
+function readMasksOf(
+  name: string,
+  entries: Json,
+  shape: Shape,
+  partial: boolean,
+  problems: string[],
+): LayerMasks | undefined {
+  if (!Object.hasOwn(entries, name)) return undefined
+  const where = `layer ${quote(name)}: masks`
+  const entry = entries[name]
+  if (isObject(entry)) return readMasks(new Fields(entry, where, problems), shape, partial)
+  problems.push(`${where}: expected an object, got ${quote(entry)}`)
+  return undefined
 }
 
 function isDistortion(value: unknown): value is number {
@@ -191,6 +213,10 @@ export function formatDistortionTable({ network, images, layers }: DistortionTab
   const names = [...layers.keys()]
   const each = (of: (layer: LayerDistortion) => unknown) =>
     JSON.stringify(Object.fromEntries(names.map((name) => [name, of(layers.get(name)!)])))
+  const masked = names.flatMap((name) => {
+    const { masks, shape } = layers.get(name)!
+    return masks ? [`    ${JSON.stringify(name)}: ${JSON.stringify(masksJson(masks, channelCount(shape)))}`] : []
+  })
   const rows = names.map((name) => `    ${JSON.stringify(name)}: [\n${rowLines(layers.get(name)!)}\n    ]`)
   const lines = [
     '  "format": "distortion/1"',
@@ -200,6 +226,7 @@ export function formatDistortionTable({ network, images, layers }: DistortionTab
     `  "shapes": ${each(({ shape }) => shape)}`,
     // JSON leaves out what is undefined.
     `  "identity": ${each(({ identity }) => identity)}`,
+    ...(masked.length > 0 ? [`  "masks": {\n${masked.join(',\n')}\n  }`] : []),
     `  "layers": {\n${rows.join(',\n')}\n  }`,
   ]
   return `{\n${lines.join(',\n')}\n}\n`
@@ -210,8 +237,9 @@ function rowLines({ shape, blocks, values }: LayerDistortion): string {
   return Array.from({ length: channelCount(shape) }, (_, c) => `      ${row(c)}`).join(',\n')
 }
 
-/** Whether every candidate that fits into the map was measured in every channel. */
+/** Whether every candidate that fits into the map, and every mask, was measured in every channel. */
 export function isComplete(layer: LayerDistortion): boolean {
-  const { blocks, shape, values } = layer
+  const { blocks, shape, values, masks } = layer
+  if (masks?.values.some(Number.isNaN)) return false
   return values.every((value, i) => !Number.isNaN(value) || isTooLarge(blocks[i % blocks.length], shape))
 }

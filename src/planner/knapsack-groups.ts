@@ -1,5 +1,5 @@
-// The knapsack in which groups of channels have a cost of their own: open, a group costs `opening` beside its channels'
-// candidates; closed, it has one fixed cost and value. Branch and bound over the groups, exact knapsacks at the leaves.
+// The knapsack in which channels come in groups, and a group can be in one of several modes: each with a cost and a value
+// of its own beside those of its channels' candidates. Branch and bound over the modes, exact knapsacks at the leaves.
 import { RingfenceError } from '../errors.js'
 import {
   type KnapsackOptions,
@@ -9,16 +9,19 @@ import {
   takeSteps,
 } from './knapsack.js'
 import { type Curve, curvesOf, vertexAt } from './knapsack-curve.js'
-import { type Candidate, checkProblem, type KnapsackProblem } from './knapsack-problem.js'
+import { checkProblem, type KnapsackProblem } from './knapsack-problem.js'
 
-export interface ChannelGroup {
-  /** Channels of the problem, contiguous: the groups follow each other. */
+/** One way for a group to be. */
+export interface GroupMode {
+  /** Channels of the problem, contiguous: the modes follow each other, group by group. None where nothing is to choose. */
   readonly channels: number
-  /** An integer >= 0. */
-  readonly opening: number
-  /** What the group is when it is closed; a group without it is always open. */
-  readonly closed?: Candidate
+  /** What the mode costs beside its channels' candidates, an integer >= 0. */
+  readonly cost: number
+  readonly value: number
 }
+
+/** The ways for a group to be, at most 31, of which one is to be taken. */
+export type ChannelGroup = readonly GroupMode[]
 
 /** How far the search is. */
 export interface GroupedProgress extends Partial<SearchProgress> {
@@ -36,8 +39,8 @@ export interface GroupedOptions extends Pick<KnapsackOptions, 'signal' | 'histor
 
 export interface GroupedSolution {
   /** Per group. */
-  readonly open: readonly boolean[]
-  /** Per channel, its candidate; -1 in closed groups. */
+  readonly mode: readonly number[]
+  /** Per channel, its candidate; -1 in channels of modes that are not taken. */
   readonly choice: Int32Array
   readonly value: number
   readonly cost: number
@@ -48,19 +51,25 @@ export interface GroupedSolution {
 
 interface Node {
   readonly bound: number
-  /** Per group. */
-  readonly state: Int8Array
+  /** Per group, a bit for every mode that it may still be in. */
+  readonly allowed: Int32Array
 }
 
-const State = { undecided: -1, closed: 0, open: 1 } as const
+/** A lower bound, and what else is known where it was found. */
+interface Relaxation {
+  readonly bound: number
+  readonly cost: number
+  /** Per mode of all groups, by how much it would be worse than the best one of its group that is allowed. */
+  readonly excess: Float64Array
+}
 
 /** Of a value: what two ways of adding the same numbers may differ by. */
 const ROUNDING = 1e-12
 
 /**
- * Which groups to open, and the candidates of their channels, such that the summed value is the least possible within the
- * budget. Every node's bound is the Lagrangian one, maximised over the multiplier: it falls into one curve per group. A
- * group that the bound alone decides is not branched on.
+ * Which mode every group is in, and the candidates of that mode's channels, such that the summed value is the least
+ * possible within the budget. Every node's bound is the Lagrangian one, maximised over the multiplier: it falls into one
+ * curve per mode. A mode that the bound alone rules out is not branched on.
  * @throws RingfenceError BAD_INPUT with every problem of the input, ABORTED by `signal`
  */
 export async function solveGroupedKnapsack(
@@ -73,9 +82,12 @@ export async function solveGroupedKnapsack(
 }
 
 class GroupSearch {
-  readonly curves: readonly Curve[]
-  /** First channel of every group, and the number of channels. */
+  /** The modes of all groups; those of group g are firstMode[g] … firstMode[g + 1] - 1. */
+  readonly modes: readonly GroupMode[]
+  readonly firstMode: readonly number[]
+  /** Per mode: its first channel, and the curve of its channels. */
   readonly first: readonly number[]
+  readonly curves: readonly Curve[]
   readonly stack: Node[] = []
   best: Omit<GroupedSolution, 'bound' | 'nodes'> | undefined
   nodes = 0
@@ -85,10 +97,10 @@ class GroupSearch {
     readonly groups: readonly ChannelGroup[],
     readonly options: GroupedOptions,
   ) {
-    const first = [0]
-    for (const { channels } of groups) first.push(first[first.length - 1] + channels)
-    this.first = first
-    this.curves = curvesOf(problem, first)
+    this.modes = groups.flat()
+    this.firstMode = sums(groups.map(({ length }) => length))
+    this.first = sums(this.modes.map(({ channels }) => channels))
+    this.curves = curvesOf(problem, this.first)
   }
 
   get value(): number {
@@ -102,9 +114,9 @@ class GroupSearch {
 
   *steps(): Generator<GroupedProgress, GroupedSolution> {
     const { maxNodes = 100_000 } = this.options
-    const state = Int8Array.from(this.groups, ({ closed }) => (closed ? State.undecided : State.open))
-    this.#checkBudget(state)
-    this.stack.push({ bound: Number.NEGATIVE_INFINITY, state })
+    const allowed = Int32Array.from(this.groups, ({ length }) => 2 ** length - 1)
+    this.#checkBudget(allowed)
+    this.stack.push({ bound: Number.NEGATIVE_INFINITY, allowed })
     for (let node = this.stack.pop(); node; node = this.stack.pop()) {
       if (node.bound >= this.ceiling) continue
       if (this.nodes >= maxNodes && this.best) {
@@ -122,64 +134,63 @@ class GroupSearch {
     return { ...best, bound, nodes: this.nodes }
   }
 
-  #checkBudget(state: Int8Array): void {
+  #checkBudget(allowed: Int32Array): void {
     const { budget } = this.problem
-    const cheapest = this.#cheapest(state)
+    const cheapest = this.#cheapest(allowed)
     if (budget >= cheapest) return
     const problem = `budget: the cheapest possible choice costs ${cheapest}, ${cheapest - budget} more than ${budget}`
     throw new RingfenceError('BAD_INPUT', 'the knapsack cannot be solved:', [problem])
   }
 
-  #cheapest(state: Int8Array): number {
-    return this.groups.reduce((sum, { opening, closed }, g) => {
-      const open = opening + this.curves[g].cost
-      if (state[g] === State.open || !closed) return sum + open
-      return sum + (state[g] === State.closed ? closed.cost : Math.min(open, closed.cost))
+  #cheapest(allowed: Int32Array): number {
+    return this.groups.reduce((sum, group, g) => {
+      let least = Number.POSITIVE_INFINITY
+      for (let m = 0; m < group.length; m++) {
+        if (allowed[g] & (1 << m)) least = Math.min(least, group[m].cost + this.curves[this.firstMode[g] + m].cost)
+      }
+      return sum + least
     }, 0)
   }
 
   /** Bounds a node and puts its two halves on the stack; a node with nothing left to decide is returned. */
-  #branch({ state }: Node): Int8Array | undefined {
-    if (this.#cheapest(state) > this.problem.budget) return undefined
-    const { bound, margin } = this.#relax(state)
+  #branch({ allowed }: Node): Int32Array | undefined {
+    if (this.#cheapest(allowed) > this.problem.budget) return undefined
+    const { bound, excess } = this.#relax(allowed)
     if (bound >= this.ceiling) return undefined
-    const decided = state.slice()
-    let closest = -1
-    for (let g = 0; g < decided.length; g++) {
-      if (decided[g] !== State.undecided) continue
-      const prefers = margin[g] > 0 ? State.open : State.closed
-      if (bound + Math.abs(margin[g]) >= this.ceiling) decided[g] = prefers
-      else if (closest < 0 || Math.abs(margin[g]) < Math.abs(margin[closest])) closest = g
+    const left = allowed.slice()
+    let [closest, preferred, gap] = [-1, 0, Number.POSITIVE_INFINITY]
+    for (let g = 0; g < left.length; g++) {
+      let [best, second] = [0, Number.POSITIVE_INFINITY]
+      for (let m = 0; m < this.groups[g].length; m++) {
+        if (!(left[g] & (1 << m))) continue
+        const over = excess[this.firstMode[g] + m]
+        if (over === 0 && best === 0) best = 1 << m
+        else if (bound + over >= this.ceiling) left[g] &= ~(1 << m)
+        else second = Math.min(second, over)
+      }
+      if (second < gap) [closest, preferred, gap] = [g, best, second]
     }
-    if (closest < 0) return decided
-    const prefers = margin[closest] > 0 ? State.open : State.closed
-    const half = (choice: number, least: number) => {
-      const next = decided.slice()
-      next[closest] = choice
-      this.stack.push({ bound: least, state: next })
-    }
-    half(prefers === State.open ? State.closed : State.open, bound + Math.abs(margin[closest]))
-    half(prefers, bound)
+    if (closest < 0) return left
+    const half = (modes: number, least: number) => this.stack.push({ bound: least, allowed: left.with(closest, modes) })
+    half(left[closest] & ~preferred, bound + gap)
+    half(preferred, bound)
     return undefined
   }
 
-  /**
-   * The greatest lower bound over all multipliers, by bisection towards the budget, and per undecided group by how much
-   * closing it would be worse than opening it there.
-   */
-  #relax(state: Int8Array): { bound: number; margin: Float64Array } {
-    let best = this.#relaxAt(state, 0)
+  /** The greatest lower bound over all multipliers, by bisection towards the budget. */
+  #relax(allowed: Int32Array): Relaxation {
+    let best = this.#relaxAt(allowed, 0)
     if (best.cost <= this.problem.budget) return best
     let low = 0
     let high = 1e-18
     for (let there = best; there.cost > this.problem.budget && high < 1e250; low = high, high *= 8) {
-      there = this.#relaxAt(state, high)
+      there = this.#relaxAt(allowed, high)
       if (there.bound > best.bound) best = there
       if (there.cost <= this.problem.budget) break
     }
     for (let i = 0; i < 52 && high - low > high * 1e-15; i++) {
       const middle = (low + high) / 2
-      const there = this.#relaxAt(state, middle)
+      const there = this.#relaxAt(allowed, middle)
       if (there.bound > best.bound) best = there
       if (there.cost <= this.problem.budget) high = middle
       else low = middle
@@ -187,44 +198,48 @@ class GroupSearch {
     return best
   }
 
-  #relaxAt(state: Int8Array, lambda: number): { bound: number; cost: number; margin: Float64Array } {
-    const margin = new Float64Array(state.length)
+  #relaxAt(allowed: Int32Array, lambda: number): Relaxation {
+    const excess = new Float64Array(this.modes.length)
     let bound = -lambda * this.problem.budget
     let cost = 0
-    for (let g = 0; g < state.length; g++) {
-      const curve = this.curves[g]
-      const { closed, opening } = this.groups[g]
-      const vertex = vertexAt(curve, lambda)
-      const openCost = opening + curve.cost + curve.dearer[vertex]
-      const open = curve.value - curve.better[vertex] + lambda * openCost
-      const shut = closed ? closed.value + lambda * closed.cost : Number.POSITIVE_INFINITY
-      margin[g] = shut - open
-      const opens = state[g] === State.open || (state[g] === State.undecided && open < shut)
-      bound += opens ? open : shut
-      cost += opens ? openCost : closed!.cost
+    for (let g = 0; g < allowed.length; g++) {
+      const [from, to] = [this.firstMode[g], this.firstMode[g + 1]]
+      let [least, cheapest] = [Number.POSITIVE_INFINITY, 0]
+      for (let k = from; k < to; k++) {
+        if (!(allowed[g] & (1 << (k - from)))) continue
+        const curve = this.curves[k]
+        const vertex = vertexAt(curve, lambda)
+        const own = this.modes[k].cost + curve.cost + curve.dearer[vertex]
+        const all = this.modes[k].value + curve.value - curve.better[vertex] + lambda * own
+        excess[k] = all
+        if (all < least || (all === least && own < cheapest)) [least, cheapest] = [all, own]
+      }
+      for (let k = from; k < to; k++) excess[k] -= least
+      bound += least
+      cost += cheapest
     }
-    return { bound, cost, margin }
+    return { bound, cost, excess }
   }
 
-  /** The exact knapsack of the open groups' channels, as far as it is better than what is known. */
-  *#solve(state: Int8Array): Generator<GroupedProgress, void> {
-    const open = Array.from(state, (choice) => choice === State.open)
+  /** The exact knapsack of the channels of the modes that are left, as far as it is better than what is known. */
+  *#solve(allowed: Int32Array): Generator<GroupedProgress, void> {
+    const mode = Array.from(allowed, (bit) => 31 - Math.clz32(bit))
     let [fixedCost, fixedValue] = [0, 0]
-    for (const [g, { opening, closed }] of this.groups.entries()) {
-      fixedCost += open[g] ? opening : closed!.cost
-      if (!open[g]) fixedValue += closed!.value
+    for (const [g, m] of mode.entries()) {
+      fixedCost += this.groups[g][m].cost
+      fixedValue += this.groups[g][m].value
     }
-    const { problem, channels } = this.#restrict(open, fixedCost)
+    const { problem, channels } = this.#restrict(mode, fixedCost)
     const { historyStates } = this.options
     const search = knapsackSteps(problem, { below: this.value - fixedValue, historyStates })
     let step = search.next()
     for (; !step.done; step = search.next()) yield { ...step.value, nodes: this.nodes, value: this.value }
-    if (step.value) this.#accept(step.value, open, channels, fixedValue, fixedCost)
+    if (step.value) this.#accept(step.value, mode, channels, fixedValue, fixedCost)
   }
 
   #accept(
     found: KnapsackSolution,
-    open: readonly boolean[],
+    mode: readonly number[],
     channels: readonly number[],
     value: number,
     cost: number,
@@ -232,14 +247,15 @@ class GroupSearch {
     if (found.value + value >= this.value) return
     const choice = new Int32Array(this.problem.start.length - 1).fill(-1)
     for (const [i, channel] of channels.entries()) choice[channel] = found.choice[i]
-    this.best = { open, choice, value: found.value + value, cost: found.cost + cost }
+    this.best = { mode, choice, value: found.value + value, cost: found.cost + cost }
   }
 
-  #restrict(open: readonly boolean[], fixedCost: number): { problem: KnapsackProblem; channels: readonly number[] } {
+  #restrict(mode: readonly number[], fixedCost: number): { problem: KnapsackProblem; channels: readonly number[] } {
     const { start, cost, value, budget } = this.problem
     const channels: number[] = []
-    for (const [g, isOpen] of open.entries()) {
-      for (let i = this.first[g]; isOpen && i < this.first[g + 1]; i++) channels.push(i)
+    for (const [g, m] of mode.entries()) {
+      const k = this.firstMode[g] + m
+      for (let i = this.first[k]; i < this.first[k + 1]; i++) channels.push(i)
     }
     const starts = new Int32Array(channels.length + 1)
     for (const [k, i] of channels.entries()) starts[k + 1] = starts[k] + start[i + 1] - start[i]
@@ -251,4 +267,11 @@ class GroupSearch {
     }
     return { problem: { start: starts, cost: costs, value: values, budget: budget - fixedCost }, channels }
   }
+}
+
+/** 0, and the sum of the entries up to each. */
+function sums(list: readonly number[]): readonly number[] {
+  const all = [0]
+  for (const entry of list) all.push(all[all.length - 1] + entry)
+  return all
 }

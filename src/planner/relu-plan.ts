@@ -1,25 +1,25 @@
 // From measured distortions and a budget to a ReLU spec: which block every channel uses, which layers become linear.
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
-import type { Layer, Pair } from '../model/layers.js'
-import { blockCount } from '../model/relu-layout.js'
-import { parseReluSpec, type ReluSpec } from '../model/relu-spec.js'
-import { asMap, formatShape, type Shape } from '../model/shape.js'
-import { activationLayers, channelCount, type DistortionTable, isComplete, specNameOf } from './distortion-table.js'
-import { type ChannelGroup, type GroupedOptions, solveGroupedKnapsack } from './knapsack-groups.js'
+import type { Pair } from '../model/layers.js'
+import { toBase64 } from '../model/mask-bits.js'
+import { dreluCount } from '../model/relu-layout.js'
+import { type LayerRelu, parseReluSpec, type ReluSpec } from '../model/relu-spec.js'
+import { formatShape, type Shape } from '../model/shape.js'
+import type { DistortionTable } from './distortion-table.js'
+import { type GroupedOptions, type GroupedSolution, solveGroupedKnapsack } from './knapsack-groups.js'
 import { type Candidate, knapsackProblem, shortened } from './knapsack-problem.js'
-
-/** What a spec costs, as a sum over layers and channels. */
-export interface SpecCost {
-  /** One channel of an activation layer that makes comparisons in at least one of its channels. */
-  channel(layer: Layer, block: Pair, channel: number): number
-  /** What such a layer costs beside its channels: its round trip, headers. */
-  layer(layer: Layer): number
-  /** What an activation layer costs whose channels are all linear; 0 without it. */
-  linearLayer?(layer: Layer): number
-  /** All that does not depend on the spec; 0 without it. */
-  readonly rest?: number
-}
+import { maskOf } from './nested-masks.js'
+import {
+  COMPARISONS,
+  isLinear,
+  type LayerMode,
+  movesOf,
+  type PricedMoves,
+  priced,
+  type SpecCost,
+  whole,
+} from './relu-moves.js'
 
 /** Comparisons as the papers count them; or bytes or seconds of one inference by a cost model. */
 export type Objective =
@@ -37,6 +37,8 @@ export interface ReluPlanOptions extends GroupedOptions {
   readonly budget: Budget
   /** Offers channels that are zero ([1,0]) too, where the table has them; left out as published otherwise. */
   readonly zeroChannels?: boolean
+  /** Offers masks of single elements, where the table has them. Default true. */
+  readonly masks?: boolean
 }
 
 /** One layer of a `relu-spec/1` file, as a planner writes it. */
@@ -47,6 +49,13 @@ export type PlannedRelu =
       readonly shape: Shape
       readonly palette: readonly Pair[]
       readonly index: readonly number[]
+    }
+  | {
+      readonly kind: 'mask'
+      readonly shape: Shape
+      readonly off: 'identity'
+      readonly encoding: 'base64-bits-lsb-first'
+      readonly bits: string
     }
 
 /** A `relu-spec/1` file as a planner writes it. */
@@ -70,22 +79,21 @@ export interface ReluPlan {
   readonly plainCost: number
   /** Summed distortion of the choice; an estimate of what all of it does together. */
   readonly distortion: number
-  /** No choice within the budget has less; equal to `distortion` but for rounding, unless the search was cut short. */
+  /**
+   * No choice within the budget has less; equal to `distortion` but for rounding, unless the search was cut short, or a
+   * layer lost its last ReLUs channel by channel and counts as what was measured for it as a whole, which was more.
+   */
   readonly bound: number
   readonly layers: readonly { readonly name: string; readonly drelus: number; readonly linear: boolean }[]
 }
-
-const PLAIN: Pair = [1, 1]
-const isLinear = ([bh, bw]: Pair): boolean => bh === 0 || bw === 0
-const isZero = ([bh, bw]: Pair): boolean => bh > 0 && bw === 0
 
 /** Seconds are summed as integers, rounded up. */
 const NANOSECONDS = 1e9
 
 /**
- * The ReLU spec of least summed distortion within a budget, proven by the exact knapsack. When a layer costs something
- * beside its channels, layers that are linear throughout are weighed against it; the distortion of such a layer is the
- * table's `identity`, where it was measured, or the sum over its channels.
+ * The ReLU spec of least summed distortion within a budget, proven by the exact knapsack. In each layer either every
+ * channel has a block, or, where the table has masks, every channel has one of its masks, or the layer is linear
+ * throughout: then its distortion is the table's `identity`, where it was measured, or else the sum over its channels.
  * @throws RingfenceError BAD_INPUT with every problem: a table of another network or with holes, costs that are no numbers
  *   >= 0, a budget below the cheapest possible; ABORTED by `signal`
  */
@@ -94,119 +102,52 @@ export async function planRelus(
   table: DistortionTable,
   options: ReluPlanOptions,
 ): Promise<ReluPlan> {
-  const { kind } = options.objective ?? { kind: 'drelus' }
+  const { objective = { kind: 'drelus' }, zeroChannels = false, masks = true } = options
+  const { kind } = objective
   const unit = kind === 'seconds' ? NANOSECONDS : 1
-  const costs = specCost(options.objective)
-  const layers = layersToPlan(arch, table, options.zeroChannels ?? false)
-  const planned = layers.map((layer) => priced(layer, costs, unit))
+  const costs = objective.kind === 'drelus' ? COMPARISONS : objective.cost
+  const problems: string[] = []
+  const moves = movesOf(arch, table, { zeroChannels, masks: masks && costs.masked !== undefined }, problems)
+  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', NO_PLAN, shortened(problems))
+  const layers = moves.map((layer) => priced(layer, costs, unit))
   const rest = whole(costs.rest ?? 0, unit)
-  const plainCost = planned.reduce((sum, { plain }) => sum + plain, rest)
+  const plainCost = layers.reduce((sum, { plain }) => sum + plain, rest)
   const budget = budgetOf(options.budget, plainCost, unit)
-  const problems = costProblems(planned, budget, rest, unit, kind)
-  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'no ReLU spec can be planned:', shortened(problems))
-  const channels = planned.flatMap(({ candidates }) => candidates)
+  problems.push(...costProblems(layers, budget, rest, unit, kind))
+  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', NO_PLAN, shortened(problems))
   const solution = await solveGroupedKnapsack(
-    knapsackProblem(channels, budget - rest),
-    planned.map(({ group }) => group),
+    knapsackProblem(
+      layers.flatMap(({ candidates }) => candidates.flat()),
+      budget - rest,
+    ),
+    layers.map(({ group }) => group),
     options,
   )
-  const file = specFile(arch, planned, solution)
-  const spec = parseReluSpec(file, arch)
+  const chosen = chosenOf(layers, solution)
+  const drelus = chosen.reduce((sum, { relu }, l) => sum + dreluCount(relu, layers[l].out), 0)
+  const entries = chosen.map(({ relu }, l) => [layers[l].name, plannedRelu(relu, layers[l].out)] as const)
+  const file: ReluSpecFile = {
+    ...{ format: 'relu-spec/1', network: arch.name, layers: Object.fromEntries(entries), expect: { drelus } },
+  }
+  const more = (of: 'moreCost' | 'moreValue') => chosen.reduce((sum, choice) => sum + choice[of], 0)
   return {
     file,
-    spec,
+    spec: parseReluSpec(file, arch),
     unit: kind,
     budget: budget / unit,
-    cost: (solution.cost + rest) / unit,
+    cost: (solution.cost + rest + more('moreCost')) / unit,
     plainCost: plainCost / unit,
-    distortion: solution.value,
+    distortion: solution.value + more('moreValue'),
     bound: solution.bound,
-    layers: planned.map(({ name, out }) => ({ name, ...summaryOf(file.layers[name], out) })),
+    layers: chosen.map(({ relu }, l) => ({
+      name: layers[l].name,
+      drelus: dreluCount(relu, layers[l].out),
+      linear: isLinearLayer(relu),
+    })),
   }
 }
 
-function specCost(objective: Objective = { kind: 'drelus' }): SpecCost {
-  if (objective.kind !== 'drelus') return objective.cost
-  const channel = ({ out }: Layer, block: Pair) => {
-    const [, height, width] = asMap(out)
-    return blockCount(block, height, width)
-  }
-  return { channel, layer: () => 0 }
-}
-
-interface LayerToPlan {
-  readonly layer: Layer
-  readonly name: string
-  readonly out: Shape
-  /** Per channel, the candidates on offer and their distortions. */
-  readonly offers: readonly (readonly { readonly block: Pair; readonly value: number }[])[]
-  /** Measured distortion of the layer as identity. */
-  readonly identity?: number
-}
-
-function layersToPlan(arch: Architecture, table: DistortionTable, zeroChannels: boolean): readonly LayerToPlan[] {
-  const problems: string[] = []
-  if (table.network !== arch.name) problems.push(`the table is of network ${table.network}, not of ${arch.name}`)
-  const layers = activationLayers(arch).flatMap((layer): LayerToPlan[] => {
-    const name = specNameOf(layer)
-    const measured = table.layers.get(name)
-    if (!measured) {
-      problems.push(`layer ${name}: not in the distortion table`)
-      return []
-    }
-    const { blocks, values, identity } = measured
-    if (!isComplete(measured)) problems.push(`layer ${name}: its distortions are not measured to the end`)
-    const offers = Array.from({ length: channelCount(layer.out) }, (_, c) =>
-      blocks
-        .map((block, j) => ({ block, value: values[c * blocks.length + j] }))
-        .filter(({ block, value }) => !Number.isNaN(value) && (zeroChannels || !isZero(block))),
-    )
-    if (offers.some((offer) => offer.length === 0)) problems.push(`layer ${name}: no candidate fits into its map`)
-    return [{ layer, name, out: layer.out, offers, ...(identity === undefined ? {} : { identity }) }]
-  })
-  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'no ReLU spec can be planned:', shortened(problems))
-  return layers
-}
-
-interface PricedLayer extends LayerToPlan {
-  readonly candidates: readonly (readonly Candidate[])[]
-  readonly group: ChannelGroup
-  /** What closing the group means, per channel. */
-  readonly linear: readonly Pair[] | undefined
-  readonly plain: number
-}
-
-/** In whole units, rounded up, but for what rounding of the sum alone makes of an integer. */
-function whole(cost: number, unit: number): number {
-  return Math.ceil(cost * unit * (1 - 2 ** -50))
-}
-
-function priced(planned: LayerToPlan, costs: SpecCost, unit: number): PricedLayer {
-  const { layer, offers, identity } = planned
-  const candidates = offers.map((offer, c) =>
-    offer.map(({ block, value }) => ({ cost: whole(costs.channel(layer, block, c), unit), value })),
-  )
-  const opening = whole(costs.layer(layer), unit)
-  const linear = linearLayer(offers, identity !== undefined)
-  const value = identity ?? linear?.reduce((sum, choice) => sum + choice.value, 0)
-  const cost = whole(costs.linearLayer?.(layer) ?? 0, unit)
-  // Where a linear channel costs nothing and neither does the layer, the channels' own candidates say it all.
-  const saves =
-    opening > 0 || candidates.some((list, c) => list.some((own, j) => isLinear(offers[c][j].block) && own.cost > 0))
-  const group = { channels: offers.length, opening, ...(linear && saves ? { closed: { cost, value: value! } } : {}) }
-  const plain = offers.reduce((sum, _, c) => sum + whole(costs.channel(layer, PLAIN, c), unit), opening)
-  return { ...planned, candidates, group, linear: linear?.map(({ block }) => block), plain }
-}
-
-/** The linear candidate of least distortion in every channel, or identity in all; undefined where one has none. */
-function linearLayer(offers: LayerToPlan['offers'], identity: boolean): LayerToPlan['offers'][number] | undefined {
-  if (identity) return offers.map(() => ({ block: [0, 1] as const, value: 0 }))
-  const best = offers.map((offer) => {
-    const linear = offer.filter(({ block }) => isLinear(block))
-    return linear.sort((a, b) => a.value - b.value)[0]
-  })
-  return best.every(Boolean) ? best : undefined
-}
+const NO_PLAN = 'no ReLU spec can be planned:'
 
 function budgetOf(budget: Budget, plainCost: number, unit: number): number {
   // A share of an integer that is an integer but for rounding is that integer.
@@ -215,34 +156,34 @@ function budgetOf(budget: Budget, plainCost: number, unit: number): number {
 }
 
 function costProblems(
-  planned: readonly PricedLayer[],
+  layers: readonly PricedMoves[],
   budget: number,
   rest: number,
   unit: number,
   kind: Objective['kind'],
 ): string[] {
   const isCost = (cost: number) => Number.isSafeInteger(cost) && cost >= 0
-  const problems = planned.flatMap(({ name, group, candidates, offers }) => {
-    const wrong = candidates.flatMap((list, c) =>
-      list.flatMap(({ cost }, j) =>
-        isCost(cost) ? [] : [`channel ${c} with block ${formatShape(offers[c][j].block)}`],
-      ),
-    )
-    if (!isCost(group.opening)) wrong.unshift('the layer itself')
-    if (group.closed && !isCost(group.closed.cost)) wrong.unshift('the layer as linear')
-    return wrong.map((what) => `layer ${name}: expected a cost that is a number >= 0 for ${what}`)
+  const problems = layers.flatMap(({ name, group, candidates, modes }) => {
+    const wrong = modes.flatMap((mode, m) => {
+      const own = isCost(group[m].cost) ? [] : [mode.kind === 'linear' ? 'the layer as linear' : 'the layer itself']
+      if (mode.kind === 'linear') return own
+      const channels = candidates[m].flatMap((list, c) =>
+        list.flatMap(({ cost }, j) => (isCost(cost) ? [] : [`channel ${c} with ${mode.offers[c][j].name}`])),
+      )
+      return [...own, ...channels]
+    })
+    return [...new Set(wrong)].map((what) => `layer ${name}: expected a cost that is a number >= 0 for ${what}`)
   })
   if (!isCost(rest)) problems.push('rest: expected a cost that is a number >= 0')
   if (!Number.isFinite(budget) || budget < 0) problems.push(`budget: expected a number >= 0, got ${budget / unit}`)
   if (problems.length > 0) return problems
-  const cheapest = planned.map(({ candidates, group }) => {
-    const least = (list: readonly Candidate[]) => list.reduce((low, { cost }) => Math.min(low, cost), list[0].cost)
-    const open = candidates.reduce((sum, list) => sum + least(list), group.opening)
-    return Math.min(open, group.closed?.cost ?? open)
-  })
+  const least = (list: readonly Candidate[]) => list.reduce((low, { cost }) => Math.min(low, cost), list[0].cost)
+  const cheapest = layers.map(({ candidates, group }) =>
+    Math.min(...group.map(({ cost }, m) => candidates[m].reduce((sum, list) => sum + least(list), cost))),
+  )
   const total = cheapest.reduce((sum, cost) => sum + cost, rest)
   if (total <= budget) return []
-  const dearest = planned[cheapest.indexOf(Math.max(...cheapest))]
+  const dearest = layers[cheapest.indexOf(Math.max(...cheapest))]
   return [
     `budget: the cheapest possible spec costs ${total / unit} ${kind}, ${(total - budget) / unit} more than ${budget / unit}`,
     ...(rest > 0 ? [`what no spec changes costs ${rest / unit} of it`] : []),
@@ -250,39 +191,57 @@ function costProblems(
   ]
 }
 
-function specFile(
-  arch: Architecture,
-  planned: readonly PricedLayer[],
-  { open, choice }: { readonly open: readonly boolean[]; readonly choice: Int32Array },
-): ReluSpecFile {
-  let at = 0
-  let drelus = 0
-  const layers: Record<string, PlannedRelu> = {}
-  for (const [l, { name, out, offers, linear }] of planned.entries()) {
-    const first = at
-    const blocks = open[l] ? offers.map((offer, c) => offer[choice[first + c]].block) : linear!
-    at += offers.length
-    const [, height, width] = asMap(out)
-    for (const block of blocks) drelus += blockCount(block, height, width)
-    layers[name] = plannedRelu(blocks, out)
-  }
-  return { format: 'relu-spec/1', network: arch.name, layers, expect: { drelus } }
+interface ChosenRelu {
+  readonly relu: LayerRelu
+  /** By how much it costs and loses more than the knapsack counted. */
+  readonly moreCost: number
+  readonly moreValue: number
 }
 
-function plannedRelu(blocks: readonly Pair[], shape: Shape): PlannedRelu {
-  const keys = blocks.map(formatShape)
-  const distinct = [...new Map(blocks.map((block) => [formatShape(block), block]))]
-  if (distinct.length === 1 && distinct[0][0] === '[1,1]') return { kind: 'relu' }
-  if (distinct.length === 1 && distinct[0][0] === '[0,1]') return { kind: 'identity' }
+function chosenOf(layers: readonly PricedMoves[], { mode, choice }: GroupedSolution): readonly ChosenRelu[] {
+  let first = 0
+  return layers.map((layer, l) => {
+    const from = layer.group.slice(0, mode[l]).reduce((sum, { channels }) => sum + channels, first)
+    first = layer.group.reduce((sum, { channels }) => sum + channels, first)
+    const taken = Array.from(choice.subarray(from, from + layer.group[mode[l]].channels))
+    const relu = reluOf(layer, layer.modes[mode[l]], taken)
+    const linear = layer.modes.findIndex(({ kind }) => kind === 'linear')
+    const none = { relu, moreCost: 0, moreValue: 0 }
+    // What the file says is one layer of identity, whichever way it became that.
+    if (relu.kind !== 'identity' || layer.identity === undefined || linear < 0 || mode[l] === linear) return none
+    const own = taken.map((j, c) => layer.candidates[mode[l]][c][j])
+    const cost = own.reduce((sum, candidate) => sum + candidate.cost, layer.group[mode[l]].cost)
+    const value = own.reduce((sum, candidate) => sum + candidate.value, 0)
+    return { relu, moreCost: layer.group[linear].cost - cost, moreValue: layer.identity - value }
+  })
+}
+
+function reluOf({ out }: PricedMoves, mode: LayerMode, taken: readonly number[]): LayerRelu {
+  if (mode.kind === 'masks') {
+    const masks = taken.map((j, c) => mode.offers[c][j].mask)
+    const bits = maskOf(mode.masks, out, masks)
+    if (bits.every(Boolean)) return { kind: 'relu' }
+    return bits.some(Boolean) ? { kind: 'mask', bits, off: 'identity' } : { kind: 'identity' }
+  }
+  const blocks = mode.kind === 'linear' ? mode.blocks : taken.map((j, c) => mode.offers[c][j].block)
+  const all = (key: string) => blocks.every((block) => formatShape(block) === key)
+  return all('[1,1]') ? { kind: 'relu' } : all('[0,1]') ? { kind: 'identity' } : { kind: 'block', blocks }
+}
+
+function isLinearLayer(relu: LayerRelu): boolean {
+  return relu.kind === 'identity' || (relu.kind === 'block' && relu.blocks.every(isLinear))
+}
+
+function plannedRelu(relu: LayerRelu, shape: Shape): PlannedRelu {
+  if (relu.kind === 'mask') {
+    const bits = new Uint8Array(Math.ceil(relu.bits.length / 8))
+    for (const [i, bit] of relu.bits.entries()) bits[i >> 3] |= bit << (i & 7)
+    return { kind: 'mask', shape, off: 'identity', encoding: 'base64-bits-lsb-first', bits: toBase64(bits) }
+  }
+  if (relu.kind !== 'block') return { kind: relu.kind === 'relu' ? 'relu' : 'identity' }
+  const keys = relu.blocks.map(formatShape)
+  const distinct = [...new Map(relu.blocks.map((block): [string, Pair] => [formatShape(block), block]))]
   const palette = distinct.sort(([, a], [, b]) => a[0] * a[1] - b[0] * b[1] || a[0] - b[0])
   const place = new Map(palette.map(([key], i) => [key, i]))
   return { kind: 'block', shape, palette: palette.map(([, block]) => block), index: keys.map((key) => place.get(key)!) }
-}
-
-function summaryOf(relu: PlannedRelu, shape: Shape): { drelus: number; linear: boolean } {
-  const [channels, height, width] = asMap(shape)
-  if (relu.kind !== 'block')
-    return { drelus: relu.kind === 'relu' ? channels * height * width : 0, linear: relu.kind !== 'relu' }
-  const drelus = relu.index.reduce((sum, i) => sum + blockCount(relu.palette[i], height, width), 0)
-  return { drelus, linear: relu.palette.every(isLinear) }
 }

@@ -1,4 +1,4 @@
-// Groups of channels with a cost of their own, against every combination of open and closed groups and against HiGHS.
+// Groups of channels in one of several modes, against every combination of their modes and against HiGHS.
 import loadHighs from 'highs'
 import { describe, expect, test } from 'vitest'
 import { type Candidate, knapsackProblem } from '../../src/planner/knapsack.js'
@@ -11,8 +11,11 @@ interface Grouped {
   budget: number
 }
 
-/** Candidates like blocks: 1, 1/2, 1/4 … of a cost, and linear at nearly the price of the dearest. */
-function someGroups(random: () => number, count: number, mostChannels: number, real: boolean): Grouped {
+/**
+ * Every group can be open, with candidates like blocks: 1, 1/2, 1/4 … of a cost, and linear at nearly the price of the
+ * dearest. Most can be closed, and, with `masks`, some can be open in a second way, with finer candidates.
+ */
+function someGroups(random: () => number, count: number, mostChannels: number, real: boolean, masks = true): Grouped {
   const noise = () => (real ? random() : Math.floor(random() * 4))
   const channels: Candidate[][] = []
   const groups = Array.from({ length: count }, (_, g): ChannelGroup => {
@@ -25,10 +28,18 @@ function someGroups(random: () => number, count: number, mostChannels: number, r
       const blocks = [1, 2, 4].map((part, i) => ({ cost: Math.ceil(cost / part), value: i * noise() }))
       channels.push([...blocks, { cost: cost - 1, value: identity }])
     }
-    const closed = { cost: Math.floor(random() * 3), value: shut }
-    return { channels: size, opening: Math.floor(random() * 60), ...(g % 4 === 3 ? {} : { closed }) }
+    const opening = Math.floor(random() * 60)
+    const modes = [{ channels: size, cost: opening, value: 0 }]
+    if (masks && g % 3 < 2) {
+      for (let c = 0; c < size; c++) {
+        channels.push([1, 0.75, 0.5, 0.1].map((part, i) => ({ cost: Math.ceil(cost * part), value: i * noise() })))
+      }
+      modes.push({ channels: size, cost: opening + Math.floor(random() * 4), value: 0 })
+    }
+    if (g % 4 !== 3) modes.push({ channels: 0, cost: Math.floor(random() * 3), value: shut })
+    return modes
   })
-  const dearest = channels.reduce((sum, list) => sum + list[0].cost, 0)
+  const dearest = channels.reduce((sum, list) => sum + list[0].cost, 0) / (masks ? 1.6 : 1)
   return { channels, groups, budget: Math.floor(dearest * (0.5 + 0.7 * random())) }
 }
 
@@ -42,60 +53,65 @@ function sixty(real: boolean): Grouped {
 function everyCombination({ channels, groups, budget }: Grouped): number {
   let best = Number.POSITIVE_INFINITY
   const visit = (g: number, first: number, open: Channels, cost: number, value: number): void => {
+    if (cost > budget) return
     if (g === groups.length) {
       best = Math.min(best, value + bruteForce(open, budget - cost))
       return
     }
-    const { channels: size, opening, closed } = groups[g]
-    visit(g + 1, first + size, [...open, ...channels.slice(first, first + size)], cost + opening, value)
-    if (closed) visit(g + 1, first + size, open, cost + closed.cost, value + closed.value)
+    let from = first
+    const end = first + groups[g].reduce((sum, mode) => sum + mode.channels, 0)
+    for (const mode of groups[g]) {
+      const own = channels.slice(from, from + mode.channels)
+      from += mode.channels
+      visit(g + 1, end, [...open, ...own], cost + mode.cost, value + mode.value)
+    }
   }
   visit(0, 0, [], 0, 0)
   return best
 }
 
-/** One binary per candidate and per group; a candidate of an open group is taken in each of its channels. */
+/** One binary per candidate and per mode; a candidate of a mode that is taken is taken in each of its channels. */
 function linearProgram({ channels, groups, budget }: Grouped): string {
   const value: string[] = []
   const cost: string[] = []
   const rows: string[] = []
   const names: string[] = []
-  const term = (list: string[], factor: number, name: string) =>
-    list.push(`${factor < 0 ? '-' : '+'} ${Math.abs(factor)} ${name}`)
+  const term = (list: string[], factor: number, name: string) => list.push(`+ ${factor} ${name}`)
   let at = 0
-  let fixed = 0
-  for (const [g, { channels: size, opening, closed }] of groups.entries()) {
-    names.push(`y${g}`)
-    term(cost, opening - (closed?.cost ?? 0), `y${g}`)
-    term(value, -(closed?.value ?? 0), `y${g}`)
-    fixed += closed?.cost ?? 0
-    if (!closed) rows.push(` open${g}: y${g} = 1`)
-    for (let i = at; i < at + size; i++) {
-      const own = channels[i].map((_, j) => `x${i}_${j}`)
-      names.push(...own)
-      for (const [j, candidate] of channels[i].entries()) {
-        term(cost, candidate.cost, own[j])
-        term(value, candidate.value, own[j])
+  for (const [g, modes] of groups.entries()) {
+    const taken = modes.map((_, m) => `y${g}_${m}`)
+    names.push(...taken)
+    rows.push(` one${g}: ${taken.join(' + ')} = 1`)
+    for (const [m, mode] of modes.entries()) {
+      term(cost, mode.cost, taken[m])
+      term(value, mode.value, taken[m])
+      for (const end = at + mode.channels; at < end; at++) {
+        const own = channels[at].map((_, j) => `x${at}_${j}`)
+        names.push(...own)
+        for (const [j, candidate] of channels[at].entries()) {
+          term(cost, candidate.cost, own[j])
+          term(value, candidate.value, own[j])
+        }
+        rows.push(` c${at}: ${own.join(' + ')} - ${taken[m]} = 0`)
       }
-      rows.push(` c${i}: ${own.join(' + ')} - y${g} = 0`)
     }
-    at += size
   }
-  const all = [` budget: ${cost.join(' ')} <= ${budget - fixed}`, ...rows]
+  const all = [` budget: ${cost.join(' ')} <= ${budget}`, ...rows]
   return `Minimize\n obj: ${value.join(' ')}\nSubject To\n${all.join('\n')}\nBinary\n ${names.join(' ')}\nEnd`
 }
 
 async function solve({ channels, groups, budget }: Grouped) {
   const solution = await solveGroupedKnapsack(knapsackProblem(channels, budget), groups)
   let [cost, value, channel] = [0, 0, 0]
-  for (const [g, { channels: size, opening, closed }] of groups.entries()) {
-    cost += solution.open[g] ? opening : closed!.cost
-    value += solution.open[g] ? 0 : closed!.value
-    for (const end = channel + size; channel < end; channel++) {
-      const taken = solution.choice[channel]
-      expect(taken >= 0).toBe(solution.open[g])
-      cost += solution.open[g] ? channels[channel][taken].cost : 0
-      value += solution.open[g] ? channels[channel][taken].value : 0
+  for (const [g, modes] of groups.entries()) {
+    for (const [m, mode] of modes.entries()) {
+      const isTaken = solution.mode[g] === m
+      if (isTaken) [cost, value] = [cost + mode.cost, value + mode.value]
+      for (const end = channel + mode.channels; channel < end; channel++) {
+        const j = solution.choice[channel]
+        expect(j >= 0).toBe(isTaken)
+        if (isTaken) [cost, value] = [cost + channels[channel][j].cost, value + channels[channel][j].value]
+      }
     }
   }
   expect(solution.cost).toBe(cost)
@@ -137,15 +153,16 @@ describe.each([true, false])('groups, real values: %s', (real) => {
       const solution = await solveOrRefuse(grouped)
       expect(solution !== undefined).toBe(Status === 'Optimal')
       if (!solution) continue
-      const shut = grouped.groups.reduce((sum, { closed }) => sum + (closed?.value ?? 0), 0)
-      expect(Math.abs(solution.value - shut - ObjectiveValue)).toBeLessThan(1e-5 * Math.max(1, shut))
+      expect(Math.abs(solution.value - ObjectiveValue)).toBeLessThan(1e-5 * Math.max(1, ObjectiveValue))
     }
   })
 
   test('sixty groups are decided by few nodes', async () => {
-    const solution = await solve(sixty(real))
-    expect(solution.open).toContain(false)
-    expect(solution.open).toContain(true)
+    const grouped = sixty(real)
+    const solution = await solve(grouped)
+    const closed = solution.mode.filter((m, g) => grouped.groups[g][m].channels === 0)
+    expect(closed.length).toBeGreaterThan(0)
+    expect(solution.mode.length).toBeGreaterThan(closed.length)
     expect(solution.nodes).toBeLessThan(3000)
   })
 })
@@ -164,8 +181,11 @@ test('a search cut short says how far it may be from the best', async () => {
 test('a budget that no combination keeps is refused with what is missing', async () => {
   const channels = [[{ cost: 3, value: 0 }], [{ cost: 5, value: 0 }]]
   const groups = [
-    { channels: 1, opening: 10 },
-    { channels: 1, opening: 10, closed: { cost: 2, value: 1 } },
+    [{ channels: 1, cost: 10, value: 0 }],
+    [
+      { channels: 1, cost: 10, value: 0 },
+      { channels: 0, cost: 2, value: 1 },
+    ],
   ]
   await expect(solveGroupedKnapsack(knapsackProblem(channels, 14), groups)).rejects.toMatchObject({
     problems: ['budget: the cheapest possible choice costs 15, 1 more than 14'],

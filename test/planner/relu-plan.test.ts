@@ -7,7 +7,8 @@ import { countNetwork } from '../../src/model/count.js'
 import { blockCount, dreluCount } from '../../src/model/relu-layout.js'
 import { parseReluSpec, resolveRelu } from '../../src/model/relu-spec.js'
 import { type DistortionTable, parseDistortionTable } from '../../src/planner/distortion-table.js'
-import { planRelus, type SpecCost } from '../../src/planner/relu-plan.js'
+import type { SpecCost } from '../../src/planner/relu-moves.js'
+import { planRelus } from '../../src/planner/relu-plan.js'
 
 const model = (name: string) => readFileSync(new URL(`../../models/resnet20-cifar10/${name}`, import.meta.url), 'utf8')
 const vector = (name: string) => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), 'utf8'))
