@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../src/errors.js'
+import { benchAccuracy } from './accuracy.js'
 import { benchBrowser } from './browser.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { BACKENDS, benchCompare } from './compare.js'
@@ -23,6 +24,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['knapsack', plain(benchKnapsack)],
   ['distortion', plain(benchDistortion)],
   ['float', plain(benchFloat)],
+  ['accuracy', plain(benchAccuracy)],
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],
