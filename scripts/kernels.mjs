@@ -1,7 +1,8 @@
-// Compiles assembly/ twice from the same source (SIMD128 and scalar) and writes both as base64 into
+// Compiles assembly/ twice from the same source (SIMD128 and scalar) and writes both, deflated and in base64, into
 // src/kernels/wasm.generated.ts: the one form every bundler, Deno without permissions and a strict CSP accept.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { deflateRawSync } from 'node:zlib'
 import asc from 'assemblyscript/asc'
 
 process.chdir(new URL('..', import.meta.url).pathname)
@@ -13,7 +14,7 @@ async function compile(target) {
     process.stderr.write(`${stderr.toString()}\n${error.message}\n`)
     process.exit(1)
   }
-  return readFileSync(`build/kernels.${target}.wasm`).toString('base64')
+  return deflateRawSync(readFileSync(`build/kernels.${target}.wasm`), { level: 9, memLevel: 9 }).toString('base64')
 }
 
 const generated = 'src/kernels/wasm.generated.ts'

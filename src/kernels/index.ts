@@ -1,5 +1,6 @@
 // Compiles and instantiates the kernels: SIMD where the host has it, else the scalar build of the same source.
 import { instantiateSync } from '@assemblyscript/loader'
+import { inflateSync } from 'fflate'
 import type { KernelExports } from './exports.js'
 import { Memory, type Region } from './memory.js'
 import { scalar, simd } from './wasm.generated.js'
@@ -17,10 +18,16 @@ export interface Kernels {
   readonly raw: KernelExports
 }
 
-function decode(base64: string): Uint8Array<ArrayBuffer> {
-  const text = atob(base64)
-  const bytes = new Uint8Array(text.length)
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+const packed = { simd, scalar }
+const unpacked = new Map<Variant, Uint8Array<ArrayBuffer>>()
+
+/** @internal A build's binary, which the generated module holds deflated and in base64. */
+export function kernelBytes(variant: Variant): Uint8Array<ArrayBuffer> {
+  let bytes = unpacked.get(variant)
+  if (!bytes) {
+    bytes = inflateSync(Uint8Array.from(atob(packed[variant]), (character) => character.charCodeAt(0)))
+    unpacked.set(variant, bytes)
+  }
   return bytes
 }
 
@@ -40,15 +47,16 @@ let provided: Variant | undefined
 /** The build this host can run: `WebAssembly.validate` on the SIMD module decides. */
 export function bestVariant(): Variant {
   if (provided) return provided
-  return compiled.has('simd') || WebAssembly.validate(decode(simd)) ? 'simd' : 'scalar'
+  return compiled.has('simd') || WebAssembly.validate(kernelBytes('simd')) ? 'simd' : 'scalar'
 }
 
 /** A fresh instance. The module is compiled once per variant and host. */
 export function loadKernels(variant: Variant = bestVariant()): Kernels {
   let module = compiled.get(variant)
   if (!module) {
-    module = new WebAssembly.Module(decode(variant === 'simd' ? simd : scalar))
+    module = new WebAssembly.Module(kernelBytes(variant))
     compiled.set(variant, module)
+    unpacked.clear()
   }
   const raw = instantiateSync(module, {}).exports as unknown as KernelExports
   return { variant, raw, memory: new Memory(raw.memory, raw.heapBase()) }

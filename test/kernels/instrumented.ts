@@ -2,8 +2,7 @@
 import { instantiateSync } from '@assemblyscript/loader'
 import binaryen from 'binaryen'
 import type { KernelExports } from '../../src/kernels/exports.js'
-import { type Kernels, Memory, type Variant } from '../../src/kernels/index.js'
-import { scalar, simd } from '../../src/kernels/wasm.generated.js'
+import { type Kernels, kernelBytes, Memory, type Variant } from '../../src/kernels/index.js'
 
 export interface Instrumented {
   readonly variant: Variant
@@ -13,7 +12,7 @@ export interface Instrumented {
 }
 
 export const instrumented: Instrumented[] = (['simd', 'scalar'] as const).map((variant) => {
-  const module = binaryen.readBinary(Buffer.from({ simd, scalar }[variant], 'base64'))
+  const module = binaryen.readBinary(kernelBytes(variant))
   module.setFeatures(binaryen.Features.All)
   module.runPasses(['instrument-memory', 'log-execution'])
   const compiled = new WebAssembly.Module(module.emitBinary() as BufferSource)
