@@ -16,7 +16,7 @@ import { aboutFlags, type Command, type Flags, PLAN_FLAGS, planOptions } from '.
 import { type CostReport, costText, type ProfileSeconds } from './cost-report.js'
 import { loadModelDirectory } from './model-directory.js'
 import { findModel } from './prepared-model.js'
-import { describeStep } from './step-words.js'
+import { describeSteps } from './step-words.js'
 
 const OUTPUTS = ['logits', 'label'] as const
 
@@ -115,7 +115,8 @@ async function predictModel(order: Order): Promise<CostReport> {
     const { online, offline } = (i === 0 ? prediction : of(profile)).total.seconds
     return { name, profile, online, offline }
   })
-  const steps = prediction.steps.map((step, i) => ({ ...step, op: describeStep(plan.steps[i]).op }))
+  const words = describeSteps(plan)
+  const steps = prediction.steps.map((step, i) => ({ ...step, op: words[i].op }))
   const links = { profiles, helperNetwork: order.helperNetwork.name, machine: machine.name }
   return { ...prediction, steps, ...links, published: publishedCosts(arch, spec) }
 }

@@ -2,7 +2,7 @@
 import type { DemoImage, DemoOutcome } from './demo.js'
 import type { Bytes } from './demo-party.js'
 import { securennFlights } from './flights.js'
-import { describeStep } from './step-words.js'
+import { describeSteps } from './step-words.js'
 import { byteSize, type Column, count, median, type Paint, plural, shortened, tableLines } from './terminal.js'
 
 /** On line, one inference. */
@@ -43,7 +43,7 @@ interface StepColumn {
 export function layers(outcome: DemoOutcome, paint: Paint): string[] {
   const { plan, images } = outcome
   const [image] = images
-  const words = plan.steps.map(describeStep)
+  const words = describeSteps(plan)
   const dashed = (show: (value: number) => string) => (value: number) => (value === 0 ? '-' : show(value))
   const columns: StepColumn[] = [
     { head: 'signs', values: words.map(({ comparisons }) => comparisons), show: dashed(count) },
