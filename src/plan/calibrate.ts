@@ -7,6 +7,7 @@ import { parseObject, summary } from '../model/json-file.js'
 import { effectiveOp, isActivation, type Layer } from '../model/layers.js'
 import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import type { Weights } from '../model/weights.js'
+import { type ChannelFactors, factorProblems } from './equalize.js'
 
 /** A `calibration/1` file. */
 export interface Calibration {
@@ -19,6 +20,11 @@ export interface Calibration {
    * without an activation (`cutPoints`).
    */
   readonly maxAbs: Readonly<Record<string, number>>
+  /**
+   * Factors per channel that `compile` equalises the weights with; ranges and windows then are those of the equalised
+   * network. Without it the weights are used as they are.
+   */
+  readonly channels?: ChannelFactors
   /** Which bits comparisons on `mcc` look at, unless the options of `compile` say otherwise; all of them without it. */
   readonly windows?: Windows
 }
@@ -92,6 +98,7 @@ export function parseCalibration(json: unknown, arch: Architecture, source = 'ca
   const text = fields.string('source')
   if (!fields.has('maxAbs')) fields.fault('maxAbs', 'an object')
   const ranges = new Fields(fields.record('maxAbs'), 'maxAbs', problems)
+  const channels = fields.has('channels') ? readChannels(fields, arch) : undefined
   const windows = fields.has('windows') ? readWindows(fields, arch) : undefined
   fields.noOthers()
   const optional = arch.layers.map((layer) => layer.id).filter((id) => ranges.has(id))
@@ -99,7 +106,17 @@ export function parseCalibration(json: unknown, arch: Architecture, source = 'ca
   const maxAbs = [...ids].map((id) => [id, readRange(ranges, id)] as const)
   ranges.noOthers()
   if (problems.length > 0) throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
-  return { format, source: text, maxAbs: Object.fromEntries(maxAbs), ...(windows ? { windows } : {}) }
+  const options = { ...(channels ? { channels } : {}), ...(windows ? { windows } : {}) }
+  return { format, source: text, maxAbs: Object.fromEntries(maxAbs), ...options }
+}
+
+/** Factors per channel, which have to fit the network. */
+function readChannels(parent: Fields, arch: Architecture): ChannelFactors {
+  const fields = new Fields(parent.record('channels'), 'channels', parent.problems)
+  const lists = Object.keys(fields.object).map((id) => [id, fields.numbers(id)] as const)
+  const channels = Object.fromEntries(lists)
+  if (!fields.failed) for (const problem of factorProblems(arch, channels)) fields.problem(problem)
+  return channels
 }
 
 function readWindows(parent: Fields, arch: Architecture): Windows {
