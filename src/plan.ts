@@ -88,7 +88,13 @@ export {
   type StepPrediction,
 } from './planner/cost-model.js'
 export type { Crew, CrewOptions, Hire } from './planner/crew.js'
-export { COMMON_BLOCKS, type DistortionOptions, type DistortionProgress, distortion } from './planner/distortion.js'
+export {
+  COMMON_BLOCKS,
+  type DistortionOptions,
+  type DistortionProgress,
+  distortion,
+  MASK_SHARES,
+} from './planner/distortion.js'
 export { formatDistortionPart, measurementKey, parseDistortionPart } from './planner/distortion-part.js'
 export {
   type DistortionTable,

@@ -12,16 +12,17 @@ import { type DistortionTable, formatDistortionTable, parseDistortionTable } fro
 
 const FORMAT = 'distortion-part/1'
 
-/** SHA-256 over everything the values depend on: layers, weights, inputs, candidates. */
+/** SHA-256 over everything the values depend on: layers, weights, inputs, candidates, shares that masks keep. */
 export function measurementKey(
   arch: Architecture,
   weights: Weights,
   inputs: readonly Float32Array[],
   blocks: readonly Pair[],
+  masks: readonly number[] = [],
 ): string {
   const hash = sha256.create()
   const text = (value: unknown) => hash.update(new TextEncoder().encode(canonicalJson(value)))
-  text([arch.name, arch.inputs, arch.outputs, arch.layers, blocks])
+  text([arch.name, arch.inputs, arch.outputs, arch.layers, blocks, ...(masks.length > 0 ? [masks] : [])])
   for (const id of [...weights.keys()].sort()) {
     for (const [name, tensor] of Object.entries(weights.get(id)!).sort(([a], [b]) => (a < b ? -1 : 1))) {
       text([id, name, tensor.length])

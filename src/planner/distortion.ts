@@ -9,7 +9,7 @@ import { checkInput } from '../model/picture-input.js'
 import { formatShape } from '../model/shape.js'
 import type { Weights } from '../model/weights.js'
 import { type CrewOptions, runTasks } from './crew.js'
-import { type DistortionTask, keepsPasses } from './distortion-post.js'
+import { type DistortionSetup, type DistortionTask, keepsPasses } from './distortion-post.js'
 import {
   activationLayers,
   channelCount,
@@ -20,6 +20,7 @@ import {
   specNameOf,
 } from './distortion-table.js'
 import { shortened } from './knapsack-problem.js'
+import { nestedLevels } from './nested-masks.js'
 
 /** Plain ReLU, eight blocks that halve what is compared again and again, and no ReLU at all. */
 export const COMMON_BLOCKS: readonly Pair[] = [
@@ -29,6 +30,9 @@ export const COMMON_BLOCKS: readonly Pair[] = [
   }),
   [0, 1],
 ]
+
+/** The part of its elements that each nested mask of a channel keeps. */
+export const MASK_SHARES: readonly number[] = [0.75, 0.5, 0.25, 0.12, 0.06, 0]
 
 /** How far a measurement is. */
 export interface DistortionProgress {
@@ -48,6 +52,12 @@ export interface DistortionOptions extends CrewOptions {
   readonly blocks?: readonly Pair[]
   /** Whether every layer is also measured as identity throughout. Default true. */
   readonly wholeLayers?: boolean
+  /**
+   * Measures masks of single elements too: the part of a channel's elements, 0 to 1 and falling, that each one keeps
+   * (`MASK_SHARES`). Which elements those are is an estimate, from what each would pass on if it were not switched: its
+   * mean squared difference over the inputs. What the masks do to the outputs is measured. None without it.
+   */
+  readonly masks?: readonly number[]
   /** What an earlier call with the same network, inputs and candidates measured; only the rest is. */
   readonly resume?: DistortionTable
   /** Told after every row. */
@@ -67,15 +77,17 @@ export async function distortion(
   inputs: readonly Float32Array[],
   options: DistortionOptions = {},
 ): Promise<DistortionTable> {
-  const { blocks = COMMON_BLOCKS, wholeLayers = true, resume, onProgress } = options
+  const { blocks = COMMON_BLOCKS, wholeLayers = true, masks: shares = [], resume, onProgress } = options
   const layers = activationLayers(arch)
-  checkOptions(arch, layers, inputs, blocks, resume)
+  checkOptions(arch, layers, inputs, blocks, shares, resume)
+  const setup = { arch, weights, inputs, blocks }
   const measured = new Map(layers.map((layer) => [specNameOf(layer), startOf(layer, blocks, resume)]))
+  if (shares.length > 0) await addMasks(setup, layers, measured, shares, options)
   const table: DistortionTable = { format: 'distortion/1', network: arch.name, images: inputs.length, layers: measured }
   const tasks = tasksFor(arch, inputs, layers, measured, wholeLayers)
   const behind = workBehind(arch)
-  const load = tasks.map((task) => behind.get(task.layer)! * ('identity' in task ? 1 : rowsOf(task) * blocks.length))
-  const rows = layers.reduce((sum, { out }) => sum + channelCount(out), 0)
+  const load = tasks.map((task) => behind.get(task.layer)! * changesOf(task, blocks.length))
+  const rows = [...measured.values()].reduce((sum, { shape, masks }) => sum + channelCount(shape) * (masks ? 2 : 1), 0)
   const work = load.reduce((sum, one) => sum + one, 0)
   const finished = rows - tasks.reduce((sum, task) => sum + rowsOf(task), 0)
   let [worked, count] = [0, finished]
@@ -83,23 +95,47 @@ export async function distortion(
     const task = tasks[index]
     const name = specNameOf(arch.byId.get(task.layer)!)
     const layer = measured.get(name)!
-    if ('identity' in task) measured.set(name, { ...layer, identity: values[0] })
+    if (!('from' in task)) measured.set(name, { ...layer, identity: values[0] })
+    else if (task.masks) layer.masks!.values.set(values, task.from * task.masks.count)
     else layer.values.set(values, task.from * blocks.length)
     worked += load[index]
     count += rowsOf(task)
     onProgress?.({ done: worked / work, measured: count, rows, layer: name, table })
   }
-  await runTasks('distortion', { arch, weights, inputs, blocks }, tasks, onResult, options)
+  await runTasks('distortion', setup, tasks, onResult, options)
   return table
 }
 
-const rowsOf = (task: DistortionTask): number => ('identity' in task ? 0 : task.to - task.from)
+const rowsOf = (task: DistortionTask): number => ('from' in task ? task.to - task.from : 0)
+const changesOf = (task: DistortionTask, blocks: number): number =>
+  'from' in task ? rowsOf(task) * (task.masks?.count ?? blocks) : 1
+
+/** Ranks the elements of every layer that has no masks yet. */
+async function addMasks(
+  setup: DistortionSetup,
+  layers: readonly Layer[],
+  measured: Map<string, LayerDistortion>,
+  shares: readonly number[],
+  options: CrewOptions,
+): Promise<void> {
+  const open = layers.filter((layer) => measured.get(specNameOf(layer))!.masks?.count !== shares.length)
+  const onResult = (importance: Float64Array, index: number) => {
+    const { out } = open[index]
+    const name = specNameOf(open[index])
+    const levels = nestedLevels(importance, out, shares)
+    const values = new Float64Array(channelCount(out) * shares.length).fill(Number.NaN)
+    measured.set(name, { ...measured.get(name)!, masks: { count: shares.length, levels, values } })
+  }
+  const tasks = open.map(({ id }) => ({ layer: id, elements: true }) as const)
+  await runTasks('distortion', setup, tasks, onResult, options)
+}
 
 function checkOptions(
   arch: Architecture,
   layers: readonly Layer[],
   inputs: readonly Float32Array[],
   blocks: readonly Pair[],
+  shares: readonly number[],
   resume: DistortionTable | undefined,
 ): void {
   const problems: string[] = []
@@ -113,6 +149,9 @@ function checkOptions(
       problems.push(`blocks: expected [height, width] >= 1, [0,1] or [1,0], got ${quote(blocks[i])}`)
     } else if (keys.indexOf(key) < i) problems.push(`blocks: ${key} stands there twice`)
   })
+  const falls = shares.every((share, j) => share >= 0 && share <= (j === 0 ? 1 : shares[j - 1]))
+  if (!falls || shares.length > 255)
+    problems.push('masks: expected at most 255 shares from 0 to 1, none above the last')
   if (resume) problems.push(...resumeProblems(arch, layers, inputs.length, blocks, resume))
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'distortions cannot be measured:', shortened(problems))
 }
@@ -138,7 +177,13 @@ function resumeProblems(
 /** What is known of a layer at the start, in memory of its own. */
 function startOf(layer: Layer, blocks: readonly Pair[], resume: DistortionTable | undefined): LayerDistortion {
   const known = resume?.layers.get(specNameOf(layer))
-  if (known) return { ...known, values: known.values.slice() }
+  if (known) {
+    const { masks } = known
+    return {
+      ...{ ...known, values: known.values.slice() },
+      ...(masks ? { masks: { ...masks, values: masks.values.slice() } } : {}),
+    }
+  }
   const size = channelCount(layer.out) * blocks.length
   return { shape: layer.out, blocks, values: new Float64Array(size).fill(Number.NaN) }
 }
@@ -153,21 +198,36 @@ function tasksFor(
 ): DistortionTask[] {
   const together = keepsPasses({ arch, inputs }) ? 1 : CHANNELS_A_TASK
   return layers.flatMap((layer): DistortionTask[] => {
-    const { blocks, values, identity } = measured.get(specNameOf(layer))!
+    const { blocks, values, identity, masks } = measured.get(specNameOf(layer))!
     const fits = blocks.map((block) => !isTooLarge(block, layer.out))
     const isOpen = (c: number) => fits.some((fit, j) => fit && Number.isNaN(values[c * blocks.length + j]))
-    const tasks: DistortionTask[] = []
+    const isUnmasked = (c: number) => masks?.values.subarray(c * masks.count, (c + 1) * masks.count).some(Number.isNaN)
     const channels = channelCount(layer.out)
-    for (let from = 0; from < channels; from++) {
-      if (!isOpen(from)) continue
-      let to = from + 1
-      while (to < channels && to - from < together && isOpen(to)) to++
-      tasks.push({ layer: layer.id, from, to })
-      from = to - 1
+    const tasks: DistortionTask[] = runsOf(channels, together, isOpen).map((run) => ({ layer: layer.id, ...run }))
+    if (masks) {
+      const nested = { count: masks.count, levels: masks.levels }
+      for (const run of runsOf(channels, together, isUnmasked)) tasks.push({ layer: layer.id, ...run, masks: nested })
     }
     if (wholeLayers && identity === undefined) tasks.push({ layer: layer.id, identity: true })
     return tasks
   })
+}
+
+/** Runs of at most `most` neighbours that are open. */
+function runsOf(
+  count: number,
+  most: number,
+  isOpen: (c: number) => boolean | undefined,
+): { readonly from: number; readonly to: number }[] {
+  const runs: { from: number; to: number }[] = []
+  for (let from = 0; from < count; from++) {
+    if (!isOpen(from)) continue
+    let to = from + 1
+    while (to < count && to - from < most && isOpen(to)) to++
+    runs.push({ from, to })
+    from = to - 1
+  }
+  return runs
 }
 
 /** Where values are not kept, every task begins with all inputs' way through the network. */
