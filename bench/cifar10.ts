@@ -7,8 +7,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-// @ts-expect-error comes without types
-import openCodec from '@cornerstonejs/codec-libjpeg-turbo-8bit/wasmjs'
 import { decode } from 'fast-png'
 import { RingfenceError } from '../src/errors.js'
 
@@ -63,6 +61,8 @@ export async function cifar10Test(): Promise<string> {
 export async function cifar10AsJpeg(): Promise<string> {
   const path = join(CACHE, 'cifar10-test-jpeg75.bin')
   const records = await readFile(await cifar10Test())
+  // @ts-expect-error comes without types; a development dependency, so only this bench may ask for it
+  const { default: openCodec } = await import('@cornerstonejs/codec-libjpeg-turbo-8bit/wasmjs')
   const { JPEGEncoder, JPEGDecoder } = await openCodec()
   const [encoder, decoder] = [new JPEGEncoder(), new JPEGDecoder()]
   encoder.setQuality(75)
