@@ -7,6 +7,7 @@ import { requireRunnable } from '../model/runnable.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
 import { bent } from './activations.js'
 import type { Calibration } from './calibrate.js'
+import { equalize } from './equalize.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
 import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
@@ -95,7 +96,8 @@ export function compile(
   checkOptions(arch, options)
   const numbers =
     options.backend === 'securenn' ? new SecurennNumbers(calibration, options) : new MccNumbers(calibration, options)
-  return new Compiler(arch, weights, spec, numbers, options).run()
+  const equal = calibration.channels ? equalize(arch, weights, calibration.channels) : weights
+  return new Compiler(arch, equal, spec, numbers, options).run()
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
