@@ -93,12 +93,16 @@ function foldingOf(
   backend: Backend,
 ): { readonly folding: FoldingReport | null; readonly problem?: string } {
   try {
-    const { steps, unfolded, linearLayers } = outlinePlan(arch, spec)
+    const outline = outlinePlan(arch, spec)
+    const { steps, unfolded, linearLayers } = outline
     const folding = {
       linearLayers,
       convolutions: steps.reduce((sum, { convolutions }) => sum + convolutions, 0),
       steps: { before: unfolded.length, after: steps.length },
-      roundTrips: { before: roundTrips(unfolded, backend), after: roundTrips(steps, backend) },
+      roundTrips:
+        backend === 'mcc'
+          ? { before: outline.unfoldedWaves, after: outline.waves }
+          : { before: securennTrips(unfolded), after: securennTrips(steps) },
     }
     return { folding }
   } catch (error) {
@@ -107,9 +111,8 @@ function foldingOf(
   }
 }
 
-/** Two flights each: on mcc down and up again for every step, the first of which the input opens and the last the output. */
-function roundTrips(steps: readonly Pick<StepOutline, 'compares'>[], backend: Backend): number {
-  if (backend === 'mcc') return steps.length
+/** Two flights each; steps follow one another even where they do not wait for each other. */
+function securennTrips(steps: readonly Pick<StepOutline, 'compares'>[]): number {
   const last = steps.length - 1
   const flights = steps.map(({ compares }, i) => {
     return securennStepFlights(compares, { isFirst: i === 0, isOutput: i === last })

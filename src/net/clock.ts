@@ -20,7 +20,7 @@ export const systemClock: Clock = {
 }
 
 /** Resolves in the event loop's next turn, after pending input was handled. */
-const turn: () => Promise<void> = 'setImmediate' in globalThis ? immediate : throughPort()
+export const turn: () => Promise<void> = 'setImmediate' in globalThis ? immediate : throughPort()
 
 function immediate(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))

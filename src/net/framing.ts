@@ -32,6 +32,12 @@ export interface LinkOptions {
   maxFrame: number
 }
 
+/** How long to wait for a frame, and what is known of it. */
+export interface NextOptions extends ReceiveOptions {
+  /** Whether it is sent without waiting for anything that went out since the last frame came: then it is no flight more. */
+  beside?: boolean
+}
+
 /** A channel with framing and a meter. */
 export class Link {
   readonly name: string
@@ -85,7 +91,7 @@ export class Link {
     phase: PhaseCode,
     step: number,
     exactLength: number,
-    options?: ReceiveOptions,
+    options?: NextOptions,
   ): Promise<Uint8Array> {
     const frame = await this.#next(() => describe(kind, phase, step), options)
     if (frame.kind !== kind || frame.phase !== phase || frame.step !== step) {
@@ -159,8 +165,8 @@ export class Link {
     this.#channel.close()
   }
 
-  async #next(expected: () => string, options: ReceiveOptions = {}): Promise<Frame> {
-    const { deadlineMs = this.#options.deadlineMs, signal } = options
+  async #next(expected: () => string, options: NextOptions = {}): Promise<Frame> {
+    const { deadlineMs = this.#options.deadlineMs, signal, beside } = options
     const { meter } = this.#options
     const since = meter && performance.now()
     let message: Uint8Array
@@ -171,7 +177,7 @@ export class Link {
     }
     if (since !== undefined) meter!.waited(since)
     const frame = this.#parse(message)
-    meter?.received(this.name, frame.phase, frame.step, message.byteLength)
+    meter?.received(this.name, frame.phase, frame.step, message.byteLength, beside)
     if (frame.kind === FAILURE_KIND) throw peerFailure(this.name, failureCode(frame.payload, FAILURE_MAX_BYTES))
     return frame
   }

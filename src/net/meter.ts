@@ -8,7 +8,10 @@ export interface Traffic {
   bytesReceived: number
   messagesSent: number
   messagesReceived: number
-  /** One-way waves: consecutive messages of one direction count once. A wave belongs to the step that starts it. */
+  /**
+   * One-way waves, each of which waits for the one before: consecutive messages of one direction count once, and so do
+   * those that cross the answers to the first of them. A wave belongs to the step that starts it.
+   */
   flights: number
 }
 
@@ -30,9 +33,11 @@ type Direction = 'sent' | 'received'
 /** One link in one phase. */
 class Ledger {
   readonly steps = new Map<number, Traffic>()
-  #last: Direction | undefined
+  /** The latest wave of either direction. */
+  #sent = 0
+  #received = 0
 
-  add(direction: Direction, step: number, bytes: number): void {
+  add(direction: Direction, step: number, bytes: number, beside = false): void {
     let traffic = this.steps.get(step)
     if (traffic === undefined) this.steps.set(step, (traffic = nothing()))
     if (direction === 'sent') {
@@ -42,8 +47,15 @@ class Ledger {
       traffic.bytesReceived += bytes
       traffic.messagesReceived++
     }
-    if (this.#last !== direction) traffic.flights++
-    this.#last = direction
+    if (this.#wave(direction, beside)) traffic.flights++
+  }
+
+  /** Whether a message starts a wave. */
+  #wave(direction: Direction, beside: boolean): boolean {
+    const [sent, received] = [this.#sent, this.#received]
+    if (direction === 'sent') this.#sent = received + 1
+    else if (!beside) this.#received = sent + 1
+    return this.#sent !== sent || this.#received !== received
   }
 
   report(): PhaseTraffic {
@@ -65,9 +77,12 @@ export class Meter {
     this.#ledger(link, phase).add('sent', step, bytes)
   }
 
-  /** `bytes` were received on a link, in one message. */
-  received(link: string, phase: PhaseCode, step: number, bytes: number): void {
-    this.#ledger(link, phase).add('received', step, bytes)
+  /**
+   * `bytes` were received on a link, in one message.
+   * @param beside whether it waited for nothing that was sent since the last message came
+   */
+  received(link: string, phase: PhaseCode, step: number, bytes: number, beside = false): void {
+    this.#ledger(link, phase).add('received', step, bytes, beside)
   }
 
   /** From now on time is charged to this step, until the next `mark` or `stop`. `now` in milliseconds. */

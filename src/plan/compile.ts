@@ -28,6 +28,7 @@ import {
   type Step,
 } from './plan.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
+import { levelOrder, reordered } from './waves.js'
 import { exactly, winner } from './winner.js'
 
 /** Choices that `compile` leaves to its caller; defaults suit calibrated networks. */
@@ -160,9 +161,12 @@ export class Compiler {
     this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
     this.#finish(arch.outputs[0])
+    const { backend = 'mcc' } = this.options
+    // On `mcc` steps that do not wait for each other share a round trip.
+    const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
     const plan = {
       format: 'plan/1',
-      backend: this.options.backend ?? 'mcc',
+      backend,
       network: arch.name,
       ring: numbers.ring,
       rounds: this.options.rounds ?? 12,
@@ -173,9 +177,21 @@ export class Compiler {
         preprocess: input.preprocess,
       },
       labels: arch.labels,
-      steps: this.#steps,
+      steps: reordered(this.#steps, order),
     } as Plan
-    return { plan, model: { weights: this.#weights, bias: this.#bias.map((bias) => numbers.words(bias)) } } as Compiled
+    const bias = order.map((step) => numbers.words(this.#bias[step]))
+    return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+  }
+
+  /** The weights, steps renumbered. */
+  #weightsOf(order: readonly number[]): Map<string, Int32Array> {
+    const weights = order.flatMap((from, to) =>
+      this.#steps[from].linear.flatMap((_, operation) => {
+        const words = this.#weights.get(weightKey(from, operation))
+        return words ? [[weightKey(to, operation), words] as const] : []
+      }),
+    )
+    return new Map(weights)
   }
 
   #value(given: Layer): Value {

@@ -11,7 +11,8 @@ import type { Calibration } from './calibrate.js'
 import { Compiler, type Lowering } from './compile.js'
 import { type Expression, type Filter, UNLOADED } from './expression.js'
 import { MccNumbers } from './mcc-numbers.js'
-import type { Step } from './plan.js'
+import type { LinearOp, Step } from './plan.js'
+import { waves } from './waves.js'
 
 export interface StepOutline {
   /** The layer whose value the step produces. */
@@ -26,8 +27,12 @@ export interface PlanOutline {
   readonly steps: readonly StepOutline[]
   /** Layers that multiply: by weights, by coefficients, by the share of a window. */
   readonly linearLayers: number
+  /** Round trips on `mcc`: waves of the steps. */
+  readonly waves: number
   /** Steps if every one of them ended in a truncation of its own, and shared it with an activation right behind it. */
   readonly unfolded: readonly Pick<StepOutline, 'id' | 'compares'>[]
+  /** Of these, too. */
+  readonly unfoldedWaves: number
 }
 
 /**
@@ -37,31 +42,37 @@ export interface PlanOutline {
  */
 export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
   requireRunnable(arch)
-  const counts: number[] = []
   const lowering: Lowering = (expression, { wanted }) => {
-    counts.push(convolutionsOf(expression))
     const quantized = { weights: new Map<number, Int32Array>(), bias: new Float64Array(0) }
-    return { linear: [{ op: 'zero', out: expression.shape }], scale: wanted, quantized }
+    return { linear: operationsOf(expression), scale: wanted, quantized }
   }
   const numbers = new MccNumbers(unitRanges(arch), {})
   const { plan } = new Compiler(arch, placeholders(arch), withoutWindows(spec), numbers, {}, lowering).run()
-  const steps = plan.steps.map((step, i) => ({ id: step.id, compares: compares(step), convolutions: counts[i] }))
+  const steps = plan.steps.map((step) => {
+    const convolutions = step.linear.filter(({ op }) => op === 'conv').length
+    return { id: step.id, compares: compares(step), convolutions }
+  })
   const linearLayers = arch.layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
-  return { steps, linearLayers, unfolded: unfolded(arch, spec) }
+  return { steps, linearLayers, waves: waves(plan.steps).length, ...unfolded(arch, spec) }
 }
 
-function convolutionsOf(expression: Expression): number {
+/** The tensors that an expression reads, its convolutions, and its shape. */
+function operationsOf(expression: Expression): LinearOp[] {
   const seen = new Set<Expression>()
-  let count = 0
+  const operations: LinearOp[] = []
   const visit = (e: Expression): void => {
     if (seen.has(e)) return
     seen.add(e)
-    if (e.kind === 'conv' && !isFactor(e.filter)) count++
+    const { shape: out } = e
+    if (e.kind === 'tensor') operations.push({ op: 'tensor', tensor: e.tensor, out })
     if (e.kind === 'add') e.of.forEach(visit)
     else if ('of' in e) visit(e.of)
+    if (e.kind !== 'conv' || isFactor(e.filter)) return
+    const { layer, geometry } = e.filter
+    operations.push({ op: 'conv', of: operations.length - 1, layer, geometry, scale: 0, out })
   }
   visit(expression)
-  return count
+  return [...operations, { op: 'zero', out: expression.shape }]
 }
 
 /** One number per channel, everywhere. */
@@ -100,22 +111,35 @@ function withoutWindows(spec: ReluSpec | undefined): ReluSpec | undefined {
 }
 
 /** Every layer that multiplies ends a step; so does an activation, the same one where only it reads the layer. */
-function unfolded(arch: Architecture, spec: ReluSpec | undefined): PlanOutline['unfolded'] {
+function unfolded(arch: Architecture, spec: ReluSpec | undefined): Pick<PlanOutline, 'unfolded' | 'unfoldedWaves'> {
   const readers = new Map<string, number>()
   for (const layer of arch.layers) for (const id of layer.in) readers.set(id, (readers.get(id) ?? 0) + 1)
   const truncated = new Set<string>()
-  const steps: PlanOutline['unfolded'][number][] = []
+  const compared = new Map<string, number>()
   for (const layer of arch.layers) {
     const { id } = layer
     if (isActivation(layer)) {
       const { kind } = resolveRelu(spec, layer)
       if (kind === 'identity' || kind === 'zero') continue
       if (readers.get(layer.in[0]) === 1) truncated.delete(layer.in[0])
-      steps.push({ id, compares: true })
+      compared.set(id, 1)
     } else if (MULTIPLIES.has(effectiveOp(layer).op)) truncated.add(id)
-    else for (let level = 0; level < poolLevels(layer); level++) steps.push({ id, compares: true })
+    else compared.set(id, poolLevels(layer))
   }
-  return [...steps, ...[...truncated].map((id) => ({ id, compares: false }))]
+  // Steps one after the other up to each layer.
+  const chain = new Map<string, number>()
+  for (const { id, in: from } of arch.layers) {
+    const own = truncated.has(id) ? 1 : (compared.get(id) ?? 0)
+    chain.set(id, own + Math.max(0, ...from.map((name) => chain.get(name) ?? 0)))
+  }
+  const comparisons = [...compared].flatMap(([id, levels]) => new Array<string>(levels).fill(id))
+  return {
+    unfolded: [
+      ...comparisons.map((id) => ({ id, compares: true })),
+      ...[...truncated].map((id) => ({ id, compares: false })),
+    ],
+    unfoldedWaves: Math.max(...chain.values()),
+  }
 }
 
 const MULTIPLIES: ReadonlySet<string> = new Set([

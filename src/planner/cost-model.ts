@@ -53,7 +53,7 @@ export interface OfflineBytes {
 export interface StepPrediction {
   readonly id: string
   readonly comparisons: number
-  /** One-way waves; with those of the input and of the start they make the total. */
+  /** One-way waves; those of steps that share a round trip are their first one's. With input and start they make the total. */
   readonly flights: number
   /** Payload. */
   readonly online: OnlineBytes

@@ -3,6 +3,7 @@ import type { Kernels, Region } from '../kernels/index.js'
 import { upload } from '../kernels/index.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import { type Activation, type Backend, linearShape, mapSize, type Plan, type Step, stepLayout } from '../plan/plan.js'
+import { waves } from '../plan/waves.js'
 
 /**
  * Which activated value and which comparison belongs to which element. Values are numbered switched ones first, then
@@ -74,6 +75,8 @@ type ActivationOf<P extends Plan> = NonNullable<P['steps'][number]['activation']
 export interface PlannedSteps<P extends Plan = Plan> {
   readonly plan: P
   readonly steps: readonly PlannedStep<ActivationOf<P>>[]
+  /** The steps again; on `mcc` those of one wave share a round trip. */
+  readonly waves: readonly (readonly PlannedStep<ActivationOf<P>>[])[]
   release(): void
 }
 
@@ -89,7 +92,8 @@ export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
     const { activation } = step
     return { index, step, size: mapSize(linearShape(step)), activation, relu: reluMaps(step, plan.backend, keep) }
   })
-  return { plan, steps, release: () => regions.forEach((region) => void region.release()) }
+  const grouped = waves(plan.steps).map(({ from, to }) => steps.slice(from, to))
+  return { plan, steps, waves: grouped, release: () => regions.forEach((region) => void region.release()) }
 }
 
 type Keep = (data: ArrayBufferView) => Region

@@ -46,6 +46,22 @@ test('a flight is a change of direction, on one link, in one phase', () => {
   expect([helper.online.flights, server.offline.flights, server.setup.flights]).toEqual([1, 1, 0])
 })
 
+test('what crosses the answers to a flight belongs to that flight, and so do its own answers', () => {
+  const meter = new Meter()
+  const count = () => meter.report().links.server.online.flights
+  meter.sent('server', Phase.online, 0, 1)
+  meter.received('server', Phase.online, 0, 1)
+  meter.sent('server', Phase.online, 0, 1)
+  meter.received('server', Phase.online, 1, 1, true)
+  meter.sent('server', Phase.online, 1, 1)
+  expect(count()).toBe(3)
+  // Without that it waited for the answer.
+  meter.received('server', Phase.online, 2, 1)
+  meter.sent('server', Phase.online, 2, 1)
+  expect(count()).toBe(5)
+  expect(meter.report().links.server.online.steps.map(({ flights }) => flights)).toEqual([3, 0, 2])
+})
+
 test('time goes to the marked step', () => {
   const meter = new Meter()
   meter.mark(Phase.offline, 0, 100)

@@ -1,9 +1,9 @@
 // The client on `mcc`: it asks the helper to deal, uploads its part of the material to the server, then classifies in one
-// round trip per ReLU layer.
+// round trip per wave of independent steps: it answers openings in the order in which they come.
 import { RingfenceError } from '../../errors.js'
 import { packedBytes } from '../../kernels/bits.js'
 import { type Region, upload } from '../../kernels/index.js'
-import { Phase } from '../../net/index.js'
+import { type NextOptions, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { uploadInference } from '../../protocol/mcc/inference.js'
@@ -103,9 +103,10 @@ export class MccClient implements ClientBackend {
     masked.release()
     server.sendFrame(first)
     let raw = new Int32Array(0) as Int32Array
+    const leading = new Set(planned.waves.map(([step]) => step))
     for (const step of steps) {
       meter.mark(Phase.online, step.index)
-      if (isActive(step)) await this.#relu(step, ready, signal)
+      if (isActive(step)) await this.#relu(step, ready, { signal, beside: !leading.has(step) })
       else {
         const length = packedBytes(step.size, plan.ring)
         const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
@@ -117,7 +118,7 @@ export class MccClient implements ClientBackend {
     return { inference, raw, scale: steps[steps.length - 1].step.scale }
   }
 
-  async #relu(step: ReluStep, { inference, streams }: Ready, signal: AbortSignal | undefined): Promise<void> {
+  async #relu(step: ReluStep, { inference, streams }: Ready, options: NextOptions): Promise<void> {
     const { k, planned, server } = this.context
     const { ring } = planned.plan
     const sizes = reluSizes(step, ring)
@@ -125,7 +126,7 @@ export class MccClient implements ClientBackend {
     const reply = k.memory.alloc(sizes.reply)
     let message: Region | undefined
     try {
-      const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal })
+      const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, options)
       message = upload(k.memory, payload)
       answerRelu(k, step, streams, message, next, reply, inference, ring)
       server.send(Kind.reply, Phase.online, step.index, reply.u8())

@@ -150,7 +150,7 @@ function programs(machine: MachineModel): Programs {
 }
 
 /** From the input to the logits, material in store. */
-export function onlinePrograms({ plan, steps }: MccSteps, machine: MachineModel): Programs {
+export function onlinePrograms({ plan, waves }: MccSteps, machine: MachineModel): Programs {
   const all = programs(machine)
   const { client, server } = all
   const work = new MccWork(machine, plan)
@@ -158,24 +158,36 @@ export function onlinePrograms({ plan, steps }: MccSteps, machine: MachineModel)
   const inputBytes = INFERENCE_BYTES + packedBytes(input, plan.ring)
   client.work(work.mask(0) + work.add(input) + work.pack(input)).send('server', inputBytes)
   server.receive('client', inputBytes).work(work.unpack(input))
-  for (const step of steps) {
-    client.step = server.step = step.index
-    server.work(work.linear(step))
-    if (isActive(step)) {
-      const { opening, reply } = reluSizes(step, plan.ring)
-      server.work(work.open(step)).send('client', opening).receive('client', reply).work(work.finish(step))
-      client
-        .work(work.mask(step.index + 1))
-        .receive('server', opening)
-        .work(work.answer(step))
-        .send('server', reply)
-    } else {
-      const output = packedBytes(step.size, plan.ring)
-      server.work(work.pack(step.size)).send('client', output)
-      client.receive('server', output).work(work.unpack(step.size) + work.words(step.size) + work.add(step.size))
+  for (const wave of waves) {
+    for (const step of wave) {
+      client.step = server.step = step.index
+      server.work(work.linear(step))
+      if (isActive(step)) open(all, step, plan.ring, work)
+      else giveOutput(all, step, plan.ring, work)
+    }
+    for (const step of wave.filter(isActive)) {
+      server.step = step.index
+      server.receive('client', reluSizes(step, plan.ring).reply).work(work.finish(step))
     }
   }
   return all
+}
+
+/** The server's opening, and what the client makes of it. */
+function open({ client, server }: Programs, step: ReluStep, ring: number, work: MccWork): void {
+  const { opening, reply } = reluSizes(step, ring)
+  server.work(work.open(step)).send('client', opening)
+  client
+    .work(work.mask(step.index + 1))
+    .receive('server', opening)
+    .work(work.answer(step))
+    .send('server', reply)
+}
+
+function giveOutput({ client, server }: Programs, { size }: MccStep, ring: number, work: MccWork): void {
+  const output = packedBytes(size, ring)
+  server.work(work.pack(size)).send('client', output)
+  client.receive('server', output).work(work.unpack(size) + work.words(size) + work.add(size))
 }
 
 /** From the client's request until the server holds the material of one inference. */

@@ -19,7 +19,7 @@ export interface StepCost extends Cost {
 }
 
 export interface PlanCost {
-  /** Payload and flights per step, without frame headers. */
+  /** Payload and flights per step, without frame headers. The flights of a wave are those of its first step. */
   readonly steps: readonly StepCost[]
   /** One inference, frame headers included: what the meters show. */
   readonly total: Cost
@@ -30,8 +30,10 @@ const INFERENCE_BYTES = 8
 /** Bytes in front of a bundle: session and inference. */
 const BUNDLE_BYTES = 24
 
-export function planCost({ plan, steps }: MccSteps): PlanCost {
-  const costs = steps.map((step) => ({ id: step.step.id, ...sizes(step), ...stepCost(step, plan.ring) }))
+export function planCost({ plan, steps, waves }: MccSteps): PlanCost {
+  const costs = waves.flatMap((wave) =>
+    wave.map((step, i) => ({ id: step.step.id, ...sizes(step), ...besides(i, stepCost(step, plan.ring)) })),
+  )
   const payload = costs.reduce<Cost>(addCost, inputCost(plan))
   const relus = steps.filter(isActive).length
   const pieces = (bytes: (step: MccStep) => number) => steps.reduce((sum, step) => sum + piecesOf(bytes(step)), 0)
@@ -49,6 +51,9 @@ export function planCost({ plan, steps }: MccSteps): PlanCost {
 function sizes({ relu }: MccStep): { values: number; comparisons: number } {
   return { values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 }
 }
+
+/** In one wave all openings go out before the first reply is needed. */
+const besides = (others: number, cost: Cost): Cost => (others === 0 ? cost : { ...cost, flights: 0 })
 
 function stepCost(step: MccStep, ring: number): Cost {
   const linear = linearCost(ring, step)
