@@ -21,7 +21,15 @@ export {
   type WebSocketLike,
   webSocketChannel,
 } from './net/index.js'
-export { type CallOptions, Client, type ClientOptions, type InferenceResult, type Progress } from './party/client.js'
+export {
+  type CallOptions,
+  Client,
+  type ClientOptions,
+  type InferenceResult,
+  type MaterialLoss,
+  type Progress,
+} from './party/client.js'
 export { type DiagnoseOptions, diagnose, type Finding } from './party/diagnose.js'
 export type { PartyOptions } from './party/options.js'
+export type { MaterialShelf, ShelfEntry } from './party/shelf.js'
 export type { Plan } from './plan/plan.js'

@@ -9,7 +9,9 @@ import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
 import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
+import type { Dealer } from './dealer.js'
 import type { Ledger } from './ledger.js'
+import type { Kept } from './mcc/keeping.js'
 import type { Turn } from './options.js'
 import type { SessionLinks } from './session-links.js'
 
@@ -31,16 +33,21 @@ export interface CallOptions {
   onProgress?: (progress: Progress) => void
 }
 
+/**
+ * Why an inference that was kept for later cannot be used: it is older than a day; plan or helper are others now; the server
+ * has forgotten it, or used it; the host did not store it.
+ */
+export type MaterialLoss = 'expired' | 'changed' | 'refused' | 'storage'
+
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {
   readonly k: Kernels
   readonly server: Link
-  readonly helper: Link
-  /** Shared with the helper. */
-  readonly ch: Streams
+  /** Connects to the helper when first asked. */
+  readonly dealer: Dealer
   readonly planned: PlannedSteps<P>
-  /** B */
-  readonly share: ModelShare
+  /** Prepared material is kept; only on `mcc`. */
+  readonly kept: Kept | undefined
   readonly meter: Meter
   readonly deadlineMs: number
   readonly source: () => Seed
@@ -57,7 +64,9 @@ export interface ClientBackend {
   /** Inferences that can start without preparation; Infinity where none needs any. */
   readonly prepared: number
   prepare(count: number, options: CallOptions): Promise<void>
-  /** Uses up one prepared inference. @param input signed fixed-point words, CHW */
+  /** Takes a prepared inference out of what is ready; prepares one when none is. */
+  claim(options: CallOptions): Promise<void>
+  /** Uses up what was claimed. @param input signed fixed-point words, CHW */
   infer(input: Int32Array, options: CallOptions): Promise<RawResult>
   /** Forgets what is prepared and wipes seeds of its own; those of the context are wiped by the caller. */
   release(): void
@@ -93,6 +102,10 @@ export interface ServerBackend {
   /** Everyone who waits for the helper learns that it is gone. */
   helperLost(error: RingfenceError): void
   join(session: ClientSession): Promise<SessionBackend>
+  /** Whether clients may come back for what they prepared: they need no helper. */
+  readonly hasKept: boolean
+  /** Frees what outlives connections. */
+  release(): void
 }
 
 export interface SessionBackend {

@@ -1,14 +1,16 @@
 // The client: owns the input and learns the answer. In a web page its share of the work runs in a worker, elsewhere in
 // the caller's thread.
+import type { RingfenceError } from '../errors.js'
 import { provideKernels } from '../kernels/index.js'
 import type { Channel, Meter, MeterReport } from '../net/index.js'
 import type { Plan } from '../plan/plan.js'
-import type { CallOptions } from './backend.js'
+import type { CallOptions, MaterialLoss } from './backend.js'
 import { LocalClient } from './local-client.js'
 import type { PartyOptions } from './options.js'
+import type { MaterialShelf } from './shelf.js'
 import { remoteClient } from './worker/remote-client.js'
 
-export type { CallOptions, Progress } from './backend.js'
+export type { CallOptions, MaterialLoss, Progress } from './backend.js'
 
 /** Whom a client connects to, and what it insists on. */
 export interface ClientOptions extends PartyOptions {
@@ -27,6 +29,14 @@ export interface ClientOptions extends PartyOptions {
   keepPrepared?: number
   /** Told how many are ready after every one that was prepared in the background. */
   onPrepared?: (prepared: number) => void
+  /**
+   * Keeps prepared material over reloads, each inference to be used once: `true` in the page's IndexedDB, elsewhere on a shelf
+   * of your own. The server has to keep its part too, and does so for some minutes; the helper is not needed again. Whoever
+   * reads the shelf *and* what the server sees can open inputs, also some time after: see SECURITY.md. Default false.
+   */
+  keepMaterial?: boolean | MaterialShelf
+  /** Told of every kept inference that cannot be used any more. */
+  onMaterialLost?: (why: MaterialLoss) => void
   /** The compiled `ringfence/kernels.simd.wasm`, for hosts that compile no WebAssembly at run time. */
   wasm?: WebAssembly.Module
   /**
@@ -63,6 +73,7 @@ export interface ClientEngine {
   prepare(count: number, options: CallOptions): Promise<void>
   run(input: Float32Array, options: CallOptions): Promise<InferenceResult>
   release(): Promise<void>
+  readonly closed: Promise<RingfenceError>
 }
 
 /** A client that nobody holds any more leaves its parties. */
@@ -107,6 +118,14 @@ export class Client {
   /** Bytes of WASM memory in use; in a page as of the last call that ended. */
   get memoryInUse(): number {
     return this.#engine.memoryInUse
+  }
+
+  /**
+   * Resolves, with the reason, once this client can do no more: its server went away, though nothing was asked of it, a call
+   * failed, or it was released. Never rejects.
+   */
+  get closed(): Promise<RingfenceError> {
+    return this.#engine.closed
   }
 
   /**

@@ -2,32 +2,29 @@
 // party/securenn.
 import { RingfenceError } from '../errors.js'
 import { loadKernels } from '../kernels/index.js'
-import { type Channel, connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
+import { connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
 import { type MccPlan, mapSize, type Plan, planDigest, type SecurennPlan, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { layOut } from '../protocol/step.js'
-import { fillModelMask, packShare } from '../protocol/weights.js'
-import { agreeSeed, keyPair } from '../random/seed.js'
-import { Streams } from '../random/streams.js'
 import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
 import type { CallOptions, ClientBackend, ClientContext } from './backend.js'
 import type { ClientEngine, ClientOptions, InferenceResult } from './client.js'
+import { Dealer } from './dealer.js'
 import { MccClient } from './mcc/client.js'
+import { Keeping } from './mcc/keeping.js'
 import {
   DIGEST_BYTES,
   decodeWelcome,
-  encodeHello,
   equal,
-  KEY_BYTES,
   MAX_BATCH,
-  Role,
   type ServerWelcome,
   VERSION,
   WELCOME_BYTES,
 } from './messages.js'
-import { AUDIT, asRingfenceError, deadlineOf, linkTo, seedSource, Turn } from './options.js'
+import { asRingfenceError, deadlineOf, linkTo, seedSource, Turn } from './options.js'
 import { receivePlan } from './received-plan.js'
 import { SecurennClient } from './securenn/client.js'
+import { openShelf } from './shelf.js'
 
 export class LocalClient implements ClientEngine {
   readonly #context: ClientContext
@@ -38,6 +35,10 @@ export class LocalClient implements ClientEngine {
   readonly #keep: number
   readonly #onPrepared: ((prepared: number) => void) | undefined
   #refilling = false
+  #close!: (error: RingfenceError) => void
+  readonly closed = new Promise<RingfenceError>((resolve) => {
+    this.#close = resolve
+  })
 
   private constructor(context: ClientContext, { keepPrepared = 0, onPrepared }: ClientOptions) {
     this.#context = context
@@ -45,6 +46,18 @@ export class LocalClient implements ClientEngine {
     this.#keep = keepPrepared
     this.#onPrepared = onPrepared
     void this.#refill()
+    void this.#watch()
+  }
+
+  /** A server that goes away while nothing is asked of it ends the client too. */
+  async #watch(): Promise<void> {
+    const { server } = this.#context
+    await server.closed
+    await this.#turn.take(async () => {
+      if (this.#ended) return
+      const words = await server.receiveAny(0).catch(asRingfenceError)
+      this.#end(words instanceof RingfenceError ? words : new RingfenceError('PEER_GONE', 'the server is gone'))
+    })
   }
 
   /** Prepares one inference after another, between calls, until enough are ready or the server has no room. */
@@ -53,6 +66,7 @@ export class LocalClient implements ClientEngine {
     this.#refilling = true
     try {
       while (!this.#ended && this.#backend.prepared < this.#keep) {
+        await this.#context.dealer.join() // not in a call's turn: a helper that is away keeps nobody waiting
         await this.prepare(1, {})
         this.#onPrepared?.(this.#backend.prepared)
       }
@@ -64,47 +78,35 @@ export class LocalClient implements ClientEngine {
   }
 
   static async create(options: ClientOptions): Promise<LocalClient> {
-    const { signal } = options
-    const meter = options.meter ?? new Meter()
-    const opened: Channel[] = []
+    const { signal, server: end } = options
+    const shelf = await openShelf(options.keepMaterial)
+    const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
     try {
-      for (const end of [options.server, options.helper]) {
-        opened.push(typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end)
+      const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
+      opened.push(channel)
+      const source = seedSource(options, [channel])
+      const meter = options.meter ?? new Meter()
+      const server = linkTo('server', channel, options, meter)
+      const wanted = options.plan ? planDigest(options.plan) : options.planDigest
+      const { welcome, plan } = await greetServer(server, options.plan, wanted, signal)
+      if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
+        throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
       }
-      return await LocalClient.#handshake(opened[0], opened[1], meter, options)
+      const k = loadKernels()
+      const dealer = new Dealer(options, { k, meter, welcome, plan })
+      opened.push(dealer)
+      const address = typeof end === 'string' ? end : ''
+      const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
+      const kept = shelf && plan.backend === 'mcc' ? await Keeping.open({ ...terms, shelf }, { signal }) : undefined
+      // With material left the helper may well be away.
+      if (!kept?.ready.length) await dealer.join(signal)
+      const planned = layOut(k, plan)
+      const held = { k, server, dealer, planned, kept, meter, deadlineMs: deadlineOf(options), source }
+      return new LocalClient(held, options)
     } catch (error) {
-      for (const channel of opened) channel.close()
+      for (const each of opened) each.close()
       throw error
     }
-  }
-
-  static async #handshake(serverChannel: Channel, helperChannel: Channel, meter: Meter, options: ClientOptions) {
-    const { signal } = options
-    const source = seedSource(options, [serverChannel, helperChannel])
-    const server = linkTo('server', serverChannel, options, meter)
-    const helper = linkTo('helper', helperChannel, options, meter)
-    const wanted = options.plan ? planDigest(options.plan) : options.planDigest
-    const { welcome, plan } = await greetServer(server, options.plan, wanted, signal)
-    const keys = keyPair(source())
-    const helperKey = await greetHelper(helper, welcome, keys.publicKey, signal)
-    if (!equal(helperKey, welcome.helperKey) || (options.helperKey && !equal(helperKey, options.helperKey))) {
-      throw new RingfenceError('INSECURE', 'this is not the helper that the server deals with, or not the pinned one')
-    }
-    const context = new Uint8Array([...welcome.digest, ...welcome.session])
-    const order = { initiator: keys.publicKey, responder: helperKey }
-    const seed = agreeSeed('client-helper', keys, helperKey, order, context)
-    keys.secretKey.fill(0)
-    options[AUDIT]?.({ session: welcome.session, seed: seed.slice(), model: welcome.modelSeed.slice() })
-    const k = loadKernels()
-    const ch = new Streams(k, seed, plan.rounds)
-    seed.fill(0)
-    const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
-    const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
-    modelMask.release()
-    welcome.modelSeed.fill(0)
-    const planned = layOut(k, plan)
-    const held = { k, server, helper, ch, planned, share, meter, deadlineMs: deadlineOf(options), source }
-    return new LocalClient(held, options)
   }
 
   get plan(): Plan {
@@ -137,7 +139,7 @@ export class LocalClient implements ClientEngine {
       const { plan } = this.#context.planned
       const values = expectInput(input, mapSize(tensorShape(plan, 0)))
       const words = encodeFixed(values, plan.input.scale, plan.input.bits)
-      if (this.#backend.prepared === 0) await this.#backend.prepare(1, options)
+      await this.#backend.claim(options)
       const started = performance.now()
       const { inference, raw, scale } = await this.#backend.infer(words, options)
       void this.#refill()
@@ -157,7 +159,7 @@ export class LocalClient implements ClientEngine {
 
   async release(): Promise<void> {
     this.#context.server.close()
-    this.#context.helper.close()
+    this.#context.dealer.close()
     await this.#turn.take(async () => this.#forget(new RingfenceError('ABORTED', 'this client was released')))
   }
 
@@ -170,7 +172,9 @@ export class LocalClient implements ClientEngine {
         return await task()
       } catch (cause) {
         const error = asRingfenceError(cause)
-        if (error.code !== 'BAD_INPUT' && error.code !== 'STORE_FULL') this.#end(error)
+        const harmless =
+          error.code === 'BAD_INPUT' || error.code === 'STORE_FULL' || error === this.#context.dealer.refusal
+        if (!harmless) this.#end(error)
         throw error
       }
     })
@@ -179,7 +183,7 @@ export class LocalClient implements ClientEngine {
   /** Tells both peers that the conversation failed. */
   #end(error: RingfenceError): void {
     this.#context.server.fail(error)
-    this.#context.helper.fail(error)
+    this.#context.dealer.fail(error)
     this.#forget(error)
   }
 
@@ -187,8 +191,10 @@ export class LocalClient implements ClientEngine {
     if (this.#ended) return
     this.#ended = error
     this.#backend.release()
-    const { share, planned, ch } = this.#context
-    for (const held of [share, planned, ch]) held.release()
+    const { planned, dealer } = this.#context
+    planned.release()
+    dealer.release()
+    this.#close(error)
   }
 }
 
@@ -214,15 +220,4 @@ async function greetServer(
   }
   if (known && welcome.planBytes === 0) return { welcome, plan: known }
   return { welcome, plan: await receivePlan(link, welcome, { signal }) }
-}
-
-async function greetHelper(
-  link: Link,
-  { registration, session, digest }: ServerWelcome,
-  publicKey: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const hello = encodeHello({ role: Role.client, registration, session, digest, publicKey, planBytes: 0 })
-  link.send(Kind.hello, Phase.setup, 0, hello)
-  return (await link.receive(Kind.welcome, Phase.setup, 0, KEY_BYTES, { signal })).slice()
 }

@@ -132,6 +132,15 @@ export function readInference(payload: Uint8Array): number {
   return Number(value)
 }
 
+/** What a client shows to use the material of an earlier session. */
+export const TOKEN_BYTES = 32
+
+/** A session and its token. */
+export const RESUME_BYTES = ID_BYTES + TOKEN_BYTES
+
+/** A session and an inference of it. */
+export const CLAIM_BYTES = ID_BYTES + INFERENCE_BYTES
+
 export const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
 
 /** In the same time wherever they differ: some of what is compared proves who a peer is. */

@@ -26,6 +26,11 @@ export type ConnectHelper = () => Channel | Promise<Channel>
 export interface ServerOptions extends HostOptions {
   /** Memory for one-time material that was dealt ahead. Default 512 MiB; room for one inference at least. */
   storeBytes?: number
+  /**
+   * How long unused material outlives the connection of a client that asks for that (`keepMaterial`), in milliseconds; 0:
+   * not at all. Where the store is full it goes first. Default ten minutes.
+   */
+  keepMs?: number
   /** The helper's public key, when it was learnt over a trusted way; another key is refused. */
   helperKey?: Uint8Array
   meter?: Meter
@@ -128,6 +133,7 @@ export class Server {
     const { helper, share, planned, registration } = this.#parts
     for (const link of [...this.#links, helper]) link.close()
     await Promise.all(this.#running)
+    this.#backend.release()
     share.release()
     planned.release()
     registration.helperSeed.fill(0)
@@ -189,7 +195,7 @@ export class Server {
     const { k, compiled, digest, registration, options } = this.#parts
     const hello = await link.receive(Kind.hello, Phase.setup, 0, 1 + DIGEST_BYTES)
     checkVersion(hello[0])
-    if (this.#helperLost) throw this.#helperLost
+    if (this.#helperLost && !this.#backend.hasKept) throw this.#helperLost
     const id = entropy(ID_BYTES)
     // A client that names the plan it holds is spared the download; one that names another is told so by the digest.
     const known = equal(hello.subarray(1), digest)
@@ -232,7 +238,11 @@ export class Server {
 function backendOf({ k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts) {
   const context = { k, compiled, planned, share, helper, deadlineMs: deadlineOf(options) }
   if (compiled.plan.backend === 'mcc') {
-    return new MccServer(context as ServerContext<MccPlan>, options.storeBytes ?? 512 * 2 ** 20)
+    return new MccServer(
+      context as ServerContext<MccPlan>,
+      options.storeBytes ?? 512 * 2 ** 20,
+      options.keepMs ?? 600_000,
+    )
   }
   const open = async () => linkTo('helper', await connectHelper!(), options, options.meter)
   return new SecurennServer(context as ServerContext<SecurennPlan>, registration, open)

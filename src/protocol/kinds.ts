@@ -21,4 +21,11 @@ export const Kind = {
   // On securenn; the messages of an inference are those of securenn/parties.ts.
   pair: 30, // client → server: the seed they share
   start: 31, // client → server, client → helper, server → helper: the inference that starts
+  // Material that outlives its connection.
+  keep: 40, // client → server: keep what this session leaves unused
+  kept: 41, // the session's token; zero where the server keeps nothing
+  resume: 42, // client → server: an earlier session and its token
+  resumed: 43, // 1 when it may be used, else 0
+  claim: 44, // client → server: an inference of an earlier session, for the input that follows
+  claimed: 45, // 1 when it was unused, else 0
 } as const

@@ -70,6 +70,11 @@ export class Streams {
     return streams
   }
 
+  /** A copy of the seed, for the caller to wipe. */
+  seed(): Seed {
+    return this.#key.u8().slice()
+  }
+
   /** Overwrites `out` with the stream from 64-byte block `block` on. */
   fill(address: StreamAddress, out: Region, block = 0): void {
     fillStream(this.#kernels, this.#key, nonce(address), block, this.#rounds, out)

@@ -89,6 +89,11 @@ export interface Seat {
   compare(input: Float32Array): Promise<string | null>
 }
 
+export interface OpenSeat extends Seat {
+  /** The seeds of its session, once it has met the helper. */
+  seeds(): MaskSeeds
+}
+
 /** A server with clients, at a helper. */
 export class Site {
   readonly errors: RingfenceError[] = []
@@ -124,7 +129,7 @@ export class Site {
   }
 
   /** @param options.toServer @param options.toHelper wires to use instead of plain ones */
-  async seat(options: Partial<ClientOptions> & { toServer?: Wire; toHelper?: Wire } = {}): Promise<Seat> {
+  async seat(options: Partial<ClientOptions> & { toServer?: Wire; toHelper?: Wire } = {}): Promise<OpenSeat> {
     const { toServer = wire(), toHelper = wire(), ...rest } = options
     void this.server.run(toServer.b)
     void this.helper.run(toHelper.b)
@@ -142,11 +147,9 @@ export class Site {
         name = hex(session)
       },
     })
-    const compare = async (input: Float32Array) => {
-      const result = await client.run(input)
-      return difference(this.compiled, input, result, { ch, model, sh: this.#seeds.get(name)! })
-    }
-    return { client, compare }
+    const seeds = () => ({ ch, model, sh: this.#seeds.get(name)! })
+    const compare = async (input: Float32Array) => difference(this.compiled, input, await client.run(input), seeds())
+    return { client, compare, seeds }
   }
 }
 

@@ -18,29 +18,42 @@ import type { CallOptions, ClientBackend, ClientContext, RawResult } from '../ba
 import { Ledger } from '../ledger.js'
 import { encodeBatch, INFERENCE_BYTES, writeInference } from '../messages.js'
 import { sendPieces } from '../transfer.js'
+import type { Ready } from './keeping.js'
 
-/** An inference that can start: its number and its key's streams. */
-interface Ready {
-  readonly inference: number
-  readonly streams: Streams
-}
+type InMemory = Ready & { readonly streams: Streams }
+
+const inMemory = (ready: Ready | undefined): InMemory | undefined => (ready?.streams ? (ready as InMemory) : undefined)
 
 export class MccClient implements ClientBackend {
   readonly #ledger = new Ledger()
-  readonly #ready: Ready[] = []
+  readonly #ready: Ready[]
+  #claimed: InMemory | undefined
 
-  constructor(private readonly context: ClientContext<MccPlan>) {}
+  constructor(private readonly context: ClientContext<MccPlan>) {
+    this.#ready = [...(context.kept?.ready ?? [])]
+  }
 
   get prepared(): number {
     return this.#ready.length
   }
 
   release(): void {
-    for (const { streams } of this.#ready.splice(0)) streams.release()
+    for (const { streams } of this.#ready.splice(0)) streams?.release()
+    this.#claimed?.streams.release()
+    this.#claimed = undefined
+  }
+
+  async claim(options: CallOptions): Promise<void> {
+    while (!this.#claimed) {
+      const next = this.#ready.shift()
+      if (!next) await this.prepare(1, options)
+      else this.#claimed = inMemory(next.entry ? await this.context.kept!.keeping.take(next.entry, options) : next)
+    }
   }
 
   async prepare(count: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { server, helper, meter, ch } = this.context
+    const { server, dealer, meter, kept } = this.context
+    const { helper, ch } = await dealer.join(signal)
     meter.mark(Phase.offline, 0)
     const first = this.#ledger.next
     this.#ledger.burn(first, count)
@@ -59,7 +72,8 @@ export class MccClient implements ClientBackend {
           streams.release()
           throw error
         }
-        this.#ready.push({ inference, streams })
+        const ready = kept ? await kept.keeping.put(inference, streams) : { inference, streams }
+        if (ready) this.#ready.push(ready)
       }
     }
     meter.stop()
@@ -71,8 +85,9 @@ export class MccClient implements ClientBackend {
     }
   }
 
-  async #upload({ inference, streams }: Ready, { signal, onProgress }: CallOptions): Promise<void> {
-    const { k, planned, share, server, deadlineMs, meter } = this.context
+  async #upload({ inference, streams }: InMemory, { signal, onProgress }: CallOptions): Promise<void> {
+    const { k, planned, dealer, server, deadlineMs, meter } = this.context
+    const { share } = await dealer.join()
     const { steps } = planned
     meter.mark(Phase.offline, 0)
     server.send(Kind.upload, Phase.offline, 0, inferenceHead(inference))
@@ -84,7 +99,8 @@ export class MccClient implements ClientBackend {
   }
 
   async infer(input: Int32Array, options: CallOptions): Promise<RawResult> {
-    const ready = this.#ready.shift()!
+    const ready = this.#claimed!
+    this.#claimed = undefined
     try {
       return await this.#infer(ready, input, options)
     } finally {
@@ -92,7 +108,7 @@ export class MccClient implements ClientBackend {
     }
   }
 
-  async #infer(ready: Ready, input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
+  async #infer(ready: InMemory, input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
     const { inference, streams } = ready
     const { k, planned, server, meter } = this.context
     const { plan, steps } = planned
@@ -118,7 +134,7 @@ export class MccClient implements ClientBackend {
     return { inference, raw, scale: steps[steps.length - 1].step.scale }
   }
 
-  async #relu(step: ReluStep, { inference, streams }: Ready, options: NextOptions): Promise<void> {
+  async #relu(step: ReluStep, { inference, streams }: InMemory, options: NextOptions): Promise<void> {
     const { k, planned, server } = this.context
     const { ring } = planned.plan
     const sizes = reluSizes(step, ring)

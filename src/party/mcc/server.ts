@@ -4,26 +4,51 @@ import { packedBytes } from '../../kernels/bits.js'
 import { type Frame, Phase, type PhaseCode } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { materialBytes } from '../../protocol/mcc/inference.js'
+import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
-import { BATCH_BYTES, decodeBatch, hex, ID_BYTES, INFERENCE_BYTES, readInference } from '../messages.js'
+import {
+  BATCH_BYTES,
+  CLAIM_BYTES,
+  decodeBatch,
+  hex,
+  ID_BYTES,
+  INFERENCE_BYTES,
+  RESUME_BYTES,
+  readInference,
+  TOKEN_BYTES,
+} from '../messages.js'
 import { receivePieces } from '../transfer.js'
+import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { inputBytes, serveInference } from './server-inference.js'
 import { MaterialStore } from './store.js'
 
 export class MccServer implements ServerBackend {
   readonly requestBytes: number
   readonly store: MaterialStore
+  readonly kept: KeptSessions
   lost: RingfenceError | undefined
 
-  /** @param storeBytes memory for material that was dealt ahead */
+  /**
+   * @param storeBytes memory for material that was dealt ahead
+   * @param keepMs how long it outlives the connection of a client that asked for it
+   */
   constructor(
     readonly context: ServerContext<MccPlan>,
     storeBytes: number,
+    keepMs: number,
   ) {
     const { k, planned, compiled } = context
-    this.requestBytes = Math.max(inputBytes(planned), BATCH_BYTES)
+    this.requestBytes = Math.max(inputBytes(planned), BATCH_BYTES, RESUME_BYTES)
     this.store = new MaterialStore(k, planned, compiled.model, storeBytes)
+    this.kept = new KeptSessions(k, this.store, keepMs)
+  }
+
+  get hasKept(): boolean {
+    return this.kept.size > 0
+  }
+
+  release(): void {
+    this.kept.release()
   }
 
   async attend(): Promise<never> {
@@ -51,14 +76,27 @@ export class MccServer implements ServerBackend {
   }
 }
 
+/** An inference of an earlier session, taken out of the store for the input that follows. */
+interface Claimed {
+  readonly kept: KeptSession
+  readonly inference: number
+  readonly material: StepMaterial[]
+}
+
 class MccSession implements SessionBackend {
+  /** The kept sessions this connection may use, its own among them if it is kept. */
+  readonly #held = new Map<string, KeptSession>()
+  #claimed: Claimed | undefined
+
   constructor(
     private readonly server: MccServer,
     private readonly session: ClientSession,
   ) {}
 
   release(): void {
-    this.server.store.forget(this.session.name)
+    this.#unclaim()
+    for (const kept of this.#held.values()) this.server.kept.leave(kept)
+    if (!this.#held.has(this.session.name)) this.server.store.forget(this.session.name)
   }
 
   async serve(frame: Frame): Promise<boolean> {
@@ -66,8 +104,47 @@ class MccSession implements SessionBackend {
     if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
     else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned))) await this.#infer(payload)
+    else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
+    else if (is(frame, Kind.resume, Phase.setup, RESUME_BYTES)) this.#resume(payload)
+    else if (is(frame, Kind.claim, Phase.online, CLAIM_BYTES)) await this.#claim(payload)
     else return false
     return true
+  }
+
+  #keep(): void {
+    const { link, name, sh } = this.session
+    if (this.#held.has(name)) throw new RingfenceError('PROTOCOL', 'the client asked twice to keep its session')
+    const answer = this.server.kept.keep(name, sh)
+    if (answer) this.#held.set(name, answer.kept)
+    link.send(Kind.kept, Phase.setup, 0, answer?.token ?? new Uint8Array(TOKEN_BYTES))
+  }
+
+  #resume(payload: Uint8Array): void {
+    const name = hex(payload.subarray(0, ID_BYTES))
+    const kept = this.#held.get(name) ?? this.server.kept.resume(name, payload.subarray(ID_BYTES))
+    if (kept) this.#held.set(name, kept)
+    this.session.link.send(Kind.resumed, Phase.setup, 0, new Uint8Array([kept ? 1 : 0]))
+  }
+
+  /** The client learns whether an inference is unused before it masks an input with it. */
+  async #claim(payload: Uint8Array): Promise<void> {
+    const { store, context } = this.server
+    this.#unclaim()
+    const kept = this.#held.get(hex(payload.subarray(0, ID_BYTES)))
+    const inference = readInference(payload.subarray(ID_BYTES))
+    if (kept) {
+      try {
+        this.#claimed = { kept, inference, material: await store.take(kept.name, inference, context.deadlineMs) }
+      } catch {
+        // Used, never dealt, or the helper left while it dealt: the client goes on with another.
+      }
+    }
+    this.session.link.send(Kind.claimed, Phase.online, 0, new Uint8Array([this.#claimed ? 1 : 0]))
+  }
+
+  #unclaim(): void {
+    this.#claimed?.material.forEach(releaseMaterial)
+    this.#claimed = undefined
   }
 
   #reserve(payload: Uint8Array): void {
@@ -75,6 +152,7 @@ class MccSession implements SessionBackend {
     if (lost) throw lost
     const { link, ledger, name } = this.session
     const { first, count } = decodeBatch(payload)
+    this.server.kept.makeRoom(count)
     const granted = Math.min(count, store.room)
     if (granted > 0) ledger.burn(first, granted)
     for (let i = 0; i < granted; i++) store.reserve(name, first + i)
@@ -101,10 +179,16 @@ class MccSession implements SessionBackend {
   #infer(payload: Uint8Array): Promise<void> {
     const { store, context } = this.server
     const { k, planned, share, deadlineMs } = context
-    const { link, meter, sh, name } = this.session
-    return serveInference({ k, planned, share, link, meter, sh }, payload, (inference) =>
-      store.take(name, inference, deadlineMs),
-    )
+    const { link, meter, name } = this.session
+    const claimed = this.#claimed
+    this.#claimed = undefined
+    const sh = claimed?.kept.sh ?? this.session.sh
+    return serveInference({ k, planned, share, link, meter, sh }, payload, async (inference) => {
+      if (!claimed) return store.take(name, inference, deadlineMs)
+      if (claimed.inference === inference) return claimed.material
+      claimed.material.forEach(releaseMaterial)
+      throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
+    })
   }
 }
 

@@ -19,6 +19,8 @@ class Bundle {
   /** Next step due from the helper and from the client. */
   dealt = 0
   uploaded = 0
+  /** Somebody waits for it, or has it: nobody else gets it. */
+  taken = false
   #resolve!: () => void
   #reject!: (error: RingfenceError) => void
   readonly ready: Promise<void>
@@ -101,8 +103,10 @@ export class MaterialStore {
   async take(session: string, inference: number, deadlineMs: number): Promise<StepMaterial[]> {
     const at = key(session, inference)
     const bundle = this.#bundles.get(at)
-    if (!bundle)
+    if (!bundle || bundle.taken) {
       throw new RingfenceError('MATERIAL_USED', `no unused material for inference ${inference}; prepare it first`)
+    }
+    bundle.taken = true
     let timer: ReturnType<typeof setTimeout> | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
@@ -131,13 +135,27 @@ export class MaterialStore {
     for (const bundle of this.#bundles.values()) bundle.fail(error)
   }
 
+  /** Frees what a session's client did not finish uploading; returns how many are left. */
+  settle(session: string): number {
+    const whole = this.planned.steps.length
+    return this.#drop(session, ({ uploaded }) => uploaded < whole)
+  }
+
   /** Frees what a session left unused. */
   forget(session: string): void {
+    this.#drop(session, () => true)
+  }
+
+  #drop(session: string, unwanted: (bundle: Bundle) => boolean): number {
+    let left = 0
     for (const [at, bundle] of this.#bundles) {
       if (!at.startsWith(`${session} `)) continue
-      this.#bundles.delete(at)
-      bundle.release()
+      if (unwanted(bundle)) {
+        this.#bundles.delete(at)
+        bundle.release()
+      } else left++
     }
+    return left
   }
 }
 

@@ -26,12 +26,15 @@ export class SecurennClient implements ClientBackend {
 
   async prepare(): Promise<void> {}
 
+  async claim(): Promise<void> {}
+
   release(): void {
     this.#common.release()
   }
 
   async infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
-    const { k, server, helper, ch, planned, share, meter } = this.context
+    const { k, server, dealer, planned, meter } = this.context
+    const { helper, ch, share } = await dealer.join()
     const { plan, steps } = planned
     const inference = this.#ledger.next
     this.#ledger.burn(inference)

@@ -15,6 +15,7 @@ import type { Registration } from '../registration.js'
 
 export class SecurennServer implements ServerBackend {
   readonly requestBytes = INFERENCE_BYTES
+  readonly hasKept = false
   lost: RingfenceError | undefined
 
   constructor(
@@ -32,6 +33,8 @@ export class SecurennServer implements ServerBackend {
   helperLost(error: RingfenceError): void {
     this.lost = error
   }
+
+  release(): void {}
 
   async join(session: ClientSession): Promise<SessionBackend> {
     const { k, planned } = this.context

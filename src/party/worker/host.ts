@@ -28,7 +28,9 @@ export function hostClient(scope: WorkerScope): void {
           ...order.options,
           signal: options.signal,
           onPrepared: () => scope.postMessage({ state: state()! }),
+          onMaterialLost: (lost) => scope.postMessage({ lost }),
         })
+        void client.closed.then((error) => scope.postMessage({ closed: portable(error) }))
         return client.plan
       case 'prepare':
         await client!.prepare(order.count, options)

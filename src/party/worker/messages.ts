@@ -2,7 +2,7 @@
 import { type ErrorCode, RingfenceError } from '../../errors.js'
 import type { MeterReport } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
-import type { Progress } from '../backend.js'
+import type { MaterialLoss, Progress } from '../backend.js'
 import type { InferenceResult } from '../client.js'
 import { asRingfenceError } from '../options.js'
 
@@ -15,6 +15,7 @@ export interface RemoteOptions {
   readonly helperKey?: Uint8Array
   readonly deadlineMs?: number
   readonly keepPrepared?: number
+  readonly keepMaterial?: boolean
   readonly wasm?: WebAssembly.Module
 }
 
@@ -43,6 +44,8 @@ export type Answer =
   | { readonly ready: true }
   /** Something was prepared in the background. */
   | { readonly state: ClientState }
+  | { readonly lost: MaterialLoss }
+  | { readonly closed: PortableError }
   | { readonly id: number; readonly progress: Progress }
   | { readonly id: number; readonly value: Plan | InferenceResult | undefined; readonly state: ClientState | undefined }
   | { readonly id: number; readonly error: PortableError; readonly state: ClientState | undefined }

@@ -29,7 +29,7 @@ export async function remoteClient(options: ClientOptions): Promise<ClientEngine
     ;(options.onWarning ?? ((message: string) => console.warn(`ringfence: ${message}`)))(text)
     return null
   }
-  const client = new RemoteClient(worker, options.onPrepared)
+  const client = new RemoteClient(worker, options.onPrepared, options.onMaterialLost)
   try {
     await client.open(portable, options.signal)
     return client
@@ -41,13 +41,33 @@ export async function remoteClient(options: ClientOptions): Promise<ClientEngine
 
 /** What goes to the worker; null when something cannot, or when there is no page. */
 function portableOptions(options: ClientOptions): RemoteOptions | null {
-  const { server, helper, plan, planDigest, helperKey, deadlineMs, keepPrepared, wasm, worker = true } = options
+  const {
+    server,
+    helper,
+    plan,
+    planDigest,
+    helperKey,
+    deadlineMs,
+    keepPrepared,
+    keepMaterial,
+    wasm,
+    worker = true,
+  } = options
   const inPage = typeof document !== 'undefined' && typeof Worker === 'function'
-  if (!inPage || worker === false || options.meter || options[AUDIT] || options[SEEDS]) return null
+  if (
+    !inPage ||
+    worker === false ||
+    typeof keepMaterial === 'object' ||
+    options.meter ||
+    options[AUDIT] ||
+    options[SEEDS]
+  )
+    return null
   if (typeof server !== 'string' || typeof helper !== 'string') return null
   const page = location.href // a worker may lie elsewhere
   const [serverUrl, helperUrl] = [server, helper].map((url) => new URL(url, page).href)
-  return { server: serverUrl, helper: helperUrl, plan, planDigest, helperKey, deadlineMs, keepPrepared, wasm }
+  const addresses = { server: serverUrl, helper: helperUrl }
+  return { ...addresses, plan, planDigest, helperKey, deadlineMs, keepPrepared, keepMaterial, wasm }
 }
 
 // In one expression, as bundlers look for it.
@@ -85,10 +105,15 @@ class RemoteClient implements ClientEngine {
   #next = 0
   #plan: Plan | undefined
   #state: ClientState | undefined
+  #close!: (error: RingfenceError) => void
+  readonly closed = new Promise<RingfenceError>((resolve) => {
+    this.#close = resolve
+  })
 
   constructor(
     worker: Worker,
     readonly onPrepared: ClientOptions['onPrepared'],
+    readonly onLost: ClientOptions['onMaterialLost'],
   ) {
     this.#worker = worker
     worker.onmessage = ({ data }: MessageEvent<Answer>) => this.#hear(data)
@@ -96,6 +121,7 @@ class RemoteClient implements ClientEngine {
       const error = new RingfenceError('HOST', `the client's worker failed: ${event.message || 'no reason given'}`)
       for (const waiting of this.#waiting.values()) waiting.reject(error)
       this.#waiting.clear()
+      this.#close(error)
     }
   }
 
@@ -159,6 +185,14 @@ class RemoteClient implements ClientEngine {
 
   #hear(answer: Answer): void {
     if ('ready' in answer) return
+    if ('lost' in answer) {
+      this.onLost?.(answer.lost)
+      return
+    }
+    if ('closed' in answer) {
+      this.#close(restored(answer.closed))
+      return
+    }
     if (!('id' in answer)) {
       this.#state = answer.state
       this.onPrepared?.(answer.state.prepared)

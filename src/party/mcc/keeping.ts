@@ -1,0 +1,170 @@
+// The client's side of material that outlives its connection: its part lies on a shelf, one entry per inference, and is
+// deleted before it is used. What is left of earlier sessions is used first.
+import type { Kernels } from '../../kernels/index.js'
+import { type Link, Phase } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { Streams } from '../../random/streams.js'
+import type { CallOptions, MaterialLoss } from '../backend.js'
+import {
+  CLAIM_BYTES,
+  hex,
+  ID_BYTES,
+  RESUME_BYTES,
+  type ServerWelcome,
+  TOKEN_BYTES,
+  writeInference,
+} from '../messages.js'
+import type { MaterialShelf, ShelfEntry } from '../shelf.js'
+
+/** The server's part is gone by then in any case; this bounds how long a secret lies around. */
+const DAY_MS = 86_400_000
+
+/** An inference that can start: its number, and its streams or where they are kept. */
+export interface Ready {
+  readonly inference: number
+  readonly streams?: Streams
+  /** On the shelf. */
+  readonly entry?: string
+}
+
+export interface KeepingTerms {
+  readonly k: Kernels
+  readonly server: Link
+  readonly shelf: MaterialShelf
+  /** The server's address. */
+  readonly address: string
+  readonly welcome: ServerWelcome
+  readonly plan: Plan
+  readonly onLost: ((why: MaterialLoss) => void) | undefined
+}
+
+/** A shelf in use, and what was found on it. */
+export interface Kept {
+  readonly keeping: Keeping
+  readonly ready: readonly Ready[]
+}
+
+export class Keeping {
+  #token: Uint8Array | undefined
+
+  private constructor(private readonly terms: KeepingTerms) {}
+
+  /** Has this session kept, and finds out what is left of earlier ones. */
+  static async open(terms: KeepingTerms, options: CallOptions): Promise<Kept> {
+    const keeping = new Keeping(terms)
+    return { keeping, ready: await keeping.#resume(await keeping.#sift(), options) }
+  }
+
+  /** Puts an inference's seed on the shelf and wipes it here. Undefined when it could not be stored: then it is lost. */
+  async put(inference: number, streams: Streams): Promise<Ready | undefined> {
+    if (!this.#token) return { inference, streams }
+    const { address: server, welcome, shelf } = this.terms
+    const { session } = welcome
+    const id = `${hex(session)} ${inference}`
+    const seed = streams.seed()
+    streams.release()
+    const expires = Date.now() + DAY_MS
+    const entry: ShelfEntry = {
+      id,
+      server,
+      terms: this.#sameTerms(),
+      session,
+      token: this.#token,
+      inference,
+      seed,
+      expires,
+    }
+    try {
+      await shelf.put(entry)
+      return { inference, entry: id }
+    } catch {
+      this.#token = undefined // no room, for example: from now on everything stays in memory
+      this.#lost('storage')
+      return undefined
+    } finally {
+      seed.fill(0)
+    }
+  }
+
+  /**
+   * Takes an inference off the shelf for good. Undefined when another tab has it, or when the server has used its part.
+   * @throws RingfenceError PEER_GONE, PEER_FAILED, DEADLINE, ABORTED; it is lost then
+   */
+  async take(id: string, { signal }: CallOptions): Promise<Ready | undefined> {
+    const { k, server, shelf, welcome, plan } = this.terms
+    const entry = await shelf.take(id)
+    if (!entry) return undefined
+    const { inference, seed, session } = entry
+    const streams = new Streams(k, seed, plan.rounds)
+    seed.fill(0)
+    if (hex(session) === hex(welcome.session)) return { inference, streams }
+    const claim = new Uint8Array(CLAIM_BYTES)
+    claim.set(session)
+    writeInference(claim.subarray(ID_BYTES), inference)
+    try {
+      server.send(Kind.claim, Phase.online, 0, claim)
+      const [granted] = await server.receive(Kind.claimed, Phase.online, 0, 1, { signal })
+      if (granted === 1) return { inference, streams }
+    } catch (error) {
+      streams.release()
+      throw error
+    }
+    streams.release()
+    this.#lost('refused')
+    return undefined
+  }
+
+  /** What of the shelf was prepared for this server, plan and helper; the rest of this server's is deleted. */
+  async #sift(): Promise<ShelfEntry[]> {
+    const { shelf, address } = this.terms
+    const now = Date.now()
+    const good: ShelfEntry[] = []
+    for (const entry of await shelf.list()) {
+      const here = entry.server === address
+      if (entry.expires <= now) await this.#discard(entry, here ? 'expired' : undefined)
+      else if (here && entry.terms !== this.#sameTerms()) await this.#discard(entry, 'changed')
+      else if (here) good.push(entry)
+      entry.seed.fill(0)
+    }
+    return good
+  }
+
+  async #resume(entries: readonly ShelfEntry[], { signal }: CallOptions): Promise<Ready[]> {
+    const { server } = this.terms
+    const sessions = new Map<string, ShelfEntry[]>()
+    for (const entry of entries) {
+      const name = hex(entry.session)
+      sessions.set(name, [...(sessions.get(name) ?? []), entry])
+    }
+    server.send(Kind.keep, Phase.setup, 0, new Uint8Array(0))
+    for (const [{ session, token }] of sessions.values()) {
+      const message = new Uint8Array(RESUME_BYTES)
+      message.set(session)
+      message.set(token, ID_BYTES)
+      server.send(Kind.resume, Phase.setup, 0, message)
+    }
+    const token = (await server.receive(Kind.kept, Phase.setup, 0, TOKEN_BYTES, { signal })).slice()
+    if (token.some((byte) => byte !== 0)) this.#token = token
+    const ready: Ready[] = []
+    for (const left of sessions.values()) {
+      const [alive] = await server.receive(Kind.resumed, Phase.setup, 0, 1, { signal })
+      if (alive === 1) ready.push(...left.map(({ inference, id }) => ({ inference, entry: id })))
+      else for (const entry of left) await this.#discard(entry, 'refused')
+    }
+    return ready
+  }
+
+  async #discard({ id }: ShelfEntry, why: MaterialLoss | undefined): Promise<void> {
+    if ((await this.terms.shelf.take(id)) && why) this.#lost(why)
+  }
+
+  #sameTerms(): string {
+    const { digest, helperKey } = this.terms.welcome
+    return `${hex(digest)} ${hex(helperKey)}`
+  }
+
+  #lost(why: MaterialLoss): void {
+    this.terms.onLost?.(why)
+  }
+}
