@@ -4,7 +4,7 @@
 import type { Layer } from '../model/layers.js'
 import type { LayerRelu } from '../model/relu-spec.js'
 import type { LayerTensors } from '../model/weights.js'
-import { affineFilter, type Expression } from './expression.js'
+import { affineFilter, channelsFrom, type Expression } from './expression.js'
 import type { Bends, MapShape } from './plan.js'
 
 export interface Bent {
@@ -54,15 +54,6 @@ function clip(min: number, max: number, spec: LayerRelu): Bent {
   }
 }
 
-const part = (of: Expression, at: number, shape: MapShape): Expression => ({
-  kind: 'embed',
-  of,
-  stride: [1, 1],
-  from: [0, 0],
-  at: [-at, 0, 0],
-  shape,
-})
-
 /** Copies: the ReLU, and the value as it is. */
 function leaky(id: string, slopes: Float32Array, spec: LayerRelu, shape: MapShape): Bent {
   const [c] = shape
@@ -79,7 +70,7 @@ function leaky(id: string, slopes: Float32Array, spec: LayerRelu, shape: MapShap
     bends: () => ({ shifts: [0, 0], sum: null }),
     combine(tensor) {
       const scaled = (at: number, by: Float32Array): Expression => {
-        const of = part(tensor, at, shape)
+        const of = channelsFrom(tensor, at, shape)
         return { kind: 'conv', of, filter: affineFilter(id, shape, by, new Float32Array(c)), shape }
       }
       return {

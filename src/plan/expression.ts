@@ -63,6 +63,20 @@ export function reshape(e: Expression, shape: MapShape): Expression {
   return e.kind === 'tensor' || e.kind === 'zero' ? { ...e, shape } : { kind: 'add', of: [e], shape }
 }
 
+/** A map with its first element at `at` of a room of zeros; what lies outside the room is cut off. */
+export const place = (of: Expression, at: MapShape, shape: MapShape): Expression => ({
+  kind: 'embed',
+  of,
+  stride: [1, 1],
+  from: [0, 0],
+  at,
+  shape,
+})
+
+/** The channels of a map from `channel` on. */
+export const channelsFrom = (of: Expression, channel: number, shape: MapShape): Expression =>
+  place(of, [-channel, 0, 0], shape)
+
 /** Folds a per-channel affine map into a convolution. */
 export function foldAffine(filter: Filter, scale: Float32Array, shift: Float32Array): Filter {
   const perChannel = filter.weights.length / filter.bias.length

@@ -2,7 +2,7 @@
 // time as a tree: a 3×3 window takes 6 comparisons per output in 4 levels instead of 8 in a row. Windows that reach past
 // the edge read the edge again, which does not change their maximum.
 import type { LayerOf } from '../model/layers.js'
-import { type Expression, isWeighted, type Value } from './expression.js'
+import { channelsFrom, type Expression, isWeighted, place, type Value } from './expression.js'
 import type { MapShape, Pair } from './plan.js'
 
 /** Ends a step: the ReLU of `relu` channels, then the others unchanged. Returns the truncated tensor. */
@@ -53,16 +53,6 @@ function view(of: Expression, tap: number, { axis, size, stride, pad }: Gather):
   return pieces.length === 1 ? pieces[0] : { kind: 'add', of: pieces, shape }
 }
 
-/** A map inside a larger map of zeros. */
-const place = (of: Expression, at: MapShape, shape: MapShape): Expression => ({
-  kind: 'embed',
-  of,
-  stride: [1, 1],
-  from: [0, 0],
-  at,
-  shape,
-})
-
 /** The largest of equally shaped values, position by position. */
 function largest(values: readonly Expression[], compare: Compare): Expression {
   if (values.length === 1) return values[0]
@@ -77,7 +67,7 @@ function largest(values: readonly Expression[], compare: Compare): Expression {
   const [c, h, w] = values[0].shape
   const stacked = concat([...differences, ...passed], h, w)
   const tensor = compare(stacked, c * differences.length)
-  const part = (i: number): Expression => (stacked.shape[0] === c ? tensor : place(tensor, [-c * i, 0, 0], [c, h, w]))
+  const part = (i: number): Expression => (stacked.shape[0] === c ? tensor : channelsFrom(tensor, c * i, [c, h, w]))
   const known = (i: number): Expression => (passed.length > 0 ? part(differences.length + i) : rest[i])
   const maxima = pairs.map((_, i): Expression => ({ kind: 'add', of: [known(i), part(i)], shape: [c, h, w] }))
   return largest([...maxima, ...odd.map((_, i) => known(pairs.length + i))], compare)

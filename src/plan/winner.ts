@@ -3,7 +3,7 @@
 // maximum is left, and every channel is compared with that: ⌈log2 c⌉ + 2 steps, but three comparisons per channel.
 //   [v ≥ 0] = ReLU(v + u) - ReLU(v), in units u, for whole numbers v of units
 import { chooseChunks, chunksOf } from './chunks.js'
-import { type Expression, reshape } from './expression.js'
+import { channelsFrom, type Expression, reshape } from './expression.js'
 import { constant } from './linear-algebra.js'
 import { concat } from './max-pool.js'
 import type { Activation, MapShape, Quad } from './plan.js'
@@ -54,7 +54,7 @@ function winnerOfHalves(x: Expression, unit: number, relu: ExactRelu): Expressio
     // Of an odd number the one in the middle meets two others.
     const [a, b] = [rowsFrom(left, 0, half), rowsFrom(left, count - half[1], half)]
     const met = relu(concat([sum([a, negate(b)], half), b], half[1], half[2]), 1)
-    left = sum([cut(met, 0, half), cut(met, 1, half)], half)
+    left = sum([channelsFrom(met, 0, half), channelsFrom(met, 1, half)], half)
   }
   // Windows as long as the map, each with the single row in it.
   const most = windows(left, [c - 1, 0, c - 1, 0], rows.shape)
@@ -109,7 +109,10 @@ function winnerOfPairs(x: Expression, unit: number, relu: ExactRelu): Expression
     ),
   )
   const wins = distances.flatMap((by, i) => {
-    const won = sum([cut(pairs, i * c, shape), negate(cut(pairs, (distances.length + i) * c, shape))], shape)
+    const won = sum(
+      [channelsFrom(pairs, i * c, shape), negate(channelsFrom(pairs, (distances.length + i) * c, shape))],
+      shape,
+    )
     return [won, negate(turned(won, c - by))]
   })
   // A winner wins all 2·distances meetings; the others' losses were counted as wins less one each.
@@ -120,17 +123,8 @@ function winnerOfPairs(x: Expression, unit: number, relu: ExactRelu): Expression
 const sum = (of: readonly Expression[], shape: MapShape): Expression => ({ kind: 'add', of, shape })
 const negate = (of: Expression): Expression => ({ kind: 'negate', of, shape: of.shape })
 
-const cut = (of: Expression, channel: number, shape: MapShape): Expression => ({
-  kind: 'embed',
-  of,
-  stride: [1, 1],
-  from: [0, 0],
-  at: [-channel, 0, 0],
-  shape,
-})
-
 /** Channel i becomes channel (i + by) mod channels of the original. */
 function turned(of: Expression, by: number): Expression {
   const { shape } = of
-  return sum([cut(of, by, shape), cut(of, by - shape[0], shape)], shape)
+  return sum([channelsFrom(of, by, shape), channelsFrom(of, by - shape[0], shape)], shape)
 }
