@@ -69,6 +69,8 @@ export {
   type SecurennPlan,
 } from './plan/plan.js'
 export { runReference } from './plan/reference.js'
+export { type ChoicePlan, type ChoicePlanOptions, planChoices } from './planner/choice-plan.js'
+export { type ChoiceTable, parseChoiceTable } from './planner/choice-table.js'
 export type { ComparisonCosts, MachineModel, RingCosts } from './planner/cost/machine.js'
 export { measureMachine } from './planner/cost/measure.js'
 export {

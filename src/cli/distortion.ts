@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import type { Pair } from '../model/layers.js'
 import { hireThreads } from '../planner/crew.node.js'
-import { COMMON_BLOCKS, type DistortionProgress, distortion as measure } from '../planner/distortion.js'
+import { COMMON_BLOCKS, type DistortionProgress, MASK_SHARES, distortion as measure } from '../planner/distortion.js'
 import { formatDistortionPart, measurementKey, parseDistortionPart } from '../planner/distortion-part.js'
 import { type DistortionTable, formatDistortionTable, isCandidate } from '../planner/distortion-table.js'
 import type { Command, Flags } from './arguments.js'
@@ -32,12 +32,17 @@ export const distortion: Command = {
       valueHint: 'LIST',
       description: `candidates, as 1x1,2x2,identity,zero (default ${COMMON_BLOCKS.map(nameOf).join(',')})`,
     },
+    masks: {
+      type: 'boolean',
+      description: `also masks per channel that keep ${MASK_SHARES.map((share) => 100 * share).join(', ')} % of its ReLUs`,
+    },
     output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default distortion.json)' },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
   },
   notes: [
     'MODEL is a folder with a network and its weights, or the name of a model that comes with ringfence.',
+    'Which ReLUs a mask keeps is an estimate: those whose inputs are changed most. What it does to the outputs is measured.',
     'Ctrl-C leaves FILE.part; the same command goes on from there. The result does not depend on the threads.',
   ],
   async run(flags) {
@@ -60,6 +65,8 @@ interface Order {
   readonly limit: number
   readonly variant: string | undefined
   readonly blocks: readonly Pair[]
+  /** The part of its elements that each mask keeps; none without masks. */
+  readonly masks: readonly number[]
   readonly output: string
   readonly threads: number
   readonly force: boolean
@@ -73,6 +80,7 @@ function readOrder(flags: Flags): Order {
     limit: flags.integer('limit', 1, 1e9) ?? 128,
     variant: flags.text('variant'),
     blocks: blocksOf(flags),
+    masks: flags.on('masks') ? MASK_SHARES : [],
     output: flags.text('output') ?? 'distortion.json',
     threads: flags.integer('threads', 1, 256) ?? availableParallelism(),
     force: flags.on('force'),
@@ -105,6 +113,8 @@ interface DistortionReport {
   readonly output: string
   readonly rows: number
   readonly candidates: number
+  /** Nested masks of every channel. */
+  readonly masks: number
   /** Rows that an earlier run left. */
   readonly resumed: number
   readonly seconds: number
@@ -120,12 +130,12 @@ interface DistortionReport {
 }
 
 async function measureTable(order: Order, signal: AbortSignal, bar: ProgressBar): Promise<DistortionReport> {
-  const { output, force, blocks, threads } = order
+  const { output, force, blocks, masks, threads } = order
   if (!force) await requireNew([output])
   bar.update(0, 'reading')
   const { arch, weights, variant } = await loadPlainModel(order.model, order.variant)
   const { inputs, source } = await readImageSet(order.images, arch, order)
-  const key = measurementKey(arch, weights, inputs, blocks)
+  const key = measurementKey(arch, weights, inputs, blocks, masks)
   const part = new PartFile(output)
   const left = force ? undefined : await part.read()
   const resume = left === undefined ? undefined : parseDistortionPart(left, arch, key, part.path)
@@ -134,22 +144,30 @@ async function measureTable(order: Order, signal: AbortSignal, bar: ProgressBar)
   let resumed: number | undefined
   const onProgress = ({ done, measured, rows, layer, table }: DistortionProgress) => {
     resumed ??= measured - 1
-    bar.update(done, 'measuring', [`${measured} of ${rows} channels, ${layer}`, remaining.text(done)].join('  '))
+    bar.update(done, 'measuring', [`${measured} of ${rows} rows, ${layer}`, remaining.text(done)].join('  '))
     part.keep(() => formatDistortionPart(table, key))
   }
   let table: DistortionTable
   try {
     const hire = hireThreads(threads)
-    table = await measure(arch, weights, inputs, { blocks, hire, signal, onProgress, ...(resume ? { resume } : {}) })
+    table = await measure(arch, weights, inputs, {
+      blocks,
+      masks,
+      hire,
+      signal,
+      onProgress,
+      ...(resume ? { resume } : {}),
+    })
   } catch (error) {
     throw await part.left(error)
   }
   await writeWhole([{ path: output, bytes: new TextEncoder().encode(formatDistortionTable(table)) }], force)
   await part.remove()
   const seconds = (performance.now() - started) / 1000
-  const rows = [...table.layers.values()].reduce((sum, { values }) => sum + values.length / blocks.length, 0)
+  const channels = [...table.layers.values()].reduce((sum, { values }) => sum + values.length / blocks.length, 0)
+  const rows = masks.length > 0 ? 2 * channels : channels
   return {
-    ...{ network: arch.name, variant, images: source, output, rows, candidates: blocks.length },
+    ...{ network: arch.name, variant, images: source, output, rows, candidates: blocks.length, masks: masks.length },
     ...{ resumed: resume ? Math.max(0, resumed ?? rows) : 0, seconds, threads, layers: layerReports(table) },
   }
 }
@@ -168,7 +186,7 @@ function layerReports({ layers }: DistortionTable): DistortionReport['layers'] {
 
 function text(report: DistortionReport): string {
   const paint = painter(process.stdout)
-  const { network, variant, images, rows, candidates, resumed, seconds, threads, output, layers } = report
+  const { network, variant, images, rows, candidates, masks, resumed, seconds, threads, output, layers } = report
   const right = { align: 'right' } as const
   const columns = [
     { head: 'layer' },
@@ -179,11 +197,12 @@ function text(report: DistortionReport): string {
   const cells = layers.map(({ name, channels, largestBlock, identity }) => {
     return [name, count(channels), largestBlock.toExponential(2), identity?.toExponential(2) ?? '']
   })
-  const before = resumed > 0 ? `, ${count(resumed)} of them by an earlier run` : ''
+  const before = resumed > 0 ? `, ${count(resumed)} ${masks > 0 ? 'rows' : 'of them'} by an earlier run` : ''
+  const nested = masks > 0 ? ` and ${masks} masks` : ''
   return [
     `${paint('bold', network)}, ${variant}: mean squared change of the outputs over ${images}`,
     ...tableLines(columns, cells, paint),
-    `  ${count(rows)} channels, ${candidates} candidates${before}; ${span(seconds * 1000)} on ${threads} threads`,
+    `  ${count(masks > 0 ? rows / 2 : rows)} channels, ${candidates} candidates${nested}${before}; ${span(seconds * 1000)} on ${threads} threads`,
     `  ${paint('green', '→')} ${output}`,
     '',
   ].join('\n')

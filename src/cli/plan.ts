@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { RingfenceError } from '../errors.js'
 import { type Architecture, parseArchitecture } from '../model/architecture.js'
 import { countNetwork } from '../model/count.js'
-import { resolveRelu } from '../model/relu-spec.js'
+import { type LayerRelu, resolveRelu } from '../model/relu-spec.js'
 import { networkProfiles } from '../net/index.js'
 import type { CompileOptions } from '../plan/compile.js'
 import { predict } from '../planner/cost-model.js'
 import {
   activationLayers,
+  channelCount,
   type DistortionTable,
   parseDistortionTable,
   specNameOf,
@@ -20,6 +21,7 @@ import { onlineBytes, predictedCosts } from '../planner/spec-cost.js'
 import { isModel, readArchitectureFile, readJson } from './architecture-file.js'
 import { type Command, type Flags, PLAN_FLAGS, planOptions } from './arguments.js'
 import { interruptible } from './interrupt.js'
+import { choicesText, planChoicesFile } from './plan-choices.js'
 import { findModel } from './prepared-model.js'
 import { ProgressBar } from './progress-bar.js'
 import { byteSize, count, duration, painter, tableLines } from './terminal.js'
@@ -29,7 +31,8 @@ const OBJECTIVES = ['drelus', 'bytes', 'seconds'] as const
 
 export const plan: Command = {
   name: 'plan',
-  summary: 'Choose a block for every channel: the least distortion within a budget, proven (an exact knapsack).',
+  summary:
+    'Choose blocks, masks or identity for every layer: the least distortion within a budget, proven (an exact knapsack).',
   operands: 'MODEL',
   flags: {
     ratio: { type: 'string', valueHint: 'R', description: 'budget, as a share of the cost with all ReLUs: 0.06' },
@@ -44,8 +47,20 @@ export const plan: Command = {
       valueHint: 'FILE',
       description: "the table that `ringfence distortion` measured (default distortion.json, the model's or here)",
     },
+    'choices-table': {
+      type: 'string',
+      valueHint: 'FILE',
+      description:
+        'search the choices of the network instead, by the distortion of every option: writes a choices file',
+    },
     zero: { type: 'boolean', description: 'offer zero channels too, where the table has them' },
-    output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default relu-spec.json)' },
+    'blocks-only': { type: 'boolean', description: 'offer no masks of single ReLUs, even where the table has them' },
+    output: {
+      type: 'string',
+      alias: 'o',
+      valueHint: 'FILE',
+      description: 'also -o (default relu-spec.json, choices.json)',
+    },
     force: { type: 'boolean', description: 'overwrite what is there' },
     network: {
       type: 'string',
@@ -54,14 +69,25 @@ export const plan: Command = {
     },
     ...PLAN_FLAGS,
   },
-  notes: ['MODEL is the folder or the architecture file of a network, or a model that comes with ringfence.'],
+  notes: [
+    'MODEL is the folder or the architecture file of a network, or a model that comes with ringfence.',
+    'A choices table is {"choices": {"default_1": [0.31, 0], …}}: per key the distortion of every option.',
+    'Bytes and seconds of options are summed as differences; what is found is predicted as a whole, and kept to.',
+  ],
   async run(flags) {
     const order = readOrder(flags)
     const bar = new ProgressBar()
     try {
-      const report = await interruptible((signal) => planModel(order, signal, bar))
-      bar.clear()
-      process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
+      const print = <R>(report: R, text: (report: R) => string) => {
+        bar.clear()
+        process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
+      }
+      const { choicesTable } = order
+      if (choicesTable === undefined) print(await interruptible((signal) => planModel(order, signal, bar)), text)
+      else {
+        const own = { ...order, table: choicesTable }
+        print(await interruptible((signal) => planChoicesFile(own, signal, bar)), choicesText)
+      }
       return 0
     } finally {
       bar.clear()
@@ -74,7 +100,9 @@ interface Order {
   readonly budget: Budget
   readonly objective: Objective['kind']
   readonly distortion: string | undefined
+  readonly choicesTable: string | undefined
   readonly zeroChannels: boolean
+  readonly masks: boolean
   readonly output: string
   readonly force: boolean
   readonly network: keyof typeof networkProfiles
@@ -83,16 +111,27 @@ interface Order {
 
 function readOrder(flags: Flags): Order {
   if (flags.operands.length !== 1) flags.fault('expected one MODEL')
+  const choicesTable = flags.text('choices-table')
   const order = {
     model: flags.operands[0],
+    choicesTable,
     budget: budgetOf(flags),
     objective: flags.oneOf('objective', OBJECTIVES) ?? 'drelus',
     distortion: flags.text('distortion'),
     zeroChannels: flags.on('zero'),
-    output: flags.text('output') ?? 'relu-spec.json',
+    masks: !flags.on('blocks-only'),
+    output: flags.text('output') ?? (choicesTable === undefined ? 'relu-spec.json' : 'choices.json'),
     force: flags.on('force'),
     network: flags.oneOf('network', Object.keys(networkProfiles) as (keyof typeof networkProfiles)[]) ?? 'wan60',
     compile: planOptions(flags),
+  }
+  if (choicesTable !== undefined) {
+    const others = [
+      order.distortion === undefined ? [] : ['--distortion'],
+      order.zeroChannels ? ['--zero'] : [],
+      order.masks ? [] : ['--blocks-only'],
+    ].flat()
+    for (const other of others) flags.fault(`${other}: speaks of a ReLU spec, expected none beside --choices-table`)
   }
   flags.check()
   return order
@@ -136,14 +175,14 @@ interface PlanReport {
     readonly relus: number
     readonly drelus: number
     readonly linear: boolean
-    /** Channels by block. */
+    /** Channels by block, or by the share of their ReLUs that a mask keeps. */
     readonly blocks: Readonly<Record<string, number>>
   }[]
   readonly predicted: { readonly profile: string; readonly plain: Prediction; readonly planned: Prediction } | null
 }
 
 async function planModel(order: Order, signal: AbortSignal, bar: ProgressBar): Promise<PlanReport> {
-  const { model, output, force, budget, network, zeroChannels } = order
+  const { model, output, force, budget, network, zeroChannels, masks } = order
   if (!force) await requireNew([output])
   const file = await readArchitectureFile(model)
   const arch = parseArchitecture(file.json, file.path)
@@ -151,7 +190,7 @@ async function planModel(order: Order, signal: AbortSignal, bar: ProgressBar): P
   const table = parseDistortionTable(tableFile.json, arch, { source: tableFile.path })
   const objective = await objectiveOf(arch, table, order, signal, bar)
   bar.update(0, 'solving')
-  const solved = await planRelus(arch, table, { objective, budget, zeroChannels, signal })
+  const solved = await planRelus(arch, table, { objective, budget, zeroChannels, masks, signal })
   const bytes = new TextEncoder().encode(`${JSON.stringify(solved.file, null, 1)}\n`)
   await writeWhole([{ path: output, bytes }], force)
   bar.update(0, 'predicting')
@@ -218,9 +257,19 @@ function layerReports(arch: Architecture, { layers, spec }: ReluPlan): PlanRepor
     const layer = byName.get(name)!
     const relu = resolveRelu(spec, layer)
     const blocks: Record<string, number> = {}
-    const names = relu.kind === 'block' ? relu.blocks.map(([h, w]) => blockName(h, w)) : [relu.kind]
-    for (const each of names) blocks[each] = (blocks[each] ?? 0) + (relu.kind === 'block' ? 1 : layer.out[0])
+    for (const each of channelKinds(relu, channelCount(layer.out))) blocks[each] = (blocks[each] ?? 0) + 1
     return { name, relus: relus.get(layer.id)!, drelus, linear, blocks }
+  })
+}
+
+/** Per channel its block, `relu` or `identity`, or how much of it a mask keeps. */
+function channelKinds(relu: LayerRelu, channels: number): readonly string[] {
+  if (relu.kind === 'block') return relu.blocks.map(([h, w]) => blockName(h, w))
+  if (relu.kind !== 'mask') return new Array<string>(channels).fill(relu.kind)
+  const plane = relu.bits.length / channels
+  return Array.from({ length: channels }, (_, c) => {
+    const kept = relu.bits.subarray(c * plane, (c + 1) * plane).reduce((sum, bit) => sum + bit, 0)
+    return kept === 0 ? 'identity' : `${Math.round((100 * kept) / plane)} %`
   })
 }
 

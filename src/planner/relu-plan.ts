@@ -88,7 +88,7 @@ export interface ReluPlan {
 }
 
 /** Seconds are summed as integers, rounded up. */
-const NANOSECONDS = 1e9
+export const NANOSECONDS = 1e9
 
 /**
  * The ReLU spec of least summed distortion within a budget, proven by the exact knapsack. In each layer either every
@@ -149,7 +149,8 @@ export async function planRelus(
 
 const NO_PLAN = 'no ReLU spec can be planned:'
 
-function budgetOf(budget: Budget, plainCost: number, unit: number): number {
+/** In whole units, rounded down but for what rounding made of an integer. */
+export function budgetOf(budget: Budget, plainCost: number, unit: number): number {
   // A share of an integer that is an integer but for rounding is that integer.
   if ('ratio' in budget) return Math.floor(plainCost * budget.ratio * (1 + 2 ** -50))
   return Math.floor(budget.maxCost * unit * (1 + 2 ** -50))

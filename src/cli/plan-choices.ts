@@ -1,0 +1,72 @@
+// `ringfence plan --choices-table`: the choices file of least distortion within a budget.
+import { networkProfiles } from '../net/index.js'
+import type { CompileOptions } from '../plan/compile.js'
+import { type ChoicePlan, planChoices } from '../planner/choice-plan.js'
+import { parseChoiceTable } from '../planner/choice-table.js'
+import type { Budget, Objective } from '../planner/relu-plan.js'
+import { readArchitectureFile, readJson } from './architecture-file.js'
+import type { ProgressBar } from './progress-bar.js'
+import { byteSize, count, duration, painter, tableLines } from './terminal.js'
+import { requireNew, writeWhole } from './whole-files.js'
+
+export interface ChoicesOrder {
+  readonly model: string
+  readonly table: string
+  readonly budget: Budget
+  readonly objective: Objective['kind']
+  readonly output: string
+  readonly force: boolean
+  readonly network: keyof typeof networkProfiles
+  readonly compile: CompileOptions
+}
+
+export interface ChoicesReport extends Omit<ChoicePlan, 'unit'> {
+  readonly network: string
+  readonly output: string
+  readonly table: string
+  readonly objective: Objective['kind']
+  /** Of bytes and seconds: on which network. */
+  readonly profile: string | null
+}
+
+/** Searches the options and writes the file. */
+export async function planChoicesFile(
+  order: ChoicesOrder,
+  signal: AbortSignal,
+  bar: ProgressBar,
+): Promise<ChoicesReport> {
+  const { model, output, force, budget, objective, network, compile } = order
+  if (!force) await requireNew([output])
+  const file = await readArchitectureFile(model)
+  const tableFile = await readJson(order.table)
+  const table = parseChoiceTable(tableFile.json, tableFile.path)
+  const { unit: _, ...plan } = await planChoices(file.json, table, {
+    ...{ objective, budget, compile, signal, source: file.path, network: { profile: networkProfiles[network] } },
+    onProgress: (done) => bar.update(done, 'predicting what each option costs'),
+  })
+  const bytes = new TextEncoder().encode(`${JSON.stringify(plan.choices)}\n`)
+  await writeWhole([{ path: output, bytes }], force)
+  const profile = objective === 'drelus' ? null : network
+  return { network: String(file.json.name), output, table: tableFile.path, objective, profile, ...plan }
+}
+
+export function choicesText(report: ChoicesReport): string {
+  const paint = painter(process.stdout)
+  const { network, objective, cost, summedCost, budget, plainCost, distortion, bound, keys, output, profile } = report
+  const unit = (value: number) =>
+    objective === 'drelus'
+      ? `${count(value)} comparisons`
+      : objective === 'bytes'
+        ? byteSize(value)
+        : duration(1000 * value)
+  const gap = distortion - bound > 1e-9 * distortion ? `, at least ${bound.toPrecision(6)}` : ', the least possible'
+  const summed = objective === 'drelus' ? '' : ` as a whole (${unit(summedCost)} summed over the choices, ${profile})`
+  const rows = keys.map(({ key, option, op }) => [key, String(option), op])
+  return [
+    `${paint('bold', network)}: ${unit(cost)}${summed} of ${unit(budget)} allowed; ${unit(plainCost)} with the dearest options`,
+    ...tableLines([{ head: 'choice' }, { head: 'option', align: 'right' }, { head: 'op' }], rows, paint),
+    `  summed distortion ${distortion.toPrecision(6)}${gap}`,
+    `  ${paint('green', '→')} ${output}`,
+    '',
+  ].join('\n')
+}
