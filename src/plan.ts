@@ -57,6 +57,7 @@ export type { NetworkProfile } from './net/shaper.js'
 export { type Calibration, calibrate, parseCalibration, type Windows } from './plan/calibrate.js'
 export { chooseChunks } from './plan/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile.js'
+export { type ChannelFactors, equalize } from './plan/equalize.js'
 export {
   type Backend,
   type Bends,
@@ -69,6 +70,7 @@ export {
   type SecurennPlan,
 } from './plan/plan.js'
 export { runReference } from './plan/reference.js'
+export { channelFactors, type FactorOptions, type FactorsPer } from './planner/channel-factors.js'
 export { type ChoicePlan, type ChoicePlanOptions, planChoices } from './planner/choice-plan.js'
 export { type ChoiceTable, parseChoiceTable } from './planner/choice-table.js'
 export type { ComparisonCosts, MachineModel, RingCosts } from './planner/cost/machine.js'

@@ -1,15 +1,15 @@
 // `ringfence calibrate`: ranges of values on sample pictures, and which bits comparisons need to look at.
 import { availableParallelism } from 'node:os'
-import { RingfenceError } from '../errors.js'
 import type { Calibration } from '../plan/calibrate.js'
+import type { FactorsPer } from '../planner/channel-factors.js'
 import { hireThreads } from '../planner/crew.node.js'
-import { measurementKey } from '../planner/distortion-part.js'
-import { calibrationOf, formatRanges, measureRanges, parseRanges, type Ranges } from '../planner/ranges.js'
+import { calibrationOf, type Ranges } from '../planner/ranges.js'
 import { measureGains } from '../planner/window-gains.js'
 import { chooseWindows, type LayerWindow, QUIET, type WindowTarget } from '../planner/windows.js'
 import type { Command, Flags } from './arguments.js'
 import { type ImageSet, readImageSet } from './image-set.js'
 import { interruptible } from './interrupt.js'
+import { measuredRanges } from './measured-ranges.js'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
 import { PartFile } from './part-file.js'
 import { findModel } from './prepared-model.js'
@@ -49,12 +49,18 @@ export const calibrate: Command = {
       valueHint: 'BITS',
       description: 'room above the largest value seen (default 1); pictures beyond it are answered wrongly',
     },
+    'per-layer': { type: 'boolean', description: 'a factor per layer, so that its values fill the bits it has' },
+    'per-channel': {
+      type: 'boolean',
+      description: 'a factor per channel, so that each fills its layer: a window of its own for every channel',
+    },
     output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default calibration.json)' },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
   },
   notes: [
-    'A plan has one scale and one window per layer; --json also has the ranges of single channels.',
+    'A plan has one scale, a power of two, and one window per layer. Factors move into the weights before that and leave',
+    'the network the function it was; --json has the ranges of single channels and their factors.',
     'Ctrl-C leaves FILE.part; the same command goes on from there.',
   ],
   async run(flags) {
@@ -81,6 +87,7 @@ interface Order {
   readonly ring: number
   readonly bits: number
   readonly margin: number
+  readonly per: FactorsPer | undefined
   readonly output: string
   readonly threads: number
   readonly force: boolean
@@ -98,10 +105,12 @@ function readOrder(flags: Flags): Order {
     ring: flags.integer('ring', 24, 32) ?? 32,
     bits: flags.integer('bits', 4, 30) ?? 16,
     margin: numberOf(flags, 'margin', 0, 16) ?? 1,
+    per: flags.on('per-channel') ? ('channel' as const) : flags.on('per-layer') ? ('layer' as const) : undefined,
     output: flags.text('output') ?? 'calibration.json',
     threads: flags.integer('threads', 1, 256) ?? availableParallelism(),
     force: flags.on('force'),
   }
+  if (flags.on('per-channel') && flags.on('per-layer')) flags.fault('expected one of --per-layer and --per-channel')
   flags.check()
   return order
 }
@@ -125,8 +134,10 @@ function numberOf(flags: Flags, name: string, min: number, max: number): number 
 }
 
 interface LayerReport extends LayerWindow {
-  /** Largest absolute input per channel. */
+  /** Largest absolute input per channel, factors included. */
   readonly channels: readonly number[]
+  /** What the channels were multiplied by: their windows are log2 of it lower than the layer's. */
+  readonly factors: number | readonly number[]
 }
 
 interface CalibrateReport {
@@ -153,9 +164,9 @@ async function calibrateModel(order: Order, signal: AbortSignal, bar: ProgressBa
   const model = await loadModelDirectory(findModel(order.model), order.variant)
   const images = await readImageSet(order.images, model.arch, order)
   const part = new PartFile(output)
-  const ranges = await rangesOf(order, model, images, part, signal, bar)
-  const measured = calibrationOf(ranges, images.source)
-  const gains = await gainsOf(order, model, images, ranges, signal, bar)
+  const { plain, channels, ranges } = await measuredRanges(order, model, images, part, signal, bar)
+  const measured: Calibration = { ...calibrationOf(ranges, images.source), ...(channels ? { channels } : {}) }
+  const gains = await gainsOf(order, model, images, ranges, measured, signal, bar)
   bar.update(0, 'choosing windows')
   const { windows, layers } = await chooseWindows(model, ranges, measured, { ring, bits, margin, target, gains })
   const file: Calibration = { ...measured, ...(target === 'exact' && margin === 1 && bits === 16 ? {} : { windows }) }
@@ -169,32 +180,11 @@ async function calibrateModel(order: Order, signal: AbortSignal, bar: ProgressBa
     windowBits: perInference((layer) => layer.bits - layer.lo) / comparisons,
     wrongSigns: perInference(({ predicted }) => predicted.probability),
     outputChange: gains ? Math.sqrt(layers.reduce((sum, { effect = 0 }) => sum + effect, 0)) : null,
-    layers: layers.map((layer) => ({ ...layer, channels: [...ranges.layers.get(layer.id)!.channelMax] })),
-    warnings: warningsOf(layers, model.calibration, images),
-  }
-}
-
-async function rangesOf(
-  { threads, force }: Order,
-  { arch, weights, spec }: ModelDirectory,
-  { inputs }: ImageSet,
-  part: PartFile,
-  signal: AbortSignal,
-  bar: ProgressBar,
-): Promise<Ranges> {
-  const key = measurementKey({ ...arch, name: `${arch.name} ranges ${specKey(spec)}` }, weights, inputs, [])
-  const left = force ? undefined : await part.read()
-  const resume = left === undefined ? undefined : resumed(left, key, part.path)
-  const remaining = new Remaining()
-  const onProgress = (done: number, ranges: Ranges) => {
-    bar.update(done, 'measuring', [`${ranges.inputs} of ${inputs.length} pictures`, remaining.text(done)].join('  '))
-    part.keep(() => JSON.stringify({ format: PART, key, ranges: JSON.parse(formatRanges(ranges)) }))
-  }
-  try {
-    const options = { hire: hireThreads(threads), signal, onProgress, ...(resume ? { resume } : {}) }
-    return await measureRanges({ arch, weights, spec }, inputs, options)
-  } catch (error) {
-    throw await part.left(error)
+    layers: layers.map((layer) => {
+      const [own, factors] = [[...ranges.layers.get(layer.id)!.channelMax], channels?.[layer.id] ?? 1]
+      return { ...layer, channels: own, factors }
+    }),
+    warnings: warningsOf(layers, plain.maxAbs, model.calibration, images),
   }
 }
 
@@ -202,8 +192,9 @@ async function rangesOf(
 async function gainsOf(
   { target, probes, threads, ring, bits, margin }: Order,
   model: ModelDirectory,
-  { inputs, source }: ImageSet,
+  { inputs }: ImageSet,
   ranges: Ranges,
+  measured: Calibration,
   signal: AbortSignal,
   bar: ProgressBar,
 ): Promise<ReadonlyMap<string, number> | undefined> {
@@ -212,39 +203,28 @@ async function gainsOf(
   const onProgress = (done: number) => bar.update(done, 'probing layers', remaining.text(done))
   const numbers = { ring, bits, margin }
   const options = { ...numbers, hire: hireThreads(threads), signal, onProgress }
-  return measureGains(model, inputs.slice(0, probes), ranges, calibrationOf(ranges, source), options)
-}
-
-const PART = 'ranges-part/1'
-
-const specKey = (spec: ModelDirectory['spec']): string =>
-  spec ? JSON.stringify([...spec.layers].map(([id, relu]) => [id, relu])) : ''
-
-function resumed(text: string, key: string, path: string): Ranges {
-  let part: { format?: unknown; key?: unknown; ranges?: unknown } = {}
-  try {
-    part = JSON.parse(text)
-  } catch {}
-  if (part.format === PART && part.key === key) return parseRanges(part.ranges)
-  throw new RingfenceError(
-    'BAD_INPUT',
-    `${path} was left by a measurement of another model or other pictures; go on with those, or start anew with --force`,
-  )
+  return measureGains(model, inputs.slice(0, probes), ranges, measured, options)
 }
 
 /** Fewer pictures than this leave the tails of most ranges unseen. */
 const FEW = 100
 
-function warningsOf(layers: readonly LayerWindow[], before: Calibration | undefined, { inputs }: ImageSet): string[] {
+/** @param plain ranges without factors, as those before may be compared with */
+function warningsOf(
+  layers: readonly LayerWindow[],
+  plain: Calibration['maxAbs'],
+  before: Calibration | undefined,
+  { inputs }: ImageSet,
+): string[] {
   const warnings: string[] = []
   if (inputs.length < FEW) warnings.push(`${inputs.length} pictures are few: others may reach further than these`)
   for (const { id, margin } of layers) {
     if (margin < 1)
       warnings.push(`${id}: ${margin.toFixed(2)} bits of margin; a value that leaves it makes a wrong answer`)
   }
-  const wider = layers.filter(({ id, maxAbs }) => before?.maxAbs[id] !== undefined && maxAbs > before.maxAbs[id])
-  for (const { id, maxAbs } of wider) {
-    warnings.push(`${id}: ${maxAbs.toFixed(3)} is more than the ${before!.maxAbs[id]} the model was calibrated for`)
+  if (!before || before.channels) return warnings
+  for (const { id } of layers.filter(({ id }) => plain[id] > before.maxAbs[id])) {
+    warnings.push(`${id}: ${plain[id].toFixed(3)} is more than the ${before.maxAbs[id]} the model was calibrated for`)
   }
   return warnings
 }
@@ -265,9 +245,19 @@ function text(report: CalibrateReport): string {
     `${paint('bold', network)}, ${variant}: ranges over ${images}, ring of ${ring} bits`,
     ...tableLines([{ head: 'layer' }, ...heads.map((head) => ({ head, ...right }))], rows, paint),
     `  comparisons read ${windowBits.toFixed(2)} bits on average; ${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong per inference${change}`,
+    ...factorLine(layers),
     '  margin in bits; noise of wrong signs by the size of the outputs; per channel: bits that an average one needs less',
     ...warnings.map((warning) => `  ${paint('yellow', 'warning')} ${warning}`),
     `  ${paint('green', '→')} ${output}`,
     '',
   ].join('\n')
+}
+
+/** How far the factors go, where there are some. */
+function factorLine(layers: readonly LayerReport[]): string[] {
+  const factors = layers.flatMap((layer) => layer.factors)
+  if (factors.every((factor) => factor === 1)) return []
+  const [least, most] = [Math.min(...factors), Math.max(...factors)].map((factor) => factor.toPrecision(3))
+  const kind = layers.some((layer) => typeof layer.factors !== 'number') ? 'channels' : 'layers'
+  return [`  ${kind} are multiplied by ${least} to ${most}, which their readers divide by; ranges are those after it`]
 }

@@ -4,6 +4,7 @@ import type { networkProfiles } from '../net/index.js'
 import { networkProfiles as profiles } from '../net/index.js'
 import type { Calibration } from '../plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../plan/compile.js'
+import { equalize } from '../plan/equalize.js'
 import { predict } from '../planner/cost-model.js'
 import { hireThreads } from '../planner/crew.node.js'
 import { measurementKey } from '../planner/distortion-part.js'
@@ -159,7 +160,9 @@ async function nearZero(
   bar: ProgressBar,
 ): Promise<NearZero> {
   const options = { hire: hireThreads(order.threads), signal }
-  const ranges = await measureRanges({ arch, weights, spec }, inputs, options)
+  // Windows are of the values that are compared, factors included.
+  const compared = calibration?.channels ? equalize(arch, weights, calibration.channels) : weights
+  const ranges = await measureRanges({ arch, weights: compared, spec }, inputs, options)
   if (!calibration) return { ranges, gains: undefined }
   const remaining = new Remaining()
   const onProgress = (done: number) => bar.update(done, `${variant}: probing layers`, remaining.text(done))

@@ -113,7 +113,9 @@ export function parseCalibration(json: unknown, arch: Architecture, source = 'ca
 /** Factors per channel, which have to fit the network. */
 function readChannels(parent: Fields, arch: Architecture): ChannelFactors {
   const fields = new Fields(parent.record('channels'), 'channels', parent.problems)
-  const lists = Object.keys(fields.object).map((id) => [id, fields.numbers(id)] as const)
+  const lists = Object.entries(fields.object).map(([id, given]) => {
+    return [id, typeof given === 'number' ? given : fields.numbers(id)] as const
+  })
   const channels = Object.fromEntries(lists)
   if (!fields.failed) for (const problem of factorProblems(arch, channels)) fields.problem(problem)
   return channels

@@ -47,6 +47,11 @@ export class ChannelTies {
     return ofClass === this.#root(FIXED)
   }
 
+  /** Makes all channels of a value one class. */
+  joinChannels(id: string, channels: number): void {
+    for (let c = 1; c < channels; c++) this.#join(this.#node(id, 0), this.#node(id, c))
+  }
+
   #tieLayer(layer: Layer): void {
     const op = effectiveOp(layer)
     const [channels, h, w] = asMap(layer.out)

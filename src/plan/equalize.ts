@@ -9,8 +9,8 @@ import { asMap } from '../model/shape.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
 import { ChannelTies } from './channel-ties.js'
 
-/** One positive factor per channel, by id of the activation layer; all 1 for those that are not named. */
-export type ChannelFactors = Readonly<Record<string, readonly number[]>>
+/** A positive factor for all channels or one for each, by id of the activation layer; 1 for those that are not named. */
+export type ChannelFactors = Readonly<Record<string, number | readonly number[]>>
 
 /** Factors of all values of a network, as those of its activations imply them. */
 class SpreadFactors {
@@ -29,13 +29,14 @@ class SpreadFactors {
     for (const [id, list] of Object.entries(factors)) this.#give(id, list)
   }
 
-  #give(id: string, list: readonly number[]): void {
+  #give(id: string, given: number | readonly number[]): void {
     const layer = this.arch.byId.get(id)
     if (!layer || !isActivation(layer)) {
       this.problems.push(`${quote(id)}: no activation layer has this id`)
       return
     }
     const [channels] = asMap(layer.out)
+    const list = typeof given === 'number' ? Array<number>(channels).fill(given) : given
     if (list.length !== channels) {
       this.problems.push(`${quote(id)}: expected ${channels} factors, one per channel, got ${list.length}`)
       return
@@ -148,40 +149,4 @@ function crossed(weight: Float32Array, groups: number, before: Float64Array, aft
     }
   }
   return scaled
-}
-
-/** What is known of a layer's channels, and what they may grow to. */
-export interface ChannelRanges {
-  /** Largest absolute value per channel. */
-  readonly most: ArrayLike<number>
-  /** The largest value the layer shall have. */
-  readonly target: number
-}
-
-/**
- * Factors with which every channel fills its layer's target as far as what it is joined with allows. A channel that was
- * never seen to be other than zero keeps the factor 1: how far it may go is unknown.
- * @param ranges by id of the activation layer
- * @param limit no factor is larger: weights grow as the factors do, and have to stay small integers
- */
-export function fillingFactors(
-  arch: Architecture,
-  ranges: ReadonlyMap<string, ChannelRanges>,
-  limit: number,
-): ChannelFactors {
-  const ties = new ChannelTies(arch)
-  /** How much of its target a class fills, in the layer where that is most. */
-  const filled = new Float64Array(ties.size)
-  for (const [id, { most, target }] of ranges) {
-    for (let c = 0; c < most.length; c++) {
-      const at = ties.classOf(id, c)
-      filled[at] = Math.max(filled[at], most[c] / target)
-    }
-  }
-  const factorOf = (at: number) => (ties.isFixed(at) || filled[at] === 0 ? 1 : Math.min(limit, 1 / filled[at]))
-  // Six digits are plenty, and make files that can be read.
-  const rounded = (factor: number) => Number(factor.toPrecision(6))
-  return Object.fromEntries(
-    [...ranges].map(([id, { most }]) => [id, Array.from(most, (_, c) => rounded(factorOf(ties.classOf(id, c))))]),
-  )
 }

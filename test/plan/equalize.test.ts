@@ -4,14 +4,20 @@ import { randomWeights } from '../../bench/networks.js'
 import { sampleInput } from '../../bench/workloads.js'
 import { FloatNetwork } from '../../src/float/network.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
+import { decodeImage } from '../../src/model/images.js'
 import { isActivation } from '../../src/model/layers.js'
+import { pictureToInput } from '../../src/model/picture-input.js'
 import type { ReluSpec } from '../../src/model/relu-spec.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { asMap } from '../../src/model/shape.js'
 import { bindWeights, type Weights } from '../../src/model/weights.js'
-import { calibrate, parseCalibration } from '../../src/plan/calibrate.js'
+import { type Calibration, calibrate, parseCalibration } from '../../src/plan/calibrate.js'
 import { ChannelTies } from '../../src/plan/channel-ties.js'
-import { type ChannelFactors, equalize, fillingFactors } from '../../src/plan/equalize.js'
+import { compile } from '../../src/plan/compile.js'
+import { equalize } from '../../src/plan/equalize.js'
+import { channelFactors } from '../../src/planner/channel-factors.js'
+import { evaluate } from '../../src/planner/evaluate.js'
+import { calibrationOf, measureRanges } from '../../src/planner/ranges.js'
 import { committed, committedJson } from '../model/reference-files.js'
 import { growNetwork } from '../protocol/zoo.js'
 
@@ -21,7 +27,7 @@ const family = (family: string, params: object, size: number) =>
 const relus = (arch: Architecture) => arch.layers.filter(isActivation)
 
 /** Another factor for every class of channels, from 1/16 to 16. */
-function anyFactors(arch: Architecture): ChannelFactors {
+function anyFactors(arch: Architecture): Record<string, number[]> {
   const ties = new ChannelTies(arch)
   const factor = (at: number) => (ties.isFixed(at) ? 1 : 2 ** (((at * 7) % 33) / 4 - 4))
   return Object.fromEntries(
@@ -107,50 +113,79 @@ describe('equalized weights', () => {
   })
 })
 
-describe('filling factors', () => {
+describe('channel factors', () => {
   const arch = example('resnet20-cifar10')
   const weights = randomWeights(arch, 2)
   const inputs = [1, 2, 3].map((seed) => sampleInput(arch, seed))
+  const measured = (own: Weights) => measureRanges({ arch, weights: own, spec: undefined }, inputs)
+  const listed = (factors: number | readonly number[], channels: number) =>
+    typeof factors === 'number' ? Array<number>(channels).fill(factors) : factors
 
-  function channelMax(own: Weights): Map<string, Float32Array> {
-    const most = new Map(relus(arch).map(({ id, out }) => [id, new Float32Array(out[0])]))
-    const network = FloatNetwork.prepare(arch, own, { keep: 'all' })
-    for (const input of inputs) {
-      const pass = network.start(input)
-      for (const layer of relus(arch)) {
-        const values = pass.view(layer.in[0])
-        const list = most.get(layer.id)!
-        values.forEach((value, i) => {
-          const c = Math.floor((i * list.length) / values.length)
-          list[c] = Math.max(list[c], Math.abs(value))
+  it.each(['layer', 'channel'] as const)(
+    'per %s fill a range in one of the layers joined, and none beyond',
+    async (per) => {
+      const before = await measured(weights)
+      const factors = channelFactors(arch, before, { per, limit: 2 ** 10 })
+      const after = await measured(equalize(arch, weights, factors))
+      const ties = new ChannelTies(arch)
+      if (per === 'layer') for (const { id, out } of relus(arch)) ties.joinChannels(id, out[0])
+      const filled = new Map<number, number>()
+      for (const [id, { channelMax }] of before.layers) {
+        const target = 2 ** Math.ceil(Math.log2(Math.max(...channelMax)))
+        const own = after.layers.get(id)!.channelMax
+        expect(Math.max(...own)).toBeLessThanOrEqual(target)
+        own.forEach((most, c) => {
+          const at = ties.classOf(id, c)
+          filled.set(at, Math.max(filled.get(at) ?? 0, most / target))
         })
       }
-      pass.release()
-    }
-    return most
-  }
+      for (const share of filled.values()) expect(share).toBeGreaterThan(0.998)
+      const unlike = Object.values(factors).filter((own) => typeof own !== 'number').length
+      expect(unlike).toBe(per === 'channel' ? 19 : 0)
+    },
+  )
 
-  it('bring every channel to the target in one of the layers it is joined with, and none beyond', () => {
-    const before = channelMax(weights)
-    const targets = [...before].map(([id, most]) => [id, { most, target: 2 * Math.max(...most) }] as const)
-    const factors = fillingFactors(arch, new Map(targets), 2 ** 10)
-    const after = channelMax(equalize(arch, weights, factors))
-    const ties = new ChannelTies(arch)
-    const filled = new Map<number, number>()
-    for (const [id, { target }] of targets) {
-      after.get(id)!.forEach((most, c) => {
-        expect(most / target).toBeLessThan(1.001)
-        const at = ties.classOf(id, c)
-        filled.set(at, Math.max(filled.get(at) ?? 0, most / target))
-      })
-    }
-    for (const share of filled.values()) expect(share).toBeGreaterThan(0.999)
+  it('with a margin of half a bit leave half a bit', async () => {
+    const before = await measured(weights)
+    const factors = channelFactors(arch, before, { per: 'channel', margin: 0.5 })
+    const equal = equalize(arch, weights, factors)
+    const { maxAbs } = await measured(equal)
+    const own = { format: 'calibration/1' as const, source: 'x', maxAbs }
+    const { plan } = compile(arch, equal, own, undefined, { margin: 0.5 })
+    const room = plan.steps
+      .filter(({ activation }) => activation)
+      .map(({ id, scale }) => 14 - scale - Math.log2(maxAbs[id]))
+    expect(Math.min(...room)).toBeGreaterThanOrEqual(0.5)
+    expect(room.filter((left) => left < 0.503).length).toBeGreaterThan(9)
   })
 
   it('stay below their limit, and leave channels alone that were never seen to move', () => {
-    const ranges = new Map([['layer1.0.relu_1', { most: [4, 1, 1 / 64, 0, ...Array(12).fill(8)], target: 8 }]])
-    const factors = fillingFactors(arch, ranges, 16)
-    expect(factors['layer1.0.relu_1'].slice(0, 5)).toEqual([2, 8, 16, 1, 1])
+    const channelMax = Float32Array.from([4, 1, 1 / 64, 0, ...Array(12).fill(8)])
+    const sample = { channelMax, counts: new Float64Array(), energy: new Float64Array(), output: 1 }
+    const factors = channelFactors(arch, { layers: new Map([['layer1.0.relu_1', sample]]) }, { per: 'channel' })
+    const list = listed(factors['layer1.0.relu_1'], 16)
+    expect([...list].slice(0, 5).map((factor) => Math.round(factor * 50) / 50)).toEqual([2, 8, 16, 1, 1])
+  })
+
+  it('make compile equalise, and fewer signs wrong in the same windows', async () => {
+    const digits = parseArchitecture(committedJson('models/mnist-cnn3/arch.json'))
+    const tensors = readSafetensors(committed('models/mnist-cnn3/weights.safetensors'))
+    const setup = { arch: digits, weights: bindWeights(digits, tensors), spec: undefined }
+    const pictures = Array.from({ length: 4 }, (_, digit) => {
+      return pictureToInput(decodeImage(committed(`models/samples/digit-${digit}.png`)), digits.inputs[0])
+    })
+    const before = await measureRanges(setup, pictures)
+    const channels = channelFactors(digits, before, { per: 'channel' })
+    const after = await measureRanges({ ...setup, weights: equalize(digits, setup.weights, channels) }, pictures)
+    const [plain, equal] = [calibrationOf(before, 'x'), { ...calibrationOf(after, 'x'), channels }]
+    const far = async (calibration: Calibration, lo: number) => {
+      const compiled = compile(digits, setup.weights, calibration, undefined, { lo })
+      return (await evaluate(setup, pictures, { compiled })).reference!.maxError
+    }
+    expect(await far(equal, 0)).toBeLessThan(0.01)
+    expect(await far(equal, 9)).toBeLessThan(0.75 * (await far(plain, 9)))
+    // The ranges are those of the equalised network only.
+    expect(await far(calibrationOf(after, 'x'), 9)).not.toBe(await far(equal, 9))
   })
 })
 
