@@ -41,6 +41,8 @@ const pair = v.tuple([size, size])
 const naturals = v.tuple([natural, natural])
 const quad = v.tuple([natural, natural, natural, natural])
 const id = v.pipe(v.string(), v.maxLength(256))
+/** Branches that were folded into one convolution are all named. */
+const ids = v.pipe(v.string(), v.maxLength(2 ** 16))
 const base64 = v.pipe(v.string(), v.maxLength(2 ** 24), v.base64())
 
 const geometry = v.strictObject({
@@ -60,7 +62,7 @@ const blendBits = v.pipe(integer, v.minValue(0), v.maxValue(15))
 
 const operation = v.variant('op', [
   v.strictObject({ op: v.literal('tensor'), tensor: natural, out: map }),
-  v.strictObject({ op: v.literal('conv'), of: natural, layer: id, geometry, scale: integer, out: map }),
+  v.strictObject({ op: v.literal('conv'), of: natural, layer: ids, geometry, scale: integer, out: map }),
   v.strictObject({ op: v.literal('lift'), of: natural, factor: v.union([integer, v.array(integer)]), out: map }),
   v.strictObject({ op: v.literal('scale'), of: natural, factor: integer, out: map }),
   v.strictObject({ op: v.literal('poolSum'), of: natural, kernel: pair, stride: pair, pad: quad, out: map }),

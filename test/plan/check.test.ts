@@ -3,11 +3,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { loadKernels } from '../../src/kernels/index.js'
+import { parseArchitecture } from '../../src/model/architecture.js'
 import { toBase64 } from '../../src/model/mask-bits.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { compile } from '../../src/plan/compile.js'
-import { type MapShape, type MccPlan, mapSize, type Pair, reluShape } from '../../src/plan/plan.js'
+import { canonicalJson, type MapShape, type MccPlan, mapSize, type Pair, reluShape } from '../../src/plan/plan.js'
+import { shapePlan } from '../../src/planner/shape-plan.js'
 import { planCost } from '../../src/protocol/mcc/cost.js'
 import { dealInference } from '../../src/protocol/mcc/inference.js'
 import { layOut } from '../../src/protocol/step.js'
@@ -206,4 +208,11 @@ describe('checkPlan', () => {
     }
     expect.fail('the plan was taken')
   })
+})
+
+it('a plan of a published Seesaw network is taken, though 27 branches that were folded together have long names', () => {
+  const choices = Object.fromEntries([...'0000000000000001'].map((bit, i) => [`default_${i + 1}`, Number(bit)]))
+  const params = { model: 'cifarsupermodel50' }
+  const plan = shapePlan(parseArchitecture({ format: 'arch/1', name: 'seesaw', family: 'seesaw', params, choices }))
+  expect(checkPlan(JSON.parse(canonicalJson(plan))).steps).toHaveLength(plan.steps.length)
 })
