@@ -9,6 +9,7 @@ import { BACKENDS, benchCompare } from './compare.js'
 import { benchCost, echoMessages } from './cost.js'
 import { benchDistortion } from './distortion.js'
 import { benchEndToEnd } from './e2e.js'
+import { benchExact } from './exact.js'
 import { benchFloat } from './float.js'
 import { benchKernels } from './kernels.js'
 import { benchKnapsack } from './knapsack.js'
@@ -24,6 +25,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['knapsack', plain(benchKnapsack)],
   ['distortion', plain(benchDistortion)],
   ['float', plain(benchFloat)],
+  ['exact', plain(benchExact)],
   ['accuracy', plain(benchAccuracy)],
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],

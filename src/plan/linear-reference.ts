@@ -18,12 +18,16 @@ export interface Arithmetic<V extends Vector<E>, E> {
 
 export type ConvOp = Extract<LinearOp, { op: 'conv' }>
 
-/** Mod 2^32, as signed words; weights below 2^15 keep every product exact. */
+/** Mod 2^32, as signed words. */
 export const int32: Arithmetic<Int32Array, number> = {
   zeros: (length) => new Int32Array(length),
   add: (a, b) => (a + b) | 0,
   times: Math.imul,
-  convolve,
+  convolve: (op, x, w, out) =>
+    forEachRow(op, (tap, at, from, count, stride) => {
+      const weight = w[tap]
+      for (let j = at, i = from; j < at + count; j++, i += stride) out[j] += Math.imul(weight, x[i])
+    }),
 }
 
 /** Integers that stay below 2^53. */
@@ -31,31 +35,49 @@ export const exact: Arithmetic<Float64Array, number> = {
   zeros: (length) => new Float64Array(length),
   add: (a, b) => a + b,
   times: (a, factor) => a * factor,
-  convolve,
+  convolve: (op, x, w, out) =>
+    forEachRow(op, (tap, at, from, count, stride) => {
+      const weight = w[tap]
+      for (let j = at, i = from; j < at + count; j++, i += stride) out[j] += weight * x[i]
+    }),
 }
 
-const LIMBS = 4
-
-/** Mod 2^64. Convolutions go by limbs of 16 bits: ten exact ones are faster than one of BigInts. */
+/** Mod 2^64. Convolutions go by parts of the words, which is faster than with BigInts. */
 export const int64: Arithmetic<BigInt64Array, bigint> = {
   zeros: (length) => new BigInt64Array(length),
   add: (a, b) => BigInt.asIntN(64, a + b),
   times: (a, factor) => BigInt.asIntN(64, a * BigInt(factor)),
-  convolve(op, x, w, out) {
-    const [xs, ws] = [limbs(x), limbs(w)]
-    for (let level = 0; level < LIMBS; level++) {
-      // A sum of up to four products below 2^32 per tap stays exact up to 2^19 taps.
-      const sum = new Float64Array(out.length)
-      for (let i = 0; i <= level; i++) convolve(op, xs[i], ws[level - i], sum)
-      for (let i = 0; i < out.length; i++) out[i] += BigInt(sum[i]) << BigInt(16 * level)
-    }
-  },
+  convolve: convolve64,
 }
 
-function limbs(words: Vector<bigint>): Float64Array[] {
-  return Array.from({ length: LIMBS }, (_, limb) =>
-    Float64Array.from(words as ArrayLike<bigint>, (word) => Number((word >> BigInt(16 * limb)) & 0xffffn)),
-  )
+/** Words as a + 2^16·b + 2^32·c, the first two of 16 bits, and a + 2^16·b as one signed word. */
+function parts(words: Vector<bigint>) {
+  const halves = new Int32Array(BigInt64Array.from(words as ArrayLike<bigint>).buffer)
+  const of = (part: (index: number) => number) => Int32Array.from({ length: words.length }, (_, i) => part(2 * i))
+  return {
+    a: Float64Array.from(of((i) => halves[i] & 0xffff)),
+    b: Float64Array.from(of((i) => halves[i] >>> 16)),
+    low: of((i) => halves[i]),
+    c: of((i) => halves[i + 1]),
+  }
+}
+
+/** (a + 2^16·b + 2^32·c)(a' + 2^16·b' + 2^32·c'): sums of products below 2^32 are exact up to 2^20 taps, c wraps. */
+function convolve64(op: ConvOp, x: Vector<bigint>, w: Vector<bigint>, out: Vector<bigint>): void {
+  const [{ a, b, low, c }, by] = [parts(x), parts(w)]
+  const [first, second] = [new Float64Array(out.length), new Float64Array(out.length)]
+  const third = new Int32Array(out.length)
+  forEachRow(op, (tap, at, from, count, stride) => {
+    const [a1, b1, low1, c1] = [by.a[tap], by.b[tap], by.low[tap], by.c[tap]]
+    for (let j = at, i = from; j < at + count; j++, i += stride) {
+      first[j] += a[i] * a1
+      second[j] += a[i] * b1 + b[i] * a1
+      third[j] += Math.imul(b[i], b1) + Math.imul(low[i], c1) + Math.imul(c[i], low1)
+    }
+  })
+  for (let i = 0; i < out.length; i++) {
+    out[i] += BigInt(first[i]) + (BigInt(second[i]) << 16n) + (BigInt(third[i]) << 32n)
+  }
 }
 
 /**
@@ -115,39 +137,41 @@ function apply<V extends Vector<E>, E>(
   return out
 }
 
-/** Arrays of 32-bit words wrap by themselves where they are stored. */
-function convolve(
-  { geometry: g, out: [, oh, ow] }: ConvOp,
-  x: Vector<number>,
-  w: Vector<number>,
-  out: Vector<number>,
-): void {
-  const [kh, kw] = g.kernel
-  const [, stride] = g.stride
+/** A weight, and the results in a row that it counts to: `count` from `at` on, of every stride-th value from `from` on. */
+type VisitRow = (tap: number, at: number, from: number, count: number, stride: number) => void
+
+function forEachRow({ geometry: g, out: [, oh, ow] }: ConvOp, visit: VisitRow): void {
+  const [down, across] = g.stride
   const perGroup = g.cin / g.groups
-  // Columns of the output whose tap kx lies inside the map.
-  const inside = Array.from({ length: kw }, (_, kx) => {
-    const from = kx * g.dilation[1] - g.pad[1]
-    return [Math.max(0, Math.ceil(-from / stride)), Math.min(ow - 1, Math.floor((g.w - 1 - from) / stride))] as const
-  })
+  const [lines, columns] = [insideOf(g, 0, g.h, oh), insideOf(g, 1, g.w, ow)]
   for (let c = 0; c < g.cout; c++) {
     const first = Math.floor((c * g.groups) / g.cout) * perGroup
     for (let ci = 0; ci < perGroup; ci++) {
-      for (let ky = 0; ky < kh; ky++) {
-        for (let kx = 0; kx < kw; kx++) {
-          const weight = w[((c * perGroup + ci) * kh + ky) * kw + kx]
-          const [left, right] = inside[kx]
-          for (let i = 0; i < oh; i++) {
-            const y = i * g.stride[0] - g.pad[0] + ky * g.dilation[0]
-            if (y < 0 || y >= g.h) continue
-            const at = (c * oh + i) * ow
-            let from = ((first + ci) * g.h + y) * g.w + left * stride - g.pad[1] + kx * g.dilation[1]
-            for (let j = left; j <= right; j++, from += stride) out[at + j] += weight * x[from]
+      let tap = (c * perGroup + ci) * lines.length * columns.length
+      for (const line of lines) {
+        for (const { to, from, count } of columns) {
+          // Whole lines of both maps make one row.
+          const joined = count === ow && ow === g.w && down * across === 1 ? line.count : 1
+          for (let i = 0; i < line.count; i += joined) {
+            const row = (first + ci) * g.h + line.from + i * down
+            visit(tap, (c * oh + line.to + i) * ow + to, row * g.w + from, count * joined, across)
           }
+          tap++
         }
       }
     }
   }
+}
+
+/** Per tap of a kernel along one axis: how many results it counts to, the first of them, and what that one reads. */
+function insideOf(g: ConvOp['geometry'], axis: 0 | 1, size: number, results: number) {
+  const stride = g.stride[axis]
+  return Array.from({ length: g.kernel[axis] }, (_, k) => {
+    const start = k * g.dilation[axis] - g.pad[axis]
+    const to = Math.max(0, Math.ceil(-start / stride))
+    const last = Math.min(results - 1, Math.floor((size - 1 - start) / stride))
+    return { to, from: start + to * stride, count: Math.max(0, last - to + 1) }
+  })
 }
 
 function resize<V extends Vector<E>, E>(
