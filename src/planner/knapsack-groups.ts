@@ -18,6 +18,8 @@ export interface GroupMode {
   /** What the mode costs beside its channels' candidates, an integer >= 0. */
   readonly cost: number
   readonly value: number
+  /** Per channel a candidate; a group in which all of these are taken is in another mode, not in this one. */
+  readonly barred?: readonly number[]
 }
 
 /** The ways for a group to be, at most 31, of which one is to be taken. */
@@ -53,11 +55,14 @@ interface Node {
   readonly bound: number
   /** Per group, a bit for every mode that it may still be in. */
   readonly allowed: Int32Array
+  /** Candidates that must not be taken, as places in the problem. */
+  readonly excluded: readonly number[]
 }
 
 /** A lower bound, and what else is known where it was found. */
 interface Relaxation {
   readonly bound: number
+  readonly lambda: number
   readonly cost: number
   /** Per mode of all groups, by how much it would be worse than the best one of its group that is allowed. */
   readonly excess: Float64Array
@@ -116,7 +121,7 @@ class GroupSearch {
     const { maxNodes = 100_000 } = this.options
     const allowed = Int32Array.from(this.groups, ({ length }) => 2 ** length - 1)
     this.#checkBudget(allowed)
-    this.stack.push({ bound: Number.NEGATIVE_INFINITY, allowed })
+    this.stack.push({ bound: Number.NEGATIVE_INFINITY, allowed, excluded: [] })
     for (let node = this.stack.pop(); node; node = this.stack.pop()) {
       if (node.bound >= this.ceiling) continue
       if (this.nodes >= maxNodes && this.best) {
@@ -125,7 +130,7 @@ class GroupSearch {
       }
       this.nodes++
       const leaf = this.#branch(node)
-      if (leaf && this.#cheapest(leaf) <= this.problem.budget) yield* this.#solve(leaf)
+      if (leaf && this.#cheapest(leaf.allowed) <= this.problem.budget) yield* this.#solve(leaf)
       yield { nodes: this.nodes, value: this.value }
     }
     const best = this.best
@@ -153,9 +158,9 @@ class GroupSearch {
   }
 
   /** Bounds a node and puts its two halves on the stack; a node with nothing left to decide is returned. */
-  #branch({ allowed }: Node): Int32Array | undefined {
+  #branch({ allowed, excluded }: Node): (Node & { readonly lambda: number }) | undefined {
     if (this.#cheapest(allowed) > this.problem.budget) return undefined
-    const { bound, excess } = this.#relax(allowed)
+    const { bound, excess, lambda } = this.#relax(allowed)
     if (bound >= this.ceiling) return undefined
     const left = allowed.slice()
     let [closest, preferred, gap] = [-1, 0, Number.POSITIVE_INFINITY]
@@ -170,8 +175,9 @@ class GroupSearch {
       }
       if (second < gap) [closest, preferred, gap] = [g, best, second]
     }
-    if (closest < 0) return left
-    const half = (modes: number, least: number) => this.stack.push({ bound: least, allowed: left.with(closest, modes) })
+    if (closest < 0) return { bound, lambda, allowed: left, excluded }
+    const half = (modes: number, least: number) =>
+      this.stack.push({ bound: least, allowed: left.with(closest, modes), excluded })
     half(left[closest] & ~preferred, bound + gap)
     half(preferred, bound)
     return undefined
@@ -218,55 +224,101 @@ class GroupSearch {
       bound += least
       cost += cheapest
     }
-    return { bound, cost, excess }
+    return { bound, lambda, cost, excess }
   }
 
   /** The exact knapsack of the channels of the modes that are left, as far as it is better than what is known. */
-  *#solve(allowed: Int32Array): Generator<GroupedProgress, void> {
+  *#solve(leaf: Node & { readonly lambda: number }): Generator<GroupedProgress, void> {
+    const { allowed, excluded } = leaf
     const mode = Array.from(allowed, (bit) => 31 - Math.clz32(bit))
     let [fixedCost, fixedValue] = [0, 0]
     for (const [g, m] of mode.entries()) {
       fixedCost += this.groups[g][m].cost
       fixedValue += this.groups[g][m].value
     }
-    const { problem, channels } = this.#restrict(mode, fixedCost)
+    const { problem, channels, origin } = this.#restrict(mode, fixedCost, excluded)
+    if (cheapestOf(problem) > problem.budget) return
     const { historyStates } = this.options
     const search = knapsackSteps(problem, { below: this.value - fixedValue, historyStates })
     let step = search.next()
     for (; !step.done; step = search.next()) yield { ...step.value, nodes: this.nodes, value: this.value }
-    if (step.value) this.#accept(step.value, mode, channels, fixedValue, fixedCost)
-  }
-
-  #accept(
-    found: KnapsackSolution,
-    mode: readonly number[],
-    channels: readonly number[],
-    value: number,
-    cost: number,
-  ): void {
-    if (found.value + value >= this.value) return
+    const found: KnapsackSolution | undefined = step.value
+    if (!found || found.value + fixedValue >= this.value) return
     const choice = new Int32Array(this.problem.start.length - 1).fill(-1)
-    for (const [i, channel] of channels.entries()) choice[channel] = found.choice[i]
-    this.best = { mode, choice, value: found.value + value, cost: found.cost + cost }
+    for (const [i, channel] of channels.entries()) {
+      choice[channel] = origin[problem.start[i] + found.choice[i]] - this.problem.start[channel]
+    }
+    const value = found.value + fixedValue
+    if (!this.#divide(leaf, mode, choice, value)) this.best = { mode, choice, value, cost: found.cost + fixedCost }
   }
 
-  #restrict(mode: readonly number[], fixedCost: number): { problem: KnapsackProblem; channels: readonly number[] } {
-    const { start, cost, value, budget } = this.problem
-    const channels: number[] = []
+  /**
+   * Whether a solution takes all that a mode bars: then the leaf is divided into those in which one of its channels takes
+   * something else, which together hold all that is left of it.
+   */
+  #divide(
+    { allowed, excluded, bound, lambda }: Node & { readonly lambda: number },
+    mode: readonly number[],
+    choice: Int32Array,
+    value: number,
+  ): boolean {
+    const { start, cost, value: values } = this.problem
     for (const [g, m] of mode.entries()) {
       const k = this.firstMode[g] + m
-      for (let i = this.first[k]; i < this.first[k + 1]; i++) channels.push(i)
+      const barred = this.modes[k].barred
+      const first = this.first[k]
+      if (!barred?.every((candidate, c) => choice[first + c] === candidate)) continue
+      const priced = (j: number) => values[j] + lambda * cost[j]
+      const parts = barred.map((candidate, c): Node => {
+        const own = start[first + c] + candidate
+        let [least, other] = [priced(own), Number.POSITIVE_INFINITY]
+        for (let j = start[first + c]; j < start[first + c + 1]; j++) {
+          if (j !== own) other = Math.min(other, priced(j))
+          least = Math.min(least, priced(j))
+        }
+        return { allowed, excluded: [...excluded, own], bound: Math.max(value, bound + other - least) }
+      })
+      // The most promising part is looked at first.
+      this.stack.push(
+        ...parts.filter((part) => part.bound < Number.POSITIVE_INFINITY).sort((a, b) => b.bound - a.bound),
+      )
+      return true
     }
-    const starts = new Int32Array(channels.length + 1)
-    for (const [k, i] of channels.entries()) starts[k + 1] = starts[k] + start[i + 1] - start[i]
-    const costs = new Float64Array(starts[channels.length])
-    const values = new Float64Array(starts[channels.length])
-    for (const [k, i] of channels.entries()) {
-      costs.set(cost.subarray(start[i], start[i + 1]), starts[k])
-      values.set(value.subarray(start[i], start[i + 1]), starts[k])
-    }
-    return { problem: { start: starts, cost: costs, value: values, budget: budget - fixedCost }, channels }
+    return false
   }
+
+  /** The channels of the modes; `origin` is each candidate's place in the whole problem. */
+  #restrict(mode: readonly number[], fixedCost: number, excluded: readonly number[]) {
+    const { start, cost, value, budget } = this.problem
+    const out = new Set(excluded)
+    const channels: number[] = []
+    const origin: number[] = []
+    const starts = [0]
+    for (const [g, m] of mode.entries()) {
+      const k = this.firstMode[g] + m
+      for (let i = this.first[k]; i < this.first[k + 1]; i++) {
+        channels.push(i)
+        for (let j = start[i]; j < start[i + 1]; j++) if (!out.has(j)) origin.push(j)
+        starts.push(origin.length)
+      }
+    }
+    const problem: KnapsackProblem = {
+      start: Int32Array.from(starts),
+      cost: Float64Array.from(origin, (j) => cost[j]),
+      value: Float64Array.from(origin, (j) => value[j]),
+      budget: budget - fixedCost,
+    }
+    return { problem, channels, origin }
+  }
+}
+
+/** The least summed cost; infinite where a channel has no candidate. */
+function cheapestOf({ start, cost }: KnapsackProblem): number {
+  let sum = 0
+  for (let i = 0; i + 1 < start.length; i++) {
+    sum += cost.subarray(start[i], start[i + 1]).reduce((least, own) => Math.min(least, own), Number.POSITIVE_INFINITY)
+  }
+  return sum
 }
 
 /** 0, and the sum of the entries up to each. */

@@ -160,7 +160,9 @@ export function priced(moves: LayerMoves, costs: SpecCost, unit: number): Priced
         : mode.offers.map((offer, c) =>
             offer.map(({ kept, value }) => ({ cost: whole(costs.masked!(layer, kept, c), unit), value })),
           )
-    return { group: { channels: candidates.length, cost: opening, value: 0 }, candidates }
+    const group = { channels: candidates.length, cost: opening, value: 0 }
+    const barred = moves.identity === undefined ? undefined : identityIn(mode)
+    return { group: barred ? { ...group, barred } : group, candidates }
   }
   const all = moves.modes.map((mode) => ({ mode, ...price(mode) }))
   const left = all.filter(({ mode }) => mode.kind !== 'linear' || saves(moves, opening, all[0].candidates))
@@ -174,6 +176,15 @@ export function priced(moves: LayerMoves, costs: SpecCost, unit: number): Priced
       opening,
     ),
   }
+}
+
+/** Per channel the offer that is its identity, where all have one: a layer that was measured as identity is not the sum. */
+function identityIn(mode: Exclude<LayerMode, { kind: 'linear' }>): readonly number[] | undefined {
+  const own =
+    mode.kind === 'blocks'
+      ? mode.offers.map((offer) => offer.findIndex(({ block }) => block[0] === 0))
+      : mode.offers.map((offer) => offer.findIndex(({ kept }) => kept === 0))
+  return own.includes(-1) ? undefined : own
 }
 
 /**

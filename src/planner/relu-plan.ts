@@ -79,10 +79,7 @@ export interface ReluPlan {
   readonly plainCost: number
   /** Summed distortion of the choice; an estimate of what all of it does together. */
   readonly distortion: number
-  /**
-   * No choice within the budget has less; equal to `distortion` but for rounding, unless the search was cut short, or a
-   * layer lost its last ReLUs channel by channel and counts as what was measured for it as a whole, which was more.
-   */
+  /** No choice within the budget has less; equal to `distortion` but for rounding, unless the search was cut short. */
   readonly bound: number
   readonly layers: readonly { readonly name: string; readonly drelus: number; readonly linear: boolean }[]
 }
@@ -124,22 +121,21 @@ export async function planRelus(
     options,
   )
   const chosen = chosenOf(layers, solution)
-  const drelus = chosen.reduce((sum, { relu }, l) => sum + dreluCount(relu, layers[l].out), 0)
-  const entries = chosen.map(({ relu }, l) => [layers[l].name, plannedRelu(relu, layers[l].out)] as const)
+  const drelus = chosen.reduce((sum, relu, l) => sum + dreluCount(relu, layers[l].out), 0)
+  const entries = chosen.map((relu, l) => [layers[l].name, plannedRelu(relu, layers[l].out)] as const)
   const file: ReluSpecFile = {
     ...{ format: 'relu-spec/1', network: arch.name, layers: Object.fromEntries(entries), expect: { drelus } },
   }
-  const more = (of: 'moreCost' | 'moreValue') => chosen.reduce((sum, choice) => sum + choice[of], 0)
   return {
     file,
     spec: parseReluSpec(file, arch),
     unit: kind,
     budget: budget / unit,
-    cost: (solution.cost + rest + more('moreCost')) / unit,
+    cost: (solution.cost + rest) / unit,
     plainCost: plainCost / unit,
-    distortion: solution.value + more('moreValue'),
+    distortion: solution.value,
     bound: solution.bound,
-    layers: chosen.map(({ relu }, l) => ({
+    layers: chosen.map((relu, l) => ({
       name: layers[l].name,
       drelus: dreluCount(relu, layers[l].out),
       linear: isLinearLayer(relu),
@@ -192,28 +188,13 @@ function costProblems(
   ]
 }
 
-interface ChosenRelu {
-  readonly relu: LayerRelu
-  /** By how much it costs and loses more than the knapsack counted. */
-  readonly moreCost: number
-  readonly moreValue: number
-}
-
-function chosenOf(layers: readonly PricedMoves[], { mode, choice }: GroupedSolution): readonly ChosenRelu[] {
+function chosenOf(layers: readonly PricedMoves[], { mode, choice }: GroupedSolution): readonly LayerRelu[] {
   let first = 0
   return layers.map((layer, l) => {
     const from = layer.group.slice(0, mode[l]).reduce((sum, { channels }) => sum + channels, first)
     first = layer.group.reduce((sum, { channels }) => sum + channels, first)
     const taken = Array.from(choice.subarray(from, from + layer.group[mode[l]].channels))
-    const relu = reluOf(layer, layer.modes[mode[l]], taken)
-    const linear = layer.modes.findIndex(({ kind }) => kind === 'linear')
-    const none = { relu, moreCost: 0, moreValue: 0 }
-    // What the file says is one layer of identity, whichever way it became that.
-    if (relu.kind !== 'identity' || layer.identity === undefined || linear < 0 || mode[l] === linear) return none
-    const own = taken.map((j, c) => layer.candidates[mode[l]][c][j])
-    const cost = own.reduce((sum, candidate) => sum + candidate.cost, layer.group[mode[l]].cost)
-    const value = own.reduce((sum, candidate) => sum + candidate.value, 0)
-    return { relu, moreCost: layer.group[linear].cost - cost, moreValue: layer.identity - value }
+    return reluOf(layer, layer.modes[mode[l]], taken)
   })
 }
 

@@ -129,19 +129,22 @@ describe.each([
     }
   })
 
-  test('layers that lose more as a whole than channel by channel count as what was measured', async () => {
+  test('layers that lose more as a whole than channel by channel: as good as the best of all choices', async () => {
     const random = randomNumbers(4)
-    for (let i = 0; i < 40; i++) {
-      const table = someTable(random, 1 + 2 * random(), true)
-      const budget = (cost.rest ?? 0) + plainCost * (0.02 + 0.9 * random())
+    let identities = 0
+    for (let i = 0; i < 120; i++) {
+      const table = someTable(random, 1 + random() ** 3, i % 2 === 0)
+      const budget = (cost.rest ?? 0) + plainCost * (0.02 + 0.5 * random())
       const plan = await planRelus(tiny, table, { objective, budget: { maxCost: budget } })
-      const best = leastDistortion(table, cost, plan.budget)
-      expect(plan.bound).toBeLessThanOrEqual(best + 1e-9)
-      expect(plan.distortion).toBeGreaterThanOrEqual(best - 1e-9)
+      expect(plan.distortion).toBeCloseTo(leastDistortion(table, cost, plan.budget), 9)
+      expect(plan.bound).toBeCloseTo(plan.distortion, 9)
+      // No layer became identity for the sum of its channels.
       const lost = plan.layers.filter(({ name }) => resolveRelu(plan.spec, tiny.byId.get(name)!).kind === 'identity')
       const least = lost.reduce((sum, { name }) => sum + table.layers.get(name)!.identity!, 0)
       expect(plan.distortion).toBeGreaterThanOrEqual(least - 1e-9)
+      identities += lost.length
     }
+    expect(identities).toBeGreaterThan(30)
   })
 })
 
