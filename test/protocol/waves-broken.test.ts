@@ -18,7 +18,7 @@ const { calibrate } = await import('../../src/plan/calibrate.js')
 const { compile } = await import('../../src/plan/compile.js')
 const { localParties } = await import('../../src/testing.js')
 
-it.each([8, 14, 21])('a step that reads a tensor of its own wave fails the inference, network %i', async (seed) => {
+it.each([8, 21])('a step that reads a tensor of its own wave fails the inference, network %i', async (seed) => {
   const { arch, weights, spec, options, input } = growNetwork(seed, 9)
   const compiled = compile(arch, weights, calibrate(arch, weights, spec, [input()]), spec, options)
   expect(compiled.plan.steps.length).toBeGreaterThan(2)
