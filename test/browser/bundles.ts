@@ -12,16 +12,19 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** What every page runs: connects as the test says and keeps the client where the test finds it. */
 const APP = `import { Client, RingfenceError } from 'ringfence'
 window.warnings = []
-window.connect = async (server, helper, worker) => {
-  const options = { server, helper, deadlineMs: 15000, onWarning: (text) => window.warnings.push(text) }
+window.losses = []
+window.connect = async (server, helper, worker, more) => {
+  const onWarning = (text) => window.warnings.push(text)
+  const onMaterialLost = (why) => window.losses.push(why)
+  const options = { server, helper, deadlineMs: 15000, onWarning, onMaterialLost, ...more }
   if (worker === 'own file') options.worker = () => new Worker('/worker.js', { type: 'module' })
   if (worker === 'none') options.worker = false
   window.client = await Client.create(options)
   return window.client.plan.network
 }
 window.classify = async (input, signal) => {
-  const { logits, prediction } = await window.client.run(Float32Array.from(input), { signal })
-  return { logits: [...logits], prediction }
+  const { logits, prediction, raw, inference } = await window.client.run(Float32Array.from(input), { signal })
+  return { logits: [...logits], prediction, raw: [...raw], inference }
 }
 window.failure = async (call) => {
   try {

@@ -7,8 +7,8 @@ import { loadModelDirectory } from '../../src/cli/model-directory.js'
 import { type Listener, listen } from '../../src/net/websocket-server.node.js'
 import { Helper } from '../../src/party/helper.js'
 import { Server } from '../../src/party/server.js'
-import { type CompileOptions, compile } from '../../src/plan/compile.js'
-import { localParties } from '../../src/testing.js'
+import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile.js'
+import { AUDIT, localParties } from '../../src/testing.js'
 
 /** Debian's Chromium, or what CHROMIUM names. */
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -45,6 +45,9 @@ const LOOPBACK = { host: '127.0.0.1', port: 0 }
 export interface Parties {
   readonly server: Listener
   readonly helper: Listener
+  readonly compiled: Compiled
+  /** The server's seeds with the helper, by session in hexadecimal. */
+  readonly sessions: ReadonlyMap<string, Uint8Array>
   /** Logits of a client in this process. */
   reference(input: Float32Array): Promise<Float32Array>
   stopServer(): Promise<void>
@@ -59,11 +62,16 @@ export async function partiesFor(model: string, options: CompileOptions = {}): P
   const helper = await Helper.create()
   const helperAt = await listen({ ...LOOPBACK, onConnection: (channel) => void helper.run(channel) })
   const { connect } = await import('../../src/net/index.js')
-  const server = await Server.create(compiled, () => connect(helperAt.url))
+  const sessions = new Map<string, Uint8Array>()
+  const server = await Server.create(compiled, () => connect(helperAt.url), {
+    [AUDIT]: ({ session, seed }) => sessions.set(Buffer.from(session).toString('hex'), seed),
+  })
   const serverAt = await listen({ ...LOOPBACK, onConnection: (channel) => void server.run(channel) })
   return {
     server: serverAt,
     helper: helperAt,
+    compiled,
+    sessions,
     async reference(input) {
       const local = await localParties(compiled)
       const { logits } = await local.client.run(input)
