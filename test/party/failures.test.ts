@@ -1,8 +1,9 @@
 // Every party outlives its peers: whatever happens to any message on any link, the callers get a typed error within the
 // deadline, nobody hangs, other clients are served to the last bit, and no memory stays behind.
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, expect } from 'vitest'
 import type { RingfenceError } from '../../src/errors.js'
 import type { Helper } from '../../src/party/helper.js'
+import { DAMAGES, disturb, wiresOf } from './disturbance.js'
 import {
   createHelper,
   DEADLINE_MS,
@@ -27,14 +28,7 @@ const LINKS = ['client-server', 'client-helper', 'server-helper'] as const
 type LinkName = (typeof LINKS)[number]
 type Wires = Record<LinkName, Wire>
 
-const wires = (fault?: Fault, at?: LinkName): Wires => {
-  const of = (name: LinkName) => wire(name === at ? fault : undefined)
-  return {
-    'client-server': of('client-server'),
-    'client-helper': of('client-helper'),
-    'server-helper': of('server-helper'),
-  }
-}
+const wires = (fault?: Fault, at?: LinkName): Wires => wiresOf(LINKS, wire, fault, at)
 
 /** Registers a server, prepares two inferences and runs both: the conversation that is disturbed. */
 async function converse(helper: Helper, on: Wires, signal?: AbortSignal): Promise<Site> {
@@ -103,95 +97,4 @@ async function endure(fault: Fault, link: LinkName, controller?: AbortController
   return error?.code ?? 'none'
 }
 
-/** Every case, a few at a time: most of their time is waiting. */
-async function sweep(cases: (() => Promise<void>)[], width = 6): Promise<void> {
-  const queue = cases.slice()
-  const worker = async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) await next()
-  }
-  await Promise.all(Array.from({ length: width }, worker))
-}
-
-const GONE = /^(PEER_GONE|PEER_FAILED|DEADLINE)$/
-
-describe.each(LINKS)('%s', (link) => {
-  /** One case per message of the undisturbed conversation. */
-  const everywhere = async (check: (at: number) => Promise<void>, width?: number) => {
-    const count = (await lengths())[link]
-    expect(count).toBeGreaterThan(link === 'client-helper' ? 4 : 10)
-    await sweep(
-      Array.from({ length: count }, (_, at) => async () => {
-        await check(at).catch((cause) => {
-          throw new Error(`message ${at} of ${count}: ${cause.message}`, { cause })
-        })
-      }),
-      width,
-    )
-  }
-
-  test('a connection that is lost before any message', async () => {
-    await everywhere(async (at) => {
-      const code = await endure((message, index) => (index === at ? 'cut' : message), link)
-      if (code !== 'none') expect(code).toMatch(GONE)
-    })
-  })
-
-  test.each(['a', 'b'] as const)('a peer at end %s that falls silent after any message', async (end) => {
-    await everywhere(async (at) => {
-      let silent = false
-      const fault: Fault = (message, index, from) => {
-        silent ||= index >= at
-        return silent && from === end ? [] : message
-      }
-      const code = await endure(fault, link)
-      if (code !== 'none') expect(code).toMatch(GONE)
-    }, 12)
-  })
-
-  const damages: Record<string, (message: Uint8Array) => Uint8Array> = {
-    'one byte short': (message) => message.slice(0, -1),
-    'less than a header': (message) => message.slice(0, 5),
-    empty: () => new Uint8Array(0),
-    'one byte long': (message) => new Uint8Array([...message, 0]),
-    'longer than it says, both in step': (message) => {
-      const long = new Uint8Array([...message, 1, 2, 3, 4])
-      new DataView(long.buffer).setUint32(0, long.byteLength - 8, true)
-      return long
-    },
-    'another kind': (message) => message.map((byte, i) => (i === 4 ? byte ^ 64 : byte)),
-    'another phase': (message) => message.map((byte, i) => (i === 5 ? (byte + 1) % 3 : byte)),
-    'another step': (message) => message.map((byte, i) => (i === 6 ? byte + 1 : byte)),
-    'a phase that is none': (message) => message.map((byte, i) => (i === 5 ? 77 : byte)),
-    'random bytes': (message) => crypto.getRandomValues(new Uint8Array(message.byteLength)),
-  }
-  test.each(Object.keys(damages))('a message that is damaged: %s', async (name) => {
-    await everywhere(async (at) => {
-      const code = await endure((message, index) => (index === at ? damages[name](message) : message), link)
-      // Only the helper's last note to a client that already left may be lost on nobody.
-      if (code === 'none') expect(link).not.toBe('client-server')
-      else expect(code).toMatch(/^(FRAME|PROTOCOL|PEER_GONE|PEER_FAILED|DEADLINE)$/)
-    })
-  })
-
-  test('a right frame with random bytes inside', async () => {
-    await everywhere(async (at) => {
-      const fault: Fault = (message, index) => {
-        if (index === at) crypto.getRandomValues(message.subarray(8))
-        return message
-      }
-      const codes = /^(none|FRAME|PROTOCOL|PLAN_MISMATCH|INSECURE|MATERIAL_USED|PEER_GONE|PEER_FAILED|DEADLINE)$/
-      expect(await endure(fault, link)).toMatch(codes)
-    })
-  })
-
-  test('a caller who aborts at any message', async () => {
-    await everywhere(async (at) => {
-      const controller = new AbortController()
-      const fault: Fault = (message, index) => {
-        if (index === at) controller.abort()
-        return message
-      }
-      expect(await endure(fault, link, controller)).toMatch(/^(ABORTED|none)$/)
-    })
-  })
-})
+disturb({ links: LINKS, quiet: 'client-helper', lengths, endure, damages: Object.keys(DAMAGES), width: 6 })

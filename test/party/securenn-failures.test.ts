@@ -1,9 +1,10 @@
 // On `securenn` all three parties are on line: whatever happens to any message on any of the four connections of a
 // client, every caller gets a typed error within the deadline, other clients are served to the last bit, and no memory
 // stays behind.
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, expect } from 'vitest'
 import type { RingfenceError } from '../../src/errors.js'
 import type { Client } from '../../src/party/client.js'
+import { disturb, wiresOf } from './disturbance.js'
 import {
   createHelper,
   DEADLINE_MS,
@@ -27,8 +28,7 @@ const LINKS = ['client-server', 'client-helper', 'registration', 'session'] as c
 type LinkName = (typeof LINKS)[number]
 type Wires = Record<LinkName, Wire>
 
-const wires = (fault?: Fault, at?: LinkName) =>
-  Object.fromEntries(LINKS.map((name) => [name, wire(name === at ? fault : undefined)])) as Wires
+const wires = (fault?: Fault, at?: LinkName): Wires => wiresOf(LINKS, wire, fault, at)
 
 interface Outcome {
   site?: SecurennSite
@@ -91,82 +91,5 @@ async function afterwards(site: SecurennSite, link: LinkName): Promise<void> {
   expectTyped(site.errors)
 }
 
-/** Every case, a few at a time: most of their time is waiting. */
-async function sweep(cases: (() => Promise<void>)[], width: number): Promise<void> {
-  const queue = cases.slice()
-  const worker = async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) await next()
-  }
-  await Promise.all(Array.from({ length: width }, worker))
-}
-
-const GONE = /^(PEER_GONE|PEER_FAILED|DEADLINE)$/
-
-describe.each(LINKS)('%s', (link) => {
-  /** One case per message of the undisturbed conversation. */
-  const everywhere = async (check: (at: number) => Promise<void>, width = 8) => {
-    const count = (await lengths())[link]
-    expect(count).toBeGreaterThan(link === 'registration' ? 4 : 10)
-    const cases = Array.from({ length: count }, (_, at) => async () => {
-      await check(at).catch((cause) => {
-        throw new Error(`message ${at} of ${count}: ${cause.message}`, { cause })
-      })
-    })
-    await sweep(cases, width)
-  }
-
-  test('a connection that is lost before any message', async () => {
-    await everywhere(async (at) => {
-      const code = await endure((message, index) => (index === at ? 'cut' : message), link)
-      if (code !== 'none') expect(code).toMatch(GONE)
-      // What the helper is sent last is nobody's but its own.
-      else expect(link).not.toBe('client-server')
-    })
-  })
-
-  test.each(['a', 'b'] as const)('a peer at end %s that falls silent after any message', async (end) => {
-    await everywhere(async (at) => {
-      let silent = false
-      const fault: Fault = (message, index, from) => {
-        silent ||= index >= at
-        return silent && from === end ? [] : message
-      }
-      const code = await endure(fault, link)
-      if (code !== 'none') expect(code).toMatch(GONE)
-    }, 16)
-  })
-
-  const damages: Record<string, (message: Uint8Array) => Uint8Array> = {
-    'one byte short': (message) => message.slice(0, -1),
-    'another step': (message) => message.map((byte, i) => (i === 6 ? byte + 1 : byte)),
-  }
-  test.each(Object.keys(damages))('a message that is damaged: %s', async (name) => {
-    await everywhere(async (at) => {
-      const code = await endure((message, index) => (index === at ? damages[name](message) : message), link)
-      if (code === 'none') expect(link).not.toBe('client-server')
-      else expect(code).toMatch(/^(FRAME|PROTOCOL|PEER_GONE|PEER_FAILED|DEADLINE)$/)
-    })
-  })
-
-  test('a right frame with random bytes inside', async () => {
-    await everywhere(async (at) => {
-      const fault: Fault = (message, index) => {
-        if (index === at) crypto.getRandomValues(message.subarray(8))
-        return message
-      }
-      const codes = /^(none|FRAME|PROTOCOL|PLAN_MISMATCH|INSECURE|MATERIAL_USED|PEER_GONE|PEER_FAILED|DEADLINE)$/
-      expect(await endure(fault, link)).toMatch(codes)
-    })
-  })
-
-  test('a caller who aborts at any message', async () => {
-    await everywhere(async (at) => {
-      const controller = new AbortController()
-      const fault: Fault = (message, index) => {
-        if (index === at) controller.abort()
-        return message
-      }
-      expect(await endure(fault, link, controller)).toMatch(/^(ABORTED|none)$/)
-    })
-  })
-})
+const damages = ['one byte short', 'another step']
+disturb({ links: LINKS, quiet: 'registration', lengths, endure, damages, width: 8 })
