@@ -225,6 +225,17 @@ export const raw = (channel: Channel): Link =>
 
 export const kindOf = (message: Uint8Array): number => message[4]
 
+/** Rewrites the inference number in the `nth` frame of a kind that end a sends, counted from 0. */
+export function renumber(kind: number, nth: number, number: number): Fault {
+  let seen = 0
+  return (message, _, from) => {
+    if (from === 'a' && kindOf(message) === kind && seen++ === nth) {
+      new DataView(message.buffer, message.byteOffset).setBigUint64(8, BigInt(number), true)
+    }
+    return message
+  }
+}
+
 /** Waits until `condition` holds; parties notice the end of a connection a few turns later. */
 export async function eventually(condition: () => boolean, withinMs = 2000): Promise<boolean> {
   const end = performance.now() + withinMs

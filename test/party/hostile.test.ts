@@ -19,6 +19,7 @@ import {
   kindOf,
   neighbourhood,
   raw,
+  renumber,
   Site,
   tinyNetwork,
   watchRejections,
@@ -29,17 +30,6 @@ const compiled = tinyNetwork(1)
 const input = inputFor(compiled)
 const rejections = watchRejections()
 afterEach(() => expect(rejections).toEqual([]))
-
-/** Rewrites the number of the `nth` frame of a kind. */
-function renumber(kind: number, nth: number, number: number): Fault {
-  let seen = 0
-  return (message, _, from) => {
-    if (from === 'a' && kindOf(message) === kind && seen++ === nth) {
-      new DataView(message.buffer, message.byteOffset).setBigUint64(8, BigInt(number), true)
-    }
-    return message
-  }
-}
 
 describe('one-time material', () => {
   test('a full store grants what it has, says so, and the client goes on with that', async () => {

@@ -9,11 +9,11 @@ import {
   causeOf,
   DEADLINE_MS,
   eventually,
-  type Fault,
   failure,
   inputFor,
   kindOf,
   raw,
+  renumber,
   type Wire,
   watchRejections,
   wire,
@@ -25,21 +25,10 @@ const input = inputFor(compiled)
 const rejections = watchRejections()
 afterEach(() => expect(rejections).toEqual([]))
 
-/** Rewrites the number of the second inference that starts on a connection. */
-const renumber = (number: number): Fault => {
-  let seen = 0
-  return (message, _, from) => {
-    if (from === 'a' && kindOf(message) === Kind.start && seen++ === 1) {
-      new DataView(message.buffer, message.byteOffset).setBigUint64(8, BigInt(number), true)
-    }
-    return message
-  }
-}
-
 describe('inference numbers', () => {
   test.each(['toServer', 'toHelper'] as const)('one used before is refused %s', async (link) => {
     const { site, end } = await securennNeighbourhood(compiled)
-    const { client, compare } = await site.seat({ [link]: wire(renumber(0)) })
+    const { client, compare } = await site.seat({ [link]: wire(renumber(Kind.start, 1, 0)) })
     expect(await compare(input)).toBeNull()
     const error = await failure(client.run(input))
     expect(error).toMatchObject({ code: 'PEER_FAILED' })
@@ -75,7 +64,7 @@ describe('inference numbers', () => {
     'client and server that start different ones, %s changed',
     async (link) => {
       const { site, end } = await securennNeighbourhood(compiled)
-      const { client, compare } = await site.seat({ [link]: wire(renumber(7)) })
+      const { client, compare } = await site.seat({ [link]: wire(renumber(Kind.start, 1, 7)) })
       expect(await compare(input)).toBeNull()
       expect(causeOf(await failure(client.run(input)))).toBe('PEER_FAILED')
       expect(site.errors.map(causeOf)).toEqual(['PROTOCOL'])
