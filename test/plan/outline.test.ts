@@ -7,6 +7,7 @@ import { parseReluSpec, type ReluSpec } from '../../src/model/relu-spec.js'
 import type { Calibration } from '../../src/plan/calibrate.js'
 import { compile } from '../../src/plan/compile.js'
 import { outlinePlan } from '../../src/plan/outline.js'
+import { waves } from '../../src/plan/waves.js'
 import { committedJson } from '../model/reference-files.js'
 
 const ranges = ({ layers }: Architecture): Calibration => {
@@ -66,8 +67,11 @@ const networks: [string, Architecture][] = [
 
 describe('an outline', () => {
   it.each(networks)('of %s has the steps and convolutions of the compiled plan', (_, arch) => {
-    const { steps, unfolded, linearLayers } = outlinePlan(arch)
+    const { steps, unfolded, linearLayers, waves: trips, unfoldedWaves } = outlinePlan(arch)
     expect(steps).toEqual(planned(arch))
+    expect(trips).toBe(waves(compile(arch, randomWeights(arch, 1), ranges(arch)).plan.steps).length)
+    expect(unfoldedWaves).toBeGreaterThanOrEqual(trips)
+    expect(unfoldedWaves).toBeLessThanOrEqual(unfolded.length)
     // Folding never makes steps.
     expect(unfolded.length).toBeGreaterThanOrEqual(steps.length)
     expect(linearLayers).toBeGreaterThan(steps.length / 4)
@@ -90,5 +94,7 @@ describe('an outline', () => {
     // 19 convolutions, 19 batch norms, the average, the classifier; 10 ReLUs behind one of them, 9 behind an addition.
     expect([linearLayers, unfolded.length, steps.length]).toEqual([40, 49, 20])
     expect(unfolded.filter(({ compares }) => compares)).toHaveLength(19)
+    // Its shortcuts hold no weights: all of them follow one another.
+    expect(outlinePlan(example('resnet20-cifar10')).unfoldedWaves).toBe(49)
   })
 })
