@@ -42,12 +42,20 @@ type Row = Omit<LayerReport, 'out'> & { readonly out: LayerReport['out'] | undef
 
 function windowWords(window: LayerReport['window']): string {
   if (!window) return ''
-  const { kind, lsbIgnored = 0, msbIgnored = 0, fractionBits } = window
-  const ignored = [lsbIgnored > 0 && `${lsbIgnored} low`, msbIgnored > 0 && `${msbIgnored} high`].filter(Boolean)
+  const { kind, lsbIgnored, msbIgnored, fractionBits } = window
+  const ignored = [bitsWords(lsbIgnored, 'low'), bitsWords(msbIgnored, 'high')].filter(Boolean)
   const of = fractionBits === undefined ? '' : ` of ${fractionBits} fraction bits`
   return [kind === 'relu' ? '' : kind, ignored.length > 0 ? `ignores ${ignored.join(', ')}${of}` : '']
     .filter(Boolean)
     .join(', ')
+}
+
+/** `5 low`, or of channels that differ `3 to 7 low`. */
+function bitsWords(ignored: number | readonly number[] = 0, end: string): string {
+  const bits = typeof ignored === 'number' ? [ignored] : ignored
+  const [least, most] = [Math.min(...bits), Math.max(...bits)]
+  if (most === 0) return ''
+  return `${least === most ? most : `${least} to ${most}`} ${end}`
 }
 
 function summary(inspection: Inspection, paint: Paint): string[] {

@@ -11,8 +11,10 @@ import { asMap, elementCount, formatShape, readShape, type Shape, sameShape } fr
 /** Which bits of a 64-bit value the published approximate comparison looks at. */
 export interface ComparisonWindow {
   readonly fractionBits?: number
-  readonly lsbIgnored?: number
-  readonly msbIgnored?: number
+  /** Low bits it does not look at; of all channels, or one number for each. */
+  readonly lsbIgnored?: number | readonly number[]
+  /** High bits it does not look at; of all channels, or one number for each. */
+  readonly msbIgnored?: number | readonly number[]
 }
 
 /** What an activation layer does. */
@@ -119,7 +121,7 @@ function readRelu(fields: Fields, shape: Shape, inherited: ComparisonWindow | un
   if (declared && !sameShape(declared, shape)) {
     fields.problem(`shape: expected ${formatShape(shape)} as the network has it, got ${formatShape(declared)}`)
   }
-  const own = readWindow(fields)
+  const own = readWindow(fields, asMap(shape)[0])
   const comparison = own || inherited ? { comparison: { ...inherited, ...own } } : {}
   const relu = readKind(kind, fields, shape, comparison)
   fields.noOthers()
@@ -195,12 +197,18 @@ function shorten(list: readonly string[]): string {
   return list.length > 8 ? `${list.slice(0, 8).join(', ')} and ${list.length - 8} more` : list.join(', ')
 }
 
-function readWindow(parent: Fields): ComparisonWindow | undefined {
+/** @param channels of the layer, where the window is a layer's: its ignored bits then may be a list */
+function readWindow(parent: Fields, channels?: number): ComparisonWindow | undefined {
   if (!parent.has('comparison')) return undefined
   const fields = new Fields(parent.record('comparison'), `${parent.where}: comparison`, parent.problems)
-  const names = ['fractionBits', 'lsbIgnored', 'msbIgnored'] as const
-  const window: Record<string, number> = {}
-  for (const name of names) if (fields.has(name)) window[name] = fields.integer(name, { min: 0, max: 63 })
+  const range = { min: 0, max: 63 }
+  const window: Record<string, number | readonly number[]> = {}
+  if (fields.has('fractionBits')) window.fractionBits = fields.integer('fractionBits', range)
+  for (const name of ['lsbIgnored', 'msbIgnored'] as const) {
+    if (!fields.has(name)) continue
+    const listed = channels !== undefined && Array.isArray(fields.value(name))
+    window[name] = listed ? fields.integers(name, channels, range) : fields.integer(name, range)
+  }
   fields.noOthers()
   return window
 }

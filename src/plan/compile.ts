@@ -7,7 +7,7 @@ import { requireRunnable } from '../model/runnable.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
 import { bent } from './activations.js'
 import type { Calibration } from './calibrate.js'
-import { equalize } from './equalize.js'
+import { withChannelWindows } from './channel-windows.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
 import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
@@ -95,10 +95,12 @@ export function compile(
 ): Compiled {
   requireRunnable(arch)
   checkOptions(arch, options)
+  const own = withChannelWindows(arch, weights, calibration, spec, options.backend)
   const numbers =
-    options.backend === 'securenn' ? new SecurennNumbers(calibration, options) : new MccNumbers(calibration, options)
-  const equal = calibration.channels ? equalize(arch, weights, calibration.channels) : weights
-  return new Compiler(arch, equal, spec, numbers, options).run()
+    options.backend === 'securenn'
+      ? new SecurennNumbers(own.calibration, options)
+      : new MccNumbers(own.calibration, options)
+  return new Compiler(arch, own.weights, own.spec, numbers, options).run()
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {

@@ -79,6 +79,12 @@ export function factorProblems(arch: Architecture, factors: ChannelFactors): str
   return new SpreadFactors(arch, factors).problems
 }
 
+/** The factors of any value's channels, as those of the activations imply them. */
+export function factorsOf(arch: Architecture, factors: ChannelFactors): (id: string, channels: number) => Float64Array {
+  const spread = new SpreadFactors(arch, factors)
+  return (id, channels) => spread.of(id, channels)
+}
+
 /**
  * Multiplies what makes a channel by its factor and divides what reads it. The network computes what it did before, and
  * its activations are larger by their factors.

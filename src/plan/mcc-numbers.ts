@@ -4,6 +4,7 @@ import type { Architecture } from '../model/architecture.js'
 import { isActivation } from '../model/layers.js'
 import type { LayerRelu } from '../model/relu-spec.js'
 import type { Calibration } from './calibrate.js'
+import { ofLayer } from './channel-windows.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import type { Numbers } from './numbers.js'
 import type { MapShape, MccActivation, PlannedRelu } from './plan.js'
@@ -103,7 +104,7 @@ export class MccNumbers implements Numbers<MccActivation> {
     const given = typeof lo === 'object' ? lo[id] : lo
     const comparison = 'comparison' in relu ? relu.comparison : undefined
     // The published window counts ignored bits of a value with its own number of fraction bits.
-    const published = Math.max(0, (comparison?.lsbIgnored ?? 0) + scale - (comparison?.fractionBits ?? scale))
+    const published = Math.max(0, (ofLayer(comparison?.lsbIgnored) ?? 0) + scale - (comparison?.fractionBits ?? scale))
     const low = given ?? this.#calibrated(id) ?? published
     if (Number.isInteger(low) && low >= 0 && low <= this.inputBits - 1) return low
     throw new RingfenceError(

@@ -5,6 +5,7 @@ import type { Architecture } from '../model/architecture.js'
 import { isActivation } from '../model/layers.js'
 import type { ComparisonWindow, LayerRelu } from '../model/relu-spec.js'
 import { type Calibration, INPUT_RANGE } from './calibrate.js'
+import { ofLayer } from './channel-windows.js'
 import { outputRange, rangeOf } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
 import type { PlannedRelu, SecurennActivation } from './plan.js'
@@ -140,7 +141,8 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
 
 /** A published window speaks of values with its own fraction bits; here it covers the same real numbers. */
 function publishedWindow(window: ComparisonWindow | undefined, scale: number) {
-  const { msbIgnored = 0, lsbIgnored = 0, fractionBits = scale } = window ?? {}
+  const { fractionBits = scale } = window ?? {}
+  const [msbIgnored, lsbIgnored] = [ofLayer(window?.msbIgnored) ?? 0, ofLayer(window?.lsbIgnored) ?? 0]
   if (msbIgnored === 0 && lsbIgnored === 0) return { ignoredMsb: 0, ignoredLsb: 0 }
   const lowest = lsbIgnored + scale - fractionBits
   if (lowest < 0) return { ignoredMsb: msbIgnored - lowest, ignoredLsb: 0 }
