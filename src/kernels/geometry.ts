@@ -19,10 +19,13 @@ export interface ConvGeometry {
   groups: number
 }
 
+/** What a window that slides over a map needs to know; one without dilation is as wide as its kernel. */
+type Window = Pick<ConvGeometry, 'h' | 'w' | 'kernel' | 'stride' | 'pad'> & Partial<Pick<ConvGeometry, 'dilation'>>
+
 /** Output height and width: ⌊(size + pads - dilation·(kernel - 1) - 1) / stride⌋ + 1 for both axes. */
-export function outputSize(g: ConvGeometry): [oh: number, ow: number] {
+export function outputSize({ dilation = [1, 1], ...g }: Window): [oh: number, ow: number] {
   const along = (size: number, pads: number, axis: 0 | 1) =>
-    Math.max(0, Math.floor((size + pads - g.dilation[axis] * (g.kernel[axis] - 1) - 1) / g.stride[axis]) + 1)
+    Math.max(0, Math.floor((size + pads - dilation[axis] * (g.kernel[axis] - 1) - 1) / g.stride[axis]) + 1)
   return [along(g.h, g.pad[0] + g.pad[2], 0), along(g.w, g.pad[1] + g.pad[3], 1)]
 }
 

@@ -1,5 +1,6 @@
 // Whole channel planes, CHW: pooling sums, and one copy with offset and step.
 import { expectDisjoint, expectInteger, expectWords } from './extent.js'
+import { outputSize } from './geometry.js'
 import type { Kernels } from './index.js'
 import type { Region } from './memory.js'
 
@@ -17,11 +18,7 @@ export interface PoolGeometry {
 
 /** Output height and width of a pooling step. */
 export function poolSize(g: PoolGeometry): [oh: number, ow: number] {
-  if (g.out) return [g.out[0], g.out[1]]
-  return [
-    Math.max(0, Math.floor((g.h + g.pad[0] + g.pad[2] - g.kernel[0]) / g.stride[0]) + 1),
-    Math.max(0, Math.floor((g.w + g.pad[1] + g.pad[3] - g.kernel[1]) / g.stride[1]) + 1),
-  ]
+  return g.out ? [g.out[0], g.out[1]] : outputSize(g)
 }
 
 const LIMIT = 2 ** 28

@@ -16,13 +16,11 @@ import {
 } from './planes.js'
 import { add32, add64, mul32, mul64, scale32, scale64, sub32, sub64 } from './ring.js'
 
-type Pairwise = (k: Kernels, a: Region, b: Region, out: Region, n: number) => void
-
 export interface WordRing {
   readonly bytes: 4 | 8
-  readonly add: Pairwise
-  readonly sub: Pairwise
-  readonly mul: Pairwise
+  readonly add: typeof add32
+  readonly sub: typeof sub32
+  readonly mul: typeof mul32
   scale(k: Kernels, x: Region, factor: number, out: Region, n: number): void
   poolSum(k: Kernels, g: PoolGeometry, x: Region, y: Region): void
   resize(k: Kernels, g: ResizeGeometry, x: Region, y: Region): void
