@@ -161,6 +161,29 @@ describe('ringfence calibrate', () => {
     expect(json('c1.json')).toMatchObject({ format: 'calibration/1', windows: { bits: 16, margin: 1 } })
   })
 
+  it('gives channels or layers factors, which evaluate uses', async () => {
+    const factors = async (flag: string, to: string) => {
+      const { stdout } = await ringfence(...args, '--window', '7', flag, '-o', place(to), '--json')
+      return JSON.parse(stdout) as { wrongSigns: number; layers: { factors: number | number[] }[] }
+    }
+    const [layer, channel] = [await factors('--per-layer', 'cl.json'), await factors('--per-channel', 'cc.json')]
+    expect(layer.layers.every((own) => typeof own.factors === 'number')).toBe(true)
+    expect(channel.layers.some((own) => typeof own.factors !== 'number')).toBe(true)
+    expect(json('cc.json')).toHaveProperty('channels')
+    expect(channel.wrongSigns).toBeLessThan(layer.wrongSigns)
+    const folder = place('factored')
+    mkdirSync(folder)
+    const shipped = 'models/mnist-cnn3'
+    for (const name of ['arch.json', 'weights.safetensors']) copyFileSync(join(shipped, name), join(folder, name))
+    copyFileSync(place('cc.json'), join(folder, 'calibration.json'))
+    const images = ['--images', digits, '--unlabelled', '--windows', 'calibrated,8', '--json']
+    const { stdout } = await ringfence('evaluate', folder, ...images)
+    const { rows } = JSON.parse(stdout)
+    for (const { reference } of rows) expect(reference).toMatchObject({ agreeing: 10, overflows: 0 })
+    const both = await ringfence(...args, '--per-layer', '--per-channel', '-o', place('c4.json'))
+    expect(both.stderr).toContain('expected one of --per-layer and --per-channel')
+  })
+
   it('warns of margins below a bit, and reads all bits when told to', async () => {
     const { stdout } = await ringfence(...args, '--margin', '0', '--exact', '-o', place('c0.json'), '--json')
     const { warnings, windowBits, wrongSigns } = JSON.parse(stdout)
