@@ -72,6 +72,11 @@ export class Meter {
   #waitedUntil = 0
   #open: { phase: PhaseCode; step: number; since: number } | undefined
 
+  /** A link is reported from now on, also while nothing passes over it. */
+  link(name: string): void {
+    this.#ledger(name, Phase.setup)
+  }
+
   /** `bytes` were sent on a link, in one message. */
   sent(link: string, phase: PhaseCode, step: number, bytes: number): void {
     this.#ledger(link, phase).add('sent', step, bytes)

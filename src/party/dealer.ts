@@ -46,6 +46,7 @@ export class Dealer {
     private readonly terms: DealerTerms,
   ) {
     this.#options = options
+    terms.meter.link('helper')
     if (typeof options.helper !== 'string') this.#channel = options.helper
   }
 

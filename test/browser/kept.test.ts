@@ -2,6 +2,7 @@
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadKernels } from '../../src/kernels/index.js'
+import type { MeterReport } from '../../src/net/index.js'
 import type { MaterialLoss } from '../../src/party/backend.js'
 import type { ShelfEntry } from '../../src/party/shelf.js'
 import type { MccPlan } from '../../src/plan/plan.js'
@@ -23,7 +24,7 @@ declare const window: {
   losses: MaterialLoss[]
   client: {
     prepared: number
-    traffic: { links: Record<string, { offline: { bytesSent: number; bytesReceived: number } }> }
+    traffic: MeterReport
     prepare(count: number): Promise<void>
   }
   connect(server: string, helper: string, worker: undefined, more: object): Promise<string>
@@ -127,8 +128,9 @@ describeWithBrowser(title('a page that keeps its material'), () => {
     expect(raw).toEqual(reference(before[inference]))
     expect(raw).not.toEqual(reference(before[1 - inference])) // other masks, other carries
     const { links } = await page.evaluate(() => window.client.traffic)
-    expect(links.helper).toBeUndefined()
-    expect(links.server.offline).toMatchObject({ bytesSent: 0, bytesReceived: 0 })
+    const none = { bytesSent: 0, bytesReceived: 0 }
+    expect(links.server.offline).toMatchObject(none)
+    for (const phase of ['setup', 'offline', 'online'] as const) expect(links.helper[phase]).toMatchObject(none)
     expect((await rows(page)).map((row) => row.inference)).toEqual([1 - inference])
     await context.close()
   })

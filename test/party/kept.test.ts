@@ -87,6 +87,7 @@ describe('a client that comes back', () => {
     expect([shelf.entries.size, client.prepared, toHelper.count()]).toEqual([0, 0, 0])
     const { offline, online } = client.traffic.links.server
     expect([offline.bytesSent, offline.bytesReceived]).toEqual([0, 0])
+    expect(client.traffic.links.helper.setup.bytesSent).toBe(0)
     expect(online.bytesSent).toBeGreaterThan(0)
     expect(losses).toEqual([])
     await client.release()

@@ -3,7 +3,7 @@ import { byId, bytes, element, ms } from './elements.js'
 
 /**
  * @param steps of this inference; @param milliseconds on line
- * @param traffic the client's report; @param prepared how many inferences it has prepared so far
+ * @param traffic the client's report; @param prepared how many inferences that is the cost of preparing
  * @param dealtBytes what the helper sent the server for one, as the server told; undefined when it did not
  */
 export function showCosts({ steps, milliseconds, traffic, prepared, dealtBytes }) {

@@ -9,10 +9,10 @@ import { stepsOf, Timeline } from './timeline.js'
 
 /** Inferences prepared while a picture is picked. */
 const KEEP_PREPARED = 3
-/** Lets the example's parties tell this page, and no other, what they received from it. */
-const viewer = crypto.randomUUID()
+/** Lets the example's parties tell this page, and no other, what they received from it; the same after a reload. */
+const viewer = (sessionStorage.viewer ??= crypto.randomUUID())
 
-const state = { client: undefined, parties: undefined, picture: undefined, running: undefined, runs: 0 }
+const state = { client: undefined, parties: undefined, picture: undefined, running: undefined }
 let timeline
 let connection = 0
 
@@ -32,12 +32,12 @@ async function connect() {
       server: `${state.parties.server}${query}&rtt=${byId('network').value}`,
       helper: state.parties.helper + query,
       keepPrepared: KEEP_PREPARED,
+      keepMaterial: true,
       onPrepared: (count) => mine === connection && showReady(count),
       deadlineMs: 10_000,
     })
     if (mine !== connection) return void client.release()
     state.client = client
-    state.runs = 0
     const { plan } = client
     timeline = new Timeline(plan)
     byId('classes').textContent = plan.labels.join(', ')
@@ -64,9 +64,10 @@ async function classify() {
     const input = pictureToInput(picture, client.plan.input)
     const result = await client.run(input, { signal: controller.signal, onProgress })
     const steps = stepsOf(client.plan, before, client.traffic)
-    state.runs++
     timeline.finish(steps)
-    const [prepared, { traffic }] = [client.prepared + state.runs, client]
+    const { traffic } = client
+    // The last step's upload comes once for each. What an earlier visit prepared was paid for then.
+    const prepared = traffic.links.server.offline.steps.at(-1)?.messagesSent || 1
     const words = showAnswer(result, client.plan.labels)
     say(`The picture shows: ${words}. Only this page knows.`, 'good')
     byId('progress-label').textContent = `Done in ${ms(result.milliseconds)} ms`
