@@ -11,6 +11,7 @@ import { benchDistortion } from './distortion.js'
 import { benchEndToEnd } from './e2e.js'
 import { benchExact } from './exact.js'
 import { benchFloat } from './float.js'
+import { benchInspect } from './inspect.js'
 import { benchKernels } from './kernels.js'
 import { benchKnapsack } from './knapsack.js'
 import { playParty } from './processes.js'
@@ -26,6 +27,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['distortion', plain(benchDistortion)],
   ['float', plain(benchFloat)],
   ['exact', plain(benchExact)],
+  ['inspect', plain(benchInspect)],
   ['accuracy', plain(benchAccuracy)],
   ['e2e', plain(benchEndToEnd)],
   ['relu', plain(benchRelu)],

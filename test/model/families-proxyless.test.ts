@@ -1,5 +1,6 @@
 // ProxylessNAS from its published configuration: counts, names, and what a damaged configuration gets to hear.
 import { describe, expect, test } from 'vitest'
+import { configOf, identity, type ProxylessRow } from '../../bench/literature.js'
 import { RingfenceError } from '../../src/errors.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
@@ -7,57 +8,7 @@ import { proxylessArchitecture } from '../../src/model/families/proxyless.js'
 import type { Json } from '../../src/model/fields.js'
 import { committedJson, sharedFile } from './reference-files.js'
 
-interface Net {
-  name: string
-  input: [number, number, number]
-  firstConv: number
-  featureMix: number
-  bnEps: number
-  blocks: { block: string; cin: number; cout: number; stride: number; skip: boolean; out: number[] }[]
-  relu6: number
-  params: number
-  macs: number
-  reluPerLayer: number[]
-}
-
-const table = committedJson('test/vectors/proxylessnas.json') as Net[]
-
-const layerFields = { dropout_rate: 0, ops_order: 'weight_bn_act' }
-const identity = (c: number) => ({
-  ...{ name: 'IdentityLayer', in_channels: c, out_channels: c, use_bn: false, act_func: null },
-  ...layerFields,
-})
-
-function convLayer(cin: number, cout: number, kernel: number, stride: number) {
-  const flags = { dilation: 1, groups: 1, bias: false, has_shuffle: false, use_bn: true, act_func: 'relu6' }
-  const sizes = { kernel_size: kernel, stride, in_channels: cin, out_channels: cout }
-  return { name: 'ConvLayer', ...sizes, ...flags, ...layerFields }
-}
-
-/** The table's network as its authors write it. */
-function configOf({ input, firstConv, featureMix, bnEps, blocks }: Net) {
-  const last = blocks[blocks.length - 1].cout
-  return {
-    name: 'ProxylessNASNets',
-    bn: { momentum: 0.1, eps: bnEps },
-    first_conv: convLayer(3, firstConv, 3, 2),
-    feature_mix_layer: convLayer(last, featureMix, 1, 1),
-    classifier: {
-      ...{ name: 'LinearLayer', in_features: featureMix, out_features: 1000, bias: true, use_bn: false },
-      ...{ act_func: null, ...layerFields },
-    },
-    blocks: blocks.map(({ block, cin, cout, stride, skip }) => {
-      const [, ratio, kernel] = /^MB(\d) (\d)x\d$/.exec(block)!.map(Number)
-      const sizes = { in_channels: cin, out_channels: cout, kernel_size: kernel, stride, expand_ratio: ratio }
-      return {
-        name: 'MobileInvertedResidualBlock',
-        mobile_inverted_conv: { name: 'MBInvertedConvLayer', ...sizes },
-        shortcut: skip ? identity(cin) : null,
-      }
-    }),
-    ...(input[1] === 224 ? {} : { resolution: input[1] }),
-  }
-}
+const table = committedJson('test/vectors/proxylessnas.json') as ProxylessRow[]
 
 const read = (config: unknown) => parseArchitecture(proxylessArchitecture(config as Json))
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { cnetClasses, literature, NETWORKS, SECURE_INFERENCE } from '../../bench/literature.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
 import type { Json } from '../../src/model/fields.js'
@@ -36,41 +37,10 @@ interface Tabulated {
   reluPerLayer: number[]
 }
 
-const CIFAR = { depth: 18, stem: 'cifar' }
-const hrn = (...multipliers: number[]) => ['hybrenet', { width: 16, multipliers }] as const
-
-/** Family and params of every network of the table; `numClasses` is the table's. */
-const NETWORKS: Readonly<Record<string, readonly [string, Json]>> = {
-  'resnet18-cifar': ['resnet', CIFAR],
-  'resnet18-cifar-nostemrelu': ['resnet', { ...CIFAR, stemRelu: false }],
-  'resnet18-64px': ['resnet', CIFAR],
-  'resnet34-cifar': ['resnet', { ...CIFAR, depth: 34 }],
-  'resnet9-cifar-snl': ['resnet', { block: 'basic', blocks: [1, 1, 1, 1], stem: 'cifar', stemRelu: false }],
-  'wrn-22-8-cifar': ['wrn', { depth: 22, widen: 8 }],
-  'wrn-22-8-cifar-nofinalrelu': ['wrn', { depth: 22, widen: 8, finalRelu: false }],
-  'wrn-22-8-64px': ['wrn', { depth: 22, widen: 8 }],
-  'wrn-16-8-cifar': ['wrn', { depth: 16, widen: 8 }],
-  'resnet20-cifar10': ['resnet-cifar', { depth: 20 }],
-  'resnet32-cifar10': ['resnet-cifar', { depth: 32 }],
-  'resnet44-cifar10': ['resnet-cifar', { depth: 44 }],
-  'resnet56-cifar10': ['resnet-cifar', { depth: 56, option: 'A' }],
-  'resnet32-64px': ['resnet-cifar', { depth: 32 }],
-  'vgg16-cifar': ['vgg', { depth: 16 }],
-  'vgg16-cifar-1fc': ['vgg', { depth: 16, hidden: [] }],
-  'vgg16-64px': ['vgg', { depth: 16 }],
-  'resnet18-imagenet': ['resnet', { depth: 18 }],
-  'resnet34-imagenet': ['resnet', { depth: 34 }],
-  'resnet50-imagenet-maxpool': ['resnet', { depth: 50 }],
-  'resnet50-imagenet-avgpool': ['resnet', { depth: 50, stemPool: 'avg' }],
-  'mobilenetv2-imagenet': ['mobilenetv2', {}],
-  deeplabv3_mobilenetv2_ade20k: ['deeplabv3', { backbone: 'mobilenetv2' }],
-  deeplabv3_resnet50_voc: ['deeplabv3', { backbone: 'resnet50' }],
-  'hrn-5x5x3x-m16': hrn(5, 5, 3),
-  'hrn-5x7x2x-m16': hrn(5, 7, 2),
-  'hrn-6x6x2x-m16': hrn(6, 6, 2),
-  'hrn-7x5x2x-m16': hrn(7, 5, 2),
-  'hrn-2x5x3x-m16': hrn(2, 5, 3),
-}
+test('the literature is 59 networks, each by a name of its own', () => {
+  const names = literature().map(({ name }) => name)
+  expect([names.length, new Set(names).size]).toEqual([59, 59])
+})
 
 describe('29 networks', () => {
   const table = vectors<Tabulated>('networks')
@@ -102,12 +72,11 @@ describe('CryptoNAS', () => {
     publishedRelus: string
   }
   const table = vectors<Cnet>('cryptonas')
-  const classes = (name: string) => Number(/^cifar(\d+)_/.exec(name)?.[1])
 
   test('six networks', () => expect(table).toHaveLength(6))
 
   test.each(table)('$name: ReLUs, parameters, multiplications', ({ name, width, kernel, skips, ...counts }) => {
-    const params = { width, kernels: kernel, skips, numClasses: classes(name) }
+    const params = { width, kernels: kernel, skips, numClasses: cnetClasses(name) }
     const arch = short(name, 'cryptonas', params)
     const { relus, params: count, macs } = summaryOf(arch)
     expect({ relus, params: count, macs }).toEqual({ relus: counts.relus, params: counts.params, macs: counts.macs })
@@ -119,7 +88,7 @@ describe('CryptoNAS', () => {
 
   test.each(table)('$name: the published arc text makes the same layers', ({ name, width, kernel, skips }) => {
     const arc = kernel.map((k, i) => [k === 3 ? 0 : 2, ...skips[i]].join(' ')).join('\n')
-    const numClasses = classes(name)
+    const numClasses = cnetClasses(name)
     const fromArc = short(name, 'cryptonas', { width, arc, numClasses })
     expect(fromArc.layers).toEqual(short(name, 'cryptonas', { width, kernels: kernel, skips, numClasses }).layers)
   })
@@ -135,22 +104,10 @@ describe('secure_inference', () => {
     uniformBlockDReLUs: Record<string, number>
   }
   const table = vectors<Published>('secure-inference')
-  const params: Readonly<Record<string, readonly [string, Json]>> = {
-    resnet50_imagenet: ['resnet', { depth: 50, stemPool: 'avg', numClasses: 1000 }],
-    resnet18_cifar100: ['resnet', { depth: 18, stem: 'cifar', numClasses: 100 }],
-    // The table has only its layers; this is a network that has them.
-    resnet18_cifar100_lightweight: [
-      'resnet',
-      { depth: 18, stem: 'cifar', stemStride: 2, widths: [32, 64, 128, 256], numClasses: 100 },
-    ],
-    deeplabv3_mobilenetv2_ade20k: ['deeplabv3', { backbone: 'mobilenetv2', numClasses: 150 }],
-    deeplabv3_resnet50_voc: ['deeplabv3', { backbone: 'resnet50', numClasses: 21 }],
-  }
-
-  test('five networks', () => expect(table.map(({ name }) => name)).toEqual(Object.keys(params)))
+  test('five networks', () => expect(table.map(({ name }) => name)).toEqual(Object.keys(SECURE_INFERENCE)))
 
   test.each(table)('$name: every layer by its published name, in order', ({ name, input, ...published }) => {
-    const arch = short(name, ...params[name], input)
+    const arch = short(name, ...SECURE_INFERENCE[name], input)
     const layers = arch.layers.filter(isActivation)
     expect(layers.map((l) => [l.specName, l.out, l.out[0] * l.out[1] * l.out[2]])).toEqual(published.layers)
     expect(countNetwork(arch).relus).toBe(published.relus)
@@ -158,7 +115,7 @@ describe('secure_inference', () => {
   })
 
   test.each(table)('$name: comparisons left by one block size everywhere', ({ name, input, ...published }) => {
-    const arch = short(name, ...params[name], input)
+    const arch = short(name, ...SECURE_INFERENCE[name], input)
     for (const [size, drelus] of Object.entries(published.uniformBlockDReLUs)) {
       const block = size.split('x').map(Number)
       const layers = Object.fromEntries(
