@@ -16,7 +16,7 @@ async function measured(text: string | undefined, force = false) {
   const stages: string[] = []
   const bar = { update: (_: number, stage: string) => void stages.push(stage) }
   const order = { per: 'channel', margin: 1, threads: 1, force } as const
-  const images = { inputs, source: 'noise', labels: undefined } as ImageSet
+  const images: ImageSet = { inputs, source: 'noise', labels: undefined, names: [] }
   const never = new AbortController().signal
   const result = await measuredRanges(order, model, images, part as unknown as PartFile, never, bar as ProgressBar)
   return { result, kept, stages }
