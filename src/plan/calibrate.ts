@@ -209,7 +209,8 @@ function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string)
   }
 }
 
-function largest(values: Float32Array): number {
+/** The largest absolute value, 0 without any; a NaN counts for nothing. */
+export function largest(values: Float32Array): number {
   let most = 0
   for (let i = 0; i < values.length; i++) {
     const size = Math.abs(values[i])

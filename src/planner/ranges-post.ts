@@ -6,7 +6,7 @@ import { type ReluLayout, reluLayout } from '../model/relu-layout.js'
 import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
 import { asMap } from '../model/shape.js'
 import type { Weights } from '../model/weights.js'
-import { rangeSources } from '../plan/calibrate.js'
+import { largest, rangeSources } from '../plan/calibrate.js'
 import { activationLayers } from './distortion-table.js'
 
 /** The network whose ranges are measured. */
@@ -142,13 +142,4 @@ class Tally {
     this.#counts[bin]++
     this.#energy[bin] += energy
   }
-}
-
-function largest(values: Float32Array): number {
-  let most = 0
-  for (let i = 0; i < values.length; i++) {
-    const size = Math.abs(values[i])
-    if (size > most) most = size
-  }
-  return most
 }
