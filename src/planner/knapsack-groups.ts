@@ -46,7 +46,7 @@ export interface GroupedSolution {
   readonly choice: Int32Array
   readonly value: number
   readonly cost: number
-  /** No choice has a lower value; below `value` by more than rounding only when the search ran into `maxNodes`. */
+  /** No choice has a lower value; below `value` by more than rounding only when the search ran into a limit. */
   readonly bound: number
   readonly nodes: number
 }
@@ -55,8 +55,13 @@ interface Node {
   readonly bound: number
   /** Per group, a bit for every mode that it may still be in. */
   readonly allowed: Int32Array
-  /** Candidates that must not be taken, as places in the problem. */
-  readonly excluded: readonly number[]
+  readonly excluded: readonly Excluded[]
+}
+
+/** A candidate that must not be taken: its channel, and its place in the problem. */
+interface Excluded {
+  readonly channel: number
+  readonly place: number
 }
 
 /** A lower bound, and what else is known where it was found. */
@@ -70,6 +75,12 @@ interface Relaxation {
 
 /** Of a value: what two ways of adding the same numbers may differ by. */
 const ROUNDING = 1e-12
+
+/**
+ * Parts of leaves that took what is barred are looked at until there are a solution and this many of them; which channel
+ * takes something else makes hardly a difference then, and `bound` says which.
+ */
+const MOST_PARTS = 200
 
 /**
  * Which mode every group is in, and the candidates of that mode's channels, such that the summed value is the least
@@ -96,6 +107,9 @@ class GroupSearch {
   readonly stack: Node[] = []
   best: Omit<GroupedSolution, 'bound' | 'nodes'> | undefined
   nodes = 0
+  parts = 0
+  /** The least bound of the parts that were left out. */
+  leftOut = Number.POSITIVE_INFINITY
 
   constructor(
     readonly problem: KnapsackProblem,
@@ -129,13 +143,17 @@ class GroupSearch {
         break
       }
       this.nodes++
+      if (node.excluded.length > 0 && ++this.parts > MOST_PARTS && this.best) {
+        this.leftOut = Math.min(this.leftOut, node.bound)
+        continue
+      }
       const leaf = this.#branch(node)
       if (leaf && this.#cheapest(leaf.allowed) <= this.problem.budget) yield* this.#solve(leaf)
       yield { nodes: this.nodes, value: this.value }
     }
     const best = this.best
     if (!best) throw new Error('the grouped knapsack lost every solution')
-    const bound = this.stack.reduce((least, node) => Math.min(least, node.bound), best.value)
+    const bound = this.stack.reduce((least, node) => Math.min(least, node.bound), Math.min(best.value, this.leftOut))
     return { ...best, bound, nodes: this.nodes }
   }
 
@@ -262,21 +280,16 @@ class GroupSearch {
     choice: Int32Array,
     value: number,
   ): boolean {
-    const { start, cost, value: values } = this.problem
     for (const [g, m] of mode.entries()) {
       const k = this.firstMode[g] + m
       const barred = this.modes[k].barred
       const first = this.first[k]
       if (!barred?.every((candidate, c) => choice[first + c] === candidate)) continue
-      const priced = (j: number) => values[j] + lambda * cost[j]
+      // Relaxed, what is excluded in one channel adds to what is in another.
+      const known = excluded.reduce((sum, each) => sum + this.#regret(each, lambda), bound)
       const parts = barred.map((candidate, c): Node => {
-        const own = start[first + c] + candidate
-        let [least, other] = [priced(own), Number.POSITIVE_INFINITY]
-        for (let j = start[first + c]; j < start[first + c + 1]; j++) {
-          if (j !== own) other = Math.min(other, priced(j))
-          least = Math.min(least, priced(j))
-        }
-        return { allowed, excluded: [...excluded, own], bound: Math.max(value, bound + other - least) }
+        const own = { channel: first + c, place: this.problem.start[first + c] + candidate }
+        return { allowed, excluded: [...excluded, own], bound: Math.max(value, known + this.#regret(own, lambda)) }
       })
       // The most promising part is looked at first.
       this.stack.push(
@@ -287,10 +300,20 @@ class GroupSearch {
     return false
   }
 
+  /** By how much the channel's best candidate gets worse, relaxed, without the excluded one; infinite where it was alone. */
+  #regret({ channel, place }: Excluded, lambda: number): number {
+    const { start, cost, value } = this.problem
+    let other = Number.POSITIVE_INFINITY
+    for (let j = start[channel]; j < start[channel + 1]; j++) {
+      if (j !== place) other = Math.min(other, value[j] + lambda * cost[j])
+    }
+    return Math.max(0, other - (value[place] + lambda * cost[place]))
+  }
+
   /** The channels of the modes; `origin` is each candidate's place in the whole problem. */
-  #restrict(mode: readonly number[], fixedCost: number, excluded: readonly number[]) {
+  #restrict(mode: readonly number[], fixedCost: number, excluded: readonly Excluded[]) {
     const { start, cost, value, budget } = this.problem
-    const out = new Set(excluded)
+    const out = new Set(excluded.map(({ place }) => place))
     const channels: number[] = []
     const origin: number[] = []
     const starts = [0]

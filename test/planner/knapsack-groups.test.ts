@@ -191,3 +191,39 @@ test('a budget that no combination keeps is refused with what is missing', async
     problems: ['budget: the cheapest possible choice costs 15, 1 more than 14'],
   })
 })
+
+test('of many channels that are alike, the one that keeps what is barred apart is found or bounded', async () => {
+  const random = randomNumbers(41)
+  const channels: Candidate[][] = []
+  const groups = Array.from({ length: 5 }, (): ChannelGroup => {
+    let sum = 0
+    for (let c = 0; c < 80; c++) {
+      const value = 1e-3 * random()
+      sum += value
+      channels.push([
+        { cost: 64, value: 0 },
+        { cost: 3, value: value / 2 },
+        { cost: 0, value },
+      ])
+    }
+    return [
+      { channels: 80, cost: 0, value: 0, barred: new Array(80).fill(2) },
+      { channels: 0, cost: 0, value: 9 * sum },
+    ]
+  })
+  for (const budget of [15, 16, 40, 500]) {
+    const solution = await solveGroupedKnapsack(knapsackProblem(channels, budget), groups)
+    expect(solution.mode).toEqual([0, 0, 0, 0, 0])
+    for (let g = 0; g < 5; g++)
+      expect([...solution.choice.subarray(80 * g, 80 * g + 80)].some((j) => j !== 2)).toBe(true)
+    expect(solution.cost).toBeLessThanOrEqual(budget)
+    expect(solution.bound).toBeLessThanOrEqual(solution.value)
+    expect(solution.value - solution.bound).toBeLessThan(0.02 * solution.value)
+    const free = groups.map(([open]) => [{ channels: open.channels, cost: 0, value: 0 }])
+    const { value } = await solveGroupedKnapsack(knapsackProblem(channels, budget), free)
+    expect(solution.bound).toBeGreaterThanOrEqual(value - 1e-9)
+  }
+  // With nothing left to spend, what is barred is had for the price of the other mode.
+  const none = await solveGroupedKnapsack(knapsackProblem(channels, 0), groups)
+  expect(none.mode).toEqual([1, 1, 1, 1, 1])
+})
