@@ -5,6 +5,7 @@ import { detectFormat, type FileFormat } from '../convert/detect.js'
 import { fitWeights } from '../convert/fit-weights.js'
 import { convertOnnx } from '../convert/onnx.js'
 import { otherFormat, readWeights, WEIGHT_FORMATS } from '../convert/read-weights.js'
+import { reluMasks } from '../convert/relu-masks.js'
 import { convertReluSpec } from '../convert/relu-spec-pickle.js'
 import { convertTfjs } from '../convert/tfjs.js'
 import { RingfenceError } from '../errors.js'
@@ -12,6 +13,7 @@ import { expandArchitecture, parseArchitecture } from '../model/architecture.js'
 import type { Choices } from '../model/choices.js'
 import { isObject, quote } from '../model/fields.js'
 import { parseObject, summary } from '../model/json-file.js'
+import { parseReluSpec } from '../model/relu-spec.js'
 import { type Tensor, writeSafetensors } from '../model/safetensors.js'
 import { elementCount, type Shape } from '../model/shape.js'
 import { namedTensors } from '../model/weights.js'
@@ -31,6 +33,10 @@ export interface ConversionOrder {
   /** Channels first. */
   readonly inputShape: Shape | undefined
   readonly unwrap: string | undefined
+  /** Tensors whose names start with one of these are left out. */
+  readonly drop: readonly string[]
+  /** Tensors whose names end so are factors of ReLUs, which become a ReLU spec. */
+  readonly masks: string | undefined
   /** Whether the output is a folder, which has room for the architecture beside the weights. */
   readonly intoFolder: boolean
 }
@@ -64,7 +70,7 @@ export interface Conversion {
  */
 export async function convertFile(order: ConversionOrder): Promise<Conversion> {
   const format = detectFormat(order.file)
-  const targets = targetsOf(format)
+  const targets = [...targetsOf(format), ...(order.masks === undefined ? [] : ['relu-spec' as const])]
   if (format === undefined || targets.length === 0) {
     const code = format === undefined ? 'BAD_FILE' : 'UNSUPPORTED'
     throw new RingfenceError(code, `${order.input}: this is ${otherFormat(format, order.input)}`)
@@ -165,15 +171,39 @@ function leftOut(tensors: readonly (readonly [string, Tensor])[]): string[] {
 
 /** Only what the network uses, under the names that its file gives. */
 function checkedWeights(order: ConversionOrder, { json, path }: JsonFile): Converted {
-  const { input, file, unwrap, choices } = order
-  const tensors = readWeights(file, input, { unwrap })
-  const fitted = fitWeights(json, tensors, { archSource: path, source: input, choices })
+  const { input, file, unwrap, choices, drop, masks } = order
+  const all = readWeights(file, input, { unwrap })
+  const isMask = (name: string) => masks !== undefined && name.endsWith(masks)
+  const tensors = new Map([...all].filter(([name]) => !isMask(name)))
+  const fitted = hinted(() => fitWeights(json, tensors, { archSource: path, source: input, choices, drop }))
   const named = namedTensors(fitted.arch, fitted.weights)
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(named) }
   const arch: Product = { target: 'arch', bytes: jsonBytes(expandArchitecture(fitted.json, path, choices)) }
   const both = order.intoFolder || order.to !== undefined
   const notes = [`every tensor of ${quote(fitted.arch.name)} is there`, ...widened([...tensors]), ...fitted.notes]
-  return { products: both ? [arch, weights] : [weights], counts: tensorCounts([...named]), notes }
+  const products = both ? [arch, weights] : [weights]
+  const counts = tensorCounts([...named])
+  if (masks === undefined) return { products, counts, notes }
+  const alphas = new Map([...all].filter(([name]) => isMask(name)))
+  const spec = reluMasks(fitted.arch, alphas, input)
+  const { drelus } = parseReluSpec(spec, fitted.arch, input)
+  const note = `ReLU spec from ${alphas.size} tensors: a ReLU where a factor is above 0.01, else unchanged`
+  products.push({ target: 'relu-spec', bytes: jsonBytes(spec) })
+  return { products, counts: { ...counts, drelus }, notes: [...notes, note] }
+}
+
+/** Says of tensors that no layer uses how to leave them out. */
+function hinted<T>(bind: () => T): T {
+  try {
+    return bind()
+  } catch (error) {
+    const unused =
+      error instanceof RingfenceError && error.problems.some((p) => /: no layer of network .* uses it$/.test(p))
+    if (!unused) throw error
+    const [message] = error.message.split('\n', 1)
+    const hint = 'tensors that only training needs are left out by --drop with the start of their names'
+    throw new RingfenceError(error.code, message, [...error.problems, hint], { cause: error })
+  }
 }
 
 /** The weight files that a TF.js model names, by those names; missing ones are the converter's to report. */

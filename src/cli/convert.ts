@@ -41,6 +41,17 @@ export const convert: Command = {
       valueHint: 'KEY',
       description: 'take the tensors of this entry only, such as state_dict',
     },
+    drop: {
+      type: 'string',
+      valueHint: 'A,B',
+      description: 'leave out the tensors whose names start so, such as auxiliary_head.: what only training needs',
+    },
+    masks: {
+      type: 'string',
+      valueHint: 'END',
+      description:
+        'tensors whose names end so, such as .alphas, are per-element factors of ReLUs (SNL): relu-spec.json',
+    },
     force: { type: 'boolean', description: 'overwrite what is there' },
   },
   notes: [
@@ -71,6 +82,8 @@ interface Request {
   readonly to: Target | undefined
   readonly inputShape: Shape | undefined
   readonly unwrap: string | undefined
+  readonly drop: readonly string[]
+  readonly masks: string | undefined
   readonly force: boolean
 }
 
@@ -86,7 +99,12 @@ function readRequest(flags: Flags): Request {
     to: flags.oneOf('to', TARGETS),
     inputShape: readShape(flags),
     unwrap: flags.text('unwrap'),
+    drop: (flags.text('drop') ?? '').split(',').filter((front) => front !== ''),
+    masks: flags.text('masks'),
     force: flags.on('force'),
+  }
+  if ((request.drop.length > 0 || request.masks !== undefined) && request.arch === undefined) {
+    flags.fault('--drop, --masks: expected --arch, the network that the tensors are for')
   }
   flags.check()
   return request
