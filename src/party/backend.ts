@@ -13,6 +13,7 @@ import type { Dealer } from './dealer.js'
 import type { Ledger } from './ledger.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Turn } from './options.js'
+import type { Registration } from './registration.js'
 import type { SessionLinks } from './session-links.js'
 
 /** How far a call is: told after every step of the plan. */
@@ -101,6 +102,8 @@ export interface ServerBackend {
   attend(): Promise<never>
   /** Everyone who waits for the helper learns that it is gone. */
   helperLost(error: RingfenceError): void
+  /** The server is registered again; sessions from before go on without preparing more. */
+  helperBack(helper: Link, registration: Registration): void
   join(session: ClientSession): Promise<SessionBackend>
   /** Whether clients may come back for what they prepared: they need no helper. */
   readonly hasKept: boolean

@@ -44,18 +44,19 @@ interface ServerParts {
   readonly digest: Uint8Array
   readonly share: ModelShare
   readonly helper: Link
-  readonly connectHelper: ConnectHelper | undefined
   readonly registration: Registration
+  readonly connectHelper: ConnectHelper | undefined
   readonly options: ServerOptions
 }
 
 /** The server: it holds the weights and sees neither input nor answer. It serves many clients at once. */
 export class Server {
-  readonly #parts: ServerParts
+  #parts: ServerParts
   readonly #backend: ServerBackend
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
   #helperLost: RingfenceError | undefined
+  #rejoining: Promise<void> | undefined
   #released = false
 
   private constructor(parts: ServerParts) {
@@ -179,23 +180,54 @@ export class Server {
       await this.#backend.attend()
     } catch (cause) {
       const error = asRingfenceError(cause)
-      this.#helperLost = new RingfenceError(
-        'PEER_GONE',
-        `the helper is gone (${error.code}); start it and the server again`,
-        [],
-        { cause: error },
-      )
+      this.#helperLost = new RingfenceError('PEER_GONE', `the helper is gone (${error.code}); start it again`, [], {
+        cause: error,
+      })
       this.#backend.helperLost(this.#helperLost)
       helper.fail(error)
       if (!this.#released) options.onError?.(this.#helperLost)
     }
   }
 
+  /** Registers anew with a helper that may be back, once for all who arrive meanwhile. What is prepared stays good. */
+  async #rejoin(): Promise<void> {
+    this.#rejoining ??= this.#register().finally(() => {
+      this.#rejoining = undefined
+    })
+    await this.#rejoining
+  }
+
+  async #register(): Promise<void> {
+    const { k, compiled, digest, connectHelper, options } = this.#parts
+    if (!connectHelper) return
+    let helper: Link | undefined
+    try {
+      const channel = await connectHelper()
+      helper = linkTo('helper', channel, options, options.meter)
+      const settings = {
+        source: seedSource(options, [channel]),
+        helperKey: options.helperKey,
+        deadlineMs: deadlineOf(options),
+      }
+      const registration = await register(k, compiled, digest, helper, settings)
+      if (this.#released) throw new RingfenceError('ABORTED', 'the server was released')
+      this.#parts.registration.helperSeed.fill(0)
+      this.#parts = { ...this.#parts, helper, registration }
+      this.#backend.helperBack(helper, registration)
+      this.#helperLost = undefined
+      this.#track(this.#attendHelper())
+    } catch (cause) {
+      helper?.fail(asRingfenceError(cause)) // it is still away
+    }
+  }
+
   async #welcome(link: Link, meter: Meter): Promise<ClientSession> {
-    const { k, compiled, digest, registration, options } = this.#parts
+    const { k, compiled, digest, options } = this.#parts
     const hello = await link.receive(Kind.hello, Phase.setup, 0, 1 + DIGEST_BYTES)
     checkVersion(hello[0])
+    if (this.#helperLost) await this.#rejoin()
     if (this.#helperLost && !this.#backend.hasKept) throw this.#helperLost
+    const { registration } = this.#parts
     const id = entropy(ID_BYTES)
     // A client that names the plan it holds is spared the download; one that names another is told so by the digest.
     const known = equal(hello.subarray(1), digest)

@@ -163,11 +163,16 @@ describe('the end of a party', () => {
       expect((error as { code: string }).code).toMatch(/^(PEER_GONE|PEER_FAILED)$/)
     }
     for (const client of clients) await client.release()
-    const late = await failure(site.seat())
-    expect(late).toMatchObject({ code: 'PEER_FAILED' })
-    expect(causeOf(late!)).toBe('PEER_GONE')
-    await site.server.release()
+    // The helper is still there: with the next client the server registers anew.
+    const late = await site.seat()
+    expect(await late.compare(inputFor(compiled))).toBeNull()
+    await late.client.release()
     await helper.release()
+    await eventually(() => site.errors.length > 1)
+    const refused = await failure(site.seat())
+    expect(refused).toMatchObject({ code: 'PEER_FAILED' })
+    expect(causeOf(refused!)).toBe('PEER_GONE')
+    await site.server.release()
     expect(site.server.memoryInUse).toBe(0)
   })
 

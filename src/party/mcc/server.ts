@@ -1,7 +1,7 @@
 // The server on `mcc`: it stores what helper and clients deal ahead and uses it up, inference by inference.
 import { RingfenceError } from '../../errors.js'
 import { packedBytes } from '../../kernels/bits.js'
-import { type Frame, Phase, type PhaseCode } from '../../net/index.js'
+import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
@@ -27,6 +27,7 @@ export class MccServer implements ServerBackend {
   readonly store: MaterialStore
   readonly kept: KeptSessions
   lost: RingfenceError | undefined
+  #helper: Link
 
   /**
    * @param storeBytes memory for material that was dealt ahead
@@ -38,6 +39,7 @@ export class MccServer implements ServerBackend {
     keepMs: number,
   ) {
     const { k, planned, compiled } = context
+    this.#helper = context.helper
     this.requestBytes = Math.max(inputBytes(planned), BATCH_BYTES, RESUME_BYTES)
     this.store = new MaterialStore(k, planned, compiled.model, storeBytes)
     this.kept = new KeptSessions(k, this.store, keepMs)
@@ -53,7 +55,8 @@ export class MccServer implements ServerBackend {
 
   async attend(): Promise<never> {
     const forever = { deadlineMs: Number.POSITIVE_INFINITY }
-    const { helper, planned } = this.context
+    const { planned } = this.context
+    const helper = this.#helper
     for (;;) {
       const head = await helper.receive(Kind.bundle, Phase.offline, 0, ID_BYTES + INFERENCE_BYTES, forever)
       const session = hex(head.subarray(0, ID_BYTES))
@@ -69,6 +72,11 @@ export class MccServer implements ServerBackend {
   helperLost(error: RingfenceError): void {
     this.lost = error
     this.store.fail(error)
+  }
+
+  helperBack(helper: Link): void {
+    this.#helper = helper
+    this.lost = undefined
   }
 
   async join(session: ClientSession): Promise<SessionBackend> {

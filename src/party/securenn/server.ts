@@ -17,21 +17,30 @@ export class SecurennServer implements ServerBackend {
   readonly requestBytes = INFERENCE_BYTES
   readonly hasKept = false
   lost: RingfenceError | undefined
+  #helper: Link
 
   constructor(
     readonly context: ServerContext<SecurennPlan>,
-    readonly registration: Registration,
+    public registration: Registration,
     /** Opens a connection to the helper. */
     readonly open: () => Promise<Link>,
-  ) {}
+  ) {
+    this.#helper = context.helper
+  }
 
   async attend(): Promise<never> {
-    await this.context.helper.closed
+    await this.#helper.closed
     throw new RingfenceError('PEER_GONE', 'the helper closed the connection')
   }
 
   helperLost(error: RingfenceError): void {
     this.lost = error
+  }
+
+  helperBack(helper: Link, registration: Registration): void {
+    this.#helper = helper
+    this.registration = registration
+    this.lost = undefined
   }
 
   release(): void {}

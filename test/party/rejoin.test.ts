@@ -1,0 +1,70 @@
+// A helper that was away: a server that can open a connection registers with it anew when the next client comes.
+import { afterEach, expect, test } from 'vitest'
+import { type Channel, memoryPair } from '../../src/net/index.js'
+import { Client } from '../../src/party/client.js'
+import type { Helper } from '../../src/party/helper.js'
+import { Server } from '../../src/party/server.js'
+import { AUDIT } from '../../src/testing.js'
+import {
+  causeOf,
+  createHelper,
+  DEADLINE_MS,
+  difference,
+  eventually,
+  failure,
+  hex,
+  inputFor,
+  tinyNetwork,
+  watchRejections,
+} from './fixture.js'
+
+const compiled = tinyNetwork(1)
+const input = inputFor(compiled)
+const rejections = watchRejections()
+afterEach(() => expect(rejections).toEqual([]))
+
+test('a server is registered again once its helper is back; who was there goes on with what is prepared', async () => {
+  let helper: Helper = await createHelper()
+  const errors: string[] = []
+  const seeds = new Map<string, Uint8Array>()
+  const toHelper = (): Channel => {
+    const [near, far] = memoryPair()
+    void helper.run(far)
+    return near
+  }
+  const server = await Server.create(compiled, toHelper, {
+    deadlineMs: DEADLINE_MS,
+    onError: ({ code }) => errors.push(code),
+    [AUDIT]: ({ session, seed }) => seeds.set(hex(session), seed),
+  })
+  const connect = async () => {
+    const [near, far] = memoryPair()
+    void server.run(far)
+    const own = { ch: new Uint8Array(), model: new Uint8Array(), sh: new Uint8Array() }
+    const client = await Client.create({
+      deadlineMs: DEADLINE_MS,
+      server: near,
+      helper: toHelper(),
+      [AUDIT]: ({ session, seed, model }) => Object.assign(own, { ch: seed, model, sh: seeds.get(hex(session)) }),
+    })
+    return { client, right: async () => difference(compiled, input, await client.run(input), own) }
+  }
+  const early = await connect()
+  await early.client.prepare(2)
+
+  await helper.release()
+  expect(await eventually(() => errors.length > 0)).toBe(true)
+  expect(errors).toEqual(['PEER_GONE'])
+  const refused = await failure(connect())
+  expect([refused?.code, causeOf(refused)]).toEqual(['PEER_FAILED', 'PEER_GONE'])
+
+  helper = await createHelper()
+  const late = await Promise.all([connect(), connect()])
+  for (const { right } of [...late, early, late[0], early]) expect(await right()).toBeNull()
+  expect((await failure(early.client.prepare()))?.code).toBe('PEER_GONE')
+
+  for (const { client } of [early, ...late]) await client.release()
+  await server.release()
+  await helper.release()
+  expect([server.memoryInUse, helper.memoryInUse]).toEqual([0, 0])
+})
