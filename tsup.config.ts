@@ -34,7 +34,7 @@ export default defineConfig([
     },
     // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
     noExternal: ['@assemblyscript/loader'],
-    external: [/^node:/, /^@cornerstonejs\//, /^@tensorflow\//, 'esbuild', 'playwright-core'],
+    external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],
     // ringfence/testing hands out what is internal elsewhere, so nothing may be stripped.
     dts: { entry: library, compilerOptions: { stripInternal: false } },
     splitting: true,
