@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { ringfence, root } from './program.js'
 
@@ -132,4 +134,16 @@ describe('--help', () => {
 
   it('--version prints the version', async () =>
     expect((await ringfence('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/))
+})
+
+it('ends quietly when its reader has seen enough', async () => {
+  // More than a pipe holds, so that the program meets the closed end.
+  const arch = 'test/vectors/examples/seesaw-cifar50-36864.arch.json'
+  const child = spawn('sh', ['-c', `"${process.execPath}" dist/cli.js inspect ${arch} --json | head -c 1`], {
+    cwd: root,
+  })
+  let said = ''
+  child.stderr.on('data', (text) => (said += text))
+  await once(child, 'close')
+  expect(said).toBe('')
 })
