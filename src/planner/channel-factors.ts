@@ -8,6 +8,7 @@ import type { Ranges } from './ranges.js'
 /** Who shares a factor: all channels of a layer, or what cannot be told apart alone. */
 export type FactorsPer = 'layer' | 'channel'
 
+/** How `channelFactors` chooses. */
 export interface FactorOptions {
   readonly per: FactorsPer
   /** Bits between the largest value seen and the largest that is still right; default 1. */
