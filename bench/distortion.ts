@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os'
 import { parseArchitecture } from '../src/model/architecture.js'
 import { hireThreads } from '../src/planner/crew.node.js'
 import { COMMON_BLOCKS, distortion } from '../src/planner/distortion.js'
-import resnet8 from '../test/vectors/examples/resnet8-cifar10.arch.json' with { type: 'json' }
 import { randomWeights } from './networks.js'
 import { median, table } from './report.js'
+import { vectors } from './vectors.js'
 import { sampleInput } from './workloads.js'
 
 export interface DistortionRow {
@@ -28,7 +28,7 @@ const IMAGES = 32
 const TARGET = 10
 
 export async function benchDistortion({ json = false, quick = false } = {}): Promise<DistortionRow[]> {
-  const arch = parseArchitecture(resnet8)
+  const arch = parseArchitecture(vectors('examples/resnet8-cifar10.arch.json'))
   const weights = randomWeights(arch, 1)
   const inputs = Array.from({ length: IMAGES }, (_, i) => sampleInput(arch, i + 1))
   const rows: DistortionRow[] = []

@@ -1,11 +1,7 @@
 // Every network of `test/vectors` as files that ringfence reads: family and params, or the configuration its authors published.
 import type { Choices } from '../src/model/choices.js'
 import type { Json } from '../src/model/fields.js'
-import cryptonas from '../test/vectors/cryptonas.json' with { type: 'json' }
-import networks from '../test/vectors/networks.json' with { type: 'json' }
-import proxylessnas from '../test/vectors/proxylessnas.json' with { type: 'json' }
-import secureInference from '../test/vectors/secure-inference.json' with { type: 'json' }
-import seesaw from '../test/vectors/seesaw.json' with { type: 'json' }
+import { vectors } from './vectors.js'
 
 const CIFAR = { depth: 18, stem: 'cifar' }
 const hrn = (...multipliers: number[]) => ['hybrenet', { width: 16, multipliers }] as const
@@ -117,6 +113,11 @@ export interface LiteratureFile {
 
 /** All of them: 29 networks, 6 CNets, 6 ProxylessNAS, 5 of secure_inference, 13 Seesaw. */
 export function literature(): LiteratureFile[] {
+  const cryptonas = vectors<typeof import('../test/vectors/cryptonas.json')>('cryptonas.json')
+  const networks = vectors<typeof import('../test/vectors/networks.json')>('networks.json')
+  const proxylessnas = vectors<typeof import('../test/vectors/proxylessnas.json')>('proxylessnas.json')
+  const secureInference = vectors<typeof import('../test/vectors/secure-inference.json')>('secure-inference.json')
+  const seesaw = vectors<typeof import('../test/vectors/seesaw.json')>('seesaw.json')
   const short = (name: string, family: string, params: Json, shape?: readonly number[]): LiteratureFile => ({
     name,
     file: { format: 'arch/1', name, family, params, ...(shape && { inputs: [{ shape }] }) },

@@ -8,10 +8,8 @@ import { readSafetensors } from '../src/model/safetensors.js'
 import { bindWeights } from '../src/model/weights.js'
 import { hireThreads } from '../src/planner/crew.node.js'
 import { distortion } from '../src/planner/distortion.js'
-import { sharedFile } from '../test/model/reference-files.js'
-import resnet8 from '../test/vectors/examples/resnet8-cifar10.arch.json' with { type: 'json' }
-import vectors from '../test/vectors/resnet8-knapsack.json' with { type: 'json' }
 import { RECORD } from './cifar10.js'
+import { beside, vectors } from './vectors.js'
 
 export interface DistortionCheck {
   /** Values of the table that are not zero, and those among them that are met. */
@@ -27,14 +25,15 @@ const WITHIN = 1e-3
 
 /** Undefined where the network's weights, which are not part of this project, do not lie beside it. */
 export async function checkDistortion(jpeg: string): Promise<DistortionCheck | undefined> {
-  const file = sharedFile('models/resnet8-mlperf-tiny.safetensors')
+  const file = beside('models/resnet8-mlperf-tiny.safetensors')
   if (!file) return undefined
-  const arch = parseArchitecture(resnet8)
-  const options = { blocks: vectors.candidates as unknown as Pair[], hire: hireThreads(availableParallelism()) }
+  const arch = parseArchitecture(vectors('examples/resnet8-cifar10.arch.json'))
+  const table = vectors<typeof import('../test/vectors/resnet8-knapsack.json')>('resnet8-knapsack.json')
+  const options = { blocks: table.candidates as unknown as Pair[], hire: hireThreads(availableParallelism()) }
   const inputs = pictures(await readFile(jpeg)).map((planes) => Float32Array.from(planes))
   const { layers } = await distortion(arch, bindWeights(arch, readSafetensors(file)), inputs, options)
   const measured = [...layers.values()].flatMap(({ values }) => [...values])
-  const stated = vectors.distortion.flat()
+  const stated = table.distortion.flat()
   if (stated.length !== measured.length) throw new Error(`${measured.length} values for ${stated.length} of the table`)
   const deviations = measured
     .flatMap((value, i) => (stated[i] > 0 ? [Math.abs(value / stated[i] - 1)] : []))
