@@ -19,6 +19,12 @@ const PUBLISHED = {
     params: { widthMultiplier: 0.5, stemStride: 1, strides: [1, 1, 2, 2, 1, 2, 1], numClasses: 10 },
     inputs: [{ name: 'x', shape: [3, 32, 32] }],
   },
+  /** Nineteen ReLU layers of next to nothing: what a round trip takes besides. */
+  'round-trips': {
+    family: 'resnet-cifar',
+    params: { depth: 20, numClasses: 10 },
+    inputs: [{ name: 'x', shape: [3, 8, 8] }],
+  },
 } as const
 
 export interface Workload {
