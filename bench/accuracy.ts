@@ -44,15 +44,15 @@ const TARGETS = { 8: 0.99, 7: 0.97 } as const
 const PROJECT = fileURLToPath(new URL('..', import.meta.url))
 
 export async function benchAccuracy({ json = false, quick = false } = {}): Promise<void> {
+  const say = (text: string) => json || process.stdout.write(`${text}\n\n`)
   const [published, jpeg] = [await cifar10Test(), await cifar10AsJpeg()]
-  const limit = quick ? 500 : 10_000
-  const accuracies = await variants(published, jpeg, limit)
-  const agreements = await windows(published, quick)
   const table = await checkDistortion(jpeg)
-  const parts = [accuracyText(accuracies), agreementText(agreements), distortionText(table)]
-  process.stdout.write(
-    json ? `${JSON.stringify({ accuracies, agreements, distortion: table ?? null })}\n` : `${parts.join('\n\n')}\n`,
-  )
+  say(distortionText(table))
+  const accuracies = await variants(published, jpeg, quick ? 500 : 10_000)
+  say(accuracyText(accuracies))
+  const agreements = await windows(published, quick)
+  say(agreementText(agreements))
+  if (json) process.stdout.write(`${JSON.stringify({ accuracies, agreements, distortion: table ?? null })}\n`)
 }
 
 async function variants(published: string, jpeg: string, limit: number): Promise<AccuracyRow[]> {
