@@ -5,8 +5,9 @@ import { type ChoicePlan, planChoices } from '../planner/choice-plan.js'
 import { parseChoiceTable } from '../planner/choice-table.js'
 import type { Budget, Objective } from '../planner/relu-plan.js'
 import { readArchitectureFile, readJson } from './architecture-file.js'
+import { costWords, distortionWords } from './plan-words.js'
 import type { ProgressBar } from './progress-bar.js'
-import { byteSize, count, duration, painter, tableLines } from './terminal.js'
+import { painter, tableLines } from './terminal.js'
 import { requireNew, writeWhole } from './whole-files.js'
 
 export interface ChoicesOrder {
@@ -53,19 +54,13 @@ export async function planChoicesFile(
 export function choicesText(report: ChoicesReport): string {
   const paint = painter(process.stdout)
   const { network, objective, cost, summedCost, budget, plainCost, distortion, bound, keys, output, profile } = report
-  const unit = (value: number) =>
-    objective === 'drelus'
-      ? `${count(value)} comparisons`
-      : objective === 'bytes'
-        ? byteSize(value)
-        : duration(1000 * value)
-  const gap = distortion - bound > 1e-9 * distortion ? `, at least ${bound.toPrecision(6)}` : ', the least possible'
+  const unit = (value: number) => costWords(objective, value)
   const summed = objective === 'drelus' ? '' : ` as a whole (${unit(summedCost)} summed over the choices, ${profile})`
   const rows = keys.map(({ key, option, op }) => [key, String(option), op])
   return [
     `${paint('bold', network)}: ${unit(cost)}${summed} of ${unit(budget)} allowed; ${unit(plainCost)} with the dearest options`,
     ...tableLines([{ head: 'choice' }, { head: 'option', align: 'right' }, { head: 'op' }], rows, paint),
-    `  summed distortion ${distortion.toPrecision(6)}${gap}`,
+    `  ${distortionWords(distortion, bound)}`,
     `  ${paint('green', '→')} ${output}`,
     '',
   ].join('\n')

@@ -22,6 +22,7 @@ import { isModel, readArchitectureFile, readJson } from './architecture-file.js'
 import { type Command, type Flags, PLAN_FLAGS, planOptions } from './arguments.js'
 import { interruptible } from './interrupt.js'
 import { choicesText, planChoicesFile } from './plan-choices.js'
+import { costWords, distortionWords } from './plan-words.js'
 import { findModel } from './prepared-model.js'
 import { ProgressBar } from './progress-bar.js'
 import { byteSize, count, duration, painter, tableLines } from './terminal.js'
@@ -286,17 +287,11 @@ function text(report: PlanReport): string {
     const words = [...most, ...(kinds.length > 5 ? ['…'] : [])].join(', ')
     return [name, count(relus), count(drelus), share(drelus, relus), words]
   })
-  const unit = (value: number) =>
-    objective === 'drelus'
-      ? `${count(value)} comparisons`
-      : objective === 'bytes'
-        ? byteSize(value)
-        : duration(1000 * value)
-  const gap = distortion - bound > 1e-9 * distortion ? `, at least ${bound.toPrecision(6)}` : ', the least possible'
+  const unit = (value: number) => costWords(objective, value)
   return [
     `${paint('bold', report.network)}: ${unit(cost)} of ${unit(budget)} allowed, ${share(cost, plainCost)} % of ${unit(plainCost)}`,
     ...tableLines([...columns, { head: 'channels' }], rows, paint),
-    `  summed distortion ${distortion.toPrecision(6)}${gap}`,
+    `  ${distortionWords(distortion, bound)}`,
     ...(forecast ? forecastLines(forecast) : []),
     `  ${paint('green', '→')} ${output}`,
     '',

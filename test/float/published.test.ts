@@ -6,25 +6,12 @@ import { readTorch } from '../../src/convert/torch.js'
 import { FloatNetwork } from '../../src/float/network.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { bindWeights } from '../../src/model/weights.js'
-import { committedJson, sharedFile } from '../model/reference-files.js'
+import { committedJson, readRecords, sharedFile } from '../model/reference-files.js'
 
 const tables = sharedFile('tables/reference_outputs.json')
 const example = (name: string) => parseArchitecture(committedJson(`test/vectors/examples/${name}.arch.json`))
 const far = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])))
-
-/** Records of a label of `head` bytes and planes of pixels, as CIFAR's binary files have them. */
-function readRecords(bytes: Uint8Array, head: number, arch: Architecture): Float32Array[] {
-  const { shape, preprocess } = arch.inputs[0]
-  const plane = shape[1] * shape[2]
-  const record = head + shape[0] * plane
-  return Array.from({ length: bytes.length / record }, (_, i) =>
-    Float32Array.from({ length: record - head }, (_, j) => {
-      const c = Math.floor(j / plane)
-      return (bytes[i * record + head + j] * preprocess.scale - preprocess.mean[c]) / preprocess.std[c]
-    }),
-  )
-}
 
 function published(name: string, file: string, pictures: string, head: number) {
   const [weights, images] = [sharedFile(`models/${file}`), sharedFile(`images/${pictures}`)]

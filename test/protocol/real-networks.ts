@@ -11,7 +11,7 @@ import { type Calibration, calibrate } from '../../src/plan/calibrate.js'
 import type { Compiled } from '../../src/plan/compile.js'
 import { encodeFixed } from '../../src/ring/codec.js'
 import { localParties, runReference } from '../../src/testing.js'
-import { committedJson, sharedFile } from '../model/reference-files.js'
+import { committedJson, readRecords, sharedFile } from '../model/reference-files.js'
 
 /** Of a picture, as `tables/reference_outputs.json` has them. */
 interface Row {
@@ -81,19 +81,6 @@ export function published(name: Published): (() => RealNetwork) | undefined {
 /** What a test of a network is called: that it is skipped, and why, when its files are missing. */
 export const title = (name: Published, rest: string): string =>
   published(name) ? `${name}: ${rest}` : `${name}: ${rest} (SKIPPED: its files are not beside this checkout)`
-
-/** Records of a label of `head` bytes and planes of pixels. */
-function readRecords(bytes: Uint8Array, head: number, arch: Architecture): Float32Array[] {
-  const { shape, preprocess } = arch.inputs[0]
-  const plane = shape[1] * shape[2]
-  const record = head + shape[0] * plane
-  return Array.from({ length: bytes.length / record }, (_, i) =>
-    Float32Array.from({ length: record - head }, (_, j) => {
-      const c = Math.floor(j / plane)
-      return (bytes[i * record + head + j] * preprocess.scale - preprocess.mean[c]) / preprocess.std[c]
-    }),
-  )
-}
 
 /** The largest difference between logits and what the table has of them. */
 export function apart(logits: ArrayLike<number>, { logits: all, top5 = [], top5Logits, first8Logits }: Row): number {
