@@ -29,8 +29,8 @@ export default defineConfig([
       ...library,
       cli: 'src/cli/main.ts',
       bench: 'bench/main.ts',
-      // What the planner's worker threads run.
-      'planner-thread': 'src/planner/thread.node.ts',
+      // What the tuners' worker threads run.
+      'tune-thread': 'src/tune/workers/thread.node.ts',
     },
     // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
     noExternal: ['@assemblyscript/loader'],

@@ -1,5 +1,5 @@
 // The comparison kernels of both protocols, as variants of the kernel bench: work of one party on 16,384 values.
-import { type Kernels, type Region, upload } from '../src/kernels/index.js'
+import { type Kernels, type Region, upload } from '../src/kernels/instance.js'
 import {
   type Chain,
   dealerBytes,
@@ -12,8 +12,8 @@ import {
   tableBytes,
   walkChain,
 } from '../src/kernels/mcc.js'
-import { anyZero, compareDigits, rotateDigits, shareBits } from '../src/kernels/securenn.js'
-import { chooseChunks } from '../src/plan/chunks.js'
+import { anyZero, compareDigits, rotateDigits, shareBits } from '../src/kernels/securenn/digits.js'
+import { chooseChunks } from '../src/plan/compile/chunks.js'
 
 export interface ComparisonVariant {
   name: string

@@ -1,7 +1,7 @@
 // ringfence for clients: connect, prepare, run.
 export { type ErrorCode, RingfenceError } from './errors.js'
-export { decodeImage } from './model/images.js'
-export { type Picture, pictureToInput } from './model/picture-input.js'
+export { decodeImage } from './model/pictures/decode.js'
+export { type Picture, pictureToInput } from './model/pictures/input.js'
 export {
   type Channel,
   type ChannelOptions,
@@ -29,7 +29,7 @@ export {
   type MaterialLoss,
   type Progress,
 } from './party/client.js'
+export type { MaterialShelf, ShelfEntry } from './party/client-store.js'
 export { type DiagnoseOptions, diagnose, type Finding } from './party/diagnose.js'
 export type { PartyOptions } from './party/options.js'
-export type { MaterialShelf, ShelfEntry } from './party/shelf.js'
 export type { Plan } from './plan/plan.js'

@@ -2,14 +2,14 @@
 
 export type { ConvertedNetwork } from './convert/arch-draft.js'
 export { detectFormat, type FileFormat } from './convert/detect.js'
-export { type FitOptions, type FittedWeights, fitWeights } from './convert/fit-weights.js'
-export { type NumpyOptions, readNpy, readNpz } from './convert/npy.js'
-export { convertOnnx, type OnnxOptions } from './convert/onnx.js'
-export { readWeights, type WeightOptions } from './convert/read-weights.js'
-export { type ConvertedReluSpec, convertReluSpec, type ReluSpecOptions } from './convert/relu-spec-pickle.js'
-export type { StoredTensor, TensorMap } from './convert/stored-tensor.js'
-export { convertTfjs, type TfjsOptions } from './convert/tfjs.js'
-export { readTorch, type TorchOptions } from './convert/torch.js'
+export { convertOnnx, type OnnxOptions } from './convert/onnx/onnx.js'
+export { type ConvertedReluSpec, convertReluSpec, type ReluSpecOptions } from './convert/pickle/relu-spec.js'
+export { convertTfjs, type TfjsOptions } from './convert/tfjs/tfjs.js'
+export { type FitOptions, type FittedWeights, fitWeights } from './convert/weights/fit.js'
+export { type NumpyOptions, readNpy, readNpz } from './convert/weights/npy.js'
+export { readWeights, type WeightOptions } from './convert/weights/read.js'
+export type { StoredTensor, TensorMap } from './convert/weights/stored-tensor.js'
+export { readTorch, type TorchOptions } from './convert/weights/torch.js'
 export { RingfenceError } from './errors.js'
 export { FloatNetwork, type FloatOptions } from './float/network.js'
 export type { FloatPass } from './float/pass.js'
@@ -25,7 +25,7 @@ export {
 } from './model/architecture.js'
 export { type Choices, parseChoices } from './model/choices.js'
 export { countNetwork, type LayerCounts, type NetworkCounts } from './model/count.js'
-export type { Json } from './model/fields.js'
+export type { Json } from './model/json/fields.js'
 export type {
   AvgPool,
   BatchNorm,
@@ -47,17 +47,17 @@ export type {
   ShortcutA,
   Subsample,
   WeightedSum,
-} from './model/layers.js'
+} from './model/layers/layers.js'
 export type { TensorName } from './model/parameters.js'
-export { type ComparisonWindow, type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu-spec.js'
+export { type ComparisonWindow, type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu/spec.js'
 export { readSafetensors, type Tensor, writeSafetensors } from './model/safetensors.js'
 export type { Shape } from './model/shape.js'
 export { bindWeights, type LayerTensors, type Weights } from './model/weights.js'
 export type { NetworkProfile } from './net/shaper.js'
 export { type Calibration, calibrate, parseCalibration, type Windows } from './plan/calibrate.js'
-export { chooseChunks } from './plan/chunks.js'
-export { type Compiled, type CompileOptions, compile } from './plan/compile.js'
-export { type ChannelFactors, equalize } from './plan/equalize.js'
+export { chooseChunks } from './plan/compile/chunks.js'
+export { type Compiled, type CompileOptions, compile } from './plan/compile/compile.js'
+export { type ChannelFactors, equalize } from './plan/equalize/equalize.js'
 export {
   type Backend,
   type Bends,
@@ -69,59 +69,11 @@ export {
   type SecurennActivation,
   type SecurennPlan,
 } from './plan/plan.js'
-export { runReference } from './plan/reference.js'
-export { channelFactors, type FactorOptions, type FactorsPer } from './planner/channel-factors.js'
-export { type ChoicePlan, type ChoicePlanOptions, planChoices } from './planner/choice-plan.js'
-export { type ChoiceTable, parseChoiceTable } from './planner/choice-table.js'
-export type { ComparisonCosts, MachineModel, RingCosts } from './planner/cost/machine.js'
-export { measureMachine } from './planner/cost/measure.js'
-export {
-  type PublishedCosts,
-  type PublishedLatency,
-  type PublishedTraffic,
-  publishedCosts,
-} from './planner/cost/published.js'
-export type { Role } from './planner/cost/schedule.js'
-export {
-  type CostPrediction,
-  DEFAULT_MACHINE,
-  type OfflineBytes,
-  type OnlineBytes,
-  type PredictOptions,
-  predict,
-  type StepPrediction,
-} from './planner/cost-model.js'
-export type { Crew, CrewOptions, Hire } from './planner/crew.js'
-export {
-  COMMON_BLOCKS,
-  type DistortionOptions,
-  type DistortionProgress,
-  distortion,
-  MASK_SHARES,
-} from './planner/distortion.js'
-export { formatDistortionPart, measurementKey, parseDistortionPart } from './planner/distortion-part.js'
-export {
-  type DistortionTable,
-  type DistortionTableOptions,
-  formatDistortionTable,
-  type LayerDistortion,
-  parseDistortionTable,
-} from './planner/distortion-table.js'
-export {
-  type EvaluateOptions,
-  type Evaluation,
-  evaluate,
-  type KnownLogits,
-  type PrivateScore,
-  type Score,
-} from './planner/evaluate.js'
-export type { JobKind, Result as JobResult, Setup as JobSetup, Task as JobTask } from './planner/jobs.js'
-export type { GroupedProgress } from './planner/knapsack-groups.js'
-export type { FloatSetup } from './planner/logits-post.js'
-export type { LayerMasks } from './planner/nested-masks.js'
-export { calibrationOf, measureRanges, type Ranges, type RangesOptions } from './planner/ranges.js'
-export type { LayerSample, RangesSetup } from './planner/ranges-post.js'
-export type { SpecCost } from './planner/relu-moves.js'
+export { runReference } from './plan/reference/reference.js'
+export { decodeFixed, encodeFixed } from './ring/codec.js'
+export { type ChoicePlan, type ChoicePlanOptions, planChoices } from './tune/allocation/choice-plan.js'
+export { type ChoiceTable, parseChoiceTable } from './tune/allocation/choice-table.js'
+export type { SpecCost } from './tune/allocation/relu-moves.js'
 export {
   type Budget,
   type Objective,
@@ -131,10 +83,11 @@ export {
   type ReluPlan,
   type ReluPlanOptions,
   type ReluSpecFile,
-} from './planner/relu-plan.js'
-export { shapePlan } from './planner/shape-plan.js'
-export { predictedCosts, type SpecCostOptions } from './planner/spec-cost.js'
-export { type GainOptions, measureGains } from './planner/window-gains.js'
+} from './tune/allocation/relu-plan.js'
+export { channelFactors, type FactorOptions, type FactorsPer } from './tune/calibration/channel-factors.js'
+export { calibrationOf, measureRanges, type Ranges, type RangesOptions } from './tune/calibration/ranges.js'
+export type { LayerSample, RangesSetup } from './tune/calibration/ranges-job.js'
+export { type GainOptions, measureGains } from './tune/calibration/window-gains.js'
 export {
   chooseWindows,
   type LayerWindow,
@@ -142,5 +95,52 @@ export {
   type WindowTarget,
   type WrongSigns,
   wrongSigns,
-} from './planner/windows.js'
-export { decodeFixed, encodeFixed } from './ring/codec.js'
+} from './tune/calibration/windows.js'
+export type { ComparisonCosts, MachineModel, RingCosts } from './tune/cost/machine.js'
+export { measureMachine } from './tune/cost/measure.js'
+export {
+  type CostPrediction,
+  DEFAULT_MACHINE,
+  type OfflineBytes,
+  type OnlineBytes,
+  type PredictOptions,
+  predict,
+  type StepPrediction,
+} from './tune/cost/predict.js'
+export {
+  type PublishedCosts,
+  type PublishedLatency,
+  type PublishedTraffic,
+  publishedCosts,
+} from './tune/cost/published.js'
+export type { Role } from './tune/cost/schedule.js'
+export { shapePlan } from './tune/cost/shape-plan.js'
+export { predictedCosts, type SpecCostOptions } from './tune/cost/spec-cost.js'
+export {
+  COMMON_BLOCKS,
+  type DistortionOptions,
+  type DistortionProgress,
+  distortion,
+  MASK_SHARES,
+} from './tune/distortion/distortion.js'
+export type { LayerMasks } from './tune/distortion/nested-masks.js'
+export { formatDistortionPart, measurementKey, parseDistortionPart } from './tune/distortion/part.js'
+export {
+  type DistortionTable,
+  type DistortionTableOptions,
+  formatDistortionTable,
+  type LayerDistortion,
+  parseDistortionTable,
+} from './tune/distortion/table.js'
+export {
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  type KnownLogits,
+  type PrivateScore,
+  type Score,
+} from './tune/evaluation/evaluate.js'
+export type { FloatSetup } from './tune/evaluation/logits-job.js'
+export type { GroupedProgress } from './tune/knapsack/groups.js'
+export type { JobKind, Result as JobResult, Setup as JobSetup, Task as JobTask } from './tune/workers/jobs.js'
+export type { Crew, CrewOptions, Hire } from './tune/workers/pool.js'

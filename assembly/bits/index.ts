@@ -1,2 +1,2 @@
-export * from './pack'
-export * from './planes'
+export * from './pack.ts'
+export * from './planes.ts'

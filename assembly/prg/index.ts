@@ -1,1 +1,1 @@
-export * from './chacha'
+export * from './chacha.ts'

@@ -2,14 +2,14 @@
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
 import { countNetwork } from '../model/count.js'
-import { type Published, publishedSeesaw } from '../model/families/seesaw-published.js'
-import { isActivation, type Layer } from '../model/layers.js'
-import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
+import { type Published, publishedSeesaw } from '../model/families/seesaw/published.js'
+import { isActivation, type Layer } from '../model/layers/layers.js'
+import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu/spec.js'
 import type { Shape } from '../model/shape.js'
-import { outlinePlan, type StepOutline } from '../plan/outline.js'
+import { outlinePlan, type StepOutline } from '../plan/compile/outline.js'
 import type { Backend } from '../plan/plan.js'
-import { securennStepFlights } from './flights.js'
-import { layerWords } from './layer-words.js'
+import { securennStepFlights } from './report/flights.js'
+import { layerWords } from './report/layer-words.js'
 
 export interface LayerReport {
   readonly id: string

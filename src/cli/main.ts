@@ -2,31 +2,31 @@
 // The `ringfence` program: finds the command, runs it, turns an error into words and an exit status.
 import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../errors.js'
-import { type Command, Flags } from './arguments.js'
-import { reportFailure } from './failure-report.js'
-import { commandHelp, programHelp } from './help-text.js'
+import { type Command, Flags } from './terminal/arguments.js'
+import { reportFailure } from './terminal/failure-report.js'
+import { commandHelp, programHelp } from './terminal/help-text.js'
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  demo: async () => (await import('./demo.js')).demo,
-  helper: async () => (await import('./helper.js')).helper,
-  serve: async () => (await import('./serve.js')).serve,
-  infer: async () => (await import('./infer.js')).infer,
-  inspect: async () => (await import('./inspect.js')).inspect,
-  convert: async () => (await import('./convert.js')).convert,
-  distortion: async () => (await import('./distortion.js')).distortion,
-  plan: async () => (await import('./plan.js')).plan,
-  calibrate: async () => (await import('./calibrate.js')).calibrate,
-  evaluate: async () => (await import('./evaluate.js')).evaluate,
-  cost: async () => (await import('./cost.js')).cost,
-  bench: async () => (await import('./bench.js')).bench,
-  doctor: async () => (await import('./doctor.js')).doctor,
+  demo: async () => (await import('./commands/demo.js')).demo,
+  helper: async () => (await import('./commands/helper.js')).helper,
+  serve: async () => (await import('./commands/serve.js')).serve,
+  infer: async () => (await import('./commands/infer.js')).infer,
+  inspect: async () => (await import('./commands/inspect.js')).inspect,
+  convert: async () => (await import('./commands/convert.js')).convert,
+  distortion: async () => (await import('./commands/distortion.js')).distortion,
+  plan: async () => (await import('./commands/plan.js')).plan,
+  calibrate: async () => (await import('./commands/calibrate.js')).calibrate,
+  evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
+  cost: async () => (await import('./commands/cost.js')).cost,
+  bench: async () => (await import('./commands/bench.js')).bench,
+  doctor: async () => (await import('./commands/doctor.js')).doctor,
 }
 
 /** Runs one command line; the result is the exit status. */
 async function main([name, ...args]: readonly string[]): Promise<number> {
   const json = name === '--json' || args.includes('--json')
   try {
-    if (name === 'demo-party') return await (await import('./demo-party.js')).playParty()
+    if (name === 'demo-party') return await (await import('./process/demo-party.js')).playParty()
     if (name === '--version') return await printVersion()
     const wantsHelp = name === undefined || name === '--help' || name === '-h' || name === 'help'
     if (wantsHelp) return await printHelp(name === 'help' ? args[0] : undefined, name !== undefined)

@@ -1,16 +1,16 @@
 // The measuring part of `ringfence calibrate`: once for the network as it is, and again with the factors that followed.
 import { RingfenceError } from '../errors.js'
+import type { ImageSet } from '../files/image-set.js'
+import type { ModelDirectory } from '../files/model-directory.js'
+import type { PartFile } from '../files/part-file.js'
 import type { Weights } from '../model/weights.js'
-import { type ChannelFactors, equalize } from '../plan/equalize.js'
-import { channelFactors, type FactorsPer } from '../planner/channel-factors.js'
-import { hireThreads } from '../planner/crew.node.js'
-import { measurementKey } from '../planner/distortion-part.js'
-import { formatRanges, measureRanges, parseRanges, type Ranges } from '../planner/ranges.js'
-import type { ImageSet } from './image-set.js'
-import type { ModelDirectory } from './model-directory.js'
-import type { PartFile } from './part-file.js'
-import type { ProgressBar } from './progress-bar.js'
-import { Remaining } from './remaining.js'
+import { type ChannelFactors, equalize } from '../plan/equalize/equalize.js'
+import { channelFactors, type FactorsPer } from '../tune/calibration/channel-factors.js'
+import { formatRanges, measureRanges, parseRanges, type Ranges } from '../tune/calibration/ranges.js'
+import { measurementKey } from '../tune/distortion/part.js'
+import { hireThreads } from '../tune/workers/pool.node.js'
+import type { ProgressBar } from './terminal/progress-bar.js'
+import { Remaining } from './terminal/remaining.js'
 
 export interface Measured {
   /** Of the network as it is. */

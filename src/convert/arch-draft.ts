@@ -2,14 +2,14 @@
 // that a converter of a foreign format only says which layer stands where.
 import { RingfenceError } from '../errors.js'
 import { parseArchitecture } from '../model/architecture.js'
-import { type Json, quote } from '../model/fields.js'
-import { summary } from '../model/json-file.js'
-import { outputShape } from '../model/layer-shapes.js'
-import type { Layer, LayerOp } from '../model/layers.js'
+import { type Json, quote } from '../model/json/fields.js'
+import { summary } from '../model/json/file.js'
+import type { Layer, LayerOp } from '../model/layers/layers.js'
+import { outputShape } from '../model/layers/shapes.js'
 import { parametersOf, type TensorName } from '../model/parameters.js'
 import type { Tensor } from '../model/safetensors.js'
 import { formatShape, type Shape, sameShape } from '../model/shape.js'
-import { Budget } from './budget.js'
+import { Budget } from './weights/budget.js'
 
 /** What a converter returns; `parseArchitecture(arch)` and `bindWeights(…, tensors)` take it. */
 export interface ConvertedNetwork {

@@ -1,9 +1,9 @@
 // Tells what a file is by its bytes; a name proves nothing.
-import { isObject } from '../model/fields.js'
-import { Budget } from './budget.js'
-import { looksLikeNpy } from './npy.js'
-import { LEGACY_MAGIC } from './unpickle-torch.js'
-import { looksLikeZip, readZip } from './zip.js'
+import { isObject } from '../model/json/fields.js'
+import { LEGACY_MAGIC } from './pickle/torch.js'
+import { Budget } from './weights/budget.js'
+import { looksLikeNpy } from './weights/npy.js'
+import { looksLikeZip, readZip } from './weights/zip.js'
 
 /** Kinds of files that can be told apart by their bytes. */
 export type FileFormat =

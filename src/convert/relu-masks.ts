@@ -3,10 +3,10 @@
 
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
-import { type Json, quote } from '../model/fields.js'
-import { summary } from '../model/json-file.js'
-import { isActivation } from '../model/layers.js'
-import { toBase64 } from '../model/mask-bits.js'
+import { type Json, quote } from '../model/json/fields.js'
+import { summary } from '../model/json/file.js'
+import { isActivation } from '../model/layers/layers.js'
+import { toBase64 } from '../model/relu/mask-bits.js'
 import type { Tensor } from '../model/safetensors.js'
 import { formatShape, sameShape } from '../model/shape.js'
 

@@ -1,5 +1,5 @@
 // 'same' padding in numbers: TensorFlow's rule, which ONNX's auto_pad follows.
-import type { Pad, Pair } from '../model/layers.js'
+import type { Pad, Pair } from '../model/layers/layers.js'
 
 /** What a window reads: its kernel with the gaps that dilation makes. */
 export function reachOf(kernel: Pair, dilation: Pair): Pair {

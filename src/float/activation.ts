@@ -1,11 +1,11 @@
 // Activations in float: plain, shared by blocks, masked, passed on or zeroed. What a ReLU spec says of a clip is what it
 // says of a ReLU: a block compares its mean with both bounds, a mask keeps the clip of single elements.
 import { RingfenceError } from '../errors.js'
-import { type Bounds, blockActivationF32, clampF32, type MapSize, maskActivationF32 } from '../kernels/float.js'
-import { type Kernels, type Region, upload } from '../kernels/index.js'
-import { quote } from '../model/fields.js'
-import { effectiveOp, type Layer } from '../model/layers.js'
-import type { LayerRelu } from '../model/relu-spec.js'
+import { type Bounds, blockActivationF32, clampF32, type MapSize, maskActivationF32 } from '../kernels/float/conv.js'
+import { type Kernels, type Region, upload } from '../kernels/instance.js'
+import { quote } from '../model/json/fields.js'
+import { effectiveOp, type Layer } from '../model/layers/layers.js'
+import type { LayerRelu } from '../model/relu/spec.js'
 import { asMap, elementCount, type Shape } from '../model/shape.js'
 
 /** One activation made ready to run; `run` writes all of `out`. */

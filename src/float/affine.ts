@@ -1,5 +1,5 @@
 // Per-channel maps x·factor + shift: batch norms and channel scales, alone or folded into the convolution before them.
-import type { Layer } from '../model/layers.js'
+import type { Layer } from '../model/layers/layers.js'
 import { tensorOf, type Weights } from '../model/weights.js'
 
 export interface Affine {

@@ -1,5 +1,5 @@
 // When a value's memory can be used again.
-import type { Region } from '../kernels/index.js'
+import type { Region } from '../kernels/instance.js'
 import type { Step, ValueIndex } from './steps.js'
 
 /**

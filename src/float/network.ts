@@ -1,9 +1,9 @@
 // A network made ready for float32 runs: batch norms folded, weights packed, once for any number of inputs.
 import { RingfenceError } from '../errors.js'
-import { type Kernels, loadKernels, type Region } from '../kernels/index.js'
+import { type Kernels, loadKernels, type Region } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
-import { checkInput } from '../model/picture-input.js'
-import type { ReluSpec } from '../model/relu-spec.js'
+import { checkInput } from '../model/pictures/input.js'
+import type { ReluSpec } from '../model/relu/spec.js'
 import type { Weights } from '../model/weights.js'
 import { lastUses, releaseUsed } from './liveness.js'
 import { FloatPass } from './pass.js'

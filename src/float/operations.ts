@@ -17,13 +17,13 @@ import {
   resizeF32,
   subF32,
   UNBOUNDED,
-} from '../kernels/float.js'
+} from '../kernels/float/conv.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
-import { type Kernels, type Region, upload } from '../kernels/index.js'
+import { type Kernels, type Region, upload } from '../kernels/instance.js'
 import { embed32 } from '../kernels/ring.js'
-import { blendsOf } from '../model/blends.js'
-import type { Layer, LayerOf, Op } from '../model/layers.js'
-import type { LayerRelu } from '../model/relu-spec.js'
+import { blendsOf } from '../model/layers/blends.js'
+import type { Layer, LayerOf, Op } from '../model/layers/layers.js'
+import type { LayerRelu } from '../model/relu/spec.js'
 import { elementCount } from '../model/shape.js'
 import { tensorOf, type Weights } from '../model/weights.js'
 import { mapSize, prepareActivation } from './activation.js'

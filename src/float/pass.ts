@@ -1,9 +1,9 @@
 // One input's way through the network with every value kept, so that a changed activation costs only what lies behind it.
 import { RingfenceError } from '../errors.js'
-import { addConvChannelF32, type FloatConv, subF32 } from '../kernels/float.js'
-import type { Kernels, Region } from '../kernels/index.js'
-import { quote } from '../model/fields.js'
-import type { LayerRelu } from '../model/relu-spec.js'
+import { addConvChannelF32, type FloatConv, subF32 } from '../kernels/float/conv.js'
+import type { Kernels, Region } from '../kernels/instance.js'
+import { quote } from '../model/json/fields.js'
+import type { LayerRelu } from '../model/relu/spec.js'
 import { asBlocks, mapSize, prepareActivation } from './activation.js'
 import { releaseUsed } from './liveness.js'
 import type { Step, Steps, ValueIndex } from './steps.js'

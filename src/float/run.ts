@@ -1,8 +1,8 @@
 // The network in float32, as it was trained: the yardstick for every fixed-point and private run.
-import { type Kernels, loadKernels } from '../kernels/index.js'
+import { type Kernels, loadKernels } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
-import { isActivation } from '../model/layers.js'
-import type { ReluSpec } from '../model/relu-spec.js'
+import { isActivation } from '../model/layers/layers.js'
+import type { ReluSpec } from '../model/relu/spec.js'
 import type { Weights } from '../model/weights.js'
 import { FloatNetwork } from './network.js'
 

@@ -1,9 +1,9 @@
 // What the plain engine runs, checked before any work.
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
-import { blendsOf } from '../model/blends.js'
-import { quote } from '../model/fields.js'
-import { effectiveOp, type Layer } from '../model/layers.js'
+import { quote } from '../model/json/fields.js'
+import { blendsOf } from '../model/layers/blends.js'
+import { effectiveOp, type Layer } from '../model/layers/layers.js'
 import { asMap, formatShape } from '../model/shape.js'
 import { tensorOf, type Weights } from '../model/weights.js'
 

@@ -1,9 +1,9 @@
 // From layers to steps: what can be done in one pass over a value becomes one step.
-import { UNBOUNDED } from '../kernels/float.js'
-import type { Kernels } from '../kernels/index.js'
+import { UNBOUNDED } from '../kernels/float/conv.js'
+import type { Kernels } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
-import { effectiveOp, isActivation, type Layer } from '../model/layers.js'
-import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu-spec.js'
+import { effectiveOp, isActivation, type Layer } from '../model/layers/layers.js'
+import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu/spec.js'
 import { elementCount } from '../model/shape.js'
 import type { Weights } from '../model/weights.js'
 import { boundsOf, isClamp } from './activation.js'

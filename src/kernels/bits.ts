@@ -1,6 +1,6 @@
 // Packing of n-bit words into a contiguous bit stream, and bit planes.
-import { expectDisjoint, expectInteger, expectWords } from './extent.js'
-import type { Kernels } from './index.js'
+import { expectDisjoint, expectInteger, expectWords } from './guard.js'
+import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
 export interface BitsExports {

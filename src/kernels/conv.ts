@@ -1,8 +1,8 @@
 // Convolution of one CHW image with weights packed once: implicit packing, no im2col matrix.
 import { RingfenceError } from '../errors.js'
-import { expectDisjoint, expectWords } from './extent.js'
 import { type ConvGeometry, geometryProblems, outputSize } from './geometry.js'
-import type { Kernels } from './index.js'
+import { expectDisjoint, expectWords } from './guard.js'
+import type { Kernels } from './instance.js'
 import type { Memory, Region } from './memory.js'
 
 /** Weights in the order that the kernels read, with the offset tables of their geometry. */

@@ -1,6 +1,6 @@
 // Typed calls of the masked-carry-chain kernels. Values are u32 words (u64 where a comparison has more than 32 bits); DReLUs go in groups of 8, so every buffer that
 // is indexed by DReLU holds a whole number of groups (`groupsOf`).
-import type { Kernels } from './index.js'
+import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
 type Deal = (

@@ -1,7 +1,8 @@
 // Whole channel planes, CHW: pooling sums, and one copy with offset and step.
-import { expectDisjoint, expectInteger, expectWords } from './extent.js'
+
 import { outputSize } from './geometry.js'
-import type { Kernels } from './index.js'
+import { expectDisjoint, expectInteger, expectWords } from './guard.js'
+import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
 export interface PoolGeometry {

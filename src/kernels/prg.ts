@@ -1,6 +1,6 @@
 // ChaCha key streams (RFC 8439).
-import { expectDisjoint, expectInteger, expectWords } from './extent.js'
-import type { Kernels } from './index.js'
+import { expectDisjoint, expectInteger, expectWords } from './guard.js'
+import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
 export interface PrgExports {

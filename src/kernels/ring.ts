@@ -1,7 +1,7 @@
 // Ring arithmetic on u32 and u64 words (mod 2^32 and 2^64): elementwise, matrix products, plane sums and copies.
 // Words are aligned to their own size. Elementwise calls may work in place; nothing else may overlap its inputs.
-import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from './extent.js'
-import type { Kernels } from './index.js'
+import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from './guard.js'
+import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
 type Pairwise = (a: number, b: number, out: number, n: number) => void

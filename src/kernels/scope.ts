@@ -1,5 +1,5 @@
 // Memory that comes back together: what one conversation holds when it breaks off in the middle.
-import { type Kernels, Memory, Region } from './index.js'
+import { type Kernels, Memory, Region } from './instance.js'
 
 class Scope extends Memory {
   readonly #parent: Memory

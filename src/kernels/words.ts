@@ -1,7 +1,7 @@
 // The ring kernels of one word size under common names, for code that walks a network in either ring.
 import { conv32, conv64, type PackedWeights, packConvWeights32, packConvWeights64 } from './conv.js'
 import type { ConvGeometry } from './geometry.js'
-import { type Kernels, type Region, upload } from './index.js'
+import { type Kernels, type Region, upload } from './instance.js'
 import {
   type EmbedSource,
   type EmbedTarget,

@@ -1,7 +1,7 @@
 // Choices files: which option every `choice` layer takes, as architecture searches write them.
 import { throwIfAny } from '../errors.js'
-import { isObject, quote } from './fields.js'
-import { summary } from './json-file.js'
+import { isObject, quote } from './json/fields.js'
+import { summary } from './json/file.js'
 
 /** Option number by key, e.g. `{ default_1: 0 }`. */
 export type Choices = Readonly<Record<string, number>>

@@ -1,5 +1,5 @@
 // The tensors a layer owns, in PyTorch's names and layouts.
-import type { Layer } from './layers.js'
+import type { Layer } from './layers/layers.js'
 import type { Shape } from './shape.js'
 
 /** Tensors of a layer, by PyTorch's names. */

@@ -1,8 +1,8 @@
 // The line between a file that can be read and a network that this version runs.
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from './architecture.js'
-import { quote } from './fields.js'
-import { isRunnable } from './layers.js'
+import { quote } from './json/fields.js'
+import { isRunnable } from './layers/layers.js'
 
 /**
  * Returns when every layer's op can be run and there is one input and one output.

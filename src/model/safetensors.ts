@@ -1,9 +1,9 @@
 // The safetensors format: eight bytes of header length, a JSON header, one block of tensor bytes. Every offset is
 // checked before it is used: tensors must lie within the file, not overlap and leave no gap.
 import { RingfenceError } from '../errors.js'
-import { isObject, type Json, quote } from './fields.js'
 import { FLOAT_BYTES, type FloatFormat, toFloat32 } from './half-floats.js'
-import { summary } from './json-file.js'
+import { isObject, type Json, quote } from './json/fields.js'
+import { summary } from './json/file.js'
 import { elementCount, formatShape, type Shape } from './shape.js'
 
 /** Float32 values in row-major order. */

@@ -1,5 +1,5 @@
 // Shapes without a batch dimension: [channels, height, width] for maps, [length] for vectors.
-import type { Fields } from './fields.js'
+import type { Fields } from './json/fields.js'
 
 /** [channels, height, width] of a map, [length] of a vector. */
 export type Shape = readonly number[]

@@ -1,9 +1,9 @@
 // Ties the tensors of a weight file to the layers of an architecture.
 import { RingfenceError } from '../errors.js'
 import type { Architecture, WeightNames } from './architecture.js'
-import { quote } from './fields.js'
-import { summary } from './json-file.js'
-import type { Layer } from './layers.js'
+import { quote } from './json/fields.js'
+import { summary } from './json/file.js'
+import type { Layer } from './layers/layers.js'
 import { type Parameter, parametersOf, type TensorName } from './parameters.js'
 import type { Tensor } from './safetensors.js'
 import { elementCount, formatShape, type Shape, sameShape } from './shape.js'

@@ -1,8 +1,8 @@
 // What the parties leave to a back end: everything between the handshake and the answer.
 import type { RingfenceError } from '../errors.js'
-import type { Kernels } from '../kernels/index.js'
+import type { Kernels } from '../kernels/instance.js'
 import type { Frame, Link, Meter } from '../net/index.js'
-import type { Compiled } from '../plan/compile.js'
+import type { Compiled } from '../plan/compile/compile.js'
 import type { Plan } from '../plan/plan.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { PlannedSteps } from '../protocol/step.js'

@@ -1,13 +1,13 @@
 // The client: owns the input and learns the answer. In a web page its share of the work runs in a worker, elsewhere in
 // the caller's thread.
 import type { RingfenceError } from '../errors.js'
-import { provideKernels } from '../kernels/index.js'
+import { provideKernels } from '../kernels/instance.js'
 import type { Channel, Meter, MeterReport } from '../net/index.js'
 import type { Plan } from '../plan/plan.js'
 import type { CallOptions, MaterialLoss } from './backend.js'
+import type { MaterialShelf } from './client-store.js'
 import { LocalClient } from './local-client.js'
 import type { PartyOptions } from './options.js'
-import type { MaterialShelf } from './shelf.js'
 import { remoteClient } from './worker/remote-client.js'
 
 export type { CallOptions, MaterialLoss, Progress } from './backend.js'

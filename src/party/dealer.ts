@@ -1,7 +1,7 @@
 // The client's side of the helper: a connection, and the seed agreed on over it. On mcc a client that has material left
 // needs neither before it prepares more.
 import { RingfenceError } from '../errors.js'
-import type { Kernels } from '../kernels/index.js'
+import type { Kernels } from '../kernels/instance.js'
 import { type Channel, connect, type Link, type Meter, Phase } from '../net/index.js'
 import type { Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'

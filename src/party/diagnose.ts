@@ -1,5 +1,5 @@
 // What this host can do, and whether parties can be reached from it: every finding in a sentence.
-import { bestVariant, loadKernels } from '../kernels/index.js'
+import { bestVariant, loadKernels } from '../kernels/instance.js'
 import { connect, hasWebSocket } from '../net/index.js'
 import { freshSeed } from '../random/seed.js'
 import { LocalClient } from './local-client.js'

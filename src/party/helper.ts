@@ -2,7 +2,7 @@
 // input or a weight.
 import { RingfenceError } from '../errors.js'
 import { packedBytes, unpack } from '../kernels/bits.js'
-import { type Kernels, loadKernels, upload } from '../kernels/index.js'
+import { type Kernels, loadKernels, upload } from '../kernels/instance.js'
 import { type Channel, type Link, type Meter, Phase } from '../net/index.js'
 import type { MccPlan, Plan, SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'

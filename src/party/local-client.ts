@@ -1,7 +1,7 @@
 // The client in this thread. What happens between the handshake and the answer is its back end's affair: party/mcc or
 // party/securenn.
 import { RingfenceError } from '../errors.js'
-import { loadKernels } from '../kernels/index.js'
+import { loadKernels } from '../kernels/instance.js'
 import { connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
 import { type MccPlan, mapSize, type Plan, planDigest, type SecurennPlan, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
@@ -9,6 +9,7 @@ import { layOut } from '../protocol/step.js'
 import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
 import type { CallOptions, ClientBackend, ClientContext } from './backend.js'
 import type { ClientEngine, ClientOptions, InferenceResult } from './client.js'
+import { openShelf } from './client-store.js'
 import { Dealer } from './dealer.js'
 import { MccClient } from './mcc/client.js'
 import { Keeping } from './mcc/keeping.js'
@@ -24,7 +25,6 @@ import {
 import { asRingfenceError, deadlineOf, linkTo, seedSource, Turn } from './options.js'
 import { receivePlan } from './received-plan.js'
 import { SecurennClient } from './securenn/client.js'
-import { openShelf } from './shelf.js'
 
 export class LocalClient implements ClientEngine {
   readonly #context: ClientContext

@@ -2,10 +2,10 @@
 // clients ask for material.
 import { RingfenceError } from '../errors.js'
 import { pack, packedBytes } from '../kernels/bits.js'
-import type { Kernels, Region } from '../kernels/index.js'
+import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import { type Link, Phase } from '../net/index.js'
-import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile.js'
+import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, type Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'

@@ -1,10 +1,10 @@
 // The server: owns the weights, registers its model with a helper, answers clients. It serves many at once; how is its
 // back end's affair: party/mcc or party/securenn.
 import { RingfenceError } from '../errors.js'
-import { type Kernels, loadKernels } from '../kernels/index.js'
+import { type Kernels, loadKernels } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import { type Channel, type Frame, type Link, Meter, Phase } from '../net/index.js'
-import { type Compiled, weightKey } from '../plan/compile.js'
+import { type Compiled, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, type MccPlan, planDigest, type SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { layOut, type PlannedSteps } from '../protocol/step.js'

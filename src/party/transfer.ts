@@ -1,5 +1,5 @@
 // Messages longer than one frame, in pieces whose lengths both ends compute.
-import type { Region } from '../kernels/index.js'
+import type { Region } from '../kernels/instance.js'
 import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 

@@ -2,12 +2,12 @@
 import { RingfenceError } from '../errors.js'
 import { FloatNetwork } from '../float/network.js'
 import type { Architecture } from '../model/architecture.js'
-import { Fields, quote } from '../model/fields.js'
-import { parseObject, summary } from '../model/json-file.js'
-import { effectiveOp, isActivation, type Layer } from '../model/layers.js'
-import { type ReluSpec, resolveRelu } from '../model/relu-spec.js'
+import { Fields, quote } from '../model/json/fields.js'
+import { parseObject, summary } from '../model/json/file.js'
+import { effectiveOp, isActivation, type Layer } from '../model/layers/layers.js'
+import { type ReluSpec, resolveRelu } from '../model/relu/spec.js'
 import type { Weights } from '../model/weights.js'
-import { type ChannelFactors, factorProblems } from './equalize.js'
+import { type ChannelFactors, factorProblems } from './equalize/equalize.js'
 
 /** A `calibration/1` file. */
 export interface Calibration {

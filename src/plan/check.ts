@@ -3,8 +3,8 @@
 import * as v from 'valibot'
 import { RingfenceError } from '../errors.js'
 import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js'
-import { fromBase64 } from '../model/mask-bits.js'
-import { aligned, MAX_CHUNK } from './chunks.js'
+import { fromBase64 } from '../model/relu/mask-bits.js'
+import { aligned, MAX_CHUNK } from './compile/chunks.js'
 import {
   type Activation,
   asMap,

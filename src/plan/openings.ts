@@ -1,6 +1,6 @@
 // What a step opens on `mcc`. Where several ReLUs read one value (`bends`), it is opened once: copy j is the same opened
 // word, moved by a public shift. So are patch sums that several copies compare.
-import type { ReluLayout } from '../model/relu-layout.js'
+import type { ReluLayout } from '../model/relu/layout.js'
 import { linearShape, mapSize, type Step } from './plan.js'
 
 export interface Openings {

@@ -2,9 +2,9 @@
 // its digest is agreed before anything else, and every length on the wire follows from it.
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
-import { fromBase64, toBase64 } from '../model/mask-bits.js'
-import { type ReluLayout, reluLayout } from '../model/relu-layout.js'
-import type { LayerRelu } from '../model/relu-spec.js'
+import { type ReluLayout, reluLayout } from '../model/relu/layout.js'
+import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
+import type { LayerRelu } from '../model/relu/spec.js'
 
 export type MapShape = readonly [number, number, number]
 

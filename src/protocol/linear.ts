@@ -1,7 +1,7 @@
 // The linear steps of a plan over one party's tensors and weights, in the ring of its back end. All three parties walk
 // the same operations: the server over masked tensors and W, the client over masks and B, the helper over masks and F.
 import type { PackedWeights } from '../kernels/conv.js'
-import type { Kernels, Region } from '../kernels/index.js'
+import type { Kernels, Region } from '../kernels/instance.js'
 import { type WordRing, wordRing } from '../kernels/words.js'
 import { type LinearOp, mapSize } from '../plan/plan.js'
 import type { PlannedStep } from './step.js'

@@ -1,5 +1,5 @@
 // The tensors of one inference as a party holds them, each kept until the last step that reads it.
-import type { Region } from '../kernels/index.js'
+import type { Region } from '../kernels/instance.js'
 import type { PlannedSteps } from './step.js'
 
 export class LiveTensors {

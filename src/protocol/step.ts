@@ -1,6 +1,6 @@
 // A step as a party holds it: the plan's step plus its public index maps in WASM memory.
-import type { Kernels, Region } from '../kernels/index.js'
-import { upload } from '../kernels/index.js'
+import type { Kernels, Region } from '../kernels/instance.js'
+import { upload } from '../kernels/instance.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import { type Activation, type Backend, linearShape, mapSize, type Plan, type Step, stepLayout } from '../plan/plan.js'
 import { waves } from '../plan/waves.js'

@@ -2,7 +2,7 @@
 // helper. Each is packed once for the convolution kernels.
 import type { PackedWeights } from '../kernels/conv.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
-import type { Kernels, Region } from '../kernels/index.js'
+import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import type { Plan } from '../plan/plan.js'
 import { Purpose, type Streams } from '../random/streams.js'

@@ -1,7 +1,7 @@
 // Pseudorandom streams out of one seed. Every stream has an address of its own, (purpose, layer, tensor, inference):
 // two uses never share one, and no counter has to be kept in step between parties.
-import type { Kernels, Region } from '../kernels/index.js'
-import { upload } from '../kernels/index.js'
+import type { Kernels, Region } from '../kernels/instance.js'
+import { upload } from '../kernels/instance.js'
 import { fillStream } from '../kernels/prg.js'
 import { SEED_BYTES, type Seed } from './seed.js'
 

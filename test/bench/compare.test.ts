@@ -10,14 +10,14 @@ import { build } from 'tsup'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Activations, Backend, Variant } from '../../bench/compare/backend.js'
 import { type Host, playInThread } from '../../bench/compare/host.js'
-import { mcc, sensibleShapes, wrongSignProbability } from '../../bench/compare/mcc.js'
-import { chainOf, gadgetOf } from '../../bench/compare/mcc-gadget.js'
+import { mcc, sensibleShapes, wrongSignProbability } from '../../bench/compare/mcc/backend.js'
+import { chainOf, gadgetOf } from '../../bench/compare/mcc/gadget.js'
 import { metered } from '../../bench/compare/parties.js'
 import { csv, text } from '../../bench/compare/report.js'
 import { type CompareRow, type Comparison, compare } from '../../bench/compare/rows.js'
 import { countFlights } from '../../bench/compare/waves.js'
-import { BACKENDS, benchCompare } from '../../bench/compare.js'
-import { loadKernels } from '../../src/kernels/index.js'
+import { BACKENDS, benchCompare } from '../../bench/suites/compare.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 
 const variantsOf = (bits: number, backend: Backend = mcc): readonly Variant[] => {
   const found = backend.variants(bits)

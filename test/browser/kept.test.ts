@@ -1,10 +1,10 @@
 // Material in a page's IndexedDB: Chromium, the client in its worker, pages that are closed and opened again.
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { loadKernels } from '../../src/kernels/index.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 import type { MeterReport } from '../../src/net/index.js'
 import type { MaterialLoss } from '../../src/party/backend.js'
-import type { ShelfEntry } from '../../src/party/shelf.js'
+import type { ShelfEntry } from '../../src/party/client-store.js'
 import type { MccPlan } from '../../src/plan/plan.js'
 import { outputMask } from '../../src/protocol/mcc/linear.js'
 import { layOut } from '../../src/protocol/step.js'

@@ -1,14 +1,16 @@
 // A web site under a strict content security policy, the parties behind it, and a browser in front of it.
+
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type Server as HttpServer } from 'node:http'
 import { extname, join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
-import { loadModelDirectory } from '../../src/cli/model-directory.js'
+import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { type Listener, listen } from '../../src/net/websocket-server.node.js'
 import { Helper } from '../../src/party/helper.js'
 import { Server } from '../../src/party/server.js'
-import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile.js'
+import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile/compile.js'
 import { AUDIT, localParties } from '../../src/testing.js'
+import { modelFolder } from '../fixtures/reference-files.js'
 
 /** Debian's Chromium, or what CHROMIUM names. */
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -56,7 +58,7 @@ export interface Parties {
 
 /** Server and helper for a packaged model, each behind a WebSocket. */
 export async function partiesFor(model: string, options: CompileOptions = {}): Promise<Parties> {
-  const path = new URL(`../../models/${model}`, import.meta.url).pathname
+  const path = modelFolder(model)
   const { arch, weights, calibration, spec } = await loadModelDirectory(path)
   const compiled = compile(arch, weights, calibration!, spec, options)
   const helper = await Helper.create()

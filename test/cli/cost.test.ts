@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
-import { Flags } from '../../src/cli/arguments.js'
-import { cost } from '../../src/cli/cost.js'
+import { cost } from '../../src/cli/commands/cost.js'
+import { Flags } from '../../src/cli/terminal/arguments.js'
 
 const vector = (name: string) => fileURLToPath(new URL(`../vectors/examples/${name}`, import.meta.url))
 

@@ -1,7 +1,7 @@
 // Runs a command of the program in this process, without a build: what it prints, and what it throws.
 
 import { vi } from 'vitest'
-import { type Command, Flags } from '../../src/cli/arguments.js'
+import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 
 export async function run(command: Command, ...args: string[]): Promise<string> {
   let printed = ''

@@ -1,11 +1,11 @@
 // The measurement of `calibrate` goes on from wherever it was left, in its first pass or in the one with factors.
 import { expect, it } from 'vitest'
-import { sampleInput } from '../../bench/workloads.js'
-import type { ImageSet } from '../../src/cli/image-set.js'
 import { measuredRanges } from '../../src/cli/measured-ranges.js'
-import { loadModelDirectory } from '../../src/cli/model-directory.js'
-import type { PartFile } from '../../src/cli/part-file.js'
-import type { ProgressBar } from '../../src/cli/progress-bar.js'
+import type { ProgressBar } from '../../src/cli/terminal/progress-bar.js'
+import type { ImageSet } from '../../src/files/image-set.js'
+import { loadModelDirectory } from '../../src/files/model-directory.js'
+import type { PartFile } from '../../src/files/part-file.js'
+import { sampleInput } from '../fixtures/workloads.js'
 
 /** Calls the measurement with a part file that holds `text`, and gathers what it would have kept there. */
 async function measured(text: string | undefined, force = false) {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { decodeImage } from '../../src/model/images.js'
+import { decodeImage } from '../../src/model/pictures/decode.js'
 import { type Running, ringfence, root, startRingfence } from './program.js'
 
 const PICTURE = `${root}models/samples/digit-7.png`

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { describeFailure, reportFailure } from '../../src/cli/failure-report.js'
-import { ProgressBar } from '../../src/cli/progress-bar.js'
-import { byteSize, columnsOf, duration, median, painter, tableLines, wrapped } from '../../src/cli/terminal.js'
+import { describeFailure, reportFailure } from '../../src/cli/terminal/failure-report.js'
+import { ProgressBar } from '../../src/cli/terminal/progress-bar.js'
+import { byteSize, columnsOf, duration, median, painter, tableLines, wrapped } from '../../src/cli/terminal/terminal.js'
 import { RingfenceError } from '../../src/errors.js'
 
 function sink(isTTY: boolean, columns = 80) {

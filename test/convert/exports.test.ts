@@ -3,14 +3,14 @@
 import { describe, expect, it } from 'vitest'
 import type { ConvertedNetwork } from '../../src/convert/arch-draft.js'
 import { detectFormat } from '../../src/convert/detect.js'
-import { fitWeights } from '../../src/convert/fit-weights.js'
-import { convertOnnx } from '../../src/convert/onnx.js'
-import { readWeights } from '../../src/convert/read-weights.js'
-import { convertTfjs } from '../../src/convert/tfjs.js'
+import { convertOnnx } from '../../src/convert/onnx/onnx.js'
+import { convertTfjs } from '../../src/convert/tfjs/tfjs.js'
+import { fitWeights } from '../../src/convert/weights/fit.js'
+import { readWeights } from '../../src/convert/weights/read.js'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { bindWeights } from '../../src/model/weights.js'
-import { committed, committedJson } from '../model/reference-files.js'
+import { committed, committedJson } from '../fixtures/reference-files.js'
 
 const file = (name: string): Uint8Array => committed(`test/vectors/exports/${name}`)
 const { torch, tfjs } = committedJson('test/vectors/exports/logits.json') as Record<

@@ -1,12 +1,12 @@
 // Damaged graphs: every mutation of a valid file converts, or is refused with the package's own error, at once.
 import { describe, expect, it } from 'vitest'
-import { convertOnnx } from '../../src/convert/onnx.js'
-import { convertTfjs } from '../../src/convert/tfjs.js'
+import { convertOnnx } from '../../src/convert/onnx/onnx.js'
+import { convertTfjs } from '../../src/convert/tfjs/tfjs.js'
 import { RingfenceError } from '../../src/errors.js'
-import { encodeOnnx, type NodeOf, type TensorOf } from './onnx-encode.js'
+import { encodeOnnx, type NodeOf, type TensorOf } from './onnx/encode.js'
 import { numbers } from './run-converted.js'
-import { encodeFunctional, encodeGraph, functionalConfig, type GraphDefNode, type TfjsFiles } from './tfjs-encode.js'
-import { layer, weight } from './tfjs-fixture.js'
+import { encodeFunctional, encodeGraph, functionalConfig, type GraphDefNode, type TfjsFiles } from './tfjs/encode.js'
+import { layer, weight } from './tfjs/fixture.js'
 
 const CASES = 2000
 /** A hundred times what a file of this size takes, so that a busy machine does not fail the test. */

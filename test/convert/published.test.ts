@@ -1,13 +1,13 @@
 // Published weight files, read here and run in float32, against the logits PyTorch gave for them.
 import { expect, test } from 'vitest'
-import { readTorch } from '../../src/convert/torch.js'
+import { readTorch } from '../../src/convert/weights/torch.js'
 import { runFloat } from '../../src/float/run.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
-import { readCifar } from '../../src/model/labelled-images.js'
-import { pictureToInput } from '../../src/model/picture-input.js'
+import { pictureToInput } from '../../src/model/pictures/input.js'
+import { readCifar } from '../../src/model/pictures/labelled-images.js'
 import { elementCount } from '../../src/model/shape.js'
 import { bindWeights } from '../../src/model/weights.js'
-import { sharedFile } from '../model/reference-files.js'
+import { sharedFile } from '../fixtures/reference-files.js'
 
 const resnet = sharedFile('models/resnet20-12fca82f.th')
 const proxyless = sharedFile('models/proxyless-w0.25-r112_imagenet.pth')

@@ -4,7 +4,7 @@
 import type { ConvertedNetwork } from '../../src/convert/arch-draft.js'
 import { runFloat } from '../../src/float/run.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
-import type { Layer } from '../../src/model/layers.js'
+import type { Layer } from '../../src/model/layers/layers.js'
 import { elementCount } from '../../src/model/shape.js'
 import { bindWeights, type Weights } from '../../src/model/weights.js'
 

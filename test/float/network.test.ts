@@ -1,12 +1,12 @@
 // Prepared networks: merged layers, batches, memory, passes and their variations.
 import { describe, expect, it } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
-import { sampleInput } from '../../bench/workloads.js'
 import { FloatNetwork } from '../../src/float/network.js'
 import { runFloat } from '../../src/float/run.js'
-import { loadKernels } from '../../src/kernels/index.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
-import { type LayerRelu, parseReluSpec } from '../../src/model/relu-spec.js'
+import { type LayerRelu, parseReluSpec } from '../../src/model/relu/spec.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { sampleInput } from '../fixtures/workloads.js'
 
 const conv = (id: string, from: string, cout: number, more: object = {}) => [
   { id: `${id}.c`, op: 'conv2d', in: [from], cout, kernel: [3, 3], pad: [1, 1, 1, 1], bias: false, ...more },

@@ -1,12 +1,12 @@
 // Published weights against PyTorch's logits, and networks whose ops nothing else here uses together.
 import { describe, expect, it } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
-import { sampleInput } from '../../bench/workloads.js'
-import { readTorch } from '../../src/convert/torch.js'
+import { readTorch } from '../../src/convert/weights/torch.js'
 import { FloatNetwork } from '../../src/float/network.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { bindWeights } from '../../src/model/weights.js'
-import { committedJson, readRecords, sharedFile } from '../model/reference-files.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { committedJson, readRecords, sharedFile } from '../fixtures/reference-files.js'
+import { sampleInput } from '../fixtures/workloads.js'
 
 const tables = sharedFile('tables/reference_outputs.json')
 const example = (name: string) => parseArchitecture(committedJson(`test/vectors/examples/${name}.arch.json`))

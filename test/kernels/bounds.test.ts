@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../src/kernels/conv.js'
 import { type ConvGeometry, geometryProblems, outputSize, paddedSize } from '../../src/kernels/geometry.js'
-import type { Kernels, Region } from '../../src/kernels/index.js'
+import type { Kernels, Region } from '../../src/kernels/instance.js'
 import { embed32, embed64, poolSum32, poolSum64 } from '../../src/kernels/planes.js'
 import { type Instrumented, instrumented, watched } from './instrumented.js'
 

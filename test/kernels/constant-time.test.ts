@@ -1,11 +1,11 @@
 // Kernels touch the same addresses in the same order, and go round their loops as often, whatever the secrets are: every
 // access of an instrumented build is logged for several sets of secrets. What is public stays the same in all of them.
 import { describe, expect, it } from 'vitest'
-import type { Kernels, Region } from '../../src/kernels/index.js'
+import type { Kernels, Region } from '../../src/kernels/instance.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import { fillStream } from '../../src/kernels/prg.js'
-import * as compare from '../../src/kernels/securenn.js'
-import * as shares from '../../src/kernels/securenn-shares.js'
+import * as compare from '../../src/kernels/securenn/digits.js'
+import * as shares from '../../src/kernels/securenn/shares.js'
 import { type Instrumented, instrumented, watched } from './instrumented.js'
 
 const TAIL = 37 // two vectors and a rest

@@ -1,8 +1,8 @@
 // Tensors at chosen addresses, with guard bytes around outputs: a kernel that writes one byte too many is caught.
 import { expect } from 'vitest'
-import type { Kernels } from '../../src/kernels/index.js'
+import type { Kernels } from '../../src/kernels/instance.js'
 import type { Region } from '../../src/kernels/memory.js'
-import type { Width } from '../../src/ring/twin.js'
+import type { Width } from '../../src/ring/reference.js'
 
 export const VARIANTS = ['simd', 'scalar'] as const
 const GUARD = 64

@@ -1,8 +1,8 @@
 // Builds of the kernels that report every address they read or write and every round of a loop.
 import { instantiateSync } from '@assemblyscript/loader'
 import binaryen from 'binaryen'
-import type { KernelExports } from '../../src/kernels/exports.js'
-import { type Kernels, kernelBytes, Memory, type Variant } from '../../src/kernels/index.js'
+import type { KernelExports } from '../../src/kernels/abi.js'
+import { type Kernels, kernelBytes, Memory, type Variant } from '../../src/kernels/instance.js'
 
 export interface Instrumented {
   readonly variant: Variant

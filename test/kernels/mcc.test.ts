@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Kernels, loadKernels, upload } from '../../src/kernels/index.js'
+import { type Kernels, loadKernels, upload } from '../../src/kernels/instance.js'
 import {
   addTruncated,
   type Chain,
@@ -24,7 +24,7 @@ import {
   tableBytes,
   walkChain,
 } from '../../src/kernels/mcc.js'
-import { chooseChunks } from '../../src/plan/chunks.js'
+import { chooseChunks } from '../../src/plan/compile/chunks.js'
 import { dealerBits, tablePosition, twinSign, twinTables } from './mcc-twin.js'
 
 const CHUNKS: number[][] = [

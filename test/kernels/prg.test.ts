@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { loadKernels } from '../../src/kernels/index.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 import { fillStream } from '../../src/kernels/prg.js'
-import { chachaStream } from '../../src/ring/twin.js'
+import { chachaStream } from '../../src/ring/reference.js'
 import { Bay, VARIANTS } from './fixture.js'
 
 const fromHex = (hex: string) => Uint8Array.from(hex.replace(/\s/g, '').match(/../g)!, (byte) => parseInt(byte, 16))

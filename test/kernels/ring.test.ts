@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadKernels } from '../../src/kernels/index.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 import {
   add32,
   add64,
@@ -18,7 +18,7 @@ import {
   sub32,
   sub64,
 } from '../../src/kernels/ring.js'
-import * as twin from '../../src/ring/twin.js'
+import * as twin from '../../src/ring/reference.js'
 import { Bay, read, same, VARIANTS, words } from './fixture.js'
 
 const PAIRWISE = {

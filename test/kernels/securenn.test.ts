@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { loadKernels, upload } from '../../src/kernels/index.js'
-import { anyZero, compareDigits, rotateDigits, sampleBelow, shareBits } from '../../src/kernels/securenn.js'
-import { reduceOdd } from '../../src/kernels/securenn-shares.js'
+import { loadKernels, upload } from '../../src/kernels/instance.js'
+import { anyZero, compareDigits, rotateDigits, sampleBelow, shareBits } from '../../src/kernels/securenn/digits.js'
+import { reduceOdd } from '../../src/kernels/securenn/shares.js'
 
 const P = 67
 const BLOCK = 256

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
-import { parseReluSpec } from '../../src/model/relu-spec.js'
+import { parseReluSpec } from '../../src/model/relu/spec.js'
 
 const inputs = [{ name: 'x', shape: [2, 4, 4] }]
 const clip = { op: 'clip', min: 0, max: 6 }

@@ -6,9 +6,9 @@ import { RingfenceError } from '../../src/errors.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
 import { families } from '../../src/model/families/index.js'
-import type { Json } from '../../src/model/fields.js'
+import type { Json } from '../../src/model/json/fields.js'
 import { parametersOf } from '../../src/model/parameters.js'
-import { committedJson } from './reference-files.js'
+import { committedJson } from '../fixtures/reference-files.js'
 
 function short(family: string, params: Json, shape?: readonly number[]): Architecture {
   const inputs = shape ? { inputs: [{ shape }] } : {}

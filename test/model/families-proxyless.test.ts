@@ -1,12 +1,12 @@
 // ProxylessNAS from its published configuration: counts, names, and what a damaged configuration gets to hear.
 import { describe, expect, test } from 'vitest'
-import { configOf, identity, type ProxylessRow } from '../../bench/literature.js'
 import { RingfenceError } from '../../src/errors.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
 import { proxylessArchitecture } from '../../src/model/families/proxyless.js'
-import type { Json } from '../../src/model/fields.js'
-import { committedJson, sharedFile } from './reference-files.js'
+import type { Json } from '../../src/model/json/fields.js'
+import { configOf, identity, type ProxylessRow } from '../fixtures/literature.js'
+import { committedJson, sharedFile } from '../fixtures/reference-files.js'
 
 const table = committedJson('test/vectors/proxylessnas.json') as ProxylessRow[]
 

@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { cnetClasses, literature, NETWORKS, SECURE_INFERENCE } from '../../bench/literature.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
-import type { Json } from '../../src/model/fields.js'
-import { isActivation } from '../../src/model/layers.js'
-import { parseReluSpec } from '../../src/model/relu-spec.js'
+import type { Json } from '../../src/model/json/fields.js'
+import { isActivation } from '../../src/model/layers/layers.js'
+import { parseReluSpec } from '../../src/model/relu/spec.js'
+import { cnetClasses, literature, NETWORKS, SECURE_INFERENCE } from '../fixtures/literature.js'
 
 function vectors<T>(name: string): T[] {
   return JSON.parse(readFileSync(fileURLToPath(new URL(`../vectors/${name}.json`, import.meta.url)), 'utf8'))

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { quote } from '../../src/model/fields.js'
+import { quote } from '../../src/model/json/fields.js'
 
 /** `[[[…[0]…]]]` */
 const nested = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}0${']'.repeat(depth)}`)

@@ -3,10 +3,10 @@ import { encode } from 'fast-png'
 import jpeg from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
-import { decodeImage } from '../../src/model/images.js'
-import { readCifar, readMnistBin } from '../../src/model/labelled-images.js'
-import { checkInput, pictureToInput } from '../../src/model/picture-input.js'
-import { committed } from './reference-files.js'
+import { decodeImage } from '../../src/model/pictures/decode.js'
+import { checkInput, pictureToInput } from '../../src/model/pictures/input.js'
+import { readCifar, readMnistBin } from '../../src/model/pictures/labelled-images.js'
+import { committed } from '../fixtures/reference-files.js'
 
 const png = (width: number, height: number, channels: number, data: Uint8Array | Uint16Array, more: object = {}) =>
   encode({ width, height, channels, data, ...more })

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { randomWeights, resnet18Cifar100 } from '../../bench/networks.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { countNetwork } from '../../src/model/count.js'
 import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.js'
 import { bindWeights, namedTensors } from '../../src/model/weights.js'
 import { calibrate } from '../../src/plan/calibrate.js'
+import { randomWeights, resnet18Cifar100 } from '../fixtures/networks.js'
 
 const arch = parseArchitecture(resnet18Cifar100())
 

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { RingfenceError } from '../../src/errors.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
-import type { Pair } from '../../src/model/layers.js'
-import { blockCount, dreluCount, type ReluLayout, reluLayout } from '../../src/model/relu-layout.js'
-import { type LayerRelu, parseReluSpec, resolveRelu } from '../../src/model/relu-spec.js'
+import type { Pair } from '../../src/model/layers/layers.js'
+import { blockCount, dreluCount, type ReluLayout, reluLayout } from '../../src/model/relu/layout.js'
+import { type LayerRelu, parseReluSpec, resolveRelu } from '../../src/model/relu/spec.js'
 import { elementCount } from '../../src/model/shape.js'
 import vectors from '../vectors/block-relu.json' with { type: 'json' }
 

@@ -1,8 +1,6 @@
 // Parties around a small network, joined by wires that a test can cut, muffle or rewrite, and the means to tell whether
 // what came out is right to the last bit.
 import { expect } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
-import { sampleInput } from '../../bench/workloads.js'
 import { RingfenceError } from '../../src/errors.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { type Channel, Link, memoryPair } from '../../src/net/index.js'
@@ -10,9 +8,11 @@ import { Client, type ClientOptions, type InferenceResult } from '../../src/part
 import { Helper, type HelperOptions } from '../../src/party/helper.js'
 import { Server, type ServerOptions } from '../../src/party/server.js'
 import { calibrate } from '../../src/plan/calibrate.js'
-import { type Compiled, compile } from '../../src/plan/compile.js'
+import { type Compiled, compile } from '../../src/plan/compile/compile.js'
 import { encodeFixed } from '../../src/ring/codec.js'
 import { AUDIT, type MaskSeeds, revealMasks, runReference } from '../../src/testing.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { sampleInput } from '../fixtures/workloads.js'
 
 export const DEADLINE_MS = 250
 

@@ -1,6 +1,6 @@
 // What parties are given from outside: inputs, calls, weight files, plans. What does not fit is refused before it costs anything.
 import { afterEach, describe, expect, test } from 'vitest'
-import { loadKernels } from '../../src/kernels/index.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { bindWeights } from '../../src/model/weights.js'
 import { memoryPair, Phase } from '../../src/net/index.js'

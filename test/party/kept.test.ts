@@ -2,7 +2,7 @@
 // that it is unused.
 import { afterEach, describe, expect, test } from 'vitest'
 import type { MaterialLoss } from '../../src/party/backend.js'
-import type { MaterialShelf, ShelfEntry } from '../../src/party/shelf.js'
+import type { MaterialShelf, ShelfEntry } from '../../src/party/client-store.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import {
   createHelper,

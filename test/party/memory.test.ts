@@ -2,10 +2,10 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import { loadModelDirectory } from '../../src/cli/model-directory.js'
+import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { type Channel, memoryPair } from '../../src/net/index.js'
 import type { Client } from '../../src/party/client.js'
-import { compile } from '../../src/plan/compile.js'
+import { compile } from '../../src/plan/compile/compile.js'
 import { localParties } from '../../src/testing.js'
 import { eventually, failure, inputFor, neighbourhood, tinyNetwork, type Wire, wire } from './fixture.js'
 

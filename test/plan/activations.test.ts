@@ -2,12 +2,12 @@
 import { describe, expect, it } from 'vitest'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
-import { toBase64 } from '../../src/model/mask-bits.js'
-import { parseReluSpec } from '../../src/model/relu-spec.js'
+import { toBase64 } from '../../src/model/relu/mask-bits.js'
+import { parseReluSpec } from '../../src/model/relu/spec.js'
 import { calibrate } from '../../src/plan/calibrate.js'
-import { compile } from '../../src/plan/compile.js'
+import { compile } from '../../src/plan/compile/compile.js'
 import { stepLayout } from '../../src/plan/plan.js'
-import { runReference } from '../../src/plan/reference.js'
+import { runReference } from '../../src/plan/reference/reference.js'
 import { decodeFixed, encodeFixed } from '../../src/ring/codec.js'
 
 const shape = [4, 3, 3]

@@ -1,10 +1,10 @@
 // Ranges measured by the float engine: which there are, and that merging layers hides none.
 import { describe, expect, it } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
-import { sampleInput } from '../../bench/workloads.js'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { calibrate, cutPoints, parseCalibration } from '../../src/plan/calibrate.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { sampleInput } from '../fixtures/workloads.js'
 
 const ARCH = parseArchitecture({
   format: 'arch/1',

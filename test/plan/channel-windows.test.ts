@@ -1,14 +1,14 @@
 // Comparison windows per channel: how they are read, and that what is run covers every one of them.
 import { describe, expect, it } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
-import { sampleInput } from '../../bench/workloads.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
-import { type ComparisonWindow, parseReluSpec } from '../../src/model/relu-spec.js'
+import { type ComparisonWindow, parseReluSpec } from '../../src/model/relu/spec.js'
 import { calibrate } from '../../src/plan/calibrate.js'
-import { withChannelWindows } from '../../src/plan/channel-windows.js'
-import { compile } from '../../src/plan/compile.js'
-import { evaluate } from '../../src/planner/evaluate.js'
-import { shapePlan } from '../../src/planner/shape-plan.js'
+import { compile } from '../../src/plan/compile/compile.js'
+import { withChannelWindows } from '../../src/plan/equalize/channel-windows.js'
+import { shapePlan } from '../../src/tune/cost/shape-plan.js'
+import { evaluate } from '../../src/tune/evaluation/evaluate.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { sampleInput } from '../fixtures/workloads.js'
 
 const ARCH = parseArchitecture({
   format: 'arch/1',

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { rowBytes, tableBits, tableBytes } from '../../src/kernels/mcc.js'
-import { aligned, chooseChunks, chunksOf, MAX_CHUNK } from '../../src/plan/chunks.js'
+import { aligned, chooseChunks, chunksOf, MAX_CHUNK } from '../../src/plan/compile/chunks.js'
 
 describe('chunks of a window', () => {
   // docs/protocol.md, "what a chain costs": window, chunks, on-line bits, table bytes.

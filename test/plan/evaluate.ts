@@ -1,5 +1,5 @@
 // Linear expressions over real numbers, as their definitions stand: what folding must not change.
-import type { Expression } from '../../src/plan/expression.js'
+import type { Expression } from '../../src/plan/compile/expression.js'
 import type { MapShape } from '../../src/plan/plan.js'
 
 type Values = Float64Array

@@ -1,7 +1,7 @@
 // Plans that are well-formed and would make who walks them read beside its tensors, or write out gigabytes.
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
-import { loadKernels, upload } from '../../src/kernels/index.js'
+import { loadKernels, upload } from '../../src/kernels/instance.js'
 import { poolSum32, poolSum64 } from '../../src/kernels/planes.js'
 import { readPlan } from '../../src/party/received-plan.js'
 import { checkPlan } from '../../src/plan/check.js'

@@ -2,10 +2,10 @@
 // would change them.
 import { afterAll, describe, expect, it } from 'vitest'
 import { type ConvGeometry, geometryProblems, outputSize } from '../../src/kernels/geometry.js'
-import { affineFilter, type Expression, type Filter } from '../../src/plan/expression.js'
-import { constant, convolved, mergedSum, scaleChannels } from '../../src/plan/linear-algebra.js'
+import { affineFilter, type Expression, type Filter } from '../../src/plan/compile/expression.js'
+import { constant, convolved, mergedSum, scaleChannels } from '../../src/plan/compile/linear-algebra.js'
 import { type MapShape, mapSize } from '../../src/plan/plan.js'
-import { type Draw, drawFrom, whole } from '../protocol/gadget-plan.js'
+import { type Draw, drawFrom, whole } from '../protocol/mcc/gadget-plan.js'
 import { evaluate } from './evaluate.js'
 
 /** Composed weights are float32. */

@@ -1,6 +1,6 @@
 // The plain-text convolutions mod 2^32 and mod 2^64 against the sum as it stands, with BigInts.
 import { describe, expect, it } from 'vitest'
-import { type ConvOp, int32, int64 } from '../../src/plan/linear-reference.js'
+import { type ConvOp, int32, int64 } from '../../src/plan/reference/linear.js'
 
 const geometries = [
   { cin: 4, h: 5, w: 7, cout: 6, kernel: [3, 3], stride: [1, 1], pad: [1, 1, 1, 1], dilation: [1, 1], groups: 2 },

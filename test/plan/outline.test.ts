@@ -1,14 +1,14 @@
 // The outline of a plan is the plan's own steps, told without weights.
 import { describe, expect, it } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
-import { isActivation } from '../../src/model/layers.js'
-import { parseReluSpec, type ReluSpec } from '../../src/model/relu-spec.js'
+import { isActivation } from '../../src/model/layers/layers.js'
+import { parseReluSpec, type ReluSpec } from '../../src/model/relu/spec.js'
 import type { Calibration } from '../../src/plan/calibrate.js'
-import { compile } from '../../src/plan/compile.js'
-import { outlinePlan } from '../../src/plan/outline.js'
+import { compile } from '../../src/plan/compile/compile.js'
+import { outlinePlan } from '../../src/plan/compile/outline.js'
 import { waves } from '../../src/plan/waves.js'
-import { committedJson } from '../model/reference-files.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { committedJson } from '../fixtures/reference-files.js'
 
 const ranges = ({ layers }: Architecture): Calibration => {
   const ids = ['input', ...layers.map(({ id }) => id)]

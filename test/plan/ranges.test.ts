@@ -5,10 +5,10 @@ import { runFloat } from '../../src/float/run.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import type { Weights } from '../../src/model/weights.js'
 import { calibrate } from '../../src/plan/calibrate.js'
-import { compile } from '../../src/plan/compile.js'
-import { runReference } from '../../src/plan/reference.js'
+import { compile } from '../../src/plan/compile/compile.js'
+import { runReference } from '../../src/plan/reference/reference.js'
 import { encodeFixed } from '../../src/ring/codec.js'
-import { growNetwork, securennOptions } from '../protocol/zoo.js'
+import { growNetwork, securennOptions } from '../protocol/networks/zoo.js'
 
 const NETWORKS = 2000
 

@@ -1,17 +1,17 @@
 // Waves: which steps share a round trip, and the order of steps that makes the fewest of them.
 import { describe, expect, it } from 'vitest'
-import { randomWeights } from '../../bench/networks.js'
-import { sampleInput } from '../../bench/workloads.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
-import { type Compiled, compile, weightKey } from '../../src/plan/compile.js'
+import { type Compiled, compile, weightKey } from '../../src/plan/compile/compile.js'
 import { canonicalJson, type MccPlan, type Step } from '../../src/plan/plan.js'
-import { runReference } from '../../src/plan/reference.js'
+import { runReference } from '../../src/plan/reference/reference.js'
 import { levelOrder, reordered, waves } from '../../src/plan/waves.js'
 import { encodeFixed } from '../../src/ring/codec.js'
-import { drawFrom, whole } from '../protocol/gadget-plan.js'
-import { growNetwork } from '../protocol/zoo.js'
+import { randomWeights } from '../fixtures/networks.js'
+import { sampleInput } from '../fixtures/workloads.js'
+import { drawFrom, whole } from '../protocol/mcc/gadget-plan.js'
+import { growNetwork } from '../protocol/networks/zoo.js'
 
 /** A step of [channels, 1, 1] that reads these tensors. */
 function step(tensors: readonly number[], channels = 1, goesOut = false): Step {

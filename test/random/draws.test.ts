@@ -2,9 +2,9 @@
 // purposes, none has two lengths, and a mask that a party used for one inference never turns up in another.
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { calibrate } from '../../src/plan/calibrate.js'
-import { type Compiled, compile } from '../../src/plan/compile.js'
+import { type Compiled, compile } from '../../src/plan/compile/compile.js'
 import { localParties } from '../../src/testing.js'
-import { growNetwork, securennOptions } from '../protocol/zoo.js'
+import { growNetwork, securennOptions } from '../protocol/networks/zoo.js'
 
 interface Drawn {
   /** The memory it goes to: one per party. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
-import { loadKernels } from '../../src/kernels/index.js'
+import { loadKernels } from '../../src/kernels/instance.js'
 import { agreeSeed, deriveSeed, entropy, keyPair } from '../../src/random/seed.js'
 import { nonce, Purpose, type PurposeCode, type StreamAddress, Streams } from '../../src/random/streams.js'
 

@@ -1,5 +1,5 @@
 // What several families share: reading classes and input, and the pieces that recur in their layer lists.
-import type { Fields, Json } from '../fields.js'
+import type { Fields, Json } from '../json/fields.js'
 import type { FamilyRequest, LayerList } from './family.js'
 
 /** More channels, blocks or classes than these are taken for a slip of the pen. */

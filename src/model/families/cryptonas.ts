@@ -1,6 +1,6 @@
 // CryptoNAS (Ghodsi et al., 2020): networks of ENAS's macro search space with the ReLU counts of all layers balanced, as
 // the authors' code builds a fixed architecture.
-import type { Fields } from '../fields.js'
+import type { Fields } from '../json/fields.js'
 import { pictureInput, pooledClassifier, readClasses, readPicture, WIDTH } from './blocks.js'
 import { type Family, LayerList } from './family.js'
 

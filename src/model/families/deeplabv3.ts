@@ -1,7 +1,7 @@
 // DeepLabV3 (Chen et al., 2017) as secure_inference and mmsegmentation build it: a dilated backbone, a head of parallel
 // dilated convolutions (ASPP), logits resized to the picture. Ids are mmsegmentation's tensor names; its auxiliary head
 // is a matter of training and has no place here.
-import type { Fields } from '../fields.js'
+import type { Fields } from '../json/fields.js'
 import {
   type Activation,
   activation,

@@ -1,6 +1,6 @@
 // The short form of `arch/1` (family, params, choices) into its explicit form, JSON to JSON.
 import type { Choices } from '../choices.js'
-import { Fields, isObject, type Json, quote } from '../fields.js'
+import { Fields, isObject, type Json, quote } from '../json/fields.js'
 import { readShape, type Shape } from '../shape.js'
 import type { FamilyNetwork } from './family.js'
 import { families } from './index.js'

@@ -1,8 +1,8 @@
 // A family of networks: from the short form's `params` to the layers of the explicit form, JSON to JSON. What is
 // parsed, hashed and agreed upon is the explicit form, so a family can change only what a file says, never what it is.
 import type { Choices } from '../choices.js'
-import type { Fields, Json } from '../fields.js'
-import type { Op, Pad, Pair } from '../layers.js'
+import type { Fields, Json } from '../json/fields.js'
+import type { Op, Pad, Pair } from '../layers/layers.js'
 import type { Shape } from '../shape.js'
 
 /** What a short `arch/1` file asks of its family. */

@@ -7,7 +7,7 @@ import { mobilenetv2 } from './mobilenetv2.js'
 import { proxyless } from './proxyless.js'
 import { resnet } from './resnet.js'
 import { resnetCifar } from './resnet-cifar.js'
-import { seesaw } from './seesaw.js'
+import { seesaw } from './seesaw/seesaw.js'
 import { vgg } from './vgg.js'
 import { wrn } from './wrn.js'
 

@@ -1,5 +1,5 @@
 // MobileNetV2 (Sandler et al., 2018) in torchvision's names.
-import type { Fields } from '../fields.js'
+import type { Fields } from '../json/fields.js'
 import {
   type Activation,
   activation,

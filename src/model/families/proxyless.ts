@@ -1,6 +1,6 @@
 // ProxylessNAS (Cai et al., 2019): the JSON configuration that its authors publish beside the weights, read as it is.
 // Ids are the names of the published state dict.
-import { Fields, isObject, type Json, objects, quote } from '../fields.js'
+import { Fields, isObject, type Json, objects, quote } from '../json/fields.js'
 import { type Activation, activation, invertedResidual, pictureInput, readPicture, WIDTH } from './blocks.js'
 import { type Family, LayerList } from './family.js'
 

@@ -1,5 +1,5 @@
 // ResNet for pictures of ImageNet's and of CIFAR's size, in torchvision's or in the usual CIFAR repositories' names.
-import type { Fields } from '../fields.js'
+import type { Fields } from '../json/fields.js'
 import { BLOCKS, pictureInput, pooledClassifier, readClasses, readPicture, WIDTH } from './blocks.js'
 import { type Family, type FamilyNetwork, LayerList } from './family.js'
 import { projection, residualStages, residualStem, type Stem, type StemKind } from './residual.js'

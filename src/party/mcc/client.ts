@@ -2,7 +2,7 @@
 // round trip per wave of independent steps: it answers openings in the order in which they come.
 import { RingfenceError } from '../../errors.js'
 import { packedBytes } from '../../kernels/bits.js'
-import { type Region, upload } from '../../kernels/index.js'
+import { type Region, upload } from '../../kernels/instance.js'
 import { type NextOptions, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'

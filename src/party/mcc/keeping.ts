@@ -1,11 +1,12 @@
 // The client's side of material that outlives its connection: its part lies on a shelf, one entry per inference, and is
 // deleted before it is used. What is left of earlier sessions is used first.
-import type { Kernels } from '../../kernels/index.js'
+import type { Kernels } from '../../kernels/instance.js'
 import { type Link, Phase } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { Streams } from '../../random/streams.js'
 import type { CallOptions, MaterialLoss } from '../backend.js'
+import type { MaterialShelf, ShelfEntry } from '../client-store.js'
 import {
   CLAIM_BYTES,
   hex,
@@ -15,7 +16,6 @@ import {
   TOKEN_BYTES,
   writeInference,
 } from '../messages.js'
-import type { MaterialShelf, ShelfEntry } from '../shelf.js'
 
 /** The server's part is gone by then in any case; this bounds how long a secret lies around. */
 const DAY_MS = 86_400_000

@@ -1,7 +1,7 @@
 // Sessions whose material outlives their connection, because their client keeps its part of it. Whoever shows a session's
 // token may use what is left of it, each inference once; several connections may at a time, a page in two tabs for example.
 import { sha256 } from '@noble/hashes/sha2.js'
-import type { Kernels } from '../../kernels/index.js'
+import type { Kernels } from '../../kernels/instance.js'
 import { entropy } from '../../random/seed.js'
 import type { Streams } from '../../random/streams.js'
 import { equal, TOKEN_BYTES } from '../messages.js'

@@ -1,7 +1,7 @@
 // The server's side of one inference on line: the linear steps over x̂, an opening and a reply per ReLU step, the output.
 // The openings of a wave (plan/waves.ts) all go out before the first of its replies is received.
 import { packedBytes } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/index.js'
+import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import { mapSize, tensorShape } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'

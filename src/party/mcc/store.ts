@@ -1,8 +1,8 @@
 // The server's one-time material: what was promised to clients, what has come, what was used. An entry is handed out
 // once and forgotten.
 import { RingfenceError } from '../../errors.js'
-import type { Kernels } from '../../kernels/index.js'
-import type { QuantizedModel } from '../../plan/compile.js'
+import type { Kernels } from '../../kernels/instance.js'
+import type { QuantizedModel } from '../../plan/compile/compile.js'
 import {
   emptyMaterial,
   materialBytes,

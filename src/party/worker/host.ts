@@ -1,6 +1,6 @@
 // The worker's end: a client that works for a page.
 
-import { provideKernels } from '../../kernels/index.js'
+import { provideKernels } from '../../kernels/instance.js'
 import type { Plan } from '../../plan/plan.js'
 import type { CallOptions } from '../backend.js'
 import type { InferenceResult } from '../client.js'

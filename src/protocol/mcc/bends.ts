@@ -5,7 +5,7 @@
 // masks, keys, pads and halves, so that, given e and r, what the client sees of one is uniform and independent of what
 // it sees of the others, and the server sees tables under independent pads and words under independent halves. Where an
 // element's copies are summed, each party adds up its shares before the client's next mask hides the sum.
-import type { Kernels, Region } from '../../kernels/index.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { addTruncated, gather, groupsOf, scatter } from '../../kernels/mcc.js'
 import { add32, sub32 } from '../../kernels/ring.js'
 import type { Bends } from '../../plan/plan.js'

@@ -7,7 +7,7 @@
 // Used inside relu.ts, where e and β travel with the values they switch; `compareClient` and `compareServer` run it
 // alone, for benches: shares of b without a select.
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/index.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   type Chain,
   dealerBytes,

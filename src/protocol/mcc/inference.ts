@@ -1,9 +1,9 @@
 // One inference through a whole plan, per role and phase. Parties put these between their links and their life cycle.
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/index.js'
-import { upload } from '../../kernels/index.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
+import { upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
-import type { QuantizedModel } from '../../plan/compile.js'
+import type { QuantizedModel } from '../../plan/compile/compile.js'
 import type { Streams } from '../../random/streams.js'
 import type { LinearSource } from '../linear.js'
 import { isActive } from '../step.js'

@@ -2,7 +2,7 @@
 //
 //   on line    client → server   x̂ = x - r_0
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/index.js'
+import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { type MccPlan, mapSize, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'

@@ -9,7 +9,7 @@
 // weights that the client knows in full: the helper's part of it is zero.
 
 import { packedBytes } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/index.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { scatter } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
 import { mapSize, tensorShape } from '../../plan/plan.js'

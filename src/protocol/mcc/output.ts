@@ -2,7 +2,7 @@
 //
 //   on line    server → client   ŷ = y - m of the last linear step
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/index.js'
+import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'

@@ -7,7 +7,7 @@
 //
 // A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/index.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   addTruncated,
   dealExtend,

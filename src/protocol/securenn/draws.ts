@@ -1,8 +1,8 @@
 // The random draws of the published protocol, by name: each has a stream of its own in the seed of the pair that shares
 // it (or of the helper alone). Numbers below a bound are drawn by rejection, so they are exactly uniform.
-import type { Kernels, Region } from '../../kernels/index.js'
-import { sampleBelow } from '../../kernels/securenn.js'
-import { reduceEven, reduceOdd } from '../../kernels/securenn-shares.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
+import { sampleBelow } from '../../kernels/securenn/digits.js'
+import { reduceEven, reduceOdd } from '../../kernels/securenn/shares.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 
 export const Draw = {

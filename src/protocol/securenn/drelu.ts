@@ -13,8 +13,8 @@
 //
 // What goes from the helper to the client is pure randomness and comes from their seed. With the exact window, party 0
 // adds L/2: the one value the odd ring cannot tell from another is then the largest, not -1.
-import type { Region } from '../../kernels/index.js'
-import { shareBits } from '../../kernels/securenn.js'
+import type { Region } from '../../kernels/instance.js'
+import { shareBits } from '../../kernels/securenn/digits.js'
 import {
   addOdd,
   addWrap,
@@ -26,7 +26,7 @@ import {
   signShare,
   subOdd,
   windowOf,
-} from '../../kernels/securenn-shares.js'
+} from '../../kernels/securenn/shares.js'
 import { type CallAddress, Draw, drawBelow, drawEven, drawOdd, drawWords } from './draws.js'
 import { dealTriple, drawTriple, pairwise, XOR } from './multiply.js'
 import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'

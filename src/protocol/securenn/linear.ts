@@ -7,9 +7,9 @@
 //             client            y_0 = B∗r + s
 //
 // r and s come from the seed of client and helper.
-import type { Kernels, Region } from '../../kernels/index.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
-import { scatter64 } from '../../kernels/securenn-shares.js'
+import { scatter64 } from '../../kernels/securenn/shares.js'
 import { mapSize, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import { accumulate, type LinearSource } from '../linear.js'

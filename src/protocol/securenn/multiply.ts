@@ -3,9 +3,9 @@
 //
 //   helper → server   C_1                    8 B per x          (A, B and the client's C come from seeds)
 //   client ↔ server   x - A, y - B           16 B per x and per y
-import type { Region } from '../../kernels/index.js'
+import type { Region } from '../../kernels/instance.js'
 import { add64, mul64, sub64 } from '../../kernels/ring.js'
-import { gather64, product } from '../../kernels/securenn-shares.js'
+import { gather64, product } from '../../kernels/securenn/shares.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
 import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
 

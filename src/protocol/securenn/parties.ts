@@ -1,6 +1,6 @@
 // What the three parties of the published protocol hold while they run it: all three are on line.
-import type { Kernels, Region } from '../../kernels/index.js'
-import type { Party } from '../../kernels/securenn-shares.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
+import type { Party } from '../../kernels/securenn/shares.js'
 import { type Link, Phase, type ReceiveOptions } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
 import { PIECE_BYTES } from '../pieces.js'

@@ -5,9 +5,9 @@
 //
 // What they send are fresh shares. Those that follow from the shares of x would not do: the helper dealt them, so it knows
 // c_i of either party but for the bits of t, and the ratio of two s_i·c_i is free of s_i.
-import type { Region } from '../../kernels/index.js'
-import { anyZero, compareDigits, rotateDigits } from '../../kernels/securenn.js'
-import { threshold } from '../../kernels/securenn-shares.js'
+import type { Region } from '../../kernels/instance.js'
+import { anyZero, compareDigits, rotateDigits } from '../../kernels/securenn/digits.js'
+import { threshold } from '../../kernels/securenn/shares.js'
 import type { CallAddress } from './draws.js'
 import { Draw, drawBelow } from './draws.js'
 import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'

@@ -1,8 +1,8 @@
 // ReLU, block ReLU, masked and identity channels of the published protocol: local truncation, one DReLU per value or
 // patch, one product per switched value with the bit opened once per comparison.
-import type { Region } from '../../kernels/index.js'
+import type { Region } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
-import { gather64, patchSums64, scatter64, truncateShare, windowOf } from '../../kernels/securenn-shares.js'
+import { gather64, patchSums64, scatter64, truncateShare, windowOf } from '../../kernels/securenn/shares.js'
 import type { Bends } from '../../plan/plan.js'
 import type { ReluMaps } from '../step.js'
 import type { CallAddress } from './draws.js'

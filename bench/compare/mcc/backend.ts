@@ -1,0 +1,162 @@
+// The masked carry chain as a back end of the comparison bench (docs/protocol.md).
+
+import { packedBytes } from '../../../src/kernels/bits.js'
+import { type Kernels, loadKernels, type Region, upload } from '../../../src/kernels/instance.js'
+import { dealerBytes, rowBytes, tableBytes } from '../../../src/kernels/mcc.js'
+import { HEADER_BYTES, type Link, Phase } from '../../../src/net/index.js'
+import { receivePieces, sendPieces } from '../../../src/party/transfer.js'
+import { chooseChunks, chunksOf } from '../../../src/plan/compile/chunks.js'
+import { Kind } from '../../../src/protocol/kinds.js'
+import { comparisonCost } from '../../../src/protocol/mcc/comparison.js'
+import type { Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from '../backend.js'
+import { inPieces, type Message, onlineCost } from '../network.js'
+import { expectedWrong, openedBits, quantise, uniform } from '../values.js'
+import { chainOf, dealtRho, type Gadget, gadgetOf, RING, TRUNCATE } from './gadget.js'
+
+const PATIENCE = { deadlineMs: 60_000 }
+
+/** Every t whose tables are smaller than those of all smaller t: the others cost more on line and off line. */
+export function sensibleShapes(bits: number): (readonly number[])[] {
+  const shapes: (readonly number[])[] = []
+  let least = Number.POSITIVE_INFINITY
+  for (let t = 1; t <= bits; t++) {
+    const chunks = chunksOf(bits, t)
+    const bytes = chunks ? tableBytes(chunks, 8) : least
+    if (!chunks || bytes >= least) continue
+    least = bytes
+    shapes.push(chunks)
+  }
+  return shapes
+}
+
+function variants(bits: number, ignored?: number): ReturnType<Backend['variants']> {
+  const opened = openedBits(bits, ignored)
+  const variant = (operation: Variant['operation'], shape: readonly number[]): Variant => ({
+    backend: 'mcc',
+    operation,
+    bits,
+    shape,
+    opened,
+  })
+  const alone = sensibleShapes(bits).map((shape) => variant('comparison', shape))
+  // Truncate-reduce leaves n - f bits to open: a whole ReLU needs k <= n' <= n - f.
+  return opened <= RING - TRUNCATE ? [...alone, variant('relu', chooseChunks(bits))] : alone
+}
+
+function messages(variant: Variant, elements: number): readonly Message[] {
+  const { online } = comparisonCost(chainOf(variant), elements, RING)
+  // The select adds a masked value per element to the reply.
+  const select = variant.operation === 'relu' ? packedBytes(elements, RING) : 0
+  return [
+    { stage: 1, from: 'server', to: 'client', bytes: online.down + HEADER_BYTES, frames: 1 },
+    { stage: 2, from: 'client', to: 'server', bytes: online.up + select + HEADER_BYTES, frames: 1 },
+  ]
+}
+
+function cost(variant: Variant, elements: number): CompareCost {
+  const { offline } = comparisonCost(chainOf(variant), elements, RING)
+  // The select takes four words per element of material.
+  const material = offline.helperToServer + (variant.operation === 'relu' ? packedBytes(4 * elements, RING) : 0)
+  return {
+    online: onlineCost(messages(variant, elements)),
+    offline: { clientDown: 0, clientUp: 0, helperToServer: inPieces(material).bytes },
+  }
+}
+
+/** In one thread the server's tables, the helper's next ones and the client's pads lie side by side. */
+function memory({ shape, operation }: Variant, elements: number): number {
+  const words = operation === 'relu' ? 32 : 8
+  return (
+    3 * tableBytes(shape, elements) +
+    dealerBytes(shape, elements) +
+    3 * rowBytes(shape, elements) +
+    words * 4 * elements
+  )
+}
+
+/**
+ * Probability over the mask that the sign of v comes out wrong when `lo` low bits are ignored (E2). With w = v + add,
+ * the window tests ⌊w / 2^lo⌋ less the carry c of the low bits, and c = 1 with probability (2^lo - 1 - w mod 2^lo) / 2^lo.
+ * Only 0 <= w < 2^lo is at risk: it counts as negative when c = 1. So with add = 0 values 0 <= v < 2^lo are wrong with
+ * probability (2^lo - 1 - v) / 2^lo; centred, with h = add = 2^(lo-1): 0 <= v < h with (h - 1 - v) / 2^lo, and
+ * -h <= v < 0 with 1 - P(c = 1) = (h + 1 + v) / 2^lo: half as many in all, on either side of zero.
+ */
+export function wrongSignProbability(v: number, lo: number, add: number): number {
+  const unit = 2 ** lo
+  const w = v + add
+  if (lo === 0 || w < 0 || w >= unit) return 0
+  const carry = (unit - 1 - w) / unit
+  return v >= 0 ? carry : 1 - carry
+}
+
+function predictedWrong(variant: Variant, values: Values): number {
+  const { lo, add } = chainOf(variant)
+  return expectedWrong(values, (v) => wrongSignProbability(v, lo, add))
+}
+
+function local(variant: Variant, values: Values): LocalWork {
+  const k = loadKernels()
+  const gadget = gadgetOf(k, variant, values)
+  const material = gadget.deal()
+  const opened = gadget.open(material)
+  const reply = gadget.answer(opened.message)
+  return {
+    helper() {
+      const { tables, words } = gadget.deal()
+      tables.release()
+      words.release()
+    },
+    server: () => gadget.finish(gadget.open(material), material, reply)?.release(),
+    client: () => gadget.answer(opened.message).release(),
+    signs() {
+      const [beta, rho] = [reply.u8(), dealtRho(k, values.length)]
+      return Uint8Array.from({ length: values.length }, (_, i) => ((beta[i >> 3] ^ rho[i >> 3]) >> (i & 7)) & 1)
+    },
+    release: () => gadget.release(),
+  }
+}
+
+type Links = Readonly<Partial<Record<Role, Link>>>
+
+async function party(role: Role, variant: Variant, values: Values, links: Links): Promise<Party> {
+  const k = loadKernels()
+  const gadget = gadgetOf(k, variant, values)
+  const release = () => gadget.release()
+  if (role === 'helper') {
+    const { tables, words } = gadget.deal()
+    const material = new Uint8Array(tables.byteLength + words.byteLength)
+    material.set(tables.u8())
+    material.set(words.u8(), tables.byteLength)
+    await sendPieces(links.server!, Kind.material, Phase.offline, 0, material, PATIENCE)
+    return { run: async () => {}, release }
+  }
+  if (role === 'client') return { run: () => answerOnce(k, gadget, links.server!), release }
+  const { tables, words } = gadget.sizes
+  const bytes = await receivePieces(links.helper!, Kind.material, Phase.offline, 0, tables + words, PATIENCE)
+  const material = upload(k.memory, bytes)
+  const parts = { tables: material.part(0, tables), words: material.part(tables, words) }
+  return { run: () => openOnce(k, gadget, parts, links.client!), release }
+}
+
+async function openOnce(k: Kernels, gadget: Gadget, material: { tables: Region; words: Region }, link: Link) {
+  const opened = gadget.open(material)
+  link.send(Kind.opening, Phase.online, 0, opened.message.u8())
+  const reply = upload(k.memory, await link.receive(Kind.reply, Phase.online, 0, gadget.sizes.reply))
+  gadget.finish(opened, material, reply)?.release()
+  reply.release()
+}
+
+async function answerOnce(k: Kernels, gadget: Gadget, link: Link): Promise<void> {
+  const message = upload(k.memory, await link.receive(Kind.opening, Phase.online, 0, gadget.sizes.opening))
+  const reply = gadget.answer(message)
+  link.send(Kind.reply, Phase.online, 0, reply.u8())
+  reply.release()
+  message.release()
+}
+
+export const mcc: Backend = {
+  name: 'mcc',
+  // It starts a batch and ends with the result.
+  timed: ['server'],
+  ...{ variants, memory, messages, cost, uniform, quantise, predictedWrong, local, party },
+}

@@ -1,0 +1,161 @@
+// A page with a client in it, and the browser around it.
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import type { Page } from 'playwright-core'
+import { RingfenceError } from '../../src/errors.js'
+import type { ClientWork } from '../suites/browser.js'
+
+/** How much later than due a timer fired, in milliseconds. */
+export interface Blocked {
+  readonly longest: number
+  readonly median: number
+}
+
+/** One task of the page's thread, in milliseconds: until it was over, and what of that it had the processor for. */
+export interface Task {
+  readonly wall: number
+  readonly processor: number
+}
+
+export interface ClientPage {
+  readonly version: string
+  /** Prepares and runs one inference. */
+  infer(): Promise<ClientWork>
+  /** Watches the page's thread during `runs` inferences, and for as long without any. */
+  blocked(runs: number): Promise<{ during: Blocked; idle: Blocked }>
+  /** The browser's own record of what the page's thread did during `runs` inferences. */
+  longestTask(runs: number): Promise<Task>
+  close(): Promise<void>
+}
+
+/** Browsers let nested timers wait this long (HTML, "timer initialisation steps"). */
+const TIMER_MS = 4
+
+const APP = `
+import { Client } from './index.js'
+let client, input
+const work = (phase) => client.traffic.milliseconds[phase].total - client.traffic.waiting[phase].total
+window.connect = async (parties) => {
+  const onWarning = (text) => { throw new Error(text) }
+  client = await Client.create({ ...parties, onWarning })
+  input = new Float32Array(client.plan.input.shape.reduce((size, extent) => size * extent)).fill(0.5)
+}
+window.infer = async () => {
+  const [offline, online, started] = [work('offline'), work('online'), performance.now()]
+  await client.prepare()
+  await client.run(input)
+  return { wall: performance.now() - started, offline: work('offline') - offline, online: work('online') - online }
+}
+window.late = async (task) => {
+  const late = []
+  let before = performance.now()
+  let over = false
+  const tick = () => {
+    const now = performance.now()
+    late.push(Math.max(0, now - before - ${TIMER_MS}))
+    before = now
+    if (!over) setTimeout(tick, ${TIMER_MS})
+  }
+  setTimeout(tick, ${TIMER_MS})
+  await task()
+  over = true
+  late.sort((a, b) => a - b)
+  return { longest: late.at(-1), median: late[late.length >> 1] }
+}
+window.repeat = async (runs) => { for (let i = 0; i < runs; i++) await infer() }
+window.blocked = async (runs) => {
+  const started = performance.now()
+  const during = await late(() => repeat(runs))
+  const ms = performance.now() - started
+  return { during, idle: await late(() => new Promise((resolve) => setTimeout(resolve, ms))) }
+}
+`
+
+/** @param chromium its program @param parties their addresses */
+export async function openPage(chromium: string, parties: { server: string; helper: string }): Promise<ClientPage> {
+  const { chromium: driver } = await import('playwright-core')
+  const site = await serve()
+  const args = ['--no-sandbox', '--disable-dev-shm-usage']
+  const browser = await driver.launch({ executablePath: chromium, args })
+  const close = async () => {
+    await browser.close()
+    site.close()
+  }
+  try {
+    const page = await browser.newPage()
+    await page.goto(site.url)
+    await call(page, 'connect', parties)
+    return {
+      version: browser.version().split('.')[0],
+      infer: () => call<ClientWork>(page, 'infer'),
+      blocked: (runs) => call(page, 'blocked', runs),
+      async longestTask(runs) {
+        await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] })
+        await call(page, 'repeat', runs)
+        return longestTask(JSON.parse((await browser.stopTracing()).toString()))
+      },
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** The trace event format's complete events, in microseconds. */
+interface Trace {
+  readonly traceEvents: readonly {
+    readonly name: string
+    readonly pid: number
+    readonly tid: number
+    readonly dur?: number
+    readonly tdur?: number
+    readonly args: { readonly name?: string }
+  }[]
+}
+
+function longestTask({ traceEvents }: Trace): Task {
+  const threads = traceEvents.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
+  const pages = new Set(threads.map(({ pid, tid }) => `${pid}.${tid}`))
+  const tasks = traceEvents.filter(({ name, pid, tid }) => name === 'RunTask' && pages.has(`${pid}.${tid}`))
+  if (tasks.length === 0) throw new RingfenceError('HOST', 'this browser recorded no task of the page; use another one')
+  const longest = (of: 'dur' | 'tdur') => tasks.reduce((most, task) => Math.max(most, task[of] ?? 0), 0) / 1000
+  return { wall: longest('dur'), processor: longest('tdur') }
+}
+
+const call = <T>(page: Page, name: string, argument?: unknown): Promise<T> =>
+  page.evaluate(
+    ([task, value]) => (globalThis as never as Record<string, (_: unknown) => T>)[task as string](value),
+    [name, argument],
+  )
+
+/** The page bundled by esbuild, which leaves the worker's file beside it as it is. */
+async function serve(): Promise<{ url: string; close(): void }> {
+  const { build } = await import('esbuild')
+  const dist = fileURLToPath(new URL('.', import.meta.url))
+  const stdin = { contents: APP, resolveDir: dist }
+  const bundled = await build({
+    stdin,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    write: false,
+    external: ['ws'],
+    logLevel: 'error',
+  })
+  const html = '<!doctype html><meta charset="utf-8"><title>bench</title><script type="module" src="/app.js"></script>'
+  const files = new Map<string, [type: string, body: string | Uint8Array]>([
+    ['/', ['text/html', html]],
+    ['/app.js', ['text/javascript', bundled.outputFiles[0].contents]],
+    ['/worker.js', ['text/javascript', readFileSync(`${dist}/worker.js`)]],
+  ])
+  const server = createServer(({ url }, response) => {
+    const [type, body] = files.get(url!) ?? []
+    if (type) response.writeHead(200, { 'content-type': type }).end(body)
+    else response.writeHead(404).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  return { url: `http://127.0.0.1:${port}/`, close: () => void server.close() }
+}

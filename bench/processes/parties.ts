@@ -1,0 +1,179 @@
+// Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { connect, Meter, type NetworkProfile, networkProfiles, shape } from '../../src/net/index.js'
+import { listen } from '../../src/net/websocket-server.node.js'
+import { Client } from '../../src/party/client.js'
+import { Helper } from '../../src/party/helper.js'
+import { Server } from '../../src/party/server.js'
+import { prepareWorkload, sampleInput, type Workload } from '../../test/fixtures/workloads.js'
+
+export interface Job {
+  workload: Workload
+  warmup: number
+  runs: number
+  /** Emulated between client and server; none is bare loopback. */
+  profile?: keyof typeof networkProfiles
+  /** Between preparation and inference, so that what is still on its way arrives; 0 when not given. */
+  pauseMs?: number
+}
+
+export interface Run {
+  offlineMs: number
+  onlineMs: number
+}
+
+/** Bytes of one inference, frame headers included. */
+export interface Bytes {
+  /** `flights` between client and server; `helper`: both of the helper's links, both ways. */
+  online: { up: number; down: number; helper: number; flights: number }
+  offline: { clientUp: number; clientDown: number; helperToServer: number }
+  setup: { clientUp: number; clientDown: number; serverToHelper: number }
+}
+
+export interface Measured {
+  runs: Run[]
+  bytes: Bytes
+  /** Largest resident set of each process. */
+  peakMemoryMB: { client: number; server: number; helper: number }
+}
+
+const ROLES = ['helper', 'server', 'client'] as const
+type Role = (typeof ROLES)[number]
+
+interface Message {
+  role: Role
+  job: Job
+  server?: string
+  helper?: string
+}
+
+/** Runs a job in three fresh processes. */
+export async function measure(job: Job): Promise<Measured> {
+  const children: ChildProcess[] = []
+  const start = (message: Message): ChildProcess => {
+    const child = fork(fileURLToPath(import.meta.url), ['--party'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    children.push(child)
+    child.send(message)
+    return child
+  }
+  try {
+    const helper = start({ role: 'helper', job })
+    const { url: helperUrl } = await answer<{ url: string }>(helper)
+    const server = start({ role: 'server', job, helper: helperUrl })
+    const { url } = await answer<{ url: string }>(server)
+    const client = start({ role: 'client', job, helper: helperUrl, server: url })
+    const result = await answer<Pick<Measured, 'runs'> & { bytes: Pick<Bytes, 'online'>; peak: number } & ClientBytes>(
+      client,
+    )
+    const served = await ask<{ helperToServer: number; serverToHelper: number; helper: number; peak: number }>(server)
+    const dealt = await ask<{ peak: number }>(helper)
+    const inferences = job.warmup + job.runs
+    return {
+      runs: result.runs,
+      bytes: {
+        online: { ...result.bytes.online, helper: result.bytes.online.helper + served.helper / inferences },
+        offline: { ...result.offline, helperToServer: served.helperToServer / inferences },
+        setup: { ...result.setup, serverToHelper: served.serverToHelper },
+      },
+      peakMemoryMB: { client: result.peak, server: served.peak, helper: dealt.peak },
+    }
+  } finally {
+    for (const child of children) child.kill()
+  }
+}
+
+interface ClientBytes {
+  offline: { clientUp: number; clientDown: number }
+  setup: { clientUp: number; clientDown: number }
+}
+
+/** A child's next message. @throws when it ends instead */
+export function answer<T>(child: ChildProcess): Promise<T> {
+  return new Promise((resolve, reject) => {
+    child.once('message', (message) => resolve(message as T))
+    child.once('exit', (code) => reject(new Error(`a party ended early with status ${code}`)))
+  })
+}
+
+function ask<T>(child: ChildProcess): Promise<T> {
+  child.send({ report: true })
+  return answer<T>(child)
+}
+
+const tell = (message: unknown): void => void process.send!(message)
+const peakMB = (): number => Math.round(process.resourceUsage().maxRSS / 1024)
+const LOCAL = { host: '127.0.0.1', port: 0 }
+
+async function helper(): Promise<void> {
+  const party = await Helper.create({ onError: complain })
+  const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
+  process.on('message', () => tell({ peak: peakMB() }))
+  tell({ url })
+}
+
+async function server({ job, helper: helperUrl }: Message): Promise<void> {
+  const { compiled } = prepareWorkload(job.workload)
+  const meter = new Meter()
+  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain })
+  const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
+  process.on('message', () => {
+    const { setup, offline, online } = meter.report().links.helper
+    const helper = online.bytesSent + online.bytesReceived
+    tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, peak: peakMB() })
+  })
+  tell({ url })
+}
+
+async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
+  // The input alone: calibrating the network is the server's work and would count as the client's memory.
+  const profile: NetworkProfile | undefined = job.profile && networkProfiles[job.profile]
+  const wire = await connect(serverUrl!)
+  const party = await Client.create({ server: profile ? shape(wire, profile) : wire, helper: helperUrl! })
+  const setup = party.traffic.links
+  const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)
+  const runs: Run[] = []
+  for (let i = 0; i < job.warmup + job.runs; i++) {
+    const started = performance.now()
+    await party.prepare()
+    const offlineMs = performance.now() - started
+    if (job.pauseMs) await new Promise((resolve) => setTimeout(resolve, job.pauseMs))
+    const { milliseconds } = await party.run(input)
+    if (i >= job.warmup) runs.push({ offlineMs, onlineMs: milliseconds })
+  }
+  const { links } = party.traffic
+  const each = (bytes: number) => bytes / (job.warmup + job.runs)
+  const { online } = links.server
+  const helper = each(links.helper.online.bytesSent + links.helper.online.bytesReceived)
+  const [up, down, flights] = [online.bytesSent, online.bytesReceived, online.flights].map(each)
+  tell({
+    runs,
+    peak: peakMB(),
+    bytes: { online: { up, down, helper, flights } },
+    offline: {
+      clientUp: each(links.server.offline.bytesSent + links.helper.offline.bytesSent),
+      clientDown: each(links.server.offline.bytesReceived + links.helper.offline.bytesReceived),
+    },
+    setup: {
+      clientUp: setup.server.setup.bytesSent + setup.helper.setup.bytesSent,
+      clientDown: setup.server.setup.bytesReceived + setup.helper.setup.bytesReceived,
+    },
+  })
+  await party.release()
+}
+
+function complain(error: Error): void {
+  process.stderr.write(`${error.message}\n`)
+}
+
+/** In a child: plays the role it is told. */
+export function playParty(): void {
+  process.once('message', (message: Message) => {
+    const play = { helper, server, client }[message.role]
+    play(message).catch((error: unknown) => {
+      process.stderr.write(`${message.role}: ${error instanceof Error ? error.stack : error}\n`)
+      process.exit(1)
+    })
+  })
+  process.once('disconnect', () => process.exit(0))
+}

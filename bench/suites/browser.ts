@@ -1,0 +1,116 @@
+// `npm run bench -- browser`: the same client in Chromium and in Node, on the same machine and at the same server: how much
+// work a private ResNet-20 inference is to each, and how long the page's own thread is blocked meanwhile.
+import { existsSync } from 'node:fs'
+import { PartyProcess } from '../../src/cli/process/party-process.js'
+import { RingfenceError } from '../../src/errors.js'
+import { findModel } from '../../src/files/prepared-model.js'
+import { Client } from '../../src/party/client.js'
+import { type Blocked, openPage, type Task } from '../processes/browser-page.js'
+import { median, milliseconds, table } from '../report.js'
+
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
+const MODEL = 'resnet20-cifar10'
+const TARGET = { ratio: 1.5, blockedMs: 16 }
+
+/** One inference as the client's meter saw it, in milliseconds: work is what was not waiting for a peer. */
+export interface ClientWork {
+  readonly offline: number
+  readonly online: number
+  /** From the first message of the preparation to the answer. */
+  readonly wall: number
+}
+
+export interface BrowserReport {
+  model: string
+  browser: string
+  node: string
+  runs: number
+  /** Medians per inference. */
+  work: { node: ClientWork; browser: ClientWork; ratio: number }
+  /** The page's thread: delay of a timer during inferences and without any; its longest task during inferences. */
+  blocked: { runs: number; during: Blocked; idle: Blocked; task: Task }
+  target: typeof TARGET
+}
+
+/** @throws RingfenceError HOST where there is no Chromium */
+export async function benchBrowser({ json = false, quick = false } = {}): Promise<BrowserReport> {
+  if (!existsSync(CHROMIUM)) {
+    const what = `this bench drives Chromium, and there is none at ${CHROMIUM}`
+    throw new RingfenceError('HOST', `${what}; install it, or name it in the environment variable CHROMIUM`)
+  }
+  const runs = quick ? 10 : 60
+  const helper = new PartyProcess('helper')
+  const server = new PartyProcess('server')
+  try {
+    const helperAt = await helper.call<{ url: string }>('helper')
+    const order = { folder: findModel(MODEL), variant: undefined, options: {}, helper: helperAt }
+    const { url } = await server.call<{ url: string }>('server', order)
+    const report = await compare({ server: url, helper: helperAt.url }, runs)
+    process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
+    return report
+  } finally {
+    await Promise.all([server.stop(), helper.stop()])
+  }
+}
+
+async function compare(parties: { server: string; helper: string }, runs: number): Promise<BrowserReport> {
+  const client = await Client.create(parties)
+  const page = await openPage(CHROMIUM, parties)
+  try {
+    const input = new Float32Array(client.plan.input.shape.reduce((size, extent) => size * extent)).fill(0.5)
+    const rounds: { node: ClientWork; browser: ClientWork }[] = []
+    // In turns, so that whatever else the machine does hits both alike.
+    for (let i = 0; i < runs + 10; i++) rounds.push({ node: await inNode(client, input), browser: await page.infer() })
+    const counted = rounds.slice(10) // the first ones warm both compilers up
+    const medians = (of: 'node' | 'browser'): ClientWork => {
+      const middle = (key: keyof ClientWork) => median(counted.map((round) => round[of][key]))
+      return { offline: middle('offline'), online: middle('online'), wall: middle('wall') }
+    }
+    const [node, browser] = [medians('node'), medians('browser')]
+    const ratio = (browser.offline + browser.online) / (node.offline + node.online)
+    const blocked = { runs, ...(await page.blocked(runs)), task: await page.longestTask(runs) }
+    const work = { node, browser, ratio }
+    return { model: MODEL, browser: page.version, node: process.version, runs, work, blocked, target: TARGET }
+  } finally {
+    await page.close()
+    await client.release()
+  }
+}
+
+async function inNode(client: Client, input: Float32Array): Promise<ClientWork> {
+  const work = (phase: 'offline' | 'online') => {
+    const { milliseconds: all, waiting } = client.traffic
+    return all[phase].total - waiting[phase].total
+  }
+  const [offline, online, started] = [work('offline'), work('online'), performance.now()]
+  await client.prepare()
+  await client.run(input)
+  return { wall: performance.now() - started, offline: work('offline') - offline, online: work('online') - online }
+}
+
+function text({ model, browser, node, runs, work, blocked, target }: BrowserReport): string {
+  const line = (name: string, of: (one: ClientWork) => number, wanted = '') => {
+    const [a, b] = [of(work.node), of(work.browser)]
+    return [name, milliseconds(a), milliseconds(b), (b / a).toFixed(2), wanted]
+  }
+  const rows = [
+    line('off line, work', ({ offline }) => offline),
+    line('on line, work', ({ online }) => online),
+    line('both, work', ({ offline, online }) => offline + online, `≤ ${target.ratio}`),
+    line('prepared and run, waiting included', ({ wall }) => wall),
+  ]
+  const { during, idle, task } = blocked
+  const threads = [
+    ['a timer fired late by, during inferences', milliseconds(during.longest), `≤ ${target.blockedMs} ms`],
+    ['the same without any inference', milliseconds(idle.longest), ''],
+    ['a task took, during inferences', milliseconds(task.wall), `≤ ${target.blockedMs} ms`],
+    ['a task had the processor for', milliseconds(task.processor), ''],
+  ]
+  return [
+    `The client's share of one ${model} inference (median of ${runs}, in turns; the page's client works in a worker)`,
+    table(['', `Node ${node.slice(1)}`, `Chromium ${browser}`, 'ratio', 'target'], rows),
+    '',
+    `How long the page's own thread was blocked, at the longest (${blocked.runs} inferences each)`,
+    table(['', 'longest', 'target'], threads),
+  ].join('\n')
+}

@@ -1,0 +1,85 @@
+// `npm run bench -- e2e`: a whole private inference of ResNet18-CIFAR100 with random weights (557,056 ReLUs), three
+// processes on loopback, bare and under an emulated network.
+import type { NetworkProfile } from '../../src/net/index.js'
+import { networkProfiles } from '../../src/net/index.js'
+import { type Measured, measure } from '../processes/parties.js'
+import { median, megabytes, milliseconds, table } from '../report.js'
+
+export interface EndToEndReport {
+  network: string
+  backend: 'mcc'
+  relus: number
+  online: { ms: number; bestMs: number; flights: number; bytesUp: number; bytesDown: number; bytesPerRelu: number }
+  offline: { ms: number; bestMs: number; clientUp: number; clientDown: number; helperToServer: number }
+  setup: { clientDown: number; serverToHelper: number }
+  networkProfile: ({ name: string } & NetworkProfile) | null
+  peakMemoryMB: Measured['peakMemoryMB']
+  runs: number
+}
+
+const RELUS = 557_056
+const WORKLOAD = { name: 'resnet18-cifar100', options: { ring: 32, bits: 16, lo: 0 } } as const
+
+async function one(runs: number, profile?: keyof typeof networkProfiles): Promise<EndToEndReport> {
+  const measured = await measure({ workload: WORKLOAD, warmup: 1, runs, profile })
+  const { online, offline, setup } = measured.bytes
+  const onlineMs = measured.runs.map((run) => run.onlineMs)
+  const offlineMs = measured.runs.map((run) => run.offlineMs)
+  return {
+    network: WORKLOAD.name,
+    backend: 'mcc',
+    relus: RELUS,
+    online: {
+      ms: median(onlineMs),
+      bestMs: Math.min(...onlineMs),
+      flights: online.flights,
+      bytesUp: online.up,
+      bytesDown: online.down,
+      bytesPerRelu: (online.up + online.down) / RELUS,
+    },
+    offline: { ms: median(offlineMs), bestMs: Math.min(...offlineMs), ...offline },
+    setup: { clientDown: setup.clientDown, serverToHelper: setup.serverToHelper },
+    networkProfile: profile ? { name: profile, ...networkProfiles[profile] } : null,
+    peakMemoryMB: measured.peakMemoryMB,
+    runs,
+  }
+}
+
+/** One report per network: loopback, then 60 ms and 100 Mbit/s. */
+export async function benchEndToEnd({ json = false, quick = false } = {}): Promise<EndToEndReport[]> {
+  const loopback = await one(quick ? 2 : 9)
+  const wan = await one(quick ? 1 : 3, 'wan60')
+  const reports = [loopback, wan]
+  process.stdout.write(json ? `${JSON.stringify({ ...loopback, shaped: wan })}\n` : `${text(reports)}\n`)
+  return reports
+}
+
+function text(reports: readonly EndToEndReport[]): string {
+  const row = (name: string, target: string, cell: (report: EndToEndReport) => string) => [
+    name,
+    ...reports.map(cell),
+    target,
+  ]
+  const rows = [
+    row('on line, median', '≤ 350 ms; shaped ≤ 2200 ms', (r) => milliseconds(r.online.ms)),
+    row('on line, best', '', (r) => milliseconds(r.online.bestMs)),
+    row('off line, median', '≤ 1500 ms', (r) => milliseconds(r.offline.ms)),
+    row('flights', '36', (r) => `${r.online.flights}`),
+    row('on line, client up', '', (r) => megabytes(r.online.bytesUp)),
+    row('on line, client down', '', (r) => megabytes(r.online.bytesDown)),
+    row('on line, both', '≤ 4.60 MB', (r) => megabytes(r.online.bytesUp + r.online.bytesDown)),
+    row('on line, per ReLU', '≤ 8.3 B', (r) => `${r.online.bytesPerRelu.toFixed(2)} B`),
+    row('off line, client down', '≤ 64 B', (r) => `${r.offline.clientDown} B`),
+    row('off line, client up', '', (r) => megabytes(r.offline.clientUp)),
+    row('off line, helper to server', '≤ 40 MB', (r) => megabytes(r.offline.helperToServer)),
+    row('set-up once, client down', 'plan + 32 B seed', (r) => `${r.setup.clientDown} B`),
+    row('set-up once, server to helper', '', (r) => megabytes(r.setup.serverToHelper)),
+    row('peak memory, client', '≤ 400 MB', (r) => `${r.peakMemoryMB.client} MB`),
+    row('peak memory, server', '', (r) => `${r.peakMemoryMB.server} MB`),
+    row('peak memory, helper', '', (r) => `${r.peakMemoryMB.helper} MB`),
+  ]
+  const name = (r: EndToEndReport) =>
+    r.networkProfile ? `${r.networkProfile.rttMs} ms, ${r.networkProfile.upBitsPerSecond / 1e6} Mbit/s` : 'loopback'
+  const title = `ResNet18-CIFAR100, random weights, ${RELUS.toLocaleString('en')} ReLUs, n = 32, n' = 16, k = 16; three processes`
+  return `${title}\n\n${table(['per inference', ...reports.map(name), 'target'], rows)}`
+}

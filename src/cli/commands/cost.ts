@@ -1,0 +1,154 @@
+// `ringfence cost`: what an inference will cost, before there are weights.
+import { availableParallelism } from 'node:os'
+import { RingfenceError } from '../../errors.js'
+import { isModel, readArchitectureFile, readChoices, readJson } from '../../files/architecture-file.js'
+import { loadModelDirectory } from '../../files/model-directory.js'
+import { findModel } from '../../files/prepared-model.js'
+import { type Architecture, parseArchitecture } from '../../model/architecture.js'
+import { parseReluSpec, type ReluSpec } from '../../model/relu/spec.js'
+import { type NetworkProfile, networkProfiles } from '../../net/index.js'
+import type { Calibration } from '../../plan/calibrate.js'
+import type { CompileOptions } from '../../plan/compile/compile.js'
+import type { Plan } from '../../plan/plan.js'
+import { measureMachine } from '../../tune/cost/measure.js'
+import { DEFAULT_MACHINE, predict } from '../../tune/cost/predict.js'
+import { publishedCosts } from '../../tune/cost/published.js'
+import { shapePlan } from '../../tune/cost/shape-plan.js'
+import { type CostReport, costText, type ProfileSeconds } from '../report/cost.js'
+import { describeSteps } from '../report/step-words.js'
+import { aboutFlags, type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
+
+const OUTPUTS = ['logits', 'label'] as const
+
+export const cost: Command = {
+  name: 'cost',
+  summary: 'Predict what a private inference costs: flights, bytes per link, material, seconds. Needs no weights.',
+  operands: 'MODEL',
+  flags: {
+    'relu-spec': { type: 'string', valueHint: 'FILE', description: "a relu-spec, instead of the model's own" },
+    choices: { type: 'string', valueHint: 'FILE', description: 'which option every choice of the network takes' },
+    variant: { type: 'string', valueHint: 'NAME', description: "the model's variant" },
+    ...PLAN_FLAGS,
+    output: { type: 'string', valueHint: 'WHAT', description: 'what the client learns: logits (default) or label' },
+    network: {
+      type: 'string',
+      valueHint: 'NET',
+      description: `the client's links: ${Object.keys(networkProfiles).join(', ')}, or RTT/UP/DOWN in ms and Mbit/s (default wan60)`,
+    },
+    'helper-network': {
+      type: 'string',
+      valueHint: 'NET',
+      description: 'the link of server and helper, UP from the server (default lan)',
+    },
+    measure: { type: 'boolean', description: 'measure this machine first, about two seconds' },
+  },
+  notes: [
+    'MODEL is an architecture file, a folder with a network, or a model that comes with ringfence.',
+    'Bytes and flights are exact. Seconds are for parties with a core each, of the kind that was measured.',
+  ],
+  async run(flags) {
+    const report = await predictModel(readOrder(flags))
+    process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : costText(report, process.stdout))
+    return 0
+  },
+}
+
+interface NamedNetwork {
+  readonly name: string
+  readonly profile: NetworkProfile
+}
+
+interface Order {
+  readonly model: string
+  readonly spec: string | undefined
+  readonly choices: string | undefined
+  readonly variant: string | undefined
+  readonly compile: CompileOptions
+  readonly network: NamedNetwork
+  readonly helperNetwork: NamedNetwork
+  readonly measures: boolean
+}
+
+function readOrder(flags: Flags): Order {
+  if (flags.operands.length !== 1) flags.fault(`expected one MODEL, got ${flags.operands.length}`)
+  const order = {
+    model: flags.operands[0],
+    spec: flags.text('relu-spec'),
+    choices: flags.text('choices'),
+    variant: flags.text('variant'),
+    compile: { ...planOptions(flags), output: flags.oneOf('output', OUTPUTS) },
+    network: readNetwork(flags, 'network') ?? named('wan60'),
+    helperNetwork: readNetwork(flags, 'helper-network') ?? named('lan'),
+    measures: flags.on('measure'),
+  }
+  flags.check()
+  return order
+}
+
+const named = (name: keyof typeof networkProfiles): NamedNetwork => ({ name, profile: networkProfiles[name] })
+
+/** A profile's name, or RTT/UP/DOWN. */
+function readNetwork(flags: Flags, flag: string): NamedNetwork | undefined {
+  const text = flags.text(flag)
+  if (text === undefined) return undefined
+  if (Object.hasOwn(networkProfiles, text)) return named(text as keyof typeof networkProfiles)
+  const parts = text.split('/')
+  const [rttMs, up, down] = parts.map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
+  if (parts.length === 3 && rttMs >= 0 && up > 0 && down > 0 && [rttMs, up, down].every(Number.isFinite)) {
+    return { name: text, profile: { rttMs, upBitsPerSecond: up * 1e6, downBitsPerSecond: down * 1e6 } }
+  }
+  const known = Object.keys(networkProfiles).join(', ')
+  flags.fault(`--${flag}: expected one of ${known}, or RTT/UP/DOWN in ms and Mbit/s as in 60/100/100, got ${text}`)
+  return undefined
+}
+
+async function predictModel(order: Order): Promise<CostReport> {
+  const { arch, spec, calibration } = await readNetworkFiles(order)
+  const plan = compiled(arch, spec, order.compile, calibration)
+  const machine = order.measures ? measureMachine(`this machine, ${availableParallelism()} cores`) : DEFAULT_MACHINE
+  const helperProfile = order.helperNetwork.profile
+  const of = (profile: NetworkProfile) => predict(plan, { profile, helperProfile, machine })
+  const prediction = of(order.network.profile)
+  const others = (Object.keys(networkProfiles) as (keyof typeof networkProfiles)[]).map(named)
+  const networks = [order.network, ...others.filter(({ name }) => name !== order.network.name)]
+  const profiles = networks.map(({ name, profile }, i): ProfileSeconds => {
+    const { online, offline } = (i === 0 ? prediction : of(profile)).total.seconds
+    return { name, profile, online, offline }
+  })
+  const words = describeSteps(plan)
+  const steps = prediction.steps.map((step, i) => ({ ...step, op: words[i].op }))
+  const links = { profiles, helperNetwork: order.helperNetwork.name, machine: machine.name }
+  return { ...prediction, steps, ...links, published: publishedCosts(arch, spec) }
+}
+
+interface NetworkFiles {
+  readonly arch: Architecture
+  readonly spec: ReluSpec | undefined
+  /** Of the spec above, where it was measured. */
+  readonly calibration: Calibration | undefined
+}
+
+async function readNetworkFiles({ model, spec, choices, variant }: Order): Promise<NetworkFiles> {
+  if (isModel(model) && spec === undefined && choices === undefined) {
+    const { arch, spec: own, calibration } = await loadModelDirectory(findModel(model), variant)
+    return { arch, spec: own, calibration }
+  }
+  if (variant !== undefined) {
+    throw new RingfenceError('BAD_INPUT', '--variant: expected a model, without --relu-spec and --choices')
+  }
+  const file = await readArchitectureFile(model)
+  const arch = parseArchitecture(file.json, file.path, choices === undefined ? undefined : await readChoices(choices))
+  const specFile = spec === undefined ? undefined : await readJson(spec)
+  return { arch, spec: specFile && parseReluSpec(specFile.json, arch, specFile.path), calibration: undefined }
+}
+
+/** Problems with the plan's options are said of the flags. */
+function compiled(arch: Architecture, spec: ReluSpec | undefined, options: CompileOptions, ranges?: Calibration): Plan {
+  try {
+    return shapePlan(arch, spec, options, ranges)
+  } catch (error) {
+    if (!(error instanceof RingfenceError) || error.problems.length === 0) throw error
+    const [message] = error.message.split('\n', 1)
+    throw new RingfenceError(error.code, message, error.problems.map(aboutFlags), { cause: error })
+  }
+}

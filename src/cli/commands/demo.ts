@@ -1,0 +1,229 @@
+// `ringfence demo`: helper, server and client as three processes on this machine classify pictures privately, and a
+// judge holds every logit against a plain-text rerun.
+import { resolve } from 'node:path'
+import { RingfenceError } from '../../errors.js'
+import { type ImageFile, imageInputs, readImageFiles } from '../../files/image-files.js'
+import { findModel, type PreparedModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
+import { runFloat } from '../../float/run.js'
+import type { NetworkProfile } from '../../net/index.js'
+import { exitStatus, type Judgement, judge } from '../../party/local/judge.js'
+import { type MaskSeeds, revealMasks } from '../../party/local/parties.js'
+import type { CompileOptions } from '../../plan/compile/compile.js'
+import { type Plan, planDigest } from '../../plan/plan.js'
+import type {
+  Bytes,
+  ClientReady,
+  HelperReady,
+  HelperTraffic,
+  PrivateRun,
+  Revealed,
+  ServerOrder,
+  SetUp,
+  StepDone,
+} from '../process/demo-party.js'
+import { PartyProcess } from '../process/party-process.js'
+import { demoJson, demoText, JSON_NOTES } from '../report/demo.js'
+import { type Command, type Flags, NETWORK_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
+import { inFlags } from '../terminal/flag-words.js'
+import { ProgressBar } from '../terminal/progress-bar.js'
+
+const DEFAULT_MODEL = 'resnet20-cifar10'
+/** How far the progress bar is when the judge begins; 64-bit integers make a rerun the longest part by far. */
+const JUDGE_FROM = { mcc: 0.9, securenn: 0.3 } as const
+
+export interface DemoImage {
+  readonly file: string
+  /** Class index the manifest gives; undefined for a picture of the user's. */
+  readonly label: number | undefined
+  readonly plaintextPrediction: number
+  readonly plaintextMs: number
+  readonly run: PrivateRun
+  readonly judgement: Judgement
+}
+
+export interface DemoOutcome {
+  readonly model: string
+  readonly variant: string
+  readonly plan: Plan
+  readonly network: { readonly name: string; readonly profile: NetworkProfile } | undefined
+  readonly processes: { readonly helper: PartyAt; readonly server: PartyAt; readonly client: PartyAt }
+  readonly setUp: { readonly server: SetUp; readonly client: SetUp }
+  /** The server's link to the helper, per inference but for the set-up. */
+  readonly serverHelper: HelperTraffic
+  readonly images: readonly DemoImage[]
+}
+
+export interface PartyAt {
+  readonly pid: number
+  readonly url?: string
+}
+
+export const demo: Command = {
+  name: 'demo',
+  summary: 'Classify pictures privately with three processes on this machine, and check every bit of the result.',
+  operands: '[IMAGE…]',
+  flags: {
+    model: { type: 'string', valueHint: 'NAME', description: `a packaged model or a folder (${DEFAULT_MODEL})` },
+    variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
+    images: { type: 'string', valueHint: 'FILE…', description: "pictures of yours instead of the model's samples" },
+    ...NETWORK_FLAG,
+    ...PLAN_FLAGS,
+  },
+  notes: [
+    `Models that come with ringfence: ${packagedModels().join(', ')}.`,
+    'The exit status is 0 only when the private logits equal the integer reference bit for bit.',
+    ...JSON_NOTES,
+  ],
+  async run(flags) {
+    const order = await readOrder(flags)
+    const bar = new ProgressBar()
+    try {
+      const outcome = await runDemo(order, bar)
+      bar.clear()
+      if (flags.on('json')) process.stdout.write(`${demoJson(outcome)}\n`)
+      else process.stdout.write(demoText(outcome, process.stdout))
+      return exitStatus(outcome.images.map(({ judgement }) => judgement))
+    } finally {
+      bar.clear()
+    }
+  },
+}
+
+interface DemoOrder extends PreparedModel {
+  readonly folder: string
+  readonly options: CompileOptions
+  readonly network: DemoOutcome['network']
+  readonly images: readonly (ImageFile & { label: number | undefined; input: Float32Array })[]
+}
+
+async function readOrder(flags: Flags): Promise<DemoOrder> {
+  const name = flags.text('model') ?? DEFAULT_MODEL
+  const variant = flags.text('variant')
+  const first = flags.text('images')
+  const network = flags.network()
+  const options = planOptions(flags)
+  flags.check()
+  const folder = resolve(findModel(name))
+  const prepared = await inFlags(prepareModel(folder, variant, options))
+  const given = [...(first === undefined ? [] : [first]), ...flags.operands]
+  const samples = given.length > 0 ? given.map((file) => ({ file, label: undefined })) : prepared.model.samples
+  if (samples.length === 0) {
+    throw new RingfenceError('BAD_INPUT', `${name} has no sample pictures; name some after --images`)
+  }
+  const files = await readImageFiles(samples.map(({ file }) => file))
+  const inputs = imageInputs(files, prepared.compiled.plan)
+  const images = files.map((file, i) => ({ ...file, label: samples[i].label, input: inputs[i] }))
+  return { ...prepared, folder, options, network, images }
+}
+
+type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper'> & {
+  readonly runs: readonly PrivateRun[]
+  readonly seeds: MaskSeeds
+}
+
+async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome> {
+  const { compiled, model, network } = order
+  const played = await play(order, bar)
+  const { arch, weights, spec } = model
+  const from = JUDGE_FROM[compiled.plan.backend]
+  const images = order.images.map(({ file, label, input }, i) => {
+    const done = from + ((1 - from) * i) / order.images.length
+    bar.update(done, 'rerunning in plain text', `picture ${i + 1} of ${order.images.length}`)
+    const started = performance.now()
+    const plaintext = runFloat(arch, weights, spec, input)
+    const plaintextMs = performance.now() - started
+    const run = played.runs[i]
+    const masks = revealMasks(compiled.plan, played.seeds, run.inference)
+    const judgement = judge(compiled, masks, { raw: run.raw, scale: run.scale, input, plaintext })
+    return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
+  })
+  const { processes, setUp, serverHelper } = played
+  const { name, variant } = model
+  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images }
+}
+
+/** Starts the three processes, has every picture classified, and ends them whatever happens. */
+async function play(order: DemoOrder, bar: ProgressBar): Promise<PlayedRun> {
+  const helper = new PartyProcess('helper')
+  const server = new PartyProcess('server')
+  const client = new PartyProcess('client')
+  const parties = [client, server, helper]
+  let onInterrupt = () => {}
+  const interrupted = new Promise<never>((_, reject) => {
+    onInterrupt = () => reject(new RingfenceError('ABORTED', 'the demo was interrupted'))
+  })
+  process.on('SIGINT', onInterrupt)
+  try {
+    return await Promise.race([interrupted, direct({ helper, server, client }, order, bar)])
+  } finally {
+    process.off('SIGINT', onInterrupt)
+    await Promise.all(parties.map((party) => party.stop()))
+  }
+}
+
+async function direct(
+  { helper, server, client }: Record<'helper' | 'server' | 'client', PartyProcess>,
+  order: DemoOrder,
+  bar: ProgressBar,
+): Promise<PlayedRun> {
+  const { folder, options, model, images, network } = order
+  bar.update(0.02, 'starting the helper')
+  const helperReady = await helper.call<HelperReady>('helper')
+  bar.update(0.06, 'starting the server; it sends its masked weights to the helper')
+  const serverReady = await server.call<SetUp & { url: string }>('server', {
+    folder,
+    variant: model.variant,
+    options,
+    helper: helperReady,
+  } satisfies ServerOrder)
+  bar.update(0.12, 'connecting the client')
+  const clientReady = await client.call<ClientReady>('client', {
+    server: serverReady.url,
+    helper: helperReady,
+    network: network?.profile,
+  })
+  requireSamePlan(clientReady, order)
+  const { plan } = order.compiled
+  const dealsAhead = plan.backend === 'mcc'
+  const runs: PrivateRun[] = []
+  for (const [i, { file }] of images.entries()) {
+    const stage = `picture ${i + 1} of ${images.length}`
+    const at = (done: number) => 0.15 + ((JUDGE_FROM[plan.backend] - 0.15) * (i + done)) / images.length
+    bar.update(at(0), stage, dealsAhead ? 'dealing' : '')
+    client.onEvent = ({ phase, done, layer }: StepDone) => {
+      bar.update(
+        at(dealsAhead ? (phase === 'prepare' ? 0 : 0.5) + done / 2 : done),
+        stage,
+        `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`,
+      )
+    }
+    runs.push(await client.call<PrivateRun>('classify', resolve(file)))
+  }
+  const [ch, sh] = [await client.call<Revealed>('reveal'), await server.call<Revealed>('reveal')]
+  if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
+  const total = await server.call<HelperTraffic>('helperTraffic', plan.steps.length)
+  return {
+    runs,
+    seeds: { ch: ch.seed, sh: sh.seed, model: ch.model! },
+    setUp: { server: serverReady, client: clientReady },
+    serverHelper: perInference(total, images.length),
+    processes: {
+      helper: { pid: helper.pid, url: helperReady.url },
+      server: { pid: server.pid, url: serverReady.url },
+      client: { pid: client.pid },
+    },
+  }
+}
+
+function perInference({ setUp, offline, online, steps }: HelperTraffic, inferences: number): HelperTraffic {
+  const each = ({ up, down }: Bytes): Bytes => ({ up: up / inferences, down: down / inferences })
+  return { setUp, offline: each(offline), online: each(online), steps: steps.map(each) }
+}
+
+/** The judge compiled the network itself; client and server must have run exactly that plan. */
+function requireSamePlan({ planDigest: ran }: ClientReady, { compiled }: DemoOrder): void {
+  if (ran === toHex(planDigest(compiled.plan))) return
+  throw new RingfenceError('PLAN_MISMATCH', 'client and server ran another plan than the one the judge compiled')
+}
+
+const largest = (values: Float32Array): number => values.reduce((best, x, i) => (x > values[best] ? i : best), 0)

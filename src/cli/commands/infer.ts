@@ -1,0 +1,195 @@
+// `ringfence infer`: classifies pictures privately.
+import { basename } from 'node:path'
+import { imageInputs, readImageFiles } from '../../files/image-files.js'
+import { type Channel, connect, shape } from '../../net/index.js'
+import { Client, type InferenceResult, type Progress } from '../../party/client.js'
+import type { Backend } from '../../plan/plan.js'
+import { securennFlights } from '../report/flights.js'
+import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from '../terminal/arguments.js'
+import { ProgressBar } from '../terminal/progress-bar.js'
+import { byteSize, duration, median, painter, shortened, tableLines } from '../terminal/terminal.js'
+
+export const infer: Command = {
+  name: 'infer',
+  summary: "Classify pictures with a server's network. Neither server nor helper sees a picture or an answer.",
+  operands: 'IMAGE…',
+  flags: {
+    server: { type: 'string', valueHint: 'URL', description: 'the server, wss://… (or ws:// on this machine)' },
+    helper: { type: 'string', valueHint: 'URL', description: 'the helper that server works with' },
+    ...HELPER_KEY_FLAG,
+    'plan-digest': { type: 'string', valueHint: 'HEX', description: 'SHA-256 of the only plan to accept' },
+    ...NETWORK_FLAG,
+  },
+  notes: [
+    'IMAGE is a PNG or a JPEG of the network’s size, or raw bytes: one plane per channel, row by row.',
+    'A certificate authority of your own is trusted through NODE_EXTRA_CA_CERTS=FILE.',
+  ],
+  async run(flags) {
+    const bar = new ProgressBar()
+    const stop = new AbortController()
+    const onInterrupt = () => stop.abort()
+    process.once('SIGINT', onInterrupt)
+    try {
+      const report = await classifyAll(readOrder(flags), stop.signal, bar)
+      bar.clear()
+      process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
+      return 0
+    } finally {
+      process.off('SIGINT', onInterrupt)
+      bar.clear()
+    }
+  },
+}
+
+interface InferOrder {
+  readonly server: string
+  readonly helper: string
+  readonly helperKey: Uint8Array | undefined
+  readonly planDigest: Uint8Array | undefined
+  readonly network: ReturnType<Flags['network']>
+  readonly files: readonly string[]
+}
+
+function readOrder(flags: Flags): InferOrder {
+  const server = flags.required('server', 'where the server listens, for example ws://127.0.0.1:7702')
+  const helper = flags.required('helper', 'where the helper listens, for example ws://127.0.0.1:7701')
+  const helperKey = flags.key('helper-key')
+  const digest = flags.text('plan-digest')
+  if (digest !== undefined && !/^[0-9a-f]{64}$/i.test(digest))
+    flags.fault('--plan-digest: expected 64 hexadecimal digits')
+  const network = flags.network()
+  if (flags.operands.length === 0) flags.fault('no IMAGE is given: name at least one picture')
+  flags.check()
+  const planDigest = digest === undefined ? undefined : fromHex(digest)
+  return { server, helper, helperKey, planDigest, network, files: flags.operands }
+}
+
+interface ImageReport {
+  readonly file: string
+  readonly prediction: number
+  readonly label: string | null
+  readonly logits: readonly number[]
+  readonly onlineMs: number
+  readonly offlineMs: number
+}
+
+interface InferReport {
+  readonly network: string
+  readonly backend: Backend
+  readonly images: readonly ImageReport[]
+  /** Per image. */
+  readonly online: {
+    readonly ms: number
+    readonly flights: number
+    readonly bytesUp: number
+    readonly bytesDown: number
+    readonly clientToHelper: number
+    readonly helperToClient: number
+  }
+  readonly offline: { readonly ms: number; readonly clientUp: number; readonly clientDown: number }
+}
+
+async function classifyAll(order: InferOrder, signal: AbortSignal, bar: ProgressBar): Promise<InferReport> {
+  const files = await readImageFiles(order.files)
+  bar.update(0, 'connecting')
+  const client = await open(order, signal)
+  try {
+    const inputs = imageInputs(files, client.plan)
+    const images: ImageReport[] = []
+    for (const [i, { file }] of files.entries()) {
+      const at = (done: number) => (i + done) / files.length
+      const stage = `picture ${i + 1} of ${files.length}`
+      bar.update(at(0), stage)
+      const prepares = client.plan.backend === 'mcc'
+      const onProgress = ({ phase, step, steps, layer }: Progress) => {
+        const done = prepares ? (phase === 'prepare' ? 0 : 0.5) + step / steps / 2 : step / steps
+        bar.update(at(done), stage, layer)
+      }
+      const started = performance.now()
+      if (prepares) await client.prepare(1, { signal, onProgress })
+      const offlineMs = prepares ? performance.now() - started : 0
+      images.push(imageReport(file, await client.run(inputs[i], { signal, onProgress }), offlineMs))
+    }
+    return summary(client, images)
+  } finally {
+    await client.release()
+  }
+}
+
+async function open({ server, helper, helperKey, planDigest, network }: InferOrder, signal: AbortSignal) {
+  const wires: Channel[] = []
+  try {
+    for (const url of [server, helper]) wires.push(await connect(url, { signal }))
+  } catch (error) {
+    for (const wire of wires) wire.close()
+    throw error
+  }
+  const [toServer, toHelper] = network ? wires.map((wire) => shape(wire, network.profile)) : wires
+  return Client.create({ server: toServer, helper: toHelper, helperKey, planDigest, signal })
+}
+
+function imageReport(file: string, result: InferenceResult, offlineMs: number): ImageReport {
+  const { prediction, label, logits, milliseconds } = result
+  return { file, prediction, label: label ?? null, logits: [...logits], onlineMs: milliseconds, offlineMs }
+}
+
+function summary({ plan, traffic }: Client, images: readonly ImageReport[]): InferReport {
+  const { server, helper } = traffic.links
+  const each = (total: number) => total / images.length
+  const { flights, bytesSent, bytesReceived } = server.online
+  return {
+    network: plan.network,
+    backend: plan.backend,
+    images,
+    online: {
+      ms: median(images.map(({ onlineMs }) => onlineMs)),
+      // Waves of consecutive inferences that go the same way would count once; none do, an answer comes down last.
+      flights: plan.backend === 'mcc' ? each(flights) : securennFlights(plan).reduce((sum, step) => sum + step, 0),
+      bytesUp: each(bytesSent),
+      bytesDown: each(bytesReceived),
+      clientToHelper: each(helper.online.bytesSent),
+      helperToClient: each(helper.online.bytesReceived),
+    },
+    offline: {
+      ms: median(images.map(({ offlineMs }) => offlineMs)),
+      clientUp: each(server.offline.bytesSent + helper.offline.bytesSent),
+      clientDown: each(server.offline.bytesReceived + helper.offline.bytesReceived),
+    },
+  }
+}
+
+function text({ network, backend, images, online, offline }: InferReport): string {
+  const paint = painter(process.stdout)
+  const rows = images.map(({ file, prediction, label, logits, onlineMs }) => [
+    shortened(basename(file), 40),
+    paint('bold', label ?? `class ${prediction}`),
+    logits[prediction].toFixed(3),
+    (share(logits, prediction) * 100).toFixed(1),
+    duration(onlineMs),
+  ])
+  const right = { align: 'right' } as const
+  const columns = [
+    ...[{ head: 'picture' }, { head: 'prediction' }, { head: 'logit', ...right }],
+    ...[
+      { head: 'softmax, %', ...right },
+      { head: 'on line', ...right },
+    ],
+  ]
+  const up = `${byteSize(online.bytesUp)} up, ${byteSize(online.bytesDown)} down, ${online.flights} flights`
+  const before =
+    backend === 'mcc'
+      ? `off line ${duration(offline.ms)}, ${byteSize(offline.clientUp)} up, ${byteSize(offline.clientDown)} down`
+      : `${byteSize(online.clientToHelper)} to the helper`
+  return [
+    ...[`${paint('bold', network)}, back end ${backend}`, ...tableLines(columns, rows, paint)],
+    `  per picture on line ${duration(online.ms)}, ${up}; ${before}`,
+    '',
+  ].join('\n')
+}
+
+/** Softmax of one logit. */
+function share(logits: readonly number[], index: number): number {
+  const most = Math.max(...logits)
+  const sum = logits.reduce((total, logit) => total + Math.exp(logit - most), 0)
+  return Math.exp(logits[index] - most) / sum
+}

@@ -1,0 +1,182 @@
+// What the demo prints: one line of JSON, or a report for a terminal of 100 columns.
+import { basename, relative } from 'node:path'
+import type { DemoImage, DemoOutcome } from '../commands/demo.js'
+import { layers, type OnlineTotals, onlineTotals, traffic } from '../process/demo-traffic.js'
+import {
+  columnsOf,
+  duration,
+  median,
+  type Output,
+  type Paint,
+  painter,
+  plural,
+  shortened,
+  tableLines,
+  wrapped,
+} from '../terminal/terminal.js'
+
+/** A class's name where the network names its classes, else its index. */
+const className = ({ plan }: DemoOutcome, index: number): string | number => plan.labels[index] ?? index
+
+/** A path as a user would type it here. */
+const fromHere = (file: string): string => {
+  const path = relative(process.cwd(), file)
+  return path.startsWith('..') ? file : path
+}
+
+const sameClass = ({ run, plaintextPrediction }: DemoImage): boolean => run.prediction === plaintextPrediction
+const sameBits = ({ judgement }: DemoImage): boolean => judgement.differing === 0
+const worstError = ({ images }: DemoOutcome): number =>
+  Math.max(...images.map((image) => image.judgement.maxLogitError))
+
+/** What `demoJson` writes, for --help. */
+export const JSON_NOTES = [
+  '--json ends with one line {model, backend, images: [{file, label, prediction, plaintextPrediction}], agree, ' +
+    'maxLogitError, online: {ms, flights, bytesUp, bytesDown, clientToHelper, helperToClient, serverToHelper, ' +
+    'helperToServer}, offline: {ms, clientDown, clientUp, helperToServer}, plaintextMs}: medians per inference in ' +
+    'milliseconds and bytes; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
+    "network's, every bit the reference's. On mcc the helper has no bytes on line, on securenn all bytes are on line.",
+]
+
+export function demoJson(outcome: DemoOutcome): string {
+  const { images, serverHelper } = outcome
+  const middle = (of: (image: DemoImage) => number) => median(images.map(of))
+  const online = (of: (totals: OnlineTotals) => number) => middle((image) => of(onlineTotals(outcome, image)))
+  const rounded = (value: number, digits = 3) => Number(value.toFixed(digits))
+  return JSON.stringify({
+    model: outcome.model,
+    backend: outcome.plan.backend,
+    images: images.map(({ file, label, run, plaintextPrediction }) => ({
+      file: fromHere(file),
+      label: label === undefined ? null : className(outcome, label),
+      prediction: className(outcome, run.prediction),
+      plaintextPrediction: className(outcome, plaintextPrediction),
+    })),
+    agree: images.every((image) => sameClass(image) && sameBits(image)),
+    maxLogitError: rounded(worstError(outcome), 6),
+    online: {
+      ms: rounded(middle(({ run }) => run.onlineMs)),
+      flights: online(({ flights }) => flights),
+      bytesUp: online(({ up }) => up),
+      bytesDown: online(({ down }) => down),
+      clientToHelper: online(({ clientHelper }) => clientHelper.up),
+      helperToClient: online(({ clientHelper }) => clientHelper.down),
+      serverToHelper: serverHelper.online.up,
+      helperToServer: serverHelper.online.down,
+    },
+    offline: {
+      ms: rounded(middle(({ run }) => run.offlineMs)),
+      clientDown: middle(({ run }) => run.offline.server.down + run.offline.helper.down),
+      clientUp: middle(({ run }) => run.offline.server.up + run.offline.helper.up),
+      helperToServer: serverHelper.offline.down,
+    },
+    plaintextMs: rounded(middle(({ plaintextMs }) => plaintextMs)),
+  })
+}
+
+export function demoText(outcome: DemoOutcome, out: Output): string {
+  const paint = painter(out)
+  const columns = Math.min(100, columnsOf(out))
+  const sections = [
+    heading(outcome, paint),
+    pictures(outcome, paint),
+    layers(outcome, paint),
+    traffic(outcome, paint),
+    times(outcome, paint),
+    verdict(outcome, paint, columns),
+  ]
+  return `\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`
+}
+
+function heading(outcome: DemoOutcome, paint: Paint): string[] {
+  const { model, variant, plan, network, processes } = outcome
+  const shaped = network && [
+    `over ${network.name} (${network.profile.rttMs} ms round trip): client ↔ server, client ↔ helper; ` +
+      'server ↔ helper as it is',
+  ]
+  const { helper, server, client } = processes
+  const does = plan.backend === 'mcc' ? 'deals randomness' : 'helps on line'
+  const rows = [
+    ['helper', `${helper.pid}`, helper.url ?? '', `${does}; sees no picture, no weight, no answer`],
+    ['server', `${server.pid}`, server.url ?? '', 'holds the weights; sees no picture and no answer'],
+    ['client', `${client.pid}`, '', 'holds the pictures, learns the answers; sees no weight'],
+  ]
+  const title = `${paint('bold', `${model}`)}, variant ${variant}, back end ${plan.backend}`
+  const table = [
+    { head: 'party' },
+    { head: 'process', align: 'right' },
+    { head: 'listens at' },
+    { head: 'role' },
+  ] as const
+  return [title, ...(shaped ?? []), '', ...tableLines(table, rows, paint)]
+}
+
+function pictures(outcome: DemoOutcome, paint: Paint): string[] {
+  const dealt = outcome.plan.backend === 'mcc'
+  const short = (index: number) => shortened(`${className(outcome, index)}`, 14)
+  const rows = outcome.images.map((image) => {
+    const { file, label, run, plaintextPrediction, judgement } = image
+    const right = label === undefined || label === run.prediction
+    return [
+      shortened(basename(file), 22),
+      label === undefined ? '-' : short(label),
+      paint(right ? 'green' : 'yellow', short(run.prediction)),
+      `${short(plaintextPrediction)} ${sameClass(image) ? paint('green', '✓') : paint('yellow', '≠')}`,
+      sameBits(image) ? paint('green', 'equal') : paint('red', `${judgement.differing} differ`),
+      judgement.maxLogitError.toFixed(4),
+      ...(dealt ? [run.offlineMs.toFixed(1)] : []),
+      run.onlineMs.toFixed(1),
+    ]
+  })
+  const right = { align: 'right' } as const
+  const columns = [
+    ...[{ head: 'picture' }, { head: 'label' }, { head: 'private' }, { head: 'plaintext' }, { head: 'bits' }],
+    ...[
+      { head: 'error', ...right },
+      ...(dealt ? [{ head: 'off line, ms', ...right }] : []),
+      { head: 'on line, ms', ...right },
+    ],
+  ]
+  const legend = 'plaintext: the float network; bits: against the integer reference; error: of the logits'
+  return [`${paint('bold', 'Pictures')} (${legend})`, ...tableLines(columns, rows, paint)]
+}
+
+function times({ plan, images, setUp }: DemoOutcome, paint: Paint): string[] {
+  const middle = (of: (image: DemoImage) => number) => duration(median(images.map(of)))
+  const online = middle(({ run }) => run.onlineMs)
+  const offline = middle(({ run }) => run.offlineMs)
+  const plain = middle(({ plaintextMs }) => plaintextMs)
+  const once = `set-up once: server ${duration(setUp.server.ms)}, client ${duration(setUp.client.ms)}`
+  const before = plan.backend === 'mcc' ? `off line ${offline}` : 'nothing off line'
+  const privately = `on line ${paint('bold', online)}, ${before}`
+  return [
+    `${paint('bold', 'Time')} (median per inference)`,
+    `  private: ${privately} · float network in plain text: ${plain}`,
+    `  ${once}`,
+  ]
+}
+
+function verdict(outcome: DemoOutcome, paint: Paint, columns: number): string[] {
+  const { images } = outcome
+  const judgeNote =
+    'The judge is the process that started the three. In the demo, and only there, client and server reveal their session ' +
+    'seeds to it, so that it can rerun the plan in plain text with the same masks and compare every logit bit for bit.'
+  return [paint('dim', wrapped(judgeNote, columns)), '', conclusion(outcome, images, paint)]
+}
+
+function conclusion(outcome: DemoOutcome, images: readonly DemoImage[], paint: Paint): string {
+  const logits = images.reduce((sum, { judgement }) => sum + judgement.logits, 0)
+  const differing = images.reduce((sum, { judgement }) => sum + judgement.differing, 0)
+  if (differing > 0) {
+    return paint(
+      ['red', 'bold'],
+      `✗ DIFFERENT: ${differing} of ${logits} logits are not those of the integer reference.`,
+    )
+  }
+  const same = `${images.filter(sameClass).length}/${images.length}`
+  const overflows = images.reduce((sum, { judgement }) => sum + judgement.overflows, 0)
+  const range = overflows === 0 ? 'no overflow' : paint('yellow', plural(overflows, 'overflow'))
+  const mark = paint(['green', 'bold'], '✓ EQUAL')
+  const error = worstError(outcome).toFixed(4)
+  return `${mark}: all ${logits} logits bit for bit, ${range}; class as in plaintext ${same}; logit error ≤ ${error}`
+}

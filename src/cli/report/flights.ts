@@ -1,0 +1,26 @@
+// How long an inference's chain of messages is: on a slow network every flight costs half a round trip.
+import type { Plan } from '../../plan/plan.js'
+import { describeSteps } from './step-words.js'
+
+/** DReLU 8, one product; the tensor goes out with the client's opening of it (docs/protocol.md, section 18). */
+const COMPARISON = 9
+/** The start, and what the helper sends for the first step; the input arrives meanwhile. */
+const START = 2
+
+/**
+ * One-way waves over all links of which each waits for the one before, per step of a `securenn` plan. Links carry messages
+ * of both directions at once there, so that no meter of a single party can count them.
+ */
+export function securennFlights(plan: Plan): number[] {
+  return describeSteps(plan).map(({ comparisons }, i) => {
+    const isOutput = plan.steps[i].activation === null
+    return securennStepFlights(comparisons > 0, { isFirst: i === 0, isOutput })
+  })
+}
+
+export function securennStepFlights(
+  compares: boolean,
+  { isFirst, isOutput }: { readonly isFirst: boolean; readonly isOutput: boolean },
+): number {
+  return (isFirst ? START : 0) + (compares ? COMPARISON : isOutput ? 1 : 0)
+}

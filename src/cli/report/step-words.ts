@@ -1,0 +1,83 @@
+// A plan's step in a few words, for tables.
+import { type LinearOp, type Plan, type Step, stepLayout } from '../../plan/plan.js'
+
+export interface StepWords {
+  readonly op: string
+  readonly shape: string
+  /** Sign comparisons. */
+  readonly comparisons: number
+}
+
+/** One entry per step. */
+export function describeSteps({ steps }: Plan): StepWords[] {
+  const output = steps[steps.length - 1].id
+  // A label's steps begin with the one that cuts the logits.
+  const cut = steps.findIndex(({ id, activation }) => id === output && activation?.relu.kind === 'identity')
+  return steps.map((step, i) => describe(step, cut >= 0 && i > cut && step.id === output))
+}
+
+function describe(step: Step, label: boolean): StepWords {
+  const layout = stepLayout(step)
+  const comparisons = layout ? layout.singles + layout.patches : 0
+  const meets = comparisons > 0 && step.linear.some((op) => op.op === 'scale' && op.factor === -1)
+  const after = label && step.activation ? 'label' : meets ? 'max pool' : activationWords(step)
+  const before = linearWords(step.linear)
+  // The differences of what meets are no sum of the network.
+  const words = [before === 'sum' && (meets || label) ? '' : before, after].filter((word) => word !== '')
+  return {
+    op: words.length === 0 ? before : words.join(', '),
+    shape: step.out[1] * step.out[2] === 1 ? `${step.out[0]}` : step.out.join('×'),
+    comparisons,
+  }
+}
+
+function linearWords(ops: readonly LinearOp[]): string {
+  const words = ops.map((op) => operationWords(op, ops)).filter((word) => word !== '')
+  const [first = 'sum', ...others] = new Set(words)
+  return [first, ...others.map((word) => (first.startsWith('conv ') ? word.replace(/^conv /, '') : word))].join(' + ')
+}
+
+function operationWords(op: LinearOp, ops: readonly LinearOp[]): string {
+  if (op.op === 'poolSum') return `avg pool ${op.kernel.join('×')}`
+  if (op.op === 'lift') return ops.some(({ op: kind }) => kind === 'conv') ? 'skip' : ''
+  if (op.op !== 'conv') return ''
+  const { kernel, stride, groups, cin, h, w } = op.geometry
+  if (h * w === 1 && kernel[0] * kernel[1] === 1) return 'linear'
+  if (kernel[0] * kernel[1] === 1 && groups === cin && cin > 1) return 'channel scale'
+  const kind = groups === 1 ? 'conv' : groups === cin ? 'dw conv' : 'group conv'
+  const steps = stride[0] * stride[1] === 1 ? '' : ` /${stride[0] === stride[1] ? stride[0] : stride.join('×')}`
+  return `${kind} ${kernel.join('×')}${steps}`
+}
+
+function activationWords(step: Step): string {
+  switch (step.activation?.relu.kind) {
+    case undefined:
+      return ''
+    case 'identity':
+      return 'truncate'
+    case 'zero':
+      return 'zero'
+    default:
+      return sharing(step) + bendWords(step)
+  }
+}
+
+/** How elements share comparisons, or that not all have one. */
+function sharing({ activation }: Step): string {
+  const { relu, bends } = activation!
+  if (relu.kind === 'mask') return 'masked '
+  if (relu.kind !== 'block') return ''
+  // The copies that pass belong to the activation; what a relu-spec asks for shows in the first.
+  const first = relu.blocks.slice(0, relu.blocks.length / (bends?.shifts.length ?? 1))
+  return bends && first.every(([h, w]) => h * w === 1) ? '' : 'block '
+}
+
+/** A ReLU, or what several of one value make: the difference of two is a clip, a ReLU beside the value has a slope. */
+function bendWords({ activation, scale }: Step): string {
+  const { bends } = activation!
+  if (!bends) return 'ReLU'
+  // Its slopes are weights of the next step: nobody but the server can tell a parametric one.
+  if (!bends.sum) return 'leaky ReLU'
+  const [low, high] = bends.shifts.map((shift) => Number((-shift / 2 ** scale).toPrecision(3)))
+  return low === 0 ? `ReLU${high}` : `clip ${low} … ${high}`
+}

@@ -1,0 +1,96 @@
+// ONNX nodes that slide a window over a map: convolutions and pools.
+import { quote } from '../../model/json/fields.js'
+import type { Pad, Pair } from '../../model/layers/layers.js'
+import type { Shape } from '../../model/shape.js'
+import { reachOf, samePadding } from '../window-padding.js'
+import { type Known, made, type OnnxNodeReader, type OnnxRead } from './node.js'
+
+const ONE: Pair = [1, 1]
+
+/** Conv: weight [cout, cin/group, kh, kw] is PyTorch's layout already. */
+export const conv: OnnxRead = (n) => {
+  const weight = n.floats(1)
+  const bias = n.floats(2, false)
+  const x = n.value()
+  if (weight && weight.shape.length !== 4) {
+    return n.fault(
+      `tensor ${weight.from}: expected a 2-D convolution's [cout,cin/group,kh,kw], got ${quote(weight.shape)}`,
+    )
+  }
+  if (!weight || !x || n.failed) return undefined
+  const kernel: Pair = [weight.shape[2], weight.shape[3]]
+  const declared = n.pair('kernel_shape', kernel)
+  if (declared[0] !== kernel[0] || declared[1] !== kernel[1]) {
+    return n.fault(`kernel_shape: expected ${quote(kernel)} as tensor ${weight.from} has it, got ${quote(declared)}`)
+  }
+  const stride = n.pair('strides', ONE)
+  const dilation = n.pair('dilations', ONE)
+  const groups = n.integer('group', 1)
+  const pad = padding(n, x.shape, reachOf(kernel, dilation), stride)
+  if (!pad) return undefined
+  if (groups < 1) return n.fault(`group: expected an integer >= 1, got ${groups}`)
+  const op = { op: 'conv2d', cout: weight.shape[0], kernel, stride, pad, dilation, groups, bias: !!bias } as const
+  return made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
+}
+
+export const maxPool: OnnxRead = (n) => {
+  if (n.pair('dilations', ONE).some((d) => d !== 1))
+    return n.fault('dilations: expected [1,1]; arch/1 has no dilated pool')
+  return pool(n, (fields) => ({ op: 'maxPool', ...fields }))
+}
+
+export const averagePool: OnnxRead = (n) => {
+  if (n.pair('dilations', ONE).some((d) => d !== 1))
+    return n.fault('dilations: expected [1,1]; arch/1 has no dilated pool')
+  const countPad = n.integer('count_include_pad', 0) !== 0
+  return pool(n, (fields) => ({ op: 'avgPool', ...fields, countPad }))
+}
+
+interface PoolFields {
+  readonly kernel: Pair
+  readonly stride: Pair
+  readonly pad: Pad
+  readonly ceil: boolean
+}
+
+function pool(n: OnnxNodeReader, op: (fields: PoolFields) => Parameters<typeof n.draft.layer>[2]): Known | undefined {
+  const x = n.value()
+  if (!n.node.attributes.has('kernel_shape')) return n.fault('kernel_shape: expected two integers, got none')
+  const kernel = n.pair('kernel_shape', ONE)
+  const stride = n.pair('strides', ONE)
+  if (!x || n.failed) return undefined
+  const pad = padding(n, x.shape, kernel, stride)
+  const ceil = n.integer('ceil_mode', 0) !== 0
+  return pad && made(n.draft.layer(n.where, n.name, op({ kernel, stride, pad, ceil }), [x]))
+}
+
+export const globalAveragePool: OnnxRead = (n) => {
+  const x = n.value()
+  return x && made(n.draft.layer(n.where, n.name, { op: 'globalAvgPool' }, [x]))
+}
+
+export const globalMaxPool: OnnxRead = (n) => {
+  const x = n.value()
+  if (!x) return undefined
+  if (x.shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${quote(x.shape)}`)
+  const whole = { kernel: [x.shape[1], x.shape[2]], stride: ONE, pad: [0, 0, 0, 0], ceil: false } as const
+  return made(n.draft.layer(n.where, n.name, { op: 'maxPool', ...whole }, [x]))
+}
+
+/** Explicit `pads` [top, left, bottom, right], or what `auto_pad` makes of the sizes. */
+function padding(n: OnnxNodeReader, shape: Shape, reach: Pair, stride: Pair): Pad | undefined {
+  if (shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${quote(shape)}`)
+  const auto = n.text('auto_pad', 'NOTSET')
+  if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') {
+    return samePadding([shape[1], shape[2]], reach, stride, auto === 'SAME_LOWER')
+  }
+  if (auto === 'VALID') return [0, 0, 0, 0]
+  if (auto !== 'NOTSET') {
+    return n.fault(`auto_pad: expected NOTSET, SAME_UPPER, SAME_LOWER or VALID, got ${quote(auto)}`)
+  }
+  const pads = n.integerList('pads') ?? [0, 0, 0, 0]
+  if (pads.length === 4 && pads.every((x) => Number.isSafeInteger(x) && x >= 0 && x < 2 ** 24)) {
+    return [pads[0], pads[1], pads[2], pads[3]]
+  }
+  return n.fault(`pads: expected four integers >= 0, got ${quote(pads)}`)
+}

@@ -1,0 +1,267 @@
+// TensorFlow's operations as layers: what Keras layers and graph nodes have in common. Kernels and vectors come as
+// TensorFlow has them, channels last.
+import { quote } from '../../model/json/fields.js'
+import type { LayerOp, Pad, Pair } from '../../model/layers/layers.js'
+import { formatShape, type Shape, sameShape } from '../../model/shape.js'
+import type { ArchDraft, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
+import { reachOf, samePadding } from '../window-padding.js'
+import { convKernel, denseKernel, depthwiseKernel, inOrder, joinedParts, partsOf, sameOrder } from './layout.js'
+
+/** Keras's names of the activations that can be converted. */
+export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu6', 'leaky_relu', 'softmax'])
+
+/** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
+const LEAKY_SLOPE = 0.2
+
+export interface TfWindow {
+  readonly stride: Pair
+  readonly dilation: Pair
+  /** 'same', 'valid' or explicit rows and columns. */
+  readonly padding: 'same' | 'valid' | Pad
+}
+
+/** Emits the layers of one Keras layer or graph node. Every method reports its faults and then returns undefined. */
+export class TfEmitter {
+  constructor(
+    readonly draft: ArchDraft,
+    /** Path of the layer or node, for messages. */
+    readonly where: string,
+    /** Id of the layer that carries its name. */
+    readonly name: string,
+  ) {}
+
+  fault(text: string): undefined {
+    this.draft.problems.push(`${this.where}: ${text}`)
+    return undefined
+  }
+
+  layer(op: LayerOp, inputs: readonly Value[], tensors: DraftTensors = {}, suffix = ''): Value | undefined {
+    const made = this.draft.layer(this.where, this.name + suffix, op, inputs, tensors)
+    const [{ parts }] = inputs
+    return made && parts && sameShape(made.shape, inputs[0].shape) ? { ...made, parts } : made
+  }
+
+  /** kernel [kh,kw,cin/groups,cout]. */
+  conv(x: Value, kernel: DraftTensor, window: TfWindow, bias?: DraftTensor, suffix = ''): Value | undefined {
+    const [, , perGroup, cout] = kernel.shape
+    if (kernel.shape.length !== 4) return this.#notKernel(kernel, '[height,width,cin,cout]')
+    if (!this.#isMap(x)) return undefined
+    const groups = x.shape[0] / perGroup
+    if (!Number.isInteger(groups) || groups < 1) {
+      const expected = `expected ${x.shape[0]} input channels or a divisor`
+      return this.fault(
+        `tensor ${kernel.from}: ${expected}, got ${formatShape(kernel.shape)} as [height,width,cin,cout]`,
+      )
+    }
+    return this.#convolve(x, kernel, convKernel(this.draft, kernel), window, { cout, groups }, bias, suffix)
+  }
+
+  /** kernel [kh,kw,cin,times]. */
+  depthwise(x: Value, kernel: DraftTensor, window: TfWindow, bias?: DraftTensor, suffix = ''): Value | undefined {
+    const [, , cin, times] = kernel.shape
+    if (kernel.shape.length !== 4) return this.#notKernel(kernel, '[height,width,cin,times]')
+    if (!this.#isMap(x)) return undefined
+    if (cin !== x.shape[0]) {
+      const got = `got ${formatShape(kernel.shape)} as [height,width,cin,times]`
+      return this.fault(`tensor ${kernel.from}: expected ${x.shape[0]} input channels, ${got}`)
+    }
+    const sizes = { cout: cin * times, groups: cin }
+    return this.#convolve(x, kernel, depthwiseKernel(this.draft, kernel), window, sizes, bias, suffix)
+  }
+
+  #convolve(
+    x: Value,
+    kernel: DraftTensor,
+    weight: DraftTensor,
+    { stride, dilation, padding }: TfWindow,
+    sizes: { readonly cout: number; readonly groups: number },
+    bias: DraftTensor | undefined,
+    suffix: string,
+  ): Value | undefined {
+    const size: Pair = [kernel.shape[0], kernel.shape[1]]
+    const pad = this.pad(x, reachOf(size, dilation), stride, padding)
+    const op = { op: 'conv2d', kernel: size, stride, pad, dilation, ...sizes, bias: !!bias } as const
+    return this.layer(op, [x], bias ? { weight, bias } : { weight }, suffix)
+  }
+
+  /** kernel [n,cout]; on a map, at every pixel. */
+  dense(x: Value, kernel: DraftTensor, bias?: DraftTensor): Value | undefined {
+    const [n, cout] = kernel.shape
+    if (kernel.shape.length !== 2) return this.#notKernel(kernel, '[n,cout]')
+    if (x.shape.length === 3) {
+      const pixel: DraftTensor = { ...kernel, shape: [1, 1, n, cout] }
+      if (n !== x.shape[0]) return this.fault(`tensor ${kernel.from}: expected ${x.shape[0]} rows, got ${n}`)
+      return this.conv(x, pixel, { stride: [1, 1], dilation: [1, 1], padding: 'valid' }, bias)
+    }
+    if (n !== x.shape[0]) {
+      return this.fault(
+        `tensor ${kernel.from}: expected ${formatShape([x.shape[0], cout])}, got ${formatShape(kernel.shape)}`,
+      )
+    }
+    const weight = denseKernel(this.draft, kernel, x)
+    return this.layer({ op: 'linear', cout, bias: !!bias }, [x], bias ? { weight, bias } : { weight })
+  }
+
+  #notKernel(kernel: DraftTensor, expected: string): undefined {
+    return this.fault(`tensor ${kernel.from}: expected ${expected}, got ${formatShape(kernel.shape)}`)
+  }
+
+  #isMap(x: Value): boolean {
+    if (x.shape.length === 3) return true
+    this.fault(`expected a map [height,width,channels], got ${formatShape(x.shape)}`)
+    return false
+  }
+
+  pad(x: Value, reach: Pair, stride: Pair, padding: TfWindow['padding']): Pad {
+    if (padding === 'valid') return [0, 0, 0, 0]
+    return padding === 'same' ? samePadding([x.shape[1], x.shape[2]], reach, stride) : padding
+  }
+
+  /** Averages leave the padding out, as TensorFlow's do. */
+  pool(kind: 'max' | 'avg', x: Value, kernel: Pair, { stride, padding }: TfWindow): Value | undefined {
+    if (!this.#isMap(x)) return undefined
+    const fields = { kernel, stride, pad: this.pad(x, kernel, stride, padding), ceil: false }
+    if (kind === 'max') return this.layer({ op: 'maxPool', ...fields }, [x])
+    return this.layer({ op: 'avgPool', ...fields, countPad: false }, [x])
+  }
+
+  globalPool(kind: 'max' | 'avg', x: Value, keepDims: boolean): Value | undefined {
+    if (!this.#isMap(x)) return undefined
+    const kernel: Pair = [x.shape[1], x.shape[2]]
+    const whole = { kernel, stride: [1, 1], pad: [0, 0, 0, 0], ceil: false } as const
+    const pooled = this.layer(kind === 'max' ? { op: 'maxPool', ...whole } : { op: 'globalAvgPool' }, [x])
+    return pooled && (keepDims ? pooled : this.flatten(pooled, '/flatten'))
+  }
+
+  batchNorm(x: Value, eps: number, tensors: Readonly<Record<string, DraftTensor | undefined>>): Value | undefined {
+    const [count] = x.shape
+    const of = (tensor: DraftTensor | undefined, value: number, from: string) =>
+      tensor ? inOrder(this.draft, tensor, x) : this.draft.constant(count, value, from)
+    return this.layer({ op: 'batchNorm', eps }, [x], {
+      weight: of(tensors.gamma, 1, 'ones'),
+      bias: of(tensors.beta, 0, 'zeros'),
+      running_mean: of(tensors.mean, 0, 'zeros'),
+      running_var: of(tensors.variance, 1, 'ones'),
+    })
+  }
+
+  bias(x: Value, bias: DraftTensor): Value | undefined {
+    const made = this.draft.bias(this.where, this.name, x, inOrder(this.draft, bias, x))
+    return made && x.parts ? { ...made, parts: x.parts } : made
+  }
+
+  scale(x: Value, weight: DraftTensor, suffix = ''): Value | undefined {
+    return this.layer({ op: 'channelScale' }, [x], { weight: inOrder(this.draft, weight, x) }, suffix)
+  }
+
+  /** An activation by Keras's name; `isLast` where nothing but the network's end follows. */
+  activation(kind: string, x: Value, isLast: boolean, suffix = ''): Value | undefined {
+    switch (kind) {
+      case 'linear':
+        return x
+      case 'relu':
+        return this.layer({ op: 'relu' }, [x], {}, suffix)
+      case 'relu6':
+        return this.layer({ op: 'clip', min: 0, max: 6 }, [x], {}, suffix)
+      case 'leaky_relu':
+        return this.leakyRelu(x, LEAKY_SLOPE, suffix)
+      case 'softmax':
+        return this.softmax(x, isLast)
+      default:
+        return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')} (softmax last), got ${quote(kind)}`)
+    }
+  }
+
+  leakyRelu(x: Value, slope: number, suffix = ''): Value | undefined {
+    return this.layer({ op: 'leakyRelu', slope }, [x], {}, suffix)
+  }
+
+  /** `slopes` of a map: one per channel, or one in all; of a vector: one per element. */
+  prelu(x: Value, slopes: DraftTensor, suffix = ''): Value | undefined {
+    const [channels] = x.shape
+    const { shape, data, from } = slopes
+    if (!shape.slice(0, -1).every((size) => size === 1) || (data.length !== 1 && data.length !== channels)) {
+      const expected = x.shape.length === 3 ? `[1,1,${channels}], the same at every pixel` : `[${channels}]`
+      return this.fault(`tensor ${from}: expected slopes ${expected}, got ${formatShape(shape)}`)
+    }
+    const all =
+      data.length === channels ? { ...slopes, shape: [channels] } : this.draft.constant(channels, data[0], from)
+    return this.layer({ op: 'prelu' }, [x], { weight: inOrder(this.draft, all, x) }, suffix)
+  }
+
+  /** Kept in the order of the classes, so at the end of the network it may be left out. */
+  softmax(x: Value, isLast: boolean): Value | undefined {
+    if (!isLast) return this.fault('softmax: expected it at the end of the network only, where it is left out')
+    this.draft.notes.push(`${this.where}: softmax left out; the network's output is its input, the logits`)
+    return x
+  }
+
+  flatten(x: Value, suffix = ''): Value | undefined {
+    if (x.shape.length === 1) return x
+    const flat = this.draft.flatten(this.where, this.name + suffix, x)
+    const parts = partsOf(x.shape)
+    return flat && (parts ? { ...flat, parts } : flat)
+  }
+
+  /** Sizes without the batch, channels last; -1 takes what is left. */
+  reshape(x: Value, target: readonly number[]): Value | undefined {
+    const channelsLast = (shape: Shape) => (shape.length === 3 ? [shape[1], shape[2], shape[0]] : shape)
+    const count = x.shape.reduce((product, size) => product * size, 1)
+    const open = target.indexOf(-1)
+    const rest = target.reduce((product, size, i) => (i === open ? product : product * size), 1)
+    const dims = target.map((size, i) => (i === open ? count / rest : size))
+    if (sameShape(dims, channelsLast(x.shape))) return x
+    if (x.flatOf && sameShape(dims, channelsLast(x.flatOf.shape))) return x.flatOf
+    if (dims.length === 1 && dims[0] === count) return this.flatten(x)
+    const from = formatShape(channelsLast(x.shape))
+    return this.fault(`expected a shape that flattens ${from} or keeps it, got ${formatShape(target)}`)
+  }
+
+  add(inputs: readonly Value[]): Value | undefined {
+    const [first] = inputs
+    if (inputs.length === 1) return first
+    if (!inputs.every((value) => sameOrder(value, first))) {
+      return this.fault('expected flattened maps of one shape; their elements stand in different orders')
+    }
+    const full = inputs.find(({ shape }) => shape.length === 3 && shape[1] * shape[2] > 1)
+    const spread = inputs.map((value, i) => (full ? this.#broadcast(value, full.shape, `/input${i}`) : value))
+    if (spread.some((value) => value === undefined)) return undefined
+    return this.layer({ op: 'add' }, spread as Value[])
+  }
+
+  #broadcast(x: Value, [c, h, w]: Shape, suffix: string): Value | undefined {
+    if (!sameShape(x.shape, [c, 1, 1])) return x
+    return this.layer({ op: 'resize', size: [h, w], mode: 'broadcast' }, [x], {}, suffix)
+  }
+
+  concat(inputs: readonly Value[]): Value | undefined {
+    const parts = joinedParts(inputs)
+    if (parts === null) return this.fault('the vector has too many parts; the file is damaged')
+    const made = this.draft.layer(this.where, this.name, { op: 'concat' }, inputs)
+    return made && (parts ? { ...made, parts } : made)
+  }
+
+  /** Rows and columns of `fill`, or fewer where an entry is negative. */
+  padMap(x: Value, pad: Pad, fill: number): Value | undefined {
+    return pad.every((size) => size === 0) ? x : this.layer({ op: 'pad', pad, fill }, [x])
+  }
+
+  /** Channels of zeros before and after the map's own. */
+  padChannels(x: Value, channels: Pair): Value | undefined {
+    if (channels[0] === 0 && channels[1] === 0) return x
+    return this.layer({ op: 'shortcutA', stride: [1, 1], padChannels: channels }, [x], {}, '/channels')
+  }
+
+  resize(x: Value, size: Pair, mode: 'nearest' | 'bilinear'): Value | undefined {
+    if (!this.#isMap(x)) return undefined
+    const isPixel = x.shape[1] * x.shape[2] === 1
+    return this.layer({ op: 'resize', size, mode: isPixel ? 'broadcast' : mode }, [x])
+  }
+
+  /** A network output in another order than the file's is worth a note. */
+  noteOrder(output: string, x: Value): void {
+    const isMap = x.shape.length === 3 && x.shape[1] * x.shape[2] > 1
+    if (!x.parts && !isMap) return
+    this.draft.notes.push(`output ${quote(output)}: its elements are ordered channels first, not channels last`)
+  }
+}

@@ -1,0 +1,182 @@
+// A TF.js graph model: the nodes of a frozen TensorFlow graph in order.
+import { RingfenceError } from '../../errors.js'
+import { isObject, type Json, quote } from '../../model/json/fields.js'
+import type { Shape } from '../../model/shape.js'
+import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
+import { computingOrder, cycleWords } from '../graph-order.js'
+import { NODE_READERS, unknownFusedOps } from './graph-ops.js'
+import { type GraphNode, NodeReader, nodeName, readDims, readGraphNodes, type TfKnown } from './node.js'
+import type { TfWeights } from './weights.js'
+
+interface Options {
+  readonly name?: string
+  readonly inputShape?: Shape
+}
+
+/** @throws RingfenceError as `convertTfjs` */
+export function convertGraphModel(
+  root: Json,
+  weights: TfWeights,
+  draft: ArchDraft,
+  options: Options,
+): ConvertedNetwork {
+  const nodes = readGraphNodes(root.modelTopology, (problem) => draft.problems.push(problem))
+  const places = new Map(nodes.map(({ name }, i) => [name, i]))
+  const inputs = nodes.map((node) => placesOf(node.inputs, places))
+  for (const [i, node] of nodes.entries()) {
+    if (places.get(node.name) !== i) draft.problems.push(`${node.where}: a later node has the same name`)
+  }
+  const outputs = outputPlaces(root, nodes, places, inputs, draft)
+  draft.throwIfAny()
+  const { order, cycle } = computingOrder(inputs, outputs)
+  if (cycle)
+    draft.problems.push(`modelTopology: expected no cycle, got ${cycleWords(cycle.map((i) => quote(nodes[i].name)))}`)
+  draft.throwIfAny()
+  requireKnownOps(nodes, order, draft)
+  const graph = new GraphRun(root, nodes, inputs, outputs, weights, draft, options.inputShape)
+  for (const index of order) graph.run(index)
+  draft.noteUnused('weightsManifest', weights.unread)
+  return draft.finish(options.name ?? 'graph', graph.outputs())
+}
+
+function placesOf(names: readonly string[], places: ReadonlyMap<string, number>): number[] {
+  return names.map((name) => places.get(name)).filter((place) => place !== undefined)
+}
+
+function signatureOf(root: Json): Json {
+  const metadata = isObject(root.userDefinedMetadata) ? root.userDefinedMetadata.signature : undefined
+  const signature = root.signature ?? metadata
+  return isObject(signature) ? signature : {}
+}
+
+/** What the signature names; without one, the nodes that nobody reads. */
+function outputPlaces(
+  root: Json,
+  nodes: readonly GraphNode[],
+  places: ReadonlyMap<string, number>,
+  inputs: readonly (readonly number[])[],
+  draft: ArchDraft,
+): number[] {
+  const { outputs } = signatureOf(root)
+  if (!isObject(outputs) || Object.keys(outputs).length === 0) {
+    const read = new Set(inputs.flat())
+    return nodes.map((_, i) => i).filter((i) => !read.has(i) && !['Const', 'Placeholder', 'NoOp'].includes(nodes[i].op))
+  }
+  return Object.entries(outputs).flatMap(([key, info]) => {
+    const name = isObject(info) && typeof info.name === 'string' ? info.name : key
+    const place = places.get(nodeName(name))
+    if (place !== undefined) return [place]
+    draft.problems.push(`signature.outputs: expected the name of a node, got ${quote(name)}`)
+    return []
+  })
+}
+
+function requireKnownOps(nodes: readonly GraphNode[], order: readonly number[], draft: ArchDraft): void {
+  const problems = order.flatMap((index) => {
+    const node = nodes[index]
+    const isKnown = node.op === 'Const' || node.op === 'Placeholder' || NODE_READERS.has(node.op)
+    const fused = unknownFusedOps(new NodeReader(draft, node, [], 1, false))
+    if (fused.length > 0) return [`${node.where}: fused ${fused.map(quote).join(', ')}`]
+    return isKnown ? [] : [node.where]
+  })
+  if (problems.length === 0) return
+  const text = `${draft.source}: ${problems.length === 1 ? 'a node has' : `${problems.length} nodes have`}`
+  throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
+}
+
+class GraphRun {
+  readonly #made: (TfKnown | undefined)[]
+  readonly #ends: ReadonlySet<number>
+  #batch = 1
+
+  constructor(
+    readonly root: Json,
+    readonly nodes: readonly GraphNode[],
+    readonly inputs: readonly (readonly number[])[],
+    readonly outputPlaces: readonly number[],
+    readonly weights: TfWeights,
+    readonly draft: ArchDraft,
+    readonly inputShape: Shape | undefined,
+  ) {
+    this.#made = Array(nodes.length)
+    this.#ends = this.#findEnds()
+  }
+
+  /** The outputs nobody reads, and what an identity at the end only passes on. */
+  #findEnds(): Set<number> {
+    const readers = new Map<number, number>()
+    for (const sources of this.inputs) for (const source of sources) readers.set(source, (readers.get(source) ?? 0) + 1)
+    const ends = new Set<number>()
+    for (let place of this.outputPlaces) {
+      if (readers.has(place)) continue
+      ends.add(place)
+      while (this.nodes[place].op === 'Identity' && this.inputs[place].length === 1) {
+        place = this.inputs[place][0]
+        if (readers.get(place) !== 1) break
+        ends.add(place)
+      }
+    }
+    return ends
+  }
+
+  run(index: number): void {
+    const node = this.nodes[index]
+    if (node.op === 'Placeholder') this.#made[index] = this.#placeholder(node)
+    else if (node.op === 'Const') this.#made[index] = this.#constant(node)
+    else {
+      if (this.inputs[index].length !== node.inputs.length) {
+        const names = new Set(this.inputs[index].map((place) => this.nodes[place].name))
+        const lost = node.inputs.filter((name) => !names.has(name))
+        this.draft.problems.push(`${node.where}: input: expected names of nodes, got ${lost.map(quote).join(', ')}`)
+        return
+      }
+      const sources = this.inputs[index].map((place) => this.#made[place])
+      const reader = new NodeReader(this.draft, node, sources, this.#batch, this.#ends.has(index))
+      this.#made[index] = NODE_READERS.get(node.op)!(reader)
+    }
+  }
+
+  #constant(node: GraphNode): TfKnown | undefined {
+    const tensor = this.weights.tensor(node.name)
+    if (tensor) return { tensor }
+    if (!this.weights.has(node.name)) {
+      this.draft.problems.push(`${node.where}: expected a weight ${quote(node.name)} in the manifest, found none`)
+    }
+    return undefined
+  }
+
+  #placeholder(node: GraphNode): TfKnown | undefined {
+    const reader = new NodeReader(this.draft, node, [], 1, false)
+    const dims = reader.shapeAttribute() ?? this.#signatureShape(node.name)
+    if (dims && dims[0] >= 1 && dims[0] < 2 ** 24) this.#batch = dims[0]
+    const declared = dims?.length === 4 ? [dims[3], dims[1], dims[2]] : dims?.slice(1)
+    const shape = this.inputShape ?? declared
+    const fits = shape?.every((size) => Number.isSafeInteger(size) && size >= 1 && size < 2 ** 28)
+    if (shape && fits && (shape.length === 1 || shape.length === 3))
+      return { value: this.draft.input(node.name, shape) }
+    const expected = "expected [batch,height,width,channels] or [batch,n] of known sizes; give the input's shape"
+    return reader.fault(`${expected}, got ${quote(dims)}`)
+  }
+
+  #signatureShape(name: string): readonly number[] | undefined {
+    const { inputs } = signatureOf(this.root)
+    if (!isObject(inputs)) return undefined
+    const info = Object.entries(inputs).find(([key, value]) => {
+      return nodeName(isObject(value) && typeof value.name === 'string' ? value.name : key) === name
+    })?.[1]
+    return isObject(info) ? readDims(info.tensorShape) : undefined
+  }
+
+  outputs(): (readonly [string, Value])[] {
+    return this.outputPlaces.flatMap((place) => {
+      const known = this.#made[place]
+      const { name, where } = this.nodes[place]
+      if (known && 'value' in known) {
+        new NodeReader(this.draft, this.nodes[place], [], 1, true).noteOrder(name, known.value)
+        return [[name, known.value] as const]
+      }
+      if (known) this.draft.problems.push(`${where}: expected a computed output, got a constant`)
+      return []
+    })
+  }
+}

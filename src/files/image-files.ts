@@ -1,0 +1,51 @@
+// Picture files as a network's inputs, with what is wrong in any of them reported at once.
+import { readFile } from 'node:fs/promises'
+import { RingfenceError } from '../errors.js'
+import { decodeImage } from '../model/pictures/decode.js'
+import { pictureToInput } from '../model/pictures/input.js'
+import type { Plan } from '../plan/plan.js'
+
+export interface ImageFile {
+  readonly file: string
+  readonly bytes: Uint8Array
+}
+
+/** @throws RingfenceError BAD_FILE naming every file that cannot be read */
+export async function readImageFiles(files: readonly string[]): Promise<ImageFile[]> {
+  const problems: string[] = []
+  const read = async (file: string): Promise<ImageFile> => {
+    try {
+      return { file, bytes: await readFile(file) }
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException
+      problems.push(`${file}: ${code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`}`)
+      return { file, bytes: new Uint8Array(0) }
+    }
+  }
+  const images = await Promise.all(files.map(read))
+  if (problems.length > 0) throw new RingfenceError('BAD_FILE', 'expected picture files that can be read', problems)
+  return images
+}
+
+/**
+ * PNG, JPEG, or raw planar bytes of exactly the network's input shape; CHW, normalised as the plan says.
+ * @throws RingfenceError BAD_INPUT or BAD_FILE with the problems of all files
+ */
+export function imageInputs(images: readonly ImageFile[], { input }: Pick<Plan, 'input'>): Float32Array[] {
+  const problems: RingfenceError[] = []
+  const inputs = images.map(({ file, bytes }) => {
+    try {
+      return pictureToInput(decodeImage(bytes, file, input.shape), input, file)
+    } catch (error) {
+      if (!(error instanceof RingfenceError)) throw error
+      problems.push(error)
+      return new Float32Array(0)
+    }
+  })
+  if (problems.length === 1) throw problems[0]
+  if (problems.length > 1) {
+    const lines = problems.map(({ message }) => message)
+    throw new RingfenceError(problems[0].code, `${problems.length} pictures do not fit this network`, lines)
+  }
+  return inputs
+}

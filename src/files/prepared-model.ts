@@ -1,0 +1,61 @@
+// From what a user names to a compiled network: a folder of theirs, or a model that comes with the package.
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { RingfenceError } from '../errors.js'
+import { type Compiled, type CompileOptions, compile } from '../plan/compile/compile.js'
+import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
+
+/** The package's models: beside dist/ in a package, two levels up in the sources. */
+function modelsFolder(): string {
+  const here = dirname(fileURLToPath(import.meta.url))
+  const candidates = ['../models', '../../models'].map((path) => join(here, path))
+  return candidates.find((path) => existsSync(path)) ?? candidates[0]
+}
+
+/** Names of the models that come with the package. */
+export function packagedModels(): string[] {
+  const folder = modelsFolder()
+  if (!existsSync(folder)) return []
+  return readdirSync(folder)
+    .filter((name) => existsSync(join(folder, name, 'model.json')))
+    .sort()
+}
+
+/**
+ * @param name a model that comes with the package, or the path of a model's folder
+ * @throws RingfenceError BAD_INPUT when it is neither
+ */
+export function findModel(name: string): string {
+  if (packagedModels().includes(name)) return join(modelsFolder(), name)
+  if (existsSync(name) && statSync(name).isDirectory()) return name
+  const known = packagedModels().join(', ')
+  throw new RingfenceError(
+    'BAD_INPUT',
+    `there is no model ${name}: expected the folder of a model, or one that comes with ringfence (${known})`,
+  )
+}
+
+export interface PreparedModel {
+  readonly model: ModelDirectory
+  readonly compiled: Compiled
+}
+
+/**
+ * @throws RingfenceError as `loadModelDirectory` and `compile` do; BAD_FILE for a model whose ranges were never measured
+ */
+export async function prepareModel(
+  folder: string,
+  variant: string | undefined,
+  options: CompileOptions = {},
+): Promise<PreparedModel> {
+  const model = await loadModelDirectory(folder, variant)
+  const { arch, weights, calibration, spec } = model
+  if (!calibration) {
+    throw new RingfenceError(
+      'BAD_FILE',
+      `${folder} has no calibration.json; measure its ranges with calibrate() of ringfence/plan and save them there`,
+    )
+  }
+  return { model, compiled: compile(arch, weights, calibration, spec, options) }
+}

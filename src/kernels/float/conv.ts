@@ -1,0 +1,182 @@
+// Float32 convolution of CHW maps with weights packed once. Results do not depend on the build (SIMD or scalar): every
+// sum has one order.
+import { RingfenceError } from '../../errors.js'
+import { type ConvLayout, layoutOf, shapeWords, writeTables } from '../conv.js'
+import { type ConvGeometry, geometryProblems } from '../geometry.js'
+import { expectDisjoint, expectInteger, expectWords } from '../guard.js'
+import type { Kernels } from '../instance.js'
+import type { Memory, Region } from '../memory.js'
+import { embed32 } from '../planes.js'
+import { type Bounds, UNBOUNDED } from './maps.js'
+
+export interface FloatConvExports {
+  convF32(
+    x: number,
+    w: number,
+    taps: number,
+    pixels: number,
+    y: number,
+    groups: number,
+    rows: number,
+    depth: number,
+    n: number,
+    groupBytes: number,
+    first: number,
+    last: number,
+    bias: number,
+    low: number,
+    high: number,
+    scratch: number,
+  ): void
+  depthwiseF32(
+    x: number,
+    w: number,
+    bias: number,
+    y: number,
+    shape: number,
+    low: number,
+    high: number,
+    scratch: number,
+  ): void
+}
+
+/** Weights and biases in the order that `convF32` reads, with the tables of their geometry. */
+export interface FloatConv {
+  readonly geometry: ConvGeometry
+  /** @internal The instance whose memory holds `region`. */
+  readonly memory: Memory
+  /** @internal Tables, weights, biases. */
+  readonly region: Region
+  /** @internal */ readonly layout: ConvLayout
+  /** @internal Where the biases start in the region. */
+  readonly bias: number
+  release(): void
+}
+
+/**
+ * Packs a convolution's weights [cout, cin/groups, kh, kw] and biases [cout] (zeros without). A fully connected layer is
+ * a 1×1 convolution on [cin, 1, 1].
+ *
+ * @throws RingfenceError BAD_INPUT with every problem of the geometry
+ */
+export function packConvF32(k: Kernels, g: ConvGeometry, weights: Float32Array, bias?: Float32Array): FloatConv {
+  const problems = geometryProblems(g)
+  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'not a convolution', problems)
+  const l = layoutOf(g)
+  if (weights.length !== g.cout * l.depth) {
+    throw new RangeError(`weights: expected ${g.cout * l.depth} words, got ${weights.length}`)
+  }
+  if (bias && bias.length !== g.cout) throw new RangeError(`bias: expected ${g.cout} words, got ${bias.length}`)
+  const flat = l.depthwise || l.n === 1
+  const perGroup = flat ? l.rows * l.depth * 4 : k.raw.packedWeightBytes32(l.rows, l.depth)
+  const at = l.weights + g.groups * perGroup
+  const region = k.memory.alloc(at + 4 * (g.cout + 3)) // whole tiles of biases are read
+  if (l.depthwise) region.u32().set(shapeWords(g, l))
+  else writeTables(region.u32(), g, l, 4)
+  region
+    .part(at, 4 * (g.cout + 3))
+    .f32()
+    .fill(0)
+  if (bias)
+    region
+      .part(at, 4 * g.cout)
+      .f32()
+      .set(bias)
+  if (flat)
+    region
+      .part(l.weights, 4 * weights.length)
+      .f32()
+      .set(weights)
+  else packGroups(k, region, l, weights, perGroup)
+  return { geometry: g, memory: k.memory, region, layout: l, bias: at, release: () => region.release() }
+}
+
+function packGroups(k: Kernels, region: Region, l: ConvLayout, weights: Float32Array, perGroup: number): void {
+  const group = l.rows * l.depth
+  const plain = k.memory.alloc(4 * group)
+  for (let i = 0; i * group < weights.length; i++) {
+    plain.f32().set(weights.subarray(i * group, (i + 1) * group))
+    k.raw.packWeights32(plain.ptr, l.rows, l.depth, region.ptr + l.weights + i * perGroup)
+  }
+  plain.release()
+}
+
+/**
+ * y[cout, oh, ow] = bias + conv(x[cin, h, w], weights), cut to `bounds`. Grouped, depthwise, strided, dilated, asymmetric
+ * padding.
+ *
+ * @throws RangeError when a region is too short, y overlaps x, or the weights belong to another instance
+ */
+export function convF32(k: Kernels, conv: FloatConv, x: Region, y: Region, bounds: Bounds = UNBOUNDED): void {
+  const { geometry: g, layout: l } = conv
+  expectConv('convF32', k, conv, x, g.cin * g.h * g.w, y)
+  if (l.depthwise) {
+    const scratch = k.memory.alloc(4 * l.ph * l.pw + 16 * g.stride[1] + 16)
+    const { ptr } = conv.region
+    const { low, high } = bounds
+    k.raw.depthwiseF32(x.ptr, ptr + l.weights, ptr + conv.bias, y.ptr, ptr, low, high, scratch.ptr)
+    scratch.release()
+    return
+  }
+  const image = padded(k, g, l, g.cin, x)
+  product(k, conv, image.ptr, y, 0, l.depth, conv.region.ptr + conv.bias, bounds)
+  if (image !== x) image.release()
+}
+
+/**
+ * y += what one input channel `x` [h, w] contributes: with a channel's change it turns the outputs before the change
+ * into those after it. Only for convolutions of one group.
+ *
+ * @throws RangeError as `convF32`, and for grouped convolutions
+ */
+export function addConvChannelF32(k: Kernels, conv: FloatConv, channel: number, x: Region, y: Region): void {
+  const { geometry: g, layout: l } = conv
+  expectConv('addConvChannelF32', k, conv, x, g.h * g.w, y)
+  if (g.groups !== 1) throw new RangeError('addConvChannelF32: expected a convolution of one group')
+  expectInteger('addConvChannelF32 channel', channel, 0, g.cin - 1)
+  const image = padded(k, g, l, 1, x)
+  const taps = g.kernel[0] * g.kernel[1]
+  // Tap offsets count from channel 0, which would stand this far before the one channel there is.
+  const origin = image.ptr - 4 * channel * l.ph * l.pw
+  product(k, conv, origin, y, channel * taps, (channel + 1) * taps, 0, UNBOUNDED)
+  if (image !== x) image.release()
+}
+
+function expectConv(call: string, k: Kernels, conv: FloatConv, x: Region, words: number, y: Region): void {
+  const { geometry: g, layout: l } = conv
+  if (conv.memory !== k.memory) throw new RangeError(`${call}: weights were packed in another instance's memory`)
+  expectWords(`${call} x`, x, words, 4)
+  expectWords(`${call} y`, y, g.cout * l.n, 4)
+  expectDisjoint(call, y, 4 * g.cout * l.n, x, 4 * words)
+}
+
+function padded(k: Kernels, g: ConvGeometry, l: ConvLayout, channels: number, x: Region): Region {
+  if (g.pad.every((edge) => edge === 0)) return x
+  const image = k.memory.alloc(4 * channels * l.ph * l.pw)
+  const from = { c: channels, h: g.h, w: g.w, stride: [1, 1], offset: [0, 0] } as const
+  embed32(k, from, x, { channels, h: l.ph, w: l.pw, channelOffset: 0, top: g.pad[0], left: g.pad[1] }, image)
+  return image
+}
+
+/** The taps first ≤ t < last of every group. */
+function product(
+  k: Kernels,
+  { geometry: g, layout: l, region }: FloatConv,
+  image: number,
+  y: Region,
+  first: number,
+  last: number,
+  bias: number,
+  { low, high }: Bounds,
+): void {
+  const scratch = k.memory.alloc(k.raw.convScratch(l.depth) + 128)
+  const { ptr } = region
+  const groupBytes = 4 * (g.cin / g.groups) * l.ph * l.pw
+  k.raw.convF32(
+    ...([image, ptr + l.weights, ptr, ptr + l.pixels, y.ptr, g.groups, l.rows, l.depth, l.n] as const),
+    ...([groupBytes, first, last, bias, low, high, scratch.ptr] as const),
+  )
+  scratch.release()
+}
+
+export * from './maps.js'

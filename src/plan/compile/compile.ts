@@ -1,0 +1,341 @@
+// Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
+import { throwIfAny } from '../../errors.js'
+import type { Architecture } from '../../model/architecture.js'
+import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
+import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
+import { requireRunnable } from '../../model/runnable.js'
+import type { LayerTensors, Weights } from '../../model/weights.js'
+import type { Calibration } from '../calibrate.js'
+import { withChannelWindows } from '../equalize/channel-windows.js'
+import {
+  type Activation,
+  asMap,
+  type Backend,
+  type Bends,
+  type MccPlan,
+  mapSize,
+  type Plan,
+  planRelu,
+  reluShape,
+  type SecurennPlan,
+  type Step,
+} from '../plan.js'
+import { levelOrder, reordered } from '../waves.js'
+import { bent } from './activations.js'
+import { type Expression, isWeighted, type Value } from './expression.js'
+import { foldLayer, lift } from './fold.js'
+import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
+import { maxPool } from './max-pool.js'
+import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
+import type { Numbers } from './numbers.js'
+import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
+import { exactly, winner } from './winner.js'
+
+/** Choices that `compile` leaves to its caller; defaults suit calibrated networks. */
+export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
+  /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
+  backend?: B
+  /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
+  output?: 'logits' | 'label'
+  /** ChaCha rounds. Default 12. */
+  rounds?: 12 | 20
+}
+
+/** What a server needs to run a network. */
+export interface Compiled<P extends Plan = Plan> {
+  readonly plan: P
+  /** The server's secret: integer weights and biases, in step order. */
+  readonly model: QuantizedModel<P>
+}
+
+/** Ring words of a plan's back end. */
+type Words<P extends Plan> = P extends MccPlan ? Int32Array : BigInt64Array
+
+/** Weights and biases as integers: the server's secret. */
+export interface QuantizedModel<P extends Plan = Plan> {
+  /** By `step.operation`, as `weightKey` writes it: [cout, cin/groups, kh, kw]; on `mcc` |w| < 2^15. */
+  readonly weights: ReadonlyMap<string, Int32Array>
+  /** Per step: what the biases add to y, one ring word per element. */
+  readonly bias: readonly Words<P>[]
+}
+
+export const weightKey = (step: number, operation: number): string => `${step}.${operation}`
+
+/**
+ * Compiles a network to run privately.
+ * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, BAD_INPUT for options or ranges that do not fit
+ */
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec?: ReluSpec,
+  options?: CompileOptions<'mcc'>,
+): Compiled<MccPlan>
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec: ReluSpec | undefined,
+  options: CompileOptions<'securenn'> & { backend: 'securenn' },
+): Compiled<SecurennPlan>
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec?: ReluSpec,
+  options?: CompileOptions,
+): Compiled
+export function compile(
+  arch: Architecture,
+  weights: Weights,
+  calibration: Calibration,
+  spec?: ReluSpec,
+  options: CompileOptions = {},
+): Compiled {
+  requireRunnable(arch)
+  checkOptions(arch, options)
+  const own = withChannelWindows(arch, weights, calibration, spec, options.backend)
+  const numbers =
+    options.backend === 'securenn'
+      ? new SecurennNumbers(own.calibration, options)
+      : new MccNumbers(own.calibration, options)
+  return new Compiler(arch, own.weights, own.spec, numbers, options).run()
+}
+
+const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin'],
+  securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
+}
+
+function checkOptions(arch: Architecture, options: CompileOptions): void {
+  const { backend = 'mcc', rounds = 12 } = options
+  const problems: string[] = []
+  if (!Object.hasOwn(OPTIONS, backend)) {
+    problems.push(`backend: ${Object.keys(OPTIONS).join(' or ')}, not ${String(backend)}`)
+  } else {
+    const other = backend === 'mcc' ? 'securenn' : 'mcc'
+    const foreign = OPTIONS[other].filter((name) => options[name] !== undefined)
+    problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
+    problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
+  }
+  const { output = 'logits' } = options
+  if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
+  const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
+  if (output === 'label' && classes < 2)
+    problems.push('output: a label takes two classes at least, this output has one')
+  if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
+  throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
+}
+
+/** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
+export type Lowering = typeof lower
+
+/** A ReLU that the last `passed` channels pass unchanged. */
+function reluBut(channels: number, passed: number): LayerRelu {
+  if (passed === 0) return { kind: 'relu' }
+  const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
+  return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
+}
+
+export class Compiler {
+  readonly #values = new Map<string, Value>()
+  readonly #steps: Step[] = []
+  readonly #weights = new Map<string, Int32Array>()
+  readonly #bias: Float64Array[] = []
+  /** What was cut already, so that a value read by several layers is opened once. */
+  readonly #cuts = new Map<Expression, Value>()
+  /** ReLU layers that wait until the max pool behind them has shrunk the map: the two commute. */
+  readonly #postponed = new Map<string, LayerRelu>()
+
+  constructor(
+    private readonly arch: Architecture,
+    private readonly tensors: Weights,
+    private readonly spec: ReluSpec | undefined,
+    private readonly numbers: Numbers,
+    private readonly options: CompileOptions,
+    private readonly lowering: Lowering = lower,
+  ) {}
+
+  run(): Compiled {
+    const { arch, numbers } = this
+    const [input] = arch.inputs
+    this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
+    for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
+    this.#finish(arch.outputs[0])
+    const { backend = 'mcc' } = this.options
+    // On `mcc` steps that do not wait for each other share a round trip.
+    const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
+    const plan = {
+      format: 'plan/1',
+      backend,
+      network: arch.name,
+      ring: numbers.ring,
+      rounds: this.options.rounds ?? 12,
+      input: {
+        shape: input.shape,
+        scale: numbers.scaleOf('input'),
+        bits: numbers.inputBits,
+        preprocess: input.preprocess,
+      },
+      labels: arch.labels,
+      steps: reordered(this.#steps, order),
+    } as Plan
+    const bias = order.map((step) => numbers.words(this.#bias[step]))
+    return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+  }
+
+  /** The weights, steps renumbered. */
+  #weightsOf(order: readonly number[]): Map<string, Int32Array> {
+    const weights = order.flatMap((from, to) =>
+      this.#steps[from].linear.flatMap((_, operation) => {
+        const words = this.#weights.get(weightKey(from, operation))
+        return words ? [[weightKey(to, operation), words] as const] : []
+      }),
+    )
+    return new Map(weights)
+  }
+
+  #value(given: Layer): Value {
+    const layer = { ...given, ...effectiveOp(given) } as Layer
+    const inputs = layer.in.map((id) => this.#values.get(id)!)
+    if (layer.op === 'maxPool') return this.#maxPool(layer, inputs[0])
+    if (isActivation(layer)) return this.#activation(layer, inputs[0])
+    // What another reader had cut is there already: folding past it would cost work and save no round trip.
+    const known = inputs.map((value) => this.#cuts.get(value.expression) ?? value)
+    return foldLayer(layer, known, this.#tensorsOf(layer), (v, at) => this.#cut(v, at))
+  }
+
+  #tensorsOf({ id }: Layer): LayerTensors {
+    return this.tensors.get(id) ?? {}
+  }
+
+  #activation(layer: Layer, input: Value): Value {
+    const relu = resolveRelu(this.spec, layer)
+    if (relu.kind === 'identity') return input
+    const zero = { kind: 'zero', shape: asMap(layer.out) } as const
+    if (relu.kind === 'zero' || (input.expression.kind === 'zero' && layer.op !== 'clip')) {
+      return { expression: zero, factor: 1 }
+    }
+    const reader = this.#onlyReader(layer.id)
+    if (layer.op === 'relu' && relu.kind === 'relu' && reader && effectiveOp(reader).op === 'maxPool') {
+      this.#postponed.set(layer.id, relu)
+      return input
+    }
+    const { relu: copies, offset, bends, combine } = bent(layer, relu, input.expression.shape, this.#tensorsOf(layer))
+    const scale = this.numbers.scaleOf(layer.id, 0, offset)
+    const tensor = this.#truncate(input, layer.id, copies, { scale, bends })
+    return { expression: combine(tensor.expression), factor: 1 }
+  }
+
+  /** The layer that reads a value, if it is the only one and the value is no output. */
+  #onlyReader(id: string): Layer | undefined {
+    const readers = this.arch.layers.filter((layer) => layer.in.includes(id))
+    return readers.length === 1 && !this.arch.outputs.includes(id) ? readers[0] : undefined
+  }
+
+  #maxPool(layer: LayerOf<'maxPool'>, input: Value): Value {
+    const [from] = layer.in
+    const shape = asMap(layer.out)
+    if (input.expression.kind === 'zero') return { expression: { kind: 'zero', shape }, factor: 1 }
+    const waiting = this.#postponed.get(from)
+    const value = input.factor === 1 ? input : this.#cut(input, from)
+    // Differences are up to twice the values.
+    const scale = this.arch.byId.has(from)
+      ? this.numbers.scaleOf(from, 1)
+      : this.numbers.grown(scaleOf(value.expression, this), 1)
+    const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, layer.id, scale))
+    return waiting ? this.#truncate(pooled, from, waiting) : pooled
+  }
+
+  /** One level of a max pool: ReLU for the first `relu` channels. */
+  #compare(stacked: Expression, relu: number, id: string, scale: number): Expression {
+    const [channels] = stacked.shape
+    return this.#truncate({ expression: stacked, factor: 1 }, id, reluBut(channels, channels - relu), { scale })
+      .expression
+  }
+
+  /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
+  #cut(value: Value, at: string): Value {
+    const known = this.#cuts.get(value.expression)
+    if (known) return known
+    const cut = this.#truncate(value, at, { kind: 'identity' })
+    this.#cuts.set(value.expression, cut)
+    return cut
+  }
+
+  /**
+   * Ends a step.
+   * @param spec over all copies where there are `bends`
+   * @param given fraction bits of the result, and of y, where they do not follow from the calibration of `id`; `exact`
+   *   comparisons whatever window the options name
+   */
+  #truncate(
+    value: Value,
+    id: string,
+    spec: LayerRelu,
+    given: { scale?: number; y?: number; bends?: (scale: number) => Bends; exact?: boolean } = {},
+  ): Value {
+    const { numbers } = this
+    const shape = value.expression.shape
+    const calibrated = given.scale ?? numbers.scaleOf(id)
+    const relu = planRelu(spec)
+    const room = numbers.roomFor(id, calibrated, relu, shape)
+    // A value that met neither weights nor a factor has its fraction bits already: more would only be dropped again.
+    const bare = value.factor === 1 && !isWeighted(value.expression)
+    const wanted = given.y ?? (bare ? Math.min(room, Math.max(calibrated, scaleOf(value.expression, this))) : room)
+    const { linear, scale: yScale } = this.#lower(value, wanted, id)
+    // Large weights leave y few fraction bits; a small value then cannot have more.
+    const scale = Math.min(calibrated, yScale)
+    const bends = given.bends?.(scale)
+    const windowed = numbers.activation(id, scale, yScale, spec, relu)
+    const compared = given.exact ? exactly(windowed, this.options.chunks) : windowed
+    const activation: Activation = { ...compared, ...(bends && { bends }) }
+    const rounding = numbers.rounding(activation.truncate)
+    this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
+    const out = bends?.sum === null ? reluShape({ linear, activation }) : shape
+    this.#steps.push({ id, linear, out, scale, activation })
+    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
+  }
+
+  #finish(output: string): void {
+    const value = this.#values.get(output)!
+    if (this.options.output === 'label') {
+      this.#finishLabel(value, output)
+      return
+    }
+    const { linear, scale } = this.#lower(value, this.numbers.outputScale(output), output)
+    this.#steps.push({ id: output, linear, out: value.expression.shape, scale, activation: null })
+  }
+
+  /** Only which channel is largest goes out: 1 there, 0 elsewhere. */
+  #finishLabel(value: Value, output: string): void {
+    // Room for a difference and one unit more.
+    const room = this.numbers.scaleOf(output, 2)
+    const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale: room })
+    const { scale } = this.#steps[this.#steps.length - 1]
+    const given = { scale, y: scale, exact: true }
+    const relu = (e: Expression, passed = 0) =>
+      this.#truncate({ expression: e, factor: 1 }, output, reluBut(e.shape[0], passed), given).expression
+    const found = winner(x, 2 ** -scale, relu)
+    const { linear, scale: y } = this.#lower({ expression: found, factor: 2 ** scale }, scale, output)
+    this.#steps.push({ id: output, linear, out: x.shape, scale: y, activation: null })
+  }
+
+  readonly tensorScale = (tensor: number): number =>
+    tensor === 0 ? this.numbers.scaleOf('input') : this.#steps[tensor - 1].scale
+
+  #lower(value: Value, wanted: number, id: string): Scales {
+    const { tensorScale } = this
+    const { weightLimit, spare } = this.numbers
+    const result = this.lowering(lift(value), { wanted, spare, weightLimit, tensorScale, id })
+    this.#keep(result.quantized, mapSize(value.expression.shape))
+    return result
+  }
+
+  #keep({ weights, bias }: Quantized, size: number): void {
+    const step = this.#steps.length
+    for (const [operation, words] of weights) this.#weights.set(weightKey(step, operation), words)
+    this.#bias.push(bias ?? new Float64Array(size))
+  }
+}

@@ -1,0 +1,163 @@
+// Numbers on `mcc`: 32-bit words, a scale of its own for every tensor, from calibration, so that n' bits are enough.
+import { RingfenceError } from '../../errors.js'
+import type { Architecture } from '../../model/architecture.js'
+import { isActivation } from '../../model/layers/layers.js'
+import type { LayerRelu } from '../../model/relu/spec.js'
+import type { Calibration } from '../calibrate.js'
+import { ofLayer } from '../equalize/channel-windows.js'
+import type { MapShape, MccActivation, PlannedRelu } from '../plan.js'
+import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
+import type { Numbers } from './numbers.js'
+
+export interface MccOptions {
+  /** n, 24 … 32. Default 32. */
+  ring?: number
+  /** n': bits of every opened value, at most n. Default the calibration's, else 16. */
+  bits?: number
+  /** Low bits that comparisons ignore: one number, or per ReLU layer id. Default the calibration's, else 0: exact. */
+  lo?: number | Readonly<Record<string, number>>
+  /** Chunks per comparison chain. Default: whatever costs least. */
+  chunks?: number
+  /** Bits between the largest value calibrated and the largest that is still right. Default the calibration's, else 1. */
+  margin?: number
+}
+
+/** Values this small are zero for what they meet. */
+const MAX_SCALE = 16
+
+export function mccProblems(arch: Architecture, options: MccOptions): string[] {
+  const { ring = 32, bits = 16, margin = 1 } = options
+  const problems: string[] = []
+  if (!Number.isInteger(ring) || ring < 24 || ring > 32) problems.push(`ring: 24 to 32 bits, not ${ring}`)
+  const room = Math.min(32, ring) - 2
+  if (!Number.isInteger(bits) || bits < 4 || !(bits <= room))
+    problems.push(`bits: 4 to ring - 2 = ${room}, not ${bits}`)
+  if (!(margin >= 0 && margin < bits - 3)) problems.push(`margin: 0 to ${bits - 4} bits, not ${margin}`)
+  return [...problems, ...windowProblems(arch, bits, options)]
+}
+
+/** What is wrong with the windows that were asked for and the number of chunks they are cut in. */
+function windowProblems(arch: Architecture, bits: number, { lo = 0, chunks }: MccOptions): string[] {
+  const problems: string[] = []
+  const windows = typeof lo === 'number' ? ([['lo', lo]] as const) : Object.entries(lo)
+  for (const [name, low] of windows) {
+    const layer = arch.byId.get(name)
+    const what = typeof lo === 'number' ? name : `lo of ${name}`
+    if (typeof lo !== 'number' && !(layer && isActivation(layer))) problems.push(`${what}: no relu has this id`)
+    else if (!Number.isInteger(low) || low < 0 || low > bits - 1) {
+      problems.push(`${what}: 0 to ${bits - 1} ignored bits of ${bits}, not ${low}`)
+    } else if (chunks !== undefined && !chunksOf(bits - low, chunks)) {
+      problems.push(`chunks: ${chunks} chunks of 1 to ${MAX_CHUNK} bits cannot cover ${bits - low} bits`)
+    }
+  }
+  return problems
+}
+
+export class MccNumbers implements Numbers<MccActivation> {
+  readonly ring: number
+  readonly inputBits: number
+  /** Weights stay below 2^15, so that they are small integers to the server's kernels. */
+  readonly weightLimit = 2 ** 15 - 1
+  readonly #margin: number
+
+  constructor(
+    private readonly calibration: Calibration,
+    private readonly options: MccOptions,
+  ) {
+    this.ring = options.ring ?? 32
+    this.inputBits = options.bits ?? calibration.windows?.bits ?? 16
+    this.#margin = options.margin ?? calibration.windows?.margin ?? 1
+  }
+
+  scaleOf(id: string, growth = 0, offset = 0): number {
+    const range = rangeOf(this.calibration, id) + offset
+    return Math.min(MAX_SCALE, Math.floor(this.inputBits - 2 - this.#margin - growth - Math.log2(range)))
+  }
+
+  grown(scale: number, growth: number): number {
+    return scale - growth
+  }
+
+  /** All the room goes to the weights' fraction bits: dropping more bits of y costs nothing. */
+  roomFor(id: string, scale: number, relu: PlannedRelu, shape: MapShape): number {
+    const widest = largestShift(relu, shape)
+    const room = this.ring - this.inputBits - widest
+    if (room >= 1) return scale + room
+    throw new RingfenceError(
+      'BAD_INPUT',
+      `${id}: opened values of ${this.inputBits} bits and blocks of ${2 ** widest} elements do not fit a ring of ${this.ring} bits`,
+    )
+  }
+
+  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: PlannedRelu): MccActivation {
+    const truncate = yScale - scale
+    if (truncate < 0) {
+      throw new RingfenceError('BAD_INPUT', `${id}: weights are too large for ${scale} fraction bits; use a wider ring`)
+    }
+    const lo = this.#lo(id, scale, spec)
+    const chunks = relu.kind === 'identity' ? [] : chooseChunks(this.inputBits - lo, this.options.chunks)
+    return { truncate, bits: this.inputBits, lo, chunks, relu }
+  }
+
+  #lo(id: string, scale: number, relu: LayerRelu): number {
+    const { lo } = this.options
+    const given = typeof lo === 'object' ? lo[id] : lo
+    const comparison = 'comparison' in relu ? relu.comparison : undefined
+    // The published window counts ignored bits of a value with its own number of fraction bits.
+    const published = Math.max(0, (ofLayer(comparison?.lsbIgnored) ?? 0) + scale - (comparison?.fractionBits ?? scale))
+    const low = given ?? this.#calibrated(id) ?? published
+    if (Number.isInteger(low) && low >= 0 && low <= this.inputBits - 1) return low
+    throw new RingfenceError(
+      'BAD_INPUT',
+      `${id}: ignoring ${low} low bits of ${this.inputBits} leaves nothing to compare`,
+    )
+  }
+
+  /** The calibration's window, moved with the scale where values have other bits than it was chosen for. */
+  #calibrated(id: string): number | undefined {
+    const { windows } = this.calibration
+    if (!windows || !Object.hasOwn(windows.lo, id)) return undefined
+    const moved = windows.lo[id] + this.inputBits - windows.bits - Math.ceil(this.#margin - windows.margin)
+    return Math.min(Math.max(0, moved), this.inputBits - 1)
+  }
+
+  /**
+   * Truncate-reduce rounds down and loses a carry at random, (2^f - 1) / 2^f units on average (E3). The bias makes up
+   * for it, so that the mean over all masks is y / 2^f.
+   */
+  rounding(truncate: number): number {
+    return 2 ** truncate - 1
+  }
+
+  /** y itself goes out: its sign bit, the margin and its whole part have to fit the ring. */
+  outputScale(id: string): number {
+    const range = outputRange(this.calibration, id)
+    return Math.min(this.ring - 2, Math.floor(this.ring - 2 - this.#margin - Math.log2(range)))
+  }
+
+  words(values: Float64Array): Int32Array {
+    return Int32Array.from(values)
+  }
+}
+
+/** ceil(log2(area)) of the largest block, cut to the map. */
+function largestShift(relu: PlannedRelu, [, h, w]: MapShape): number {
+  if (relu.kind !== 'block') return 0
+  const area = relu.blocks.reduce((most, [bh, bw]) => Math.max(most, Math.min(bh, h) * Math.min(bw, w)), 1)
+  return Math.ceil(Math.log2(area))
+}
+
+export function rangeOf({ maxAbs }: Calibration, id: string): number {
+  const range = maxAbs[id]
+  if (range >= 0) return range
+  throw new RingfenceError(
+    'BAD_INPUT',
+    `the calibration has no range for ${id}; calibrate this network with this relu-spec`,
+  )
+}
+
+export function outputRange({ maxAbs }: Calibration, id: string): number {
+  const range = maxAbs[id] ?? maxAbs.output
+  if (range >= 0) return range
+  throw new RingfenceError('BAD_INPUT', `the calibration has no range for the output ${id}`)
+}

@@ -1,0 +1,33 @@
+// What a back end decides while a network is compiled: how many bits values have and what follows a linear step.
+import type { LayerRelu } from '../../model/relu/spec.js'
+import type { Activation, MapShape, PlannedRelu } from '../plan.js'
+
+export interface Numbers<A extends Activation = Activation> {
+  /** n */
+  readonly ring: number
+  /** Bits of an input word. */
+  readonly inputBits: number
+  /** Largest absolute weight as an integer. */
+  readonly weightLimit: number
+  /** Fraction bits that y may have beyond what is asked for, where all weights are small. Default 0. */
+  readonly spare?: number
+  /**
+   * Fraction bits of a truncated value that was calibrated under `id`.
+   * @param offset by how much it may exceed what was calibrated
+   * @param growth bits by which all of it may be larger
+   * @throws RingfenceError BAD_INPUT when the calibration has no such range or the ring cannot hold it
+   */
+  scaleOf(id: string, growth?: number, offset?: number): number
+  /** Fraction bits of values up to 2^growth times larger than those of `scale`. */
+  grown(scale: number, growth: number): number
+  /** Most fraction bits y may have if its result is to have `scale`. */
+  roomFor(id: string, scale: number, relu: PlannedRelu, shape: MapShape): number
+  /** What follows y, once its own fraction bits are known. */
+  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: PlannedRelu): A
+  /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
+  rounding(truncate: number): number
+  /** Fraction bits of the output's y. */
+  outputScale(id: string): number
+  /** Integers as ring words. */
+  words(values: Float64Array): Int32Array | BigInt64Array
+}

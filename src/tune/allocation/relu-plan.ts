@@ -1,0 +1,229 @@
+// From measured distortions and a budget to a ReLU spec: which block every channel uses, which layers become linear.
+import { RingfenceError } from '../../errors.js'
+import type { Architecture } from '../../model/architecture.js'
+import type { Pair } from '../../model/layers/layers.js'
+import { dreluCount } from '../../model/relu/layout.js'
+import { toBase64 } from '../../model/relu/mask-bits.js'
+import { type LayerRelu, parseReluSpec, type ReluSpec } from '../../model/relu/spec.js'
+import { formatShape, type Shape } from '../../model/shape.js'
+import { maskOf } from '../distortion/nested-masks.js'
+import type { DistortionTable } from '../distortion/table.js'
+import { type GroupedOptions, type GroupedSolution, solveGroupedKnapsack } from '../knapsack/groups.js'
+import { type Candidate, knapsackProblem, shortened } from '../knapsack/problem.js'
+import {
+  COMPARISONS,
+  isLinear,
+  type LayerMode,
+  movesOf,
+  type PricedMoves,
+  priced,
+  type SpecCost,
+  whole,
+} from './relu-moves.js'
+
+/** Comparisons as the papers count them; or bytes or seconds of one inference by a cost model. */
+export type Objective =
+  | { readonly kind: 'drelus' }
+  | { readonly kind: 'bytes'; readonly cost: SpecCost }
+  | { readonly kind: 'seconds'; readonly cost: SpecCost }
+
+/** The largest cost allowed: itself, or as a share of what the network costs with all its ReLUs. */
+export type Budget = { readonly maxCost: number } | { readonly ratio: number }
+
+/** What is counted, and how much of it may be spent. */
+export interface ReluPlanOptions extends GroupedOptions {
+  /** Comparisons when not given. */
+  readonly objective?: Objective
+  readonly budget: Budget
+  /** Offers channels that are zero ([1,0]) too, where the table has them; left out as published otherwise. */
+  readonly zeroChannels?: boolean
+  /** Offers masks of single elements, where the table has them. Default true. */
+  readonly masks?: boolean
+}
+
+/** One layer of a `relu-spec/1` file, as a planner writes it. */
+export type PlannedRelu =
+  | { readonly kind: 'relu' | 'identity' }
+  | {
+      readonly kind: 'block'
+      readonly shape: Shape
+      readonly palette: readonly Pair[]
+      readonly index: readonly number[]
+    }
+  | {
+      readonly kind: 'mask'
+      readonly shape: Shape
+      readonly off: 'identity'
+      readonly encoding: 'base64-bits-lsb-first'
+      readonly bits: string
+    }
+
+/** A `relu-spec/1` file as a planner writes it. */
+export interface ReluSpecFile {
+  readonly format: 'relu-spec/1'
+  readonly network: string
+  readonly layers: Readonly<Record<string, PlannedRelu>>
+  readonly expect: { readonly drelus: number }
+}
+
+/** A ReLU spec within a budget, and how good it is. */
+export interface ReluPlan {
+  /** To be written as it is. */
+  readonly file: ReluSpecFile
+  readonly spec: ReluSpec
+  readonly unit: Objective['kind']
+  /** In the objective's unit, like `cost`. */
+  readonly budget: number
+  readonly cost: number
+  /** What the network costs with all its ReLUs. */
+  readonly plainCost: number
+  /** Summed distortion of the choice; an estimate of what all of it does together. */
+  readonly distortion: number
+  /** No choice within the budget has less; equal to `distortion` but for rounding, unless the search was cut short. */
+  readonly bound: number
+  readonly layers: readonly { readonly name: string; readonly drelus: number; readonly linear: boolean }[]
+}
+
+/** Seconds are summed as integers, rounded up. */
+export const NANOSECONDS = 1e9
+
+/**
+ * The ReLU spec of least summed distortion within a budget, proven by the exact knapsack. In each layer either every
+ * channel has a block, or, where the table has masks, every channel has one of its masks, or the layer is linear
+ * throughout: then its distortion is the table's `identity`, where it was measured, or else the sum over its channels.
+ * @throws RingfenceError BAD_INPUT with every problem: a table of another network or with holes, costs that are no numbers
+ *   >= 0, a budget below the cheapest possible; ABORTED by `signal`
+ */
+export async function planRelus(
+  arch: Architecture,
+  table: DistortionTable,
+  options: ReluPlanOptions,
+): Promise<ReluPlan> {
+  const { objective = { kind: 'drelus' }, zeroChannels = false, masks = true } = options
+  const { kind } = objective
+  const unit = kind === 'seconds' ? NANOSECONDS : 1
+  const costs = objective.kind === 'drelus' ? COMPARISONS : objective.cost
+  const problems: string[] = []
+  const moves = movesOf(arch, table, { zeroChannels, masks: masks && costs.masked !== undefined }, problems)
+  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', NO_PLAN, shortened(problems))
+  const layers = moves.map((layer) => priced(layer, costs, unit))
+  const rest = whole(costs.rest ?? 0, unit)
+  const plainCost = layers.reduce((sum, { plain }) => sum + plain, rest)
+  const budget = budgetOf(options.budget, plainCost, unit)
+  problems.push(...costProblems(layers, budget, rest, unit, kind))
+  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', NO_PLAN, shortened(problems))
+  const solution = await solveGroupedKnapsack(
+    knapsackProblem(
+      layers.flatMap(({ candidates }) => candidates.flat()),
+      budget - rest,
+    ),
+    layers.map(({ group }) => group),
+    options,
+  )
+  const chosen = chosenOf(layers, solution)
+  const drelus = chosen.reduce((sum, relu, l) => sum + dreluCount(relu, layers[l].out), 0)
+  const entries = chosen.map((relu, l) => [layers[l].name, plannedRelu(relu, layers[l].out)] as const)
+  const file: ReluSpecFile = {
+    ...{ format: 'relu-spec/1', network: arch.name, layers: Object.fromEntries(entries), expect: { drelus } },
+  }
+  return {
+    file,
+    spec: parseReluSpec(file, arch),
+    unit: kind,
+    budget: budget / unit,
+    cost: (solution.cost + rest) / unit,
+    plainCost: plainCost / unit,
+    distortion: solution.value,
+    bound: solution.bound,
+    layers: chosen.map((relu, l) => ({
+      name: layers[l].name,
+      drelus: dreluCount(relu, layers[l].out),
+      linear: isLinearLayer(relu),
+    })),
+  }
+}
+
+const NO_PLAN = 'no ReLU spec can be planned:'
+
+/** In whole units, rounded down but for what rounding made of an integer. */
+export function budgetOf(budget: Budget, plainCost: number, unit: number): number {
+  // A share of an integer that is an integer but for rounding is that integer.
+  if ('ratio' in budget) return Math.floor(plainCost * budget.ratio * (1 + 2 ** -50))
+  return Math.floor(budget.maxCost * unit * (1 + 2 ** -50))
+}
+
+function costProblems(
+  layers: readonly PricedMoves[],
+  budget: number,
+  rest: number,
+  unit: number,
+  kind: Objective['kind'],
+): string[] {
+  const isCost = (cost: number) => Number.isSafeInteger(cost) && cost >= 0
+  const problems = layers.flatMap(({ name, group, candidates, modes }) => {
+    const wrong = modes.flatMap((mode, m) => {
+      const own = isCost(group[m].cost) ? [] : [mode.kind === 'linear' ? 'the layer as linear' : 'the layer itself']
+      if (mode.kind === 'linear') return own
+      const channels = candidates[m].flatMap((list, c) =>
+        list.flatMap(({ cost }, j) => (isCost(cost) ? [] : [`channel ${c} with ${mode.offers[c][j].name}`])),
+      )
+      return [...own, ...channels]
+    })
+    return [...new Set(wrong)].map((what) => `layer ${name}: expected a cost that is a number >= 0 for ${what}`)
+  })
+  if (!isCost(rest)) problems.push('rest: expected a cost that is a number >= 0')
+  if (!Number.isFinite(budget) || budget < 0) problems.push(`budget: expected a number >= 0, got ${budget / unit}`)
+  if (problems.length > 0) return problems
+  const least = (list: readonly Candidate[]) => list.reduce((low, { cost }) => Math.min(low, cost), list[0].cost)
+  const cheapest = layers.map(({ candidates, group }) =>
+    Math.min(...group.map(({ cost }, m) => candidates[m].reduce((sum, list) => sum + least(list), cost))),
+  )
+  const total = cheapest.reduce((sum, cost) => sum + cost, rest)
+  if (total <= budget) return []
+  const dearest = layers[cheapest.indexOf(Math.max(...cheapest))]
+  return [
+    `budget: the cheapest possible spec costs ${total / unit} ${kind}, ${(total - budget) / unit} more than ${budget / unit}`,
+    ...(rest > 0 ? [`what no spec changes costs ${rest / unit} of it`] : []),
+    `the layer that costs the most at the least is ${dearest.name}, ${Math.max(...cheapest) / unit}`,
+  ]
+}
+
+function chosenOf(layers: readonly PricedMoves[], { mode, choice }: GroupedSolution): readonly LayerRelu[] {
+  let first = 0
+  return layers.map((layer, l) => {
+    const from = layer.group.slice(0, mode[l]).reduce((sum, { channels }) => sum + channels, first)
+    first = layer.group.reduce((sum, { channels }) => sum + channels, first)
+    const taken = Array.from(choice.subarray(from, from + layer.group[mode[l]].channels))
+    return reluOf(layer, layer.modes[mode[l]], taken)
+  })
+}
+
+function reluOf({ out }: PricedMoves, mode: LayerMode, taken: readonly number[]): LayerRelu {
+  if (mode.kind === 'masks') {
+    const masks = taken.map((j, c) => mode.offers[c][j].mask)
+    const bits = maskOf(mode.masks, out, masks)
+    if (bits.every(Boolean)) return { kind: 'relu' }
+    return bits.some(Boolean) ? { kind: 'mask', bits, off: 'identity' } : { kind: 'identity' }
+  }
+  const blocks = mode.kind === 'linear' ? mode.blocks : taken.map((j, c) => mode.offers[c][j].block)
+  const all = (key: string) => blocks.every((block) => formatShape(block) === key)
+  return all('[1,1]') ? { kind: 'relu' } : all('[0,1]') ? { kind: 'identity' } : { kind: 'block', blocks }
+}
+
+function isLinearLayer(relu: LayerRelu): boolean {
+  return relu.kind === 'identity' || (relu.kind === 'block' && relu.blocks.every(isLinear))
+}
+
+function plannedRelu(relu: LayerRelu, shape: Shape): PlannedRelu {
+  if (relu.kind === 'mask') {
+    const bits = new Uint8Array(Math.ceil(relu.bits.length / 8))
+    for (const [i, bit] of relu.bits.entries()) bits[i >> 3] |= bit << (i & 7)
+    return { kind: 'mask', shape, off: 'identity', encoding: 'base64-bits-lsb-first', bits: toBase64(bits) }
+  }
+  if (relu.kind !== 'block') return { kind: relu.kind === 'relu' ? 'relu' : 'identity' }
+  const keys = relu.blocks.map(formatShape)
+  const distinct = [...new Map(relu.blocks.map((block): [string, Pair] => [formatShape(block), block]))]
+  const palette = distinct.sort(([, a], [, b]) => a[0] * a[1] - b[0] * b[1] || a[0] - b[0])
+  const place = new Map(palette.map(([key], i) => [key, i]))
+  return { kind: 'block', shape, palette: palette.map(([, block]) => block), index: keys.map((key) => place.get(key)!) }
+}

@@ -1,0 +1,121 @@
+// Calibration on many threads: ranges of values, and for every activation layer how near to zero its comparisons are.
+import { RingfenceError } from '../../errors.js'
+import { checkInput } from '../../model/pictures/input.js'
+import type { Calibration } from '../../plan/calibrate.js'
+import { type CrewOptions, runTasks } from '../workers/pool.js'
+import { BINS, type LayerSample, type RangesPart, type RangesSetup } from './ranges-job.js'
+
+export type { LayerSample } from './ranges-job.js'
+
+/** What was measured on some inputs. */
+export interface Ranges {
+  readonly inputs: number
+  readonly maxAbs: Calibration['maxAbs']
+  /** By id of the activation layer. */
+  readonly layers: ReadonlyMap<string, LayerSample>
+}
+
+/** What was measured before, and who measures the rest. */
+export interface RangesOptions extends CrewOptions {
+  /** Ranges of the inputs before `from`; only the others are run. */
+  readonly resume?: Ranges
+  /** Gets what is known of a growing number of inputs, counted from the first. */
+  readonly onProgress?: (done: number, ranges: Ranges) => void
+}
+
+/** Inputs that a thread takes at a time; sums do not depend on the threads, but on this. */
+const TOGETHER = 16
+
+/**
+ * Runs the float network over all inputs.
+ * @param inputs CHW, preprocessed
+ * @throws RingfenceError BAD_INPUT without inputs or for one that does not fit; ABORTED by `signal`, when the last ranges
+ *   that `onProgress` got can be resumed
+ */
+export async function measureRanges(
+  setup: RangesSetup,
+  inputs: readonly Float32Array[],
+  options: RangesOptions = {},
+): Promise<Ranges> {
+  if (inputs.length === 0)
+    throw new RingfenceError('BAD_INPUT', 'calibration: expected at least one sample input, got none')
+  for (const input of inputs) checkInput(input, setup.arch.inputs[0].shape)
+  let ranges = options.resume
+  const first = ranges?.inputs ?? 0
+  const tasks = Array.from({ length: Math.ceil((inputs.length - first) / TOGETHER) }, (_, i) => ({
+    inputs: inputs.slice(first + i * TOGETHER, first + (i + 1) * TOGETHER),
+  }))
+  /** Results that wait for those before them. */
+  const waiting = new Map<number, RangesPart>()
+  let next = 0
+  const onResult = (part: RangesPart, index: number) => {
+    waiting.set(index, part)
+    for (; waiting.has(next); next++) {
+      ranges = joined(ranges, waiting.get(next)!)
+      waiting.delete(next)
+      options.onProgress?.(ranges.inputs / inputs.length, ranges)
+    }
+  }
+  await runTasks('ranges', setup, tasks, onResult, options)
+  return ranges!
+}
+
+function joined(a: Ranges | undefined, b: RangesPart): Ranges {
+  if (!a) return b
+  const maxAbs: Record<string, number> = { ...a.maxAbs }
+  for (const [id, most] of Object.entries(b.maxAbs)) maxAbs[id] = Math.max(maxAbs[id], most)
+  const layers = new Map([...a.layers].map(([id, sample]) => [id, joinedSample(sample, b.layers.get(id)!)]))
+  return { inputs: a.inputs + b.inputs, maxAbs, layers }
+}
+
+function joinedSample(a: LayerSample, b: LayerSample): LayerSample {
+  return {
+    channelMax: a.channelMax.map((most, c) => Math.max(most, b.channelMax[c])),
+    counts: a.counts.map((count, bin) => count + b.counts[bin]),
+    energy: a.energy.map((energy, bin) => energy + b.energy[bin]),
+    output: a.output + b.output,
+  }
+}
+
+/** As a calibration without windows. */
+export function calibrationOf({ maxAbs }: Ranges, source: string): Calibration {
+  return { format: 'calibration/1', source, maxAbs }
+}
+
+/** JSON of ranges, for a measurement that goes on later. */
+export function formatRanges({ inputs, maxAbs, layers }: Ranges): string {
+  const sparse = (values: Float64Array) =>
+    Object.fromEntries([...values.entries()].filter(([, value]) => value !== 0).map(([bin, value]) => [bin, value]))
+  const samples = [...layers].map(([id, { channelMax, counts, energy, output }]) => [
+    id,
+    { channelMax: [...channelMax], counts: sparse(counts), energy: sparse(energy), output },
+  ])
+  return JSON.stringify({ inputs, maxAbs, layers: Object.fromEntries(samples) })
+}
+
+/** What `formatRanges` wrote; the file is this program's own, only its presence is checked. */
+export function parseRanges(json: unknown): Ranges {
+  const { inputs, maxAbs, layers } = json as { inputs: number; maxAbs: Record<string, number>; layers: StoredSamples }
+  const dense = (values: Readonly<Record<string, number>>) => {
+    const all = new Float64Array(BINS)
+    for (const [bin, value] of Object.entries(values)) all[Number(bin)] = value
+    return all
+  }
+  const samples = Object.entries(layers).map(([id, { channelMax, counts, energy, output }]) => {
+    const sample = { counts: dense(counts), energy: dense(energy), output }
+    return [id, { channelMax: Float32Array.from(channelMax), ...sample }] as const
+  })
+  return { inputs, maxAbs, layers: new Map(samples) }
+}
+
+type StoredSamples = Readonly<
+  Record<
+    string,
+    {
+      channelMax: readonly number[]
+      counts: Readonly<Record<string, number>>
+      energy: Readonly<Record<string, number>>
+      output: number
+    }
+  >
+>

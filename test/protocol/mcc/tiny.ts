@@ -1,0 +1,172 @@
+// The gadgets over rings of a few bits, one value at a time, as docs/protocol.md writes them: small enough to run for
+// every value of every coin. `views.test.ts` holds them against the kernels.
+import { dealerBits, tablePosition, twinTables } from '../../kernels/mcc-twin.js'
+
+export interface Tiny {
+  /** n, n', dropped bits, ignored bits. */
+  n: number
+  bits: number
+  f: number
+  lo: number
+  chunks: readonly number[]
+}
+
+/** A fixed outcome of all coins, read a few bits at a time. */
+export class Coins {
+  #rest = 0
+
+  set(outcome: number): this {
+    this.#rest = outcome
+    return this
+  }
+
+  take(bits: number): number {
+    const value = this.#rest & ((1 << bits) - 1)
+    this.#rest >>>= bits
+    return value
+  }
+}
+
+/** What a party sees, as one number. */
+export class View {
+  key = 0
+  #width = 0
+
+  clear(): this {
+    this.key = 0
+    this.#width = 0
+    return this
+  }
+
+  put(value: number, bits: number): this {
+    this.key |= (value & ((1 << bits) - 1)) << this.#width
+    this.#width += bits
+    return this
+  }
+}
+
+/** How often each view occurs over every outcome of `coins` coins. */
+export function distribution(coins: number, width: number, see: (coins: Coins, view: View) => void): Uint32Array {
+  const counts = new Uint32Array(2 ** width)
+  const source = new Coins()
+  const view = new View()
+  for (let outcome = 0; outcome < 2 ** coins; outcome++) {
+    see(source.set(outcome), view.clear())
+    counts[view.key]++
+  }
+  return counts
+}
+
+export const sameDistribution = (a: Uint32Array, b: Uint32Array): boolean => a.every((count, i) => count === b[i])
+
+const low = (x: number, bits: number): number => x & ((1 << bits) - 1)
+const signed = (x: number, bits: number): number => (x << (32 - bits)) >> (32 - bits)
+
+/** The server's truncate-reduce and opening; the helper's addend. */
+export const openShare = (share: number, a: number, { f, bits }: Tiny): number => low((share >> f) - a, bits)
+export const addend = (m: number, a: number, { f, bits }: Tiny): number => low((m >> f) + a, bits)
+
+/** The carry masks s and keys K of a chain of t chunks. */
+export const dealerCoins = (t: number): number => t * t - 1
+
+/** Bits of all tables of a chain. */
+export function tableWidth(chunks: readonly number[]): number {
+  const t = chunks.length
+  return chunks.reduce((sum, c, j) => sum + (j === 0 ? t : 2 * (t - j)) * 2 ** c, 0)
+}
+
+/** The chain of one shape: tables and rows as words of up to 32 bits, in the order of the kernels. */
+export class TinyChain {
+  readonly width: number
+  readonly #tables = new Map<number, number>()
+  readonly #columns: { at: number; shift: number; low: number; chunk: number }[] = []
+
+  constructor(readonly ring: Tiny) {
+    const { chunks, lo } = ring
+    const t = chunks.length
+    this.width = tableWidth(chunks)
+    let shift = lo
+    chunks.forEach((chunk, stage) => {
+      for (let column = 0; column < (stage === 0 ? t : 2 * (t - stage)); column++) {
+        this.#columns.push({ at: tablePosition(chunks, stage, column, 0), shift, low: 2 ** chunk - 1, chunk })
+      }
+      shift += chunk
+    })
+  }
+
+  /** The dealer's tables without pads. `coins`: s_0 …, then the keys. */
+  tables(r: number, rho: number, coins: number): number {
+    const id = (coins << 6) | (r << 1) | rho
+    let packed = this.#tables.get(id)
+    if (packed === undefined) {
+      const { chunks, lo } = this.ring
+      const t = chunks.length
+      const bits = Array.from({ length: dealerCoins(t) }, (_, i) => (coins >> i) & 1)
+      packed = 0
+      for (const [j, stage] of twinTables(r, lo, chunks, dealerBits(rho, bits, t)).entries()) {
+        for (const [e, entry] of stage.entries()) {
+          for (const [column, bit] of entry.entries()) packed |= bit << tablePosition(chunks, j, column, e)
+        }
+      }
+      this.#tables.set(id, packed)
+    }
+    return packed
+  }
+
+  /** The entries at every chunk of e, t² bits. */
+  rows(tables: number, e: number): number {
+    const { lo, bits } = this.ring
+    const moved = low(e + (lo > 0 ? 1 << (lo - 1) : 0), bits)
+    let rows = 0
+    for (let i = 0; i < this.#columns.length; i++) {
+      const column = this.#columns[i]
+      rows |= ((tables >>> (column.at + ((moved >> column.shift) & column.low))) & 1) << i
+    }
+    return rows
+  }
+
+  /** β from unpadded rows. */
+  walk(rows: number): number {
+    const t = this.ring.chunks.length
+    let state = rows & ((1 << t) - 1) // u, then the key K_1^u
+    let at = t
+    for (let j = 1; j < t; j++) {
+      const length = t - j
+      const row = rows >>> (at + ((state & 1) === 1 ? length : 0))
+      state = (row ^ (state >>> 1)) & ((1 << length) - 1)
+      at += 2 * length
+    }
+    return state & 1
+  }
+}
+
+export interface SelectWords {
+  rho: number
+  /** Shares of ρA_0, ρA_1, (1-ρ)A_0, (1-ρ)A_1. */
+  products: readonly number[]
+}
+
+/** A_j: r read as signed and as unsigned number, less the offset. */
+export function extensions(r: number, { bits }: Tiny): [number, number] {
+  const offset = 1 << (bits - 2)
+  return [signed(r, bits) - offset, r - offset]
+}
+
+/** The four products of which [·] are dealt. */
+export function selectProducts(r: number, rho: number, ring: Tiny): number[] {
+  const [a0, a1] = extensions(r, ring)
+  return [rho * a0, rho * a1, (1 - rho) * a0, (1 - rho) * a1]
+}
+
+/** One party's share of b·y'; the server adds the public 1. */
+export function selectShare(e: number, beta: number, words: SelectWords, one: 0 | 1, { bits, n }: Tiny): number {
+  const x = signed(low(e + (1 << (bits - 2)), bits), bits)
+  const factor = beta === 1 ? one - words.rho : words.rho
+  return low(x * factor + words.products[2 * beta + (x < 0 ? 1 : 0)], n)
+}
+
+/** One party's share of y' without a comparison. */
+export function extendShare(e: number, words: readonly number[], one: 0 | 1, { bits, n }: Tiny): number {
+  const x = signed(low(e + (1 << (bits - 2)), bits), bits)
+  return low(x * one + words[x < 0 ? 1 : 0], n)
+}

@@ -1,0 +1,280 @@
+// Real gadgets at real widths, and what each party sees of them, byte by byte.
+import { unpack } from '../../../src/kernels/bits.js'
+import { type Kernels, loadKernels, type Region, upload } from '../../../src/kernels/instance.js'
+import { groupsOf, readRows, rowBytes, tableBytes } from '../../../src/kernels/mcc.js'
+import type { Compiled } from '../../../src/plan/compile/compile.js'
+import { weightKey } from '../../../src/plan/compile/compile.js'
+import type { MccPlan } from '../../../src/plan/plan.js'
+import { copies } from '../../../src/protocol/mcc/bends.js'
+import {
+  dealInference,
+  emptyMaterial,
+  releaseMaterial,
+  type StepMaterial,
+  takeDealt,
+  takeDelta,
+  uploadInference,
+} from '../../../src/protocol/mcc/inference.js'
+import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
+import { inputMask, runLinear } from '../../../src/protocol/mcc/linear.js'
+import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
+import { chainOf, type MccSteps, type ReluStep } from '../../../src/protocol/mcc/step.js'
+import { isActive, layOut } from '../../../src/protocol/step.js'
+import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
+import { Purpose, type StreamAddress, Streams } from '../../../src/random/streams.js'
+
+/** How often each byte value stands at each place of a view. */
+export class Tally {
+  #counts = new Uint32Array(0)
+  #at = 0
+  runs = 0
+
+  /** The bytes that follow, in this run. */
+  add(bytes: Uint8Array): void {
+    const need = 256 * (this.#at + bytes.length)
+    if (need > this.#counts.length) {
+      const grown = new Uint32Array(need)
+      grown.set(this.#counts)
+      this.#counts = grown
+    }
+    for (let i = 0; i < bytes.length; i++) this.#counts[256 * (this.#at + i) + bytes[i]]++
+    this.#at += bytes.length
+  }
+
+  endRun(): void {
+    this.#at = 0
+    this.runs++
+  }
+
+  get places(): number {
+    return this.#counts.length / 256
+  }
+
+  /** Largest ratio of a byte's two-sample chi-square to its limit; beyond 1 the views differ. */
+  against(other: Tally): number {
+    let worst = 0
+    for (let place = 0; place < this.places; place++) {
+      const range = [256 * place, 256 * (place + 1)] as const
+      worst = Math.max(worst, ratio(this.#counts.subarray(...range), other.#counts.subarray(...range)))
+    }
+    return worst
+  }
+}
+
+function ratio(a: Uint32Array, b: Uint32Array): number {
+  let chi = 0
+  let bins = 0
+  for (let i = 0; i < 256; i++) {
+    const sum = a[i] + b[i]
+    if (sum === 0) continue
+    bins++
+    chi += (a[i] - b[i]) ** 2 / sum
+  }
+  return bins < 2 ? 0 : chi / chiLimit(bins - 1)
+}
+
+/** Upper 1e-6 quantile of chi-square (Wilson and Hilferty's approximation, on the safe side for few degrees). */
+function chiLimit(degrees: number): number {
+  const spread = 2 / (9 * degrees)
+  return degrees * (1 - spread + 4.7534 * Math.sqrt(spread)) ** 3
+}
+
+/** Streams with a fault: what a test injects in place of a party's own. */
+export type MakeStreams = (k: Kernels, seed: Uint8Array) => Streams
+
+export const honest: MakeStreams = (k, seed) => new Streams(k, seed, 12)
+
+/** One stream of this purpose for all inferences. */
+export const reusing =
+  (purpose: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region): void {
+        super.fill(address.purpose === purpose ? { ...address, inference: 0 } : address, out)
+      }
+    })(k, seed, 12)
+
+/** Carry masks s_j of zero. */
+export const withoutCarryMasks =
+  (t: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region): void {
+        super.fill(address, out)
+        if (address.purpose !== Purpose.dealerBits) return
+        const bytes = out.u8()
+        for (let i = 0; i < bytes.length; i++) if (i % (t * t - 1) < t - 1) bytes[i] = 0
+      }
+    })(k, seed, 12)
+
+/** The two chains of a value share one half of this stream: eight comparisons to a group, all copies in whole groups. */
+export const sharedByCopies =
+  (purpose: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region): void {
+        super.fill(address, out)
+        if (address.purpose !== purpose) return
+        const bytes = out.u8()
+        bytes.copyWithin(bytes.length / 2, 0, bytes.length / 2)
+      }
+    })(k, seed, 12)
+
+/** What two chains of a value have in common: the XOR of a message's halves. */
+const halvesApart = (bytes: Uint8Array): Uint8Array =>
+  bytes.slice(0, bytes.length / 2).map((byte, i) => byte ^ bytes[bytes.length / 2 + i])
+
+/** What the words [ρA_1] of a value's two selects have in common, beside e: with one half it would be y' at times. */
+function wordsApart({ size, relu }: ReluStep, e: Region, words: Region): Uint8Array {
+  const select = words.u32().subarray(relu.comparisons)
+  const apart = Uint16Array.from(
+    { length: size },
+    (_, i) => select[4 * i + 1] - select[4 * (size + i) + 1] + e.u32()[i],
+  )
+  return new Uint8Array(apart.buffer)
+}
+
+export interface Streamed {
+  ch?: MakeStreams
+  own?: MakeStreams
+}
+
+/** All three parties of one plan, without links: messages go into the tallies of those who see them. */
+export class Transcripts {
+  readonly #k = loadKernels()
+  readonly #planned: MccSteps
+  readonly #ch: Streams
+  readonly #sh: Streams
+  readonly #own: Streams
+  #shares!: { w: ModelShare; b: ModelShare; f: ModelShare }
+
+  private constructor(
+    readonly compiled: Compiled<MccPlan>,
+    { ch = honest, own = honest }: Streamed,
+  ) {
+    const k = this.#k
+    this.#planned = layOut(k, compiled.plan)
+    this.#ch = ch(k, new Uint8Array(32).fill(1))
+    this.#sh = honest(k, new Uint8Array(32).fill(2))
+    this.#own = own(k, new Uint8Array(32).fill(3))
+  }
+
+  static async of(compiled: Compiled<MccPlan>, streamed: Streamed = {}): Promise<Transcripts> {
+    const made = new Transcripts(compiled, streamed)
+    const k = made.#k
+    const { plan, model } = compiled
+    const seed = honest(k, new Uint8Array(32).fill(4))
+    const w = await packShare(k, plan, ({ step, operation }, words) => {
+      words.i32().set(model.weights.get(weightKey(step, operation))!)
+    })
+    const b = await packShare(k, plan, (slot, words) => fillModelMask(seed, slot, words))
+    const f = await packShare(k, plan, (slot, words) => {
+      fillModelMask(seed, slot, words)
+      const weights = model.weights.get(weightKey(slot.step, slot.operation))!
+      const masked = words.i32()
+      for (let i = 0; i < masked.length; i++) masked[i] = weights[i] - masked[i]
+    })
+    made.#shares = { w, b, f }
+    return made
+  }
+
+  /** One inference, start to end. */
+  async run(input: Int32Array, inference: number, server: Tally, client: Tally): Promise<void> {
+    const k = this.#k
+    const { plan, steps } = this.#planned
+    const material = steps.map((step) => emptyMaterial(k, step, this.compiled.model))
+    const streams = { ch: this.#ch, sh: this.#sh, own: this.#own }
+    await dealInference(k, this.#planned, this.#shares.f, streams, inference, (step, message) => {
+      server.add(message.u8())
+      takeDealt(k, steps[step], plan.ring, message.u8().slice(), material[step])
+    })
+    await uploadInference(k, this.#planned, this.#shares.b, this.#ch, inference, (step, message) => {
+      server.add(message.u8())
+      takeDelta(k, steps[step], plan.ring, message.u8().slice(), material[step])
+    })
+    const first = sendInput(k, this.#planned, this.#ch, input, inference)
+    server.add(first.u8())
+    const tensors = [takeInput(k, this.#planned, first.u8().slice())]
+    first.release()
+    const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
+    for (const step of steps) {
+      runLinear(k, step, source, material[step.index].c)
+      server.add(material[step.index].c.u8()) // its share y - m, which follows from what it received
+      if (isActive(step)) tensors.push(this.#relu(step, material[step.index], inference, server, client))
+    }
+    for (const tensor of tensors) tensor.release()
+    material.forEach(releaseMaterial)
+    server.endRun()
+    client.endRun()
+  }
+
+  #relu(step: ReluStep, { c, relu }: StepMaterial, inference: number, server: Tally, client: Tally): Region {
+    const k = this.#k
+    const { ring } = this.compiled.plan
+    const sizes = reluSizes(step, ring)
+    const { e, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
+    // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
+    if (step.relu.tested === null) {
+      for (const by of [0x1111, 0x3377]) {
+        server.add(this.#difference(step, e, relu!.tables, by))
+        if (step.relu.copied) server.add(halvesApart(this.#difference(step, this.#unmoved(step, e), relu!.tables, by)))
+      }
+      if (step.relu.copied) server.add(wordsApart(step, e, relu!.words))
+    }
+    client.add(message.u8().subarray(0, sizes.opened))
+    client.add(this.#unpadded(step, message, inference))
+    const next = inputMask(k, this.#planned, this.#ch, step.index + 1, inference)
+    const reply = k.memory.alloc(sizes.reply)
+    answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
+    server.add(reply.u8())
+    if (step.relu.copied) server.add(halvesApart(reply.u8().slice(0, sizes.beta)))
+    const x = finishRelu(k, step, { e }, relu!, reply, ring)
+    for (const region of [e, message, next, reply]) region.release()
+    return x
+  }
+
+  /** e of a clip's copies before they are moved: the same for both. The first has no shift. */
+  #unmoved({ size }: ReluStep, e: Region): Region {
+    const first = e.u8().slice(0, size * 4)
+    return upload(this.#k.memory, new Uint8Array([...first, ...first]))
+  }
+
+  #difference({ relu, activation }: ReluStep, e: Region, tables: Region, by: number): Uint8Array {
+    const k = this.#k
+    const moved = upload(
+      k.memory,
+      e.u32().map((word) => (word + by) & (2 ** chainOf(activation).bits - 1)),
+    )
+    const out = [e, moved].map((at) => {
+      const rows = k.memory.alloc(rowBytes(chainOf(activation).chunks, relu.comparisons))
+      readRows(k, chainOf(activation), relu.comparisons, at, tables, rows)
+      const bytes = rows.u8().slice()
+      rows.release()
+      return bytes
+    })
+    moved.release()
+    return out[0].map((byte, i) => byte ^ out[1][i])
+  }
+
+  /** The rows as the client reads them: its pads are taken off. Only where values are tested themselves. */
+  #unpadded(step: ReluStep, message: Region, inference: number): Uint8Array {
+    const { relu, activation, index } = step
+    const k = this.#k
+    const { ring } = this.compiled.plan
+    const sent = message.u8().slice(reluSizes(step, ring).opened)
+    if (relu.tested !== null) return sent
+    const opened = k.memory.allocZero(groupsOf(relu.opened.values) * 32)
+    unpack(k, message, relu.opened.values, activation.bits, opened)
+    const e = copies(k, step, opened, true)
+    if (e !== opened) opened.release()
+    const pads = this.#ch.take(
+      { purpose: Purpose.tablePad, layer: index, inference },
+      tableBytes(chainOf(activation).chunks, relu.comparisons),
+    )
+    const rows = k.memory.alloc(rowBytes(chainOf(activation).chunks, relu.comparisons))
+    readRows(k, chainOf(activation), relu.comparisons, e, pads, rows)
+    const bytes = rows.u8().map((byte, i) => byte ^ sent[i])
+    for (const region of [e, pads, rows]) region.release()
+    return bytes
+  }
+}

@@ -1,0 +1,135 @@
+// Two ReLUs of one opened value: what each party sees says no more than what it sees of one. For every outcome of all
+// coins over rings of two and three bits; then byte by byte at real widths, with variants that share what they must not.
+import { describe, expect, it } from 'vitest'
+import type { MccActivation } from '../../../src/plan/plan.js'
+import { Purpose } from '../../../src/random/streams.js'
+import {
+  addend,
+  type Coins,
+  dealerCoins,
+  distribution,
+  openShare,
+  sameDistribution,
+  type Tiny,
+  TinyChain,
+  type View,
+} from './tiny.js'
+import { type Streamed, sharedByCopies } from './transcripts.js'
+import { loud, network, silent, views } from './wide-views.js'
+
+const low = (x: number, bits: number) => x & ((1 << bits) - 1)
+const all = (bits: number) => Array.from({ length: 2 ** bits }, (_, i) => i)
+
+type See = (secret: number) => (coins: Coins, view: View) => void
+
+/** Whether any secret gives another distribution than the first. */
+function tells(secrets: readonly number[], coins: number, width: number, see: See): boolean {
+  const [first, ...others] = secrets.map((secret) => distribution(coins, width, see(secret)))
+  return others.some((other) => !sameDistribution(first, other))
+}
+
+describe('two chains on one e, every outcome', () => {
+  type Shared = 'nothing' | 'ρ' | 'dealer bits' | 'pads'
+
+  for (const chunks of [[2, 1], [3]]) {
+    const ring: Tiny = { n: 3, bits: 3, f: 0, lo: 0, chunks }
+    const chain = new TinyChain(ring)
+    const [t, more] = [chunks.length, dealerCoins(chunks.length)]
+    /** The client: e once, and the rows of both copies, the second two units lower. Its own mask is known to it. */
+    const client =
+      (m: number, shared: Shared): See =>
+      (y) =>
+      (coins, view) => {
+        const a = coins.take(3)
+        const [e, r] = [openShare(low(y - m, 3), a, ring), addend(m, a, ring)]
+        view.put(e, 3)
+        const dealt = [0, 1].map(() => [coins.take(1), coins.take(more)] as const)
+        for (const [j, moved] of [e, low(e - 2, 3)].entries()) {
+          const rho = dealt[shared === 'ρ' ? 0 : j][0]
+          const dealer = dealt[shared === 'dealer bits' ? 0 : j][1]
+          view.put(chain.rows(chain.tables(r, rho, dealer), moved), t * t)
+        }
+      }
+    const coins = 3 + 2 * (1 + more)
+    it(`client, chunks [${chunks}]`, () => {
+      for (const m of all(3)) expect(tells(all(3), coins, 3 + 2 * t * t, client(m, 'nothing'))).toBe(false)
+      expect(tells(all(3), coins, 3 + 2 * t * t, client(5, 'ρ'))).toBe(true)
+      if (t > 1) expect(tells(all(3), coins, 3 + 2 * t * t, client(5, 'dealer bits'))).toBe(true)
+    })
+  }
+
+  /** The server: its share, the tables of both copies as they come, and either β. */
+  const server =
+    (chain: TinyChain, shared: Shared): See =>
+    (y) =>
+    (coins, view) => {
+      const { ring } = chain
+      const { n, bits } = ring
+      const m = coins.take(n)
+      const share = low(y - m, n)
+      const [e, r] = [openShare(share, 1, ring), addend(m, 1, ring)]
+      view.put(share, n)
+      let [pads, rho] = [0, 0]
+      for (const [j, moved] of [e, low(e - 1, bits)].entries()) {
+        if (j === 0 || shared !== 'ρ') rho = coins.take(1)
+        if (j === 0 || shared !== 'pads') pads = coins.take(chain.width)
+        const tables = chain.tables(r, rho, coins.take(dealerCoins(ring.chunks.length)))
+        view.put(tables ^ pads, chain.width).put(chain.walk(chain.rows(tables, moved)), 1)
+      }
+    }
+  it('server', () => {
+    const one = new TinyChain({ n: 3, bits: 2, f: 1, lo: 0, chunks: [2] })
+    expect(tells(all(3), 13, 13, server(one, 'nothing'))).toBe(false)
+    expect(tells(all(3), 12, 13, server(one, 'ρ'))).toBe(true)
+    const two = new TinyChain({ n: 2, bits: 2, f: 0, lo: 0, chunks: [1, 1] })
+    expect(tells(all(2), 18, 20, server(two, 'pads'))).toBe(true)
+  })
+})
+
+describe('at real widths', () => {
+  const clip: MccActivation = {
+    truncate: 10,
+    bits: 16,
+    lo: 0,
+    chunks: [4, 4, 4, 4],
+    relu: { kind: 'relu' },
+    bends: { shifts: [0, -1536], sum: { signs: [1, -1], plus: 0 } },
+  }
+  const small = (secret: number) =>
+    network(
+      [
+        [8, 1, 1],
+        [8, 1, 1],
+        [2, 1, 1],
+      ],
+      [clip],
+      32,
+      secret,
+    )
+  const inputs = (streamed?: Streamed) =>
+    views({ compiled: small(1), input: silent, streamed }, { compiled: small(1), input: loud, streamed }, 2 ** 12)
+
+  it('no byte of the server depends on the input, nor what two chains of a value have in common', async () => {
+    const { server } = await inputs()
+    expect(server).toBeGreaterThan(0.5)
+    expect(server).toBeLessThan(1)
+  })
+
+  it('no byte of the client depends on the weights', async () => {
+    const { client } = await views({ compiled: small(1), input: loud }, { compiled: small(2), input: loud }, 2 ** 12)
+    expect(client).toBeGreaterThan(0.5)
+    expect(client).toBeLessThan(1)
+  })
+
+  const broken: [string, Streamed][] = [
+    ['one pad for both tables', { ch: sharedByCopies(Purpose.tablePad) }],
+    ['one ρ for both chains', { own: sharedByCopies(Purpose.dealerRho) }],
+    ['one half for the words of both selects', { ch: sharedByCopies(Purpose.selectHalf) }],
+  ]
+  for (const [name, streamed] of broken) {
+    it(`${name} is told by the server`, async () => {
+      const { server } = await inputs(streamed)
+      expect(server).toBeGreaterThan(1)
+    })
+  }
+})

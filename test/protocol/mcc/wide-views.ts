@@ -1,0 +1,75 @@
+// Views at real widths, from the real gadgets: a two-sample chi-square per byte, for either of two secrets. Streams are
+// seeded, so a result is the same every time.
+import { expect } from 'vitest'
+import { checkPlan } from '../../../src/plan/check.js'
+import type { Compiled } from '../../../src/plan/compile/compile.js'
+import { type MapShape, type MccActivation, type MccPlan, mapSize, type Step } from '../../../src/plan/plan.js'
+import { filterSlots } from '../../../src/protocol/weights.js'
+import { drawFrom, perChannel, whole } from './gadget-plan.js'
+import { type Streamed, Tally, Transcripts } from './transcripts.js'
+
+export const RUNS = 2 ** 14
+
+const conv = (out: MapShape, [cin, h, w]: MapShape, at = 0) => ({
+  op: 'conv' as const,
+  of: at,
+  layer: 'w',
+  geometry: { ...perChannel([cin, h, w]), cout: out[0], groups: 1 },
+  scale: 0,
+  out,
+})
+
+/** Some 1×1 convolutions with activations between; `secret` picks weights and biases. */
+export function network(
+  shapes: MapShape[],
+  activations: MccActivation[],
+  ring: number,
+  secret: number,
+): Compiled<MccPlan> {
+  const draw = drawFrom(secret)
+  const steps = shapes.slice(1).map((out, i): Step => {
+    const linear = [{ op: 'tensor' as const, tensor: i, out: shapes[i] }, conv(out, shapes[i])]
+    return { id: `s${i}`, linear, out, scale: 0, activation: activations[i] ?? null }
+  })
+  const plan = checkPlan({
+    format: 'plan/1',
+    backend: 'mcc',
+    network: 'views',
+    ring,
+    rounds: 12,
+    input: { shape: shapes[0], scale: 0, bits: 16, preprocess: { scale: 1, mean: [], std: [] } },
+    labels: [],
+    steps,
+  }) as MccPlan
+  const weights = new Map(
+    filterSlots(plan).map(({ step, operation, words }) => [
+      `${step}.${operation}`,
+      Int32Array.from({ length: words }, () => whole(draw, -2000, 2000)),
+    ]),
+  )
+  const bias = steps.map(({ out }) => Int32Array.from({ length: mapSize(out) }, () => whole(draw, -(2 ** 20), 2 ** 20)))
+  return { plan, model: { weights, bias } }
+}
+
+export interface Side {
+  compiled: Compiled<MccPlan>
+  input: Int32Array
+  streamed?: Streamed
+}
+
+/** Both parties' views over many inferences; the two sides never share an inference. */
+async function tally({ compiled, input, streamed }: Side, side: number, runs: number) {
+  const parties = await Transcripts.of(compiled, streamed)
+  const [server, client] = [new Tally(), new Tally()]
+  for (let i = 0; i < runs; i++) await parties.run(input, 1 + i + side * runs, server, client)
+  return { server, client }
+}
+
+export async function views(a: Side, b: Side, runs = RUNS) {
+  const [one, other] = [await tally(a, 0, runs), await tally(b, 1, runs)]
+  expect(one.server.places).toBe(other.server.places)
+  return { server: one.server.against(other.server), client: one.client.against(other.client) }
+}
+
+export const silent = new Int32Array(8)
+export const loud = Int32Array.from({ length: 8 }, (_, i) => (i % 2 ? 32767 : -32767))
