@@ -29,7 +29,7 @@ export {
   type MaterialLoss,
   type Progress,
 } from './party/client.js'
-export type { MaterialShelf, ShelfEntry } from './party/client-store.js'
+export type { MaterialStore, StoredMaterial } from './party/client-store.js'
 export { type DiagnoseOptions, diagnose, type Finding } from './party/diagnose.js'
 export type { PartyOptions } from './party/options.js'
 export type { Plan } from './plan/plan.js'

@@ -64,10 +64,10 @@ export {
   type MccActivation,
   type MccPlan,
   type Plan,
-  type PlannedRelu as StepRelu,
   planDigest,
   type SecurennActivation,
   type SecurennPlan,
+  type StepRelu,
 } from './plan/plan.js'
 export { runReference } from './plan/reference/reference.js'
 export { decodeFixed, encodeFixed } from './ring/codec.js'
@@ -143,4 +143,4 @@ export {
 export type { FloatSetup } from './tune/evaluation/logits-job.js'
 export type { GroupedProgress } from './tune/knapsack/groups.js'
 export type { JobKind, Result as JobResult, Setup as JobSetup, Task as JobTask } from './tune/workers/jobs.js'
-export type { Crew, CrewOptions, Hire } from './tune/workers/pool.js'
+export type { PoolOptions, StartPool, WorkerPool } from './tune/workers/pool.js'

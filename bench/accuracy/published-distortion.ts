@@ -7,7 +7,7 @@ import type { Pair } from '../../src/model/layers/layers.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { bindWeights } from '../../src/model/weights.js'
 import { distortion } from '../../src/tune/distortion/distortion.js'
-import { hireThreads } from '../../src/tune/workers/pool.node.js'
+import { startThreads } from '../../src/tune/workers/pool.node.js'
 import { beside, vectors } from '../../test/fixtures/vectors.js'
 import { RECORD } from './cifar10.js'
 
@@ -29,7 +29,7 @@ export async function checkDistortion(jpeg: string): Promise<DistortionCheck | u
   if (!file) return undefined
   const arch = parseArchitecture(vectors('examples/resnet8-cifar10.arch.json'))
   const table = vectors<typeof import('../../test/vectors/resnet8-knapsack.json')>('resnet8-knapsack.json')
-  const options = { blocks: table.candidates as unknown as Pair[], hire: hireThreads(availableParallelism()) }
+  const options = { blocks: table.candidates as unknown as Pair[], startPool: startThreads(availableParallelism()) }
   const inputs = pictures(await readFile(jpeg)).map((planes) => Float32Array.from(planes))
   const { layers } = await distortion(arch, bindWeights(arch, readSafetensors(file)), inputs, options)
   const measured = [...layers.values()].flatMap(({ values }) => [...values])

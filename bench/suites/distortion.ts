@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { COMMON_BLOCKS, distortion } from '../../src/tune/distortion/distortion.js'
-import { hireThreads } from '../../src/tune/workers/pool.node.js'
+import { startThreads } from '../../src/tune/workers/pool.node.js'
 import { randomWeights } from '../../test/fixtures/networks.js'
 import { vectors } from '../../test/fixtures/vectors.js'
 import { sampleInput } from '../../test/fixtures/workloads.js'
@@ -38,7 +38,7 @@ export async function benchDistortion({ json = false, quick = false } = {}): Pro
     let runs = 0
     for (let run = 0; run < (quick ? 1 : 3); run++) {
       const [since, before] = [performance.now(), process.cpuUsage()]
-      const { layers } = await distortion(arch, weights, inputs, { hire: hireThreads(threads) })
+      const { layers } = await distortion(arch, weights, inputs, { startPool: startThreads(threads) })
       const ms = performance.now() - since
       const { user, system } = process.cpuUsage(before)
       times.push(ms / 1000)

@@ -17,7 +17,7 @@ import { predict } from '../tune/cost/predict.js'
 import { onlineBytes } from '../tune/cost/spec-cost.js'
 import { measurementKey } from '../tune/distortion/part.js'
 import { comparedWith, evaluate, type KnownLogits, type PrivateScore, type Score } from '../tune/evaluation/evaluate.js'
-import { hireThreads } from '../tune/workers/pool.node.js'
+import { startThreads } from '../tune/workers/pool.node.js'
 import type { ProgressBar } from './terminal/progress-bar.js'
 import { Remaining } from './terminal/remaining.js'
 
@@ -100,7 +100,7 @@ async function evaluateVariant(
   bar: ProgressBar,
 ): Promise<EvaluationRow[]> {
   const { arch, weights, spec, variant } = model
-  const hire = hireThreads(order.threads)
+  const startPool = startThreads(order.threads)
   const bits = order.windows.some((choice) => typeof choice === 'number')
   const known = bits ? await nearZero(model, images, order, signal, bar) : undefined
   const rows: EvaluationRow[] = []
@@ -109,7 +109,7 @@ async function evaluateVariant(
     const remaining = new Remaining()
     const named = `${variant}, ${windowName(windows)}`
     const { float, reference } = await evaluate({ arch, weights, spec }, images.inputs, {
-      ...{ hire, signal, compiled, labels: images.labels, referenceInputs: order.reference },
+      ...{ startPool, signal, compiled, labels: images.labels, referenceInputs: order.reference },
       known: { float: state.known(`${variant} float`), reference: state.known(`${named} reference`) },
       onProgress: (done, stage) => {
         bar.update(done, `${named}: ${stage}`, remaining.text(done))
@@ -159,7 +159,7 @@ async function nearZero(
   signal: AbortSignal,
   bar: ProgressBar,
 ): Promise<NearZero> {
-  const options = { hire: hireThreads(order.threads), signal }
+  const options = { startPool: startThreads(order.threads), signal }
   // Windows are of the values that are compared, factors included.
   const compared = calibration?.channels ? equalize(arch, weights, calibration.channels) : weights
   const ranges = await measureRanges({ arch, weights: compared, spec }, inputs, options)

@@ -8,7 +8,7 @@ import { type ChannelFactors, equalize } from '../plan/equalize/equalize.js'
 import { channelFactors, type FactorsPer } from '../tune/calibration/channel-factors.js'
 import { formatRanges, measureRanges, parseRanges, type Ranges } from '../tune/calibration/ranges.js'
 import { measurementKey } from '../tune/distortion/part.js'
-import { hireThreads } from '../tune/workers/pool.node.js'
+import { startThreads } from '../tune/workers/pool.node.js'
 import type { ProgressBar } from './terminal/progress-bar.js'
 import { Remaining } from './terminal/remaining.js'
 
@@ -55,7 +55,7 @@ export async function measuredRanges(
       part.keep(() => JSON.stringify({ format: PART, key, ...known, ranges: JSON.parse(formatRanges(ranges)) }))
     }
     try {
-      const options = { hire: hireThreads(order.threads), signal, onProgress, ...(resume ? { resume } : {}) }
+      const options = { startPool: startThreads(order.threads), signal, onProgress, ...(resume ? { resume } : {}) }
       return await measureRanges({ arch, weights: own, spec }, images.inputs, options)
     } catch (error) {
       throw await part.left(error)

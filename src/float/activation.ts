@@ -26,7 +26,7 @@ export function isClamp(layer: Layer): boolean {
   return op === 'relu' || op === 'clip'
 }
 
-export function mapSize(shape: Shape): MapSize {
+export function toMapSize(shape: Shape): MapSize {
   const [c, h, w] = asMap(shape)
   return { c, h, w }
 }
@@ -44,7 +44,7 @@ export function prepareActivation(k: Kernels, layer: Layer, relu: LayerRelu): Ac
     case 'zero':
       return { run: (_, out) => out.u8().fill(0), release: nothing }
     case 'block': {
-      const size = mapSize(layer.out)
+      const size = toMapSize(layer.out)
       expectCount(layer, 'blocks', relu.blocks.length, size.c)
       const table = upload(k.memory, Int32Array.from(relu.blocks.flat()))
       return { run: (x, out) => blockActivationF32(k, x, table, bounds, out, size), release: () => table.release() }

@@ -26,7 +26,7 @@ import type { Layer, LayerOf, Op } from '../model/layers/layers.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { elementCount } from '../model/shape.js'
 import { tensorOf, type Weights } from '../model/weights.js'
-import { mapSize, prepareActivation } from './activation.js'
+import { prepareActivation, toMapSize } from './activation.js'
 import { type Affine, affineOf, foldAffine } from './affine.js'
 
 export interface Operation {
@@ -75,7 +75,7 @@ const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, par
     return stateless(([x], out) => avgPoolF32(k, pool, x, layer.countPad, out))
   },
   globalAvgPool: (layer, { k }) => {
-    const size = mapSize(layer.inShapes[0])
+    const size = toMapSize(layer.inShapes[0])
     const pool = { ...size, kernel: [size.h, size.w], stride: [1, 1], pad: [0, 0, 0, 0], out: [1, 1] } as const
     return stateless(([x], out) => avgPoolF32(k, pool, x, true, out))
   },
@@ -85,7 +85,7 @@ const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, par
   },
   resize,
   pad: (layer, { k }) => {
-    const size = mapSize(layer.inShapes[0])
+    const size = toMapSize(layer.inShapes[0])
     const [top, left] = layer.pad
     const out = [layer.out[1], layer.out[2]] as const
     return stateless(([x], y) => padF32(k, size, x, [top, left], layer.fill, out, y))
@@ -107,7 +107,7 @@ function copy(): Operation {
 
 function geometryOf(layer: LayerOf<'conv2d'>): ConvGeometry {
   const { kernel, stride, pad, dilation, groups, cout } = layer
-  const { c, h, w } = mapSize(layer.inShapes[0])
+  const { c, h, w } = toMapSize(layer.inShapes[0])
   return { cin: c, h, w, cout, kernel, stride, pad, dilation, groups }
 }
 
@@ -219,11 +219,11 @@ function concat(): Operation {
 
 function poolOf(layer: LayerOf<'avgPool'> | LayerOf<'maxPool'>): FloatPool {
   const { kernel, stride, pad } = layer
-  return { ...mapSize(layer.inShapes[0]), kernel, stride, pad, out: [layer.out[1], layer.out[2]] }
+  return { ...toMapSize(layer.inShapes[0]), kernel, stride, pad, out: [layer.out[1], layer.out[2]] }
 }
 
 function resize(layer: LayerOf<'resize'>, { k }: Parts): Operation {
-  const size = mapSize(layer.inShapes[0])
+  const size = toMapSize(layer.inShapes[0])
   const [oh, ow] = layer.size
   const rows = blendTable(k, blendsOf(layer.mode, size.h, oh)!) // `requireFloat` has refused what cannot be blended
   const columns = blendTable(k, blendsOf(layer.mode, size.w, ow)!)
@@ -244,8 +244,8 @@ function shrink(
   offset: readonly [number, number],
   channelOffset: number,
 ): Operation {
-  const from = { ...mapSize(layer.inShapes[0]), stride, offset }
-  const { c: channels, h, w } = mapSize(layer.out)
+  const from = { ...toMapSize(layer.inShapes[0]), stride, offset }
+  const { c: channels, h, w } = toMapSize(layer.out)
   const to = { channels, h, w, channelOffset, top: 0, left: 0 }
   return stateless(([x], out) => embed32(k, from, x, to, out))
 }

@@ -4,7 +4,7 @@ import { addConvChannelF32, type FloatConv, subF32 } from '../kernels/float/conv
 import type { Kernels, Region } from '../kernels/instance.js'
 import { quote } from '../model/json/fields.js'
 import type { LayerRelu } from '../model/relu/spec.js'
-import { asBlocks, mapSize, prepareActivation } from './activation.js'
+import { asBlocks, prepareActivation, toMapSize } from './activation.js'
 import { releaseUsed } from './liveness.js'
 import type { Step, Steps, ValueIndex } from './steps.js'
 
@@ -110,7 +110,7 @@ export class FloatPass {
   #activate(step: Step, i: number, kind: LayerRelu, fresh: Variation, out: Region): void {
     const [from] = step.inputs
     const x = fresh.values[from] ?? this.#kept[from]
-    const { c, h, w } = mapSize(step.layer.out)
+    const { c, h, w } = toMapSize(step.layer.out)
     const before = fresh.values[from] ? undefined : asBlocks(step.relu!, c)
     const after = asBlocks(kind, c)
     const changed = before && after?.length === c ? differing(before, after) : undefined
@@ -135,7 +135,7 @@ export class FloatPass {
     const [from] = step.inputs
     const channels = fresh.channels.get(from)
     // Behind a flatten a convolution's channels are elements of the map.
-    const alike = channels && step.conv?.geometry.cin === mapSize(this.#steps.steps[from - 1].layer.out).c
+    const alike = channels && step.conv?.geometry.cin === toMapSize(this.#steps.steps[from - 1].layer.out).c
     if (alike && step.conv.geometry.groups === 1) this.#update(step.conv, from, i, channels, fresh, out)
     else {
       const inputs = step.inputs.map((value) => fresh.values[value] ?? this.#kept[value])

@@ -116,7 +116,7 @@ export interface Chain {
 }
 
 /** Bytes of an opened value or addend of a comparison: u32 words, u64 beyond 32 bits. */
-export const wordBytes = ({ bits }: Pick<Chain, 'bits'>): number => (bits > 32 ? 8 : 4)
+export const chainWordBytes = ({ bits }: Pick<Chain, 'bits'>): number => (bits > 32 ? 8 : 4)
 
 function withShape<T>(k: Kernels, chain: Chain, call: (ptr: number, t: number) => T): T {
   const shape = k.memory.alloc(chain.chunks.length)
@@ -139,7 +139,7 @@ export function dealTables(
   const deal = chain.bits > 32 ? k.raw.mccDeal64 : k.raw.mccDeal
   withShape(k, chain, (shape, t) =>
     deal(
-      need(r, groups * GROUP * wordBytes(chain), 'r'),
+      need(r, groups * GROUP * chainWordBytes(chain), 'r'),
       groups,
       chain.lo,
       shape,
@@ -155,7 +155,7 @@ export function dealTables(
 export function readRows(k: Kernels, chain: Chain, count: number, e: Region, tables: Region, rows: Region): void {
   const groups = groupsOf(count)
   const { bits, lo, add } = chain
-  const from = need(e, groups * GROUP * wordBytes(chain), 'e')
+  const from = need(e, groups * GROUP * chainWordBytes(chain), 'e')
   const at = need(tables, tableBytes(chain.chunks, count), 'tables')
   const to = need(rows, rowBytes(chain.chunks, count), 'rows')
   withShape(k, chain, (shape, t) => {

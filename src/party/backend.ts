@@ -12,7 +12,7 @@ import type { Streams } from '../random/streams.js'
 import type { Dealer } from './dealer.js'
 import type { Ledger } from './ledger.js'
 import type { Kept } from './mcc/keeping.js'
-import type { Turn } from './options.js'
+import type { Mutex } from './options.js'
 import type { Registration } from './registration.js'
 import type { SessionLinks } from './session-links.js'
 
@@ -126,7 +126,7 @@ export interface HelpedServer<P extends Plan = Plan> {
   readonly share: ModelShare
   readonly seed: Seed
   /** Bundles of different clients do not interleave on the server's link; clients take turns inference by inference. */
-  readonly turn: Turn
+  readonly mutex: Mutex
   /** What was dealt, by session: a client that connects anew does not get a number a second time. */
   readonly ledgers: Map<string, Ledger>
   /** The server's connections for its clients, by session. */

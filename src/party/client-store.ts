@@ -2,7 +2,7 @@
 import { RingfenceError } from '../errors.js'
 
 /** The secrets of one inference that was prepared. With them and what the server sees, its input can be opened. */
-export interface ShelfEntry {
+export interface StoredMaterial {
   /** Session and number: no two entries share it. */
   readonly id: string
   /** The server's address, as the client was given it. */
@@ -18,30 +18,30 @@ export interface ShelfEntry {
 }
 
 /** Keeps entries, each to be taken out once. */
-export interface MaterialShelf {
+export interface MaterialStore {
   /** Copies of all entries. */
-  list(): Promise<readonly ShelfEntry[]>
+  list(): Promise<readonly StoredMaterial[]>
   /** Stores a copy. */
-  put(entry: ShelfEntry): Promise<void>
+  put(entry: StoredMaterial): Promise<void>
   /**
    * Deletes an entry and returns it once the deletion is final: of all who ask for it, at once or later, one gets it.
    * The others get undefined.
    */
-  take(id: string): Promise<ShelfEntry | undefined>
+  take(id: string): Promise<StoredMaterial | undefined>
 }
 
 /**
- * The shelf of an option.
+ * The store of an option.
  * @throws RingfenceError UNSUPPORTED where there is no IndexedDB, or none for this page
  */
-export async function openShelf(keep: boolean | MaterialShelf | undefined): Promise<MaterialShelf | undefined> {
+export async function openMaterialStore(keep: boolean | MaterialStore | undefined): Promise<MaterialStore | undefined> {
   if (keep !== true) return keep || undefined
   if (typeof indexedDB === 'undefined') {
-    const what = 'keepMaterial: this host has no IndexedDB; pass a shelf of your own (MaterialShelf)'
+    const what = 'keepMaterial: this host has no IndexedDB; pass a store of your own (MaterialStore)'
     throw new RingfenceError('UNSUPPORTED', what)
   }
   try {
-    return new IndexedDbShelf(await openDatabase())
+    return new IndexedDbStore(await openDatabase())
   } catch (cause) {
     throw new RingfenceError('UNSUPPORTED', 'keepMaterial: this page may not use IndexedDB', [], { cause })
   }
@@ -55,22 +55,22 @@ function openDatabase(): Promise<IDBDatabase> {
   return result(opening)
 }
 
-class IndexedDbShelf implements MaterialShelf {
+class IndexedDbStore implements MaterialStore {
   constructor(private readonly database: IDBDatabase) {
     // A page that wants to delete the database need not wait for this one.
     database.onversionchange = () => database.close()
   }
 
-  list(): Promise<ShelfEntry[]> {
+  list(): Promise<StoredMaterial[]> {
     return result(this.database.transaction(STORE).objectStore(STORE).getAll())
   }
 
-  async put(entry: ShelfEntry): Promise<void> {
+  async put(entry: StoredMaterial): Promise<void> {
     await this.#change((store) => store.put(entry))
   }
 
   // Transactions that write wait for one another, across tabs too: only the first finds the entry.
-  take(id: string): Promise<ShelfEntry | undefined> {
+  take(id: string): Promise<StoredMaterial | undefined> {
     return this.#change((store) => {
       const found = store.get(id)
       store.delete(id)

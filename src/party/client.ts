@@ -5,7 +5,7 @@ import { provideKernels } from '../kernels/instance.js'
 import type { Channel, Meter, MeterReport } from '../net/index.js'
 import type { Plan } from '../plan/plan.js'
 import type { CallOptions, MaterialLoss } from './backend.js'
-import type { MaterialShelf } from './client-store.js'
+import type { MaterialStore } from './client-store.js'
 import { LocalClient } from './local-client.js'
 import type { PartyOptions } from './options.js'
 import { remoteClient } from './worker/remote-client.js'
@@ -30,11 +30,11 @@ export interface ClientOptions extends PartyOptions {
   /** Told how many are ready after every one that was prepared in the background. */
   onPrepared?: (prepared: number) => void
   /**
-   * Keeps prepared material over reloads, each inference to be used once: `true` in the page's IndexedDB, elsewhere on a shelf
+   * Keeps prepared material over reloads, each inference to be used once: `true` in the page's IndexedDB, elsewhere in a store
    * of your own. The server has to keep its part too, and does so for some minutes; the helper is not needed again. Whoever
-   * reads the shelf *and* what the server sees can open inputs, also some time after: see SECURITY.md. Default false.
+   * reads the store *and* what the server sees can open inputs, also some time after: see SECURITY.md. Default false.
    */
-  keepMaterial?: boolean | MaterialShelf
+  keepMaterial?: boolean | MaterialStore
   /** Told of every kept inference that cannot be used any more. */
   onMaterialLost?: (why: MaterialLoss) => void
   /** The compiled `ringfence/kernels.simd.wasm`, for hosts that compile no WebAssembly at run time. */

@@ -9,7 +9,7 @@ import { fillModelMask, type ModelShare, packShare } from '../protocol/weights.j
 import { agreeSeed, keyPair } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import type { ClientOptions } from './client.js'
-import { encodeHello, equal, KEY_BYTES, Role, type ServerWelcome } from './messages.js'
+import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from './messages.js'
 import { AUDIT, asRingfenceError, linkTo, seedSource } from './options.js'
 
 /** What a client and its helper have agreed on. */
@@ -134,7 +134,7 @@ async function greet(
   publicKey: Uint8Array,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const hello = encodeHello({ role: Role.client, registration, session, digest, publicKey, planBytes: 0 })
+  const hello = encodeHello({ role: Caller.client, registration, session, digest, publicKey, planBytes: 0 })
   link.send(Kind.hello, Phase.setup, 0, hello)
   return (await link.receive(Kind.welcome, Phase.setup, 0, KEY_BYTES, { signal })).slice()
 }

@@ -17,6 +17,7 @@ import type { HelpedClient, HelpedServer } from './backend.js'
 import { Ledger } from './ledger.js'
 import { dealForClient } from './mcc/helper.js'
 import {
+  Caller,
   confirmation,
   decodeHello,
   equal,
@@ -24,11 +25,10 @@ import {
   type HelperHello,
   hex,
   ID_BYTES,
-  Role,
   sessionProof,
   sessionSeed,
 } from './messages.js'
-import { asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource, Turn } from './options.js'
+import { asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, Mutex, seedSource } from './options.js'
 import { receivePlan } from './received-plan.js'
 import { helpClient } from './securenn/helper.js'
 import { SessionLinks } from './session-links.js'
@@ -88,9 +88,9 @@ export class Helper {
     try {
       const source = seedSource(this.#options, [channel])
       const hello = decodeHello(await link.receive(Kind.hello, Phase.setup, 0, HELLO_BYTES))
-      if (hello.role === Role.server) await this.#serveServer(link, hello)
-      else if (hello.role === Role.client) await this.#serveClient(link, hello, source)
-      else if (hello.role === Role.session) await this.#serveSession(link, hello)
+      if (hello.role === Caller.server) await this.#serveServer(link, hello)
+      else if (hello.role === Caller.client) await this.#serveClient(link, hello, source)
+      else if (hello.role === Caller.session) await this.#serveSession(link, hello)
       else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
     } catch (cause) {
       if (this.#released) return
@@ -123,7 +123,7 @@ export class Helper {
       this.#registrations.delete(hex(id))
       registration.open = false
       registration.sessionLinks.close()
-      await registration.turn.take(async () => undefined)
+      await registration.mutex.take(async () => undefined)
       for (const client of registration.running.keys())
         client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
       await Promise.allSettled(registration.running.values())
@@ -150,7 +150,7 @@ export class Helper {
       share.release()
       throw error
     }
-    const held = { link, planned, digest, share, seed, turn: new Turn(), ledgers: new Map<string, Ledger>() }
+    const held = { link, planned, digest, share, seed, mutex: new Mutex(), ledgers: new Map<string, Ledger>() }
     return { ...held, sessionLinks: new SessionLinks(), running: new Map(), open: true }
   }
 

@@ -3,13 +3,13 @@
 import { RingfenceError } from '../errors.js'
 import { loadKernels } from '../kernels/instance.js'
 import { connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
-import { type MccPlan, mapSize, type Plan, planDigest, type SecurennPlan, tensorShape } from '../plan/plan.js'
+import { elementCount, type MccPlan, type Plan, planDigest, type SecurennPlan, tensorShape } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { layOut } from '../protocol/step.js'
 import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
 import type { CallOptions, ClientBackend, ClientContext } from './backend.js'
 import type { ClientEngine, ClientOptions, InferenceResult } from './client.js'
-import { openShelf } from './client-store.js'
+import { openMaterialStore } from './client-store.js'
 import { Dealer } from './dealer.js'
 import { MccClient } from './mcc/client.js'
 import { Keeping } from './mcc/keeping.js'
@@ -22,7 +22,7 @@ import {
   VERSION,
   WELCOME_BYTES,
 } from './messages.js'
-import { asRingfenceError, deadlineOf, linkTo, seedSource, Turn } from './options.js'
+import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource } from './options.js'
 import { receivePlan } from './received-plan.js'
 import { SecurennClient } from './securenn/client.js'
 
@@ -30,7 +30,7 @@ export class LocalClient implements ClientEngine {
   readonly #context: ClientContext
   readonly #backend: ClientBackend
   /** Calls of one client take turns: its links carry one conversation at a time. */
-  readonly #turn = new Turn()
+  readonly #mutex = new Mutex()
   #ended: RingfenceError | undefined
   readonly #keep: number
   readonly #onPrepared: ((prepared: number) => void) | undefined
@@ -53,7 +53,7 @@ export class LocalClient implements ClientEngine {
   async #watch(): Promise<void> {
     const { server } = this.#context
     await server.closed
-    await this.#turn.take(async () => {
+    await this.#mutex.take(async () => {
       if (this.#ended) return
       const words = await server.receiveAny(0).catch(asRingfenceError)
       this.#end(words instanceof RingfenceError ? words : new RingfenceError('PEER_GONE', 'the server is gone'))
@@ -79,7 +79,7 @@ export class LocalClient implements ClientEngine {
 
   static async create(options: ClientOptions): Promise<LocalClient> {
     const { signal, server: end } = options
-    const shelf = await openShelf(options.keepMaterial)
+    const store = await openMaterialStore(options.keepMaterial)
     const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
     try {
       const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
@@ -97,7 +97,7 @@ export class LocalClient implements ClientEngine {
       opened.push(dealer)
       const address = typeof end === 'string' ? end : ''
       const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
-      const kept = shelf && plan.backend === 'mcc' ? await Keeping.open({ ...terms, shelf }, { signal }) : undefined
+      const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
       // With material left the helper may well be away.
       if (!kept?.ready.length) await dealer.join(signal)
       const planned = layOut(k, plan)
@@ -137,7 +137,7 @@ export class LocalClient implements ClientEngine {
   run(input: Float32Array, options: CallOptions): Promise<InferenceResult> {
     return this.#guard(options, async () => {
       const { plan } = this.#context.planned
-      const values = expectInput(input, mapSize(tensorShape(plan, 0)))
+      const values = expectInput(input, elementCount(tensorShape(plan, 0)))
       const words = encodeFixed(values, plan.input.scale, plan.input.bits)
       await this.#backend.claim(options)
       const started = performance.now()
@@ -160,12 +160,12 @@ export class LocalClient implements ClientEngine {
   async release(): Promise<void> {
     this.#context.server.close()
     this.#context.dealer.close()
-    await this.#turn.take(async () => this.#forget(new RingfenceError('ABORTED', 'this client was released')))
+    await this.#mutex.take(async () => this.#forget(new RingfenceError('ABORTED', 'this client was released')))
   }
 
   /** Runs a call in turn. An error between parties ends the session: the conversation cannot be resumed. */
   #guard<T>({ signal }: CallOptions, task: () => Promise<T>): Promise<T> {
-    return this.#turn.take(async () => {
+    return this.#mutex.take(async () => {
       if (this.#ended) throw this.#ended
       if (signal?.aborted) throw new RingfenceError('ABORTED', 'the call was aborted before it began')
       try {

@@ -11,7 +11,7 @@ export const DIGEST_BYTES = 32
 export const MAX_BATCH = 1024
 
 /** `session`: a server's connection for one of its clients, on `securenn`. */
-export const Role = { client: 1, server: 2, session: 3 } as const
+export const Caller = { client: 1, server: 2, session: 3 } as const
 
 export const HELLO_BYTES = 2 + 2 * ID_BYTES + DIGEST_BYTES + KEY_BYTES + 4
 

@@ -66,7 +66,7 @@ export function linkTo(name: string, channel: Channel, options: PartyOptions, me
 }
 
 /** Runs tasks one after another; a failed one does not stop the next. */
-export class Turn {
+export class Mutex {
   #last: Promise<unknown> = Promise.resolve()
 
   take<T>(task: () => Promise<T>): Promise<T> {

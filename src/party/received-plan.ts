@@ -3,7 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { paddedSize } from '../kernels/geometry.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
-import { type LinearOp, mapSize, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
+import { elementCount, type LinearOp, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { equal } from './messages.js'
 
@@ -66,8 +66,8 @@ function excesses({ steps }: Plan): string[] {
 
 /** Values of all operations, of the images they pad, and of all copies that ReLUs read. */
 function elements(step: Step): number {
-  const copied = step.activation?.bends ? mapSize(reluShape(step)) : 0
-  return step.linear.reduce((all, op) => all + mapSize(op.out) + padding(op), copied)
+  const copied = step.activation?.bends ? elementCount(reluShape(step)) : 0
+  return step.linear.reduce((all, op) => all + elementCount(op.out) + padding(op), copied)
 }
 
 const padding = (op: LinearOp): number =>
@@ -83,7 +83,7 @@ function filterWords(op: LinearOp): number {
 function work({ linear }: Step): number {
   const totals: number[] = []
   for (const op of linear) {
-    const size = mapSize(op.out)
+    const size = elementCount(op.out)
     let own = size
     if (op.op === 'conv') own = (size / op.geometry.cout) * filterWords(op) + padding(op)
     if (op.op === 'poolSum') own = size * op.kernel[0] * op.kernel[1]

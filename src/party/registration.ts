@@ -11,7 +11,7 @@ import { Kind } from '../protocol/kinds.js'
 import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'
 import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
-import { confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES, Role } from './messages.js'
+import { Caller, confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES } from './messages.js'
 import { type SendOptions, sendPieces } from './transfer.js'
 
 export interface Registration {
@@ -45,7 +45,7 @@ export async function register(
   const json = new TextEncoder().encode(canonicalJson(plan))
   const nothing = new Uint8Array(ID_BYTES)
   const identifiers = { registration: nothing, session: nothing, digest, publicKey: keys.publicKey }
-  const hello = encodeHello({ role: Role.server, ...identifiers, planBytes: json.byteLength })
+  const hello = encodeHello({ role: Caller.server, ...identifiers, planBytes: json.byteLength })
   helper.send(Kind.hello, Phase.setup, 0, hello)
   helper.send(Kind.plan, Phase.setup, 0, json)
   const modelSeed = options.source()

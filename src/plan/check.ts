@@ -10,16 +10,16 @@ import {
   asMap,
   type Bends,
   type Blend,
+  elementCount,
   type LinearOp,
   linearShape,
   type MapShape,
   type MccActivation,
-  mapSize,
   type Plan,
-  type PlannedRelu,
   reluShape,
   type SecurennActivation,
   type Step,
+  type StepRelu,
 } from './plan.js'
 
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
@@ -161,7 +161,7 @@ export function checkPlan(json: unknown): Plan {
   }
   const plan = parsed.output as Plan
   const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
-  if (mapSize(asMap(plan.input.shape)) > MAX_ELEMENTS)
+  if (elementCount(asMap(plan.input.shape)) > MAX_ELEMENTS)
     problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   if (problems.length > 0) {
     throw new RingfenceError('PLAN_MISMATCH', 'the plan contradicts itself', problems.slice(0, 20))
@@ -212,7 +212,7 @@ function operationProblems(
   weighted: boolean[],
 ): string[] {
   const problems: string[] = []
-  if (mapSize(op.out) > MAX_ELEMENTS) problems.push(`more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
+  if (elementCount(op.out) > MAX_ELEMENTS) problems.push(`more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   const inputs = sourcesOf(op)
   if (inputs.some((of) => of >= i)) return [`operation ${i} reads a later one`]
   const sources = inputs.map((of) => step.linear[of])
@@ -229,7 +229,8 @@ function operationProblems(
   }
   if (op.op === 'add') {
     if (sorts.some((sort) => sort !== sorts[0])) problems.push(`operation ${i} adds weighted to unweighted values`)
-    const alike = (out: MapShape) => (sources.length === 1 ? mapSize(out) === mapSize(op.out) : same(out, op.out))
+    const alike = (out: MapShape) =>
+      sources.length === 1 ? elementCount(out) === elementCount(op.out) : same(out, op.out)
     if (sources.some(({ out }) => !alike(out))) problems.push(`operation ${i} adds unlike shapes`)
   }
   problems.push(...shapeProblems(plan, index, op, i, source))
@@ -241,13 +242,13 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
   switch (op.op) {
     case 'tensor': {
       const shape = tensorBefore(plan, index, op.tensor)
-      return shape && mapSize(shape) === mapSize(op.out) ? [] : wrong
+      return shape && elementCount(shape) === elementCount(op.out) ? [] : wrong
     }
     case 'conv': {
       const { geometry: g } = op
       const problems = geometryProblems(g)
       if (problems.length > 0) return problems
-      if (g.cin * g.h * g.w !== mapSize(source!.out)) return wrong
+      if (g.cin * g.h * g.w !== elementCount(source!.out)) return wrong
       if (paddedSize(g) > MAX_ELEMENTS)
         return [`operation ${i} pads to more than 2^${Math.log2(MAX_ELEMENTS)} elements`]
       return same([g.cout, ...outputSize(g)], op.out) ? [] : wrong
@@ -255,7 +256,7 @@ function shapeProblems(plan: Plan, index: number, op: LinearOp, i: number, sourc
     case 'lift':
     case 'scale': {
       const perPosition = typeof op.factor === 'number' || op.factor.length === op.out[1] * op.out[2]
-      return mapSize(source!.out) === mapSize(op.out) && perPosition ? [] : wrong
+      return elementCount(source!.out) === elementCount(op.out) && perPosition ? [] : wrong
     }
     case 'resize': {
       const [c, h, w] = source!.out
@@ -279,7 +280,7 @@ function activationProblems(ring: number, step: Step, a: Activation): string[] {
   if (a.relu.kind === 'block' && a.relu.blocks.length !== shape[0]) problems.push('one block per channel is due')
   if (a.relu.kind === 'mask') {
     const { bits, passed = bits } = a.relu
-    const due = Math.ceil(mapSize(shape) / 8)
+    const due = Math.ceil(elementCount(shape) / 8)
     if ([bits, passed].some((set) => fromBase64(set).length !== due)) problems.push('one mask bit per element is due')
   }
   if (a.bends) problems.push(...bendProblems(a.bends, shape, 'bits' in a ? 2 ** (a.bits - 1) : MAX_SHIFT))
@@ -288,7 +289,7 @@ function activationProblems(ring: number, step: Step, a: Activation): string[] {
 
 function bendProblems({ shifts, sum }: Bends, shape: MapShape, limit: number): string[] {
   const problems: string[] = []
-  if (mapSize(shape) > MAX_ELEMENTS) problems.push(`more than 2^${Math.log2(MAX_ELEMENTS)} elements in all copies`)
+  if (elementCount(shape) > MAX_ELEMENTS) problems.push(`more than 2^${Math.log2(MAX_ELEMENTS)} elements in all copies`)
   if (sum && sum.signs.length !== shifts.length) problems.push(`${sum.signs.length} signs of ${shifts.length} copies`)
   if ([...shifts, sum?.plus ?? 0].some((shift) => Math.abs(shift) >= limit)) {
     problems.push(`shifts stay below ${limit}`)
@@ -296,7 +297,7 @@ function bendProblems({ shifts, sum }: Bends, shape: MapShape, limit: number): s
   return problems
 }
 
-const compares = ({ kind }: PlannedRelu): boolean => kind === 'relu' || kind === 'block' || kind === 'mask'
+const compares = ({ kind }: StepRelu): boolean => kind === 'relu' || kind === 'block' || kind === 'mask'
 
 function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
   const problems: string[] = []
@@ -320,7 +321,7 @@ function securennProblems({ ignoredMsb, ignoredLsb }: SecurennActivation): strin
     : [`${ignoredLsb} low bits are ignored, at most as many as the ${ignoredMsb} high ones`]
 }
 
-const largestBlock = (relu: PlannedRelu, [, h, w]: MapShape): number =>
+const largestBlock = (relu: StepRelu, [, h, w]: MapShape): number =>
   relu.kind === 'block'
     ? relu.blocks.reduce((area, [bh, bw]) => Math.max(area, Math.min(bh, h) * Math.min(bw, w)), 1)
     : 1

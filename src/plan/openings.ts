@@ -1,7 +1,7 @@
 // What a step opens on `mcc`. Where several ReLUs read one value (`bends`), it is opened once: copy j is the same opened
 // word, moved by a public shift. So are patch sums that several copies compare.
 import type { ReluLayout } from '../model/relu/layout.js'
-import { linearShape, mapSize, type Step } from './plan.js'
+import { elementCount, linearShape, type Step } from './plan.js'
 
 export interface Openings {
   /** Element of y of every opened value, in the order in which the activated values (switched, then passed) need them. */
@@ -27,7 +27,7 @@ export interface Run {
 /** @param layout the step's, over all copies */
 export function openings(step: Step, layout: ReluLayout): Openings {
   const shifts = step.activation?.bends?.shifts ?? [0]
-  const size = mapSize(linearShape(step))
+  const size = elementCount(linearShape(step))
   const { switched, identity } = layout
   const activated = new Int32Array(switched.length + identity.length)
   activated.set(switched)
@@ -92,7 +92,7 @@ function patches(
 export function bentResult<V extends Int32Array | Float64Array>(step: Step, copies: V, layout: ReluLayout): V {
   const sum = step.activation?.bends?.sum
   if (!sum) return copies
-  const size = mapSize(step.out)
+  const size = elementCount(step.out)
   const result = copies.slice(0, size).fill(0) as V
   for (const activated of [layout.switched, layout.identity])
     for (const copy of activated) result[copy % size] = sum.plus

@@ -5,6 +5,9 @@ import type { ConvGeometry } from '../kernels/geometry.js'
 import { type ReluLayout, reluLayout } from '../model/relu/layout.js'
 import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
 import type { LayerRelu } from '../model/relu/spec.js'
+import { asMap, elementCount } from '../model/shape.js'
+
+export { asMap, elementCount }
 
 export type MapShape = readonly [number, number, number]
 
@@ -47,7 +50,7 @@ export interface MccActivation {
   readonly lo: number
   /** Chunk widths of the comparison, least significant first. */
   readonly chunks: readonly number[]
-  readonly relu: PlannedRelu
+  readonly relu: StepRelu
   readonly bends?: Bends
 }
 
@@ -58,7 +61,7 @@ export interface SecurennActivation {
   /** High and low bits of the 64 that comparisons ignore (docs/protocol.md, section 17); 0 and 0 is exact. */
   readonly ignoredMsb: number
   readonly ignoredLsb: number
-  readonly relu: PlannedRelu
+  readonly relu: StepRelu
   readonly bends?: Bends
 }
 
@@ -82,7 +85,7 @@ export type Activation = MccActivation | SecurennActivation
  * A layer's ReLU kinds as plain JSON; a mask's bits are base64, least significant first. `passed` names elements without a
  * ReLU that pass although `off` says zero: copies of one value may differ in that.
  */
-export type PlannedRelu =
+export type StepRelu =
   | { readonly kind: 'relu' | 'identity' | 'zero' }
   | { readonly kind: 'block'; readonly blocks: readonly Pair[] }
   | { readonly kind: 'mask'; readonly off: 'identity' | 'zero'; readonly bits: string; readonly passed?: string }
@@ -136,9 +139,7 @@ export type Plan = MccPlan | SecurennPlan
 export const outputFraction = ({ input, steps }: SecurennPlan): number => steps[steps.length - 2]?.scale ?? input.scale
 
 /** Bytes of a ring word in memory. */
-export const wordBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
-
-export const mapSize = ([c, h, w]: MapShape): number => c * h * w
+export const ringBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
 
 /** The shape of y: what a step's linear operations compute. */
 export const linearShape = ({ linear }: Pick<Step, 'linear'>): MapShape => linear[linear.length - 1].out
@@ -152,11 +153,6 @@ export function reluShape({ linear, activation }: Pick<Step, 'linear' | 'activat
 /** The shape of tensor `index` of a plan. */
 export function tensorShape(plan: Plan, index: number): MapShape {
   return index === 0 ? asMap(plan.input.shape) : plan.steps[index - 1].out
-}
-
-export function asMap(shape: readonly number[]): MapShape {
-  if (shape.length === 3) return [shape[0], shape[1], shape[2]]
-  return shape.length === 2 ? [shape[0], 1, shape[1]] : [shape[0], 1, 1]
 }
 
 /** JSON with sorted keys and no white space: the form that is hashed. */
@@ -175,7 +171,7 @@ export function planDigest(plan: Plan): Uint8Array {
   return sha256(new TextEncoder().encode(canonicalJson(plan)))
 }
 
-export function planRelu(relu: LayerRelu): PlannedRelu {
+export function planRelu(relu: LayerRelu): StepRelu {
   if (relu.kind === 'block') return { kind: 'block', blocks: relu.blocks }
   if (relu.kind !== 'mask') return { kind: relu.kind }
   const { kind, off, bits, passed } = relu
@@ -202,7 +198,7 @@ export function stepLayout(step: Step): ReluLayout | null {
   const shape = reluShape(step)
   if (relu.kind !== 'mask') return reluLayout(relu, shape)
   const { kind, off } = relu
-  const bits = unpacked(relu.bits, mapSize(shape))
-  const passed = relu.passed === undefined ? undefined : unpacked(relu.passed, mapSize(shape))
+  const bits = unpacked(relu.bits, elementCount(shape))
+  const passed = relu.passed === undefined ? undefined : unpacked(relu.passed, elementCount(shape))
   return reluLayout({ kind, off, bits, passed }, shape)
 }

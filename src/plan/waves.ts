@@ -1,6 +1,6 @@
 // Which steps of an `mcc` plan share a round trip. A *wave* is a run of consecutive steps none of which reads a tensor
 // that is made within the run: all their openings can go out before the first reply is needed. One round trip per wave.
-import { type LinearOp, mapSize, reluShape, type Step } from './plan.js'
+import { elementCount, type LinearOp, reluShape, type Step } from './plan.js'
 
 type Walked = Pick<Step, 'linear' | 'activation'>
 
@@ -21,7 +21,7 @@ export function waves(steps: readonly Walked[]): Wave[] {
   const found: { from: number; to: number }[] = []
   let elements = 0
   steps.forEach((step, i) => {
-    const size = mapSize(reluShape(step))
+    const size = elementCount(reluShape(step))
     const last = found[found.length - 1]
     const waits = last === undefined || step.activation === null || tensorsOf(step).some((tensor) => tensor > last.from)
     if (waits || elements + size > MOST_ELEMENTS) {

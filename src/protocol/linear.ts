@@ -3,7 +3,7 @@
 import type { PackedWeights } from '../kernels/conv.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { type WordRing, wordRing } from '../kernels/words.js'
-import { type LinearOp, mapSize } from '../plan/plan.js'
+import { elementCount, type LinearOp } from '../plan/plan.js'
 import type { PlannedStep } from './step.js'
 
 /** What one party puts into a linear step. */
@@ -71,7 +71,7 @@ class Evaluation {
   }
 
   #addTo(value: Region, y: Region, { out }: LinearOp): void {
-    this.ring.add(this.k, y, value, y, mapSize(out))
+    this.ring.add(this.k, y, value, y, elementCount(out))
   }
 
   /** Lends the value of operation `i`; a tensor is lent as it is, what has several readers is kept for them. */
@@ -90,7 +90,7 @@ class Evaluation {
 
   #value(i: number, op: LinearOp): Region {
     const { k, ring } = this
-    const bytes = mapSize(op.out) * ring.bytes
+    const bytes = elementCount(op.out) * ring.bytes
     if (op.op === 'lift' || op.op === 'scale' || op.op === 'poolSum' || op.op === 'resize' || op.op === 'embed') {
       if (op.op === 'lift' && !this.source.lifts) return k.memory.allocZero(bytes)
       const out = k.memory.alloc(bytes)

@@ -2,7 +2,15 @@
 import type { Kernels, Region } from '../kernels/instance.js'
 import { upload } from '../kernels/instance.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
-import { type Activation, type Backend, linearShape, mapSize, type Plan, type Step, stepLayout } from '../plan/plan.js'
+import {
+  type Activation,
+  type Backend,
+  elementCount,
+  linearShape,
+  type Plan,
+  type Step,
+  stepLayout,
+} from '../plan/plan.js'
 import { waves } from '../plan/waves.js'
 
 /**
@@ -90,7 +98,7 @@ export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
   const steps = plan.steps.map((each, index) => {
     const step = each as Step<ActivationOf<P>>
     const { activation } = step
-    return { index, step, size: mapSize(linearShape(step)), activation, relu: reluMaps(step, plan.backend, keep) }
+    return { index, step, size: elementCount(linearShape(step)), activation, relu: reluMaps(step, plan.backend, keep) }
   })
   const grouped = waves(plan.steps).map(({ from, to }) => steps.slice(from, to))
   return { plan, steps, waves: grouped, release: () => regions.forEach((region) => void region.release()) }
@@ -128,7 +136,7 @@ function reluMaps(step: Step, backend: Backend, keep: Keep): ReluMaps | null {
       ? {
           values: copies.elements.length,
           patches: copies.patchShift.length,
-          element: mapOf(copies.elements, mapSize(linearShape(step)), keep),
+          element: mapOf(copies.elements, elementCount(linearShape(step)), keep),
         }
       : { values, patches, element: valueElement },
     copied: copies && copyMaps(copies, keep),
@@ -165,7 +173,7 @@ function patchMaps({ patchStart, patchElements, patchShift }: Patches, keep: Kee
 
 /** Which elements of the result come back, and which are zero. */
 function resultMaps(step: Step, order: Int32Array, valueElement: Region | null, keep: Keep) {
-  const size = mapSize(step.out)
+  const size = elementCount(step.out)
   const kept = new Uint8Array(size)
   for (const element of order) kept[element % size] = 1
   const ascending = (bit: number): Int32Array => {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { loadKernels } from '../../src/kernels/instance.js'
 import type { MeterReport } from '../../src/net/index.js'
 import type { MaterialLoss } from '../../src/party/backend.js'
-import type { ShelfEntry } from '../../src/party/client-store.js'
+import type { StoredMaterial } from '../../src/party/client-store.js'
 import type { MccPlan } from '../../src/plan/plan.js'
 import { outputMask } from '../../src/protocol/mcc/linear.js'
 import { layOut } from '../../src/protocol/step.js'
@@ -32,7 +32,7 @@ declare const window: {
 }
 
 /** An entry, as far as it can leave the page. */
-interface Row extends Pick<ShelfEntry, 'id' | 'inference'> {
+interface Row extends Pick<StoredMaterial, 'id' | 'inference'> {
   readonly session: string
   readonly seed: number[]
 }
@@ -85,7 +85,7 @@ describeWithBrowser(title('a page that keeps its material'), () => {
           request.onsuccess = () => resolve(request.result)
         })
       const database = await done(indexedDB.open('ringfence'))
-      const all: ShelfEntry[] = await done(database.transaction('material').objectStore('material').getAll())
+      const all: StoredMaterial[] = await done(database.transaction('material').objectStore('material').getAll())
       Object.assign(window, { copies: all })
       database.close()
       const hex = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
@@ -147,7 +147,7 @@ describeWithBrowser(title('a page that keeps its material'), () => {
         opening.onsuccess = resolve
       })
       const transaction = opening.result.transaction('material', 'readwrite')
-      for (const row of (window as unknown as { copies: ShelfEntry[] }).copies) {
+      for (const row of (window as unknown as { copies: StoredMaterial[] }).copies) {
         transaction.objectStore('material').put(row)
       }
       await new Promise((resolve) => {

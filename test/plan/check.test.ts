@@ -8,7 +8,7 @@ import { toBase64 } from '../../src/model/relu/mask-bits.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { checkPlan } from '../../src/plan/check.js'
 import { compile } from '../../src/plan/compile/compile.js'
-import { canonicalJson, type MapShape, type MccPlan, mapSize, type Pair, reluShape } from '../../src/plan/plan.js'
+import { canonicalJson, elementCount, type MapShape, type MccPlan, type Pair, reluShape } from '../../src/plan/plan.js'
 import { planCost } from '../../src/protocol/mcc/cost.js'
 import { dealInference } from '../../src/protocol/mcc/inference.js'
 import { layOut } from '../../src/protocol/step.js'
@@ -100,7 +100,7 @@ async function walk(plan: MccPlan): Promise<void> {
 }
 
 const small = (plan: MccPlan): boolean =>
-  plan.steps.every(({ linear }) => linear.every(({ out }) => mapSize(out) < 1e5)) &&
+  plan.steps.every(({ linear }) => linear.every(({ out }) => elementCount(out) < 1e5)) &&
   filterSlots(plan).every(({ words, geometry }) => words < 1e5 && words * geometry.h * geometry.w < 1e7)
 
 describe('checkPlan', () => {
@@ -175,7 +175,7 @@ describe('checkPlan', () => {
 
   it('refuses a mask whose bits, or whose passed bits, are not one per element of all copies', () => {
     const [first, last] = bent[0].steps
-    const due = Math.ceil(mapSize(reluShape(first)) / 8)
+    const due = Math.ceil(elementCount(reluShape(first)) / 8)
     const set = (bytes: number) => toBase64(new Uint8Array(bytes))
     const of = (bits: number, passed: number) => {
       const relu = { kind: 'mask', off: 'zero', bits: set(bits), passed: set(passed) }

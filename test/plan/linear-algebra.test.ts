@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { type ConvGeometry, geometryProblems, outputSize } from '../../src/kernels/geometry.js'
 import { affineFilter, type Expression, type Filter } from '../../src/plan/compile/expression.js'
 import { constant, convolved, mergedSum, scaleChannels } from '../../src/plan/compile/linear-algebra.js'
-import { type MapShape, mapSize } from '../../src/plan/plan.js'
+import { elementCount, type MapShape } from '../../src/plan/plan.js'
 import { type Draw, drawFrom, whole } from '../protocol/mcc/gadget-plan.js'
 import { evaluate } from './evaluate.js'
 
@@ -64,7 +64,7 @@ function randomGeometry(draw: Draw, [cin, h, w]: MapShape): ConvGeometry {
 }
 
 const randomMap = (draw: Draw): MapShape => [pick(draw, [1, 2, 3, 4, 6]), whole(draw, 3, 7), whole(draw, 3, 7)]
-const randomTensor = (draw: Draw, shape: MapShape) => Float64Array.from(values(draw, mapSize(shape)))
+const randomTensor = (draw: Draw, shape: MapShape) => Float64Array.from(values(draw, elementCount(shape)))
 
 describe('a convolution behind a convolution', () => {
   const folded = { pointwise: 0, before: 0, axes: 0, refused: 0 }

@@ -13,8 +13,8 @@ import { compile } from '../../src/plan/compile/compile.js'
 import { runReference } from '../../src/plan/reference/reference.js'
 import { decodeFixed, encodeFixed } from '../../src/ring/codec.js'
 import { evaluate, type KnownLogits } from '../../src/tune/evaluation/evaluate.js'
-import { openPost } from '../../src/tune/workers/jobs.js'
-import type { Hire } from '../../src/tune/workers/pool.js'
+import { startJob } from '../../src/tune/workers/jobs.js'
+import type { StartPool } from '../../src/tune/workers/pool.js'
 import { committed, committedJson, sharedFile } from '../fixtures/reference-files.js'
 
 const arch = parseArchitecture(committedJson('models/mnist-cnn3/arch.json'))
@@ -70,7 +70,7 @@ describe('evaluate', () => {
 
   it('gives the same whoever works in what order', async () => {
     const alone = await evaluate(network, digits, { labels, compiled })
-    expect(await evaluate(network, digits, { labels, compiled, hire: unsteady })).toEqual(alone)
+    expect(await evaluate(network, digits, { labels, compiled, startPool: unsteady })).toEqual(alone)
   })
 
   it('goes on with what is known, and does not run it again', async () => {
@@ -162,15 +162,15 @@ describe('the Pareto chart', () => {
 const nothing = (): KnownLogits => ({ logits: [], overflows: 0 })
 
 /** Two threads that answer out of order. */
-const unsteady: Hire = async (kind, setup) => {
-  const posts = [openPost(kind, setup), openPost(kind, setup)]
+const unsteady: StartPool = async (kind, setup) => {
+  const jobs = [startJob(kind, setup), startJob(kind, setup)]
   let turn = 0
   return {
     threads: 2,
     run: async (task) => {
       const own = turn++
       await new Promise((resolve) => setTimeout(resolve, (own * 5) % 4))
-      return posts[own % 2].run(task)
+      return jobs[own % 2].run(task)
     },
     release: async () => {},
   }

@@ -19,7 +19,7 @@ import { BINS, binValue, type LayerSample } from '../../src/tune/calibration/ran
 import { measureGains } from '../../src/tune/calibration/window-gains.js'
 import { chooseWindows, wrongSigns } from '../../src/tune/calibration/windows.js'
 import { evaluate } from '../../src/tune/evaluation/evaluate.js'
-import { openPost } from '../../src/tune/workers/jobs.js'
+import { startJob } from '../../src/tune/workers/jobs.js'
 import { committed, committedJson } from '../fixtures/reference-files.js'
 
 const arch = parseArchitecture(committedJson('models/mnist-cnn3/arch.json'))
@@ -61,8 +61,8 @@ describe('ranges', () => {
 
   it('of many inputs are the sums of what single ones have', async () => {
     const all = (await measureRanges(setup, inputs)).layers
-    const post = openPost('ranges', setup)
-    const each = inputs.map((input) => post.run({ inputs: [input] }).layers)
+    const job = startJob('ranges', setup)
+    const each = inputs.map((input) => job.run({ inputs: [input] }).layers)
     for (const [id, { counts, energy, output }] of all) {
       const sum = (of: (sample: LayerSample) => number) =>
         each.reduce((total, layers) => total + of(layers.get(id)!), 0)
@@ -71,7 +71,7 @@ describe('ranges', () => {
       expect(total(energy) / sum((sample) => total(sample.energy))).toBeCloseTo(1, 9)
       expect(output / sum((sample) => sample.output)).toBeCloseTo(1, 9)
     }
-    post.release()
+    job.release()
   })
 
   it('count one comparison per block and per element that has none, with what it switches', async () => {

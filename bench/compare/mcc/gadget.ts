@@ -1,7 +1,7 @@
 // One batch of the masked carry chain, cut where messages cross: deal, open, answer, finish. The comparison alone and
 // the whole ReLU look the same from outside.
 import { type Kernels, type Region, upload } from '../../../src/kernels/instance.js'
-import { type Chain, groupsOf, rowBytes, tableBytes, wordBytes } from '../../../src/kernels/mcc.js'
+import { type Chain, chainWordBytes, groupsOf, rowBytes, tableBytes } from '../../../src/kernels/mcc.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
 import {
   dealComparison,
@@ -96,7 +96,7 @@ function comparison(k: Kernels, variant: Variant, values: Values): Gadget {
   const chain = chainOf(variant)
   const count = values.length
   const streams = benchStreams(k)
-  const words = (groupsOf(count) * 8 * wordBytes(chain)) / 4
+  const words = (groupsOf(count) * 8 * chainWordBytes(chain)) / 4
   const r = masks(streams.own, words)
   const e = k.memory.allocZero(words * 4)
   mask(values, r, e, chain.bits)

@@ -10,7 +10,7 @@ import type { FactorsPer } from '../../tune/calibration/channel-factors.js'
 import { calibrationOf, type Ranges } from '../../tune/calibration/ranges.js'
 import { measureGains } from '../../tune/calibration/window-gains.js'
 import { chooseWindows, type LayerWindow, QUIET, type WindowTarget } from '../../tune/calibration/windows.js'
-import { hireThreads } from '../../tune/workers/pool.node.js'
+import { startThreads } from '../../tune/workers/pool.node.js'
 import { measuredRanges } from '../measured-ranges.js'
 import type { Command, Flags } from '../terminal/arguments.js'
 import { interruptible } from '../terminal/interrupt.js'
@@ -202,7 +202,7 @@ async function gainsOf(
   const remaining = new Remaining()
   const onProgress = (done: number) => bar.update(done, 'probing layers', remaining.text(done))
   const numbers = { ring, bits, margin }
-  const options = { ...numbers, hire: hireThreads(threads), signal, onProgress }
+  const options = { ...numbers, startPool: startThreads(threads), signal, onProgress }
   return measureGains(model, inputs.slice(0, probes), ranges, measured, options)
 }
 

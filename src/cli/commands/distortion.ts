@@ -13,7 +13,7 @@ import {
 } from '../../tune/distortion/distortion.js'
 import { formatDistortionPart, measurementKey, parseDistortionPart } from '../../tune/distortion/part.js'
 import { type DistortionTable, formatDistortionTable, isCandidate } from '../../tune/distortion/table.js'
-import { hireThreads } from '../../tune/workers/pool.node.js'
+import { startThreads } from '../../tune/workers/pool.node.js'
 import type { Command, Flags } from '../terminal/arguments.js'
 import { interruptible } from '../terminal/interrupt.js'
 import { ProgressBar } from '../terminal/progress-bar.js'
@@ -154,11 +154,11 @@ async function measureTable(order: Order, signal: AbortSignal, bar: ProgressBar)
   }
   let table: DistortionTable
   try {
-    const hire = hireThreads(threads)
+    const startPool = startThreads(threads)
     table = await measure(arch, weights, inputs, {
       blocks,
       masks,
-      hire,
+      startPool,
       signal,
       onProgress,
       ...(resume ? { resume } : {}),

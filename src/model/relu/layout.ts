@@ -23,7 +23,7 @@ export interface ReluLayout {
   readonly patchShift: Uint8Array
 }
 
-const Role = {
+const Part = {
   zero: 0,
   identity: 1,
   switched: 2,
@@ -58,11 +58,11 @@ export function reluLayout(relu: LayerRelu, shape: Shape): ReluLayout {
   const shifts: number[] = []
   if (relu.kind === 'block') markBlocks(relu.blocks, asMap(shape), role, patchOf, shifts)
   else if (relu.kind === 'mask') {
-    const off = relu.off === 'identity' ? Role.identity : Role.zero
+    const off = relu.off === 'identity' ? Part.identity : Part.zero
     for (let i = 0; i < elements; i++) {
-      role[i] = relu.bits[i] === 1 ? Role.switched : relu.passed?.[i] === 1 ? Role.identity : off
+      role[i] = relu.bits[i] === 1 ? Part.switched : relu.passed?.[i] === 1 ? Part.identity : off
     }
-  } else if (relu.kind !== 'zero') role.fill(relu.kind === 'relu' ? Role.switched : Role.identity)
+  } else if (relu.kind !== 'zero') role.fill(relu.kind === 'relu' ? Part.switched : Part.identity)
   return assemble(role, patchOf, Uint8Array.from(shifts))
 }
 
@@ -77,7 +77,7 @@ function markBlocks(
     const [bh, bw] = blocks[c]
     const start = c * h * w
     if (bw === 0) continue
-    role.fill(bh === 0 ? Role.identity : Role.switched, start, start + h * w)
+    role.fill(bh === 0 ? Part.identity : Part.switched, start, start + h * w)
     if (bh === 0 || bh * bw === 1) continue
     const shift = Math.ceil(Math.log2(Math.min(bh, h) * Math.min(bw, w)))
     for (let top = 0; top < h; top += bh) {
@@ -100,22 +100,22 @@ function assemble(role: Uint8Array, patchOf: Int32Array, patchShift: Uint8Array)
   let singles = 0
   for (let i = 0; i < elements; i++) {
     counts[role[i]]++
-    if (role[i] !== Role.switched) continue
+    if (role[i] !== Part.switched) continue
     if (patchOf[i] < 0) singles++
     else patchStart[patchOf[i] + 1]++
   }
   for (let p = 0; p < patches; p++) patchStart[p + 1] += patchStart[p]
   const patchElements = new Int32Array(patchStart[patches])
   const fill = patchStart.slice(0, patches)
-  const switched = new Int32Array(counts[Role.switched])
-  const group = new Int32Array(counts[Role.switched])
-  const identity = new Int32Array(counts[Role.identity])
+  const switched = new Int32Array(counts[Part.switched])
+  const group = new Int32Array(counts[Part.switched])
+  const identity = new Int32Array(counts[Part.identity])
   let s = 0
   let d = 0
   let single = 0
   for (let i = 0; i < elements; i++) {
-    if (role[i] === Role.identity) identity[d++] = i
-    if (role[i] !== Role.switched) continue
+    if (role[i] === Part.identity) identity[d++] = i
+    if (role[i] !== Part.switched) continue
     const patch = patchOf[i]
     switched[s] = i
     group[s++] = patch < 0 ? single++ : singles + patch

@@ -21,7 +21,7 @@ export async function dealForClient(client: HelpedClient<MccPlan>): Promise<void
     if (!request) return
     ledger.burn(request.first, request.count)
     for (let i = 0; i < request.count && !left; i++) {
-      await registration.turn.take(() => deal(client, request.first + i))
+      await registration.mutex.take(() => deal(client, request.first + i))
       link.send(Kind.dealt, Phase.offline, 0, new Uint8Array(0))
     }
   }

@@ -1,4 +1,4 @@
-// The client's side of material that outlives its connection: its part lies on a shelf, one entry per inference, and is
+// The client's side of material that outlives its connection: its part lies in a store, one entry per inference, and is
 // deleted before it is used. What is left of earlier sessions is used first.
 import type { Kernels } from '../../kernels/instance.js'
 import { type Link, Phase } from '../../net/index.js'
@@ -6,7 +6,7 @@ import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { Streams } from '../../random/streams.js'
 import type { CallOptions, MaterialLoss } from '../backend.js'
-import type { MaterialShelf, ShelfEntry } from '../client-store.js'
+import type { MaterialStore, StoredMaterial } from '../client-store.js'
 import {
   CLAIM_BYTES,
   hex,
@@ -24,14 +24,14 @@ const DAY_MS = 86_400_000
 export interface Ready {
   readonly inference: number
   readonly streams?: Streams
-  /** On the shelf. */
+  /** In the store. */
   readonly entry?: string
 }
 
 export interface KeepingTerms {
   readonly k: Kernels
   readonly server: Link
-  readonly shelf: MaterialShelf
+  readonly store: MaterialStore
   /** The server's address. */
   readonly address: string
   readonly welcome: ServerWelcome
@@ -39,7 +39,7 @@ export interface KeepingTerms {
   readonly onLost: ((why: MaterialLoss) => void) | undefined
 }
 
-/** A shelf in use, and what was found on it. */
+/** A store in use, and what was found in it. */
 export interface Kept {
   readonly keeping: Keeping
   readonly ready: readonly Ready[]
@@ -56,16 +56,16 @@ export class Keeping {
     return { keeping, ready: await keeping.#resume(await keeping.#sift(), options) }
   }
 
-  /** Puts an inference's seed on the shelf and wipes it here. Undefined when it could not be stored: then it is lost. */
+  /** Puts an inference's seed into the store and wipes it here. Undefined when it could not be stored: then it is lost. */
   async put(inference: number, streams: Streams): Promise<Ready | undefined> {
     if (!this.#token) return { inference, streams }
-    const { address: server, welcome, shelf } = this.terms
+    const { address: server, welcome, store } = this.terms
     const { session } = welcome
     const id = `${hex(session)} ${inference}`
     const seed = streams.seed()
     streams.release()
     const expires = Date.now() + DAY_MS
-    const entry: ShelfEntry = {
+    const entry: StoredMaterial = {
       id,
       server,
       terms: this.#sameTerms(),
@@ -76,7 +76,7 @@ export class Keeping {
       expires,
     }
     try {
-      await shelf.put(entry)
+      await store.put(entry)
       return { inference, entry: id }
     } catch {
       this.#token = undefined // no room, for example: from now on everything stays in memory
@@ -88,12 +88,12 @@ export class Keeping {
   }
 
   /**
-   * Takes an inference off the shelf for good. Undefined when another tab has it, or when the server has used its part.
+   * Takes an inference out of the store for good. Undefined when another tab has it, or when the server has used its part.
    * @throws RingfenceError PEER_GONE, PEER_FAILED, DEADLINE, ABORTED; it is lost then
    */
   async take(id: string, { signal }: CallOptions): Promise<Ready | undefined> {
-    const { k, server, shelf, welcome, plan } = this.terms
-    const entry = await shelf.take(id)
+    const { k, server, store, welcome, plan } = this.terms
+    const entry = await store.take(id)
     if (!entry) return undefined
     const { inference, seed, session } = entry
     const streams = new Streams(k, seed, plan.rounds)
@@ -115,12 +115,12 @@ export class Keeping {
     return undefined
   }
 
-  /** What of the shelf was prepared for this server, plan and helper; the rest of this server's is deleted. */
-  async #sift(): Promise<ShelfEntry[]> {
-    const { shelf, address } = this.terms
+  /** What of the store was prepared for this server, plan and helper; the rest of this server's is deleted. */
+  async #sift(): Promise<StoredMaterial[]> {
+    const { store, address } = this.terms
     const now = Date.now()
-    const good: ShelfEntry[] = []
-    for (const entry of await shelf.list()) {
+    const good: StoredMaterial[] = []
+    for (const entry of await store.list()) {
       const here = entry.server === address
       if (entry.expires <= now) await this.#discard(entry, here ? 'expired' : undefined)
       else if (here && entry.terms !== this.#sameTerms()) await this.#discard(entry, 'changed')
@@ -130,9 +130,9 @@ export class Keeping {
     return good
   }
 
-  async #resume(entries: readonly ShelfEntry[], { signal }: CallOptions): Promise<Ready[]> {
+  async #resume(entries: readonly StoredMaterial[], { signal }: CallOptions): Promise<Ready[]> {
     const { server } = this.terms
-    const sessions = new Map<string, ShelfEntry[]>()
+    const sessions = new Map<string, StoredMaterial[]>()
     for (const entry of entries) {
       const name = hex(entry.session)
       sessions.set(name, [...(sessions.get(name) ?? []), entry])
@@ -155,8 +155,8 @@ export class Keeping {
     return ready
   }
 
-  async #discard({ id }: ShelfEntry, why: MaterialLoss | undefined): Promise<void> {
-    if ((await this.terms.shelf.take(id)) && why) this.#lost(why)
+  async #discard({ id }: StoredMaterial, why: MaterialLoss | undefined): Promise<void> {
+    if ((await this.terms.store.take(id)) && why) this.#lost(why)
   }
 
   #sameTerms(): string {

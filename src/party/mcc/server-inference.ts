@@ -3,7 +3,7 @@
 import { packedBytes } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
-import { mapSize, tensorShape } from '../../plan/plan.js'
+import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { LiveTensors } from '../../protocol/live-tensors.js'
 import { releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
@@ -30,7 +30,7 @@ export interface InferenceContext {
 
 /** Bytes of a client's request to infer: the inference's number and x̂. */
 export const inputBytes = ({ plan }: MccSteps): number =>
-  INFERENCE_BYTES + packedBytes(mapSize(tensorShape(plan, 0)), plan.ring)
+  INFERENCE_BYTES + packedBytes(elementCount(tensorShape(plan, 0)), plan.ring)
 
 /**
  * @param payload the client's request, `inputBytes` long

@@ -9,7 +9,7 @@ import { runServer } from '../../protocol/securenn/inference.js'
 import { SEED_BYTES } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
-import { DIGEST_BYTES, encodeHello, INFERENCE_BYTES, Role, readInference, sessionProof } from '../messages.js'
+import { Caller, DIGEST_BYTES, encodeHello, INFERENCE_BYTES, readInference, sessionProof } from '../messages.js'
 import { asRingfenceError } from '../options.js'
 import type { Registration } from '../registration.js'
 
@@ -101,7 +101,7 @@ class SecurennSession implements SessionBackend {
     const link = await open()
     const publicKey = sessionProof(registration.helperSeed, session)
     const digest = new Uint8Array(DIGEST_BYTES)
-    const hello = { role: Role.session, registration: registration.id, session, digest, publicKey, planBytes: 0 }
+    const hello = { role: Caller.session, registration: registration.id, session, digest, publicKey, planBytes: 0 }
     link.send(Kind.hello, Phase.setup, 0, encodeHello(hello))
     this.#helper = link
     // What this side waits for will not come any more, and the helper need not wait either.

@@ -12,8 +12,8 @@ import {
   asMap,
   type Backend,
   type Bends,
+  elementCount,
   type MccPlan,
-  mapSize,
   type Plan,
   planRelu,
   reluShape,
@@ -329,7 +329,7 @@ export class Compiler {
     const { tensorScale } = this
     const { weightLimit, spare } = this.numbers
     const result = this.lowering(lift(value), { wanted, spare, weightLimit, tensorScale, id })
-    this.#keep(result.quantized, mapSize(value.expression.shape))
+    this.#keep(result.quantized, elementCount(value.expression.shape))
     return result
   }
 

@@ -1,7 +1,7 @@
 // From a linear expression over real numbers to operations over ring words: one scale for the step's result, integer
 // weights and factors, biases gathered into one constant.
 import { RingfenceError } from '../../errors.js'
-import { type LinearOp, type MapShape, mapSize } from '../plan.js'
+import { elementCount, type LinearOp, type MapShape } from '../plan.js'
 import type { Expression, Filter } from './expression.js'
 
 export interface Quantized {
@@ -207,14 +207,14 @@ function biasOf(e: Expression): Float64Array | null {
   if (e.kind !== 'embed') return null
   const inner = biasOf(e.of)
   if (!inner) return null
-  const out = new Float64Array(mapSize(e.shape))
+  const out = new Float64Array(elementCount(e.shape))
   embed(inner, e.of.shape, out, e)
   return out
 }
 
 /** One number per channel all over a map. */
 function spread(values: Float32Array, shape: MapShape): Float64Array {
-  const out = new Float64Array(mapSize(shape))
+  const out = new Float64Array(elementCount(shape))
   const plane = shape[1] * shape[2]
   for (let c = 0; c < shape[0]; c++) out.fill(values[c], c * plane, (c + 1) * plane)
   return out

@@ -5,7 +5,7 @@ import { isActivation } from '../../model/layers/layers.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { Calibration } from '../calibrate.js'
 import { ofLayer } from '../equalize/channel-windows.js'
-import type { MapShape, MccActivation, PlannedRelu } from '../plan.js'
+import type { MapShape, MccActivation, StepRelu } from '../plan.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import type { Numbers } from './numbers.js'
 
@@ -79,7 +79,7 @@ export class MccNumbers implements Numbers<MccActivation> {
   }
 
   /** All the room goes to the weights' fraction bits: dropping more bits of y costs nothing. */
-  roomFor(id: string, scale: number, relu: PlannedRelu, shape: MapShape): number {
+  roomFor(id: string, scale: number, relu: StepRelu, shape: MapShape): number {
     const widest = largestShift(relu, shape)
     const room = this.ring - this.inputBits - widest
     if (room >= 1) return scale + room
@@ -89,7 +89,7 @@ export class MccNumbers implements Numbers<MccActivation> {
     )
   }
 
-  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: PlannedRelu): MccActivation {
+  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: StepRelu): MccActivation {
     const truncate = yScale - scale
     if (truncate < 0) {
       throw new RingfenceError('BAD_INPUT', `${id}: weights are too large for ${scale} fraction bits; use a wider ring`)
@@ -141,7 +141,7 @@ export class MccNumbers implements Numbers<MccActivation> {
 }
 
 /** ceil(log2(area)) of the largest block, cut to the map. */
-function largestShift(relu: PlannedRelu, [, h, w]: MapShape): number {
+function largestShift(relu: StepRelu, [, h, w]: MapShape): number {
   if (relu.kind !== 'block') return 0
   const area = relu.blocks.reduce((most, [bh, bw]) => Math.max(most, Math.min(bh, h) * Math.min(bw, w)), 1)
   return Math.ceil(Math.log2(area))

@@ -1,6 +1,6 @@
 // What a back end decides while a network is compiled: how many bits values have and what follows a linear step.
 import type { LayerRelu } from '../../model/relu/spec.js'
-import type { Activation, MapShape, PlannedRelu } from '../plan.js'
+import type { Activation, MapShape, StepRelu } from '../plan.js'
 
 export interface Numbers<A extends Activation = Activation> {
   /** n */
@@ -21,9 +21,9 @@ export interface Numbers<A extends Activation = Activation> {
   /** Fraction bits of values up to 2^growth times larger than those of `scale`. */
   grown(scale: number, growth: number): number
   /** Most fraction bits y may have if its result is to have `scale`. */
-  roomFor(id: string, scale: number, relu: PlannedRelu, shape: MapShape): number
+  roomFor(id: string, scale: number, relu: StepRelu, shape: MapShape): number
   /** What follows y, once its own fraction bits are known. */
-  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: PlannedRelu): A
+  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: StepRelu): A
   /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
   rounding(truncate: number): number
   /** Fraction bits of the output's y. */

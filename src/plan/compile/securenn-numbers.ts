@@ -6,7 +6,7 @@ import { isActivation } from '../../model/layers/layers.js'
 import type { ComparisonWindow, LayerRelu } from '../../model/relu/spec.js'
 import { type Calibration, INPUT_RANGE } from '../calibrate.js'
 import { ofLayer } from '../equalize/channel-windows.js'
-import type { PlannedRelu, SecurennActivation } from '../plan.js'
+import type { SecurennActivation, StepRelu } from '../plan.js'
 import { outputRange, rangeOf } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
 
@@ -99,7 +99,7 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
     return 2 * this.#fraction
   }
 
-  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: PlannedRelu): SecurennActivation {
+  activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: StepRelu): SecurennActivation {
     const compares = relu.kind !== 'identity' && relu.kind !== 'zero'
     const window = compares ? this.#window(id, scale, spec) : { ignoredMsb: 0, ignoredLsb: 0 }
     return { truncate: yScale - scale, ...window, relu }

@@ -1,6 +1,6 @@
 // Linear steps in plain text, as the formulas stand, over 32-bit words, exact integers below 2^53, or 64-bit words.
 import { embed } from '../compile/lower.js'
-import { type LinearOp, type MapShape, mapSize, type Step } from '../plan.js'
+import { elementCount, type LinearOp, type MapShape, type Step } from '../plan.js'
 
 /** Numbers of one kind in an array. */
 export interface Vector<E> {
@@ -109,7 +109,7 @@ function apply<V extends Vector<E>, E>(
   ops: readonly LinearOp[],
 ): V {
   if (op.op === 'tensor') return tensors[op.tensor]
-  const out = arithmetic.zeros(mapSize(op.out))
+  const out = arithmetic.zeros(elementCount(op.out))
   switch (op.op) {
     case 'conv':
       arithmetic.convolve(op, values[op.of], weights(index), out)

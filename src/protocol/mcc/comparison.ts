@@ -10,6 +10,7 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   type Chain,
+  chainWordBytes,
   dealerBytes,
   dealRho,
   dealTables,
@@ -20,7 +21,6 @@ import {
   split64,
   tableBytes,
   walkChain,
-  wordBytes,
 } from '../../kernels/mcc.js'
 import type { Link, PhaseCode } from '../../net/index.js'
 import { Purpose, type Streams } from '../../random/streams.js'
@@ -170,7 +170,7 @@ export async function compareClient(
   const payload = await link.receive(Kind.opening, phase, 0, opened + rowsLength)
   const message = k.memory.alloc(opened + rowsLength)
   message.u8().set(payload)
-  const e = k.memory.allocZero(groupsOf(count) * 8 * wordBytes(chain))
+  const e = k.memory.allocZero(groupsOf(count) * 8 * chainWordBytes(chain))
   unpackOpened(k, message, count, chain.bits, e)
   const beta = walk(k, chain, count, e, message.part(opened, rowsLength), ch, address)
   link.send(Kind.reply, phase, 0, beta.u8())

@@ -3,13 +3,13 @@
 //   on line    client → server   x̂ = x - r_0
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
-import { type MccPlan, mapSize, tensorShape } from '../../plan/plan.js'
+import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'
 import { inputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
-const inputSize = (plan: MccPlan): number => mapSize(tensorShape(plan, 0))
+const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
 
 export function inputCost(plan: MccPlan): Cost {
   return { ...NO_COST, flights: 1, online: { up: packedBytes(inputSize(plan), plan.ring), down: 0 } }

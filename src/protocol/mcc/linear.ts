@@ -12,7 +12,7 @@ import { packedBytes } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { scatter } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
-import { mapSize, tensorShape } from '../../plan/plan.js'
+import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import { type Cost, NO_COST } from '../cost.js'
 import { accumulate, type LinearSource } from '../linear.js'
@@ -34,7 +34,10 @@ export function inputMask(
   index: number,
   inference: number,
 ): Region {
-  const mask = ch.take({ purpose: Purpose.inputMask, layer: index, inference }, mapSize(tensorShape(plan, index)) * 4)
+  const mask = ch.take(
+    { purpose: Purpose.inputMask, layer: index, inference },
+    elementCount(tensorShape(plan, index)) * 4,
+  )
   const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
   if (zeros) {
     const nothing = k.memory.allocZero(zeros.count * 4)

@@ -25,7 +25,7 @@ import {
   tableBytes,
 } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
-import { mapSize } from '../../plan/plan.js'
+import { elementCount } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { Cost } from '../cost.js'
 import type { ReluMaps } from '../step.js'
@@ -335,7 +335,7 @@ export function finishRelu(
 /** One word per element from the results'; releases what it was given if that is not the same. */
 function placed(k: Kernels, { step, relu }: ReluStep, results: Region): Region {
   if (!relu.resultElement) return results
-  const out = k.memory.allocZero(mapSize(step.out) * 4)
+  const out = k.memory.allocZero(elementCount(step.out) * 4)
   scatter(k, results, relu.resultElement, relu.results, out)
   results.release()
   return out

@@ -1,6 +1,6 @@
 // The declared cost of a whole `securenn` plan over all three links, to the byte.
 import { HEADER_BYTES } from '../../net/index.js'
-import { mapSize, tensorShape } from '../../plan/plan.js'
+import { elementCount, tensorShape } from '../../plan/plan.js'
 import { piecesOf } from '../pieces.js'
 import { isActive } from '../step.js'
 import { comparedBits } from './drelu.js'
@@ -42,7 +42,7 @@ type Messages = Readonly<Record<keyof LinkBytes, readonly number[]>>
 
 export function securennCost({ plan, steps }: SecurennSteps): SecurennPlanCost {
   const start: Messages = {
-    up: [START_BYTES, mapSize(tensorShape(plan, 0)) * 8],
+    up: [START_BYTES, elementCount(tensorShape(plan, 0)) * 8],
     down: [],
     clientHelper: [START_BYTES],
     serverHelper: [START_BYTES],

@@ -6,7 +6,7 @@ import { wordRing } from '../../kernels/words.js'
 import type { Meter } from '../../net/index.js'
 import { Phase } from '../../net/index.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
-import { mapSize, outputFraction, tensorShape } from '../../plan/plan.js'
+import { elementCount, outputFraction, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
@@ -91,7 +91,7 @@ export async function runServer(
   model: QuantizedModel,
 ): Promise<void> {
   const { k, helper, peer } = side
-  const size = mapSize(tensorShape(planned.plan, 0))
+  const size = elementCount(tensorShape(planned.plan, 0))
   const [input] = await receiveRegions(k, peer, Message.tensor, 0, [size * 8])
   const tensors = new LiveTensors(planned, input)
   try {
@@ -126,7 +126,7 @@ async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: 
   add64(k, values, theirs, values, count)
   theirs.release()
   if (!resultElement) return values
-  const out = k.memory.allocZero(mapSize(step.step.out) * 8)
+  const out = k.memory.allocZero(elementCount(step.step.out) * 8)
   scatter64(k, values, resultElement, count, out)
   values.release(true)
   return out

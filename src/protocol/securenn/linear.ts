@@ -10,7 +10,7 @@
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
 import { scatter64 } from '../../kernels/securenn/shares.js'
-import { mapSize, tensorShape } from '../../plan/plan.js'
+import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import { accumulate, type LinearSource } from '../linear.js'
 import type { SecurennStep, SecurennSteps } from './step.js'
@@ -25,7 +25,10 @@ export function tensorMask(
   index: number,
   inference: number,
 ): Region {
-  const mask = ch.take({ purpose: Purpose.inputMask, layer: index, inference }, mapSize(tensorShape(plan, index)) * 8)
+  const mask = ch.take(
+    { purpose: Purpose.inputMask, layer: index, inference },
+    elementCount(tensorShape(plan, index)) * 8,
+  )
   const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
   if (zeros) {
     const nothing = k.memory.allocZero(zeros.count * 8)

@@ -49,7 +49,7 @@ export function binValue(bin: number): number {
   return bin === 0 ? 0 : new Float32Array(bits.buffer)[0]
 }
 
-export function rangesPost(setup: RangesSetup) {
+export function rangesJob(setup: RangesSetup) {
   return new RangesPost(setup)
 }
 

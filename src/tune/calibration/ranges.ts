@@ -2,7 +2,7 @@
 import { RingfenceError } from '../../errors.js'
 import { checkInput } from '../../model/pictures/input.js'
 import type { Calibration } from '../../plan/calibrate.js'
-import { type CrewOptions, runTasks } from '../workers/pool.js'
+import { type PoolOptions, runTasks } from '../workers/pool.js'
 import { BINS, type LayerSample, type RangesPart, type RangesSetup } from './ranges-job.js'
 
 export type { LayerSample } from './ranges-job.js'
@@ -16,7 +16,7 @@ export interface Ranges {
 }
 
 /** What was measured before, and who measures the rest. */
-export interface RangesOptions extends CrewOptions {
+export interface RangesOptions extends PoolOptions {
   /** Ranges of the inputs before `from`; only the others are run. */
   readonly resume?: Ranges
   /** Gets what is known of a growing number of inputs, counted from the first. */

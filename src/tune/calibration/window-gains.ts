@@ -2,12 +2,12 @@
 import type { Calibration } from '../../plan/calibrate.js'
 import { compile } from '../../plan/compile/compile.js'
 import type { LogitsPart, LogitsTask } from '../evaluation/logits-job.js'
-import { type CrewOptions, runTasks } from '../workers/pool.js'
+import { type PoolOptions, runTasks } from '../workers/pool.js'
 import type { Ranges } from './ranges.js'
 import type { RangesSetup } from './ranges-job.js'
 import { comparedLayers, type WindowOptions, wrongSigns } from './windows.js'
 
-export interface GainOptions extends CrewOptions, Pick<WindowOptions, 'ring' | 'bits' | 'margin'> {
+export interface GainOptions extends PoolOptions, Pick<WindowOptions, 'ring' | 'bits' | 'margin'> {
   /** Told which share of the work is done, 0 to 1. */
   readonly onProgress?: (done: number) => void
 }
@@ -26,7 +26,7 @@ export async function measureGains(
   inputs: readonly Float32Array[],
   ranges: Ranges,
   calibration: Calibration,
-  { ring = 32, bits = 16, margin = 1, hire, signal, onProgress }: GainOptions = {},
+  { ring = 32, bits = 16, margin = 1, startPool, signal, onProgress }: GainOptions = {},
 ): Promise<ReadonlyMap<string, number>> {
   const compiled = compile(arch, weights, calibration, spec, { ring, bits, margin, lo: 0 })
   const probes = comparedLayers(compiled.plan, ranges).map(({ id, scale, sample }) => {
@@ -45,7 +45,7 @@ export async function measureGains(
     logits[index] = part.logits[0]
     onProgress?.(++done / tasks.length)
   }
-  await runTasks('reference', { compiled }, tasks, onResult, { hire, signal })
+  await runTasks('reference', { compiled }, tasks, onResult, { startPool, signal })
   const outputs = logits[0].length
   const gains = probes.map(({ id, noise }, l) => {
     const squares = inputs.map((_, i) => {

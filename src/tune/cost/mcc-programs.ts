@@ -2,7 +2,7 @@
 // by the functions that the protocol declares beside its gadgets.
 import { packedBytes } from '../../kernels/bits.js'
 import { tableBytes } from '../../kernels/mcc.js'
-import { type MccPlan, mapSize, tensorShape } from '../../plan/plan.js'
+import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { materialBytes } from '../../protocol/mcc/inference.js'
 import { reluSizes } from '../../protocol/mcc/relu.js'
 import type { MccStep, MccSteps, ReluStep } from '../../protocol/mcc/step.js'
@@ -106,7 +106,7 @@ class MccWork {
 
   /** Client and helper: r of a tensor. */
   mask(index: number): number {
-    return this.words(mapSize(tensorShape(this.plan, index)))
+    return this.words(elementCount(tensorShape(this.plan, index)))
   }
 
   /** Helper: the material of a step. */
@@ -154,7 +154,7 @@ export function onlinePrograms({ plan, waves }: MccSteps, machine: MachineModel)
   const all = programs(machine)
   const { client, server } = all
   const work = new MccWork(machine, plan)
-  const input = mapSize(tensorShape(plan, 0))
+  const input = elementCount(tensorShape(plan, 0))
   const inputBytes = INFERENCE_BYTES + packedBytes(input, plan.ring)
   client.work(work.mask(0) + work.add(input) + work.pack(input)).send('server', inputBytes)
   server.receive('client', inputBytes).work(work.unpack(input))

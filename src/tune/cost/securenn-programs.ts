@@ -1,5 +1,5 @@
 // Back end `securenn` as the parties run it (protocol/securenn): all three are on line, nothing is dealt ahead.
-import { mapSize, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
 import { comparedBits } from '../../protocol/securenn/drelu.js'
 import type { SecurennReluStep, SecurennStep, SecurennSteps } from '../../protocol/securenn/step.js'
 import { isActive } from '../../protocol/step.js'
@@ -45,7 +45,7 @@ class SecurennWork {
   }
 
   mask(index: number): number {
-    return this.words(mapSize(tensorShape(this.plan, index)))
+    return this.words(elementCount(tensorShape(this.plan, index)))
   }
 
   /** Digits that are drawn and wiped. */
@@ -107,7 +107,7 @@ export function securennPrograms(planned: SecurennSteps, machine: MachineModel):
   const all = { client: new Program(machine), server: new Program(machine), helper: new Program(machine) }
   const { client, server, helper } = all
   const work = new SecurennWork(machine, plan)
-  const input = mapSize(tensorShape(plan, 0))
+  const input = elementCount(tensorShape(plan, 0))
   client.send('server', START_BYTES).send('helper', START_BYTES)
   client.work(work.mask(0) + work.add(input)).send('server', input * 8)
   server
@@ -135,7 +135,7 @@ export function securennPrograms(planned: SecurennSteps, machine: MachineModel):
     }
     for (const party of [client, server]) party.work(work.before(step))
     if (step.relu.comparisons > 0) switchValues(all, step, work)
-    const values = mapSize(step.step.out) * 8 - zeroBytes(step)
+    const values = elementCount(step.step.out) * 8 - zeroBytes(step)
     client.work(work.mask(step.index + 1) + work.add(values / 8)).send('server', values)
     server.receive('client', values).work(work.add(values / 8))
     helper.work(work.mask(step.index + 1))

@@ -6,7 +6,7 @@ import type { Layer, Pair } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { elementCount, formatShape } from '../../model/shape.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
-import { mapSize, type Plan, planRelu } from '../../plan/plan.js'
+import { type Plan, planRelu } from '../../plan/plan.js'
 import type { SpecCost } from '../allocation/relu-moves.js'
 import { keptCounts } from '../distortion/nested-masks.js'
 import { activationLayers, channelCount, type DistortionTable, isTooLarge, specNameOf } from '../distortion/table.js'
@@ -138,7 +138,7 @@ class Predictions {
     const own =
       (relu.kind === 'block' || relu.kind === 'mask') &&
       step &&
-      mapSize(step.out) === layer.out.reduce((a, b) => a * b, 1)
+      elementCount(step.out) === layer.out.reduce((a, b) => a * b, 1)
     if (!own || layer.op !== 'relu') return shapePlan(this.arch, this.#spec(layer, relu), this.options.compile)
     const steps = this.#plan.steps.slice() as Plan['steps'][number][]
     steps[at] = { ...step, activation: { ...step.activation!, relu: planRelu(relu) } } as typeof step

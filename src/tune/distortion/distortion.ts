@@ -9,7 +9,7 @@ import { checkInput } from '../../model/pictures/input.js'
 import { formatShape } from '../../model/shape.js'
 import type { Weights } from '../../model/weights.js'
 import { shortened } from '../knapsack/problem.js'
-import { type CrewOptions, runTasks } from '../workers/pool.js'
+import { type PoolOptions, runTasks } from '../workers/pool.js'
 import { type DistortionSetup, type DistortionTask, keepsPasses } from './job.js'
 import { nestedLevels } from './nested-masks.js'
 import {
@@ -47,7 +47,7 @@ export interface DistortionProgress {
 }
 
 /** What is measured, and by whom. */
-export interface DistortionOptions extends CrewOptions {
+export interface DistortionOptions extends PoolOptions {
   /** Candidates: [height, width], [0,1] identity, [1,0] zero. `COMMON_BLOCKS` without it. */
   readonly blocks?: readonly Pair[]
   /** Whether every layer is also measured as identity throughout. Default true. */
@@ -116,7 +116,7 @@ async function addMasks(
   layers: readonly Layer[],
   measured: Map<string, LayerDistortion>,
   shares: readonly number[],
-  options: CrewOptions,
+  options: PoolOptions,
 ): Promise<void> {
   const open = layers.filter((layer) => measured.get(specNameOf(layer))!.masks?.count !== shares.length)
   const onResult = (importance: Float64Array, index: number) => {

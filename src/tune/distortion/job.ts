@@ -39,7 +39,7 @@ export function keepsPasses({ arch, inputs }: Pick<DistortionSetup, 'arch' | 'in
   return 4 * elements * inputs.length <= MOST_KEPT
 }
 
-export function distortionPost(setup: DistortionSetup) {
+export function distortionJob(setup: DistortionSetup) {
   return new DistortionPost(setup)
 }
 

@@ -4,7 +4,7 @@ import { RingfenceError } from '../../errors.js'
 import { checkInput } from '../../model/pictures/input.js'
 import type { Compiled } from '../../plan/compile/compile.js'
 import type { JobKind, Setup } from '../workers/jobs.js'
-import { type CrewOptions, runTasks } from '../workers/pool.js'
+import { type PoolOptions, runTasks } from '../workers/pool.js'
 import type { FloatSetup, LogitsPart, LogitsTask } from './logits-job.js'
 
 /** Answers to a set of pictures. */
@@ -35,7 +35,7 @@ export interface Evaluation {
 }
 
 /** What is run, beside the network in float. */
-export interface EvaluateOptions extends CrewOptions {
+export interface EvaluateOptions extends PoolOptions {
   /** Index of the class per input. */
   readonly labels?: readonly number[]
   /** What is also run as the integer reference. */

@@ -4,7 +4,7 @@ import type { Architecture } from '../../model/architecture.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
 import type { Weights } from '../../model/weights.js'
 import type { Compiled } from '../../plan/compile/compile.js'
-import { linearShape, type MccPlan, mapSize, reluShape } from '../../plan/plan.js'
+import { elementCount, linearShape, type MccPlan, reluShape } from '../../plan/plan.js'
 import { type MccMasks, runReference } from '../../plan/reference/reference.js'
 import { decodeFixed, encodeFixed } from '../../ring/codec.js'
 
@@ -33,14 +33,14 @@ export interface LogitsPart {
   readonly overflows: number
 }
 
-export function floatPost({ arch, weights, spec }: FloatSetup) {
+export function floatJob({ arch, weights, spec }: FloatSetup) {
   const network = FloatNetwork.prepare(arch, weights, { spec })
   const run = ({ inputs }: LogitsTask): LogitsPart => ({ logits: network.run(inputs), overflows: 0 })
   return { run, release: () => network.release() }
 }
 
 /** On `mcc` with masks drawn from the input's number: wrong signs and roundings come as they do in a private run. */
-export function referencePost({ compiled: { plan: given, model } }: ReferenceSetup) {
+export function referenceJob({ compiled: { plan: given, model } }: ReferenceSetup) {
   const run = ({ first, inputs, lo }: LogitsTask): LogitsPart => {
     const plan = lo && given.backend === 'mcc' ? withWindows(given, lo) : given
     let overflows = 0
@@ -70,9 +70,9 @@ function withWindows(plan: MccPlan, lo: Readonly<Record<string, number>>): MccPl
 /** Masks for a judge, not for a party: any sequence that looks uniform does, and the same input gets the same. */
 function drawnMasks(plan: MccPlan, input: number): MccMasks {
   return {
-    output: (step) => draw(input, 2 * step, mapSize(linearShape(plan.steps[step]))),
+    output: (step) => draw(input, 2 * step, elementCount(linearShape(plan.steps[step]))),
     // An opened value, and a patch of at least two, for every element that a comparison may read.
-    opening: (step) => draw(input, 2 * step + 1, 2 * mapSize(reluShape(plan.steps[step]))),
+    opening: (step) => draw(input, 2 * step + 1, 2 * elementCount(reluShape(plan.steps[step]))),
   }
 }
 

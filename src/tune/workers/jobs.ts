@@ -1,32 +1,32 @@
 // What a thread can be set up for. Setups, tasks and results are plain data that can be sent to another thread.
 
-import { rangesPost } from '../calibration/ranges-job.js'
-import { distortionPost } from '../distortion/job.js'
-import { floatPost, referencePost } from '../evaluation/logits-job.js'
+import { rangesJob } from '../calibration/ranges-job.js'
+import { distortionJob } from '../distortion/job.js'
+import { floatJob, referenceJob } from '../evaluation/logits-job.js'
 
 /** One thread's place of work: what it has prepared and does tasks with. */
-export interface Post<T, R> {
+export interface Job<T, R> {
   run(task: T): R
   release(): void
 }
 
-const POSTS = {
-  distortion: distortionPost,
-  ranges: rangesPost,
-  float: floatPost,
-  reference: referencePost,
+const JOBS = {
+  distortion: distortionJob,
+  ranges: rangesJob,
+  float: floatJob,
+  reference: referenceJob,
 } as const
 
 /** What a thread can be set up for. */
-export type JobKind = keyof typeof POSTS
+export type JobKind = keyof typeof JOBS
 /** What a thread is set up with. */
-export type Setup<K extends JobKind> = Parameters<(typeof POSTS)[K]>[0]
-type PostOf<K extends JobKind> = ReturnType<(typeof POSTS)[K]>
+export type Setup<K extends JobKind> = Parameters<(typeof JOBS)[K]>[0]
+type JobOf<K extends JobKind> = ReturnType<(typeof JOBS)[K]>
 /** What a thread is given to do. */
-export type Task<K extends JobKind> = Parameters<PostOf<K>['run']>[0]
+export type Task<K extends JobKind> = Parameters<JobOf<K>['run']>[0]
 /** What a thread gives back. */
-export type Result<K extends JobKind> = ReturnType<PostOf<K>['run']>
+export type Result<K extends JobKind> = ReturnType<JobOf<K>['run']>
 
-export function openPost<K extends JobKind>(kind: K, setup: Setup<K>): Post<Task<K>, Result<K>> {
-  return POSTS[kind](setup as never) as unknown as Post<Task<K>, Result<K>>
+export function startJob<K extends JobKind>(kind: K, setup: Setup<K>): Job<Task<K>, Result<K>> {
+  return JOBS[kind](setup as never) as unknown as Job<Task<K>, Result<K>>
 }

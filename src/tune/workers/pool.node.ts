@@ -1,10 +1,10 @@
-// A crew of worker threads, on Node.
+// A pool of worker threads, on Node.
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { RingfenceError } from '../../errors.js'
 import type { JobKind, Result, Setup, Task } from './jobs.js'
-import type { Crew, Hire } from './pool.js'
+import type { StartPool, WorkerPool } from './pool.js'
 
 /** What goes to a thread when it starts. */
 export interface ThreadStart<K extends JobKind = JobKind> {
@@ -23,10 +23,10 @@ function threadFile(): URL {
   return existsSync(here) ? here : new URL('../../../dist/tune-thread.js', import.meta.url)
 }
 
-/** Hires `threads` worker threads, or one per core. */
-export function hireThreads(threads = availableParallelism()): Hire {
+/** Starts `threads` worker threads, or one per core. */
+export function startThreads(threads = availableParallelism()): StartPool {
   return async (kind, setup) => {
-    const members = Array.from({ length: threads }, () => new Member({ kind, setup }))
+    const members = Array.from({ length: threads }, () => new Thread({ kind, setup }))
     const release = async () => {
       await Promise.all(members.map((member) => member.end()))
     }
@@ -36,17 +36,17 @@ export function hireThreads(threads = availableParallelism()): Hire {
       await release()
       throw error
     }
-    return { threads, run: (task) => runOn(members, task), release } as Crew<typeof kind>
+    return { threads, run: (task) => runOn(members, task), release } as WorkerPool<typeof kind>
   }
 }
 
-async function runOn<K extends JobKind>(members: readonly Member[], task: Task<K>): Promise<Result<K>> {
+async function runOn<K extends JobKind>(members: readonly Thread[], task: Task<K>): Promise<Result<K>> {
   const free = members.find((member) => !member.busy)
   if (!free) throw new RingfenceError('BAD_INPUT', `expected at most ${members.length} tasks at a time`)
   return (await free.ask(task)) as Result<K>
 }
 
-class Member {
+class Thread {
   readonly #worker: Worker
   #waiting: { resolve(value: unknown): void; reject(error: Error): void } | undefined
   #failed: Error | undefined

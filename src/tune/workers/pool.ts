@@ -1,9 +1,9 @@
 // Work on many inputs, cut into tasks that any number of threads take; what comes out does not depend on how many.
 import { RingfenceError } from '../../errors.js'
-import { type JobKind, openPost, type Result, type Setup, type Task } from './jobs.js'
+import { type JobKind, type Result, type Setup, startJob, type Task } from './jobs.js'
 
 /** Threads that are set up for one job. */
-export interface Crew<K extends JobKind> {
+export interface WorkerPool<K extends JobKind> {
   /** How many tasks they work on at a time. */
   readonly threads: number
   /** Does one task on whichever thread is free. */
@@ -12,26 +12,26 @@ export interface Crew<K extends JobKind> {
   release(): Promise<void>
 }
 
-/** Gets a crew for a job. `ringfence/node` has one of worker threads. */
-export type Hire = <K extends JobKind>(kind: K, setup: Setup<K>) => Promise<Crew<K>>
+/** Starts a pool for a job. `ringfence/node` has one of worker threads. */
+export type StartPool = <K extends JobKind>(kind: K, setup: Setup<K>) => Promise<WorkerPool<K>>
 
-/** A crew of one: this thread. Between tasks the event loop turns. */
-export const hireOne: Hire = async (kind, setup) => {
-  const post = openPost(kind, setup)
+/** A pool of one: this thread. Between tasks the event loop turns. */
+export const startHere: StartPool = async (kind, setup) => {
+  const job = startJob(kind, setup)
   return {
     threads: 1,
     run: async (task) => {
       await new Promise((resolve) => setTimeout(resolve, 0))
-      return post.run(task)
+      return job.run(task)
     },
-    release: async () => post.release(),
+    release: async () => job.release(),
   }
 }
 
 /** Who does the work, and how it is called off. */
-export interface CrewOptions {
+export interface PoolOptions {
   /** Who does the work; this thread without it. */
-  readonly hire?: Hire
+  readonly startPool?: StartPool
   /** Stops before the next task; what was reported until then holds. */
   readonly signal?: AbortSignal
 }
@@ -46,22 +46,22 @@ export async function runTasks<K extends JobKind>(
   setup: Setup<K>,
   tasks: readonly Task<K>[],
   onResult: (result: Result<K>, index: number) => void,
-  { hire = hireOne, signal }: CrewOptions = {},
+  { startPool = startHere, signal }: PoolOptions = {},
 ): Promise<void> {
   throwIfAborted(signal)
   if (tasks.length === 0) return
-  const crew = await hire(kind, setup)
+  const pool = await startPool(kind, setup)
   let next = 0
   let failed = false
   const lane = async () => {
     while (next < tasks.length && !failed) {
       throwIfAborted(signal)
       const index = next++
-      onResult(await crew.run(tasks[index]), index)
+      onResult(await pool.run(tasks[index]), index)
     }
   }
   try {
-    const lanes = Array.from({ length: crew.threads }, () =>
+    const lanes = Array.from({ length: pool.threads }, () =>
       lane().catch((error) => {
         failed = true
         throw error
@@ -71,7 +71,7 @@ export async function runTasks<K extends JobKind>(
     const broken = ends.find((end) => end.status === 'rejected')
     if (broken) throw broken.reason
   } finally {
-    await crew.release()
+    await pool.release()
   }
 }
 

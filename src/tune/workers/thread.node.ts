@@ -1,7 +1,7 @@
-// What runs in a worker thread of `hireThreads`: one job's tasks, one after the other.
+// What runs in a worker thread of `startThreads`: one job's tasks, one after the other.
 import { parentPort, workerData } from 'node:worker_threads'
 import { RingfenceError } from '../../errors.js'
-import { openPost } from './jobs.js'
+import { startJob } from './jobs.js'
 import type { ThreadAnswer, ThreadStart } from './pool.node.js'
 
 const { kind, setup } = workerData as ThreadStart
@@ -18,9 +18,9 @@ function attempt(work: () => unknown): ThreadAnswer {
   }
 }
 
-let post: ReturnType<typeof openPost> | undefined
+let job: ReturnType<typeof startJob> | undefined
 answer(() => {
-  post = openPost(kind, setup)
+  job = startJob(kind, setup)
   return undefined
 })
-parentPort!.on('message', (task) => answer(() => post!.run(task)))
+parentPort!.on('message', (task) => answer(() => job!.run(task)))

@@ -2,7 +2,7 @@
 // session at the helper. They are refused, and nobody else notices.
 import { afterEach, describe, expect, test } from 'vitest'
 import { memoryPair, Phase } from '../../../src/net/index.js'
-import { encodeHello, HELLO_BYTES, Role } from '../../../src/party/messages.js'
+import { Caller, encodeHello, HELLO_BYTES } from '../../../src/party/messages.js'
 import { planDigest } from '../../../src/plan/plan.js'
 import { Kind } from '../../../src/protocol/kinds.js'
 import {
@@ -132,7 +132,7 @@ describe('connections for a session', () => {
   test('a session at a helper that knows no such server is refused', async () => {
     const { site, end } = await securennNeighbourhood(compiled)
     const nothing = new Uint8Array(16)
-    const proof = { role: Role.session, registration: nothing, session: nothing, publicKey: new Uint8Array(32) }
+    const proof = { role: Caller.session, registration: nothing, session: nothing, publicKey: new Uint8Array(32) }
     const hello = encodeHello({ ...proof, digest: planDigest(compiled.plan), planBytes: 0 })
     const { error } = await intrude(site, hello, () => undefined)
     expect(causeOf(await error())).toBe('PROTOCOL')

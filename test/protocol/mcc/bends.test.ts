@@ -6,12 +6,12 @@ import { fromBase64, toBase64 } from '../../../src/model/relu/mask-bits.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import {
   type Bends,
+  elementCount,
   type MapShape,
   type MccPlan,
-  mapSize,
   type Pair,
-  type PlannedRelu,
   type SecurennPlan,
+  type StepRelu,
 } from '../../../src/plan/plan.js'
 import { planCost } from '../../../src/protocol/mcc/cost.js'
 import { securennCost } from '../../../src/protocol/securenn/cost.js'
@@ -33,7 +33,7 @@ const both: Bends = { shifts: [0, 0], sum: null }
 /** Up, flat, down and flat again. */
 const three: Bends = { shifts: [24, 0, -24], sum: { signs: [1, -1, -1], plus: 3 } }
 
-const blocks = (...lists: (readonly Pair[])[]): PlannedRelu => ({ kind: 'block', blocks: lists.flat() })
+const blocks = (...lists: (readonly Pair[])[]): StepRelu => ({ kind: 'block', blocks: lists.flat() })
 const every = (block: Pair): Pair[] => new Array<Pair>(C).fill(block)
 const mixed: Pair[] = [
   [1, 1],
@@ -46,9 +46,9 @@ const mixed: Pair[] = [
 /** Where a channel passes there is nothing to take off. */
 const mixedBehind = mixed.map((block): Pair => (block[0] === 0 ? [1, 0] : block))
 
-function mask(copies: number, off: 'identity' | 'zero', second: 'same' | 'none' = 'same'): PlannedRelu {
+function mask(copies: number, off: 'identity' | 'zero', second: 'same' | 'none' = 'same'): StepRelu {
   const draw = drawFrom(copies)
-  const size = mapSize(shape)
+  const size = elementCount(shape)
   const once = Uint8Array.from({ length: size }, () => whole(draw, 0, 1))
   const packed = new Uint8Array(Math.ceil((copies * size) / 8))
   for (let i = 0; i < copies * size; i++) {
@@ -58,10 +58,10 @@ function mask(copies: number, off: 'identity' | 'zero', second: 'same' | 'none' 
 }
 
 /** Two copies. Which elements of a copy pass: 0 none, 1 those that the mask leaves out, 2 the others. */
-function maskPassing(second: 'same' | 'none', passing: readonly number[]): PlannedRelu {
+function maskPassing(second: 'same' | 'none', passing: readonly number[]): StepRelu {
   const { bits } = mask(2, 'zero') as { bits: string }
   const { bits: switched } = mask(2, 'zero', second) as { bits: string }
-  const size = mapSize(shape)
+  const size = elementCount(shape)
   const on = fromBase64(bits)
   const passed = new Uint8Array(on.length)
   for (let i = 0; i < 2 * size; i++) {
@@ -71,7 +71,7 @@ function maskPassing(second: 'same' | 'none', passing: readonly number[]): Plann
   return { kind: 'mask', off: 'zero', bits: switched, passed: toBase64(passed) }
 }
 
-const kinds: [string, Bends, PlannedRelu][] = [
+const kinds: [string, Bends, StepRelu][] = [
   ['clip from 0', clip(0, 24), { kind: 'relu' }],
   ['clip from below 0', clip(-17, 9), { kind: 'relu' }],
   ['clip from above 0', clip(5, 21), { kind: 'relu' }],
@@ -134,7 +134,7 @@ describe('on mcc', () => {
     const gadget = { ring: 32, bits: 16, lo: 0, chunks: 4, truncate: 8, shape: [4, 4, 4] as MapShape }
     const cost = (more: Pick<ReluGadget, 'relu' | 'bends'>, channels = 4) => {
       const of = { ...gadget, shape: [channels, 4, 4] as MapShape, ...more }
-      return costOf(reluPlan(of, new Int32Array(mapSize(of.shape))))[0]
+      return costOf(reluPlan(of, new Int32Array(elementCount(of.shape))))[0]
     }
     const relu = { kind: 'relu' } as const
     const [six, two, one] = [cost({ relu, bends: clip(0, 1536) }), cost({ relu }, 8), cost({ relu })]
@@ -172,12 +172,12 @@ describe('on mcc', () => {
 
 /** The same step on the other back end. */
 function onSecurenn(gadget: ReluGadget, y: readonly number[], x: Int32Array, ignoredMsb: number, ignoredLsb: number) {
-  const { plan, model } = reluPlan(gadget, new Int32Array(mapSize(gadget.shape)))
+  const { plan, model } = reluPlan(gadget, new Int32Array(elementCount(gadget.shape)))
   const { truncate, relu, bends } = gadget
   const [first, last] = plan.steps
   const activation = { truncate, ignoredMsb, ignoredLsb, relu, ...(bends && { bends }) }
   const steps = [{ ...first, activation }, last]
-  const bias = [BigInt64Array.from(y, (v, i) => BigInt(v - x[i])), new BigInt64Array(mapSize(last.out))]
+  const bias = [BigInt64Array.from(y, (v, i) => BigInt(v - x[i])), new BigInt64Array(elementCount(last.out))]
   const compiled = { plan: { ...plan, backend: 'securenn', ring: 64, steps }, model: { ...model, bias } }
   return compiled as unknown as Compiled<SecurennPlan>
 }
@@ -203,7 +203,7 @@ describe('on securenn', () => {
         const reference = runReference(compiled.plan, compiled.model, x, found.masks as SecurennMasks)
         expect([...found.result.raw]).toEqual([...reference.output])
         // One word per element comes back where copies are summed.
-        if (bends.sum && relu.kind === 'relu') expect(results).toBe(mapSize(shape))
+        if (bends.sum && relu.kind === 'relu') expect(results).toBe(elementCount(shape))
         if (relu.kind !== 'relu' || ignoredMsb > 0 || bends.shifts.length > 2) return
         const bounded = (v: number) => Math.max(-bends.shifts[0], Math.min(-bends.shifts[1], v))
         y.forEach((value, i) => {

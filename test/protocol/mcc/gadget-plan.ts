@@ -6,11 +6,11 @@ import { chunksOf } from '../../../src/plan/compile/chunks.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import {
   type Bends,
+  elementCount,
   type LinearOp,
   type MapShape,
   type MccPlan,
-  mapSize,
-  type PlannedRelu,
+  type StepRelu,
   stepLayout,
 } from '../../../src/plan/plan.js'
 import type { MccMasks } from '../../../src/plan/reference/reference.js'
@@ -40,7 +40,7 @@ export interface ReluGadget {
   truncate: number
   shape: MapShape
   /** Over all copies where there are `bends`. */
-  relu: PlannedRelu
+  relu: StepRelu
   bends?: Bends
 }
 
@@ -83,7 +83,7 @@ export function reluPlan(gadget: ReluGadget, bias: Int32Array): Compiled<MccPlan
     ],
   }
   const weights = new Map([['0.1', new Int32Array(shape[0]).fill(1)]])
-  return { plan: checkPlan(plan) as MccPlan, model: { weights, bias: [bias, new Int32Array(mapSize(out))] } }
+  return { plan: checkPlan(plan) as MccPlan, model: { weights, bias: [bias, new Int32Array(elementCount(out))] } }
 }
 
 const around = (shape: readonly number[], ring: number) =>
@@ -111,7 +111,7 @@ export function linearPlan(ring: number, shape: readonly number[], linear: Linea
       Int32Array.from({ length }, () => whole(draw, -32767, 32767)),
     )
   })
-  const bias = [Int32Array.from({ length: mapSize(out) }, () => whole(draw, -(2 ** 31), 2 ** 31 - 1))]
+  const bias = [Int32Array.from({ length: elementCount(out) }, () => whole(draw, -(2 ** 31), 2 ** 31 - 1))]
   return { plan: checkPlan({ ...around(shape, ring), steps: [step] }) as MccPlan, model: { weights, bias } }
 }
 
@@ -176,7 +176,7 @@ export function expectedRelu(
   const { bits, lo, truncate, ring, bends } = gadget
   const layout: ReluLayout = stepLayout(compiled.plan.steps[0])!
   const [m, a] = [masks.output(0), masks.opening(0)]
-  const size = mapSize(gadget.shape)
+  const size = elementCount(gadget.shape)
   const shiftOf = (copy: number) => (bends?.shifts ?? [0])[Math.floor(copy / size)]
   const big = (i: number) => BigInt(y[i])
   const z = new Array<number>(layout.elements).fill(0)

@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest'
 import { toBase64 } from '../../../src/model/relu/mask-bits.js'
 import { chunksOf } from '../../../src/plan/compile/chunks.js'
-import type { LinearOp, MapShape, PlannedRelu } from '../../../src/plan/plan.js'
-import { mapSize } from '../../../src/plan/plan.js'
+import type { LinearOp, MapShape, StepRelu } from '../../../src/plan/plan.js'
+import { elementCount } from '../../../src/plan/plan.js'
 import { drawFrom, linearPlan, whole } from './gadget-plan.js'
 import { input, run, runRelu } from './metered-gadget.js'
 
@@ -213,9 +213,9 @@ describe('ReLU', () => {
 describe('other activations', () => {
   const shape: MapShape = [6, 5, 7]
   const random = drawFrom(77)
-  const bits = Uint8Array.from({ length: Math.ceil(mapSize(shape) / 8) }, () => whole(random, 0, 255))
-  bits[bits.length - 1] &= 2 ** (mapSize(shape) % 8) - 1
-  const kinds: [string, PlannedRelu][] = [
+  const bits = Uint8Array.from({ length: Math.ceil(elementCount(shape) / 8) }, () => whole(random, 0, 255))
+  bits[bits.length - 1] &= 2 ** (elementCount(shape) % 8) - 1
+  const kinds: [string, StepRelu][] = [
     ['block ReLU over equal blocks', { kind: 'block', blocks: new Array(6).fill([2, 2]) }],
     [
       'block ReLU of mixed channels: plain, identity, zero, wide and high',

@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { HEADER_BYTES, Meter, type PhaseTraffic } from '../../../src/net/index.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
-import { type MccPlan, mapSize } from '../../../src/plan/plan.js'
+import { elementCount, type MccPlan } from '../../../src/plan/plan.js'
 import { planCost } from '../../../src/protocol/mcc/cost.js'
 import { inputCost } from '../../../src/protocol/mcc/input.js'
 import { layOut } from '../../../src/protocol/step.js'
@@ -86,7 +86,7 @@ function targets({ bits, lo, truncate, shape, bends }: ReluGadget, draw: Draw): 
     2 ** lo,
     ...shifts.flatMap((shift) => [-shift, -shift - 1]),
   ]
-  return Array.from({ length: mapSize(shape) }, (_, i) => {
+  return Array.from({ length: elementCount(shape) }, (_, i) => {
     const edge = near[Math.floor(i / 3) % near.length]
     const reach = Math.min(limit - 1, Math.max(2 ** lo, ...shifts.map((shift) => 2 * Math.abs(shift))))
     const value = i % 3 === 0 ? edge : i % 3 === 1 ? whole(draw, -reach, reach - 1) : whole(draw, 1 - limit, limit - 1)

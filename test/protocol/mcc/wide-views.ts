@@ -3,7 +3,7 @@
 import { expect } from 'vitest'
 import { checkPlan } from '../../../src/plan/check.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
-import { type MapShape, type MccActivation, type MccPlan, mapSize, type Step } from '../../../src/plan/plan.js'
+import { elementCount, type MapShape, type MccActivation, type MccPlan, type Step } from '../../../src/plan/plan.js'
 import { filterSlots } from '../../../src/protocol/weights.js'
 import { drawFrom, perChannel, whole } from './gadget-plan.js'
 import { type Streamed, Tally, Transcripts } from './transcripts.js'
@@ -47,7 +47,9 @@ export function network(
       Int32Array.from({ length: words }, () => whole(draw, -2000, 2000)),
     ]),
   )
-  const bias = steps.map(({ out }) => Int32Array.from({ length: mapSize(out) }, () => whole(draw, -(2 ** 20), 2 ** 20)))
+  const bias = steps.map(({ out }) =>
+    Int32Array.from({ length: elementCount(out) }, () => whole(draw, -(2 ** 20), 2 ** 20)),
+  )
   return { plan, model: { weights, bias } }
 }
 

@@ -9,7 +9,7 @@ import { checkPlan } from '../../../src/plan/check.js'
 import { type Compiled, type CompileOptions, compile } from '../../../src/plan/compile/compile.js'
 import type { Expression } from '../../../src/plan/compile/expression.js'
 import { winner } from '../../../src/plan/compile/winner.js'
-import { type MapShape, mapSize, stepLayout } from '../../../src/plan/plan.js'
+import { elementCount, type MapShape, stepLayout } from '../../../src/plan/plan.js'
 import { int64, linearReference } from '../../../src/plan/reference/linear.js'
 import { localParties, type Masks, type MccMasks, type SecurennMasks } from '../../../src/testing.js'
 import { evaluate } from '../../plan/evaluate.js'
@@ -60,7 +60,7 @@ describe('the winner is the lowest of the largest', () => {
   ] as const)('for ties of %j, in %i steps', (shape, steps) => {
     const draw = drawFrom(shape[0])
     for (const spread of [0, 1, 3, 1000]) {
-      const x = Float64Array.from({ length: mapSize(shape) }, () => whole(draw, -spread, spread))
+      const x = Float64Array.from({ length: elementCount(shape) }, () => whole(draw, -spread, spread))
       expect(expectLowestOfLargest(x, shape)).toBe(steps)
     }
   })

@@ -5,7 +5,7 @@ import { upload } from '../../../src/kernels/instance.js'
 import { toBase64 } from '../../../src/model/relu/mask-bits.js'
 import { checkPlan } from '../../../src/plan/check.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
-import { type MapShape, mapSize, type Pair, type PlannedRelu, type SecurennPlan } from '../../../src/plan/plan.js'
+import { elementCount, type MapShape, type Pair, type SecurennPlan, type StepRelu } from '../../../src/plan/plan.js'
 import { comparedBits, dealDrelu, drelu } from '../../../src/protocol/securenn/drelu.js'
 import { dealTriple, multiply, PRODUCT, productCost, sendProduct } from '../../../src/protocol/securenn/multiply.js'
 import { localParties, runReference } from '../../../src/testing.js'
@@ -17,7 +17,7 @@ interface Gadget {
   ignoredMsb: number
   ignoredLsb: number
   shape: MapShape
-  relu: PlannedRelu
+  relu: StepRelu
 }
 
 /** y = x + bias, the activation, and its result as the network's output. */
@@ -54,7 +54,7 @@ function gadgetPlan({ truncate, ignoredMsb, ignoredLsb, shape, relu }: Gadget, b
     ],
   }) as SecurennPlan
   const weights = new Map([['0.1', new Int32Array(shape[0]).fill(1)]])
-  return { plan, model: { weights, bias: [bias, new BigInt64Array(mapSize(shape))] } } as Compiled<SecurennPlan>
+  return { plan, model: { weights, bias: [bias, new BigInt64Array(elementCount(shape))] } } as Compiled<SecurennPlan>
 }
 
 /** y' up to 2^30 either way, near zero and at the edges of the window. */
@@ -63,7 +63,7 @@ function targets({ shape, ignoredMsb, ignoredLsb, truncate }: Gadget, draw: Draw
   const least = 2 ** (ignoredLsb + 1)
   const finest = Math.min(12, 62 - ignoredMsb)
   const edges = [0, 1, -1, least, -least, least - 1, beyond - 1, 1 - beyond]
-  return Array.from({ length: mapSize(shape) }, (_, i) => {
+  return Array.from({ length: elementCount(shape) }, (_, i) => {
     const value =
       i % 3 === 0
         ? edges[whole(draw, 0, edges.length - 1)]
@@ -74,7 +74,7 @@ function targets({ shape, ignoredMsb, ignoredLsb, truncate }: Gadget, draw: Draw
 
 async function run(gadget: Gadget, seed: number, y?: bigint[]) {
   const draw = drawFrom(seed)
-  const x = Int32Array.from({ length: mapSize(gadget.shape) }, () => whole(draw, -(2 ** 29), 2 ** 29))
+  const x = Int32Array.from({ length: elementCount(gadget.shape) }, () => whole(draw, -(2 ** 29), 2 ** 29))
   const values = y ?? targets(gadget, draw)
   const bias = BigInt64Array.from(values, (value, i) => value - BigInt(x[i]))
   const compiled = gadgetPlan(gadget, bias)
@@ -214,7 +214,7 @@ describe('other activations', () => {
   const shape: MapShape = [4, 5, 6]
   const random = drawFrom(77)
   const bits = Uint8Array.from({ length: 15 }, () => whole(random, 0, 255))
-  const kinds: [string, PlannedRelu][] = [
+  const kinds: [string, StepRelu][] = [
     ['mask, identity where off', { kind: 'mask', off: 'identity', bits: toBase64(bits) }],
     ['mask, zero where off', { kind: 'mask', off: 'zero', bits: toBase64(bits) }],
     ['mask that is off everywhere', { kind: 'mask', off: 'zero', bits: toBase64(new Uint8Array(15)) }],

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { ConvGeometry } from '../../../src/kernels/geometry.js'
 import { type Kernels, loadKernels, type Region, upload } from '../../../src/kernels/instance.js'
 import { checkPlan } from '../../../src/plan/check.js'
-import { type LinearOp, type MapShape, mapSize, type SecurennPlan } from '../../../src/plan/plan.js'
+import { elementCount, type LinearOp, type MapShape, type SecurennPlan } from '../../../src/plan/plan.js'
 import { int64, linearReference } from '../../../src/plan/reference/linear.js'
 import { clientLinear, dealLinear, serverLinear, tensorMask } from '../../../src/protocol/securenn/linear.js'
 import type { SecurennSteps } from '../../../src/protocol/securenn/step.js'
@@ -68,7 +68,7 @@ async function byParties(plan: SecurennPlan, x: readonly bigint[], weights: (ope
 
 async function expectLinear(input: MapShape, linear: LinearOp[], seed: number) {
   const plan = planOf(input, linear)
-  const x = words(mapSize(input), 64, seed)
+  const x = words(elementCount(input), 64, seed)
   const weights = (i: number) => {
     const op = linear[i] as Extract<LinearOp, { op: 'conv' }>
     const { cout, cin, groups, kernel } = op.geometry

@@ -7,7 +7,7 @@ import { elementCount } from '../../../src/model/shape.js'
 import { Meter } from '../../../src/net/index.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../../src/plan/compile/compile.js'
-import { mapSize, type Plan, tensorShape } from '../../../src/plan/plan.js'
+import { type Plan, tensorShape } from '../../../src/plan/plan.js'
 import { localParties } from '../../../src/testing.js'
 import { type CostPrediction, predict } from '../../../src/tune/cost/predict.js'
 import { shapePlan } from '../../../src/tune/cost/shape-plan.js'
@@ -28,7 +28,7 @@ async function metered(compiled: Compiled): Promise<Pick<CostPrediction['total']
   try {
     const { client } = parties
     await client.prepare()
-    await client.run(new Float32Array(mapSize(tensorShape(compiled.plan, 0))))
+    await client.run(new Float32Array(elementCount(tensorShape(compiled.plan, 0))))
     const mine = client.traffic.links
     const helper = server.report().links.helper
     const online = {

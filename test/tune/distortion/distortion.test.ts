@@ -16,8 +16,8 @@ import {
   formatDistortionTable,
   parseDistortionTable,
 } from '../../../src/tune/distortion/table.js'
-import { openPost, type Setup } from '../../../src/tune/workers/jobs.js'
-import type { Crew, Hire } from '../../../src/tune/workers/pool.js'
+import { type Setup, startJob } from '../../../src/tune/workers/jobs.js'
+import type { StartPool, WorkerPool } from '../../../src/tune/workers/pool.js'
 import { randomWeights } from '../../fixtures/networks.js'
 import { committed, committedJson, sharedFile } from '../../fixtures/reference-files.js'
 import { sampleInput } from '../../fixtures/workloads.js'
@@ -95,7 +95,7 @@ describe('a distortion table', () => {
 
   it('has the same bits whoever takes which task, in any order', async () => {
     const alone = await distortion(tiny, weights, inputs, { blocks })
-    const crowd = await distortion(tiny, weights, inputs, { blocks, hire: unsteady(3) })
+    const crowd = await distortion(tiny, weights, inputs, { blocks, startPool: unsteady(3) })
     expect(formatDistortionTable(crowd)).toBe(formatDistortionTable(alone))
   })
 
@@ -154,8 +154,8 @@ describe('what cannot be measured', () => {
   })
 
   it('ends with the first error of a thread, and lets all go', async () => {
-    const { hire, ended } = failing(2)
-    await expect(distortion(tiny, weights, inputs, { blocks, hire })).rejects.toThrow('out of memory')
+    const { startPool, ended } = failing(2)
+    await expect(distortion(tiny, weights, inputs, { blocks, startPool })).rejects.toThrow('out of memory')
     expect(ended()).toBe(true)
   })
 })
@@ -195,9 +195,9 @@ describe('ResNet-8 for CIFAR-10', () => {
     const own = bindWeights(arch, readSafetensors(resnet8!))
     const all = readCifar(cifar!).map(({ picture }) => pictureToInput(picture, arch.inputs[0]))
     const blocks = published.candidates.slice(-2)
-    const post = openPost('distortion', { arch, weights: own, inputs: all, blocks })
+    const job = startJob('distortion', { arch, weights: own, inputs: all, blocks })
     const last = activationLayers(arch).at(-1)!
-    const ours = [...post.run({ layer: last.id, from: 0, to: 64 })]
+    const ours = [...job.run({ layer: last.id, from: 0, to: 64 })]
     const theirs = published.distortion.slice(-64).flatMap((row) => row.slice(-2))
     const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
     const ratio = sum(ours) / sum(theirs)
@@ -233,17 +233,17 @@ async function interrupted(stop: number): Promise<string> {
 
 /** Threads that answer out of order. */
 function unsteady(threads: number) {
-  const hire = async (kind: 'distortion', setup: Setup<'distortion'>) => {
-    const posts = Array.from({ length: threads }, () => openPost(kind, setup))
+  const startPool = async (kind: 'distortion', setup: Setup<'distortion'>) => {
+    const jobs = Array.from({ length: threads }, () => startJob(kind, setup))
     let turn = 0
     const run = async (task: never) => {
       const own = turn++
       await new Promise((resolve) => setTimeout(resolve, (own * 7) % 5))
-      return posts[own % threads].run(task)
+      return jobs[own % threads].run(task)
     }
     return { threads, run, release: async () => {} }
   }
-  return hire as unknown as Hire
+  return startPool as unknown as StartPool
 }
 
 function failing(threads: number) {
@@ -254,5 +254,5 @@ function failing(threads: number) {
   const release = async () => {
     released = true
   }
-  return { hire: async () => ({ threads, run, release }) as Crew<never>, ended: () => released }
+  return { startPool: async () => ({ threads, run, release }) as WorkerPool<never>, ended: () => released }
 }
