@@ -1,2 +1,2 @@
-export * from './pack.ts'
-export * from './planes.ts'
+export * from './pack'
+export * from './planes'

@@ -1,6 +1,6 @@
 // Activations whose comparisons are shared or left out. The plain activation cuts to [low, high]: [0, ∞] is a ReLU,
 // [0, 6] a ReLU6.
-import { clampF32 } from './elementwise.ts'
+import { clampF32 } from './elementwise'
 
 /** A patch passes on every element while its mean lies within the bounds, else each becomes the bound it passed. */
 // @ts-ignore: decorator

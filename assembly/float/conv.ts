@@ -1,9 +1,9 @@
 // Float convolution of one CHW image, laid out like the ring's (../ring/conv): packed weights times column panels cut out
 // of the padded image. Weight panels, tap and pixel tables and packing are those of `conv32`; words are only moved there.
-import { packPixels, rowPanelBytes } from '../ring/panels.ts'
-import { DEPTH } from '../ring/tile.ts'
-import { matvec } from './matvec.ts'
-import { panel } from './tile.ts'
+import { packPixels, rowPanelBytes } from '../ring/panels'
+import { DEPTH } from '../ring/tile'
+import { matvec } from './matvec'
+import { panel } from './tile'
 
 // @ts-ignore: decorator
 @lazy const NONE: f32 = <f32>Infinity

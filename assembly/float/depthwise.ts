@@ -1,8 +1,8 @@
 // Depthwise convolution in float: each channel is padded into scratch that stays in the first-level cache and filtered
 // there, four rows of four columns at a time: four independent sums hide the latency of an addition. Every output is one
 // sum in the order of the taps, in both builds.
-import { four } from '../ring/depthwise3x3.ts'
-import { within, within4 } from './bounds.ts'
+import { four } from '../ring/depthwise3x3'
+import { within, within4 } from './bounds'
 
 /** A channel's rows into the image inside the zeros. `pitch`: bytes per padded row. */
 // @ts-ignore: decorator

@@ -1,5 +1,5 @@
 // Elementwise float kernels: one pass each. `out` may be an input (in place) or disjoint from both; n counts words.
-import { within, within4 } from './bounds.ts'
+import { within, within4 } from './bounds'
 
 /** out[i] = x[i] cut to [low, high] */
 export function clampF32(x: usize, low: f32, high: f32, out: usize, n: i32): void {

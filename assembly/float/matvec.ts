@@ -1,5 +1,5 @@
 // y = bias + A·x in float. Each row is four interleaved partial sums in both builds, so both give the same bits.
-import { within } from './bounds.ts'
+import { within } from './bounds'
 
 // @ts-ignore: decorator
 @inline

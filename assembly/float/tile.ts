@@ -1,7 +1,7 @@
 // The innermost products in float: C[rows, columns] = start + A·B over one block of k, both operands packed as for the
 // ring (see ../ring/tile): 4 rows, 8 columns. Every element is one sum in the order of k, whatever tile it falls into, so
 // results do not depend on the build.
-import { within, within4 } from './bounds.ts'
+import { within, within4 } from './bounds'
 
 /**
  * A full tile. `bias`: four words to start from, or 0 to start from what C holds. `pitch`: bytes between rows of C.

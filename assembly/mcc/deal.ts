@@ -1,5 +1,5 @@
 // The dealer's tables of the masked carry chain (docs/protocol.md, "masked carry chain").
-import { chunk, chunkScalar, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks.ts'
+import { chunk, chunkScalar, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks'
 
 // For an addend x the entries of a chunk whose sum carries are those at or above a threshold, so a whole column is
 // made from one threshold per lane and never entry by entry.

@@ -1,5 +1,5 @@
-export { mccDeal, mccDeal64 } from './deal.ts'
-export { mccRead, mccRead64, mccWalk } from './read.ts'
+export { mccDeal, mccDeal64 } from './deal'
+export { mccRead, mccRead64, mccWalk } from './read'
 export {
   mccMaskTruncated,
   mccAddTruncated,
@@ -8,5 +8,5 @@ export {
   mccDealExtend,
   mccSelect,
   mccExtend,
-} from './select.ts'
-export { gather32, scatter32, gatherBits, patchSums, split64, join64 } from './gather.ts'
+} from './select'
+export { gather32, scatter32, gatherBits, patchSums, split64, join64 } from './gather'

@@ -1,5 +1,5 @@
 // Opening table rows at a public position, and walking the masked carry chain over them.
-import { chunk, chunkScalar, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks.ts'
+import { chunk, chunkScalar, entryBits, GROUP, lanes, powers, tableWords, width } from './chunks'
 
 /**
  * Reads from every DReLU's tables the entry at each chunk of ((e + add) mod 2^bits) >> lo. The server reads the padded

@@ -1,6 +1,6 @@
 // One ChaCha block (RFC 8439 §2.3) of which the first `len` <= 64 bytes are written: the end of a stream, and every
 // block of the scalar build.
-import { left12, left16, left7, left8 } from './lanes.ts'
+import { left12, left16, left7, left8 } from './lanes'
 
 /** The first `n` < 16 bytes of `v`. */
 function storePart(out: usize, v: v128, n: i32): void {

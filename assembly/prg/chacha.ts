@@ -1,7 +1,7 @@
 // ChaCha key stream in the layout of RFC 8439 §2.4: 256-bit key, 32-bit block counter, 96-bit nonce as three
 // little-endian words; 20 rounds as in the RFC, or 12.
-import { block } from './block.ts'
-import { eightBlocks } from './eight.ts'
+import { block } from './block'
+import { eightBlocks } from './eight'
 
 /** Writes `len` bytes of key stream from the start of block `counter` on. `key`: 32 bytes. No alignment needed. */
 export function chachaStream(

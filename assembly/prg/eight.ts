@@ -1,7 +1,7 @@
 // Eight ChaCha blocks at once (RFC 8439 §2.3): vector i of group x holds state word i of blocks 0-3, group y of blocks
 // 4-7. One group alone waits for its own chain of add, xor, rotate; two chains side by side hide that latency. The
 // rounds are written out because AssemblyScript has no macro and a quarter round returns four vectors.
-import { left12, left16, left7, left8, storeWords, word } from './lanes.ts'
+import { left12, left16, left7, left8, storeWords, word } from './lanes'
 
 /** Writes the 512 bytes of blocks counter … counter + 7 in standard order. */
 export function eightBlocks(key: usize, n0: u32, n1: u32, n2: u32, counter: u32, rounds: i32, out: usize): void {

@@ -1,1 +1,1 @@
-export * from './chacha.ts'
+export * from './chacha'

@@ -1,8 +1,8 @@
 // Convolution mod 2^32 or 2^64 of one CHW image as a product of packed weights with column panels that are cut straight
 // out of the padded image: no im2col matrix exists at any time.
-import { matvec } from './matvec.ts'
-import { packPixels, packRows, rowPanelBytes } from './panels.ts'
-import { COLUMNS, DEPTH, panel } from './tile.ts'
+import { matvec } from './matvec'
+import { packPixels, packRows, rowPanelBytes } from './panels'
+import { COLUMNS, DEPTH, panel } from './tile'
 
 /** One group: y[rows, n] (+)= W[rows, depth]·X, X[k, j] = word at x + taps[k] + pixels[j]. */
 // @ts-ignore: decorator

@@ -1,6 +1,6 @@
 // Depthwise convolution: one input channel per output channel, so there is no matrix product to make; each channel is
 // padded into scratch that stays in the first-level cache and filtered there, four output columns at a time.
-import { filter3x3, four, put32 } from './depthwise3x3.ts'
+import { filter3x3, four, put32 } from './depthwise3x3'
 
 /** One channel's rows into the image inside the zeros. `to`: where its first word goes; `pitch`: bytes per padded row. */
 // @ts-ignore: decorator

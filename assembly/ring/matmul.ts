@@ -1,8 +1,8 @@
 // C[m, n] = A[m, kk]·B[kk, n] mod 2^32 or 2^64, row-major: blocks of k, row panels packed once per block, column panels
 // packed one at a time.
-import { matvec } from './matvec.ts'
-import { packColumnPanel, packRowPanels, rowPanelBytes } from './panels.ts'
-import { COLUMNS, DEPTH, panel } from './tile.ts'
+import { matvec } from './matvec'
+import { packColumnPanel, packRowPanels, rowPanelBytes } from './panels'
+import { COLUMNS, DEPTH, panel } from './tile'
 
 /** Rows whose panels are packed at once: 512 KiB for u32, half of a usual second-level cache. */
 // @ts-ignore: decorator

@@ -1,5 +1,5 @@
 // Packing: from matrices and images to the panels that `tile` reads in order.
-import { COLUMNS, DEPTH, ROWS } from './tile.ts'
+import { COLUMNS, DEPTH, ROWS } from './tile'
 
 /** One row of a B panel from COLUMNS<T>() consecutive words. */
 // @ts-ignore: decorator

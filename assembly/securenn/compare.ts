@@ -3,8 +3,8 @@
 // Multiplied by random s_i, what is not 0 is uniform; turned by a random amount, the place of a 0 is uniform too, and
 // there is never more than one: a rotation hides what a permutation would. Both parties' digits are blinded by shares of 0:
 // the helper dealt the shares of x, and would read t out of the ratio of s·c_i of one party to that of the other.
-import { add, mul, P, productScalar, reduceScalar, sub } from './mod67.ts'
-import { bitMask, bitOf, BLOCK, bytePlanes } from './planes.ts'
+import { add, mul, P, productScalar, reduceScalar, sub } from './mod67'
+import { bitMask, bitOf, BLOCK, bytePlanes } from './planes'
 
 /** Helper: out = (bits of x) - share mod 67. @param scratch 128 bytes */
 export function snnShareBits(x: usize, n: i32, bits: i32, share: usize, out: usize, scratch: usize): void {

@@ -1,5 +1,5 @@
-export { sampleBelow } from './sample.ts'
-export { snnShareBits, snnCompare, snnRotate, snnAnyZero } from './compare.ts'
+export { sampleBelow } from './sample'
+export { snnShareBits, snnCompare, snnRotate, snnAnyZero } from './compare'
 export {
   snnWindow,
   snnAddWrap,
@@ -14,5 +14,5 @@ export {
   snnOpenXor,
   snnProduct,
   snnSign,
-} from './shares.ts'
-export { snnTruncate, gather64, scatter64, snnPatchSums } from './values.ts'
+} from './shares'
+export { snnTruncate, gather64, scatter64, snnPatchSums } from './values'
