@@ -2,7 +2,8 @@
 import { RingfenceError } from '../errors.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
-export const VERSION = 2
+/** Of everything on the wire: what a hello starts with. */
+export const VERSION = 3
 export const ID_BYTES = 16
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32

@@ -29,23 +29,6 @@ export interface HelperSide {
   readonly server: Link
 }
 
-/** Messages of one call; a frame's step is the layer. */
-export const Message = {
-  masked: 40, // client, server → helper: a + r
-  converted: 41, // helper → server: δ, x, low bit of x, bits of a + r, bits of x
-  digits1: 42, // client, server → helper: s·c of the first comparison
-  wrap: 43, // helper → server: η'
-  opened: 44, // client ↔ server: 2y + x
-  digits2: 45, // client, server → helper: s·c of the second comparison
-  answer: 46, // helper → server: β' and C of the product
-  xor: 47, // client ↔ server: openings of γ·δ
-  productC: 48, // helper → server: C of a product
-  product: 49, // client ↔ server: openings of a product
-  tensor: 50, // client → server: its share of a tensor, less r
-  linear: 51, // helper → server: F∗r - s
-  output: 52, // server → client: its share of the output
-} as const
-
 /** Sends regions one after the other, in frames of a few MiB, waiting where the peer is slower. */
 export async function sendRegions(
   link: Link,
