@@ -1,15 +1,26 @@
 // The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
 import { RingfenceError } from '../errors.js'
+import { ID_BYTES, INFERENCE_BYTES } from '../protocol/control.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
+
+// The frames that name inferences are the protocol's; parties find all fixed-length messages here.
+export {
+  BATCH_BYTES,
+  BUNDLE_BYTES,
+  decodeBatch,
+  encodeBatch,
+  GRANT_BYTES,
+  ID_BYTES,
+  INFERENCE_BYTES,
+  MAX_BATCH,
+  readInference,
+  writeInference,
+} from '../protocol/control.js'
 
 /** Of everything on the wire: what a hello starts with. */
 export const VERSION = 3
-export const ID_BYTES = 16
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32
-
-/** Most inferences of one request. */
-export const MAX_BATCH = 1024
 
 /** `session`: a server's connection for one of its clients, on `securenn`. */
 export const Caller = { client: 1, server: 2, session: 3 } as const
@@ -99,38 +110,6 @@ export function decodeWelcome(payload: Uint8Array): ServerWelcome {
     digest: take(DIGEST_BYTES),
     planBytes: new DataView(payload.buffer, payload.byteOffset).getUint32(at, true),
   }
-}
-
-export const BATCH_BYTES = 12
-
-/** `count` inferences from `first` on. */
-export function encodeBatch(first: number, count: number): Uint8Array {
-  const out = new Uint8Array(BATCH_BYTES)
-  writeInference(out, first)
-  new DataView(out.buffer).setUint32(8, count, true)
-  return out
-}
-
-export function decodeBatch(payload: Uint8Array): { first: number; count: number } {
-  const count = new DataView(payload.buffer, payload.byteOffset).getUint32(8, true)
-  if (count < 1 || count > MAX_BATCH) {
-    throw new RingfenceError('PROTOCOL', `a batch has 1 to ${MAX_BATCH} inferences; the peer asked for more or none`)
-  }
-  return { first: readInference(payload), count }
-}
-
-export const INFERENCE_BYTES = 8
-
-export function writeInference(out: Uint8Array, inference: number): void {
-  new DataView(out.buffer, out.byteOffset).setBigUint64(0, BigInt(inference), true)
-}
-
-/** @throws RingfenceError PROTOCOL beyond 2^53 */
-export function readInference(payload: Uint8Array): number {
-  const value = new DataView(payload.buffer, payload.byteOffset).getBigUint64(0, true)
-  if (value > BigInt(Number.MAX_SAFE_INTEGER))
-    throw new RingfenceError('PROTOCOL', 'an inference number is out of range')
-  return Number(value)
 }
 
 /** What a client shows to use the material of an earlier session. */

@@ -5,7 +5,7 @@ import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { dealInference } from '../../protocol/mcc/inference.js'
 import type { HelpedClient } from '../backend.js'
-import { BATCH_BYTES, decodeBatch, ID_BYTES, INFERENCE_BYTES, writeInference } from '../messages.js'
+import { BATCH_BYTES, BUNDLE_BYTES, decodeBatch, ID_BYTES, writeInference } from '../messages.js'
 import { asRingfenceError } from '../options.js'
 import { sendPieces } from '../transfer.js'
 
@@ -40,7 +40,7 @@ async function nextRequest(link: Link, deadlineMs: number): Promise<{ first: num
 async function deal({ k, registration, session, streams, deadlineMs }: HelpedClient<MccPlan>, inference: number) {
   const { link, planned, share } = registration
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
-  const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
+  const head = new Uint8Array(BUNDLE_BYTES)
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
   const ch = streams.ch.ofInference(inference)

@@ -4,12 +4,16 @@ import { packedBytes } from '../../kernels/bits.js'
 import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
+import { runServer } from '../../protocol/mcc/inference.js'
+import { inputBytes } from '../../protocol/mcc/input.js'
+import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import {
   BATCH_BYTES,
+  BUNDLE_BYTES,
   CLAIM_BYTES,
   decodeBatch,
+  GRANT_BYTES,
   hex,
   ID_BYTES,
   INFERENCE_BYTES,
@@ -19,7 +23,6 @@ import {
 } from '../messages.js'
 import { receivePieces } from '../transfer.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
-import { inputBytes, serveInference } from './server-inference.js'
 import { MaterialStore } from './store.js'
 
 export class MccServer implements ServerBackend {
@@ -58,7 +61,7 @@ export class MccServer implements ServerBackend {
     const { planned } = this.context
     const helper = this.#helper
     for (;;) {
-      const head = await helper.receive(Kind.bundle, Phase.offline, 0, ID_BYTES + INFERENCE_BYTES, forever)
+      const head = await helper.receive(Kind.bundle, Phase.offline, 0, BUNDLE_BYTES, forever)
       const session = hex(head.subarray(0, ID_BYTES))
       const inference = readInference(head.subarray(ID_BYTES))
       for (const step of planned.steps) {
@@ -164,7 +167,7 @@ class MccSession implements SessionBackend {
     const granted = Math.min(count, store.room)
     if (granted > 0) ledger.burn(first, granted)
     for (let i = 0; i < granted; i++) store.reserve(name, first + i)
-    const answer = new Uint8Array(4)
+    const answer = new Uint8Array(GRANT_BYTES)
     new DataView(answer.buffer).setUint32(0, granted, true)
     link.send(Kind.reserved, Phase.offline, 0, answer)
   }
@@ -184,19 +187,24 @@ class MccSession implements SessionBackend {
     }
   }
 
-  #infer(payload: Uint8Array): Promise<void> {
+  async #infer(payload: Uint8Array): Promise<void> {
+    const { k, planned, share } = this.server.context
+    const { link: client, meter } = this.session
+    const sh = this.#claimed?.kept.sh ?? this.session.sh
+    const inference = readInference(payload)
+    const material = await this.#take(inference)
+    await runServer({ k, planned, share, client, meter, sh, inference }, payload.subarray(INFERENCE_BYTES), material)
+  }
+
+  /** An inference's material, once: what was claimed, or what the store has. */
+  async #take(inference: number): Promise<StepMaterial[]> {
     const { store, context } = this.server
-    const { k, planned, share, deadlineMs } = context
-    const { link, meter, name } = this.session
     const claimed = this.#claimed
     this.#claimed = undefined
-    const sh = claimed?.kept.sh ?? this.session.sh
-    return serveInference({ k, planned, share, link, meter, sh }, payload, async (inference) => {
-      if (!claimed) return store.take(name, inference, deadlineMs)
-      if (claimed.inference === inference) return claimed.material
-      claimed.material.forEach(releaseMaterial)
-      throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
-    })
+    if (!claimed) return store.take(this.session.name, inference, context.deadlineMs)
+    if (claimed.inference === inference) return claimed.material
+    claimed.material.forEach(releaseMaterial)
+    throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
   }
 }
 

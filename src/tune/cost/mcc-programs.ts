@@ -3,7 +3,7 @@
 import { packedBytes } from '../../kernels/bits.js'
 import { tableBytes } from '../../kernels/mcc.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
-import { materialBytes } from '../../protocol/mcc/inference.js'
+import { materialBytes } from '../../protocol/mcc/material.js'
 import { reluSizes } from '../../protocol/mcc/relu.js'
 import type { MccStep, MccSteps, ReluStep } from '../../protocol/mcc/step.js'
 import { isActive } from '../../protocol/step.js'
