@@ -1,193 +1,102 @@
-// A step as a party holds it: the plan's step plus its public index maps in WASM memory.
-import type { Kernels, Region } from '../kernels/instance.js'
-import { upload } from '../kernels/instance.js'
-import { type Openings, openings, type Run } from '../plan/openings.js'
+// A step as a party holds it: its layout with the index maps in WASM memory, where kernels read them.
+import { RingfenceError } from '../errors.js'
+import { type Kernels, type Region, upload } from '../kernels/instance.js'
+import { type Activation, elementCount, type Plan, reluShape } from '../plan/plan.js'
 import {
-  type Activation,
-  type Backend,
-  elementCount,
-  linearShape,
-  type Plan,
-  type Step,
-  stepLayout,
-} from '../plan/plan.js'
-import { waves } from '../plan/waves.js'
+  type ActivationOf,
+  type ActiveLayout,
+  type IndexMap,
+  type PlanLayout,
+  planLayout,
+  type ReluMaps,
+  type StepLayout,
+} from './layout.js'
 
-/**
- * Which activated value and which comparison belongs to which element. Values are numbered switched ones first, then
- * passed ones, both in element order, then one per patch. A layer that is ReLU everywhere needs no map. Where several
- * ReLUs read one value (`bends`), the elements are those of all copies.
- */
-export interface ReluMaps {
-  /** Elements that a comparison switches, that pass unchanged, and both together. */
-  readonly switched: number
-  readonly passed: number
-  readonly values: number
-  readonly comparisons: number
-  /** Comparisons that test the sum of a patch. */
-  readonly patches: number
-  /** Element of every value; null when value i is element i. */
-  readonly valueElement: Region | null
-  /** Comparison of every switched value; null when value i is switched by comparison i. */
-  readonly comparisonOf: Region | null
-  /** Position among values and patch sums of what each comparison tests; null when comparison i tests value i. */
-  readonly tested: Region | null
-  readonly opened: OpenedMaps
-  /** How values and patch sums follow from opened ones; null when they are the same. */
-  readonly copied: CopyMaps | null
-  /** Sums that are taken: on `mcc` the opened ones, of y; on `securenn` the compared ones, of all copies. */
-  readonly patch: { count: number; start: Region; elements: Region; shifts: Region } | null
-  /** Elements of the step's result that are not known to be zero: as many words come back. */
-  readonly results: number
-  /** Element of every result, null when result i is element i: in the order of values, or ascending where copies are summed. */
-  readonly resultElement: Region | null
-  /** Elements of the result that become zero. */
-  readonly zeros: { count: number; index: Region } | null
-}
+export { isActive } from './layout.js'
 
-/** What is opened on `mcc`: values, then patch sums. */
-export interface OpenedMaps {
-  readonly values: number
-  readonly patches: number
-  /** Element of y of every opened value; null when opened value i is element i. */
-  readonly element: Region | null
-}
-
-/** Several ReLUs of one opened value on `mcc`. */
-export interface CopyMaps {
-  readonly runs: readonly Run[]
-  /** Opened value of every value; null when every run is all of them in order. */
-  readonly openedOf: Region | null
-  readonly patches: { of: Region; offset: Region } | null
-}
-
-export interface PlannedStep<A extends Activation = Activation> {
-  readonly index: number
-  readonly step: Step<A>
-  /** Elements of y. */
-  readonly size: number
-  readonly activation: A | null
-  readonly relu: ReluMaps | null
-}
-
+export type PlannedStep<A extends Activation = Activation> = StepLayout<A, Region>
 /** A step that has an activation. */
-export type ActiveStep<A extends Activation = Activation> = PlannedStep<A> & { activation: A; relu: ReluMaps }
-
-export function isActive<A extends Activation>(step: PlannedStep<A>): step is ActiveStep<A> {
-  return step.relu !== null
-}
-
-type ActivationOf<P extends Plan> = NonNullable<P['steps'][number]['activation']>
+export type ActiveStep<A extends Activation = Activation> = ActiveLayout<A, Region>
 
 /** Everything a party needs of a plan to walk it; made once per plan and instance. */
-export interface PlannedSteps<P extends Plan = Plan> {
-  readonly plan: P
-  readonly steps: readonly PlannedStep<ActivationOf<P>>[]
-  /** The steps again; on `mcc` those of one wave share a round trip. */
-  readonly waves: readonly (readonly PlannedStep<ActivationOf<P>>[])[]
+export interface PlannedSteps<P extends Plan = Plan> extends PlanLayout<P, Region> {
   release(): void
 }
 
+/**
+ * Puts a plan's maps into an instance's memory.
+ * @throws RingfenceError PROTOCOL where a map points outside what it indexes; gather and scatter rely on it
+ */
 export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
-  const regions: Region[] = []
-  const keep = (data: ArrayBufferView): Region => {
-    const region = upload(k.memory, data)
-    regions.push(region)
+  const { steps, waves } = planLayout(plan)
+  const maps = new MapsInMemory(k)
+  try {
+    const placed = steps.map((step): PlannedStep<ActivationOf<P>> => ({ ...step, relu: inMemory(step, maps) }))
+    const grouped = waves.map((wave) => wave.map(({ index }) => placed[index]))
+    return { plan, steps: placed, waves: grouped, release: () => maps.release() }
+  } catch (error) {
+    maps.release()
+    throw error
+  }
+}
+
+/** One region per map, however many names it has. */
+class MapsInMemory {
+  readonly #regions = new Map<IndexMap, Region>()
+
+  constructor(private readonly k: Kernels) {}
+
+  /** @param limit what is indexed has as many places */
+  indices(map: IndexMap, limit: number): Region {
+    // Unsigned: a negative index is a large one.
+    if (map.some((index) => index >>> 0 >= limit)) {
+      throw new RingfenceError(
+        'PROTOCOL',
+        `an index map of the plan points beyond ${limit} places; it is not a sound plan`,
+      )
+    }
+    return this.numbers(map)
+  }
+
+  numbers(map: IndexMap): Region {
+    let region = this.#regions.get(map)
+    if (!region) this.#regions.set(map, (region = upload(this.k.memory, map)))
     return region
   }
-  const steps = plan.steps.map((each, index) => {
-    const step = each as Step<ActivationOf<P>>
-    const { activation } = step
-    return { index, step, size: elementCount(linearShape(step)), activation, relu: reluMaps(step, plan.backend, keep) }
-  })
-  const grouped = waves(plan.steps).map(({ from, to }) => steps.slice(from, to))
-  return { plan, steps, waves: grouped, release: () => regions.forEach((region) => void region.release()) }
-}
 
-type Keep = (data: ArrayBufferView) => Region
-
-function reluMaps(step: Step, backend: Backend, keep: Keep): ReluMaps | null {
-  const layout = stepLayout(step)
-  if (!layout) return null
-  const { switched, identity, group, singles, patches, elements } = layout
-  const values = switched.length + identity.length
-  const plain = switched.length === elements && patches === 0
-  const comparisons = singles + patches
-  const tested = new Int32Array(comparisons)
-  group.forEach((g, position) => {
-    if (g < singles) tested[g] = position
-  })
-  for (let p = 0; p < patches; p++) tested[singles + p] = values + p
-  const order = new Int32Array(values)
-  order.set(switched)
-  order.set(identity, switched.length)
-  const valueElement = mapOf(order, elements, keep)
-  const copies = backend === 'mcc' && step.activation?.bends ? openings(step, layout) : null
-  return {
-    switched: switched.length,
-    passed: identity.length,
-    values,
-    comparisons,
-    patches,
-    valueElement,
-    comparisonOf: plain ? null : keep(group),
-    tested: plain ? null : keep(tested),
-    opened: copies
-      ? {
-          values: copies.elements.length,
-          patches: copies.patchShift.length,
-          element: mapOf(copies.elements, elementCount(linearShape(step)), keep),
-        }
-      : { values, patches, element: valueElement },
-    copied: copies && copyMaps(copies, keep),
-    patch: patchMaps(copies ?? layout, keep),
-    ...resultMaps(step, order, valueElement, keep),
+  release(): void {
+    for (const region of this.#regions.values()) region.release()
+    this.#regions.clear()
   }
 }
 
-/** A map that is left out where it changes nothing. */
-function mapOf(order: Int32Array, elements: number, keep: Keep): Region | null {
-  return order.length === elements && order.every((element, i) => element === i) ? null : keep(order)
-}
-
-function copyMaps({ openedOf, elements, runs, patchOf, patchOffset }: Openings, keep: Keep): CopyMaps {
-  const inOrder = runs.every(({ count }) => count === elements.length)
+function inMemory({ step, relu, size }: StepLayout, maps: MapsInMemory): ReluMaps<Region> | null {
+  if (!relu) return null
+  const { opened, copied, patch, zeros } = relu
+  const all = elementCount(reluShape(step))
+  const out = elementCount(step.out)
+  const indices = (map: IndexMap | null, limit: number) => map && maps.indices(map, limit)
   return {
-    runs,
-    openedOf: inOrder && openedOf.every((opened, i) => opened === i % elements.length) ? null : keep(openedOf),
-    patches: patchOf.length === 0 ? null : { of: keep(patchOf), offset: keep(patchOffset) },
-  }
-}
-
-type Patches = Pick<Openings, 'patchStart' | 'patchElements' | 'patchShift'>
-
-function patchMaps({ patchStart, patchElements, patchShift }: Patches, keep: Keep): ReluMaps['patch'] {
-  if (patchShift.length === 0) return null
-  return {
-    count: patchShift.length,
-    start: keep(patchStart),
-    elements: keep(patchElements),
-    shifts: keep(patchShift),
-  }
-}
-
-/** Which elements of the result come back, and which are zero. */
-function resultMaps(step: Step, order: Int32Array, valueElement: Region | null, keep: Keep) {
-  const size = elementCount(step.out)
-  const kept = new Uint8Array(size)
-  for (const element of order) kept[element % size] = 1
-  const ascending = (bit: number): Int32Array => {
-    const found = new Int32Array(size)
-    let count = 0
-    for (let i = 0; i < size; i++) if (kept[i] === bit) found[count++] = i
-    return found.subarray(0, count)
-  }
-  const sum = step.activation?.bends?.sum
-  const results = sum ? ascending(1) : order
-  const zeros = size - results.length
-  return {
-    results: results.length,
-    resultElement: sum ? mapOf(results, size, keep) : valueElement,
-    zeros: zeros === 0 ? null : { count: zeros, index: keep(ascending(0)) },
+    ...relu,
+    valueElement: indices(relu.valueElement, all),
+    comparisonOf: indices(relu.comparisonOf, relu.comparisons),
+    tested: indices(relu.tested, relu.values + relu.patches),
+    opened: { ...opened, element: indices(opened.element, copied ? size : all) },
+    copied: copied && {
+      runs: copied.runs,
+      openedOf: indices(copied.openedOf, opened.values),
+      patches: copied.patches && {
+        of: maps.indices(copied.patches.of, opened.patches),
+        offset: maps.numbers(copied.patches.offset),
+      },
+    },
+    patch: patch && {
+      count: patch.count,
+      start: maps.indices(patch.start, patch.elements.length + 1),
+      elements: maps.indices(patch.elements, copied ? size : all),
+      shifts: maps.numbers(patch.shifts),
+    },
+    resultElement: indices(relu.resultElement, out),
+    zeros: zeros && { count: zeros.count, index: maps.indices(zeros.index, out) },
   }
 }

@@ -43,7 +43,7 @@ export class MccServer implements ServerBackend {
   ) {
     const { k, planned, compiled } = context
     this.#helper = context.helper
-    this.requestBytes = Math.max(inputBytes(planned), BATCH_BYTES, RESUME_BYTES)
+    this.requestBytes = Math.max(inputBytes(planned.plan), BATCH_BYTES, RESUME_BYTES)
     this.store = new MaterialStore(k, planned, compiled.model, storeBytes)
     this.kept = new KeptSessions(k, this.store, keepMs)
   }
@@ -114,7 +114,8 @@ class MccSession implements SessionBackend {
     const { payload } = frame
     if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
-    else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned))) await this.#infer(payload)
+    else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned.plan)))
+      await this.#infer(payload)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
     else if (is(frame, Kind.resume, Phase.setup, RESUME_BYTES)) this.#resume(payload)
     else if (is(frame, Kind.claim, Phase.online, CLAIM_BYTES)) await this.#claim(payload)

@@ -5,11 +5,11 @@ import { upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import { isActive } from '../step.js'
-import { type ReluMaterial, reluSizes } from './relu.js'
+import { type ReluMaterial, reluSizes, wordCount } from './relu.js'
 import type { MccStep } from './step.js'
 
 /** Bytes of a step's message from helper to server: u, tables, correction words. */
-export function materialBytes(step: MccStep, ring: number): number {
+export function materialBytes(step: MccStep<unknown>, ring: number): number {
   const u = packedBytes(step.size, ring)
   if (!isActive(step)) return u
   const { tables, words } = reluSizes(step, ring)
@@ -33,9 +33,8 @@ export function takeDealt(k: Kernels, step: MccStep, ring: number, payload: Uint
   addPacked(k, payload.subarray(0, u), step.size, ring, into.c)
   if (!isActive(step)) return
   const { tables, words } = reluSizes(step, ring)
-  const { comparisons, switched, passed } = step.relu
   const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
-  const count = comparisons + 4 * switched + 2 * passed
+  const count = wordCount(step.relu)
   const unpacked = k.memory.alloc(count * 4)
   unpack(k, packed, count, ring, unpacked)
   packed.release()

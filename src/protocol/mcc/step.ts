@@ -1,12 +1,16 @@
 // A step of an `mcc` plan.
+import type { Region } from '../../kernels/instance.js'
 import type { Chain } from '../../kernels/mcc.js'
 import type { MccActivation, MccPlan } from '../../plan/plan.js'
-import type { ActiveStep, PlannedStep, PlannedSteps } from '../step.js'
+import type { ActiveLayout, PlanLayout, StepLayout } from '../layout.js'
+import type { PlannedSteps } from '../step.js'
 
-export type MccStep = PlannedStep<MccActivation>
+/** Where only sizes matter, a step's maps may be anything: `MccStep<unknown>`. */
+export type MccStep<M = Region> = StepLayout<MccActivation, M>
+export type MccLayout = PlanLayout<MccPlan, unknown>
 export type MccSteps = PlannedSteps<MccPlan>
 /** A step that has an activation. */
-export type ReluStep = ActiveStep<MccActivation>
+export type ReluStep<M = Region> = ActiveLayout<MccActivation, M>
 
 /** The comparison of an activation; the window's errors are centred on zero. */
 export function chainOf({ bits, lo, chunks }: MccActivation): Chain {

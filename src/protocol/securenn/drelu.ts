@@ -29,9 +29,19 @@ import {
   windowOf,
 } from '../../kernels/securenn/shares.js'
 import { Kind } from '../kinds.js'
+import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawBelow, drawEven, drawOdd, drawWords } from './draws.js'
 import { dealTriple, drawTriple, pairwise, XOR } from './multiply.js'
-import { exchange, type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
+import {
+  exchange,
+  exchanged,
+  type HelperSide,
+  receiveRegions,
+  type Side,
+  sendRegions,
+  toHelper,
+  toServer,
+} from './parties.js'
 import { answerComparison, askComparison } from './private-compare.js'
 
 /**
@@ -51,9 +61,19 @@ export const EXACT: Window = { ignoredMsb: 0, ignoredLsb: 0 }
 export const comparedBits = ({ ignoredMsb }: Window): number => 64 - ignoredMsb
 const isExact = ({ ignoredMsb, ignoredLsb }: Window): boolean => ignoredMsb === 0 && ignoredLsb === 0
 
-/** Bytes over all links for `count` values, and one-way waves that wait for each other. */
-export function dreluCost(window: Window, count: number): { bytes: number; flights: number } {
-  return { bytes: count * (6 * comparedBits(window) + 112), flights: 8 }
+/** The eight flights, for `count` values. */
+export function dreluMessages(window: Window, count: number): Message[] {
+  const [words, digits] = [8 * count, comparedBits(window) * count]
+  return [
+    ...toHelper('masked', words, 1),
+    toServer('converted', 3 * words + 2 * digits, 2),
+    ...toHelper('digits1', digits, 3),
+    toServer('wrap', words, 4),
+    ...exchanged('opened', words, 5),
+    ...toHelper('digits2', digits, 6),
+    toServer('answer', 2 * words, 7),
+    ...exchanged('xor', 2 * words, 8),
+  ]
 }
 
 /** Client and server: a share of b per value. `v`: u64 shares. The caller releases the result. */

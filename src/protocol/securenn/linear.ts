@@ -39,7 +39,7 @@ export function tensorMask(
 }
 
 /** Client and helper: s of a step. The caller releases it. */
-export function blind(ch: Streams, { index, size }: SecurennStep, inference: number): Region {
+export function blind(ch: Streams, { index, size }: SecurennStep<unknown>, inference: number): Region {
   return ch.take({ purpose: Purpose.blind, layer: index, inference }, size * 8)
 }
 

@@ -8,8 +8,9 @@ import type { Region } from '../../kernels/instance.js'
 import { add64, mul64, sub64 } from '../../kernels/ring.js'
 import { gather64, product } from '../../kernels/securenn/shares.js'
 import { Kind } from '../kinds.js'
+import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
-import { exchange, type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
+import { exchange, exchanged, type HelperSide, receiveRegions, type Side, sendRegions, toServer } from './parties.js'
 
 /** Which draws a triple's shares are. */
 export const XOR = { a: Draw.xorA, b: Draw.xorB, c: Draw.xorC } as const
@@ -27,10 +28,11 @@ export interface Products {
 
 export const pairwise = (count: number): Products => ({ count, factors: count, factorOf: null })
 
-/** Bytes over all links, and waves that wait for each other: C can come any time before. */
-export function productCost(count: number, factors = count): { bytes: number; flights: number } {
-  return { bytes: 24 * count + 16 * factors, flights: 1 }
-}
+/** One flight: C can come any time before it is needed. */
+export const productMessages = (count: number, factors = count): Message[] => [
+  ...exchanged('product', 8 * (count + factors), 1),
+  toServer('productC', 8 * count, 1),
+]
 
 /** Client and server: this party's A and B. The caller releases them. */
 export function drawTriple({ dealt }: Side, draws: TripleDraws, { count, factors }: Products, at: CallAddress) {

@@ -3,7 +3,9 @@ import type { Kernels, Region } from '../../kernels/instance.js'
 import type { Party } from '../../kernels/securenn/shares.js'
 import { type Link, Phase, type ReceiveOptions } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
+import type { KindName } from '../kinds.js'
 import { PIECE_BYTES } from '../pieces.js'
+import type { Message } from '../transcript.js'
 
 /** Client (party 0) or server (party 1). */
 export interface Side {
@@ -28,6 +30,20 @@ export interface HelperSide {
   readonly client: Link
   readonly server: Link
 }
+
+/** A message of as many bytes from each of client and server to the helper. */
+export const toHelper = (kind: KindName, bytes: number, stage: number): Message[] =>
+  (['client', 'server'] as const).map((from) => ({ kind, from, to: 'helper', bytes, stage, inPieces: true }))
+
+export const toServer = (kind: KindName, bytes: number, stage: number): Message => ({
+  ...{ kind, from: 'helper', to: 'server', bytes, stage, inPieces: true },
+})
+
+/** As many bytes both ways between client and server. */
+export const exchanged = (kind: KindName, bytes: number, stage: number): Message[] => [
+  { kind, from: 'client', to: 'server', bytes, stage, inPieces: true },
+  { kind, from: 'server', to: 'client', bytes, stage, inPieces: true },
+]
 
 /** Sends regions one after the other, in frames of a few MiB, waiting where the peer is slower. */
 export async function sendRegions(
