@@ -102,16 +102,17 @@ export function planLayout<P extends Plan>(plan: P): PlanLayout<P> {
 }
 
 function reluMaps(step: Step, backend: Backend): ReluMaps | null {
-  const layout = stepLayout(step)
-  if (!layout) return null
+  if (!step.activation) return null
+  if (step.activation.relu.kind === 'relu' && !step.activation.bends) return everywhere(elementCount(step.out))
+  const layout = stepLayout(step)!
   const { switched, identity, group, singles, patches, elements } = layout
   const values = switched.length + identity.length
   const plain = switched.length === elements && patches === 0
   const comparisons = singles + patches
   const tested = new Int32Array(comparisons)
-  group.forEach((g, position) => {
-    if (g < singles) tested[g] = position
-  })
+  for (let position = 0; position < group.length; position++) {
+    if (group[position] < singles) tested[group[position]] = position
+  }
   for (let p = 0; p < patches; p++) tested[singles + p] = values + p
   const order = new Int32Array(values)
   order.set(switched)
@@ -140,9 +141,26 @@ function reluMaps(step: Step, backend: Backend): ReluMaps | null {
   }
 }
 
+/** ReLU of every element: nothing needs a map. */
+const everywhere = (count: number): ReluMaps => ({
+  ...{ switched: count, passed: 0, values: count, comparisons: count, patches: 0, results: count },
+  ...{
+    valueElement: null,
+    comparisonOf: null,
+    tested: null,
+    copied: null,
+    patch: null,
+    resultElement: null,
+    zeros: null,
+  },
+  opened: { values: count, patches: 0, element: null },
+})
+
 /** A map that is left out where it changes nothing. */
 function mapOf(order: Int32Array, elements: number): IndexMap | null {
-  return order.length === elements && order.every((element, i) => element === i) ? null : order
+  if (order.length !== elements) return order
+  for (let i = 0; i < elements; i++) if (order[i] !== i) return order
+  return null
 }
 
 function copyMaps({ openedOf, elements, runs, patchOf, patchOffset }: Openings): CopyMaps {
@@ -169,15 +187,16 @@ function patchMaps({ patchStart, patchElements, patchShift }: Patches): ReluMaps
 /** Which elements of the result come back, and which are zero. */
 function resultMaps(step: Step, order: Int32Array, valueElement: IndexMap | null) {
   const size = elementCount(step.out)
+  const sum = step.activation?.bends?.sum
+  if (!sum && order.length === size) return { results: size, resultElement: valueElement, zeros: null }
   const kept = new Uint8Array(size)
-  for (const element of order) kept[element % size] = 1
+  for (let i = 0; i < order.length; i++) kept[order[i] % size] = 1
   const ascending = (bit: number): Int32Array => {
     const found = new Int32Array(size)
     let count = 0
     for (let i = 0; i < size; i++) if (kept[i] === bit) found[count++] = i
     return found.subarray(0, count)
   }
-  const sum = step.activation?.bends?.sum
   const results = sum ? ascending(1) : order
   const zeros = size - results.length
   return {

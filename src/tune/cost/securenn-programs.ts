@@ -114,27 +114,28 @@ export function securennPrograms(layout: PlanLayout<SecurennPlan>, machine: Mach
     const step = steps[index]
     const { size } = step
     /** The client's part of the linear step: done before it sends anything for the step, or while it waits. */
-    const share = work.linear(step) + work.words(size)
+    const share = () => work.linear(step) + work.words(size)
     if (kind === 'linear') {
-      const before = work.mask(index) + work.linear(step) + work.words(size) + work.add(size)
+      const linear = work.linear(step)
+      const before = work.mask(index) + linear + work.words(size) + work.add(size)
       const after = work.add(size) + (isActive(step) ? work.before(step) : 0)
-      return { before, meanwhile: work.linear(step), after }
+      return { before, meanwhile: linear, after }
     }
-    if (kind === 'output') return { meanwhile: share, after: work.add(size) }
+    if (kind === 'output') return { meanwhile: share(), after: work.add(size) }
     if (!isActive(step)) return {}
     const counts = reluCounts(step.relu)
     const n = counts.comparisons
-    const picked = share + work.before(step)
+    const picked = () => share() + work.before(step)
     const bits = comparedBits(step.activation)
     const side = work.side(n, from === 'client' ? CLIENT_DRAWS : SERVER_DRAWS)
     switch (kind) {
       case 'tensor': {
         const sum = work.add(step.relu.results)
-        return { before: (n > 0 ? 0 : picked) + work.mask(index + 1) + sum, after: sum }
+        return { before: (n > 0 ? 0 : picked()) + work.mask(index + 1) + sum, after: sum }
       }
       case 'masked':
         if (from === 'server') return { before: side }
-        return { before: picked + side, meanwhile: work.triple(counts) }
+        return { before: picked() + side, meanwhile: work.triple(counts) }
       case 'converted':
         return { before: work.helperWords(n) + work.share(n, bits) }
       case 'digits1':
