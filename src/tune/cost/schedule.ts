@@ -143,15 +143,20 @@ class Scheduler {
 
   run(): Timeline {
     for (;;) {
-      for (const party of this.#parties) this.#advance(party)
-      const working = this.#parties.filter(({ left }) => left > 0)
-      const rate = Math.min(1, this.cores / Math.max(1, working.length))
-      const ends = working.map(({ left }) => left / rate)
-      const arrivals = this.#parties.filter(({ left }) => left === 0).map((party) => this.#arrival(party) - this.#now)
-      const pass = Math.min(...ends, ...arrivals)
+      let working = 0
+      for (const party of this.#parties) {
+        this.#advance(party)
+        if (party.left > 0) working++
+      }
+      const rate = Math.min(1, this.cores / Math.max(1, working))
+      let pass = Number.POSITIVE_INFINITY
+      for (const party of this.#parties) {
+        pass = Math.min(pass, party.left > 0 ? party.left / rate : this.#arrival(party) - this.#now)
+      }
       if (!Number.isFinite(pass)) break
       this.#now += pass
-      for (const party of working) {
+      for (const party of this.#parties) {
+        if (party.left === 0) continue
         party.busy += pass * rate
         party.left -= pass * rate
         if (party.left >= INSTANT) continue
