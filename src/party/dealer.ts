@@ -106,7 +106,7 @@ export class Dealer {
     const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
     this.#channel = channel
     const source = seedSource(options, [channel])
-    const helper = linkTo('helper', channel, options, meter)
+    const helper = linkTo('helper', channel, options, meter, true)
     this.#link = helper
     const keys = keyPair(source())
     const helperKey = await greet(helper, welcome, keys.publicKey, signal)

@@ -236,6 +236,16 @@ export function renumber(kind: number, nth: number, number: number): Fault {
   }
 }
 
+/** Sends the first frame of a kind from end a again in place of the second. */
+export function repeat(kind: number): Fault {
+  let first: Uint8Array | undefined
+  return (message, _, from) => {
+    if (from !== 'a' || kindOf(message) !== kind) return message
+    first ??= message.slice()
+    return first.slice()
+  }
+}
+
 /** Waits until `condition` holds; parties notice the end of a connection a few turns later. */
 export async function eventually(condition: () => boolean, withinMs = 2000): Promise<boolean> {
   const end = performance.now() + withinMs

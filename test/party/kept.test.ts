@@ -336,7 +336,7 @@ describe('at most once', () => {
 describe('room', () => {
   test('of parked sessions goes to clients that are there, the longest parked first', async () => {
     const helper = await createHelper()
-    const site = await Site.create(compiled, helper, { server: { storeBytes: 30_000 } })
+    const site = await Site.create(compiled, helper, { server: { storeBytes: 30_000, storeShare: 1 } })
     const stores = [new MemoryStore(), new MemoryStore()]
     const full = async (client: Visit['client']) => {
       let most = 0
