@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { RingfenceError } from '../../src/errors.js'
+import { REPOSITORY } from '../../test/fixtures/vectors.js'
 import type { ClientWork } from '../suites/browser.js'
 
 /** How much later than due a timer fired, in milliseconds. */
@@ -133,7 +134,7 @@ const call = <T>(page: Page, name: string, argument?: unknown): Promise<T> =>
 /** The page bundled by esbuild, which leaves the worker's file beside it as it is. */
 async function serve(): Promise<{ url: string; close(): void }> {
   const { build } = await import('esbuild')
-  const dist = fileURLToPath(new URL('.', import.meta.url))
+  const dist = fileURLToPath(new URL('dist/', REPOSITORY))
   const stdin = { contents: APP, resolveDir: dist }
   const bundled = await build({
     stdin,

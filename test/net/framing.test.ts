@@ -5,7 +5,7 @@ import { type Channel, FAILURE_KIND, HEADER_BYTES, Link, Meter, memoryPair, Phas
 import { codeOf } from './compliance.js'
 
 const MAX = 1000
-const options = { deadlineMs: 5000, maxFrame: MAX }
+const options = { deadlineMs: 60_000, maxFrame: MAX }
 
 function links(): { near: Link; far: Link; raw: Channel; meter: Meter } {
   const [a, b] = memoryPair()
