@@ -3,13 +3,6 @@ import { expectDisjoint, expectInteger, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
-export interface BitsExports {
-  packBits(src: number, count: number, bits: number, dst: number): void
-  unpackBits(src: number, count: number, bits: number, dst: number): void
-  toPlanes32(src: number, count: number, dst: number, scratch: number): void
-  fromPlanes32(src: number, count: number, dst: number, scratch: number): void
-}
-
 /** Bytes that `count` words of `bits` bits take. */
 export function packedBytes(count: number, bits: number): number {
   return Math.ceil((count * bits) / 8)

@@ -3,19 +3,6 @@ import { expectDisjoint, expectInteger, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
-export interface PrgExports {
-  chachaStream(
-    key: number,
-    n0: number,
-    n1: number,
-    n2: number,
-    counter: number,
-    rounds: number,
-    out: number,
-    byteLength: number,
-  ): void
-}
-
 /**
  * Fills `out` with ChaCha key stream in the layout of RFC 8439 §2.4, from the start of block `counter` on.
  *

@@ -9,37 +9,6 @@ import type { Memory, Region } from '../memory.js'
 import { embed32 } from '../planes.js'
 import { type Bounds, UNBOUNDED } from './maps.js'
 
-export interface FloatConvExports {
-  convF32(
-    x: number,
-    w: number,
-    taps: number,
-    pixels: number,
-    y: number,
-    groups: number,
-    rows: number,
-    depth: number,
-    n: number,
-    groupBytes: number,
-    first: number,
-    last: number,
-    bias: number,
-    low: number,
-    high: number,
-    scratch: number,
-  ): void
-  depthwiseF32(
-    x: number,
-    w: number,
-    bias: number,
-    y: number,
-    shape: number,
-    low: number,
-    high: number,
-    scratch: number,
-  ): void
-}
-
 /** Weights and biases in the order that `convF32` reads, with the tables of their geometry. */
 export interface FloatConv {
   readonly geometry: ConvGeometry

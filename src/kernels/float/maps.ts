@@ -4,22 +4,6 @@ import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from
 import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
 
-type Words = (...words: number[]) => void
-
-export interface FloatMapExports {
-  clampF32(x: number, low: number, high: number, out: number, n: number): void
-  addF32(a: number, b: number, low: number, high: number, out: number, n: number): void
-  subF32(a: number, b: number, out: number, n: number): void
-  addScaledF32(x: number, factor: number, out: number, n: number): void
-  affineF32: Words
-  blockActivationF32: Words
-  maskActivationF32: Words
-  avgPoolF32: Words
-  maxPoolF32: Words
-  padF32: Words
-  resizeF32: Words
-}
-
 export interface Bounds {
   readonly low: number
   readonly high: number

@@ -3,26 +3,6 @@
 import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
 
-export interface SecurennExports {
-  sampleBelow(bytes: number, len: number, range: number, least: number, out: number, count: number): number
-  snnShareBits(x: number, n: number, bits: number, share: number, out: number, scratch: number): void
-  snnCompare(
-    x: number,
-    t: number,
-    less: number,
-    always: number,
-    zero: number,
-    s: number,
-    n: number,
-    bits: number,
-    party: number,
-    out: number,
-    scratch: number,
-  ): void
-  snnRotate(digits: number, amounts: number, n: number, bits: number, scratch: number): void
-  snnAnyZero(a: number, b: number, n: number, bits: number, out: number): void
-}
-
 function need(region: Region, bytes: number, name: string): number {
   if (region.byteLength < bytes) throw new RangeError(`${name}: ${bytes} bytes needed, ${region.byteLength} given`)
   return region.ptr
