@@ -2,7 +2,8 @@
 import { pack, unpack } from '../../kernels/bits.js'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../kernels/conv.js'
 import { type ConvGeometry, outputSize } from '../../kernels/geometry.js'
-import { type Kernels, loadKernels, type Region, upload } from '../../kernels/instance.js'
+import { gather32, gatherBits, patchSums32, uploadIndexMap, uploadPatchMap } from '../../kernels/index-maps.js'
+import { type Kernels, loadKernels, type Region } from '../../kernels/instance.js'
 import * as mcc from '../../kernels/mcc.js'
 import { fillStream } from '../../kernels/prg.js'
 import { wordRing } from '../../kernels/words.js'
@@ -116,13 +117,14 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
   const { k } = watch
   const [a, b, out] = [watch.words(VALUES), watch.words(VALUES, 16), watch.words(VALUES)]
   const [four, packed] = [watch.words(4 * VALUES), watch.words(VALUES)]
-  const index = watch.words(VALUES, 16)
+  const positions = watch.words(VALUES, 16).u32()
+  const index = uploadIndexMap(k, positions)
   const rho = watch.bytes(VALUES / 8)
-  const start = upload(
-    k.memory,
-    Uint32Array.from({ length: VALUES / 4 + 1 }, (_, i) => 4 * i),
-  )
-  const patch = { count: VALUES / 4, start, elements: index, shifts: watch.bytes(VALUES / 4, 2) }
+  const patches = uploadPatchMap(k, {
+    start: Array.from({ length: VALUES / 4 + 1 }, (_, i) => 4 * i),
+    elements: positions,
+    shifts: watch.bytes(VALUES / 4, 2).u8(),
+  })
   const each = (run: () => void) => watch.time(run) / VALUES
   const shares = { e: b, words: four, other: a, out }
   return {
@@ -135,9 +137,9 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
     dealSelect: each(() => mcc.dealSelect(k, b, VALUES, 16, rho, four)),
     dealExtend: each(() => mcc.dealExtend(k, b, VALUES, 16, four)),
     dealRho: each(() => mcc.dealRho(k, rho, VALUES, out)),
-    gather: each(() => mcc.gather(k, a, index, VALUES, out)),
-    gatherBit: each(() => mcc.gatherBits(k, rho, index, VALUES, packed)),
-    patchElement: each(() => mcc.patchSums(k, a, patch, 0, out)),
+    gather: each(() => gather32(k, a, index, out)),
+    gatherBit: each(() => gatherBits(k, rho, index, packed)),
+    patchElement: each(() => patchSums32(k, a, patches, 0, out)),
   }
 }
 
