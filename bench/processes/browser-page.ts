@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { RingfenceError } from '../../src/errors.js'
 import { REPOSITORY } from '../../test/fixtures/vectors.js'
-import type { ClientWork } from '../suites/browser.js'
+
+/** One inference as the client's meter saw it, in milliseconds: work is what was not waiting for a peer. */
+export interface ClientWork {
+  readonly offline: number
+  readonly online: number
+  /** From the first message of the preparation to the answer. */
+  readonly wall: number
+}
 
 /** How much later than due a timer fired, in milliseconds. */
 export interface Blocked {

@@ -9,6 +9,7 @@ import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
 import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
+import type { CallOptions } from './client-options.js'
 import type { Dealer } from './dealer.js'
 import type { Grants } from './grant.js'
 import type { HelpedSession, HelpedSessions } from './helped-sessions.js'
@@ -18,30 +19,6 @@ import type { Mutex } from './options.js'
 import type { Attendance } from './registered.js'
 import type { Registration } from './registration.js'
 import type { SessionLinks } from './session-links.js'
-
-/** How far a call is: told after every step of the plan. */
-export interface Progress {
-  readonly phase: 'prepare' | 'run'
-  readonly inference: number
-  /** Steps done, of `steps`. */
-  readonly step: number
-  readonly steps: number
-  /** The layer that was just finished. */
-  readonly layer: string
-}
-
-/** How one call can be called off and watched. */
-export interface CallOptions {
-  signal?: AbortSignal
-  /** Told after every step of the plan. */
-  onProgress?: (progress: Progress) => void
-}
-
-/**
- * Why an inference that was kept for later cannot be used: it is older than a day; plan or helper are others now; the server
- * has forgotten it, or used it; the host did not store it.
- */
-export type MaterialLoss = 'expired' | 'changed' | 'refused' | 'storage'
 
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {

@@ -4,8 +4,8 @@ import { RingfenceError } from '../errors.js'
 import type { Channel } from '../net/index.js'
 import type { Plan } from '../plan/plan.js'
 import { entropy } from '../random/seed.js'
-import type { CallOptions } from './backend.js'
-import { Client, type ClientOptions, type InferenceResult } from './client.js'
+import { Client } from './client.js'
+import type { CallOptions, ClientOptions, InferenceResult } from './client-options.js'
 import { asRingfenceError } from './options.js'
 
 /** How a reconnecting client stands with its parties. */

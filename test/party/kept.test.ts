@@ -1,7 +1,7 @@
 // Material that outlives its connection: used once at most, by whoever comes back for it, and never where it is not certain
 // that it is unused.
 import { afterEach, describe, expect, test } from 'vitest'
-import type { MaterialLoss } from '../../src/party/backend.js'
+import type { MaterialLoss } from '../../src/party/client-options.js'
 import type { MaterialStore, StoredMaterial } from '../../src/party/client-store.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import {

@@ -14,7 +14,8 @@ import { answerRelu, reluSizes } from '../../protocol/mcc/relu.js'
 import type { ReluStep } from '../../protocol/mcc/step.js'
 import { isActive } from '../../protocol/step.js'
 import type { Streams } from '../../random/streams.js'
-import type { CallOptions, ClientBackend, ClientContext, RawResult } from '../backend.js'
+import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
+import type { CallOptions } from '../client-options.js'
 import { Ledger } from '../ledger.js'
 import {
   decodeReserved,

@@ -4,7 +4,7 @@ import { mul64 } from '../../kernels/ring.js'
 import * as digits from '../../kernels/securenn/digits.js'
 import * as shares from '../../kernels/securenn/shares.js'
 import type { MachineModel } from './machine.js'
-import type { Stopwatch } from './measure.js'
+import type { Stopwatch } from './stopwatch.js'
 
 /** Digits of as many values are more than a cache of the second level holds of all operands. */
 const VALUES = 2 ** 14

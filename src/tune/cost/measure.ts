@@ -3,7 +3,7 @@ import { pack, unpack } from '../../kernels/bits.js'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../kernels/conv.js'
 import { type ConvGeometry, outputSize } from '../../kernels/geometry.js'
 import { gather32, gatherBits, patchSums32, uploadIndexMap, uploadPatchMap } from '../../kernels/index-maps.js'
-import { type Kernels, loadKernels, type Region } from '../../kernels/instance.js'
+import { loadKernels } from '../../kernels/instance.js'
 import * as mcc from '../../kernels/mcc.js'
 import { fillStream } from '../../kernels/prg.js'
 import { wordRing } from '../../kernels/words.js'
@@ -12,52 +12,10 @@ import { DEFAULT_MACHINE } from './default-machine.js'
 import { leastSquares } from './least-squares.js'
 import type { ComparisonCosts, MachineModel, RingCosts } from './machine.js'
 import { measureSecurenn } from './measure-securenn.js'
+import { Stopwatch } from './stopwatch.js'
 
 /** Values per call of the word kernels: more than a cache of the second level holds of all operands. */
 const VALUES = 2 ** 16
-/** A sample lasts at least this long, so that coarse clocks of browsers do; longer ones would meet other processes. */
-const SAMPLE_MS = 1
-const SAMPLES = 10
-
-/** Memory with contents, on one instance, and how long calls on it take. */
-export class Stopwatch {
-  constructor(readonly k: Kernels) {}
-
-  words(count: number, bits = 32): Region {
-    const region = this.k.memory.alloc(count * 4)
-    const view = region.u32()
-    for (let i = 0; i < count; i++) view[i] = Math.imul(i + 1, 0x9e3779b1) >>> (32 - bits)
-    return region
-  }
-
-  bytes(count: number, limit = 256): Region {
-    const region = this.k.memory.alloc(count)
-    const view = region.u8()
-    for (let i = 0; i < count; i++) view[i] = (Math.imul(i + 1, 0x9e3779b1) >>> 16) % limit
-    return region
-  }
-
-  /** Nanoseconds of one call: the best of several samples, for whatever else the host does only adds to them. */
-  time(run: () => void): number {
-    run()
-    let calls = 1
-    let once = 0
-    for (;;) {
-      const started = performance.now()
-      for (let i = 0; i < calls; i++) run()
-      once = performance.now() - started
-      if (once >= SAMPLE_MS) break
-      calls = once > SAMPLE_MS / 8 ? Math.ceil((calls * SAMPLE_MS * 1.1) / once) : calls * 4
-    }
-    const samples = Array.from({ length: SAMPLES }, () => {
-      const started = performance.now()
-      for (let i = 0; i < calls; i++) run()
-      return (performance.now() - started) / calls
-    })
-    return Math.min(...samples) * 1e6
-  }
-}
-
 /** Channels in and out, map, kernel, stride: layers of the kinds networks have, none longer than a few milliseconds. */
 const DENSE = [
   [64, 64, 16, 3, 1],
