@@ -1,7 +1,7 @@
 // What the comparison bench needs of a back end. Everything here runs wherever the kernels run.
 import type { Link } from '../../src/net/index.js'
 import type { Message, Role } from '../../src/protocol/transcript.js'
-import type { Work } from './network.js'
+import type { OnlineCost, Work } from './network.js'
 
 export type { Role } from '../../src/protocol/transcript.js'
 /** In the order in which they are started. */
@@ -22,8 +22,7 @@ export interface Variant {
 
 /** Bytes of one batch on the wire, frame headers included; what the meters have to show, to the byte. */
 export interface CompareCost {
-  /** Client to server, server to client, and both ways on both links of the helper; waves over all links. */
-  readonly online: { readonly up: number; readonly down: number; readonly helper: number; readonly flights: number }
+  readonly online: OnlineCost
   readonly offline: { readonly clientDown: number; readonly clientUp: number; readonly helperToServer: number }
 }
 

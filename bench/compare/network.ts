@@ -12,7 +12,16 @@ import {
   wireBytes,
 } from '../../src/protocol/transcript.js'
 import { Program, schedule } from '../../src/tune/cost/schedule.js'
-import type { CompareCost } from './backend.js'
+
+/** Bytes of one batch on line, frame headers included. */
+export interface OnlineCost {
+  /** Client to server, server to client, and both ways on both links of the helper. */
+  readonly up: number
+  readonly down: number
+  readonly helper: number
+  /** Waves over all links. */
+  readonly flights: number
+}
 
 /** Between server and helper. */
 const BACKBONE = 1e9
@@ -35,7 +44,7 @@ export function emulated(profile: NetworkProfile, role: Role, peer: Role): Netwo
   return role === 'server' && peer === 'helper' ? backbone : undefined
 }
 
-export function onlineCost(messages: readonly Message[]): CompareCost['online'] {
+export function onlineCost(messages: readonly Message[]): OnlineCost {
   const { up, down } = linkBytes(messages, wireBytes)
   const all = messages.reduce((sum, message) => sum + wireBytes(message), 0)
   return { up, down, helper: all - up - down, flights: flights(messages) }

@@ -1,18 +1,20 @@
 // The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
-import { RingfenceError } from '../errors.js'
-import { ID_BYTES, INFERENCE_BYTES } from '../protocol/control.js'
+import { MAX_RETRY_MS, RingfenceError } from '../errors.js'
+import { encodeBatch, GRANT_BYTES, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
 // The frames that name inferences are the protocol's; parties find all fixed-length messages here.
 export {
   BATCH_BYTES,
   BUNDLE_BYTES,
+  DEAL_BYTES,
   decodeBatch,
   encodeBatch,
   GRANT_BYTES,
   ID_BYTES,
   INFERENCE_BYTES,
   MAX_BATCH,
+  RESERVED_BYTES,
   readInference,
   writeInference,
 } from '../protocol/control.js'
@@ -21,6 +23,9 @@ export {
 export const VERSION = 3
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32
+
+/** Most inferences that a server grants at a time: clients that prepare many take turns. */
+export const MAX_GRANT = 8
 
 /** `session`: a server's connection for one of its clients, on `securenn`. */
 export const Caller = { client: 1, server: 2, session: 3 } as const
@@ -109,6 +114,46 @@ export function decodeWelcome(payload: Uint8Array): ServerWelcome {
     modelSeed: take(SEED_BYTES),
     digest: take(DIGEST_BYTES),
     planBytes: new DataView(payload.buffer, payload.byteOffset).getUint32(at, true),
+  }
+}
+
+export function encodeDeal(first: number, count: number, grant: Uint8Array): Uint8Array {
+  return new Uint8Array([...encodeBatch(first, count), ...grant])
+}
+
+/** A server's answer to a client's reservation. */
+export interface Reserved {
+  /** Inferences there is room for, from the first one asked for. */
+  granted: number
+  /** Why not for all: full, the client's share of it too, or too many clients wait. */
+  lack: 'none' | 'STORE_FULL' | 'BUSY'
+  /** When to ask for more, in milliseconds. */
+  retryAfterMs: number
+  grant: Uint8Array
+}
+
+const LACKS = ['none', 'STORE_FULL', 'BUSY'] as const
+
+export function encodeReserved({ granted, lack, retryAfterMs, grant }: Reserved): Uint8Array {
+  const out = new Uint8Array(RESERVED_BYTES)
+  const view = new DataView(out.buffer)
+  view.setUint32(0, granted, true)
+  view.setUint32(4, Math.min(MAX_RETRY_MS, Math.ceil(retryAfterMs)), true)
+  out[8] = LACKS.indexOf(lack)
+  out.set(grant, 9)
+  return out
+}
+
+/** @throws RingfenceError PROTOCOL for a reason that this version does not know */
+export function decodeReserved(payload: Uint8Array): Reserved {
+  const view = new DataView(payload.buffer, payload.byteOffset)
+  const lack = LACKS[payload[8]]
+  if (!lack) throw new RingfenceError('PROTOCOL', 'the server refuses a reservation for a reason unknown here')
+  return {
+    granted: view.getUint32(0, true),
+    retryAfterMs: Math.min(MAX_RETRY_MS, view.getUint32(4, true)),
+    lack,
+    grant: payload.slice(9),
   }
 }
 

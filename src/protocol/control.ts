@@ -10,8 +10,14 @@ export const MAX_BATCH = 1024
 /** A request for material: how many inferences, from which on. */
 export const BATCH_BYTES = 12
 
-/** How many of them there is room for. */
-export const GRANT_BYTES = 4
+/** What a server grants at the helper, opaque to the client: an end and a MAC. */
+export const GRANT_BYTES = 8 + 32
+
+/** A client's request to the helper: a batch and its grant. */
+export const DEAL_BYTES = BATCH_BYTES + GRANT_BYTES
+
+/** A server's answer to a reservation: how many, why not for all, when to ask again; and the grant. */
+export const RESERVED_BYTES = 9 + GRANT_BYTES
 
 /** `count` inferences from `first` on. */
 export function encodeBatch(first: number, count: number): Uint8Array {

@@ -1,5 +1,6 @@
 // What a plan makes of its steps, as numbers and index maps: public, the same at every party, and no memory of kernels
 // (step.ts puts it there). Declared costs and predictions need no more.
+import type { PatchLists } from '../kernels/index-maps.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import {
   type Activation,
@@ -12,15 +13,26 @@ import {
 } from '../plan/plan.js'
 import { waves } from '../plan/waves.js'
 
-/** Indices, or small counts. */
-export type IndexMap = Int32Array | Uint8Array
+/** How maps are held: positions, words that go with them, and lists of positions per patch. */
+export interface Forms {
+  readonly map: unknown
+  readonly words: unknown
+  readonly patches: unknown
+}
+
+/** As plain arrays. */
+export interface Lists extends Forms {
+  readonly map: Int32Array
+  readonly words: Int32Array
+  readonly patches: PatchLists
+}
 
 /**
  * Which activated value and which comparison belongs to which element. Values are numbered switched ones first, then
  * passed ones, both in element order, then one per patch. A layer that is ReLU everywhere needs no map. Where several
  * ReLUs read one value (`bends`), the elements are those of all copies.
  */
-export interface ReluMaps<M = IndexMap> {
+export interface ReluMaps<F extends Forms = Lists> {
   /** Elements that a comparison switches, that pass unchanged, and both together. */
   readonly switched: number
   readonly passed: number
@@ -29,67 +41,67 @@ export interface ReluMaps<M = IndexMap> {
   /** Comparisons that test the sum of a patch. */
   readonly patches: number
   /** Element of every value; null when value i is element i. */
-  readonly valueElement: M | null
+  readonly valueElement: F['map'] | null
   /** Comparison of every switched value; null when value i is switched by comparison i. */
-  readonly comparisonOf: M | null
+  readonly comparisonOf: F['map'] | null
   /** Position among values and patch sums of what each comparison tests; null when comparison i tests value i. */
-  readonly tested: M | null
-  readonly opened: OpenedMaps<M>
+  readonly tested: F['map'] | null
+  readonly opened: OpenedMaps<F>
   /** How values and patch sums follow from opened ones; null when they are the same. */
-  readonly copied: CopyMaps<M> | null
+  readonly copied: CopyMaps<F> | null
   /** Sums that are taken: on `mcc` the opened ones, of y; on `securenn` the compared ones, of all copies. */
-  readonly patch: { count: number; start: M; elements: M; shifts: M } | null
+  readonly patch: F['patches'] | null
   /** Elements of the step's result that are not known to be zero: as many words come back. */
   readonly results: number
   /** Element of every result, null when result i is element i: in the order of values, or ascending where copies are summed. */
-  readonly resultElement: M | null
+  readonly resultElement: F['map'] | null
   /** Elements of the result that become zero. */
-  readonly zeros: { count: number; index: M } | null
+  readonly zeros: F['map'] | null
 }
 
 /** What is opened on `mcc`: values, then patch sums. */
-export interface OpenedMaps<M = IndexMap> {
+export interface OpenedMaps<F extends Forms = Lists> {
   readonly values: number
   readonly patches: number
   /** Element of y of every opened value; null when opened value i is element i. */
-  readonly element: M | null
+  readonly element: F['map'] | null
 }
 
 /** Several ReLUs of one opened value on `mcc`. */
-export interface CopyMaps<M = IndexMap> {
+export interface CopyMaps<F extends Forms = Lists> {
   readonly runs: readonly Run[]
   /** Opened value of every value; null when every run is all of them in order. */
-  readonly openedOf: M | null
-  readonly patches: { of: M; offset: M } | null
+  readonly openedOf: F['map'] | null
+  readonly patches: { of: F['map']; offset: F['words'] } | null
 }
 
 /** A step and its maps. */
-export interface StepLayout<A extends Activation = Activation, M = IndexMap> {
+export interface StepLayout<A extends Activation = Activation, F extends Forms = Lists> {
   readonly index: number
   readonly step: Step<A>
   /** Elements of y. */
   readonly size: number
   readonly activation: A | null
-  readonly relu: ReluMaps<M> | null
+  readonly relu: ReluMaps<F> | null
 }
 
 /** A step that has an activation. */
-export type ActiveLayout<A extends Activation = Activation, M = IndexMap> = StepLayout<A, M> & {
+export type ActiveLayout<A extends Activation = Activation, F extends Forms = Lists> = StepLayout<A, F> & {
   activation: A
-  relu: ReluMaps<M>
+  relu: ReluMaps<F>
 }
 
-export function isActive<A extends Activation, M>(step: StepLayout<A, M>): step is ActiveLayout<A, M> {
+export function isActive<A extends Activation, F extends Forms>(step: StepLayout<A, F>): step is ActiveLayout<A, F> {
   return step.relu !== null
 }
 
 export type ActivationOf<P extends Plan> = NonNullable<P['steps'][number]['activation']>
 
 /** A plan's steps, and the same again in waves; on `mcc` those of one wave share a round trip. */
-export interface PlanLayout<P extends Plan = Plan, M = IndexMap> {
+export interface PlanLayout<P extends Plan = Plan, F extends Forms = Lists> {
   readonly plan: P
-  readonly steps: readonly StepLayout<ActivationOf<P>, M>[]
-  readonly waves: readonly (readonly StepLayout<ActivationOf<P>, M>[])[]
+  readonly steps: readonly StepLayout<ActivationOf<P>, F>[]
+  readonly waves: readonly (readonly StepLayout<ActivationOf<P>, F>[])[]
 }
 
 export function planLayout<P extends Plan>(plan: P): PlanLayout<P> {
@@ -157,7 +169,7 @@ const everywhere = (count: number): ReluMaps => ({
 })
 
 /** A map that is left out where it changes nothing. */
-function mapOf(order: Int32Array, elements: number): IndexMap | null {
+function mapOf(order: Int32Array, elements: number): Int32Array | null {
   if (order.length !== elements) return order
   for (let i = 0; i < elements; i++) if (order[i] !== i) return order
   return null
@@ -176,16 +188,11 @@ type Patches = Pick<Openings, 'patchStart' | 'patchElements' | 'patchShift'>
 
 function patchMaps({ patchStart, patchElements, patchShift }: Patches): ReluMaps['patch'] {
   if (patchShift.length === 0) return null
-  return {
-    count: patchShift.length,
-    start: patchStart,
-    elements: patchElements,
-    shifts: patchShift,
-  }
+  return { start: patchStart, elements: patchElements, shifts: patchShift }
 }
 
 /** Which elements of the result come back, and which are zero. */
-function resultMaps(step: Step, order: Int32Array, valueElement: IndexMap | null) {
+function resultMaps(step: Step, order: Int32Array, valueElement: Int32Array | null) {
   const size = elementCount(step.out)
   const sum = step.activation?.bends?.sum
   if (!sum && order.length === size) return { results: size, resultElement: valueElement, zeros: null }
@@ -202,6 +209,6 @@ function resultMaps(step: Step, order: Int32Array, valueElement: IndexMap | null
   return {
     results: results.length,
     resultElement: sum ? mapOf(results, size) : valueElement,
-    zeros: zeros === 0 ? null : { count: zeros, index: ascending(0) },
+    zeros: zeros === 0 ? null : ascending(0),
   }
 }

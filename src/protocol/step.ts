@@ -1,11 +1,11 @@
 // A step as a party holds it: its layout with the index maps in WASM memory, where kernels read them.
-import { RingfenceError } from '../errors.js'
+import { type IndexMap, type PatchMap, uploadIndexMap, uploadPatchMap } from '../kernels/index-maps.js'
 import { type Kernels, type Region, upload } from '../kernels/instance.js'
-import { type Activation, elementCount, type Plan, reluShape } from '../plan/plan.js'
+import type { Activation, Plan } from '../plan/plan.js'
 import {
   type ActivationOf,
   type ActiveLayout,
-  type IndexMap,
+  type Forms,
   type PlanLayout,
   planLayout,
   type ReluMaps,
@@ -14,19 +14,23 @@ import {
 
 export { isActive } from './layout.js'
 
-export type PlannedStep<A extends Activation = Activation> = StepLayout<A, Region>
+/** Maps in an instance's memory, checked when they were put there. */
+export interface InMemory extends Forms {
+  readonly map: IndexMap
+  readonly words: Region
+  readonly patches: PatchMap
+}
+
+export type PlannedStep<A extends Activation = Activation> = StepLayout<A, InMemory>
 /** A step that has an activation. */
-export type ActiveStep<A extends Activation = Activation> = ActiveLayout<A, Region>
+export type ActiveStep<A extends Activation = Activation> = ActiveLayout<A, InMemory>
 
 /** Everything a party needs of a plan to walk it; made once per plan and instance. */
-export interface PlannedSteps<P extends Plan = Plan> extends PlanLayout<P, Region> {
+export interface PlannedSteps<P extends Plan = Plan> extends PlanLayout<P, InMemory> {
   release(): void
 }
 
-/**
- * Puts a plan's maps into an instance's memory.
- * @throws RingfenceError PROTOCOL where a map points outside what it indexes; gather and scatter rely on it
- */
+/** Puts a plan's maps into an instance's memory. */
 export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
   const { steps, waves } = planLayout(plan)
   const maps = new MapsInMemory(k)
@@ -40,63 +44,56 @@ export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
   }
 }
 
-/** One region per map, however many names it has. */
+/** One map in memory per list, however many names it has. */
 class MapsInMemory {
-  readonly #regions = new Map<IndexMap, Region>()
+  readonly #maps = new Map<Int32Array, IndexMap>()
+  readonly #others: { release(): void }[] = []
 
   constructor(private readonly k: Kernels) {}
 
-  /** @param limit what is indexed has as many places */
-  indices(map: IndexMap, limit: number): Region {
-    // Unsigned: a negative index is a large one.
-    if (map.some((index) => index >>> 0 >= limit)) {
-      throw new RingfenceError(
-        'PROTOCOL',
-        `an index map of the plan points beyond ${limit} places; it is not a sound plan`,
-      )
-    }
-    return this.numbers(map)
+  readonly map = (positions: Int32Array): IndexMap => {
+    let map = this.#maps.get(positions)
+    if (!map) this.#maps.set(positions, (map = uploadIndexMap(this.k, positions)))
+    return map
   }
 
-  numbers(map: IndexMap): Region {
-    let region = this.#regions.get(map)
-    if (!region) this.#regions.set(map, (region = upload(this.k.memory, map)))
-    return region
+  words(words: Int32Array): Region {
+    return this.#kept(upload(this.k.memory, words))
+  }
+
+  patches(lists: Parameters<typeof uploadPatchMap>[1]): PatchMap {
+    return this.#kept(uploadPatchMap(this.k, lists))
   }
 
   release(): void {
-    for (const region of this.#regions.values()) region.release()
-    this.#regions.clear()
+    for (const map of [...this.#maps.values(), ...this.#others]) map.release()
+    this.#maps.clear()
+    this.#others.length = 0
+  }
+
+  #kept<Made extends { release(): void }>(made: Made): Made {
+    this.#others.push(made)
+    return made
   }
 }
 
-function inMemory({ step, relu, size }: StepLayout, maps: MapsInMemory): ReluMaps<Region> | null {
+function inMemory({ relu }: StepLayout, maps: MapsInMemory): ReluMaps<InMemory> | null {
   if (!relu) return null
-  const { opened, copied, patch, zeros } = relu
-  const all = elementCount(reluShape(step))
-  const out = elementCount(step.out)
-  const indices = (map: IndexMap | null, limit: number) => map && maps.indices(map, limit)
+  const { opened, copied, patch } = relu
+  const map = (positions: Int32Array | null) => positions && maps.map(positions)
   return {
     ...relu,
-    valueElement: indices(relu.valueElement, all),
-    comparisonOf: indices(relu.comparisonOf, relu.comparisons),
-    tested: indices(relu.tested, relu.values + relu.patches),
-    opened: { ...opened, element: indices(opened.element, copied ? size : all) },
+    valueElement: map(relu.valueElement),
+    comparisonOf: map(relu.comparisonOf),
+    tested: map(relu.tested),
+    opened: { ...opened, element: map(opened.element) },
     copied: copied && {
       runs: copied.runs,
-      openedOf: indices(copied.openedOf, opened.values),
-      patches: copied.patches && {
-        of: maps.indices(copied.patches.of, opened.patches),
-        offset: maps.numbers(copied.patches.offset),
-      },
+      openedOf: map(copied.openedOf),
+      patches: copied.patches && { of: maps.map(copied.patches.of), offset: maps.words(copied.patches.offset) },
     },
-    patch: patch && {
-      count: patch.count,
-      start: maps.indices(patch.start, patch.elements.length + 1),
-      elements: maps.indices(patch.elements, copied ? size : all),
-      shifts: maps.numbers(patch.shifts),
-    },
-    resultElement: indices(relu.resultElement, out),
-    zeros: zeros && { count: zeros.count, index: maps.indices(zeros.index, out) },
+    patch: patch && maps.patches(patch),
+    resultElement: map(relu.resultElement),
+    zeros: map(relu.zeros),
   }
 }

@@ -1,6 +1,6 @@
 // The messages of a whole plan, on line and off, and what they cost, to the byte.
-import { BATCH_BYTES, BUNDLE_BYTES, GRANT_BYTES, INFERENCE_BYTES } from '../control.js'
-import { isActive } from '../layout.js'
+import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../control.js'
+import { type Forms, isActive } from '../layout.js'
 import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
 import { inputMessages } from './input.js'
 import { linearMessages } from './linear.js'
@@ -30,7 +30,7 @@ export interface PlanCost {
 }
 
 /** All messages of a step; what its gadgets put into one message goes out as one. */
-export function stepMessages(step: MccStep<unknown>, ring: number): Message[] {
+export function stepMessages(step: MccStep<Forms>, ring: number): Message[] {
   const rest = isActive(step) ? reluMessages(step, ring) : outputMessages(ring, step)
   const joined = new Map<Message['kind'], Message>()
   for (const message of [...linearMessages(ring, step), ...rest]) {
@@ -61,8 +61,8 @@ export function offlineMessages({ plan, steps }: MccLayout): Message[][] {
 /** Around the material of a batch of inferences: the client asks for it, and hears when each is on its way. */
 export const batchMessages: readonly Message[] = [
   { kind: 'reserve', from: 'client', to: 'server', bytes: BATCH_BYTES, stage: 1, offline: true },
-  { kind: 'reserved', from: 'server', to: 'client', bytes: GRANT_BYTES, stage: 2, offline: true },
-  { kind: 'deal', from: 'client', to: 'helper', bytes: BATCH_BYTES, stage: 3, offline: true },
+  { kind: 'reserved', from: 'server', to: 'client', bytes: RESERVED_BYTES, stage: 2, offline: true },
+  { kind: 'deal', from: 'client', to: 'helper', bytes: DEAL_BYTES, stage: 3, offline: true },
   { kind: 'dealt', from: 'helper', to: 'client', bytes: 0, stage: 4, offline: true },
 ]
 

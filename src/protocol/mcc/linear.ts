@@ -9,11 +9,12 @@
 // weights that the client knows in full: the helper's part of it is zero.
 
 import { packedBytes } from '../../kernels/bits.js'
+import { scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
-import { scatter } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
 import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
+import type { Forms } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
 import type { Message } from '../transcript.js'
 import type { MccStep, MccSteps } from './step.js'
@@ -21,7 +22,7 @@ import type { MccStep, MccSteps } from './step.js'
 /** Words are computed with mod 2^32; what travels is cut to n bits. */
 const RING_WORD = 32
 
-export function linearMessages(ring: number, { size }: MccStep<unknown>): Message[] {
+export function linearMessages(ring: number, { size }: MccStep<Forms>): Message[] {
   const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true, inPieces: true } as const
   return [
     { kind: 'material', from: 'helper', ...each },
@@ -44,14 +45,14 @@ export function inputMask(
   const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
   if (zeros) {
     const nothing = k.memory.allocZero(zeros.count * 4)
-    scatter(k, nothing, zeros.index, zeros.count, mask)
+    scatter32(k, nothing, zeros, mask)
     nothing.release()
   }
   return mask
 }
 
 /** Client and helper: m of a step. The caller releases it. */
-export function outputMask(ch: Streams, { index, size }: MccStep<unknown>, inference: number): Region {
+export function outputMask(ch: Streams, { index, size }: MccStep<Forms>, inference: number): Region {
   return ch.take({ purpose: Purpose.outputMask, layer: index, inference }, size * 4)
 }
 

@@ -6,35 +6,34 @@
 //              server            x̂_next = z_S + (z_C - r_next)
 //
 // A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
+
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import { gather32, gatherBits, patchSums32, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   addTruncated,
   dealExtend,
   dealSelect,
   extend,
-  gather,
-  gatherBits,
   groupsOf,
   maskTruncated,
-  patchSums,
   rowBytes,
   type Side,
-  scatter,
   select,
   tableBytes,
 } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
 import { elementCount } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
-import type { ReluMaps as Maps } from '../layout.js'
+import type { Forms, ReluMaps as Maps } from '../layout.js'
+import type { InMemory } from '../step.js'
 import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
 import { chainOf, type ReluStep } from './step.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
-export function reluSizes({ activation, relu }: ReluStep<unknown>, ring: number) {
+export function reluSizes({ activation, relu }: ReluStep<Forms>, ring: number) {
   const { comparisons, results } = relu
   const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
   const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
@@ -51,7 +50,7 @@ export function reluSizes({ activation, relu }: ReluStep<unknown>, ring: number)
 }
 
 /** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
-export function reluMessages(step: ReluStep<unknown>, ring: number): Message[] {
+export function reluMessages(step: ReluStep<Forms>, ring: number): Message[] {
   const { tables, words, opening, reply } = reluSizes(step, ring)
   return [
     { kind: 'material', from: 'helper', to: 'server', bytes: tables + words, stage: 0, offline: true, inPieces: true },
@@ -67,10 +66,10 @@ export interface ReluMaterial {
 }
 
 /** u32 words of a step's corrections: one per comparison, four per switched value, two per passed one. */
-export const wordCount = ({ comparisons, switched, passed }: Maps<unknown>): number =>
+export const wordCount = ({ comparisons, switched, passed }: Maps<Forms>): number =>
   comparisons + 4 * switched + 2 * passed
 
-function wordParts(relu: Maps<Region>, words: Region) {
+function wordParts(relu: Maps<InMemory>, words: Region) {
   const { comparisons, switched, passed } = relu
   return {
     rho: words.part(0, comparisons * 4),
@@ -85,18 +84,18 @@ function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inferen
 }
 
 /** What comparisons test, in whole groups: `values` itself, or picked from it. Released by the caller if not `values`. */
-function tested(k: Kernels, { tested: index, comparisons }: Maps<Region>, values: Region): Region {
+function tested(k: Kernels, { tested: index, comparisons }: Maps<InMemory>, values: Region): Region {
   if (!index) return values
   const out = grouped(k, comparisons)
-  gather(k, values, index, comparisons, out)
+  gather32(k, values, index, out)
   return out
 }
 
 /** Per-value bits from per-comparison bits. */
-function perValue(k: Kernels, { comparisonOf, switched }: Maps<Region>, bits: Region): Region {
+function perValue(k: Kernels, { comparisonOf, switched }: Maps<InMemory>, bits: Region): Region {
   if (!comparisonOf) return bits
   const out = k.memory.alloc(groupsOf(switched))
-  gatherBits(k, bits, comparisonOf, switched, out)
+  gatherBits(k, bits, comparisonOf, out)
   return out
 }
 
@@ -115,12 +114,12 @@ function truncated(
   const out = grouped(k, opened.values + opened.patches)
   const a = openingMask(sh, step, inference)
   const values = opened.element ? k.memory.alloc(opened.values * 4) : map
-  if (opened.element) gather(k, map, opened.element, opened.values, values)
+  if (opened.element) gather32(k, map, opened.element, values)
   mask(k, values, a, opened.values, truncate, bits, out)
   if (values !== map) values.release()
   if (patch) {
     const sums = k.memory.alloc(patch.count * 4)
-    patchSums(k, map, patch, truncate, sums)
+    patchSums32(k, map, patch, truncate, sums)
     const rest = [opened.values * 4, patch.count * 4] as const
     mask(k, sums, a.part(...rest), patch.count, 0, bits, out.part(...rest))
     sums.release()
@@ -216,7 +215,7 @@ function shares(
   if (relu.switched > 0) {
     const bits = perValue(k, relu, beta)
     const rho = relu.comparisonOf ? k.memory.alloc(relu.switched * 4) : parts.rho
-    if (relu.comparisonOf) gather(k, parts.rho, relu.comparisonOf, relu.switched, rho)
+    if (relu.comparisonOf) gather32(k, parts.rho, relu.comparisonOf, rho)
     select(k, side, relu.switched, activation.bits, { e, beta: bits, rho, words: parts.select, other, out })
     if (bits !== beta) bits.release()
     if (rho !== parts.rho) rho.release()
@@ -291,10 +290,10 @@ function resultShares(
 }
 
 /** Words of the results from one per element: `map` itself where all are. */
-function picked(k: Kernels, map: Region, { results, resultElement }: Maps<Region>): Region {
+function picked(k: Kernels, map: Region, { results, resultElement }: Maps<InMemory>): Region {
   if (!resultElement) return map
   const out = k.memory.alloc(results * 4)
-  gather(k, map, resultElement, results, out)
+  gather32(k, map, resultElement, out)
   return out
 }
 
@@ -338,7 +337,7 @@ export function finishRelu(
 function placed(k: Kernels, { step, relu }: ReluStep, results: Region): Region {
   if (!relu.resultElement) return results
   const out = k.memory.allocZero(elementCount(step.out) * 4)
-  scatter(k, results, relu.resultElement, relu.results, out)
+  scatter32(k, results, relu.resultElement, out)
   results.release()
   return out
 }

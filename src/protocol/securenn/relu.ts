@@ -1,11 +1,13 @@
 // ReLU, block ReLU, masked and identity channels of the published protocol: local truncation, one DReLU per value or
 // patch, one product per switched value with the bit opened once per comparison.
 
+import { gather64, patchSums64, scatter64 } from '../../kernels/index-maps.js'
 import type { Region } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
-import { gather64, patchSums64, scatter64, truncateShare, windowOf } from '../../kernels/securenn/shares.js'
+import { truncateShare, windowOf } from '../../kernels/securenn/shares.js'
 import type { Bends } from '../../plan/plan.js'
-import type { ReluMaps as Maps } from '../layout.js'
+import type { Forms, ReluMaps as Maps } from '../layout.js'
+import type { InMemory } from '../step.js'
 import { after, lastStage, type Message } from '../transcript.js'
 import type { CallAddress } from './draws.js'
 import { dealDrelu, drelu, dreluMessages } from './drelu.js'
@@ -14,7 +16,7 @@ import type { HelperSide, Side } from './parties.js'
 import type { SecurennReluStep } from './step.js'
 
 /** A step's comparisons and products; nobody sends anything where nothing is compared. */
-export function reluMessages({ activation, relu }: SecurennReluStep<unknown>): Message[] {
+export function reluMessages({ activation, relu }: SecurennReluStep<Forms>): Message[] {
   if (relu.comparisons === 0) return []
   const signs = dreluMessages(activation, relu.comparisons)
   return [...signs, ...after(lastStage(signs), productMessages(relu.switched, relu.comparisons))]
@@ -23,7 +25,7 @@ export function reluMessages({ activation, relu }: SecurennReluStep<unknown>): M
 /** 0 is the client. */
 const SERVER = 1
 
-const productsOf = ({ switched, comparisons, comparisonOf }: Maps<Region>): Products => ({
+const productsOf = ({ switched, comparisons, comparisonOf }: Maps<InMemory>): Products => ({
   count: switched,
   factors: comparisons,
   factorOf: comparisonOf,
@@ -67,7 +69,7 @@ function summed(
 ): Region {
   const bytes = size * 8
   const all = relu.valueElement ? k.memory.allocZero(signs.length * bytes) : shares
-  if (relu.valueElement) scatter64(k, shares, relu.valueElement, relu.values, all)
+  if (relu.valueElement) scatter64(k, shares, relu.valueElement, all)
   const total = k.memory.allocZero(bytes)
   signs.forEach((sign, j) => {
     ;(sign === 1 ? add64 : sub64)(k, total, all.part(j * bytes, bytes), total, size)
@@ -76,7 +78,7 @@ function summed(
   if (party === SERVER) windowOf(k, total, size, 0, 64, BigInt(plus), total)
   if (!relu.resultElement) return total
   const results = k.memory.alloc(relu.results * 8)
-  gather64(k, total, relu.resultElement, relu.results, results)
+  gather64(k, total, relu.resultElement, results)
   total.release(true)
   return results
 }
@@ -87,7 +89,7 @@ async function switchedShares(side: Side, step: SecurennReluStep, y: Region, at:
   const { activation, relu: maps } = step
   const { values, comparisons } = maps
   const shares = k.memory.alloc(values * 8)
-  if (maps.valueElement) gather64(k, y, maps.valueElement, values, shares)
+  if (maps.valueElement) gather64(k, y, maps.valueElement, shares)
   else shares.u8().set(y.u8())
   if (comparisons === 0) return shares
   const tested = testedValues(side, step, y, shares)
@@ -110,7 +112,7 @@ function testedValues({ k }: Side, { activation, relu }: SecurennReluStep, y: Re
   const room = ignoredMsb - ignoredLsb
   if (relu.patch) patchSums64(k, y, relu.patch, room, all.part(relu.values * 8, relu.patches * 8))
   const tested = k.memory.alloc(relu.comparisons * 8)
-  gather64(k, all, relu.tested, relu.comparisons, tested)
+  gather64(k, all, relu.tested, tested)
   all.release(true)
   return tested
 }

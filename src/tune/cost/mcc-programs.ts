@@ -1,7 +1,7 @@
 // Back end `mcc` as the parties run it: who computes what for how long around the messages that the protocol declares.
 import { tableBytes } from '../../kernels/mcc.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
-import { type IndexMap, isActive, type PlanLayout } from '../../protocol/layout.js'
+import { isActive, type Lists, type PlanLayout } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import { reluSizes } from '../../protocol/mcc/relu.js'
 import type { MccStep, ReluStep } from '../../protocol/mcc/step.js'
@@ -10,8 +10,8 @@ import { comparisonNs, linearNs, type MachineModel } from './machine.js'
 import { packedCount, type ReluCounts, reluCounts } from './relu-counts.js'
 import { type Programs, programsOf, type Work } from './schedule.js'
 
-type Step = MccStep<IndexMap>
-type Relu = ReluStep<IndexMap>
+type Step = MccStep<Lists>
+type Relu = ReluStep<Lists>
 
 /** Work of one step, per party. */
 class MccWork {

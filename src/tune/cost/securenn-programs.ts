@@ -1,6 +1,6 @@
 // Back end `securenn` as the parties run it (protocol/securenn): all three are on line, nothing is dealt ahead.
 import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
-import { type IndexMap, isActive, type PlanLayout } from '../../protocol/layout.js'
+import { isActive, type Lists, type PlanLayout } from '../../protocol/layout.js'
 import { onlineMessages } from '../../protocol/securenn/cost.js'
 import { comparedBits } from '../../protocol/securenn/drelu.js'
 import type { SecurennReluStep, SecurennStep } from '../../protocol/securenn/step.js'
@@ -27,7 +27,7 @@ class SecurennWork {
     this.#stream = machine.chacha[plan.rounds]
   }
 
-  linear({ step }: SecurennStep<IndexMap>): number {
+  linear({ step }: SecurennStep<Lists>): number {
     return linearNs(this.machine.ring64, step.linear)
   }
 
@@ -54,7 +54,7 @@ class SecurennWork {
   }
 
   /** Truncation, and picking what is switched and what is compared. */
-  before({ size, relu }: SecurennReluStep<IndexMap>): number {
+  before({ size, relu }: SecurennReluStep<Lists>): number {
     const { truncate, gather } = this.machine.securenn
     const { values, comparisons, inOrder, paired, patchElements } = reluCounts(relu)
     const picked = (inOrder ? 0 : values) + (paired ? 0 : comparisons) + patchElements
