@@ -10,7 +10,7 @@ import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { MccSteps } from '../protocol/mcc/step.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
-import { Pace } from './admission.js'
+import { keptAlive, Pace } from './admission.js'
 import type { HelpedClient, HelpedServer } from './backend.js'
 import { Grants } from './grant.js'
 import { HelpedSessions } from './helped-sessions.js'
@@ -191,7 +191,7 @@ export class Helper {
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
-    await this.#joins.take()
+    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take())
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
     const streams = this.#streams(registration, hello, source())

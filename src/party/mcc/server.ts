@@ -302,12 +302,14 @@ class MccSession implements SessionBackend {
   async #infer(payload: Uint8Array): Promise<void> {
     const { running, context } = this.server
     const { link } = this.session
-    const leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.#place))
-    try {
-      if (leave) await this.#inTurn(payload)
-    } finally {
-      leave?.()
-    }
+    await keptAlive(link, context.deadlineMs, async () => {
+      const leave = await running.enter(this.#place)
+      try {
+        if (leave) await this.#inTurn(payload)
+      } finally {
+        leave?.()
+      }
+    })
   }
 
   async #inTurn(payload: Uint8Array): Promise<void> {
