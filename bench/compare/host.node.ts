@@ -1,9 +1,11 @@
 // The comparison bench on Node: three processes on loopback, files, and the shipped model. Nothing else here is Node's.
 import { type ChildProcess, fork } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
-import { findModel, packagedModels } from '../../src/files/prepared-model.js'
 import { requireWritable, writeText } from '../../src/files/whole-files.js'
 import { runFloat } from '../../src/float/run.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
@@ -156,8 +158,9 @@ async function meet(role: Role, urls: Urls, arrivals: Arrivals): Promise<Partial
 
 /** What the layer's ReLU gets for the model's sample pictures, by the float engine. */
 async function layerActivations(): Promise<Activations | null> {
-  if (!packagedModels().includes(MODEL)) return null
-  const { arch, weights, calibration, samples } = await loadModelDirectory(findModel(MODEL), 'plain')
+  const folder = modelFolder()
+  if (!folder) return null
+  const { arch, weights, calibration, samples } = await loadModelDirectory(folder, 'plain')
   const values: number[] = []
   for (const { file } of samples) {
     const input = pictureToInput(decodeImage(await readFile(file), file), arch.inputs[0], file)
@@ -168,6 +171,17 @@ async function layerActivations(): Promise<Activations | null> {
   const { plan } = compile(arch, weights, calibration!)
   const step = plan.steps.find(({ id }) => id === LAYER)!
   return { layer: LAYER, values: Float32Array.from(values), scale: step.scale, bits: step.activation!.bits }
+}
+
+/** The model's folder in the checkout this program lies in, however deep. */
+function modelFolder(): string | undefined {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (folder !== dirname(folder)) {
+    const model = resolve(folder, 'models', MODEL)
+    if (existsSync(model)) return model
+    folder = dirname(folder)
+  }
+  return undefined
 }
 
 async function whyUnwritable(file: string): Promise<string | null> {
