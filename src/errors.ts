@@ -14,11 +14,13 @@ export type ErrorCode =
   | 'DEADLINE' // a peer did not answer in time
   | 'ABORTED' // the caller's AbortSignal fired
   | 'STORE_FULL' // no room for more one-time material
+  | 'BUSY' // the peer takes nothing more on for the moment
+  | 'UNAUTHORIZED' // the peer does not let this caller in, or no longer: no token, a wrong one, an allowance used up
   | 'MATERIAL_USED' // one-time material was asked for a second time, or never dealt
   | 'INSECURE' // refused: it would weaken the guarantees (plain text off loopback, test seeds on a network, …)
   | 'HOST' // the host lacks something that is needed (CSPRNG, WebAssembly, WebSocket)
 
-const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL'])
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL', 'BUSY'])
 
 /** The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask. */
 export class RingfenceError extends Error {

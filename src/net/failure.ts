@@ -14,6 +14,8 @@ const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   DEADLINE: 'another party did not answer it in time; try again or allow more time',
   ABORTED: 'its user stopped it',
   STORE_FULL: 'it has no room for more one-time material; try again later',
+  BUSY: 'it takes nothing more on for the moment; try again later',
+  UNAUTHORIZED: 'it does not let this caller in, or no longer; ask whoever runs it for a token or a larger allowance',
   MATERIAL_USED: 'one-time material was used up or never dealt; deal a new bundle',
   INSECURE: 'it refused something that would weaken the guarantees; see its own log',
   HOST: 'its host lacks something it needs; see its own log',

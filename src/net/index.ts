@@ -1,6 +1,6 @@
 // Messages between parties: channels, framing, meters. The WebSocket server is Node only: ./websocket-server.node.js
 export type { Channel, ChannelOptions, ReceiveOptions } from './channel.js'
-export { type Clock, systemClock, turn } from './clock.js'
+export { type Clock, systemClock, turn, wait } from './clock.js'
 export { type ConnectOptions, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
 export { FAILURE_KIND, type Frame, HEADER_BYTES, Link, type LinkOptions, type NextOptions } from './framing.js'
 export { memoryPair } from './memory.js'

@@ -13,6 +13,7 @@ import type { Dealer } from './dealer.js'
 import type { Ledger } from './ledger.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Mutex } from './options.js'
+import type { Peer, ServerStatus } from './peer.js'
 import type { Registration } from './registration.js'
 import type { SessionLinks } from './session-links.js'
 
@@ -82,6 +83,8 @@ export interface ServerContext<P extends Plan = Plan> {
   readonly share: ModelShare
   readonly helper: Link
   readonly deadlineMs: number
+  /** The material of an inference has come. */
+  readonly onBundle?: (milliseconds: number) => void
 }
 
 /** One client of a server. */
@@ -89,6 +92,7 @@ export interface ClientSession {
   readonly id: Uint8Array
   readonly name: string
   readonly link: Link
+  readonly peer: Peer
   readonly meter: Meter
   /** Shared with the helper. */
   readonly sh: Streams
@@ -105,6 +109,8 @@ export interface ServerBackend {
   /** The server is registered again; sessions from before go on without preparing more. */
   helperBack(helper: Link, registration: Registration): void
   join(session: ClientSession): Promise<SessionBackend>
+  /** Material dealt ahead. */
+  readonly stored: ServerStatus['store']
   /** Whether clients may come back for what they prepared: they need no helper. */
   readonly hasKept: boolean
   /** Frees what outlives connections. */
@@ -147,6 +153,8 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly name: string
   readonly streams: DealerStreams
   readonly ledger: Ledger
+  /** The material of an inference was dealt. */
+  readonly onBundle?: (milliseconds: number) => void
   readonly deadlineMs: number
   readonly idleMs: number
 }

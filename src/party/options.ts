@@ -4,6 +4,7 @@ import { type Channel, Link, Meter } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 import type { Seed } from '../random/seed.js'
 import { freshSeed } from '../random/seed.js'
+import type { PartyEvent, Peer } from './peer.js'
 
 /** What all three parties take. */
 export interface PartyOptions {
@@ -19,8 +20,13 @@ export interface PartyOptions {
 export interface HostOptions extends PartyOptions {
   /** Longest time a client may stay without a request, in milliseconds; then its material is freed. Default one hour. */
   idleMs?: number
-  /** Called when a connection ends with an error; the party goes on serving the others. */
-  onError?: (error: RingfenceError) => void
+  /**
+   * Called when a connection ends with an error; the party goes on serving the others. `peer` is what `run` was given;
+   * absent where the connection is one of the party's own.
+   */
+  onError?: (error: RingfenceError, peer?: Peer) => void
+  /** Called with what happens, for logs and metrics. */
+  onEvent?: (event: PartyEvent) => void
 }
 
 /**

@@ -30,7 +30,7 @@ export const helper: Command = {
     const log = new Log(flags)
     const keys = identity === undefined ? keyPair() : await loadIdentity(identity)
     const party = await Helper.create({ keys, onError: (error) => log.failure(error) })
-    const listener = await acceptConnections(address, log, (channel, meter) => party.run(channel, meter))
+    const listener = await acceptConnections(address, log, (channel, meter) => party.run(channel, { meter }))
     log.ready({ role: 'helper', url: listener.url, publicKey: toHex(party.publicKey) })
     await interrupted()
     await listener.close()

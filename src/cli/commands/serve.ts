@@ -37,7 +37,7 @@ export const serve: Command = {
       storeBytes,
       onError: (error) => log.failure(error),
     })
-    const listener = await acceptConnections(order.address, log, (client, meter) => party.run(client, meter))
+    const listener = await acceptConnections(order.address, log, (client, meter) => party.run(client, { meter }))
     const name = `${model.name}, variant ${model.variant}`
     const { backend } = compiled.plan
     log.ready({ role: 'server', url: listener.url, model: name, backend, planDigest: toHex(party.planDigest) })

@@ -37,18 +37,21 @@ async function nextRequest(link: Link, deadlineMs: number): Promise<{ first: num
   }
 }
 
-async function deal({ k, registration, session, streams, deadlineMs }: HelpedClient<MccPlan>, inference: number) {
+async function deal(client: HelpedClient<MccPlan>, inference: number) {
+  const { k, registration, session, streams, deadlineMs, onBundle } = client
   const { link, planned, share } = registration
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
   const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
   const ch = streams.ch.ofInference(inference)
+  const began = performance.now()
   try {
     link.send(Kind.bundle, Phase.offline, 0, head)
     await dealInference(k, planned, share, { ...streams, ch }, inference, (step, message) =>
       sendPieces(link, Kind.material, Phase.offline, step, message, { deadlineMs }),
     )
+    onBundle?.(performance.now() - began)
   } catch (cause) {
     // Half a bundle is on its way: nothing that follows on this link would be understood.
     registration.open = false

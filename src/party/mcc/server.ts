@@ -5,6 +5,7 @@ import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
+import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import {
   BATCH_BYTES,
@@ -45,6 +46,10 @@ export class MccServer implements ServerBackend {
     this.kept = new KeptSessions(k, this.store, keepMs)
   }
 
+  get stored() {
+    return this.store.status
+  }
+
   get hasKept(): boolean {
     return this.kept.size > 0
   }
@@ -61,11 +66,13 @@ export class MccServer implements ServerBackend {
       const head = await helper.receive(Kind.bundle, Phase.offline, 0, ID_BYTES + INFERENCE_BYTES, forever)
       const session = hex(head.subarray(0, ID_BYTES))
       const inference = readInference(head.subarray(ID_BYTES))
+      const began = performance.now()
       for (const step of planned.steps) {
         const length = materialBytes(step, planned.plan.ring)
         const payload = await receivePieces(helper, Kind.material, Phase.offline, step.index, length)
         this.store.dealt(session, inference, step.index, payload)
       }
+      this.context.onBundle?.(performance.now() - began)
     }
   }
 
@@ -158,10 +165,11 @@ class MccSession implements SessionBackend {
   #reserve(payload: Uint8Array): void {
     const { store, lost } = this.server
     if (lost) throw lost
-    const { link, ledger, name } = this.session
+    const { link, ledger, name, peer } = this.session
     const { first, count } = decodeBatch(payload)
     this.server.kept.makeRoom(count)
-    const granted = Math.min(count, store.room)
+    const room = Math.min(count, store.room)
+    const granted = room > 0 ? spend(peer, room) : 0
     if (granted > 0) ledger.burn(first, granted)
     for (let i = 0; i < granted; i++) store.reserve(name, first + i)
     const answer = new Uint8Array(4)

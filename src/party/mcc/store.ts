@@ -50,6 +50,7 @@ class Bundle {
 export class MaterialStore {
   readonly #bundles = new Map<string, Bundle>()
   readonly #limit: number
+  readonly #bytesEach: number
 
   constructor(
     private readonly k: Kernels,
@@ -58,13 +59,18 @@ export class MaterialStore {
     limitBytes: number,
   ) {
     const { plan, steps } = planned
-    const each = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
-    this.#limit = Math.max(1, Math.floor(limitBytes / each))
+    this.#bytesEach = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
+    this.#limit = Math.max(1, Math.floor(limitBytes / this.#bytesEach))
   }
 
   /** Inferences there is room for. */
   get room(): number {
     return this.#limit - this.#bundles.size
+  }
+
+  /** Bytes promised to clients, of those there are. */
+  get status(): { usedBytes: number; limitBytes: number } {
+    return { usedBytes: this.#bundles.size * this.#bytesEach, limitBytes: this.#limit * this.#bytesEach }
   }
 
   /** Makes room for an inference of a session. */
