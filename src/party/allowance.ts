@@ -1,6 +1,6 @@
 // What a principal may still use: asked before anything is promised to it.
 import { RingfenceError } from '../errors.js'
-import type { Peer } from './peer.js'
+import type { Peer } from '../net/index.js'
 
 /**
  * Takes up to `count` inferences off a peer's allowance.

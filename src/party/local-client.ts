@@ -22,7 +22,7 @@ import {
   VERSION,
   WELCOME_BYTES,
 } from './messages.js'
-import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource } from './options.js'
+import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from './options.js'
 import { receivePlan } from './received-plan.js'
 import { SecurennClient } from './securenn/client.js'
 
@@ -82,7 +82,10 @@ export class LocalClient implements ClientEngine {
     const store = await openMaterialStore(options.keepMaterial)
     const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
     try {
-      const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
+      const channel =
+        typeof end === 'string'
+          ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
+          : end
       opened.push(channel)
       const source = seedSource(options, [channel])
       const meter = options.meter ?? new Meter()

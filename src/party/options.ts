@@ -1,10 +1,10 @@
 // What all three parties take, and the two hooks that only tests and the demo's judge use.
 import { RingfenceError } from '../errors.js'
-import { type Channel, Link, Meter } from '../net/index.js'
+import { type Channel, Link, Meter, type Peer } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 import type { Seed } from '../random/seed.js'
 import { freshSeed } from '../random/seed.js'
-import type { PartyEvent, Peer } from './peer.js'
+import type { PartyEvent } from './events.js'
 
 /** What all three parties take. */
 export interface PartyOptions {
@@ -65,6 +65,12 @@ const DEFAULT_IDLE_MS = 3_600_000
 
 export const deadlineOf = ({ deadlineMs }: PartyOptions): number => deadlineMs ?? DEFAULT_DEADLINE_MS
 export const idleOf = ({ idleMs }: HostOptions): number => idleMs ?? DEFAULT_IDLE_MS
+
+/** The token a client shows to one of the two. */
+export const tokenFor = (
+  party: 'server' | 'helper',
+  { token }: { token?: string | { server?: string; helper?: string } },
+): string | undefined => (typeof token === 'string' ? token : token?.[party])
 
 /** A framed, metered link over a channel. */
 export function linkTo(name: string, channel: Channel, options: PartyOptions, meter = new Meter()): Link {

@@ -1,10 +1,10 @@
 // What a party tells and lets its operator do: events, status, draining, allowances, roles, coming back to a helper.
 import { afterEach, describe, expect, test } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
-import { type Channel, memoryPair } from '../../src/net/index.js'
+import { type Channel, memoryPair, type Peer } from '../../src/net/index.js'
 import { Client } from '../../src/party/client.js'
+import type { PartyEvent } from '../../src/party/events.js'
 import { Helper } from '../../src/party/helper.js'
-import type { PartyEvent, Peer } from '../../src/party/peer.js'
 import { Server } from '../../src/party/server.js'
 import { causeOf, eventually, failure, inputFor, tinyNetwork, watchRejections } from './fixture.js'
 
