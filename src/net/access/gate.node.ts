@@ -21,8 +21,8 @@ export interface AccessRequest {
   target: string
 }
 
-/** What `authorize` decides. */
-export type AccessDecision = { principal: Principal } | { refused: RefusalReason }
+/** What `authorize` decides: who the caller is, undefined for nobody in particular, or that it stays outside. */
+export type AccessDecision = { principal: Principal | undefined } | { refused: RefusalReason }
 
 export type Authorize = (request: AccessRequest) => AccessDecision | Promise<AccessDecision>
 
@@ -57,8 +57,9 @@ export class Gate {
     const decision = await decide(authorize, { ...entry, token, headers: request.headers })
     if ('refused' in decision) return decision.refused
     const { principal } = decision
-    const { name, connections = Number.POSITIVE_INFINITY } = principal
     if (this.closed) return 'unavailable'
+    if (!principal) return { ...entry, principal }
+    const { name, connections = Number.POSITIVE_INFINITY } = principal
     return (this.#open.get(name) ?? 0) >= connections ? 'busy' : { ...entry, principal }
   }
 
