@@ -54,12 +54,13 @@ function fromBase64url(text: string): string | undefined {
 }
 
 /** Why a caller is not let in. */
-export type RefusalReason = 'unauthorized' | 'forbidden' | 'busy' | 'unavailable'
+export type RefusalReason = 'unauthorized' | 'forbidden' | 'not found' | 'busy' | 'unavailable'
 
 /** HTTP's codes (RFC 9110 §15.5, RFC 6585 §4); a page sees none of them, only how an open WebSocket closes: 4000 more. */
 export const REFUSAL_STATUS: Readonly<Record<RefusalReason, number>> = {
   unauthorized: 401,
   forbidden: 403,
+  'not found': 404,
   busy: 429,
   unavailable: 503,
 }
@@ -71,6 +72,8 @@ export function refusal(status: number): RingfenceError | undefined {
       return new RingfenceError('UNAUTHORIZED', 'the peer lets nobody in without a valid token; pass one as `token`')
     case 403:
       return new RingfenceError('UNAUTHORIZED', 'the peer does not let this caller in; ask whoever runs it')
+    case 404:
+      return new RingfenceError('BAD_INPUT', 'there is nothing at this path; correct the URL')
     case 429:
       return new RingfenceError(
         'BUSY',

@@ -105,8 +105,8 @@ export function readsCloseCodes({ headers }: IncomingMessage): boolean {
 }
 
 /** Answers an upgrade request with HTTP. */
-export function refuseUpgrade(socket: Socket, reason: RefusalReason | 'not found'): void {
-  const status = reason === 'not found' ? 404 : REFUSAL_STATUS[reason]
+export function refuseUpgrade(socket: Socket, reason: RefusalReason): void {
+  const status = REFUSAL_STATUS[reason]
   const extra =
     status === 401 ? ['WWW-Authenticate: Bearer'] : status === 429 || status === 503 ? ['Retry-After: 5'] : []
   const lines = [`HTTP/1.1 ${status} ${reason}`, 'Connection: close', 'Content-Length: 0', ...extra, '', '']
