@@ -35,10 +35,10 @@ const helperAt = async (...args: string[]) => {
 }
 const serverAt = async (helper: string, ...args: string[]) => {
   const server = start('serve', '--model', 'mnist-cnn3', '--helper', helper, '--listen', '0', ...args)
-  return { server, url: await server.says(/ws:\/\/\S+/) }
+  return { server, url: await server.says(/ws:\/\/[^\s"]+/) }
 }
 const classify = async (client: Client) => {
-  const input = pictureToInput(decodeImage(await readFile(PICTURE)), client.plan)
+  const input = pictureToInput(decodeImage(await readFile(PICTURE)), client.plan.input)
   return (await client.run(input)).prediction
 }
 const page = async (url: string, path: string) => {
