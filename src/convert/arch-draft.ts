@@ -63,6 +63,8 @@ const MOST_PROBLEMS = 500
 
 export class ArchDraft {
   readonly problems: string[] = []
+  /** UNSUPPORTED once something is refused that the file says well. */
+  code: 'BAD_FILE' | 'UNSUPPORTED' = 'BAD_FILE'
   readonly notes: string[] = []
   readonly #inputs: { name: string; shape: Shape }[] = []
   readonly #layers: DraftLayer[] = []
@@ -139,6 +141,20 @@ export class ArchDraft {
     return flat && { ...flat, flatOf: value }
   }
 
+  /** Channels of a map, or elements of a vector, in another order: its element i is the value's `order[i]`. */
+  reordered(where: string, name: string, value: Value, order: Int32Array): Value | undefined {
+    const [count] = value.shape
+    const data = this.floats(order.length * count)
+    for (const [to, from] of order.entries()) data[to * count + from] = 1
+    const isMap = value.shape.length === 3
+    const weight = { shape: isMap ? [order.length, count, 1, 1] : [order.length, count], data, from: 'an order' }
+    const one = [1, 1] as const
+    const op = isMap
+      ? ({ op: 'conv2d', kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1 } as const)
+      : ({ op: 'linear' } as const)
+    return this.layer(where, name, { ...op, cout: order.length, bias: false } as LayerOp, [value], { weight })
+  }
+
   /** Notes tensors of the file that no layer asked for. */
   noteUnused(where: string, names: readonly string[]): void {
     const more = names.length > 20 ? ` and ${names.length - 20} more` : ''
@@ -165,10 +181,10 @@ export class ArchDraft {
     return id
   }
 
-  /** @throws RingfenceError with all problems found so far: BAD_FILE, or `code` */
-  throwIfAny(code: 'BAD_FILE' | 'UNSUPPORTED' = 'BAD_FILE'): void {
+  /** @throws RingfenceError with all problems found so far */
+  throwIfAny(): void {
     if (this.problems.length > 0) {
-      throw new RingfenceError(code, summary(this.source, this.problems.length), this.#listed())
+      throw new RingfenceError(this.code, summary(this.source, this.problems.length), this.#listed())
     }
   }
 
@@ -180,7 +196,7 @@ export class ArchDraft {
   /**
    * The finished network, without the layers that no output needs.
    * @param outputs values under the names the foreign file gives them
-   * @throws RingfenceError BAD_FILE with every problem
+   * @throws RingfenceError BAD_FILE, or UNSUPPORTED, with every problem
    */
   finish(name: string, outputs: readonly (readonly [string, Value])[]): ConvertedNetwork {
     const made = outputs.map(([output, value]) => this.#asLayer(output, value))

@@ -93,6 +93,12 @@ export class Metrics {
         ofModels((s) => s.sessions),
       )
       gauge(
+        'queue_length',
+        'Clients that wait for their turn',
+        ['model'],
+        ofModels((s) => s.waiting),
+      )
+      gauge(
         'store_bytes',
         'One-time material dealt ahead',
         ['model'],

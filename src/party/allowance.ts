@@ -14,5 +14,6 @@ export function spend({ principal }: Peer, count: number): number {
     throw new RingfenceError('UNAUTHORIZED', 'the allowance of inferences is used up; ask for a larger one')
   }
   const seconds = Math.ceil(retryAfterMs / 1000)
-  throw new RingfenceError('BUSY', `the allowance of inferences per minute is used up; come back in ${seconds} s`)
+  const what = `the allowance of inferences per minute is used up; come back in ${seconds} s`
+  throw new RingfenceError('BUSY', what, [], { retryAfterMs })
 }

@@ -20,6 +20,8 @@ export interface ServerStatus {
   readonly draining: boolean
   /** Clients that are connected. */
   readonly sessions: number
+  /** Clients among them that wait for their turn. */
+  readonly waiting: number
   /** One-time material dealt ahead, in bytes; 0 of 0 on `securenn`. */
   readonly store: { readonly usedBytes: number; readonly limitBytes: number }
   /** WASM memory in use. */

@@ -4,17 +4,20 @@ import { RingfenceError } from '../errors.js'
 import { pack, packedBytes } from '../kernels/bits.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
-import { type Link, Phase } from '../net/index.js'
+import { type Channel, type Link, Phase } from '../net/index.js'
 import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, type Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'
 import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
+import { Grants } from './grant.js'
 import { Caller, confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES } from './messages.js'
 import { type SendOptions, sendPieces } from './transfer.js'
 
 export interface Registration {
+  /** What the helper may deal. */
+  readonly grants: Grants
   readonly id: Uint8Array
   readonly helperKey: Uint8Array
   /** Shared with the helper. */
@@ -59,7 +62,8 @@ export async function register(
   const id = welcome.slice(0, ID_BYTES)
   const helperKey = welcome.slice(ID_BYTES, ID_BYTES + KEY_BYTES)
   const proof = welcome.subarray(ID_BYTES + KEY_BYTES)
-  return { id, helperKey, helperSeed: agree(keys, digest, { id, helperKey, proof }, options.helperKey), modelSeed }
+  const helperSeed = agree(keys, digest, { id, helperKey, proof }, options.helperKey)
+  return { id, helperKey, helperSeed, modelSeed, grants: new Grants(helperSeed, id) }
 }
 
 function agree(
@@ -109,4 +113,17 @@ function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: St
   filter.release(true)
   mask.release(true)
   return masked
+}
+
+/** A connection that `open` opens, unless `ended` aborts before it is there. @throws RingfenceError ABORTED */
+export async function openUnless(ended: AbortSignal, open: () => Channel | Promise<Channel>): Promise<Channel> {
+  const opening = Promise.resolve(open())
+  const aborted = new Promise<null>((resolve) => {
+    if (ended.aborted) resolve(null)
+    else ended.addEventListener('abort', () => resolve(null), { once: true })
+  })
+  const channel = await Promise.race([opening, aborted])
+  if (channel) return channel
+  opening.then((late) => late.close()).catch(() => undefined)
+  throw new RingfenceError('ABORTED', 'the server was released')
 }

@@ -13,11 +13,22 @@ import { entropy } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from './backend.js'
 import type { ServerStatus } from './events.js'
+import type { Grants } from './grant.js'
 import { Ledger } from './ledger.js'
+import { STORE_SHARE } from './mcc/reservations.js'
 import { MccServer } from './mcc/server.js'
 import { checkVersion, DIGEST_BYTES, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
-import { AUDIT, asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource } from './options.js'
-import { type Registration, register } from './registration.js'
+import {
+  AUDIT,
+  asRingfenceError,
+  deadlineOf,
+  type HostOptions,
+  idleOf,
+  linkTo,
+  seedSource,
+  unusedOf,
+} from './options.js'
+import { openUnless, type Registration, register } from './registration.js'
 import { SecurennServer } from './securenn/server.js'
 
 /** Opens a connection to the helper. */
@@ -27,6 +38,11 @@ export type ConnectHelper = () => Channel | Promise<Channel>
 export interface ServerOptions extends HostOptions {
   /** Memory for one-time material that was dealt ahead. Default 512 MiB; room for one inference at least. */
   storeBytes?: number
+  /**
+   * Part of that memory which one client, or all clients of one principal, may hold. Default 0.25. Where little is left it is
+   * less: nobody may hold more than is free for the others.
+   */
+  storeShare?: number
   /**
    * How long unused material outlives the connection of a client that asks for that (`keepMaterial`), in milliseconds; 0:
    * not at all. Where the store is full it goes first. Default ten minutes.
@@ -66,6 +82,8 @@ interface ServerParts {
 export class Server {
   #parts: ServerParts
   readonly #backend: ServerBackend
+  /** The plan as it travels. */
+  readonly #planBytes: Uint8Array
   readonly #links = new Map<Link, Attention>()
   readonly #running = new Set<Promise<void>>()
   #helperLost: RingfenceError | undefined
@@ -76,7 +94,8 @@ export class Server {
 
   private constructor(parts: ServerParts) {
     this.#parts = parts
-    this.#backend = backendOf(parts)
+    this.#backend = backendOf(parts, () => this.#parts.registration.grants)
+    this.#planBytes = new TextEncoder().encode(canonicalJson(parts.compiled.plan))
   }
 
   /**
@@ -141,6 +160,7 @@ export class Server {
       registered: !this.#helperLost,
       draining: this.#draining,
       sessions: this.#links.size,
+      waiting: this.#backend.waiting,
       store: this.#backend.stored,
       memoryBytes: this.memoryInUse,
     }
@@ -184,6 +204,7 @@ export class Server {
     this.#backend.release()
     share.release()
     planned.release()
+    registration.grants.release()
     registration.helperSeed.fill(0)
     registration.modelSeed.fill(0)
   }
@@ -265,7 +286,7 @@ export class Server {
     if (!connectHelper) return
     let helper: Link | undefined
     try {
-      const channel = await this.#unlessReleased(connectHelper)
+      const channel = await openUnless(this.#end.signal, connectHelper)
       helper = linkTo('helper', channel, options, options.meter)
       const settings = {
         source: seedSource(options, [channel]),
@@ -275,6 +296,7 @@ export class Server {
       const registration = await register(k, compiled, digest, helper, settings)
       if (this.#released) throw new RingfenceError('ABORTED', 'the server was released')
       this.#parts.registration.helperSeed.fill(0)
+      this.#parts.registration.grants.release()
       this.#parts = { ...this.#parts, helper, registration }
       this.#backend.helperBack(helper, registration)
       this.#helperLost = undefined
@@ -283,19 +305,6 @@ export class Server {
     } catch (cause) {
       helper?.fail(asRingfenceError(cause)) // it is still away
     }
-  }
-
-  /** A connection, unless the server is released before it is there. */
-  async #unlessReleased(open: ConnectHelper): Promise<Channel> {
-    const opening = Promise.resolve(open())
-    const released = new Promise<null>((resolve) => {
-      if (this.#end.signal.aborted) resolve(null)
-      else this.#end.signal.addEventListener('abort', () => resolve(null), { once: true })
-    })
-    const channel = await Promise.race([opening, released])
-    if (channel) return channel
-    opening.then((late) => late.close()).catch(() => undefined)
-    throw new RingfenceError('ABORTED', 'the server was released')
   }
 
   async #welcome(link: Link, peer: Peer, meter: Meter): Promise<ClientSession> {
@@ -308,12 +317,15 @@ export class Server {
     const id = entropy(ID_BYTES)
     // A client that names the plan it holds is spared the download; one that names another is told so by the digest.
     const known = equal(hello.subarray(1), digest)
-    const json = known ? new Uint8Array(0) : new TextEncoder().encode(canonicalJson(compiled.plan))
+    const json = known ? new Uint8Array(0) : this.#planBytes
     const seed = sessionSeed(registration.helperSeed, id)
     options[AUDIT]?.({ session: id, seed: seed.slice() })
     const sh = new Streams(k, seed, compiled.plan.rounds)
     seed.fill(0)
-    const session: ClientSession = { id, name: hex(id), link, peer, meter, sh, ledger: new Ledger() }
+    const name = hex(id)
+    const { principal } = peer
+    const owner = principal ? `principal ${principal.name}` : `session ${name}`
+    const session: ClientSession = { id, name, owner, link, peer, meter, sh, ledger: new Ledger() }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })
@@ -324,8 +336,9 @@ export class Server {
 
   /** One request of a client; false when it has left. */
   async #serve({ link, peer }: ClientSession, backend: SessionBackend): Promise<boolean> {
+    const { options } = this.#parts
     this.#links.set(link, { serving: false, since: performance.now() })
-    const frame = await this.#nextRequest(link)
+    const frame = await this.#nextRequest(link, backend.engaged ? idleOf(options) : unusedOf(options))
     if (!frame) return false
     this.#links.set(link, { serving: true, since: performance.now() })
     const answers = frame.kind === Kind.input || frame.kind === Kind.start
@@ -353,9 +366,9 @@ export class Server {
     }
   }
 
-  async #nextRequest(link: Link): Promise<Frame | null> {
+  async #nextRequest(link: Link, deadlineMs: number): Promise<Frame | null> {
     try {
-      return await link.receiveAny(this.#backend.requestBytes, { deadlineMs: idleOf(this.#parts.options) })
+      return await link.receiveAny(this.#backend.requestBytes, { deadlineMs })
     } catch (error) {
       if (error instanceof RingfenceError && (error.code === 'PEER_GONE' || error.code === 'ABORTED')) return null
       throw error
@@ -363,15 +376,15 @@ export class Server {
   }
 }
 
-function backendOf({ k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts) {
+function backendOf(
+  { k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts,
+  grants: () => Grants,
+) {
   const onBundle = (milliseconds: number) => options.onEvent?.({ kind: 'bundle', milliseconds })
-  const context = { k, compiled, planned, share, helper, deadlineMs: deadlineOf(options), onBundle }
+  const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options), onBundle }
   if (compiled.plan.backend === 'mcc') {
-    return new MccServer(
-      context as ServerContext<MccPlan>,
-      options.storeBytes ?? 512 * 2 ** 20,
-      options.keepMs ?? 600_000,
-    )
+    const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000 } = options
+    return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs })
   }
   const open = async () => linkTo('helper', await connectHelper!(), options, options.meter)
   return new SecurennServer(context as ServerContext<SecurennPlan>, registration, open)

@@ -1,8 +1,7 @@
 // What `helper` and `serve` have in common: the flags of a service.
-import type { ArgsDef } from 'citty'
 import { Log } from '../../operate/log.js'
 import type { ServiceOptions } from '../../operate/service.js'
-import type { Flags } from '../terminal/arguments.js'
+import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
 
 export const SERVICE_FLAGS = {
   listen: { type: 'string', valueHint: 'HOST:PORT', description: 'where to listen; port 0 picks a free one' },
@@ -54,7 +53,7 @@ export const SERVICE_FLAGS = {
     valueHint: 'FILE',
     description: 'JSON with any of these flags; the command line goes before it',
   },
-} as const satisfies ArgsDef
+} as const satisfies FlagDefinitions
 
 export type ServiceOrder = Omit<ServiceOptions, 'metrics'> & {
   /** For `Server.create` and `Helper.create`. */

@@ -1,30 +1,60 @@
 // ONNX nodes that combine values with constants or with each other, element by element or as a matrix product.
 import { quote } from '../../model/json/fields.js'
-import { formatShape, type Shape, sameShape } from '../../model/shape.js'
+import { elementCount, formatShape, type Shape, sameShape } from '../../model/shape.js'
 import type { DraftTensor, Value } from '../arch-draft.js'
-import { type Known, made, type OnnxNodeReader, type OnnxRead } from './node.js'
-import { transposed } from './tensor.js'
+import type { Known, OnnxNodeReader, OnnxRead, Seen } from './node.js'
+import { padded } from './shapes.js'
+import { FLOAT_TYPES, transposed } from './tensor.js'
+import { dimsOf, sameView, type View, vectorOrder, wholeAxis } from './view.js'
 
 /** Gemm: alpha · A · B + beta · C, A computed, B [n,cout] or with transB [cout,n] as PyTorch has it. */
 export const gemm: OnnxRead = (n) => {
   const weight = matrix(n, 1, n.integer('transB', 0) !== 0, n.number('alpha', undefined, 1))
-  const x = n.value()
-  if (n.integer('transA', 0) !== 0) return n.fault('transA: expected 0, got 1')
-  if (!weight || !x) return undefined
   const beta = n.number('beta', undefined, 1)
-  const [cout] = weight.shape
-  const bias = n.has(2) ? n.perChannel(2, [cout], (c) => beta * c) : undefined
-  if (n.failed) return undefined
-  const op = { op: 'linear', cout, bias: !!bias } as const
-  return made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
+  if (n.integer('transA', 0) !== 0) return n.fault('transA: expected 0, got 1')
+  return weight && product(n, weight, beta)
 }
 
 /** MatMul of a computed vector and a constant matrix [n,cout]; the Add after it becomes its bias. */
 export const matMul: OnnxRead = (n) => {
   const weight = matrix(n, 1, false, 1)
-  const x = n.value()
-  if (!weight || !x) return undefined
-  return made(n.draft.layer(n.where, n.name, { op: 'linear', cout: weight.shape[0], bias: false }, [x], { weight }))
+  return weight && product(n, weight)
+}
+
+/** A vector times a matrix, whose columns are put in the order in which the vector's elements stand here. */
+function product(n: OnnxNodeReader, given: DraftTensor, beta = 0): Seen | undefined {
+  const seen = n.seen()
+  if (!seen) return undefined
+  if (seen.view.length !== 2) return n.fault(`expected an input [batch,n], got ${formatShape(dimsOf(seen.view))}`)
+  const x = n.flat(seen)
+  if (!x) return undefined
+  const [cout] = given.shape
+  const bias = n.has(2) ? rowOf(n, 2, cout, beta) : undefined
+  if (n.failed) return undefined
+  const order = sameShape([given.shape[1]], x.value.shape) && vectorOrder(x.view, x.value.shape[0], n.scope.batch)
+  const weight = order ? columnsInOrder(n, given, order) : given
+  const op = { op: 'linear', cout, bias: !!bias } as const
+  return n.made(n.draft.layer(n.where, n.name, op, [x.value], bias ? { weight, bias } : { weight }))
+}
+
+/** Gemm's C: one number, or one per output. */
+function rowOf(n: OnnxNodeReader, index: number, cout: number, factor: number): DraftTensor | undefined {
+  const given = n.floats(index)
+  if (!given) return undefined
+  const { shape, data, from } = given
+  if ((data.length !== 1 && data.length !== cout) || data.length !== (shape.at(-1) ?? 1)) {
+    return n.fault(`tensor ${from}: expected one number, or one per output of ${cout}, got ${formatShape(shape)}`)
+  }
+  const row = n.draft.floats(cout)
+  for (let c = 0; c < cout; c++) row[c] = factor * data[data.length === 1 ? 0 : c]
+  return { shape: [cout], data: row, from }
+}
+
+function columnsInOrder(n: OnnxNodeReader, { shape, data, from }: DraftTensor, order: Int32Array): DraftTensor {
+  const out = n.draft.floats(data.length)
+  const [rows, columns] = shape
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[r * columns + c] = data[r * columns + order[c]]
+  return { shape, data: out, from }
 }
 
 /** A constant matrix as PyTorch has it, [cout,n], times a factor. */
@@ -44,108 +74,138 @@ function matrix(n: OnnxNodeReader, index: number, isTorch: boolean, factor: numb
 }
 
 export const batchNormalization: OnnxRead = (n) => {
-  const weight = n.floats(1)
-  const bias = n.floats(2)
-  const mean = n.floats(3)
-  const variance = n.floats(4)
-  const x = n.value()
-  if (n.integer('training_mode', 0) !== 0) return n.fault('training_mode: expected 0; export the model for inference')
-  if (!weight || !bias || !mean || !variance || !x) return undefined
-  const tensors = { weight, bias, running_mean: mean, running_var: variance }
+  const given = [1, 2, 3, 4].map((index) => n.floats(index))
+  const x = n.seen()
+  if (n.integer('training_mode', 0) !== 0 || n.node.outputs.slice(1).some((name) => name !== '')) {
+    return n.refuse(
+      'it takes the statistics of each batch (training mode); export the model for inference, model.eval()',
+    )
+  }
+  if (!n.has(3) || !n.has(4)) {
+    return n.refuse(
+      'it has no running statistics (track_running_stats=False); inference needs some, so train with them',
+    )
+  }
   const eps = n.number('epsilon', undefined, 1e-5)
-  return made(n.draft.layer(n.where, n.name, { op: 'batchNorm', eps }, [x], tensors))
+  if (!x || given.some((tensor) => !tensor)) return undefined
+  const [weight, bias, mean, variance] = [1, 2, 3, 4].map((index) => n.perChannel(index, perChannelOf(x)))
+  if (!weight || !bias || !mean || !variance) return undefined
+  const tensors = {
+    ...{ weight: weight.numbers, bias: bias.numbers },
+    ...{ running_mean: mean.numbers, running_var: variance.numbers },
+  }
+  return n.kept(x, { op: 'batchNorm', eps }, tensors)
 }
 
-export const relu: OnnxRead = (n) => {
-  const x = n.value()
-  return x && made(n.draft.layer(n.where, n.name, { op: 'relu' }, [x]))
-}
+/** Its tensors [c] lie along dimension 1, whatever comes behind. */
+const perChannelOf = (x: Seen): Seen => ({ ...x, view: x.view.slice(0, 2) })
 
 export const leakyRelu: OnnxRead = (n) => {
-  const x = n.value()
+  const x = n.seen()
   const slope = n.number('alpha', undefined, 0.01)
-  return x && made(n.draft.layer(n.where, n.name, { op: 'leakyRelu', slope }, [x]))
+  return x && n.kept(x, { op: 'leakyRelu', slope })
+}
+
+/** |x| is x where it is positive, -x elsewhere. */
+export const absolute: OnnxRead = (n) => {
+  const x = n.seen()
+  return x && n.kept(x, { op: 'leakyRelu', slope: -1 })
 }
 
 /** PRelu of one slope, or one per channel. */
 export const prelu: OnnxRead = (n) => {
-  const x = n.value()
-  const weight = x && n.perChannel(1, x.shape)
-  return weight && made(n.draft.layer(n.where, n.name, { op: 'prelu' }, [x], { weight }))
-}
-
-/** From this size on a bound is no bound (exporters write the largest float for "none"). */
-const NO_BOUND = 3e38
-
-export const clip: OnnxRead = (n) => {
-  const min = n.number('min', 1, Number.NEGATIVE_INFINITY)
-  const max = n.number('max', 2, Number.POSITIVE_INFINITY)
-  const x = n.value()
-  if (!x || n.failed) return undefined
-  if (min <= -NO_BOUND && max >= NO_BOUND) return { value: x }
-  if (min === 0 && max >= NO_BOUND) return made(n.draft.layer(n.where, n.name, { op: 'relu' }, [x]))
-  if (min < max && min > -NO_BOUND && max < NO_BOUND) {
-    return made(n.draft.layer(n.where, n.name, { op: 'clip', min, max }, [x]))
-  }
-  return n.fault(`expected bounds min < max, or min 0 alone, got ${min} and ${max}`)
+  const x = n.seen()
+  const slopes = x && n.perChannel(1, x)
+  return slopes && n.kept(slopes.x, { op: 'prelu' }, { weight: slopes.numbers })
 }
 
 /** Add and Sum: of values, or of one value and one number per channel. */
 export const add: OnnxRead = (n) => {
-  const side = constantSide(n)
-  if (side === undefined) return sum(n)
-  const x = n.value(1 - side)
-  if (!x) return undefined
-  const bias = n.perChannel(side, x.shape)
-  return bias && made(n.draft.bias(n.where, n.name, x, bias))
+  const side = n.constantSide()
+  return side === undefined ? sum(n) : offset(n, 1 - side, side, 1, 1)
 }
 
-/** Sub of one number per channel. */
+/** Sub of one number per channel, from either side; of two values with the second turned negative. */
 export const subtract: OnnxRead = (n) => {
-  const x = n.value()
-  if (!x) return undefined
-  const bias = n.perChannel(1, x.shape, (b) => -b)
-  return bias && made(n.draft.bias(n.where, n.name, x, bias))
+  const side = n.constantSide()
+  if (side !== undefined) return side === 1 ? offset(n, 0, 1, 1, -1) : offset(n, 1, 0, -1, 1)
+  const x = n.seen(1)
+  const negative = x && n.affine(x, -1, 0, '.negative')
+  const first = n.seen(0)
+  return first && negative && sum(n, [first, negative])
+}
+
+export const negate: OnnxRead = (n) => {
+  const x = n.seen()
+  return x && n.affine(x, -1, 0)
+}
+
+/** `sign` · x + `change` · constant. */
+function offset(n: OnnxNodeReader, of: number, constant: number, sign: 1 | -1, change: 1 | -1): Seen | undefined {
+  const given = n.seen(of)
+  const fit = given && n.perChannel(constant, given, (b) => change * b)
+  if (!fit) return undefined
+  const { x, numbers } = fit
+  if (sign === 1) return n.keptAs(x, n.draft.bias(n.where, n.name, x.value, numbers))
+  const turned = n.draft.constant(numbers.data.length, -1, '-1')
+  const [mean, variance] = [0, 1].map((value) => n.draft.constant(numbers.data.length, value, String(value)))
+  const tensors = { weight: turned, bias: numbers, running_mean: mean, running_var: variance }
+  return n.kept(x, { op: 'batchNorm', eps: 0 }, tensors)
 }
 
 export const multiply: OnnxRead = (n) => {
-  const side = constantSide(n) ?? 1
-  return scale(n, n.value(1 - side), side, (factor) => factor)
+  const side = n.constantSide()
+  if (side === undefined) return n.refuse(PRODUCT)
+  return scale(n, 1 - side, side, (factor) => factor)
 }
 
-export const divide: OnnxRead = (n) => scale(n, n.value(), 1, (divisor) => 1 / divisor)
+const PRODUCT =
+  'it multiplies two computed values, which no layer can: gates, squeeze-excite, hard-swish and SiLU take such products; train the network with ReLU or ReLU6 in their place'
 
-function scale(n: OnnxNodeReader, x: Value | undefined, side: number, change: (x: number) => number) {
-  const weight = x && n.perChannel(side, x.shape, change)
-  return weight && made(n.draft.layer(n.where, n.name, { op: 'channelScale' }, [x], { weight }))
+export const divide: OnnxRead = (n) => {
+  if (n.constantSide() !== 1) return n.fault('expected a constant divisor')
+  return scale(n, 0, 1, (divisor) => 1 / divisor)
 }
 
-/** Which of two inputs is a constant. */
-function constantSide(n: OnnxNodeReader): number | undefined {
-  if (n.node.inputs.length !== 2) return undefined
-  const side = [0, 1].find((index) => {
-    const known = n.scope.find(n.node.inputs[index])
-    return known !== undefined && known !== 'broken' && 'constant' in known
-  })
-  return side
+function scale(n: OnnxNodeReader, of: number, side: number, change: (x: number) => number): Seen | undefined {
+  const given = n.seen(of)
+  const fit = given && n.perChannel(side, given, change)
+  return fit && n.kept(fit.x, { op: 'channelScale' }, { weight: fit.numbers })
 }
 
-function sum(n: OnnxNodeReader): Known | undefined {
-  const values = n.node.inputs.map((_, index) => n.value(index))
-  if (n.failed || values.length === 0) return undefined
-  const inputs = values as Value[]
-  if (inputs.length === 1) return { value: inputs[0] }
-  const full = inputs.reduce(
-    (shape, value) => (volume(value.shape) > volume(shape) ? value.shape : shape),
-    inputs[0].shape,
+/** Values of one order, which stays; of several, in the graph's. */
+function inOneOrder(n: OnnxNodeReader, seen: readonly Seen[]): { values: Value[]; view?: View } | undefined {
+  const [first, ...others] = seen
+  if (others.every(({ view }) => alikeAlongChannels(view, first.view)))
+    return { values: seen.map(({ value }) => value), view: first.view }
+  const values = seen.map((each, i) => n.plain(each, n.node.inputs[i]))
+  return values.some((value) => value === undefined) ? undefined : { values: values as Value[] }
+}
+
+/** The same order, but for axes of size 1 that broadcast. */
+function alikeAlongChannels(a: View, b: View): boolean {
+  return (
+    a.length === b.length &&
+    a.every((_, dim) => {
+      const [x, y] = [[a[dim]], [b[dim]]]
+      return sameView(x, y) || [x, y].some(([atoms]) => atoms.length === 0)
+    })
   )
-  const spread = inputs.map((value, i) => broadcast(n, value, full, `${n.name}.${i}`))
-  if (spread.some((value) => value === undefined)) return undefined
-  return made(n.draft.layer(n.where, n.name, { op: 'add' }, spread as Value[]))
 }
 
-function volume(shape: Shape): number {
-  return shape.reduce((product, size) => product * size, 1)
+function sum(n: OnnxNodeReader, given?: readonly Seen[]): Seen | undefined {
+  const seen = given ?? n.node.inputs.map((_, index) => n.seen(index))
+  if (n.failed || seen.length === 0) return undefined
+  const all = seen as Seen[]
+  if (all.length === 1) return all[0]
+  const ordered = inOneOrder(n, all)
+  if (!ordered) return undefined
+  const { values, view } = ordered
+  const full = values.reduce((most, value) => (elementCount(value.shape) > elementCount(most.shape) ? value : most))
+  const spread = values.map((value, i) => broadcast(n, value, full.shape, `${n.name}.${i}`))
+  if (spread.some((value) => value === undefined)) return undefined
+  const added = n.draft.layer(n.where, n.name, { op: 'add' }, spread as Value[])
+  return view ? added && { value: added, view: all[values.indexOf(full)].view } : n.made(added)
 }
 
 /** A map of 1x1 per channel grows to the full map; any other difference is left for the add to report. */
@@ -155,25 +215,89 @@ function broadcast(n: OnnxNodeReader, value: Value, full: Shape, name: string): 
   return n.draft.layer(n.where, name, { op: 'resize', size: [full[1], full[2]], mode: 'broadcast' }, [value])
 }
 
+/** Values one after another along their channels, wherever the graph has those. */
 export const concat: OnnxRead = (n) => {
-  const values = n.node.inputs.map((_, index) => n.value(index))
-  if (n.failed || values.length === 0) return undefined
-  const inputs = values as Value[]
-  const axis = n.integer('axis', 1)
-  const rank = inputs[0].shape.length + 1
-  if (axis !== 1 && axis !== 1 - rank) return n.fault(`axis: expected 1 (channels), got ${axis}`)
-  return made(n.draft.layer(n.where, n.name, { op: 'concat' }, inputs))
+  const seen = n.node.inputs.map((_, index) => n.known(index))
+  if (n.failed || seen.length === 0) return undefined
+  const axis = n.axis('axis', 1, rankOf(seen[0]!))
+  const zeros = withZeros(n, seen as Known[], axis)
+  if (zeros !== undefined) return zeros
+  const all = n.node.inputs.map((_, index) => n.seen(index))
+  if (n.failed) return undefined
+  const [first] = all as Seen[]
+  const alike = (all as Seen[]).every(({ value, view }) => {
+    const others = (each: View) => each.filter((_, dim) => dim !== axis)
+    const isChannels = value.shape[0] === 1 ? view[axis]?.length === 0 : wholeAxis(view, axis, value.shape) === 0
+    return isChannels && view.length === first.view.length && sameView(others(view), others(first.view))
+  })
+  if (alike) {
+    const values = (all as Seen[]).map(({ value }) => value)
+    const joined = n.draft.layer(n.where, n.name, { op: 'concat' }, values)
+    return (
+      joined && {
+        value: joined,
+        view: first.view.map((atoms, dim) => (dim === axis ? [{ axis: 0, size: joined.shape[0], step: 1 }] : atoms)),
+      }
+    )
+  }
+  if (axis !== 1)
+    return n.fault(`axis: expected the channels of every input, got ${axis} of ${formatShape(dimsOf(first.view))}`)
+  const values = (all as Seen[]).map((each, i) => n.plain(each, n.node.inputs[i]))
+  return n.failed ? undefined : n.made(n.draft.layer(n.where, n.name, { op: 'concat' }, values as Value[]))
+}
+
+const rankOf = (known: Known): number => ('constant' in known ? known.constant.shape.length : known.view.length)
+
+/** One value between constants of zeros: more channels, rows or columns of nothing. Undefined where there are none. */
+function withZeros(n: OnnxNodeReader, inputs: readonly Known[], axis: number): Seen | undefined {
+  const place = inputs.findIndex((known) => 'value' in known)
+  const x = inputs[place]
+  if (!x || !('value' in x) || inputs.length < 2) return undefined
+  const sizes = inputs.map((known) => ('constant' in known ? known.constant.shape[axis] : 0))
+  const dims = dimsOf(x.view)
+  const isZeros = inputs.every((known, i) => {
+    if (!('constant' in known)) return i === place
+    const { floats, shape } = known.constant
+    return (
+      floats?.every((v) => v === 0) &&
+      sameShape(
+        shape.map((size, dim) => (dim === axis ? dims[dim] : size)),
+        dims,
+      )
+    )
+  })
+  if (!isZeros) return undefined
+  const of = (list: readonly number[]) => list.reduce((sum, size) => sum + size, 0)
+  const side = { dim: axis, before: of(sizes.slice(0, place)), after: of(sizes.slice(place + 1)) }
+  return padded(n, x, [side], 0)
 }
 
 /** Kept in the order of the classes, so at the end of the network it may be left out. */
 export const softmax: OnnxRead = (n) => {
-  const x = n.value()
+  const x = n.seen()
   if (!x) return undefined
-  const axis = n.integer('axis', n.scope.opset < 13 ? 1 : -1)
+  const rank = x.view.length
+  const axis = n.axis('axis', n.scope.opset < 13 ? 1 : -1, rank)
   if (!n.scope.endsAt(n.node.outputs[0])) return n.fault('expected it as the last node only, where it is left out')
-  if (axis !== 1 && axis !== -x.shape.length) return n.fault(`axis: expected 1 (channels), got ${axis}`)
+  const [channels] = x.value.shape
+  const isClasses = wholeAxis(x.view, axis, x.value.shape) === 0 || channels === 1
+  if (!isClasses) return n.fault(`axis: expected the channels of ${formatShape(dimsOf(x.view))}, got ${axis}`)
+  return leftOut(n, x)
+}
+
+/** Kept in order element by element, so at the end of the network it may be left out. */
+export const sigmoid: OnnxRead = (n) => {
+  const x = n.seen()
+  if (!x) return undefined
+  if (n.scope.endsAt(n.node.outputs[0])) return leftOut(n, x)
+  return n.refuse(
+    'expected it as the last node only, where it is left out; elsewhere train the network with ReLU instead',
+  )
+}
+
+function leftOut(n: OnnxNodeReader, x: Seen): Seen {
   n.draft.notes.push(`${n.where}: left out; the network's output is its input, the logits`)
-  return { value: x }
+  return x
 }
 
 /** Identity, Dropout at inference. */
@@ -182,9 +306,6 @@ export const same: OnnxRead = (n) => n.known(0)
 /** A cast between floats changes nothing here. */
 export const cast: OnnxRead = (n) => {
   const to = n.integer('to', 0)
-  const known = n.known(0)
-  if (!known) return undefined
-  const isInteger = 'constant' in known && known.constant.integers !== undefined
-  const fits = isInteger ? to === 6 || to === 7 : [1, 10, 11, 16].includes(to)
-  return fits ? known : n.fault(`to: expected a cast between float types or between integer types, got ${quote(to)}`)
+  const x = n.seen()
+  return !x || FLOAT_TYPES.has(to) ? x : n.fault(`to: expected a cast between float types, got ${quote(to)}`)
 }

@@ -1,13 +1,37 @@
 // What the reader of one ONNX node sees: its attributes, its inputs by what they are, and a place to report faults.
 import { quote } from '../../model/json/fields.js'
-import type { Pair } from '../../model/layers/layers.js'
+import type { LayerOp, Pad, Pair } from '../../model/layers/layers.js'
 import { formatShape, type Shape } from '../../model/shape.js'
-import type { ArchDraft, DraftTensor, Value } from '../arch-draft.js'
-import type { OnnxNode } from './proto.js'
+import type { ArchDraft, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
+import { attributeFault } from './attributes.js'
+import type { OnnxAttribute, OnnxNode } from './proto.js'
 import type { OnnxConstant } from './tensor.js'
+import {
+  channelOrder,
+  dimsOf,
+  flattenedView,
+  placesAlongChannels,
+  plainView,
+  resizedView,
+  sameView,
+  type View,
+} from './view.js'
+
+/** A computed value, and how the graph's tensor lies over it. */
+export interface Seen {
+  readonly value: Value
+  readonly view: View
+}
+
+/** A value between two bounds, and what was bounded: a second bound joins the first. */
+export interface Bounded {
+  readonly x: Seen
+  readonly low: number
+  readonly high: number
+}
 
 /** What a name of the graph stands for: a computed value or elements known now. */
-export type Known = { readonly value: Value } | { readonly constant: OnnxConstant }
+export type Known = Seen | { readonly constant: OnnxConstant }
 
 /** What the names of the graph stand for so far. */
 export interface OnnxScope {
@@ -16,19 +40,23 @@ export interface OnnxScope {
   readonly batch: number
   /** `'broken'` after a fault that has been reported; undefined when nothing is known of the name. */
   find(name: string): Known | 'broken' | undefined
+  /** Bounds of values by their ids. */
+  readonly bounds: Map<string, Bounded>
+  /** Rows and columns of minus infinity around a name's map, which its max pools take over. */
+  readonly maxPoolPads: Map<string, Pad>
+  /** Ops of the nodes that read a name. */
+  readersOf(name: string): readonly string[]
   /** Whether the name is an output of the graph that no node reads. */
   endsAt(name: string): boolean
 }
 
-/** @returns what the node computes, or undefined after its faults have been reported */
-export type OnnxRead = (node: OnnxNodeReader) => Known | undefined
-
-export function made(value: Value | undefined): Known | undefined {
-  return value && { value }
-}
+/** @returns what the node computes, one thing per output where it is a list, or undefined after reporting its faults */
+export type OnnxRead = (node: OnnxNodeReader) => Known | readonly Known[] | undefined
 
 export class OnnxNodeReader {
   failed = false
+  /** Names of the attributes that the node's reader has looked at. */
+  readonly #used = new Set<string>()
 
   constructor(
     readonly node: OnnxNode,
@@ -49,6 +77,32 @@ export class OnnxNodeReader {
     return undefined
   }
 
+  /** Reports something that the file says well and no network here can compute. */
+  refuse(text: string): undefined {
+    this.draft.code = 'UNSUPPORTED'
+    return this.fault(text)
+  }
+
+  /** An attribute; one that no reader asks for must be at its default. */
+  attribute(name: string): OnnxAttribute | undefined {
+    this.#used.add(name)
+    return this.node.attributes.get(name)
+  }
+
+  /** Reports every attribute that was neither used nor at its default. */
+  checkAttributes(): void {
+    for (const [name, value] of this.node.attributes) {
+      const expected = this.#used.has(name) ? undefined : attributeFault(this.node.op, name, value)
+      if (expected) this.fault(`${name}: ${expected}`)
+    }
+  }
+
+  /** Sizes of an input of either kind. */
+  dims(index: number): readonly number[] | undefined {
+    const known = this.known(index)
+    return known && ('constant' in known ? known.constant.shape : dimsOf(known.view))
+  }
+
   has(index: number): boolean {
     return (this.node.inputs[index] ?? '') !== ''
   }
@@ -65,14 +119,72 @@ export class OnnxNodeReader {
     return known ?? this.fault(`input ${quote(name)}: found no tensor and no node output of that name`)
   }
 
-  /** A required input that is computed. */
-  value(index = 0): Value | undefined {
+  /** A required input that is computed, however it lies. */
+  seen(index = 0): Seen | undefined {
     if (!this.has(index)) return this.fault(`expected an input ${index}, got none`)
     const known = this.known(index)
     if (known && 'constant' in known) {
       return this.fault(`input ${quote(this.node.inputs[index])}: expected a computed value, got a constant`)
     }
-    return known?.value
+    return known
+  }
+
+  /** A required input that is computed, as [channels,height,width] or [n] in the graph's own order. */
+  value(index = 0): Value | undefined {
+    const seen = this.seen(index)
+    return seen && this.plain(seen, this.node.inputs[index])
+  }
+
+  /** A value brought into the graph's order: channels by a convolution of zeros and ones where they were shuffled. */
+  plain(seen: Seen, input: string): Value | undefined {
+    const { batch } = this.scope
+    const { value, view } = seen
+    if (view.length === 2) {
+      const flat = this.flat(seen)
+      if (!flat || sameView(flat.view, plainView(flat.value.shape, batch))) return flat?.value
+    } else if (value.shape.length === 3) {
+      const order = channelOrder(view, value.shape, batch)
+      if (order === null) return value
+      if (order) return this.draft.reordered(this.where, `${this.name}.order`, value, order)
+    }
+    const got = `${formatShape(dimsOf(view))} over a value ${formatShape(value.shape)} whose elements lie otherwise`
+    return this.fault(`input ${quote(input)}: expected [batch,channels,height,width] or [batch,n], got ${got}`)
+  }
+
+  /** A map as a vector, for [batch,n] tensors; its elements may stand in another order than the graph's. */
+  flat({ value, view }: Seen): Seen | undefined {
+    if (value.shape.length === 1) return { value, view }
+    const flat = this.draft.flatten(this.where, `${this.name}.flatten`, value)
+    return flat && { value: flat, view: flattenedView(view, value.shape) }
+  }
+
+  /** What a node makes in plain order. */
+  made(value: Value | undefined): Seen | undefined {
+    return value && { value, view: plainView(value.shape, this.scope.batch) }
+  }
+
+  /** A layer that keeps every element in its place. */
+  kept({ value, view }: Seen, op: LayerOp, tensors: DraftTensors = {}, suffix = ''): Seen | undefined {
+    const made = this.draft.layer(this.where, this.name + suffix, op, [value], tensors)
+    return made && { value: made, view }
+  }
+
+  /** A layer that changes sizes of axes and moves none. */
+  resized({ value, view }: Seen, op: LayerOp, suffix = ''): Seen | undefined {
+    const made = this.draft.layer(this.where, this.name + suffix, op, [value])
+    return made && { value: made, view: resizedView(view, value.shape, made.shape) }
+  }
+
+  keptAs({ view }: Seen, value: Value | undefined): Seen | undefined {
+    return value && { value, view }
+  }
+
+  /** factor · x + offset. */
+  affine(x: Seen, factor: number, offset: number, suffix = ''): Seen | undefined {
+    const [channels] = x.value.shape
+    const of = (value: number) => this.draft.constant(channels, value, String(value))
+    const tensors = { weight: of(factor), bias: of(offset), running_mean: of(0), running_var: of(1) }
+    return this.kept(x, { op: 'batchNorm', eps: 0 }, tensors, suffix)
   }
 
   /** A constant input; undefined when it is left out. */
@@ -96,7 +208,7 @@ export class OnnxNodeReader {
 
   /** Integers of attribute `name`, or else of input `index`; undefined when there are neither. */
   integerList(name: string, index?: number): readonly number[] | undefined {
-    const attribute = this.node.attributes.get(name)
+    const attribute = this.attribute(name)
     if (attribute) return attribute.ints
     const constant = index === undefined ? undefined : this.constant(index)
     if (!constant) return undefined
@@ -105,27 +217,46 @@ export class OnnxNodeReader {
 
   /** A number of attribute `name`, or else of input `index`. */
   number(name: string, index: number | undefined, fallback: number): number {
-    const attribute = this.node.attributes.get(name)
+    const attribute = this.attribute(name)
     if (attribute) return attribute.float ?? fallback
-    const constant = index === undefined ? undefined : this.constant(index)
-    if (!constant) return fallback
-    const elements = constant.floats ?? constant.integers ?? []
-    if (elements.length === 1) return elements[0]
-    this.fault(`${name}: expected one number, got ${formatShape(constant.shape)}`)
-    return fallback
+    return index === undefined || !this.has(index) ? fallback : (this.oneNumber(index, `${name}: `) ?? fallback)
+  }
+
+  /** The number that a constant input holds, once or at every place. */
+  oneNumber(index: number, what = ''): number | undefined {
+    const constant = this.constant(index)
+    if (!constant) return undefined
+    const list: ArrayLike<number> = constant.floats ?? constant.integers ?? []
+    if (list.length > 0 && Array.prototype.every.call(list, (x) => x === list[0])) return list[0]
+    return this.fault(`${what}expected one number, got ${formatShape(constant.shape)}`)
+  }
+
+  /** Which of two inputs is a constant. */
+  constantSide(): 0 | 1 | undefined {
+    if (this.node.inputs.length !== 2) return undefined
+    return ([0, 1] as const).find((index) => {
+      const known = this.scope.find(this.node.inputs[index])
+      return known !== undefined && known !== 'broken' && 'constant' in known
+    })
+  }
+
+  /** An axis of a tensor, counted from its front. */
+  axis(name: string, fallback: number, rank: number): number {
+    const axis = this.integer(name, fallback)
+    return axis < 0 ? axis + rank : axis
   }
 
   integer(name: string, fallback: number): number {
-    return this.node.attributes.get(name)?.int ?? fallback
+    return this.attribute(name)?.int ?? fallback
   }
 
   text(name: string, fallback: string): string {
-    return this.node.attributes.get(name)?.text ?? fallback
+    return this.attribute(name)?.text ?? fallback
   }
 
   /** Two sizes [vertical, horizontal]. */
   pair(name: string, fallback: Pair): Pair {
-    const list = this.node.attributes.get(name)?.ints
+    const list = this.attribute(name)?.ints
     if (!list) return fallback
     if (list.length === 2 && list.every((x) => Number.isSafeInteger(x) && x >= 1 && x < 2 ** 31)) {
       return [list[0], list[1]]
@@ -134,20 +265,28 @@ export class OnnxNodeReader {
     return fallback
   }
 
-  /** One number per channel of a value, from a constant that broadcasts along every other axis. */
-  perChannel(index: number, shape: Shape, change: (x: number) => number = (x) => x): DraftTensor | undefined {
+  /**
+   * A constant that broadcasts to a value, as one number per channel of it; of a flattened map, one per element.
+   * @returns the value that it fits, and the numbers
+   */
+  perChannel(index: number, x: Seen, change: (x: number) => number = (x) => x) {
     const constant = this.floats(index)
     if (!constant) return undefined
-    const rank = shape.length + 1
-    const aligned = [...Array<number>(Math.max(rank - constant.shape.length, 0)).fill(1), ...constant.shape]
-    const fits =
-      aligned.length === rank && aligned.every((size, axis) => size === 1 || (axis === 1 && size === shape[0]))
-    if (!fits) {
-      const expected = `one number, or one per channel of ${formatShape([this.scope.batch, ...shape])}`
+    const fit = this.#fit(constant.shape, x)
+    if (!fit) {
+      const expected = `one number, or one per channel of ${formatShape(dimsOf(x.view))}`
       return this.fault(`tensor ${constant.from}: expected ${expected}, got ${formatShape(constant.shape)}`)
     }
-    const data = this.draft.floats(shape[0])
-    for (let c = 0; c < data.length; c++) data[c] = change(constant.data[constant.data.length === 1 ? 0 : c])
-    return { shape: [shape[0]], data, from: constant.from }
+    const data = this.draft.floats(fit.places.length)
+    for (let c = 0; c < data.length; c++) data[c] = change(constant.data[fit.places[c]])
+    return { x: fit.x, numbers: { shape: [data.length], data, from: constant.from } }
+  }
+
+  #fit(dims: Shape, x: Seen): { readonly x: Seen; readonly places: Int32Array } | undefined {
+    const places = placesAlongChannels(x.view, dims, x.value.shape[0])
+    if (places) return { x, places }
+    if (x.view.length !== 2 || x.value.shape.length === 1) return undefined
+    const flat = this.flat(x)
+    return flat && this.#fit(dims, flat)
   }
 }

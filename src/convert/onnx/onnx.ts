@@ -1,86 +1,125 @@
 // ONNX to `arch/1`: the graph becomes layers, its initializers become tensors.
 import { RingfenceError } from '../../errors.js'
 import { quote } from '../../model/json/fields.js'
+import type { Pad } from '../../model/layers/layers.js'
 import { formatShape, type Shape } from '../../model/shape.js'
 import { ArchDraft, type ConvertedNetwork, plainBytes, type Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
-import * as constants from './constants.js'
+import { stemOf } from '../weights/read.js'
+import * as bounds from './bounds.js'
+import * as fold from './fold.js'
+import { isChannelsLast } from './input-layout.js'
 import * as layers from './layers.js'
-import { type Known, OnnxNodeReader, type OnnxRead, type OnnxScope } from './node.js'
+import { type Bounded, type Known, OnnxNodeReader, type OnnxRead, type OnnxScope, type Seen } from './node.js'
 import { nodePath, type OnnxModel, type OnnxValueInfo, readOnnxModel } from './proto.js'
+import * as resizes from './resize.js'
 import * as shapes from './shapes.js'
 import { decodeTensor, FLOAT_TYPES } from './tensor.js'
+import { dimsOf, flattenedView, plainView, sameView, transposedView } from './view.js'
 import * as windows from './windows.js'
 
 /** What the file leaves open. */
 export interface OnnxOptions {
   /** File name, for messages. */
   readonly source?: string
-  /** Name of the network; the graph's name by default. */
+  /** Name of the network; by default the graph's, or the file's where the exporter gave none of its own. */
   readonly name?: string
   /** Shape of every input without the batch, [c,h,w] or [n]; needed where the file leaves a size open. */
   readonly inputShape?: Shape
+  /** Files of tensors beside the model (external data), by the locations that `externalLocations` lists. */
+  readonly externalData?: ReadonlyMap<string, Uint8Array>
 }
 
+/** What computes; nodes over constants alone are folded instead. */
 const READERS: ReadonlyMap<string, OnnxRead> = new Map(
   Object.entries({
+    Abs: layers.absolute,
     Add: layers.add,
     AveragePool: windows.averagePool,
     BatchNormalization: layers.batchNormalization,
     Cast: layers.cast,
-    Clip: layers.clip,
-    Concat: constants.concat,
-    Constant: constants.constant,
+    Clip: bounds.clip,
+    Concat: layers.concat,
+    Constant: fold.constant,
+    ConstantOfShape: fold.constantOfShape,
     Conv: windows.conv,
     Div: layers.divide,
     Dropout: layers.same,
     Flatten: shapes.flatten,
-    Gather: constants.gather,
     Gemm: layers.gemm,
     GlobalAveragePool: windows.globalAveragePool,
     GlobalMaxPool: windows.globalMaxPool,
+    HardSigmoid: bounds.hardSigmoid,
     Identity: layers.same,
     LeakyRelu: layers.leakyRelu,
     LogSoftmax: layers.softmax,
     MatMul: layers.matMul,
+    Max: bounds.extreme('max'),
     MaxPool: windows.maxPool,
+    Min: bounds.extreme('min'),
     Mul: layers.multiply,
+    Neg: layers.negate,
     PRelu: layers.prelu,
     Pad: shapes.pad,
-    ReduceMean: shapes.reduceMean,
-    Relu: layers.relu,
+    Range: fold.range,
+    ReduceMax: resizes.reduce('max'),
+    ReduceMean: resizes.reduce('avg'),
+    Relu: bounds.relu,
     Reshape: shapes.reshape,
-    Resize: shapes.resize,
-    Shape: constants.shape,
-    Slice: constants.slice,
+    Resize: resizes.resize,
+    Shape: fold.shape,
+    Sigmoid: layers.sigmoid,
+    Size: fold.size,
+    Slice: shapes.slice,
     Softmax: layers.softmax,
+    Split: shapes.split,
     Squeeze: shapes.squeeze,
     Sub: layers.subtract,
     Sum: layers.add,
-    Transpose: constants.transpose,
+    Transpose: shapes.transpose,
     Unsqueeze: shapes.unsqueeze,
-    Upsample: shapes.resize,
+    Upsample: resizes.resize,
   }),
 )
 
 /**
  * Reads a float ONNX model of one image network. Preprocessing and labels are not in such a file: the input is taken
  * as it comes, and there are no labels.
- * @param file a ModelProto with all of its tensors inside
+ * @param file a ModelProto; tensors outside of it are in `options.externalData`
  * @throws RingfenceError UNSUPPORTED listing every node whose op `arch/1` cannot say; BAD_FILE with every other problem
  */
 export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): ConvertedNetwork {
   const source = options.source ?? 'model.onnx'
   const model = readOnnxModel(plainBytes(file), source)
-  const draft = new ArchDraft(source, file.byteLength)
+  const files = new Map([...(options.externalData ?? [])].map(([name, bytes]) => [name, plainBytes(bytes)]))
+  const draft = new ArchDraft(
+    source,
+    [...files.values()].reduce((sum, { byteLength }) => sum + byteLength, file.byteLength),
+  )
   const producers = producersOf(model, draft)
   const order = orderOf(model, producers, draft)
   requireKnownOps(model, order, source)
-  const graph = new GraphScope(model, draft, options.inputShape)
+  const graph = new GraphScope(model, draft, options.inputShape, files)
   for (const index of order) graph.run(index)
   const outputs = graph.outputs()
   draft.noteUnused('graph.initializer', graph.unread)
-  return draft.finish(options.name ?? model.name, outputs)
+  return draft.finish(options.name ?? ownName(model.name, source), outputs)
+}
+
+/** Names that exporters give every graph. */
+const NAMELESS: ReadonlySet<string> = new Set([
+  '',
+  'torch_jit',
+  'torch-jit-export',
+  'main_graph',
+  'main',
+  'tf2onnx',
+  'graph',
+])
+
+/** The graph's name; that of the file where an exporter made it up. */
+function ownName(graph: string, source: string): string {
+  return NAMELESS.has(graph) ? stemOf(source) : graph
 }
 
 /** Index of the node that makes each name. */
@@ -113,7 +152,7 @@ function requireKnownOps(model: OnnxModel, order: readonly number[], source: str
   const problems = order
     .filter((index) => {
       const { op, domain } = model.nodes[index]
-      return (domain !== '' && domain !== 'ai.onnx') || !READERS.has(op)
+      return (domain !== '' && domain !== 'ai.onnx') || !(READERS.has(op) || fold.foldOf(op))
     })
     .map((index) => {
       const { domain } = model.nodes[index]
@@ -127,8 +166,10 @@ function requireKnownOps(model: OnnxModel, order: readonly number[], source: str
 class GraphScope implements OnnxScope {
   readonly #known = new Map<string, Known | 'broken'>()
   readonly #initializers: ReadonlyMap<string, number>
-  readonly #read = new Set<string>()
+  readonly #readers = new Map<string, string[]>()
   readonly #ends: ReadonlySet<string>
+  readonly bounds = new Map<string, Bounded>()
+  readonly maxPoolPads = new Map<string, Pad>()
   readonly opset: number
   batch = 1
 
@@ -136,10 +177,17 @@ class GraphScope implements OnnxScope {
     readonly model: OnnxModel,
     readonly draft: ArchDraft,
     inputShape: Shape | undefined,
+    readonly files: ReadonlyMap<string, Uint8Array>,
   ) {
     this.opset = model.opset
     this.#initializers = new Map(model.initializers.map(({ name }, i) => [name, i]))
-    for (const { inputs } of model.nodes) for (const name of inputs) this.#read.add(name)
+    for (const { inputs, op } of model.nodes) {
+      for (const name of inputs) {
+        const readers = this.#readers.get(name)
+        if (readers) readers.push(op)
+        else this.#readers.set(name, [op])
+      }
+    }
     this.#ends = new Set(model.outputs.map(({ name }) => name))
     if (model.sparseInitializers > 0) draft.problems.push('graph.sparse_initializer: expected dense tensors only')
     for (const [i, info] of model.inputs.entries()) {
@@ -159,14 +207,18 @@ class GraphScope implements OnnxScope {
       return fault(`expected [batch,channels,height,width] or [batch,n], got ${quote(dims)}`)
     }
     if (dims && typeof dims[0] === 'number' && dims[0] >= 1 && dims[0] < 2 ** 24) this.batch = dims[0]
-    const shape = given ?? dims?.slice(1)
+    const isLast = dims?.length === 4 && isChannelsLast(this.model, info.name)
+    const shape = given ?? (isLast ? [dims[3], dims[1], dims[2]] : dims?.slice(1))
     const fits = shape?.every(
       (size) => Number.isSafeInteger(size) && (size as number) >= 1 && (size as number) < 2 ** 28,
     )
     if (!shape || !fits || (shape.length !== 1 && shape.length !== 3) || (dims && shape.length !== dims.length - 1)) {
       return fault(`expected known sizes of 1 to 3 axes after the batch, got ${quote(dims)}; give the input's shape`)
     }
-    return { value: this.draft.input(info.name, shape as Shape) }
+    const value = this.draft.input(info.name, shape as Shape)
+    const view = plainView(value.shape, this.batch)
+    if (isLast) this.draft.notes.push(`${where}: taken as [batch,height,width,channels]; give it channels first here`)
+    return { value, view: isLast ? transposedView(view, [0, 2, 3, 1]) : view }
   }
 
   find(name: string): Known | 'broken' | undefined {
@@ -175,7 +227,13 @@ class GraphScope implements OnnxScope {
     if (known !== undefined || index === undefined) return known
     const where = `graph.initializer[${index}] ${quote(name)}`
     const claim = (elements: number) => this.draft.claim(elements)
-    const constant = decodeTensor(this.model.initializers[index], where, claim, (p) => this.draft.problems.push(p))
+    const constant = decodeTensor(
+      this.model.initializers[index],
+      where,
+      claim,
+      (p) => this.draft.problems.push(p),
+      this.files,
+    )
     const made = constant ? { constant } : 'broken'
     this.#known.set(name, made)
     return made
@@ -186,17 +244,32 @@ class GraphScope implements OnnxScope {
     return [...this.#initializers.keys()].filter((name) => !this.#known.has(name))
   }
 
+  readersOf(name: string): readonly string[] {
+    return this.#readers.get(name) ?? []
+  }
+
   endsAt(name: string): boolean {
-    return this.#ends.has(name) && !this.#read.has(name)
+    return this.#ends.has(name) && !this.#readers.has(name)
   }
 
   run(index: number): void {
     const node = this.model.nodes[index]
-    const reader = new OnnxNodeReader(node, nodePath(index, node), this.draft, this)
-    const made = READERS.get(node.op)!(reader)
+    const n = new OnnxNodeReader(node, nodePath(index, node), this.draft, this)
+    const isConstant = node.inputs.length > 0 && node.inputs.every((name) => name === '' || this.#isConstant(name))
+    const read = (isConstant && fold.foldOf(node.op)) || READERS.get(node.op)
+    const made = read ? read(n) : n.fault('expected constants only')
+    if (!n.failed) n.checkAttributes()
+    const outputs = made === undefined || n.failed ? undefined : 'length' in made ? made : [made]
     for (const [i, name] of node.outputs.entries()) {
-      if (name !== '' && (i === 0 || made === undefined)) this.#known.set(name, made ?? 'broken')
+      if (name === '') continue
+      const known = outputs ? outputs[i] : 'broken'
+      if (known) this.#known.set(name, known)
     }
+  }
+
+  #isConstant(name: string): boolean {
+    const known = this.find(name)
+    return known !== undefined && known !== 'broken' && 'constant' in known
   }
 
   /** Values of the graph's outputs by their names. */
@@ -204,7 +277,7 @@ class GraphScope implements OnnxScope {
     const outputs: (readonly [string, Value])[] = []
     for (const [i, { name }] of this.model.outputs.entries()) {
       const known = this.find(name)
-      if (known && known !== 'broken' && 'value' in known) outputs.push([name, known.value])
+      if (known && known !== 'broken' && 'value' in known) outputs.push([name, this.#output(name, known)])
       else if (known !== 'broken') {
         const got = known ? `a constant ${formatShape(known.constant.shape)}` : 'a name that no node makes'
         this.draft.problems.push(`graph.output[${i}] ${quote(name)}: expected a computed value, got ${got}`)
@@ -212,5 +285,17 @@ class GraphScope implements OnnxScope {
     }
     if (this.model.outputs.length === 0) this.draft.problems.push('graph.output: expected at least one, got none')
     return outputs
+  }
+
+  /** The value of an output; its elements stay where they lie. */
+  #output(name: string, { value, view }: Seen): Value {
+    const isFlat = view.length === 2 && value.shape.length === 3
+    const made = isFlat ? (this.draft.flatten(quote(name), name, value) ?? value) : value
+    const own = isFlat ? flattenedView(view, value.shape) : view
+    if (!sameView(own, plainView(made.shape, this.batch))) {
+      const order = `${formatShape(dimsOf(view))} in the file, ${formatShape(made.shape)} here`
+      this.draft.notes.push(`output ${quote(name)}: its elements lie in another order: ${order}`)
+    }
+    return made
   }
 }

@@ -43,8 +43,17 @@ export interface OnnxTensorProto {
   readonly raw: Uint8Array | undefined
   /** Wire bytes of float_data (4), int32_data (5), int64_data (7), double_data (10), in pieces. */
   readonly typed: ReadonlyMap<number, readonly Uint8Array[]>
-  /** Whether the elements are in another file. */
-  readonly external: boolean
+  /** Where the elements are when they are in another file. */
+  readonly external: ExternalData | undefined
+}
+
+/** A run of bytes of a file beside the model. */
+export interface ExternalData {
+  /** Path relative to the model. */
+  readonly location: string
+  readonly offset: number
+  /** Undefined for as many bytes as the tensor takes. */
+  readonly length: number | undefined
 }
 
 export interface OnnxValueInfo {
@@ -178,7 +187,8 @@ class ProtoReader {
     let name = ''
     let type = 0
     let raw: Uint8Array | undefined
-    let external = false
+    const entries = new Map<string, string>()
+    let isExternal = false
     const piece = (field: number) => (r: BinaryReader, w: WireType) => {
       const pieces = typed.get(field) ?? []
       append(pieces, w === WireType.LengthDelimited ? r.bytes() : r.skip(w, field))
@@ -194,12 +204,24 @@ class ProtoReader {
       9: (r, w) => (raw = bytesOf(r, w)),
       10: piece(10),
       13: (r, w) => {
-        bytesOf(r, w)
-        external = true
+        const [key, value] = this.#entry(bytesOf(r, w))
+        if (EXTERNAL_KEYS.has(key)) entries.set(key, value)
+        isExternal = true
       },
-      14: (r, w) => (external = integerOf(r, w) === 1 || external),
+      14: (r, w) => (isExternal = integerOf(r, w) === 1 || isExternal),
     })
-    return { name, dims, type, raw, typed, external }
+    return { name, dims, type, raw, typed, external: isExternal ? externalData(entries) : undefined }
+  }
+
+  /** StringStringEntryProto. */
+  #entry(bytes: Uint8Array): readonly [string, string] {
+    let key = ''
+    let value = ''
+    this.#message(bytes, 'external_data', {
+      1: (r, w) => (key = textOf(r, w)),
+      2: (r, w) => (value = textOf(r, w)),
+    })
+    return [key, value]
   }
 
   #valueInfo(bytes: Uint8Array, path: string): OnnxValueInfo {
@@ -230,6 +252,30 @@ class ProtoReader {
       2: (r, w) => (size = textOf(r, w)),
     })
     return size
+  }
+}
+
+const EXTERNAL_KEYS: ReadonlySet<string> = new Set(['location', 'offset', 'length'])
+
+function externalData(entries: ReadonlyMap<string, string>): ExternalData {
+  const number = (key: string) => {
+    const text = entries.get(key)
+    if (text === undefined) return undefined
+    if (!/^\d{1,15}$/.test(text))
+      throw new RangeError(`external_data: expected ${key} to be a number, got ${quote(text)}`)
+    return Number(text)
+  }
+  return { location: entries.get('location') ?? '', offset: number('offset') ?? 0, length: number('length') }
+}
+
+/** Locations of the files that hold tensors of the model; none when the file is damaged, which converting it tells. */
+export function externalLocations(file: Uint8Array): readonly string[] {
+  try {
+    const { initializers, nodes } = readOnnxModel(file, 'model')
+    const inNodes = nodes.flatMap(({ attributes }) => [...attributes.values()].flatMap(({ tensor }) => tensor ?? []))
+    return [...new Set([...initializers, ...inNodes].flatMap(({ external }) => external?.location ?? []))]
+  } catch {
+    return []
   }
 }
 

@@ -1,44 +1,50 @@
-// ONNX nodes that change how elements are arranged: flatten, reshape, pad, slice, resize.
+// ONNX nodes that change how elements are arranged and compute nothing: reshapes, transposes, slices, pads.
 import { quote } from '../../model/json/fields.js'
-import type { Pad } from '../../model/layers/layers.js'
-import { elementCount, formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { Value } from '../arch-draft.js'
-import { COORDINATES, isBilinear, isNearest, ROUNDINGS } from '../resize-sampling.js'
-import { type Known, made, type OnnxNodeReader, type OnnxRead } from './node.js'
+import type { LayerOp, Pad } from '../../model/layers/layers.js'
+import { elementCount, formatShape, type Shape } from '../../model/shape.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
+import { dimsOf, flattenedView, plainView, reshapedView, sameView, transposedView, wholeAxis } from './view.js'
 
-/** The value under another shape (with batch): itself, its flattened form or the map it was flattened from. */
-export function reshaped(n: OnnxNodeReader, x: Value, dims: readonly number[]): Known | undefined {
-  const target = dims.slice(1)
-  if (sameShape(target, x.shape)) return { value: x }
-  if (x.flatOf && sameShape(target, x.flatOf.shape)) return { value: x.flatOf }
-  const whole = dims[0] === n.scope.batch && elementCount(target) === elementCount(x.shape)
-  if (whole && target.length === 1) return made(n.draft.flatten(n.where, n.name, x))
-  const from = formatShape([n.scope.batch, ...x.shape])
-  return n.fault(`expected a shape that flattens ${from} or keeps it, got ${formatShape(dims)}`)
+/** The same elements under other sizes; a layer where a map becomes a vector in the order it lies in. */
+function reshaped(n: OnnxNodeReader, { value, view }: Seen, dims: readonly number[]): Seen | undefined {
+  const { batch } = n.scope
+  const isFlat = value.flatOf && sameView(view, plainView(value.shape, batch))
+  const map = isFlat ? value.flatOf! : value
+  const made = reshapedView(isFlat ? plainView(map.shape, batch) : view, dims)
+  if (!made)
+    return n.fault(
+      `expected a shape that splits or joins axes of ${formatShape(dimsOf(view))}, got ${formatShape(dims)}`,
+    )
+  const isVector =
+    dims.length === 2 && sameView(flattenedView(made, map.shape), plainView([elementCount(map.shape)], batch))
+  return isVector ? n.made(isFlat ? value : n.draft.flatten(n.where, n.name, map)) : { value: map, view: made }
 }
 
 export const flatten: OnnxRead = (n) => {
-  const x = n.value()
-  const axis = n.integer('axis', 1)
+  const x = n.seen()
   if (!x) return undefined
-  if (axis === 1 || axis === -x.shape.length) return made(n.draft.flatten(n.where, n.name, x))
-  return n.fault(`axis: expected 1, got ${axis}`)
+  const dims = dimsOf(x.view)
+  const axis = n.axis('axis', 1, dims.length)
+  return reshaped(n, x, [elementCount(dims.slice(0, axis)), elementCount(dims.slice(axis))])
 }
 
 export const reshape: OnnxRead = (n) => {
   const target = n.integerList('shape', 1)
-  const known = n.known(0)
-  if (!known || n.failed) return undefined
+  const x = n.seen()
+  const allowZero = n.integer('allowzero', 0) !== 0
+  if (!x || n.failed) return undefined
   if (!target) return n.fault('shape: expected a list of sizes, got none')
-  const constant = 'constant' in known ? known.constant : undefined
-  const source = constant ? constant.shape : [n.scope.batch, ...(known as { value: Value }).value.shape]
-  const dims = resolved(target, source, n.integer('allowzero', 0) !== 0)
-  if (!dims) return n.fault(`shape: ${quote(target)} does not fit the ${formatShape(source)} elements of its input`)
-  return constant ? { constant: { ...constant, shape: dims } } : reshaped(n, (known as { value: Value }).value, dims)
+  const source = dimsOf(x.view)
+  const dims = resolvedSizes(target, source, allowZero)
+  return dims ? reshaped(n, x, dims) : n.fault(misfit(target, source))
+}
+
+export function misfit(target: readonly number[], source: Shape): string {
+  return `shape: ${quote(target)} does not fit the ${formatShape(source)} elements of its input`
 }
 
 /** Zeros copy a size, one -1 takes what is left. */
-function resolved(target: readonly number[], source: Shape, allowZero: boolean): number[] | undefined {
+export function resolvedSizes(target: readonly number[], source: Shape, allowZero: boolean): number[] | undefined {
   const dims = target.map((size, i) => (size === 0 && !allowZero ? source[i] : size))
   const open = dims.indexOf(-1)
   const rest = dims.reduce((product, size, i) => (i === open ? product : product * size), 1)
@@ -50,129 +56,218 @@ function resolved(target: readonly number[], source: Shape, allowZero: boolean):
 /** Squeeze of axes of size 1; without axes, of every one but the batch. */
 export const squeeze: OnnxRead = (n) => {
   const axes = n.integerList('axes', 1)
-  const known = n.known(0)
-  if (!known || n.failed) return undefined
-  const isConstant = 'constant' in known
-  const dims = isConstant ? known.constant.shape : [n.scope.batch, ...known.value.shape]
+  const x = n.seen()
+  if (!x || n.failed) return undefined
+  const dims = dimsOf(x.view)
+  const kept = squeezed(dims, axes, 1)
+  return kept ? reshaped(n, x, kept) : n.fault(`axes: expected axes of size 1, got ${quote(axes)}`)
+}
+
+/** @param first axes before it stay where no axes are given */
+export function squeezed(dims: Shape, axes: readonly number[] | undefined, first: number): number[] | undefined {
   const gone = new Set(axes?.map((axis) => (axis < 0 ? axis + dims.length : axis)))
-  const kept = dims.filter((size, axis) => (axes ? !gone.has(axis) : size !== 1 || (axis === 0 && !isConstant)))
-  if (elementCount(kept) !== elementCount(dims)) return n.fault(`axes: expected axes of size 1, got ${quote(axes)}`)
-  return isConstant ? { constant: { ...known.constant, shape: kept } } : reshaped(n, known.value, kept)
+  const kept = dims.filter((size, axis) => (axes ? !gone.has(axis) : size !== 1 || axis < first))
+  return elementCount(kept) === elementCount(dims) ? kept : undefined
 }
 
 export const unsqueeze: OnnxRead = (n) => {
   const axes = n.integerList('axes', 1)
-  const known = n.known(0)
-  if (!known || n.failed) return undefined
-  if (!axes || axes.length > 8) return n.fault(`axes: expected a short list of axes, got ${quote(axes)}`)
-  const isConstant = 'constant' in known
-  const dims = [...(isConstant ? known.constant.shape : [n.scope.batch, ...known.value.shape])]
-  const rank = dims.length + axes.length
-  for (const axis of axes.map((a) => (a < 0 ? a + rank : a)).sort((a, b) => a - b)) dims.splice(axis, 0, 1)
-  return isConstant ? { constant: { ...known.constant, shape: dims } } : reshaped(n, known.value, dims)
+  const x = n.seen()
+  if (!x || n.failed) return undefined
+  const dims = axes && unsqueezed(dimsOf(x.view), axes)
+  return dims ? reshaped(n, x, dims) : n.fault(`axes: expected a short list of axes, got ${quote(axes)}`)
 }
 
-/** ReduceMean over height and width. */
-export const reduceMean: OnnxRead = (n) => {
-  const axes = n.integerList('axes', 1)
-  const x = n.value()
-  if (!x || n.failed) return undefined
-  const places = new Set(axes?.map((axis) => (axis < 0 ? axis + 4 : axis)))
-  if (x.shape.length !== 3 || places.size !== 2 || !places.has(2) || !places.has(3)) {
-    return n.fault(`axes: expected [2,3] of a map, got ${quote(axes)}`)
+export function unsqueezed(before: Shape, axes: readonly number[]): number[] | undefined {
+  if (axes.length > 8) return undefined
+  const dims = [...before]
+  const rank = dims.length + axes.length
+  for (const axis of axes.map((a) => (a < 0 ? a + rank : a)).sort((a, b) => a - b)) dims.splice(axis, 0, 1)
+  return dims
+}
+
+/** Another order of axes is only another view. */
+export const transpose: OnnxRead = (n) => {
+  const x = n.seen()
+  if (!x) return undefined
+  const order = axisOrder(n, dimsOf(x.view))
+  return order && { value: x.value, view: transposedView(x.view, order) }
+}
+
+export function axisOrder(n: OnnxNodeReader, dims: Shape): readonly number[] | undefined {
+  const order = n.integerList('perm') ?? dims.map((_, i) => dims.length - 1 - i)
+  if (order.length === dims.length && dims.every((_, axis) => order.includes(axis))) return order
+  return n.fault(`perm: expected the axes of ${formatShape(dims)}, got ${quote(order)}`)
+}
+
+/** What stays of one dimension: elements from `from` to `to`, every step-th; beyond its ends there is a fill. */
+interface Span {
+  readonly dim: number
+  readonly from: number
+  readonly to: number
+  readonly step: number
+}
+
+/** Crops, pads and steps along channels, rows and columns: one layer for each kind. */
+function spanned(n: OnnxNodeReader, x: Seen, spans: readonly Span[], fill = 0, suffix = ''): Seen | undefined {
+  const { value, view } = x
+  const dims = dimsOf(view)
+  const [before, after, stride] = [
+    [0, 0, 0],
+    [0, 0, 0],
+    [1, 1, 1],
+  ]
+  for (const { dim, from, to, step } of spans) {
+    if (from === 0 && to === dims[dim] && step === 1) continue
+    const axis = wholeAxis(view, dim, value.shape) ?? (dims[dim] === 1 ? singleAxis(x, dim) : undefined)
+    if (axis === undefined || value.shape.length !== 3) {
+      return n.fault(`expected channels, rows or columns of a map, got axis ${dim} of ${formatShape(dims)}`)
+    }
+    before[axis] = -from || 0
+    after[axis] = to - dims[dim] || 0
+    stride[axis] = step
   }
-  const mean = n.draft.layer(n.where, n.name, { op: 'globalAvgPool' }, [x])
-  if (!mean || n.integer('keepdims', 1) !== 0) return made(mean)
-  return made(n.draft.flatten(n.where, `${n.name}.flatten`, mean))
+  if (stride[0] !== 1) return n.fault(`steps: expected 1 along channels, got ${stride[0]}`)
+  let made: Seen | undefined = x
+  const apply = (op: LayerOp, own: string) => {
+    made = made && n.resized(made, op, suffix + own)
+  }
+  if (before[0] !== 0 || after[0] !== 0) {
+    if (fill !== 0) return n.fault(`expected channels of zeros, got channels of ${fill}`)
+    apply({ op: 'shortcutA', stride: [1, 1], padChannels: [before[0], after[0]] }, '.channels')
+  }
+  const pad: Pad = [before[1], before[2], after[1], after[2]]
+  if (pad.some((size) => size !== 0)) {
+    if (!Number.isFinite(fill)) return n.fault(`value: expected a finite number, got ${fill}`)
+    apply({ op: 'pad', pad, fill }, '')
+  }
+  if (stride[1] * stride[2] > 1) apply({ op: 'subsample', stride: [stride[1], stride[2]], offset: [0, 0] }, '.step')
+  return made
+}
+
+/** Which axis of size 1 a dimension is: its own place's where that fits, else the only one. */
+function singleAxis({ value: { shape }, view }: Seen, dim: number): number | undefined {
+  if (view.length === 4 && shape[dim - 1] === 1) return dim - 1
+  const singles = shape.flatMap((size, axis) => (size === 1 ? [axis] : []))
+  return singles.length === 1 ? singles[0] : undefined
+}
+
+export interface Side {
+  readonly dim: number
+  readonly before: number
+  readonly after: number
+}
+
+/** More elements before and after some dimensions, fewer where a count is negative. */
+export function padded(n: OnnxNodeReader, x: Seen, sides: readonly Side[], fill: number): Seen | undefined {
+  const dims = dimsOf(x.view)
+  const spans = sides.map(({ dim, before, after }) => ({ dim, from: -before || 0, to: dims[dim] + after, step: 1 }))
+  return spanned(n, x, spans, fill)
+}
+
+export interface Cut {
+  readonly axis: number
+  readonly start: number
+  readonly end: number
+  readonly step: number
+}
+
+/** What a Slice takes, from its inputs or, in old files, its attributes. */
+export function cutsOf(n: OnnxNodeReader, rank: number): readonly Cut[] | undefined {
+  const starts = n.integerList('starts', 1)
+  const ends = n.integerList('ends', 2)
+  const axes = n.integerList('axes', 3) ?? starts?.map((_, i) => i)
+  const steps = n.integerList('steps', 4) ?? starts?.map(() => 1)
+  if (n.failed) return undefined
+  const lists = [starts, ends, axes, steps]
+  if (!starts || !ends || !axes || !steps || lists.some((list) => list?.length !== starts.length || list.length > 8)) {
+    return n.fault('expected starts, ends, axes and steps of one length')
+  }
+  if (steps.some((step) => !(step !== 0 && Math.abs(step) < 2 ** 24))) {
+    return n.fault(`steps: expected integers other than 0, got ${quote(steps)}`)
+  }
+  const place = (axis: number) => (axis < 0 ? axis + rank : axis)
+  return starts.map((start, i) => ({ axis: place(axes[i]), start, end: ends[i], step: steps[i] }))
+}
+
+/** Where a cut begins and ends; backwards it may end at -1, before the first element. */
+export function spanOf({ start, end, step }: Cut, size: number): readonly [number, number] {
+  const [least, most] = step > 0 ? [0, size] : [-1, size - 1]
+  const place = (x: number) => Math.min(Math.max(x < 0 ? x + size : x, least), most)
+  return [place(start), place(end)]
+}
+
+export const slice: OnnxRead = (n) => {
+  const x = n.seen()
+  const cuts = x && cutsOf(n, x.view.length)
+  if (!cuts) return undefined
+  const dims = dimsOf(x.view)
+  const wrong = cuts.find(({ axis }) => dims[axis] === undefined)
+  if (wrong) return n.fault(`axes: expected axes of ${formatShape(dims)}, got ${wrong.axis}`)
+  const back = cuts.find(({ step }) => step < 0)
+  if (back) return n.fault(`steps: expected integers >= 1, got ${back.step}`)
+  const spans = cuts.map((cut) => {
+    const [from, to] = spanOf(cut, dims[cut.axis])
+    return { dim: cut.axis, from, to, step: cut.step }
+  })
+  return spanned(n, x, spans)
+}
+
+/** Parts of a value along one dimension, one per output. */
+export const split: OnnxRead = (n) => {
+  const x = n.seen()
+  const given = n.integerList('split', 1)
+  const count = n.integer('num_outputs', n.node.outputs.length)
+  if (!x || n.failed) return undefined
+  const axis = n.axis('axis', 0, x.view.length)
+  const size = dimsOf(x.view)[axis] ?? 0
+  const even = Math.ceil(size / count)
+  const sizes = given ?? Array.from({ length: count }, (_, i) => Math.min(even, size - i * even))
+  if (sizes.length !== n.node.outputs.length || sizes.some((s) => s < 1) || sizes.reduce((a, b) => a + b, 0) !== size) {
+    return n.fault(`split: expected ${n.node.outputs.length} sizes that sum to ${size}, got ${quote(sizes)}`)
+  }
+  let at = 0
+  const parts = sizes.map((part, i) => {
+    const from = at
+    at += part
+    return spanned(n, x, [{ dim: axis, from, to: at, step: 1 }], 0, `.${i}`)
+  })
+  return n.failed ? undefined : (parts as Seen[])
 }
 
 /** Pad: rows and columns of a constant, or channels of zeros. */
 export const pad: OnnxRead = (n) => {
-  const pads = n.integerList('pads', 1)
+  const pads = n.integerList('pads', 1) ?? n.integerList('paddings')
   const fill = n.number('value', 2, 0)
-  const axes = n.integerList('axes', 3) ?? [0, 1, 2, 3]
-  const x = n.value()
   const mode = n.text('mode', 'constant')
-  if (!x || n.failed) return undefined
+  const given = n.seen()
+  if (!given || n.failed) return undefined
+  const axes = n.integerList('axes', 3) ?? given.view.map((_, i) => i)
   if (mode !== 'constant') return n.fault(`mode: expected constant, got ${quote(mode)}`)
-  if (x.shape.length !== 3 || axes.length > 4 || pads?.length !== 2 * axes.length) {
-    return n.fault(`pads: expected two sizes per axis of a map, got ${quote(pads)}`)
+  if (pads?.length !== 2 * axes.length || pads.some((size) => !(Math.abs(size) < 2 ** 24))) {
+    return n.fault(`pads: expected two sizes per axis of ${formatShape(dimsOf(given.view))}, got ${quote(pads)}`)
+  }
+  const sides = axes.map((axis, i) => ({
+    dim: axis < 0 ? axis + given.view.length : axis,
+    before: pads[i],
+    after: pads[i + axes.length],
+  }))
+  if (fill <= -3e38) return lowest(n, given, sides)
+  return padded(n, given, sides, fill)
+}
+
+/** Padding that no maximum ever is: the max pools behind it take it over. */
+function lowest(n: OnnxNodeReader, x: Seen, sides: readonly Side[]): Seen | undefined {
+  const [output] = n.node.outputs
+  if (n.scope.readersOf(output).some((op) => op !== 'MaxPool') || n.scope.endsAt(output)) {
+    return n.fault('value: expected a finite number but before max pools, got -Infinity')
   }
   const all = Array<number>(8).fill(0)
-  for (const [i, axis] of axes.entries()) {
-    const place = axis < 0 ? axis + 4 : axis
-    all[place] = pads[i]
-    all[place + 4] = pads[i + axes.length]
+  for (const { dim, before, after } of sides) [all[dim], all[dim + 4]] = [before, after]
+  const [b, c, top, left, b2, c2, bottom, right] = all
+  if ([b, c, b2, c2].some((size) => size !== 0) || [top, left, bottom, right].some((size) => size < 0)) {
+    return n.fault('pads: expected rows and columns of -Infinity only')
   }
-  if (all[0] !== 0 || all[4] !== 0 || all.some((size) => !(Math.abs(size) < 2 ** 24))) {
-    return n.fault(`pads: expected none before or after the batch, got ${quote(pads)}`)
-  }
-  return paddedMap(n, x, [all[2], all[3], all[6], all[7]], [all[1], all[5]], fill)
-}
-
-function paddedMap(n: OnnxNodeReader, x: Value, pad: Pad, channels: readonly [number, number], fill: number) {
-  let value: Value | undefined = x
-  if (channels.some((count) => count !== 0)) {
-    if (fill !== 0 || channels.some((count) => count < 0)) {
-      return n.fault(`pads: expected channels of zeros, got ${quote(channels)} channels of ${fill}`)
-    }
-    const op = { op: 'shortcutA', stride: [1, 1], padChannels: channels } as const
-    value = n.draft.layer(n.where, `${n.name}.channels`, op, [value])
-  }
-  if (!value || pad.every((size) => size === 0)) return made(value)
-  if (!Number.isFinite(fill)) return n.fault(`value: expected a finite number, got ${fill}`)
-  return made(n.draft.layer(n.where, n.name, { op: 'pad', pad, fill }, [value]))
-}
-
-/** Transpose of a constant; of a value only where it changes nothing. */
-export const identityOrder = (order: readonly number[], shape: Shape): boolean => {
-  const moved = order.filter((axis) => shape[axis] !== 1)
-  return moved.every((axis, i) => i === 0 || moved[i - 1] < axis)
-}
-
-/** Resize and Upsample of height and width. */
-export const resize: OnnxRead = (n) => {
-  const x = n.value()
-  const old = n.node.op === 'Upsample' || n.scope.opset < 11
-  const scales = n.node.attributes.get('scales')?.floats ?? (old ? n.floats(1, false)?.data : scaleInput(n))
-  const sizes = old || !n.has(3) ? undefined : n.integerList('sizes', 3)
-  if (!x || n.failed) return undefined
-  if (x.shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${formatShape(x.shape)}`)
-  const given = sizes ?? scales
-  const fixed = sizes ? [n.scope.batch, x.shape[0]] : [1, 1]
-  if (given?.length !== 4 || given[0] !== fixed[0] || given[1] !== fixed[1]) {
-    return n.fault('expected sizes or scales of four axes that keep batch and channels')
-  }
-  const size = [0, 1].map((i) => (sizes ? sizes[i + 2] : Math.floor(x.shape[i + 1] * given[i + 2]))) as [number, number]
-  if (size.some((side) => !(side >= 1 && side < 2 ** 24)))
-    return n.fault(`sizes: expected sizes >= 1, got ${quote(size)}`)
-  const axes = size.map((resized, i) => ({ size: x.shape[i + 1], resized, scale: sizes ? undefined : given[i + 2] }))
-  const mode = resizeMode(n, axes, old)
-  return mode && made(n.draft.layer(n.where, n.name, { op: 'resize', size, mode }, [x]))
-}
-
-function scaleInput(n: OnnxNodeReader): ArrayLike<number> | undefined {
-  const scales = n.floats(2, false)?.data
-  return scales && scales.length > 0 ? scales : undefined
-}
-
-interface SizedAxis {
-  readonly size: number
-  readonly resized: number
-  readonly scale?: number
-}
-
-function resizeMode(n: OnnxNodeReader, axes: readonly SizedAxis[], old: boolean) {
-  if (axes.every(({ size }) => size === 1)) return 'broadcast'
-  const coordinates = old ? 'asymmetric' : n.text('coordinate_transformation_mode', 'half_pixel')
-  const rounding = old ? 'floor' : n.text('nearest_mode', 'round_prefer_floor')
-  const mode = n.text('mode', 'nearest')
-  const place = Object.hasOwn(COORDINATES, coordinates) ? COORDINATES[coordinates] : undefined
-  const round = Object.hasOwn(ROUNDINGS, rounding) ? ROUNDINGS[rounding] : undefined
-  if (mode === 'nearest' && place && round && axes.every((axis) => isNearest(axis, place(axis), round)))
-    return 'nearest'
-  const linear = mode === 'linear' || mode === 'bilinear'
-  if (linear && place && axes.every((axis) => isBilinear(axis, place(axis)))) return 'bilinear'
-  const expected = 'expected nearest (floor) or linear with half-pixel centres'
-  return n.fault(`${expected}, got mode ${quote(mode)}, ${quote(coordinates)}, ${quote(rounding)}`)
+  n.scope.maxPoolPads.set(output, [top, left, bottom, right])
+  return x
 }

@@ -4,7 +4,7 @@ import { RingfenceError } from '../../errors.js'
 import { type FloatFormat, toFloat32 } from '../../model/half-floats.js'
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
-import type { OnnxTensorProto } from './proto.js'
+import type { ExternalData, OnnxTensorProto } from './proto.js'
 
 /** TensorProto.DataType. */
 const TYPE_NAMES = [
@@ -24,8 +24,10 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = {
   10: { bytes: 2, format: 'F16', field: 5 },
   11: { bytes: 8, format: 'F64', field: 10 },
   16: { bytes: 2, format: 'BF16', field: 5 },
+  3: { bytes: 1, field: 5 },
   6: { bytes: 4, field: 5 },
   7: { bytes: 8, field: 7 },
+  9: { bytes: 1, field: 5 },
 }
 /** Integer tensors are shapes, axes and pads; longer ones are not read. */
 export const MOST_INTEGERS = 4096
@@ -44,6 +46,7 @@ export interface OnnxConstant {
 /**
  * @param where path of the tensor, for messages
  * @param claim is told the elements that are about to be made
+ * @param files those beside the model, by the locations that it gives
  * @returns undefined after reporting every fault
  */
 export function decodeTensor(
@@ -51,15 +54,13 @@ export function decodeTensor(
   where: string,
   claim: (elements: number) => void,
   report: Report,
+  files: ReadonlyMap<string, Uint8Array> = new Map(),
 ): OnnxConstant | undefined {
   const fault = (text: string) => {
     report(`${where}: ${text}`)
     return undefined
   }
-  if (tensor.external) {
-    return fault('its elements are in another file (external data); save the model with all tensors inside')
-  }
-  const { dims, name } = tensor
+  const { dims, name, external } = tensor
   const type = ELEMENT_TYPES[tensor.type]
   if (!type) {
     const expected = 'expected float, float16, bfloat16, double, int32 or int64 elements'
@@ -70,7 +71,9 @@ export function decodeTensor(
   }
   const count = elementCount(dims)
   if (!type.format && count > MOST_INTEGERS) return fault(`expected at most ${MOST_INTEGERS} integers, got ${count}`)
-  const bytes = readable(() => rawBytes(tensor, type, count, claim))
+  const bytes = external
+    ? externalBytes(external, files, count * type.bytes)
+    : readable(() => rawBytes(tensor, type, count, claim))
   if (typeof bytes === 'string') return fault(bytes)
   if (bytes.byteLength !== count * type.bytes) {
     return fault(`expected ${count * type.bytes} bytes for ${formatShape(dims)}, got ${bytes.byteLength}`)
@@ -78,6 +81,22 @@ export function decodeTensor(
   if (!type.format) return { name, shape: dims, integers: integersOf(bytes, type.bytes) }
   claim(count)
   return { name, shape: dims, floats: toFloat32(type.format, bytes) }
+}
+
+/** A tensor's part of the file beside the model, or what is wrong. */
+function externalBytes(
+  { location, offset, length }: ExternalData,
+  files: ReadonlyMap<string, Uint8Array>,
+  size: number,
+): Uint8Array | string {
+  const file = files.get(location)
+  if (!file) {
+    const what = `its elements are in the file ${quote(location)} (external data), which is not beside the model`
+    return `${what}; put it there, or export with external_data=False`
+  }
+  const end = offset + (length ?? size)
+  if (end <= file.byteLength) return file.subarray(offset, end)
+  return `its elements end at byte ${end} of ${quote(location)}, which has ${file.byteLength}`
 }
 
 /** What reading gives, or what the wire reader says of damaged varints. */
@@ -132,6 +151,7 @@ function unpackVarints(
     if (i >= count) return `expected ${count} elements, got more`
     if (width === 8) out.setBigInt64(8 * i, BigInt(reader.int64()), true)
     else if (width === 2) out.setUint16(2 * i, reader.uint32(), true)
+    else if (width === 1) out.setInt8(i, reader.int32())
     else out.setInt32(4 * i, reader.int32(), true)
   }
   return i === count ? new Uint8Array(out.buffer) : `expected ${count} elements, got ${i}`
@@ -140,20 +160,27 @@ function unpackVarints(
 /** Integers beyond 2^53 lose their last digits, which no size or axis has. */
 function integersOf(bytes: Uint8Array, width: number): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Array.from({ length: bytes.byteLength / width }, (_, i) =>
-    width === 4 ? view.getInt32(4 * i, true) : view.getUint32(8 * i, true) + view.getInt32(8 * i + 4, true) * 2 ** 32,
-  )
+  return Array.from({ length: bytes.byteLength / width }, (_, i) => {
+    if (width === 1) return view.getInt8(i)
+    return width === 4
+      ? view.getInt32(4 * i, true)
+      : view.getUint32(8 * i, true) + view.getInt32(8 * i + 4, true) * 2 ** 32
+  })
 }
 
 /** The constant with its axes in another order. */
-export function transposed(constant: OnnxConstant, order: readonly number[], out: Float32Array): OnnxConstant {
+export function transposed<T extends Float32Array | number[]>(
+  constant: OnnxConstant,
+  order: readonly number[],
+  out: T,
+): { readonly name: string; readonly shape: Shape; readonly elements: T } {
   const shape = order.map((axis) => constant.shape[axis])
-  const floats = constant.floats!
+  const elements: ArrayLike<number> = constant.floats ?? constant.integers!
   const strides = constant.shape.map((_, axis) => elementCount(constant.shape.slice(axis + 1)))
   const steps = order.map((axis) => strides[axis])
   const at = shape.map(() => 0)
   for (let i = 0, from = 0; i < out.length; i++) {
-    out[i] = floats[from]
+    out[i] = elements[from]
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       from += steps[axis]
       if (++at[axis] < shape[axis]) break
@@ -161,5 +188,5 @@ export function transposed(constant: OnnxConstant, order: readonly number[], out
       at[axis] = 0
     }
   }
-  return { name: constant.name, shape, floats: out }
+  return { name: constant.name, shape, elements: out }
 }

@@ -3,9 +3,10 @@ import { quote } from '../../model/json/fields.js'
 import type { Pad, Pair } from '../../model/layers/layers.js'
 import type { Shape } from '../../model/shape.js'
 import { reachOf, samePadding } from '../window-padding.js'
-import { type Known, made, type OnnxNodeReader, type OnnxRead } from './node.js'
+import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
 
 const ONE: Pair = [1, 1]
+const NONE: Pad = [0, 0, 0, 0]
 
 /** Conv: weight [cout, cin/group, kh, kw] is PyTorch's layout already. */
 export const conv: OnnxRead = (n) => {
@@ -30,13 +31,16 @@ export const conv: OnnxRead = (n) => {
   if (!pad) return undefined
   if (groups < 1) return n.fault(`group: expected an integer >= 1, got ${groups}`)
   const op = { op: 'conv2d', cout: weight.shape[0], kernel, stride, pad, dilation, groups, bias: !!bias } as const
-  return made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
+  return n.made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
 }
 
 export const maxPool: OnnxRead = (n) => {
   if (n.pair('dilations', ONE).some((d) => d !== 1))
     return n.fault('dilations: expected [1,1]; arch/1 has no dilated pool')
-  return pool(n, (fields) => ({ op: 'maxPool', ...fields }))
+  const outside = n.scope.maxPoolPads.get(n.node.inputs[0]) ?? NONE
+  return pool(n, ({ pad, ...fields }) => {
+    return { op: 'maxPool', ...fields, pad: pad.map((size, i) => size + outside[i]) as unknown as Pad }
+  })
 }
 
 export const averagePool: OnnxRead = (n) => {
@@ -55,18 +59,18 @@ interface PoolFields {
 
 function pool(n: OnnxNodeReader, op: (fields: PoolFields) => Parameters<typeof n.draft.layer>[2]): Known | undefined {
   const x = n.value()
-  if (!n.node.attributes.has('kernel_shape')) return n.fault('kernel_shape: expected two integers, got none')
+  if (!n.attribute('kernel_shape')) return n.fault('kernel_shape: expected two integers, got none')
   const kernel = n.pair('kernel_shape', ONE)
   const stride = n.pair('strides', ONE)
   if (!x || n.failed) return undefined
   const pad = padding(n, x.shape, kernel, stride)
   const ceil = n.integer('ceil_mode', 0) !== 0
-  return pad && made(n.draft.layer(n.where, n.name, op({ kernel, stride, pad, ceil }), [x]))
+  return pad && n.made(n.draft.layer(n.where, n.name, op({ kernel, stride, pad, ceil }), [x]))
 }
 
 export const globalAveragePool: OnnxRead = (n) => {
   const x = n.value()
-  return x && made(n.draft.layer(n.where, n.name, { op: 'globalAvgPool' }, [x]))
+  return x && n.made(n.draft.layer(n.where, n.name, { op: 'globalAvgPool' }, [x]))
 }
 
 export const globalMaxPool: OnnxRead = (n) => {
@@ -74,13 +78,14 @@ export const globalMaxPool: OnnxRead = (n) => {
   if (!x) return undefined
   if (x.shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${quote(x.shape)}`)
   const whole = { kernel: [x.shape[1], x.shape[2]], stride: ONE, pad: [0, 0, 0, 0], ceil: false } as const
-  return made(n.draft.layer(n.where, n.name, { op: 'maxPool', ...whole }, [x]))
+  return n.made(n.draft.layer(n.where, n.name, { op: 'maxPool', ...whole }, [x]))
 }
 
 /** Explicit `pads` [top, left, bottom, right], or what `auto_pad` makes of the sizes. */
 function padding(n: OnnxNodeReader, shape: Shape, reach: Pair, stride: Pair): Pad | undefined {
   if (shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${quote(shape)}`)
   const auto = n.text('auto_pad', 'NOTSET')
+  const pads = n.integerList('pads') ?? [0, 0, 0, 0]
   if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') {
     return samePadding([shape[1], shape[2]], reach, stride, auto === 'SAME_LOWER')
   }
@@ -88,7 +93,6 @@ function padding(n: OnnxNodeReader, shape: Shape, reach: Pair, stride: Pair): Pa
   if (auto !== 'NOTSET') {
     return n.fault(`auto_pad: expected NOTSET, SAME_UPPER, SAME_LOWER or VALID, got ${quote(auto)}`)
   }
-  const pads = n.integerList('pads') ?? [0, 0, 0, 0]
   if (pads.length === 4 && pads.every((x) => Number.isSafeInteger(x) && x >= 0 && x < 2 ** 24)) {
     return [pads[0], pads[1], pads[2], pads[3]]
   }

@@ -6,6 +6,8 @@ const ONE: Pair = [1, 1]
 const NONE: Pad = [0, 0, 0, 0]
 const SIZE = { min: 1 }
 const EDGE = { min: 0 }
+/** Negative entries crop. */
+const CROP = { min: -(2 ** 24) }
 
 type Reader = (fields: Fields, choices: Readonly<Record<string, unknown>>) => LayerOp
 
@@ -47,9 +49,9 @@ const READERS: Record<Op, Reader> = {
   shortcutA: (f) => ({
     op: 'shortcutA',
     stride: f.integers<Pair>('stride', 2, SIZE, ONE),
-    padChannels: f.integers<Pair>('padChannels', 2, EDGE, [0, 0]),
+    padChannels: f.integers<Pair>('padChannels', 2, CROP, [0, 0]),
   }),
-  pad: (f) => ({ op: 'pad', pad: f.integers<Pad>('pad', 4, { min: -(2 ** 24) }), fill: f.number('fill', 0) }),
+  pad: (f) => ({ op: 'pad', pad: f.integers<Pad>('pad', 4, CROP), fill: f.number('fill', 0) }),
   choice: readChoice,
   relu: () => ({ op: 'relu' }),
   leakyRelu: (f) => ({ op: 'leakyRelu', slope: f.number('slope', 0.01) }),

@@ -95,7 +95,10 @@ export interface Subsample {
   readonly stride: Pair
   readonly offset: Pair
 }
-/** ResNet's option A: every stride-th row and column, then zero channels before ([0]) and after ([1]) the data. */
+/**
+ * ResNet's option A: every stride-th row and column, then zero channels before ([0]) and after ([1]) the data; a negative
+ * entry crops channels.
+ */
 export interface ShortcutA {
   readonly op: 'shortcutA'
   readonly stride: Pair

@@ -18,6 +18,7 @@ export class SecurennServer implements ServerBackend {
   readonly requestBytes = INFERENCE_BYTES
   readonly hasKept = false
   readonly stored = { usedBytes: 0, limitBytes: 0 }
+  readonly waiting = 0
   lost: RingfenceError | undefined
   #helper: Link
 
@@ -59,6 +60,7 @@ export class SecurennServer implements ServerBackend {
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
   #left = false
+  engaged = false
 
   constructor(
     private readonly server: SecurennServer,
@@ -82,6 +84,7 @@ class SecurennSession implements SessionBackend {
     const inference = readInference(payload)
     spend(peer, 1)
     ledger.burn(inference)
+    this.engaged = true
     const helper = await this.#toHelper()
     helper.send(Kind.start, Phase.online, 0, payload)
     try {

@@ -59,7 +59,7 @@ export class ChannelTies {
     if (CHANNELWISE.has(op.op) || (op.op === 'pad' && op.fill === 0)) {
       for (const from of layer.in) this.#tie(layer.id, 0, from, channels)
     } else if (op.op === 'shortcutA') {
-      this.#tie(layer.id, op.padChannels[0], layer.in[0], asMap(layer.inShapes[0])[0])
+      this.#tie(layer.id, op.padChannels[0], layer.in[0], asMap(layer.inShapes[0])[0], channels)
     } else if (op.op === 'concat') {
       let at = 0
       layer.in.forEach((from, i) => {
@@ -77,9 +77,10 @@ export class ChannelTies {
     }
   }
 
-  /** Channels `at`, `at` + 1, … of one value are the first `count` of another. */
-  #tie(id: string, at: number, from: string, count: number): void {
-    for (let c = 0; c < count; c++) this.#join(this.#node(id, at + c), this.#node(from, c))
+  /** Channels `at`, `at` + 1, … of one value are the first `count` of another; those outside of its `room` are cut off. */
+  #tie(id: string, at: number, from: string, count: number, room = at + count): void {
+    for (let c = Math.max(0, -at); c < count && at + c < room; c++)
+      this.#join(this.#node(id, at + c), this.#node(from, c))
   }
 
   #fix(id: string, shape: Shape): void {

@@ -7,6 +7,8 @@ export interface NodeOf {
   readonly op: string
   readonly in: readonly string[]
   readonly out: string
+  /** Outputs behind the first. */
+  readonly more?: readonly string[]
   readonly name?: string
   readonly domain?: string
   readonly attributes?: Readonly<Record<string, Attribute>>
@@ -16,8 +18,13 @@ export interface TensorOf {
   readonly dims: readonly number[]
   readonly data: readonly number[]
   /** How the elements are stored; raw float32 by default. */
+  /** external_data's entries. */
+  readonly external?: Readonly<Record<string, string>>
   readonly as?: 'raw' | 'float_data' | 'int64' | 'int64_data' | 'float16' | 'double_data' | 'external' | 'uint8'
 }
+
+/** Where the elements of a tensor stored as 'external' are, by default. */
+const BESIDE = { location: 'weights.bin' }
 
 export interface GraphOf {
   readonly inputs: Readonly<Record<string, readonly (number | string)[]>>
@@ -46,10 +53,10 @@ export function encodeOnnx({ inputs, outputs, nodes, tensors = {}, opset = 17 }:
   return model.finish()
 }
 
-function encodeNode({ op, in: inputs, out, name = '', domain, attributes = {} }: NodeOf): Uint8Array {
+function encodeNode({ op, in: inputs, out, more = [], name = '', domain, attributes = {} }: NodeOf): Uint8Array {
   const writer = new BinaryWriter()
   for (const input of inputs) text(writer, 1, input)
-  text(writer, 2, out)
+  for (const output of [out, ...more]) text(writer, 2, output)
   text(writer, 3, name)
   text(writer, 4, op)
   for (const [key, attribute] of Object.entries(attributes)) message(writer, 5, encodeAttribute(key, attribute))
@@ -70,7 +77,7 @@ function encodeAttribute(name: string, value: Attribute): Uint8Array {
   return writer.finish()
 }
 
-function encodeTensor(name: string, { dims, data, as = 'raw' }: TensorOf): Uint8Array {
+function encodeTensor(name: string, { dims, data, as = 'raw', external = BESIDE }: TensorOf): Uint8Array {
   const types = { raw: 1, float_data: 1, external: 1, int64: 7, int64_data: 7, float16: 10, double_data: 11, uint8: 2 }
   const writer = new BinaryWriter()
   for (const size of dims) varint(writer, 1, size)
@@ -79,8 +86,15 @@ function encodeTensor(name: string, { dims, data, as = 'raw' }: TensorOf): Uint8
   if (as === 'raw') message(writer, 9, new Uint8Array(Float32Array.from(data).buffer))
   else if (as === 'uint8') message(writer, 9, Uint8Array.from(data))
   else if (as === 'int64') message(writer, 9, new Uint8Array(BigInt64Array.from(data.map(BigInt)).buffer))
-  else if (as === 'external') varint(message(writer, 13, new Uint8Array()), 14, 1)
-  else {
+  else if (as === 'external') {
+    for (const [key, value] of Object.entries(external)) {
+      const entry = new BinaryWriter()
+      text(entry, 1, key)
+      text(entry, 2, value)
+      message(writer, 13, entry.finish())
+    }
+    varint(writer, 14, 1)
+  } else {
     const packed = new BinaryWriter()
     for (const x of data) {
       if (as === 'float_data') packed.float(x)

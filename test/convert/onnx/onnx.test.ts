@@ -292,17 +292,17 @@ describe('tensors', () => {
   it('in another file are refused by name', () => {
     const problems = problemsOf(chain([1, 2, 3, 3], [{ op: 'Conv', tensors: { w: tensor([2, 2, 2, 2], 'external') } }]))
     expect(problems).toEqual([
-      'graph.initializer[0] "0.w": its elements are in another file (external data); save the model with all tensors inside',
+      'graph.initializer[0] "0.w": its elements are in the file "weights.bin" (external data), which is not beside the model; put it there, or export with external_data=False',
     ])
   })
 })
 
 describe('refusals', () => {
   it('lists every op that cannot be converted, and only those that the outputs need', () => {
-    const graph = chain([1, 2, 3, 3], [{ op: 'Sigmoid' }, { op: 'Relu' }, { op: 'Attention', domain: 'com.example' }])
+    const graph = chain([1, 2, 3, 3], [{ op: 'Tanh' }, { op: 'Relu' }, { op: 'Attention', domain: 'com.example' }])
     graph.nodes.push({ op: 'Erf', in: ['image'], out: 'unused' })
     expect(problemsOf(graph)).toEqual([
-      'graph.node[0] "n0" (Sigmoid)',
+      'graph.node[0] "n0" (Tanh)',
       'graph.node[2] "n2" (Attention) of operator set "com.example"',
     ])
   })
@@ -323,6 +323,7 @@ describe('refusals', () => {
       'graph.node[0] "n0" (Conv): expected weight [3,2,3,3] (channels first), got [3,4,3,3] in "0.w"',
       'graph.initializer[1] "1.w": expected 324 bytes for [3,3,1,9], got 36',
       ...[2, 3, 4].map((i) => `graph.node[2] "n2" (BatchNormalization): expected a tensor as input ${i}, got none`),
+      'graph.node[2] "n2" (BatchNormalization): it has no running statistics (track_running_stats=False); inference needs some, so train with them',
       'graph.node[3] "n3" (MaxPool): kernel_shape: expected two integers, got none',
     ])
   })

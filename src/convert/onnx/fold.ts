@@ -1,0 +1,316 @@
+// ONNX nodes over constants alone: exporters leave the arithmetic on shapes, axes and weights in the graph. Computed once,
+// by the definitions of onnx/docs/Operators.md.
+import { quote } from '../../model/json/fields.js'
+import { elementCount, formatShape, type Shape } from '../../model/shape.js'
+import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
+import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, squeezed, unsqueezed } from './shapes.js'
+import { decodeTensor, FLOAT_TYPES, MOST_INTEGERS, type OnnxConstant, transposed } from './tensor.js'
+
+export const constant: OnnxRead = (n) => {
+  const tensor = n.attribute('value')?.tensor
+  if (tensor) {
+    const claim = (elements: number) => n.draft.claim(elements)
+    const decoded = decodeTensor(tensor, 'value', claim, (problem) => n.fault(problem))
+    return decoded && { constant: decoded }
+  }
+  const float = n.attribute('value_float')?.float
+  const int = n.attribute('value_int')?.int
+  const floats = float === undefined ? n.attribute('value_floats')?.floats : [float]
+  const whole = int === undefined ? n.attribute('value_ints')?.ints : [int]
+  const list = floats ?? whole
+  if (!list) return n.fault('expected a value, value_float(s) or value_int(s)')
+  const shape = float === undefined && int === undefined ? [list.length] : []
+  return known(n, shape, list, floats !== undefined)
+}
+
+/** Sizes of a value or a constant, the batch as declared. */
+export const shape: OnnxRead = (n) => {
+  const dims = n.dims(0)
+  const [start, end] = [n.integer('start', 0), n.integer('end', dims?.length ?? 0)]
+  return dims && integers(n, dims.slice(start, end))
+}
+
+export const size: OnnxRead = (n) => {
+  const dims = n.dims(0)
+  return dims && known(n, [], [elementCount(dims)], false)
+}
+
+/** Constants made from sizes: their inputs are always constants. */
+export const constantOfShape: OnnxRead = (n) => {
+  const dims = n.integerList('', 0)
+  const tensor = n.attribute('value')?.tensor
+  const claim = (elements: number) => n.draft.claim(elements)
+  const value = tensor && decodeTensor(tensor, 'value', claim, (problem) => n.fault(problem))
+  if (!dims || n.failed) return undefined
+  const [fill] = value?.floats ?? value?.integers ?? [0]
+  return filled(n, dims, value?.integers === undefined, () => fill)
+}
+
+export const range: OnnxRead = (n) => {
+  const [start, limit, delta] = [0, 1, 2].map((index) => n.oneNumber(index))
+  if (start === undefined || limit === undefined || delta === undefined) return undefined
+  const count = Math.max(0, Math.ceil((limit - start) / delta))
+  if (!(count <= MOST_INTEGERS)) return n.fault(`expected at most ${MOST_INTEGERS} elements, got ${count}`)
+  return filled(n, [count], n.constant(0)!.floats !== undefined, (i) => start + i * delta)
+}
+
+type Two = (a: number, b: number) => number
+type Logic = (a: number, b: number) => boolean
+
+const quotient: Two = (a, b) => a / b
+const ARITHMETIC: Readonly<Record<string, Two>> = {
+  Add: (a, b) => a + b,
+  Sub: (a, b) => a - b,
+  Mul: (a, b) => a * b,
+  Div: quotient,
+  Pow: (a, b) => a ** b,
+  Max: Math.max,
+  Min: Math.min,
+  Mod: (a, b) => a - b * Math.floor(a / b),
+}
+const LOGIC: Readonly<Record<string, Logic>> = {
+  Equal: (a, b) => a === b,
+  Less: (a, b) => a < b,
+  LessOrEqual: (a, b) => a <= b,
+  Greater: (a, b) => a > b,
+  GreaterOrEqual: (a, b) => a >= b,
+  And: (a, b) => a !== 0 && b !== 0,
+  Or: (a, b) => a !== 0 || b !== 0,
+}
+const ALONE: Readonly<Record<string, (x: number) => number>> = {
+  Neg: (x) => -x,
+  Abs: Math.abs,
+  Sqrt: Math.sqrt,
+  Reciprocal: (x) => 1 / x,
+  Exp: Math.exp,
+  Log: Math.log,
+  Floor: Math.floor,
+  Ceil: Math.ceil,
+  Not: (x) => (x === 0 ? 1 : 0),
+}
+
+const elements = ({ floats, integers }: OnnxConstant): ArrayLike<number> => floats ?? integers!
+
+function known(n: OnnxNodeReader, shape: Shape, list: ArrayLike<number>, isFloat: boolean): Known {
+  return {
+    constant: {
+      name: n.name,
+      shape,
+      ...(isFloat ? { floats: Float32Array.from(list) } : { integers: Array.from(list) }),
+    },
+  }
+}
+
+const integers = (n: OnnxNodeReader, list: readonly number[]) => known(n, [list.length], list, false)
+
+/** A constant of `dims`, made element by element; its memory is paid for first. */
+function filled(
+  n: OnnxNodeReader,
+  dims: readonly number[],
+  isFloat: boolean,
+  at: (i: number) => number,
+): Known | undefined {
+  const count = elementCount(dims)
+  if (
+    dims.length > 8 ||
+    !dims.every((size) => Number.isSafeInteger(size) && size >= 0) ||
+    !Number.isSafeInteger(count)
+  ) {
+    return n.fault(`expected at most 8 sizes >= 0, got ${quote(dims)}`)
+  }
+  if (!isFloat && count > MOST_INTEGERS) return n.fault(`expected at most ${MOST_INTEGERS} integers, got ${count}`)
+  const floats = isFloat ? n.draft.floats(count) : undefined
+  const out: number[] | Float32Array = floats ?? new Array<number>(count)
+  for (let i = 0; i < count; i++) out[i] = at(i)
+  return { constant: { name: n.name, shape: dims, ...(floats ? { floats } : { integers: out as number[] }) } }
+}
+
+/** The common shape of constants that broadcast, or undefined. */
+function broadcastShape(shapes: readonly Shape[]): number[] | undefined {
+  const rank = Math.max(...shapes.map(({ length }) => length))
+  const dims = Array<number>(rank).fill(1)
+  for (const shape of shapes) {
+    for (const [i, size] of shape.entries()) {
+      const at = rank - shape.length + i
+      if (size !== 1 && dims[at] !== 1 && dims[at] !== size) return undefined
+      if (size !== 1) dims[at] = size
+    }
+  }
+  return dims
+}
+
+/** Where element i of `dims` stands in a tensor of `shape` that broadcasts to it. */
+function reader(shape: Shape, dims: readonly number[]): (i: number) => number {
+  if (elementCount(shape) === elementCount(dims)) return (i) => i
+  return (i) => {
+    let place = 0
+    let rest = i
+    for (let axis = dims.length - 1, stride = 1; axis >= 0; axis--) {
+      const size = shape[axis - dims.length + shape.length] ?? 1
+      if (size > 1) place += (rest % dims[axis]) * stride
+      stride *= size
+      rest = Math.floor(rest / dims[axis])
+    }
+    return place
+  }
+}
+
+/** Element by element over constants that broadcast. */
+function elementwise(
+  n: OnnxNodeReader,
+  inputs: readonly OnnxConstant[],
+  isFloat: boolean,
+  at: (...x: number[]) => number,
+) {
+  const dims = broadcastShape(inputs.map(({ shape }) => shape))
+  if (!dims)
+    return n.fault(`expected shapes that broadcast, got ${inputs.map(({ shape }) => formatShape(shape)).join(' and ')}`)
+  const read = inputs.map((input) => ({ list: elements(input), place: reader(input.shape, dims) }))
+  return filled(n, dims, isFloat, (i) => at(...read.map(({ list, place }) => list[place(i)])))
+}
+
+type Fold = (n: OnnxNodeReader, inputs: readonly OnnxConstant[]) => Known | undefined
+
+const reshaped = (constant: OnnxConstant, shape: Shape): Known => ({ constant: { ...constant, shape } })
+
+/** Elements picked along one axis. */
+function taken(
+  n: OnnxNodeReader,
+  x: OnnxConstant,
+  axis: number,
+  picks: readonly number[],
+  shape: Shape,
+): Known | undefined {
+  const inner = elementCount(x.shape.slice(axis + 1))
+  const [size, count] = [x.shape[axis], picks.length]
+  const list = elements(x)
+  return filled(n, shape, x.floats !== undefined, (i) => {
+    const [outer, pick, rest] = [Math.floor(i / (inner * count)), Math.floor(i / inner) % count, i % inner]
+    return list[(outer * size + picks[pick]) * inner + rest]
+  })
+}
+
+const FOLDS: Readonly<Record<string, Fold>> = {
+  Cast: (n, [x]) => {
+    const to = n.integer('to', 0)
+    const isFloat = FLOAT_TYPES.has(to)
+    if (isFloat === (x.floats !== undefined)) return { constant: x }
+    return filled(n, x.shape, isFloat, (i) => (isFloat ? elements(x)[i] : Math.trunc(elements(x)[i])))
+  },
+  Concat: (n, inputs) => {
+    const [first] = inputs
+    const axis = n.axis('axis', 0, first.shape.length)
+    const others = (shape: Shape) => quote(shape.filter((_, i) => i !== axis))
+    if (!inputs.every(({ shape }) => shape.length > axis && others(shape) === others(first.shape))) {
+      return n.fault(`expected shapes that differ along axis ${axis} only`)
+    }
+    const inner = inputs.map(({ shape }) => elementCount(shape.slice(axis)))
+    const whole = inner.reduce((a, b) => a + b, 0)
+    const shape = first.shape.map((size, i) => (i === axis ? inputs.reduce((sum, x) => sum + x.shape[axis], 0) : size))
+    return filled(
+      n,
+      shape,
+      inputs.some(({ floats }) => floats),
+      (i) => {
+        let at = i % whole
+        let part = 0
+        while (at >= inner[part]) at -= inner[part++]
+        return elements(inputs[part])[Math.floor(i / whole) * inner[part] + at]
+      },
+    )
+  },
+  Dropout: (_, [x]) => ({ constant: x }),
+  Expand: (n, [x, to]) => {
+    const dims = broadcastShape([x.shape, to.integers ?? []])
+    if (!dims) return n.fault(misfit(to.integers ?? [], x.shape))
+    const place = reader(x.shape, dims)
+    return filled(n, dims, x.floats !== undefined, (i) => elements(x)[place(i)])
+  },
+  Flatten: (n, [x]) => {
+    const axis = n.axis('axis', 1, x.shape.length)
+    return reshaped(x, [elementCount(x.shape.slice(0, axis)), elementCount(x.shape.slice(axis))])
+  },
+  Gather: (n, [x, index]) => {
+    const axis = n.axis('axis', 0, x.shape.length)
+    const picks = index.integers?.map((i) => (i < 0 ? i + x.shape[axis] : i))
+    if (!picks?.every((i) => i >= 0 && i < x.shape[axis]))
+      return n.fault(`indices: expected places in a list of ${x.shape[axis]}`)
+    return taken(n, x, axis, picks, [...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)])
+  },
+  Identity: (_, [x]) => ({ constant: x }),
+  ReduceProd: (n, [x]) => {
+    if (n.integer('keepdims', 1) !== 0) return n.fault('keepdims: expected 0 of a constant')
+    return known(n, [], [Array.from(elements(x)).reduce((a, b) => a * b, 1)], x.floats !== undefined)
+  },
+  Reshape: (n, [x, to]) => {
+    const target = n.integerList('shape') ?? to?.integers ?? []
+    const dims = resolvedSizes(target, x.shape, n.integer('allowzero', 0) !== 0)
+    return dims ? reshaped(x, dims) : n.fault(misfit(target, x.shape))
+  },
+  Slice: (n, [x]) => {
+    let made: OnnxConstant | undefined = x
+    for (const cut of cutsOf(n, x.shape.length) ?? []) {
+      const size = made?.shape[cut.axis]
+      if (!made || size === undefined) return n.fault(`axes: expected axes of ${formatShape(x.shape)}, got ${cut.axis}`)
+      const [from, to] = spanOf(cut, size)
+      const picks = Array.from(
+        { length: Math.max(0, Math.ceil((to - from) / cut.step)) },
+        (_, i) => from + i * cut.step,
+      )
+      const shape: Shape = made.shape.map((each, i) => (i === cut.axis ? picks.length : each))
+      const next: Known | undefined = taken(n, made, cut.axis, picks, shape)
+      made = next && 'constant' in next ? next.constant : undefined
+    }
+    return made && !n.failed ? { constant: made } : undefined
+  },
+  Squeeze: (n, [x]) => {
+    const axes = n.integerList('axes', 1)
+    const dims = squeezed(x.shape, axes, 0)
+    return dims ? reshaped(x, dims) : n.fault(`axes: expected axes of size 1, got ${quote(axes)}`)
+  },
+  Transpose: (n, [x]) => {
+    const order = axisOrder(n, x.shape)
+    if (!order) return undefined
+    const shape = order.map((axis) => x.shape[axis])
+    const moved = order.filter((axis) => x.shape[axis] !== 1)
+    if (moved.every((axis, i) => i === 0 || moved[i - 1] < axis)) return reshaped(x, shape)
+    const { name } = x
+    if (!x.floats) {
+      const { elements } = transposed(x, order, new Array<number>(x.integers!.length))
+      return { constant: { name, shape, integers: elements } }
+    }
+    const { elements } = transposed(x, order, n.draft.floats(x.floats.length))
+    return { constant: { name, shape, floats: elements } }
+  },
+  Unsqueeze: (n, [x]) => {
+    const axes = n.integerList('axes', 1)
+    const dims = axes && unsqueezed(x.shape, axes)
+    return dims ? reshaped(x, dims) : n.fault(`axes: expected a short list of axes, got ${quote(axes)}`)
+  },
+  Where: (n, inputs) => elementwise(n, inputs, inputs[1].floats !== undefined, (which, a, b) => (which !== 0 ? a : b)),
+}
+
+/** What a node over constants alone computes; undefined when the op is not folded. */
+export function foldOf(op: string): OnnxRead | undefined {
+  const fold = Object.hasOwn(FOLDS, op) ? FOLDS[op] : arithmeticFold(op)
+  return (
+    fold &&
+    ((n) => {
+      const inputs = n.node.inputs.map((_, index) => n.constant(index))
+      const given = inputs.filter((input) => input !== undefined)
+      return n.failed || given.length === 0 ? undefined : fold(n, given)
+    })
+  )
+}
+
+function arithmeticFold(op: string): Fold | undefined {
+  const isFloat = (inputs: readonly OnnxConstant[]) => inputs.some(({ floats }) => floats)
+  if (Object.hasOwn(ALONE, op)) return (n, [x]) => filled(n, x.shape, isFloat([x]), (i) => ALONE[op](elements(x)[i]))
+  if (Object.hasOwn(LOGIC, op)) return (n, inputs) => elementwise(n, inputs, false, (a, b) => (LOGIC[op](a, b) ? 1 : 0))
+  if (!Object.hasOwn(ARITHMETIC, op)) return undefined
+  return (n, inputs) => {
+    const isWhole = op === 'Div' && !isFloat(inputs)
+    const two: Two = isWhole ? (a, b) => Math.trunc(a / b) : ARITHMETIC[op]
+    return elementwise(n, inputs, isFloat(inputs), (...all) => all.reduce(two))
+  }
+}

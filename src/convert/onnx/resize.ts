@@ -1,0 +1,118 @@
+// ONNX nodes that resize or sum up a map: Resize, Upsample, means and maxima over its rows and columns.
+import { quote } from '../../model/json/fields.js'
+import type { LayerOp, Pair } from '../../model/layers/layers.js'
+import { formatShape } from '../../model/shape.js'
+import { COORDINATES, isBilinear, isNearest, ROUNDINGS } from '../resize-sampling.js'
+import type { OnnxNodeReader, OnnxRead } from './node.js'
+import { dimsOf, wholeAxis } from './view.js'
+
+const NO_PAD = [0, 0, 0, 0] as const
+
+/** ReduceMean and ReduceMax over rows, columns or both. */
+export function reduce(kind: 'avg' | 'max'): OnnxRead {
+  return (n) => {
+    const x = n.seen()
+    const axes = n.integerList('axes', 1)
+    const keepDims = n.integer('keepdims', 1) !== 0
+    const isNoop = n.integer('noop_with_empty_axes', 0) !== 0
+    if (!x || n.failed) return undefined
+    const { value, view } = x
+    const none = !axes || axes.length === 0
+    if (none && isNoop) return x
+    const dims = new Set(none ? view.keys() : axes.map((axis) => (axis < 0 ? axis + view.length : axis)))
+    const gone = view.filter((_, dim) => dims.has(dim)).flat()
+    const sizeOf = (axis: number) => gone.reduce((size, atom) => (atom.axis === axis ? size * atom.size : size), 1)
+    const kernel: Pair = [sizeOf(1), sizeOf(2)]
+    const [, h, w] = value.shape
+    const isWhole = ([size, all]: readonly number[]) => size === 1 || size === all
+    const fits = gone.every(({ axis }) => axis > 0) && isWhole([kernel[0], h]) && isWhole([kernel[1], w])
+    if (!fits || value.shape.length !== 3) {
+      return n.fault(
+        `axes: expected rows, columns or both of a map, got ${quote(axes ?? 'all')} of ${formatShape(dimsOf(view))}`,
+      )
+    }
+    const rest = view.map((atoms) => atoms.filter((atom) => !gone.includes(atom)))
+    const kept = keepDims ? rest : rest.filter((_, dim) => !dims.has(dim))
+    const made = n.draft.layer(n.where, n.name, poolOf(kind, kernel, [h, w]), [value])
+    return made && { value: made, view: kept }
+  }
+}
+
+function poolOf(kind: 'avg' | 'max', kernel: Pair, [h, w]: Pair): LayerOp {
+  if (kind === 'avg' && kernel[0] === h && kernel[1] === w) return { op: 'globalAvgPool' }
+  const fields = { kernel, stride: kernel, pad: NO_PAD, ceil: false } as const
+  return kind === 'avg' ? { op: 'avgPool', ...fields, countPad: true } : { op: 'maxPool', ...fields }
+}
+
+/** Resize and Upsample of height and width. */
+export const resize: OnnxRead = (n) => {
+  const x = n.seen()
+  const old = n.node.op === 'Upsample' || n.scope.opset < 11
+  const scales = n.attribute('scales')?.floats ?? (old ? n.floats(1, false)?.data : scaleInput(n))
+  const sizes = old || !n.has(3) ? undefined : n.integerList('sizes', 3)
+  const axes = n.integerList('axes')
+  if (!x || n.failed) return undefined
+  if (x.value.shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${formatShape(x.value.shape)}`)
+  const dims = dimsOf(x.view)
+  const given = sizes ?? scales
+  const listed = axes ?? dims.map((_, dim) => dim)
+  if (given?.length !== listed.length) {
+    return n.fault(`expected sizes or scales of ${listed.length} axes, got ${quote(given && Array.from(given))}`)
+  }
+  const size = [x.value.shape[1], x.value.shape[2]]
+  const scaleOf: (number | undefined)[] = [undefined, undefined]
+  for (const [i, axis] of listed.entries()) {
+    const dim = axis < 0 ? axis + dims.length : axis
+    const to = sizes ? sizes[i] : Math.floor(dims[dim] * given[i])
+    if (to === dims[dim]) continue
+    const place = wholeAxis(x.view, dim, x.value.shape) ?? (dims[dim] === 1 && dims.length === 4 ? dim - 1 : 0)
+    if (!(place > 0)) return n.fault('expected sizes or scales that keep batch and channels')
+    size[place - 1] = to
+    scaleOf[place - 1] = sizes ? undefined : given[i]
+  }
+  if (size.some((side) => !(side >= 1 && side < 2 ** 24)))
+    return n.fault(`sizes: expected sizes >= 1, got ${quote(size)}`)
+  const all = size.map((resized, i) => ({ size: x.value.shape[i + 1], resized, scale: scaleOf[i] }))
+  checkPolicies(n, all, sizes !== undefined)
+  const mode = resizeMode(n, all, old)
+  return mode && !n.failed ? n.resized(x, { op: 'resize', size: [size[0], size[1]], mode }) : undefined
+}
+
+/** Attributes that change what is computed only now and then. */
+function checkPolicies(n: OnnxNodeReader, axes: readonly SizedAxis[], bySizes: boolean): void {
+  const shrinks = axes.some(({ size, resized }) => resized < size)
+  if (n.integer('antialias', 0) !== 0 && shrinks) {
+    n.fault('antialias: expected 0 where a map shrinks, got 1; export the network without antialiasing')
+  }
+  const policy = n.text('keep_aspect_ratio_policy', 'stretch')
+  const [ratio, other] = axes.map(({ size, resized }) => resized / size)
+  if (policy !== 'stretch' && bySizes && ratio !== other) {
+    n.fault(`keep_aspect_ratio_policy: expected stretch, got ${quote(policy)}`)
+  }
+}
+
+function scaleInput(n: OnnxNodeReader): ArrayLike<number> | undefined {
+  const scales = n.floats(2, false)?.data
+  return scales && scales.length > 0 ? scales : undefined
+}
+
+interface SizedAxis {
+  readonly size: number
+  readonly resized: number
+  readonly scale?: number
+}
+
+function resizeMode(n: OnnxNodeReader, axes: readonly SizedAxis[], old: boolean) {
+  const coordinates = old ? 'asymmetric' : n.text('coordinate_transformation_mode', 'half_pixel')
+  const rounding = old ? 'floor' : n.text('nearest_mode', 'round_prefer_floor')
+  const mode = n.text('mode', 'nearest')
+  if (axes.every(({ size }) => size === 1)) return 'broadcast'
+  const place = Object.hasOwn(COORDINATES, coordinates) ? COORDINATES[coordinates] : undefined
+  const round = Object.hasOwn(ROUNDINGS, rounding) ? ROUNDINGS[rounding] : undefined
+  if (mode === 'nearest' && place && round && axes.every((axis) => isNearest(axis, place(axis), round)))
+    return 'nearest'
+  const linear = mode === 'linear' || mode === 'bilinear'
+  if (linear && place && axes.every((axis) => isBilinear(axis, place(axis)))) return 'bilinear'
+  const expected = 'expected nearest (floor) or linear with half-pixel centres'
+  return n.fault(`${expected}, got mode ${quote(mode)}, ${quote(coordinates)}, ${quote(rounding)}`)
+}
