@@ -175,8 +175,9 @@ export class LocalClient implements ClientEngine {
         return await task()
       } catch (cause) {
         const error = asRingfenceError(cause)
-        // BUSY as a peer's last word has a cause; as an answer it has none, and the conversation goes on.
-        const answered = error.code === 'STORE_FULL' || (error.code === 'BUSY' && error.cause === undefined)
+        // As a peer's last word these have a cause; as an answer they have none, and the conversation goes on.
+        const refused = error.code === 'BUSY' || error.code === 'UNAUTHORIZED'
+        const answered = error.code === 'STORE_FULL' || (refused && error.cause === undefined)
         const harmless = answered || error.code === 'BAD_INPUT' || error === this.#context.dealer.refusal
         if (!harmless) this.#end(error)
         throw error

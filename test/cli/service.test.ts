@@ -176,7 +176,7 @@ describe('tokens', () => {
     expect(await mixed.catch((error) => error.code)).toBe('UNAUTHORIZED')
     const anna = await Client.create({ server: url, helper, token: 'anna-secret' })
     expect([await classify(anna), await classify(anna)]).toEqual([7, 7])
-    expect(await classify(anna).catch((error) => error.cause.code)).toBe('UNAUTHORIZED')
+    expect(await classify(anna).catch((error) => error.code)).toBe('UNAUTHORIZED')
     await anna.release()
     await server.says(
       /"event":"inference","connection":\d+,"principal":"anna","model":"mnist-cnn3","result":"answered"/,
@@ -244,8 +244,8 @@ describe('a configuration file', () => {
     const nowhere = Client.create({ server: url.replace('digits', 'nowhere'), helper })
     expect(await nowhere.catch((error) => error.code)).toBe('BAD_INPUT')
 
-    const description = JSON.parse(await readFile(join(model, 'model.json'), 'utf8'))
-    await writeFile(join(model, 'model.json'), JSON.stringify({ ...description, labels: [...'abcdefghij'] }))
+    const description = JSON.parse(await readFile(join(model, 'arch.json'), 'utf8'))
+    await writeFile(join(model, 'arch.json'), JSON.stringify({ ...description, labels: [...'abcdefghij'] }))
     server.signal('SIGHUP')
     await server.says(/"event":"reloaded","what":"models"/)
     const after = await Client.create({ server: url, helper })

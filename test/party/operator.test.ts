@@ -137,16 +137,17 @@ describe('allowances', () => {
     await end()
   })
 
-  test.each([
+  test.each<[{ granted: number; retryAfterMs?: number }, string]>([
     [{ granted: 0, retryAfterMs: 30_000 }, 'BUSY'],
     [{ granted: 0 }, 'UNAUTHORIZED'],
   ])('nothing granted, %j: %s', async (allowance, code) => {
-    const { client, errors, end } = await site()
-    const peer = limited(allowance)
-    const error = await failure((await client(peer)).run(input))
-    expect(causeOf(error)).toBe(code)
-    expect(await eventually(() => errors.length === 1)).toBe(true)
-    expect(errors[0]).toEqual([code, peer])
+    const { client, end } = await site()
+    const one = await client(limited({ granted: 1 }, allowance))
+    await one.prepare()
+    const error = await failure(one.prepare())
+    expect([error?.code, error?.retryAfterMs]).toEqual([code, allowance.retryAfterMs])
+    // What was granted stays good.
+    expect((await one.run(input)).raw).toHaveLength(3)
     await end()
   })
 })

@@ -14,6 +14,7 @@ import { answerRelu, reluSizes } from '../../protocol/mcc/relu.js'
 import type { ReluStep } from '../../protocol/mcc/step.js'
 import { isActive } from '../../protocol/step.js'
 import type { Streams } from '../../random/streams.js'
+import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
 import type { CallOptions } from '../client-options.js'
 import { Ledger } from '../ledger.js'
@@ -72,6 +73,7 @@ export class MccClient implements ClientBackend {
       meter.stop()
       done += granted
       if (lack === 'BUSY') throw busy('the server', retryAfterMs)
+      if (lack === 'UNAUTHORIZED') throw refused({ granted: 0 })
       if (granted > 0) continue
       const what = `the server had room for ${done} of ${count} inferences; run some, then prepare more`
       throw new RingfenceError('STORE_FULL', what, [], { retryAfterMs })

@@ -233,8 +233,9 @@ class MccSession implements SessionBackend {
     }
     const { lost } = this.server
     if (lost) throw lost
-    const granted = this.#grant(first, Math.min(count, MAX_GRANT))
+    const { granted, lack, retryAfterMs } = this.#grant(first, Math.min(count, MAX_GRANT))
     if (this.#unfinished.size === 0) this.#endTurn()
+    if (lack) return this.#answer({ lack, retryAfterMs })
     if (granted === 0) return this.#answer({ lack: 'STORE_FULL', retryAfterMs: context.deadlineMs })
     this.#answer({ granted, grant: context.grants().issue(this.session.id, first, granted) })
   }
@@ -244,14 +245,19 @@ class MccSession implements SessionBackend {
     this.session.link.send(Kind.reserved, Phase.offline, 0, encodeReserved({ ...nothing, ...answer }))
   }
 
-  /** Reserves what this client may have; returns how many that are. */
-  #grant(first: number, count: number): number {
+  /** Reserves what this client may have; tells how many that are, or why its allowance gives none. */
+  #grant(first: number, count: number): Pick<Reserved, 'granted'> & Partial<Reserved> {
     const { store, kept, bounds } = this.server
     const { ledger, name, owner, peer } = this.session
     kept.makeRoom(count)
     const room = allowance(store, { owner, principal: peer.principal }, bounds.storeShare, count)
-    if (room === 0) return 0
-    const granted = spend(peer, room)
+    if (room === 0) return { granted: 0 }
+    const allowed = spend(peer, room)
+    const granted = Math.min(room, allowed.granted)
+    if (granted === 0) {
+      const { retryAfterMs } = allowed
+      return { granted, lack: retryAfterMs === undefined ? 'UNAUTHORIZED' : 'BUSY', retryAfterMs: retryAfterMs ?? 0 }
+    }
     ledger.burn(first, granted)
     for (let i = 0; i < granted; i++) {
       const inference = first + i
@@ -260,7 +266,7 @@ class MccSession implements SessionBackend {
     }
     this.engaged = true
     this.#watch('upload')
-    return granted
+    return { granted }
   }
 
   #progressed(inference: number, lacks: Lack): void {

@@ -8,7 +8,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { runServer } from '../../protocol/securenn/inference.js'
 import { SEED_BYTES } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
-import { spend } from '../allowance.js'
+import { refused, spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { Caller, DIGEST_BYTES, encodeHello, INFERENCE_BYTES, readInference, sessionProof } from '../messages.js'
 import { asRingfenceError } from '../options.js'
@@ -82,7 +82,8 @@ class SecurennSession implements SessionBackend {
     if (lost) throw lost
     const { k, planned, share, compiled } = context
     const inference = readInference(payload)
-    spend(peer, 1)
+    const allowance = spend(peer, 1)
+    if (allowance.granted === 0) throw refused(allowance)
     ledger.burn(inference)
     this.engaged = true
     const helper = await this.#toHelper()
