@@ -1,5 +1,4 @@
 // `ringfence serve`: offers networks to clients until it is told to end.
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
@@ -11,7 +10,7 @@ import type { ServerStatus } from '../../party/events.js'
 import { configured, type ModelEntry } from '../process/config-file.js'
 import { readService, SERVICE_FLAGS, type ServiceOrder, sayReady, seconds } from '../process/listening.js'
 import { type Command, type Flags, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
-import { inFlags } from '../terminal/flag-words.js'
+import { inFlags, secretOf } from '../terminal/flag-words.js'
 
 export const SERVER_PORT = 7702
 
@@ -211,15 +210,14 @@ async function readOrder(flags: Flags, entries: readonly ModelEntry[]): Promise<
     storeBytes: bytes(entry['store-mb'] ?? storeMB),
   }))
   const models = entries.length > 0 ? several : [one]
-  return { models, helper, helperToken: await secretOf(token), plan, helperKey, keepMs, overlapMs, service }
-}
-
-/** A secret as it stands, or from the file behind an @. */
-async function secretOf(text: string | undefined): Promise<string | undefined> {
-  if (!text?.startsWith('@')) return text
-  try {
-    return (await readFile(text.slice(1), 'utf8')).trim()
-  } catch (cause) {
-    throw new RingfenceError('BAD_FILE', `--helper-token: ${text.slice(1)} cannot be read`, [], { cause })
+  return {
+    models,
+    helper,
+    helperToken: await secretOf('helper-token', token),
+    plan,
+    helperKey,
+    keepMs,
+    overlapMs,
+    service,
   }
 }
