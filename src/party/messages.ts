@@ -125,14 +125,17 @@ export function encodeDeal(first: number, count: number, grant: Uint8Array): Uin
 export interface Reserved {
   /** Inferences there is room for, from the first one asked for. */
   granted: number
-  /** Why not for all: full, the client's share of it too, or too many clients wait. */
-  lack: 'none' | 'STORE_FULL' | 'BUSY'
+  /**
+   * Why not for all: full, the client's share of it too; too many clients wait, or the allowance of the minute is used up;
+   * the allowance is used up for good.
+   */
+  lack: (typeof LACKS)[number]
   /** When to ask for more, in milliseconds. */
   retryAfterMs: number
   grant: Uint8Array
 }
 
-const LACKS = ['none', 'STORE_FULL', 'BUSY'] as const
+const LACKS = ['none', 'STORE_FULL', 'BUSY', 'UNAUTHORIZED'] as const
 
 export function encodeReserved({ granted, lack, retryAfterMs, grant }: Reserved): Uint8Array {
   const out = new Uint8Array(RESERVED_BYTES)

@@ -78,7 +78,10 @@ describe('what the program says when it cannot do what was asked', () => {
       'BAD_INPUT',
       /starts with wss:\/\//,
     ],
-    ['a helper that is not there', ['serve', '--model', 'mnist-cnn3', ...HELPER], 'PEER_GONE', /127\.0\.0\.1:2/],
+    ['keys without an audience', ['helper', '--jwks', 'keys.json'], 'BAD_INPUT', /--jwks needs --audience/],
+    ['an origin with a path', ['helper', '--origin', 'https://a.example/b'], 'BAD_INPUT', /without a path, got/],
+    ['tokens that are not there', ['helper', '--listen', '0', '--tokens', 'no.txt'], 'BAD_FILE', /at no\.txt.*ENOENT/],
+    ['a configuration that is not there', ['serve', '--config', 'no.json'], 'BAD_FILE', /at no\.json.*ENOENT/],
   ]
   it.each(cases)('%s', async (_, args, code, text) => {
     const { status, stderr, stdout } = await ringfence(...args)
@@ -112,7 +115,7 @@ describe('--help', () => {
       'demo',
       '--model --variant --images --network --backend --ring --bits --lo --fraction --ignored-msb --ignored-lsb',
     ],
-    ['helper', '--listen --cert --key --behind-proxy --quiet --identity'],
+    ['helper', '--listen --cert --key --behind-proxy --quiet --identity --tokens --jwks --origin --drain --config'],
     ['serve', '--model --helper --listen --variant --backend --ring --bits --lo --helper-key --store-mb --cert --key'],
     ['serve', '--fraction --ignored-msb --ignored-lsb'],
     ['infer', '--server --helper --helper-key --plan-digest --network'],

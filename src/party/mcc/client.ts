@@ -6,6 +6,7 @@ import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { runClient, uploadInference } from '../../protocol/mcc/inference.js'
 import type { Streams } from '../../random/streams.js'
+import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
 import type { CallOptions } from '../client-options.js'
 import { Ledger } from '../ledger.js'
@@ -64,6 +65,7 @@ export class MccClient implements ClientBackend {
       meter.stop()
       done += granted
       if (lack === 'BUSY') throw busy('the server', retryAfterMs)
+      if (lack === 'UNAUTHORIZED') throw refused({ granted: 0 })
       if (granted > 0) continue
       const what = `the server had room for ${done} of ${count} inferences; run some, then prepare more`
       throw new RingfenceError('STORE_FULL', what, [], { retryAfterMs })

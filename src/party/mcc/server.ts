@@ -9,6 +9,7 @@ import { inputBytes } from '../../protocol/mcc/input.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
 import { PIECE_BYTES } from '../../protocol/pieces.js'
 import { Admission, keptAlive, type Place } from '../admission.js'
+import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { GRANT_MS } from '../grant.js'
 import {
@@ -70,6 +71,14 @@ export class MccServer implements ServerBackend {
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
   }
 
+  get stored() {
+    return this.store.status
+  }
+
+  get waiting(): number {
+    return this.preparing.waiting + this.running.waiting
+  }
+
   get hasKept(): boolean {
     return this.kept.size > 0
   }
@@ -86,6 +95,8 @@ export class MccServer implements ServerBackend {
       const head = await helper.receive(Kind.bundle, Phase.offline, 0, BUNDLE_BYTES, forever)
       const session = hex(head.subarray(0, ID_BYTES))
       const inference = readInference(head.subarray(ID_BYTES))
+      const began = performance.now()
+      let whole = true
       for (const step of planned.steps) {
         const length = materialBytes(step, planned.plan.ring)
         const payload = await receiveMaterial(helper, step.index, length)
@@ -93,9 +104,11 @@ export class MccServer implements ServerBackend {
         else {
           const why = new RingfenceError('PEER_FAILED', `the helper could not deal inference ${inference}`)
           this.store.undealt(session, inference, why)
+          whole = false
           break
         }
       }
+      if (whole) this.context.onBundle?.(performance.now() - began)
     }
   }
 
@@ -223,8 +236,9 @@ class MccSession implements SessionBackend {
     }
     const { lost } = this.server
     if (lost) throw lost
-    const granted = this.#grant(first, Math.min(count, MAX_GRANT))
+    const { granted, lack, retryAfterMs } = this.#grant(first, Math.min(count, MAX_GRANT))
     if (this.#unfinished.size === 0) this.#endTurn()
+    if (lack) return this.#answer({ lack, retryAfterMs })
     if (granted === 0) return this.#answer({ lack: 'STORE_FULL', retryAfterMs: context.deadlineMs })
     this.#answer({ granted, grant: context.grants().issue(this.session.id, first, granted) })
   }
@@ -234,22 +248,28 @@ class MccSession implements SessionBackend {
     this.session.link.send(Kind.reserved, Phase.offline, 0, encodeReserved({ ...nothing, ...answer }))
   }
 
-  /** Reserves what this client may have; returns how many that are. */
-  #grant(first: number, count: number): number {
+  /** Reserves what this client may have; tells how many that are, or why its allowance gives none. */
+  #grant(first: number, count: number): Pick<Reserved, 'granted'> & Partial<Reserved> {
     const { store, kept, bounds } = this.server
-    const { ledger, name, principal } = this.session
+    const { ledger, name, owner, peer } = this.session
     kept.makeRoom(count)
-    const granted = allowance(store, principal, bounds.storeShare, count)
-    if (granted === 0) return 0
+    const room = allowance(store, { owner, principal: peer.principal }, bounds.storeShare, count)
+    if (room === 0) return { granted: 0 }
+    const allowed = spend(peer, room)
+    const granted = Math.min(room, allowed.granted)
+    if (granted === 0) {
+      const { retryAfterMs } = allowed
+      return { granted, lack: retryAfterMs === undefined ? 'UNAUTHORIZED' : 'BUSY', retryAfterMs: retryAfterMs ?? 0 }
+    }
     ledger.burn(first, granted)
     for (let i = 0; i < granted; i++) {
       const inference = first + i
       this.#unfinished.add(inference)
-      store.reserve(name, inference, principal, (lacks) => this.#progressed(inference, lacks))
+      store.reserve(name, inference, owner, (lacks) => this.#progressed(inference, lacks))
     }
     this.engaged = true
     this.#watch('upload')
-    return granted
+    return { granted }
   }
 
   #progressed(inference: number, lacks: Lack): void {

@@ -69,7 +69,7 @@ async function metered({ compiled, input }: Case) {
   }
   const server = await Server.create(compiled, toHelper)
   const [near, far] = memoryPair()
-  void server.run(far, theirs)
+  void server.run(far, { meter: theirs })
   const client = await Client.create({ server: near, helper: toHelper(), meter: mine })
   try {
     await client.run(input)
