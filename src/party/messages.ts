@@ -9,15 +9,11 @@ export {
   BUNDLE_BYTES,
   DEAL_BYTES,
   decodeBatch,
-  encodeBatch,
-  GRANT_BYTES,
-  ID_BYTES,
-  INFERENCE_BYTES,
   MAX_BATCH,
-  RESERVED_BYTES,
   readInference,
   writeInference,
 } from '../protocol/control.js'
+export { encodeBatch, GRANT_BYTES, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES }
 
 /** Of everything on the wire: what a hello starts with. */
 export const VERSION = 3

@@ -2,7 +2,7 @@
 // its digest is agreed before anything else, and every length on the wire follows from it.
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
-import { type ReluLayout, reluLayout } from '../model/relu/layout.js'
+import { type ReluCounts, type ReluLayout, reluCounts, reluLayout } from '../model/relu/layout.js'
 import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { asMap, elementCount } from '../model/shape.js'
@@ -188,17 +188,25 @@ function packed(bits: Uint8Array): string {
 
 function unpacked(base64: string, count: number): Uint8Array {
   const bytes = fromBase64(base64)
-  return Uint8Array.from({ length: count }, (_, i) => (bytes[i >> 3] >> (i & 7)) & 1)
+  const bits = new Uint8Array(count)
+  for (let i = 0; i < count; i++) bits[i] = (bytes[i >> 3] >> (i & 7)) & 1
+  return bits
 }
 
 /** Which elements of a step's copies each comparison tests and switches. */
 export function stepLayout(step: Step): ReluLayout | null {
-  if (!step.activation) return null
-  const { relu } = step.activation
-  const shape = reluShape(step)
-  if (relu.kind !== 'mask') return reluLayout(relu, shape)
+  return step.activation && reluLayout(layerRelu(step, step.activation), reluShape(step))
+}
+
+/** The numbers of `stepLayout`. */
+export function stepCounts(step: Step): ReluCounts | null {
+  return step.activation && reluCounts(layerRelu(step, step.activation), reluShape(step))
+}
+
+function layerRelu(step: Step, { relu }: Activation): LayerRelu {
+  if (relu.kind !== 'mask') return relu
   const { kind, off } = relu
-  const bits = unpacked(relu.bits, elementCount(shape))
-  const passed = relu.passed === undefined ? undefined : unpacked(relu.passed, elementCount(shape))
-  return reluLayout({ kind, off, bits, passed }, shape)
+  const elements = elementCount(reluShape(step))
+  const passed = relu.passed === undefined ? undefined : unpacked(relu.passed, elements)
+  return { kind, off, bits: unpacked(relu.bits, elements), passed }
 }

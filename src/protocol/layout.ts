@@ -1,5 +1,5 @@
-// What a plan makes of its steps, as numbers and index maps: public, the same at every party, and no memory of kernels
-// (step.ts puts it there). Declared costs and predictions need no more.
+// What a plan makes of its steps: public, and the same at every party. The numbers come first, and declared costs and
+// predictions need no more; the index maps are made for those who run the plan (step.ts puts them into memory of kernels).
 import type { PatchLists } from '../kernels/index-maps.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import {
@@ -8,7 +8,9 @@ import {
   elementCount,
   linearShape,
   type Plan,
+  reluShape,
   type Step,
+  stepCounts,
   stepLayout,
 } from '../plan/plan.js'
 import { waves } from '../plan/waves.js'
@@ -27,12 +29,8 @@ export interface Lists extends Forms {
   readonly patches: PatchLists
 }
 
-/**
- * Which activated value and which comparison belongs to which element. Values are numbered switched ones first, then
- * passed ones, both in element order, then one per patch. A layer that is ReLU everywhere needs no map. Where several
- * ReLUs read one value (`bends`), the elements are those of all copies.
- */
-export interface ReluMaps<F extends Forms = Lists> {
+/** How much a step's activation compares, opens and gives back. Where several ReLUs read one value (`bends`), of all copies. */
+export interface ReluNumbers {
   /** Elements that a comparison switches, that pass unchanged, and both together. */
   readonly switched: number
   readonly passed: number
@@ -40,31 +38,39 @@ export interface ReluMaps<F extends Forms = Lists> {
   readonly comparisons: number
   /** Comparisons that test the sum of a patch. */
   readonly patches: number
+  /** Elements of the sums that are taken: on `mcc` the opened ones, of y; on `securenn` the compared ones, of all copies. */
+  readonly patchElements: number
+  /** Whether value i is element i. */
+  readonly inOrder: boolean
+  /** Whether comparison i tests and switches value i, and all do. */
+  readonly paired: boolean
+  /** What is opened on `mcc`: values, then patch sums. */
+  readonly opened: { readonly values: number; readonly patches: number }
+  /** Elements of the step's result that are not known to be zero: as many words come back. */
+  readonly results: number
+}
+
+/**
+ * Which activated value and which comparison belongs to which element. Values are numbered switched ones first, then
+ * passed ones, both in element order, then one per patch. A layer that is ReLU everywhere needs no map.
+ */
+export interface ReluMaps<F extends Forms = Lists> {
   /** Element of every value; null when value i is element i. */
   readonly valueElement: F['map'] | null
   /** Comparison of every switched value; null when value i is switched by comparison i. */
   readonly comparisonOf: F['map'] | null
   /** Position among values and patch sums of what each comparison tests; null when comparison i tests value i. */
   readonly tested: F['map'] | null
-  readonly opened: OpenedMaps<F>
+  /** Element of y of every opened value on `mcc`; null when opened value i is element i. */
+  readonly openedElement: F['map'] | null
   /** How values and patch sums follow from opened ones; null when they are the same. */
   readonly copied: CopyMaps<F> | null
-  /** Sums that are taken: on `mcc` the opened ones, of y; on `securenn` the compared ones, of all copies. */
+  /** Sums that are taken. */
   readonly patch: F['patches'] | null
-  /** Elements of the step's result that are not known to be zero: as many words come back. */
-  readonly results: number
   /** Element of every result, null when result i is element i: in the order of values, or ascending where copies are summed. */
   readonly resultElement: F['map'] | null
   /** Elements of the result that become zero. */
   readonly zeros: F['map'] | null
-}
-
-/** What is opened on `mcc`: values, then patch sums. */
-export interface OpenedMaps<F extends Forms = Lists> {
-  readonly values: number
-  readonly patches: number
-  /** Element of y of every opened value; null when opened value i is element i. */
-  readonly element: F['map'] | null
 }
 
 /** Several ReLUs of one opened value on `mcc`. */
@@ -75,98 +81,108 @@ export interface CopyMaps<F extends Forms = Lists> {
   readonly patches: { of: F['map']; offset: F['words'] } | null
 }
 
-/** A step and its maps. */
-export interface StepLayout<A extends Activation = Activation, F extends Forms = Lists> {
+/** A step and its numbers, or with `R` its maps as well. */
+export interface StepLayout<A extends Activation = Activation, R extends ReluNumbers = ReluNumbers> {
   readonly index: number
   readonly step: Step<A>
   /** Elements of y. */
   readonly size: number
   readonly activation: A | null
-  readonly relu: ReluMaps<F> | null
+  readonly relu: R | null
 }
 
 /** A step that has an activation. */
-export type ActiveLayout<A extends Activation = Activation, F extends Forms = Lists> = StepLayout<A, F> & {
+export type ActiveLayout<A extends Activation = Activation, R extends ReluNumbers = ReluNumbers> = StepLayout<A, R> & {
   activation: A
-  relu: ReluMaps<F>
+  relu: R
 }
 
-export function isActive<A extends Activation, F extends Forms>(step: StepLayout<A, F>): step is ActiveLayout<A, F> {
+export function isActive<A extends Activation, R extends ReluNumbers>(
+  step: StepLayout<A, R>,
+): step is ActiveLayout<A, R> {
   return step.relu !== null
 }
 
 export type ActivationOf<P extends Plan> = NonNullable<P['steps'][number]['activation']>
 
 /** A plan's steps, and the same again in waves; on `mcc` those of one wave share a round trip. */
-export interface PlanLayout<P extends Plan = Plan, F extends Forms = Lists> {
+export interface PlanLayout<P extends Plan = Plan, R extends ReluNumbers = ReluNumbers> {
   readonly plan: P
-  readonly steps: readonly StepLayout<ActivationOf<P>, F>[]
-  readonly waves: readonly (readonly StepLayout<ActivationOf<P>, F>[])[]
+  readonly steps: readonly StepLayout<ActivationOf<P>, R>[]
+  readonly waves: readonly (readonly StepLayout<ActivationOf<P>, R>[])[]
 }
 
 export function planLayout<P extends Plan>(plan: P): PlanLayout<P> {
   const steps = plan.steps.map((each, index) => {
     const step = each as Step<ActivationOf<P>>
     const size = elementCount(linearShape(step))
-    return { index, step, size, activation: step.activation, relu: reluMaps(step, plan.backend) }
+    return { index, step, size, activation: step.activation, relu: reluNumbers(step, plan.backend) }
   })
   return { plan, steps, waves: waves(plan.steps).map(({ from, to }) => steps.slice(from, to)) }
 }
 
-function reluMaps(step: Step, backend: Backend): ReluMaps | null {
-  if (!step.activation) return null
-  if (step.activation.relu.kind === 'relu' && !step.activation.bends) return everywhere(elementCount(step.out))
+function reluNumbers(step: Step, backend: Backend): ReluNumbers | null {
+  const counts = stepCounts(step)
+  if (!counts) return null
+  const { switched, passed, singles, patches, inOrder } = counts
+  const values = switched + passed
+  const elements = elementCount(reluShape(step))
+  const own = step.activation?.bends ? bentNumbers(step, backend, values === elements && patches === 0) : null
+  return {
+    ...{ switched, passed, values, comparisons: singles + patches, patches, inOrder },
+    patchElements: own?.patchElements ?? counts.patchElements,
+    paired: switched === elements && patches === 0,
+    opened: own?.opened ?? { values, patches },
+    results: own && step.activation?.bends?.sum ? own.results : values,
+  }
+}
+
+/** Where several ReLUs read one value, what they open together. `all`: every copy of every value, and no patches. */
+function bentNumbers(step: Step, backend: Backend, all: boolean) {
+  const size = elementCount(linearShape(step))
+  if (all)
+    return { results: size, patchElements: 0, opened: backend === 'mcc' ? { values: size, patches: 0 } : undefined }
+  const { elements, patchShift, patchElements } = openings(step, stepLayout(step)!)
+  const results = elements.length
+  if (backend !== 'mcc') return { results }
+  return {
+    results,
+    patchElements: patchElements.length,
+    opened: { values: results, patches: patchShift.length },
+  }
+}
+
+/** The maps of a step with an activation. */
+export function reluMaps({ step, relu }: ActiveLayout, backend: Backend): ReluMaps {
+  // ReLU of every element: nothing needs a map, and nothing is laid out.
+  if (relu.paired && !step.activation?.bends) return NO_MAPS
   const layout = stepLayout(step)!
-  const { switched, identity, group, singles, patches, elements } = layout
-  const values = switched.length + identity.length
-  const plain = switched.length === elements && patches === 0
-  const comparisons = singles + patches
-  const tested = new Int32Array(comparisons)
+  const { switched, identity, group, singles, patches } = layout
+  const tested = new Int32Array(relu.comparisons)
   for (let position = 0; position < group.length; position++) {
     if (group[position] < singles) tested[group[position]] = position
   }
-  for (let p = 0; p < patches; p++) tested[singles + p] = values + p
-  const order = new Int32Array(values)
+  for (let p = 0; p < patches; p++) tested[singles + p] = relu.values + p
+  const order = new Int32Array(relu.values)
   order.set(switched)
   order.set(identity, switched.length)
-  const valueElement = mapOf(order, elements)
+  const valueElement = relu.inOrder ? null : order
   const copies = backend === 'mcc' && step.activation?.bends ? openings(step, layout) : null
   return {
-    switched: switched.length,
-    passed: identity.length,
-    values,
-    comparisons,
-    patches,
     valueElement,
-    comparisonOf: plain ? null : group,
-    tested: plain ? null : tested,
-    opened: copies
-      ? {
-          values: copies.elements.length,
-          patches: copies.patchShift.length,
-          element: mapOf(copies.elements, elementCount(linearShape(step))),
-        }
-      : { values, patches, element: valueElement },
+    comparisonOf: relu.paired ? null : group,
+    tested: relu.paired ? null : tested,
+    openedElement: copies ? mapOf(copies.elements, elementCount(linearShape(step))) : valueElement,
     copied: copies && copyMaps(copies),
     patch: patchMaps(copies ?? layout),
     ...resultMaps(step, order, valueElement),
   }
 }
 
-/** ReLU of every element: nothing needs a map. */
-const everywhere = (count: number): ReluMaps => ({
-  ...{ switched: count, passed: 0, values: count, comparisons: count, patches: 0, results: count },
-  ...{
-    valueElement: null,
-    comparisonOf: null,
-    tested: null,
-    copied: null,
-    patch: null,
-    resultElement: null,
-    zeros: null,
-  },
-  opened: { values: count, patches: 0, element: null },
-})
+const NO_MAPS: ReluMaps = {
+  ...{ valueElement: null, comparisonOf: null, tested: null, openedElement: null, copied: null, patch: null },
+  ...{ resultElement: null, zeros: null },
+}
 
 /** A map that is left out where it changes nothing. */
 function mapOf(order: Int32Array, elements: number): Int32Array | null {
@@ -195,7 +211,7 @@ function patchMaps({ patchStart, patchElements, patchShift }: Patches): ReluMaps
 function resultMaps(step: Step, order: Int32Array, valueElement: Int32Array | null) {
   const size = elementCount(step.out)
   const sum = step.activation?.bends?.sum
-  if (!sum && order.length === size) return { results: size, resultElement: valueElement, zeros: null }
+  if (!sum && order.length === size) return { resultElement: valueElement, zeros: null }
   const kept = new Uint8Array(size)
   for (let i = 0; i < order.length; i++) kept[order[i] % size] = 1
   const ascending = (bit: number): Int32Array => {
@@ -207,7 +223,6 @@ function resultMaps(step: Step, order: Int32Array, valueElement: Int32Array | nu
   const results = sum ? ascending(1) : order
   const zeros = size - results.length
   return {
-    results: results.length,
     resultElement: sum ? mapOf(results, size) : valueElement,
     zeros: zeros === 0 ? null : ascending(0),
   }

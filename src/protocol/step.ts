@@ -6,9 +6,12 @@ import {
   type ActivationOf,
   type ActiveLayout,
   type Forms,
+  isActive,
   type PlanLayout,
   planLayout,
   type ReluMaps,
+  type ReluNumbers,
+  reluMaps,
   type StepLayout,
 } from './layout.js'
 
@@ -21,12 +24,14 @@ export interface InMemory extends Forms {
   readonly patches: PatchMap
 }
 
-export type PlannedStep<A extends Activation = Activation> = StepLayout<A, InMemory>
+/** An activation's numbers and maps. */
+export type PlannedRelu = ReluNumbers & ReluMaps<InMemory>
+export type PlannedStep<A extends Activation = Activation> = StepLayout<A, PlannedRelu>
 /** A step that has an activation. */
-export type ActiveStep<A extends Activation = Activation> = ActiveLayout<A, InMemory>
+export type ActiveStep<A extends Activation = Activation> = ActiveLayout<A, PlannedRelu>
 
 /** Everything a party needs of a plan to walk it; made once per plan and instance. */
-export interface PlannedSteps<P extends Plan = Plan> extends PlanLayout<P, InMemory> {
+export interface PlannedSteps<P extends Plan = Plan> extends PlanLayout<P, PlannedRelu> {
   release(): void
 }
 
@@ -35,7 +40,12 @@ export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
   const { steps, waves } = planLayout(plan)
   const maps = new MapsInMemory(k)
   try {
-    const placed = steps.map((step): PlannedStep<ActivationOf<P>> => ({ ...step, relu: inMemory(step, maps) }))
+    const placed = steps.map((step): PlannedStep<ActivationOf<P>> => {
+      return {
+        ...step,
+        relu: isActive(step) ? { ...step.relu, ...inMemory(reluMaps(step, plan.backend), maps) } : null,
+      }
+    })
     const grouped = waves.map((wave) => wave.map(({ index }) => placed[index]))
     return { plan, steps: placed, waves: grouped, release: () => maps.release() }
   } catch (error) {
@@ -77,16 +87,14 @@ class MapsInMemory {
   }
 }
 
-function inMemory({ relu }: StepLayout, maps: MapsInMemory): ReluMaps<InMemory> | null {
-  if (!relu) return null
-  const { opened, copied, patch } = relu
+function inMemory(relu: ReluMaps, maps: MapsInMemory): ReluMaps<InMemory> {
+  const { copied, patch } = relu
   const map = (positions: Int32Array | null) => positions && maps.map(positions)
   return {
-    ...relu,
     valueElement: map(relu.valueElement),
     comparisonOf: map(relu.comparisonOf),
     tested: map(relu.tested),
-    opened: { ...opened, element: map(opened.element) },
+    openedElement: map(relu.openedElement),
     copied: copied && {
       runs: copied.runs,
       openedOf: map(copied.openedOf),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { RingfenceError } from '../../src/errors.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import type { Pair } from '../../src/model/layers/layers.js'
-import { blockCount, dreluCount, type ReluLayout, reluLayout } from '../../src/model/relu/layout.js'
+import { blockCount, dreluCount, type ReluLayout, reluCounts, reluLayout } from '../../src/model/relu/layout.js'
 import { type LayerRelu, parseReluSpec, resolveRelu } from '../../src/model/relu/spec.js'
 import { elementCount } from '../../src/model/shape.js'
 import vectors from '../vectors/block-relu.json' with { type: 'json' }
@@ -45,6 +45,15 @@ function checkLayout(relu: LayerRelu, shape: readonly number[]): void {
     expect(2 ** layout.patchShift[p]).toBeGreaterThanOrEqual(size)
   }
   expect(layout.patchElements.length + layout.singles).toBe(layout.switched.length)
+  const inOrder = [...layout.switched, ...layout.identity]
+  expect(reluCounts(relu, shape)).toEqual({
+    switched: [...layout.group].length,
+    passed: layout.identity.length,
+    singles: new Set(singles).size,
+    patches: new Set([...layout.group].filter((g) => g >= layout.singles)).size,
+    patchElements: layout.group.length - singles.length,
+    inOrder: inOrder.length === layout.elements && inOrder.every((element, i) => element === i),
+  })
 }
 
 function problemsOf(json: unknown, arch: Architecture): readonly string[] {

@@ -6,7 +6,7 @@ import { type Link, Phase } from '../../../src/net/index.js'
 import { receivePieces, sendPieces } from '../../../src/party/transfer.js'
 import { chooseChunks, chunksOf } from '../../../src/plan/compile/chunks.js'
 import { Kind } from '../../../src/protocol/kinds.js'
-import { type Forms, planLayout } from '../../../src/protocol/layout.js'
+import { planLayout, type ReluNumbers } from '../../../src/protocol/layout.js'
 import { comparisonMessages } from '../../../src/protocol/mcc/comparison.js'
 import { reluMessages } from '../../../src/protocol/mcc/relu.js'
 import type { ReluStep } from '../../../src/protocol/mcc/step.js'
@@ -49,7 +49,7 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
 /** Of a whole ReLU its step of a plan, without the linear part. */
 const allMessages = (variant: Variant, elements: number): readonly Message[] =>
   variant.operation === 'relu'
-    ? reluMessages(planLayout(reluPlan(variant, elements)).steps[0] as ReluStep<Forms>, RING)
+    ? reluMessages(planLayout(reluPlan(variant, elements)).steps[0] as ReluStep<ReluNumbers>, RING)
     : comparisonMessages(chainOf(variant), elements, RING)
 
 const messages = (variant: Variant, elements: number): readonly Message[] =>

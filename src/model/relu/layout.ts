@@ -54,20 +54,60 @@ const Part = {
   switched: 2,
 } as const
 
+/** How much an activation of one shape compares, switches and passes on, as numbers: no list is made for them. */
+export interface ReluCounts {
+  /** Elements that a comparison's bit multiplies, and that pass unchanged. */
+  readonly switched: number
+  readonly passed: number
+  /** Comparisons of one element, and of the sum of a patch. */
+  readonly singles: number
+  readonly patches: number
+  /** Elements in patches. */
+  readonly patchElements: number
+  /** Whether every element comes on, all switched ones before all passed ones. */
+  readonly inOrder: boolean
+}
+
+/** Counts without laying out: a block layer takes a few steps per channel, a mask one pass over its bits. */
+export function reluCounts(relu: LayerRelu, shape: Shape): ReluCounts {
+  const elements = elementCount(shape)
+  const counts = { switched: 0, passed: 0, singles: 0, patches: 0, patchElements: 0, inOrder: relu.kind !== 'zero' }
+  const add = (part: number, count: number) => {
+    if (part === Part.switched) counts.switched += count
+    else if (part === Part.identity) counts.passed += count
+    if (part === Part.zero || (part === Part.switched && counts.passed > 0)) counts.inOrder = false
+  }
+  if (relu.kind === 'block') {
+    const [, h, w] = asMap(shape)
+    for (const block of relu.blocks) {
+      add(block[1] === 0 ? Part.zero : block[0] === 0 ? Part.identity : Part.switched, h * w)
+      const blocks = blockCount(block, h, w)
+      const singles = blocks === 0 ? 0 : spansOfOne(block[0], h) * spansOfOne(block[1], w)
+      counts.singles += singles
+      counts.patches += blocks - singles
+      if (blocks > 0) counts.patchElements += h * w - singles
+    }
+    return counts
+  }
+  if (relu.kind === 'mask') {
+    const partOf = maskParts(relu)
+    for (let i = 0; i < elements; i++) add(partOf(i), 1)
+  } else if (relu.kind !== 'zero') add(relu.kind === 'relu' ? Part.switched : Part.identity, elements)
+  return { ...counts, singles: counts.switched }
+}
+
+/** How many of the spans of `length` that cover `size` are one long. */
+const spansOfOne = (length: number, size: number): number => (length === 1 ? size : size % length === 1 ? 1 : 0)
+
+function maskParts({ bits, off, passed }: LayerRelu & { kind: 'mask' }): (element: number) => number {
+  const rest = off === 'identity' ? Part.identity : Part.zero
+  return (i) => (bits[i] === 1 ? Part.switched : passed?.[i] === 1 ? Part.identity : rest)
+}
+
 /** Comparisons an activation of this shape needs; a block counts ceil(h/bh) * ceil(w/bw) per channel. */
 export function dreluCount(relu: LayerRelu, shape: Shape): number {
-  switch (relu.kind) {
-    case 'relu':
-      return elementCount(shape)
-    case 'block': {
-      const [, h, w] = asMap(shape)
-      return relu.blocks.reduce((sum, block) => sum + blockCount(block, h, w), 0)
-    }
-    case 'mask':
-      return relu.bits.reduce((sum, bit) => sum + bit, 0)
-    default:
-      return 0
-  }
+  const { singles, patches } = reluCounts(relu, shape)
+  return singles + patches
 }
 
 /** Number of blocks that cover an h x w map; none for [0,1] and [1,0]. */
@@ -83,12 +123,10 @@ export function reluLayout(relu: LayerRelu, shape: Shape): ReluLayout {
   const shifts: number[] = []
   if (relu.kind === 'block') markBlocks(relu.blocks, asMap(shape), role, patchOf, shifts)
   else if (relu.kind === 'mask') {
-    const off = relu.off === 'identity' ? Part.identity : Part.zero
-    for (let i = 0; i < elements; i++) {
-      role[i] = relu.bits[i] === 1 ? Part.switched : relu.passed?.[i] === 1 ? Part.identity : off
-    }
+    const partOf = maskParts(relu)
+    for (let i = 0; i < elements; i++) role[i] = partOf(i)
   } else if (relu.kind !== 'zero') role.fill(relu.kind === 'relu' ? Part.switched : Part.identity)
-  return assemble(role, patchOf, Uint8Array.from(shifts))
+  return assemble(reluCounts(relu, shape), role, patchOf, Uint8Array.from(shifts))
 }
 
 function markBlocks(
@@ -117,24 +155,17 @@ function markBlocks(
   }
 }
 
-function assemble(role: Uint8Array, patchOf: Int32Array, patchShift: Uint8Array): ReluLayout {
+function assemble(counts: ReluCounts, role: Uint8Array, patchOf: Int32Array, patchShift: Uint8Array): ReluLayout {
   const elements = role.length
-  const patches = patchShift.length
+  const { singles, patches } = counts
   const patchStart = new Int32Array(patches + 1)
-  const counts = [0, 0, 0]
-  let singles = 0
-  for (let i = 0; i < elements; i++) {
-    counts[role[i]]++
-    if (role[i] !== Part.switched) continue
-    if (patchOf[i] < 0) singles++
-    else patchStart[patchOf[i] + 1]++
-  }
+  for (const patch of patchOf) if (patch >= 0) patchStart[patch + 1]++
   for (let p = 0; p < patches; p++) patchStart[p + 1] += patchStart[p]
-  const patchElements = new Int32Array(patchStart[patches])
+  const patchElements = new Int32Array(counts.patchElements)
   const fill = patchStart.slice(0, patches)
-  const switched = new Int32Array(counts[Part.switched])
-  const group = new Int32Array(counts[Part.switched])
-  const identity = new Int32Array(counts[Part.identity])
+  const switched = new Int32Array(counts.switched)
+  const group = new Int32Array(counts.switched)
+  const identity = new Int32Array(counts.passed)
   let s = 0
   let d = 0
   let single = 0

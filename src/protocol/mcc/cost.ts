@@ -1,6 +1,6 @@
 // The messages of a whole plan, on line and off, and what they cost, to the byte.
 import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../control.js'
-import { type Forms, isActive } from '../layout.js'
+import { isActive, type ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
 import { inputMessages } from './input.js'
 import { linearMessages } from './linear.js'
@@ -30,7 +30,7 @@ export interface PlanCost {
 }
 
 /** All messages of a step; what its gadgets put into one message goes out as one. */
-export function stepMessages(step: MccStep<Forms>, ring: number): Message[] {
+export function stepMessages(step: MccStep<ReluNumbers>, ring: number): Message[] {
   const rest = isActive(step) ? reluMessages(step, ring) : outputMessages(ring, step)
   const joined = new Map<Message['kind'], Message>()
   for (const message of [...linearMessages(ring, step), ...rest]) {

@@ -5,13 +5,13 @@ import type { Kernels, Region } from '../../kernels/instance.js'
 import { upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
-import type { Forms } from '../layout.js'
+import type { ReluNumbers } from '../layout.js'
 import { isActive } from '../step.js'
 import { type ReluMaterial, reluSizes, wordCount } from './relu.js'
 import type { MccStep } from './step.js'
 
 /** Bytes of a step's message from helper to server: u, tables, correction words. */
-export function materialBytes(step: MccStep<Forms>, ring: number): number {
+export function materialBytes(step: MccStep<ReluNumbers>, ring: number): number {
   const u = packedBytes(step.size, ring)
   if (!isActive(step)) return u
   const { tables, words } = reluSizes(step, ring)

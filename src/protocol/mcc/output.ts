@@ -6,12 +6,12 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { Streams } from '../../random/streams.js'
-import type { Forms } from '../layout.js'
+import type { ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
 import { outputMask } from './linear.js'
 import type { MccStep } from './step.js'
 
-export const outputMessages = (ring: number, { size }: MccStep<Forms>): Message[] => [
+export const outputMessages = (ring: number, { size }: MccStep<ReluNumbers>): Message[] => [
   { kind: 'output', from: 'server', to: 'client', bytes: packedBytes(size, ring), stage: 1 },
 ]
 

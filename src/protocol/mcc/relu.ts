@@ -25,15 +25,15 @@ import {
 import { sub32 } from '../../kernels/ring.js'
 import { elementCount } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
-import type { Forms, ReluMaps as Maps } from '../layout.js'
-import type { InMemory } from '../step.js'
+import type { ReluNumbers } from '../layout.js'
+import type { PlannedRelu } from '../step.js'
 import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
 import { chainOf, type ReluStep } from './step.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
-export function reluSizes({ activation, relu }: ReluStep<Forms>, ring: number) {
+export function reluSizes({ activation, relu }: ReluStep<ReluNumbers>, ring: number) {
   const { comparisons, results } = relu
   const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
   const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
@@ -50,7 +50,7 @@ export function reluSizes({ activation, relu }: ReluStep<Forms>, ring: number) {
 }
 
 /** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
-export function reluMessages(step: ReluStep<Forms>, ring: number): Message[] {
+export function reluMessages(step: ReluStep<ReluNumbers>, ring: number): Message[] {
   const { tables, words, opening, reply } = reluSizes(step, ring)
   return [
     { kind: 'material', from: 'helper', to: 'server', bytes: tables + words, stage: 0, offline: true, inPieces: true },
@@ -66,10 +66,10 @@ export interface ReluMaterial {
 }
 
 /** u32 words of a step's corrections: one per comparison, four per switched value, two per passed one. */
-export const wordCount = ({ comparisons, switched, passed }: Maps<Forms>): number =>
+export const wordCount = ({ comparisons, switched, passed }: ReluNumbers): number =>
   comparisons + 4 * switched + 2 * passed
 
-function wordParts(relu: Maps<InMemory>, words: Region) {
+function wordParts(relu: PlannedRelu, words: Region) {
   const { comparisons, switched, passed } = relu
   return {
     rho: words.part(0, comparisons * 4),
@@ -84,7 +84,7 @@ function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inferen
 }
 
 /** What comparisons test, in whole groups: `values` itself, or picked from it. Released by the caller if not `values`. */
-function tested(k: Kernels, { tested: index, comparisons }: Maps<InMemory>, values: Region): Region {
+function tested(k: Kernels, { tested: index, comparisons }: PlannedRelu, values: Region): Region {
   if (!index) return values
   const out = grouped(k, comparisons)
   gather32(k, values, index, out)
@@ -92,7 +92,7 @@ function tested(k: Kernels, { tested: index, comparisons }: Maps<InMemory>, valu
 }
 
 /** Per-value bits from per-comparison bits. */
-function perValue(k: Kernels, { comparisonOf, switched }: Maps<InMemory>, bits: Region): Region {
+function perValue(k: Kernels, { comparisonOf, switched }: PlannedRelu, bits: Region): Region {
   if (!comparisonOf) return bits
   const out = k.memory.alloc(groupsOf(switched))
   gatherBits(k, bits, comparisonOf, out)
@@ -113,8 +113,8 @@ function truncated(
   const { bits, truncate } = activation
   const out = grouped(k, opened.values + opened.patches)
   const a = openingMask(sh, step, inference)
-  const values = opened.element ? k.memory.alloc(opened.values * 4) : map
-  if (opened.element) gather32(k, map, opened.element, values)
+  const values = relu.openedElement ? k.memory.alloc(opened.values * 4) : map
+  if (relu.openedElement) gather32(k, map, relu.openedElement, values)
   mask(k, values, a, opened.values, truncate, bits, out)
   if (values !== map) values.release()
   if (patch) {
@@ -290,7 +290,7 @@ function resultShares(
 }
 
 /** Words of the results from one per element: `map` itself where all are. */
-function picked(k: Kernels, map: Region, { results, resultElement }: Maps<InMemory>): Region {
+function picked(k: Kernels, map: Region, { results, resultElement }: PlannedRelu): Region {
   if (!resultElement) return map
   const out = k.memory.alloc(results * 4)
   gather32(k, map, resultElement, out)

@@ -1,7 +1,7 @@
 // The messages of a whole `securenn` plan over all three links, and what they cost, to the byte.
 import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
 import { INFERENCE_BYTES } from '../control.js'
-import { type Forms, isActive } from '../layout.js'
+import { isActive, type ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, lastStage, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
 import { toServer } from './parties.js'
 import { reluMessages } from './relu.js'
@@ -42,7 +42,7 @@ const tensorMessage = (elements: number, stage: number): Message => ({
  * u leaves as soon as the helper's part of the step before is done. The tensor goes out with the client's last opening, or
  * with what came before: no flight of its own.
  */
-function stepMessages(step: SecurennStep<Forms>): Message[] {
+function stepMessages(step: SecurennStep<ReluNumbers>): Message[] {
   const linear = toServer('linear', 8 * step.size, 0)
   if (!isActive(step)) {
     return [linear, { kind: 'output', from: 'server', to: 'client', bytes: 8 * step.size, stage: 1, inPieces: true }]

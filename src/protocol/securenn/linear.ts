@@ -13,7 +13,7 @@ import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
 import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
-import type { Forms } from '../layout.js'
+import type { ReluNumbers } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
 import type { SecurennStep, SecurennSteps } from './step.js'
 
@@ -41,7 +41,7 @@ export function tensorMask(
 }
 
 /** Client and helper: s of a step. The caller releases it. */
-export function blind(ch: Streams, { index, size }: SecurennStep<Forms>, inference: number): Region {
+export function blind(ch: Streams, { index, size }: SecurennStep<ReluNumbers>, inference: number): Region {
   return ch.take({ purpose: Purpose.blind, layer: index, inference }, size * 8)
 }
 

@@ -6,8 +6,8 @@ import type { Region } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
 import { truncateShare, windowOf } from '../../kernels/securenn/shares.js'
 import type { Bends } from '../../plan/plan.js'
-import type { Forms, ReluMaps as Maps } from '../layout.js'
-import type { InMemory } from '../step.js'
+import type { ReluNumbers } from '../layout.js'
+import type { PlannedRelu } from '../step.js'
 import { after, lastStage, type Message } from '../transcript.js'
 import type { CallAddress } from './draws.js'
 import { dealDrelu, drelu, dreluMessages } from './drelu.js'
@@ -16,7 +16,7 @@ import type { HelperSide, Side } from './parties.js'
 import type { SecurennReluStep } from './step.js'
 
 /** A step's comparisons and products; nobody sends anything where nothing is compared. */
-export function reluMessages({ activation, relu }: SecurennReluStep<Forms>): Message[] {
+export function reluMessages({ activation, relu }: SecurennReluStep<ReluNumbers>): Message[] {
   if (relu.comparisons === 0) return []
   const signs = dreluMessages(activation, relu.comparisons)
   return [...signs, ...after(lastStage(signs), productMessages(relu.switched, relu.comparisons))]
@@ -25,7 +25,7 @@ export function reluMessages({ activation, relu }: SecurennReluStep<Forms>): Mes
 /** 0 is the client. */
 const SERVER = 1
 
-const productsOf = ({ switched, comparisons, comparisonOf }: Maps<InMemory>): Products => ({
+const productsOf = ({ switched, comparisons, comparisonOf }: PlannedRelu): Products => ({
   count: switched,
   factors: comparisons,
   factorOf: comparisonOf,

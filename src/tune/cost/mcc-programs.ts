@@ -1,17 +1,15 @@
 // Back end `mcc` as the parties run it: who computes what for how long around the messages that the protocol declares.
 import { tableBytes } from '../../kernels/mcc.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
-import { isActive, type Lists, type PlanLayout } from '../../protocol/layout.js'
+import { isActive, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
-import { reluSizes } from '../../protocol/mcc/relu.js'
 import type { MccStep, ReluStep } from '../../protocol/mcc/step.js'
 import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
 import { comparisonNs, linearNs, type MachineModel } from './machine.js'
-import { packedCount, type ReluCounts, reluCounts } from './relu-counts.js'
 import { type Programs, programsOf, type Work } from './schedule.js'
 
-type Step = MccStep<Lists>
-type Relu = ReluStep<Lists>
+type Step = MccStep<ReluNumbers>
+type Relu = ReluStep<ReluNumbers>
 
 /** Work of one step, per party. */
 class MccWork {
@@ -45,36 +43,30 @@ class MccWork {
   }
 
   /** Values and patch sums that are opened. */
-  #openings(step: Relu): number {
-    return packedCount(reluSizes(step, this.plan.ring).opened, step.activation.bits)
+  #openings({ relu: { opened } }: Relu): number {
+    return opened.values + opened.patches
   }
 
   /** Masking them, truncated. */
-  #masked(step: Relu, { patchElements, values, inOrder }: ReluCounts): number {
+  #masked(step: Relu, { patchElements, values, inOrder }: ReluNumbers): number {
     const { mask, gather, patchElement } = this.machine.mcc
     const opened = this.#openings(step)
     return this.words(opened) + opened * mask + (inOrder ? 0 : values * gather) + patchElements * patchElement
   }
 
-  /** Values that come back. */
-  #results(step: Relu): number {
-    const { beta, reply } = reluSizes(step, this.plan.ring)
-    return packedCount(reply - beta, this.plan.ring)
-  }
-
-  #tested({ comparisons, paired }: ReluCounts): number {
+  #tested({ comparisons, paired }: ReluNumbers): number {
     return paired ? 0 : comparisons * this.machine.mcc.gather
   }
 
   /** Shares of b·y' of all values: each party's select. */
-  #shares({ switched, passed, paired }: ReluCounts): number {
+  #shares({ switched, passed, paired }: ReluNumbers): number {
     const { select, extend, gather, gatherBit } = this.machine.mcc
     return switched * (select + (paired ? 0 : gather + gatherBit)) + passed * extend
   }
 
   /** Server: opens ŷ. */
   open(step: Relu): number {
-    const counts = reluCounts(step.relu)
+    const counts = step.relu
     const read = counts.comparisons * comparisonNs(this.machine, step.activation.chunks).read
     return this.#masked(step, counts) + this.pack(this.#openings(step)) + this.#tested(counts) + read
   }
@@ -82,22 +74,22 @@ class MccWork {
   /** Client: from the opening to its reply. */
   answer(step: Relu): number {
     const { chunks } = step.activation
-    const counts = reluCounts(step.relu)
+    const counts = step.relu
     const { comparisons, switched, passed, values, inOrder } = counts
     const { read, walk } = comparisonNs(this.machine, chunks)
     const pads = comparisons === 0 ? 0 : tableBytes(chunks, comparisons) * this.#stream
     const streams = pads + this.words(comparisons + 4 * switched + 2 * passed)
     const gathered = inOrder ? 0 : values * this.machine.mcc.gather
     const compare = this.#tested(counts) + comparisons * (read + walk)
-    const packing = this.unpack(this.#openings(step)) + this.pack(this.#results(step))
+    const packing = this.unpack(this.#openings(step)) + this.pack(step.relu.results)
     return compare + streams + gathered + this.#shares(counts) + packing
   }
 
   /** Server: from the reply to x̂. */
   finish(step: Relu): number {
-    const counts = reluCounts(step.relu)
+    const counts = step.relu
     const scattered = counts.inOrder ? 0 : counts.values * this.machine.mcc.gather
-    return this.unpack(this.#results(step)) + this.#shares(counts) + scattered
+    return this.unpack(step.relu.results) + this.#shares(counts) + scattered
   }
 
   /** Client and helper: r of a tensor. */
@@ -111,7 +103,7 @@ class MccWork {
     const linear = this.mask(step.index) + this.linear(step) + this.words(step.size) + this.add(step.size)
     if (!isActive(step)) return linear + this.pack(step.size)
     const { activation } = step
-    const counts = reluCounts(step.relu)
+    const counts = step.relu
     const { comparisons, switched, passed, paired } = counts
     const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
     const compare = tables * (this.#stream + this.machine.copy) + comparisons * (this.words(1) + dealRho)

@@ -57,19 +57,23 @@ export function programsOf(
   work: (message: Message, step: number) => Work,
   order: typeof messagesOf = messagesOf,
 ): Programs {
-  const all = parts.flatMap((messages, part) => messages.map((message) => ({ ...message, step: part - 1 })))
-  const program = (role: Role) => {
+  const all = parts.flat()
+  const stepOf = new Map<Message, number>()
+  parts.forEach((messages, part) => {
+    for (const message of messages) stepOf.set(message, part - 1)
+  })
+  return byRole((role) => {
     const program = new Program(machine)
     for (const message of order(role, all)) {
-      program.step = Math.max(0, message.step)
-      const { before = 0, meanwhile = 0, after = 0 } = work(message, message.step)
+      const step = stepOf.get(message)!
+      program.step = Math.max(0, step)
+      const { before = 0, meanwhile = 0, after = 0 } = work(message, step)
       const frames = framesOf(message)
       if (message.from === role) program.work(before).send(message.to, message.bytes, frames)
       else program.work(meanwhile).receive(message.from, message.bytes, frames).work(after)
     }
     return program
-  }
-  return { client: program('client'), server: program('server'), helper: program('helper') }
+  })
 }
 
 /** Emulated or real networks, one per pair; `up` is from the first named to the second. */
@@ -91,9 +95,35 @@ export interface Timeline {
   readonly bytes: Readonly<Partial<Record<`${Role}-${Role}`, number>>>
 }
 
-interface Arrival {
-  readonly arrives: number
-  readonly wave: number
+/** One direction between two parties, and what is under way on it. */
+class Wire {
+  bytes = 0
+  #free = 0
+  #taken = 0
+  readonly #arrivals: number[] = []
+  readonly #waves: number[] = []
+
+  constructor(
+    private readonly latencyMs: number,
+    private readonly bitsPerSecond: number,
+  ) {}
+
+  send(now: number, bytes: number, wave: number): void {
+    this.#free = Math.max(now, this.#free) + (bytes * 8 * 1000) / this.bitsPerSecond
+    this.#arrivals.push(this.#free + this.latencyMs)
+    this.#waves.push(wave)
+    this.bytes += bytes
+  }
+
+  /** When the next message is there; never, where none is under way. */
+  get arrives(): number {
+    return this.#taken < this.#arrivals.length ? this.#arrivals[this.#taken] : Number.POSITIVE_INFINITY
+  }
+
+  /** Takes it: the wave it came with. */
+  take(): number {
+    return this.#waves[this.#taken++]
+  }
 }
 
 class Party {
@@ -127,17 +157,18 @@ export function schedule(programs: Programs, network: Network, cores = Number.PO
 
 class Scheduler {
   readonly #parties: readonly Party[]
-  readonly #wires = new Map<string, { free: number; readonly queue: Arrival[] }>()
-  readonly #bytes: Partial<Record<`${Role}-${Role}`, number>> = {}
+  readonly #wires: Readonly<Record<Role, Readonly<Record<Role, Wire>>>>
   readonly #steps: number[] = []
   #now = 0
   #flights = 0
 
   constructor(
     programs: Programs,
-    private readonly network: Network,
+    network: Network,
     private readonly cores: number,
   ) {
+    const from = (role: Role) => byRole((to) => wire(network, role, to))
+    this.#wires = byRole(from)
     this.#parties = ROLES.map((role) => new Party(role, programs[role].actions))
   }
 
@@ -166,10 +197,11 @@ class Scheduler {
     }
     const stuck = this.#parties.filter((party) => !party.done).map(({ role }) => role)
     if (stuck.length > 0) throw new Error(`these programs wait for messages nobody sends: ${stuck.join(', ')}`)
-    const of = (value: (party: Party) => number) =>
-      Object.fromEntries(this.#parties.map((party) => [party.role, value(party)])) as Record<Role, number>
-    const [end, busy] = [of((party) => party.end), of((party) => party.busy)]
-    return { end, busy, steps: this.#steps, flights: this.#flights, bytes: this.#bytes }
+    const of = (value: (party: Party) => number) => byRole((role) => value(this.#parties[ROLES.indexOf(role)]))
+    return {
+      ...{ end: of((party) => party.end), busy: of((party) => party.busy) },
+      ...{ steps: this.#steps, flights: this.#flights, bytes: this.#bytes() },
+    }
   }
 
   /** Takes actions until one needs time. */
@@ -177,9 +209,9 @@ class Scheduler {
     while (party.left === 0 && party.at < party.actions.length) {
       const action = party.actions[party.at]
       if (action.kind === 'receive') {
-        const { queue } = this.#wire(action.from, party.role)
-        if (queue.length === 0 || queue[0].arrives > this.#now + INSTANT) return
-        party.wave = Math.max(party.wave, queue.shift()!.wave)
+        const wire = this.#wires[action.from][party.role]
+        if (wire.arrives > this.#now + INSTANT) return
+        party.wave = Math.max(party.wave, wire.take())
       } else if (action.kind === 'send') this.#send(party, action.to, action.bytes)
       else party.left = action.ms
       party.at++
@@ -195,31 +227,31 @@ class Scheduler {
   #arrival(party: Party): number {
     const action = party.actions[party.at]
     if (action?.kind !== 'receive') return Number.POSITIVE_INFINITY
-    return this.#wire(action.from, party.role).queue[0]?.arrives ?? Number.POSITIVE_INFINITY
+    return this.#wires[action.from][party.role].arrives
   }
 
   #send(party: Party, to: Role, bytes: number): void {
-    const wire = this.#wire(party.role, to)
-    const { rttMs, bitsPerSecond } = direction(this.network, party.role, to)
-    wire.free = Math.max(this.#now, wire.free) + (bytes * 8 * 1000) / bitsPerSecond
-    wire.queue.push({ arrives: wire.free + rttMs / 2, wave: party.wave + 1 })
-    this.#flights = Math.max(this.#flights, party.wave + 1)
-    const name = `${party.role}-${to}` as const
-    this.#bytes[name] = (this.#bytes[name] ?? 0) + bytes
+    const wave = party.wave + 1
+    this.#wires[party.role][to].send(this.#now, bytes, wave)
+    this.#flights = Math.max(this.#flights, wave)
   }
 
-  #wire(from: Role, to: Role) {
-    const name = `${from}-${to}`
-    let wire = this.#wires.get(name)
-    if (!wire) this.#wires.set(name, (wire = { free: 0, queue: [] }))
-    return wire
+  #bytes(): Timeline['bytes'] {
+    const sent = ROLES.flatMap((from) => ROLES.map((to) => [`${from}-${to}`, this.#wires[from][to].bytes] as const))
+    return Object.fromEntries(sent.filter(([, bytes]) => bytes > 0))
   }
 }
 
-function direction(network: Network, from: Role, to: Role): { rttMs: number; bitsPerSecond: number } {
+const byRole = <T>(of: (role: Role) => T): Record<Role, T> => ({
+  client: of('client'),
+  server: of('server'),
+  helper: of('helper'),
+})
+
+function wire({ clientServer, clientHelper, serverHelper }: Network, from: Role, to: Role): Wire {
   const up = ROLES.indexOf(from) < ROLES.indexOf(to)
-  const pair = (up ? [from, to] : [to, from]).join('-')
-  const { clientServer, clientHelper, serverHelper } = network
-  const profile = pair === 'client-server' ? clientServer : pair === 'client-helper' ? clientHelper : serverHelper
-  return { rttMs: profile.rttMs, bitsPerSecond: up ? profile.upBitsPerSecond : profile.downBitsPerSecond }
+  const withClient = from === 'client' || to === 'client'
+  const withHelper = from === 'helper' || to === 'helper'
+  const profile = !withHelper ? clientServer : withClient ? clientHelper : serverHelper
+  return new Wire(profile.rttMs / 2, up ? profile.upBitsPerSecond : profile.downBitsPerSecond)
 }

@@ -1,12 +1,11 @@
 // Back end `securenn` as the parties run it (protocol/securenn): all three are on line, nothing is dealt ahead.
 import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
-import { isActive, type Lists, type PlanLayout } from '../../protocol/layout.js'
+import { isActive, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { onlineMessages } from '../../protocol/securenn/cost.js'
 import { comparedBits } from '../../protocol/securenn/drelu.js'
 import type { SecurennReluStep, SecurennStep } from '../../protocol/securenn/step.js'
 import type { Message } from '../../protocol/transcript.js'
 import { linearNs, type MachineModel } from './machine.js'
-import { type ReluCounts, reluCounts } from './relu-counts.js'
 import { type Programs, programsOf, type Work } from './schedule.js'
 
 /** Stream bytes per digit below 67: 201 of 256 bytes are taken. */
@@ -27,7 +26,7 @@ class SecurennWork {
     this.#stream = machine.chacha[plan.rounds]
   }
 
-  linear({ step }: SecurennStep<Lists>): number {
+  linear({ step }: SecurennStep<ReluNumbers>): number {
     return linearNs(this.machine.ring64, step.linear)
   }
 
@@ -54,9 +53,9 @@ class SecurennWork {
   }
 
   /** Truncation, and picking what is switched and what is compared. */
-  before({ size, relu }: SecurennReluStep<Lists>): number {
+  before({ size, relu }: SecurennReluStep<ReluNumbers>): number {
     const { truncate, gather } = this.machine.securenn
-    const { values, comparisons, inOrder, paired, patchElements } = reluCounts(relu)
+    const { values, comparisons, inOrder, paired, patchElements } = relu
     const picked = (inOrder ? 0 : values) + (paired ? 0 : comparisons) + patchElements
     return size * truncate + values * 8 * this.machine.copy + picked * gather
   }
@@ -77,13 +76,13 @@ class SecurennWork {
     return this.#digits(2 * count * bits)
   }
 
-  product({ switched, comparisons, paired }: ReluCounts): number {
+  product({ switched, comparisons, paired }: ReluNumbers): number {
     const { product, gather } = this.machine.securenn
     return this.words(switched + comparisons) + switched * (product + (paired ? 0 : 3 * gather))
   }
 
   /** Helper: the products' C. */
-  triple({ switched, comparisons, paired }: ReluCounts): number {
+  triple({ switched, comparisons, paired }: ReluNumbers): number {
     const words = this.words(3 * switched + 2 * comparisons) + this.add(3 * switched + comparisons)
     return words + (paired ? 0 : switched * this.machine.securenn.gather)
   }
@@ -123,7 +122,7 @@ export function securennPrograms(layout: PlanLayout<SecurennPlan>, machine: Mach
     }
     if (kind === 'output') return { meanwhile: share(), after: work.add(size) }
     if (!isActive(step)) return {}
-    const counts = reluCounts(step.relu)
+    const counts = step.relu
     const n = counts.comparisons
     const picked = () => share() + work.before(step)
     const bits = comparedBits(step.activation)
