@@ -70,6 +70,15 @@ describe('direction of knowledge', () => {
     expect([...new Set(all.map(({ folder }) => folder))].filter(Boolean).sort()).toEqual(Object.keys(MAY_KNOW).sort())
   })
 
+  test('docs/architecture.md shows this table', () => {
+    const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+    const shown = [...page.matchAll(/^\| `(\w+)` \| [^|]* \| ([^|]*) \|$/gm)].map(([, room, names]) => [
+      room,
+      [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+    ])
+    expect(Object.fromEntries(shown)).toEqual(MAY_KNOW)
+  })
+
   test.each(Object.keys(MAY_KNOW))('%s knows only what it may', (folder) => {
     const allowed = [folder, ...MAY_KNOW[folder], 'errors.ts']
     const faults = inFolder(folder).flatMap((file) =>

@@ -5,12 +5,12 @@ import { type Kernels, loadKernels } from '../kernels/instance.js'
 import { type Channel, type Link, type Peer, Phase, wait } from '../net/index.js'
 import type { MccPlan, SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { materialBytes } from '../protocol/mcc/inference.js'
+import { materialBytes } from '../protocol/mcc/material.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { MccSteps } from '../protocol/mcc/step.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
-import { Pace } from './admission.js'
+import { keptAlive, Pace } from './admission.js'
 import type { HelpedClient, HelpedServer } from './backend.js'
 import type { HelperStatus } from './events.js'
 import { Grants } from './grant.js'
@@ -226,7 +226,7 @@ export class Helper {
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
-    await this.#joins.take()
+    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take())
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
     const streams = this.#streams(registration, hello, source())

@@ -7,7 +7,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { dealInference } from '../../protocol/mcc/inference.js'
 import { keptAlive } from '../admission.js'
 import type { HelpedClient } from '../backend.js'
-import { BATCH_BYTES, DEAL_BYTES, decodeBatch, ID_BYTES, INFERENCE_BYTES, writeInference } from '../messages.js'
+import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, decodeBatch, ID_BYTES, writeInference } from '../messages.js'
 import { asRingfenceError } from '../options.js'
 import { sendPieces } from '../transfer.js'
 
@@ -51,7 +51,7 @@ async function deal(client: HelpedClient<MccPlan>, inference: number): Promise<v
   const { k, registration, session, streams, onBundle } = client
   const { link, planned, share } = registration
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
-  const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
+  const head = new Uint8Array(BUNDLE_BYTES)
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
   const toServer = new Emission(client)

@@ -10,7 +10,7 @@ import {
   type StepMaterial,
   takeDealt,
   takeDelta,
-} from '../../protocol/mcc/inference.js'
+} from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 
 /** What an inference's material waits for. */
