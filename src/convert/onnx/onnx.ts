@@ -107,7 +107,15 @@ export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): Conver
 }
 
 /** Names that exporters give every graph. */
-const NAMELESS: ReadonlySet<string> = new Set(['', 'torch_jit', 'torch-jit-export', 'main_graph', 'main', 'tf2onnx', 'graph'])
+const NAMELESS: ReadonlySet<string> = new Set([
+  '',
+  'torch_jit',
+  'torch-jit-export',
+  'main_graph',
+  'main',
+  'tf2onnx',
+  'graph',
+])
 
 /** The graph's name; that of the file where an exporter made it up. */
 function ownName(graph: string, source: string): string {

@@ -133,6 +133,7 @@ class GraphRun {
       const sources = this.inputs[index].map((place) => this.#made[place])
       const reader = new NodeReader(this.draft, node, sources, this.#batch, this.#ends.has(index))
       this.#made[index] = NODE_READERS.get(node.op)!(reader)
+      if (!reader.failed && this.#made[index]) reader.checkAttributes()
     }
   }
 
