@@ -1,3 +1,4 @@
+// How dist is made: the library with its programs, the worker that stands alone, and, outside the package, the benches.
 import { defineConfig, type Options } from 'tsup'
 
 const library = {
@@ -13,12 +14,12 @@ const common: Options = {
   format: ['esm'],
   target: 'es2022',
   platform: 'neutral',
-  sourcemap: false,
-  // Names stay and lines are short, so that a stack trace can be read; the sources are in the repository.
+  // Every map holds the TypeScript it leads to, comments included: what runs can be read and stepped through.
+  sourcemap: true,
+  // Names stay, so that a stack trace can be read without a map too.
   esbuildOptions(options) {
     options.minifyWhitespace = true
     options.minifySyntax = true
-    options.lineLimit = 160
   },
 }
 
@@ -28,13 +29,12 @@ export default defineConfig([
     entry: {
       ...library,
       cli: 'src/cli/main.ts',
-      bench: 'bench/main.ts',
       // What the tuners' worker threads run.
       'tune-thread': 'src/tune/workers/thread.node.ts',
     },
     // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
     noExternal: ['@assemblyscript/loader'],
-    external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],
+    external: [/^node:/],
     // ringfence/testing hands out what is internal elsewhere, so nothing may be stripped.
     dts: { entry: library, compilerOptions: { stripInternal: false } },
     splitting: true,
@@ -47,5 +47,14 @@ export default defineConfig([
     external: [/^node:/, 'ws'],
     splitting: false,
     minify: true,
+  },
+  {
+    // Not part of the package. One file, because it starts itself again as its own processes.
+    ...common,
+    entry: { bench: 'bench/main.ts', 'tune-thread': 'src/tune/workers/thread.node.ts' },
+    outDir: 'build/bench',
+    noExternal: ['@assemblyscript/loader'],
+    external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],
+    splitting: false,
   },
 ])

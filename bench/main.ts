@@ -11,10 +11,12 @@ import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
 import { benchEndToEnd } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
+import { benchFaults } from './suites/faults.js'
 import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
+import { benchLoad } from './suites/load.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 
@@ -33,6 +35,8 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],
   ['browser', plain(benchBrowser)],
+  ['load', plain(benchLoad)],
+  ['faults', plain(benchFaults)],
   ['cost', plain(benchCost)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])

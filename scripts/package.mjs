@@ -14,18 +14,13 @@ for (const { require: entry } of Object.values(exports).filter((target) => targe
   writeFileSync(join(dist, file), `module.exports = require('./${file.replace('.cjs', '.js')}')\n`)
 }
 
-// Short lines may break in the middle of a string; bundlers look for a worker's address in the text itself.
-for (const file of readdirSync(dist).filter((name) => name.endsWith('.js'))) {
-  const code = readFileSync(join(dist, file), 'utf8')
-  const whole = code.replace(/new URL\((["'`])(?:\\\n|(?!\1).)*\1/g, (address) => address.replaceAll('\\\n', ''))
-  if (whole !== code) writeFileSync(join(dist, file), whole)
-}
-
 // Deno and JSR read a module's types from this line.
 for (const { import: entry } of Object.values(exports).filter((target) => target.import)) {
   const file = join(root, entry.default)
   const types = entry.types.replace('./dist/', './')
   writeFileSync(file, `/* @ts-self-types="${types}" */\n${readFileSync(file, 'utf8')}`)
+  const map = JSON.parse(readFileSync(`${file}.map`, 'utf8'))
+  writeFileSync(`${file}.map`, JSON.stringify({ ...map, mappings: `;${map.mappings}` })) // one line further down
 }
 
 for (const file of readdirSync(dist).filter((name) => name.endsWith('.d.ts'))) {
@@ -44,12 +39,17 @@ for (const { import: entry } of Object.values(exports).filter((target) => target
   visit(entry.default.replace('./dist/', ''))
 }
 for (const file of readdirSync(dist).filter((name) => name.endsWith('.js') && !library.has(name))) {
-  const { code } = transformSync(readFileSync(join(dist, file), 'utf8'), {
+  const path = join(dist, file)
+  const link = `//# sourceMappingURL=${file}.map`
+  const inline = `data:application/json;base64,${readFileSync(`${path}.map`).toString('base64')}`
+  // The bundler's map inside the text, so that the new one leads to the sources as well.
+  const { code, map } = transformSync(readFileSync(path, 'utf8').replace(link, `//# sourceMappingURL=${inline}`), {
     minify: true,
-    lineLimit: 160,
+    sourcemap: 'external',
     target: 'es2022',
   })
-  writeFileSync(join(dist, file), code)
+  writeFileSync(path, `${code}${link}\n`)
+  writeFileSync(`${path}.map`, map)
 }
 
 for (const variant of ['simd', 'scalar']) {

@@ -13,18 +13,24 @@ export type ErrorCode =
   | 'PEER_FAILED' // a peer reported a failure of its own
   | 'DEADLINE' // a peer did not answer in time
   | 'ABORTED' // the caller's AbortSignal fired
-  | 'STORE_FULL' // no room for more one-time material
+  | 'STORE_FULL' // no room for more one-time material; `retryAfterMs` says when to ask again
+  | 'BUSY' // a party serves as many as it can; `retryAfterMs` says when to come back
   | 'MATERIAL_USED' // one-time material was asked for a second time, or never dealt
   | 'INSECURE' // refused: it would weaken the guarantees (plain text off loopback, test seeds on a network, …)
   | 'HOST' // the host lacks something that is needed (CSPRNG, WebAssembly, WebSocket)
 
-const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL'])
+const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL', 'BUSY'])
+
+/** Longest wait that anybody is told, in milliseconds: ten minutes. */
+export const MAX_RETRY_MS = 600_000
 
 /** The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask. */
 export class RingfenceError extends Error {
   override readonly name = 'RingfenceError'
   /** Whether the same call may succeed later without a change by the caller. */
   readonly retryable: boolean
+  /** Milliseconds after which a new attempt has a chance, 0 … 600,000, where the party that refused knows. */
+  readonly retryAfterMs: number | undefined
 
   /**
    * @param code what went wrong
@@ -35,10 +41,12 @@ export class RingfenceError extends Error {
     readonly code: ErrorCode,
     message: string,
     readonly problems: readonly string[] = [],
-    options?: { cause?: unknown },
+    options?: { cause?: unknown; retryAfterMs?: number },
   ) {
     super(problems.length === 0 ? message : `${message}\n${problems.map((p) => `  - ${p}`).join('\n')}`, options)
     this.retryable = RETRYABLE.has(code)
+    const wait = options?.retryAfterMs
+    this.retryAfterMs = wait === undefined ? undefined : Math.min(MAX_RETRY_MS, Math.max(0, Math.ceil(wait)))
   }
 }
 

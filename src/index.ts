@@ -32,4 +32,5 @@ export {
 export type { MaterialStore, StoredMaterial } from './party/client-store.js'
 export { type DiagnoseOptions, diagnose, type Finding } from './party/diagnose.js'
 export type { PartyOptions } from './party/options.js'
+export { type Connection, ReconnectingClient, type ReconnectOptions } from './party/reconnecting-client.js'
 export type { Plan } from './plan/plan.js'

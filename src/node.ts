@@ -1,7 +1,26 @@
-// ringfence for Node: listen for parties over WebSockets, read model folders.
+// ringfence for Node: listen for parties over WebSockets, read model folders, and do on files what the commands do.
 
 export { RingfenceError } from './errors.js'
+export { type CalibrateModelOptions, calibrateModel, type ModelCalibration } from './files/calibrate-model.js'
+export { type ConvertedFiles, type ConvertFilesOptions, convertFiles } from './files/convert-files.js'
+export {
+  type EvaluateModelOptions,
+  evaluateModel,
+  type ModelEvaluation,
+  type VariantRow,
+} from './files/evaluate-model.js'
+export { type ImageSet, type ImageSetOptions, readImageSet } from './files/image-set.js'
+export { type InspectedModel, type InspectModelOptions, inspectModel } from './files/inspect-model.js'
+export {
+  type MeasureDistortionOptions,
+  type MeasuredDistortion,
+  measureDistortion,
+} from './files/measure-distortion.js'
+export type { MeasuringOptions } from './files/measuring.js'
 export { loadModelDirectory, type ModelDirectory, type Sample } from './files/model-directory.js'
-export { findModel, packagedModels } from './files/prepared-model.js'
+export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plan-choices.js'
+export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plan-model.js'
+export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
 export { type ConnectionInfo, type Listener, type ListenOptions, listen } from './net/websocket-server.node.js'
+export type { OnStage, StageProgress } from './tune/progress.js'
 export { startThreads } from './tune/workers/pool.node.js'

@@ -1,6 +1,15 @@
-// ringfence for planning: read model files, calibrate, compile, declare costs, run the plain references.
+// ringfence for planning: convert, inspect, calibrate, evaluate, compile, declare costs, run the plain references.
 
 export type { ConvertedNetwork } from './convert/arch-draft.js'
+export {
+  type Conversion,
+  type ConvertedCounts,
+  type ConvertOptions,
+  convertFile,
+  type Product,
+  TARGETS,
+  type Target,
+} from './convert/convert-file.js'
 export { detectFormat, type FileFormat } from './convert/detect.js'
 export { convertOnnx, type OnnxOptions } from './convert/onnx/onnx.js'
 export { type ConvertedReluSpec, convertReluSpec, type ReluSpecOptions } from './convert/pickle/relu-spec.js'
@@ -84,7 +93,14 @@ export {
   type ReluPlanOptions,
   type ReluSpecFile,
 } from './tune/allocation/relu-plan.js'
+export {
+  type CalibrationOptions,
+  type CalibrationProgress,
+  calibrateNetwork,
+  type NetworkCalibration,
+} from './tune/calibration/calibrate-network.js'
 export { channelFactors, type FactorOptions, type FactorsPer } from './tune/calibration/channel-factors.js'
+export { formatRangesPart, type MeasuredRanges, parseRangesPart, rangesKey } from './tune/calibration/part.js'
 export { calibrationOf, measureRanges, type Ranges, type RangesOptions } from './tune/calibration/ranges.js'
 export type { LayerSample, RangesSetup } from './tune/calibration/ranges-job.js'
 export { type GainOptions, measureGains } from './tune/calibration/window-gains.js'
@@ -124,7 +140,7 @@ export {
   MASK_SHARES,
 } from './tune/distortion/distortion.js'
 export type { LayerMasks } from './tune/distortion/nested-masks.js'
-export { formatDistortionPart, measurementKey, parseDistortionPart } from './tune/distortion/part.js'
+export { formatDistortionPart, parseDistortionPart } from './tune/distortion/part.js'
 export {
   type DistortionTable,
   type DistortionTableOptions,
@@ -140,7 +156,23 @@ export {
   type PrivateScore,
   type Score,
 } from './tune/evaluation/evaluate.js'
+export {
+  type CalibratedNetwork,
+  type EvaluationRow,
+  evaluateNetwork,
+  type NetworkEvaluationOptions,
+  type WindowChoice,
+} from './tune/evaluation/evaluate-network.js'
 export type { FloatSetup } from './tune/evaluation/logits-job.js'
+export {
+  type Folding,
+  type InspectedLayer,
+  type Inspection,
+  type InspectOptions,
+  inspectNetwork,
+} from './tune/inspection/inspect-network.js'
 export type { GroupedProgress } from './tune/knapsack/groups.js'
+export { measurementKey } from './tune/part.js'
+export type { OnStage, StageProgress } from './tune/progress.js'
 export type { JobKind, Result as JobResult, Setup as JobSetup, Task as JobTask } from './tune/workers/jobs.js'
 export type { PoolOptions, StartPool, WorkerPool } from './tune/workers/pool.js'

@@ -13,6 +13,8 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - protocol speaks over a link but opens none: of net it sees types and phases;
  *  - convert reads the files of other programs, and knows only what a model is;
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
+ *  - tune measures networks, also privately with parties in its own process, and reads no file;
+ *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
  *  - the files directly in src are entry points of the package, which only gather names.
  */
 const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
@@ -24,10 +26,10 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   net: [],
   float: ['kernels', 'model'],
   plan: ['kernels', 'model', 'ring', 'float'],
-  tune: ['model', 'plan', 'kernels', 'ring', 'float', 'protocol', 'net'],
+  tune: ['model', 'plan', 'kernels', 'ring', 'float', 'protocol', 'net', 'party'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  files: ['model', 'convert', 'plan'],
+  files: ['model', 'convert', 'plan', 'tune', 'net'],
   cli: ['ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']

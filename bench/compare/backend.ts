@@ -1,9 +1,8 @@
 // What the comparison bench needs of a back end. Everything here runs wherever the kernels run.
 import type { Link } from '../../src/net/index.js'
-import type { Message, Work } from './network.js'
+import type { Message, OnlineCost, Role, Work } from './network.js'
 
-export type Role = 'client' | 'server' | 'helper'
-export const ROLES: readonly Role[] = ['helper', 'server', 'client']
+export { ROLES, type Role } from './network.js'
 
 /** One way to compare: plain data, so that it can be handed to another process. */
 export interface Variant {
@@ -20,8 +19,7 @@ export interface Variant {
 
 /** Bytes of one batch on the wire, frame headers included; what the meters have to show, to the byte. */
 export interface CompareCost {
-  /** Client to server, server to client, and both ways on both links of the helper; waves over all links. */
-  readonly online: { readonly up: number; readonly down: number; readonly helper: number; readonly flights: number }
+  readonly online: OnlineCost
   readonly offline: { readonly clientDown: number; readonly clientUp: number; readonly helperToServer: number }
 }
 

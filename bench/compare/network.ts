@@ -3,7 +3,9 @@
 // server and helper stand in data centres and have 1 Gbit/s each way.
 import { HEADER_BYTES, type NetworkProfile } from '../../src/net/index.js'
 import { piecesOf } from '../../src/protocol/pieces.js'
-import type { CompareCost, Role } from './backend.js'
+
+export type Role = 'client' | 'server' | 'helper'
+export const ROLES: readonly Role[] = ['helper', 'server', 'client']
 
 /** Between server and helper. */
 const BACKBONE = 1e9
@@ -25,6 +27,16 @@ export interface Message {
   /** On the wire, headers included. */
   readonly bytes: number
   readonly frames: number
+}
+
+/** Bytes of one batch on line, frame headers included. */
+export interface OnlineCost {
+  /** Client to server, server to client, and both ways on both links of the helper. */
+  readonly up: number
+  readonly down: number
+  readonly helper: number
+  /** Waves over all links. */
+  readonly flights: number
 }
 
 /** What a payload that travels in pieces is on the wire. */
@@ -74,7 +86,7 @@ function end(
   return Math.max(...(['client', 'server', 'helper'] as const).map(works))
 }
 
-export function onlineCost(messages: readonly Message[]): CompareCost['online'] {
+export function onlineCost(messages: readonly Message[]): OnlineCost {
   const bytes = (which: (message: Message) => boolean) =>
     messages.filter(which).reduce((sum, message) => sum + message.bytes, 0)
   return {

@@ -4,7 +4,15 @@ import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { RingfenceError } from '../../src/errors.js'
-import type { ClientWork } from '../suites/browser.js'
+import { REPOSITORY } from '../../test/fixtures/vectors.js'
+
+/** One inference as the client's meter saw it, in milliseconds: work is what was not waiting for a peer. */
+export interface ClientWork {
+  readonly offline: number
+  readonly online: number
+  /** From the first message of the preparation to the answer. */
+  readonly wall: number
+}
 
 /** How much later than due a timer fired, in milliseconds. */
 export interface Blocked {
@@ -133,7 +141,7 @@ const call = <T>(page: Page, name: string, argument?: unknown): Promise<T> =>
 /** The page bundled by esbuild, which leaves the worker's file beside it as it is. */
 async function serve(): Promise<{ url: string; close(): void }> {
   const { build } = await import('esbuild')
-  const dist = fileURLToPath(new URL('.', import.meta.url))
+  const dist = fileURLToPath(new URL('dist/', REPOSITORY))
   const stdin = { contents: APP, resolveDir: dist }
   const bundled = await build({
     stdin,

@@ -1,14 +1,14 @@
 // `npm run bench -- accuracy`: the shipped ResNet-20 and its fine-tuned variants on the 10,000 test images of CIFAR-10
 // against the accuracies their README states, how often comparisons of fewer bits say what plain float does, and the
 // distortion table of ResNet-8 measured again.
-import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { type EvaluateOrder, evaluateModel } from '../../src/cli/evaluation.js'
+import { stagesOn } from '../../src/cli/terminal/printed.js'
 import { ProgressBar } from '../../src/cli/terminal/progress-bar.js'
+import { calibrateModel } from '../../src/files/calibrate-model.js'
+import { type EvaluateModelOptions, evaluateModel } from '../../src/files/evaluate-model.js'
 import { REPOSITORY } from '../../test/fixtures/vectors.js'
 import { cifar10AsJpeg, cifar10Test, RECORD } from '../accuracy/cifar10.js'
 import { checkDistortion, type DistortionCheck } from '../accuracy/published-distortion.js'
@@ -57,7 +57,7 @@ export async function benchAccuracy({ json = false, quick = false } = {}): Promi
 }
 
 async function variants(published: string, jpeg: string, limit: number): Promise<AccuracyRow[]> {
-  const order = { all: true, windows: ['exact'] as const, reference: 1, limit }
+  const order = { all: true, windows: ['exact'] as const, referenceInputs: 1, limit }
   const lossless = await run({ ...order, images: published })
   const recoded = await run({ ...order, images: jpeg })
   const rows = recoded.map(({ variant, drelus, float: { correct, images } }, i) => {
@@ -95,10 +95,8 @@ async function agreement(
 ): Promise<AgreementRow> {
   const model = join(folder, 'model')
   await cp(join(PROJECT, 'models/resnet20-cifar10'), model, { recursive: true })
-  const flags = ['--variant', 'plain', `--per-${per}`, '--margin', '0.5', '--window', String(bits)]
-  const files = ['--images', sample, '--output', join(model, 'calibration.json'), '--force']
-  const command = [join(PROJECT, 'dist/cli.js'), 'calibrate', model, ...flags, ...files]
-  await promisify(execFile)(process.execPath, command)
+  const files = { model, images: sample, output: join(model, 'calibration.json'), force: true }
+  await calibrateModel({ ...files, variant: 'plain', per, margin: 0.5, target: { meanBits: bits } })
   const [{ reference }] = await run({ model, variant: 'plain', images: judged, windows: ['calibrated'] })
   const { images, correct, agreeing } = reference
   const [target, share] = [TARGETS[bits], agreeing / images]
@@ -115,15 +113,12 @@ function every(records: Uint8Array, step: number, first: number): Uint8Array {
   return chosen
 }
 
-async function run(order: Partial<EvaluateOrder> & { images: string }) {
+async function run(options: Partial<EvaluateModelOptions> & { images: string }) {
   const bar = new ProgressBar()
-  const rest: Omit<EvaluateOrder, 'images'> = {
-    ...{ model: 'resnet20-cifar10', variant: undefined, all: false, limit: undefined, unlabelled: false },
-    ...{ windows: ['exact'], reference: undefined, sample: 0, compile: {}, network: 'wan60' },
-    ...{ threads: availableParallelism(), state: `${order.images}.evaluation.json`, force: true },
-  }
+  const state = `${options.images}.evaluation.json`
   try {
-    return (await evaluateModel({ ...rest, ...order }, new AbortController().signal, bar)).rows
+    const model = { model: 'resnet20-cifar10', windows: ['exact'] as const, state, force: true }
+    return (await evaluateModel({ ...model, ...options, onProgress: stagesOn(bar) })).rows
   } finally {
     bar.clear()
   }

@@ -5,20 +5,12 @@ import { PartyProcess } from '../../src/cli/process/party-process.js'
 import { RingfenceError } from '../../src/errors.js'
 import { findModel } from '../../src/files/prepared-model.js'
 import { Client } from '../../src/party/client.js'
-import { type Blocked, openPage, type Task } from '../processes/browser-page.js'
+import { type Blocked, type ClientWork, openPage, type Task } from '../processes/browser-page.js'
 import { median, milliseconds, table } from '../report.js'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const MODEL = 'resnet20-cifar10'
 const TARGET = { ratio: 1.5, blockedMs: 16 }
-
-/** One inference as the client's meter saw it, in milliseconds: work is what was not waiting for a peer. */
-export interface ClientWork {
-  readonly offline: number
-  readonly online: number
-  /** From the first message of the preparation to the answer. */
-  readonly wall: number
-}
 
 export interface BrowserReport {
   model: string

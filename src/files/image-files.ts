@@ -12,19 +12,15 @@ export interface ImageFile {
 
 /** @throws RingfenceError BAD_FILE naming every file that cannot be read */
 export async function readImageFiles(files: readonly string[]): Promise<ImageFile[]> {
-  const problems: string[] = []
-  const read = async (file: string): Promise<ImageFile> => {
-    try {
-      return { file, bytes: await readFile(file) }
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException
-      problems.push(`${file}: ${code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`}`)
-      return { file, bytes: new Uint8Array(0) }
-    }
-  }
-  const images = await Promise.all(files.map(read))
+  const settled = await Promise.allSettled(files.map((file) => readFile(file)))
+  // In the order of the files, whichever answered first.
+  const problems = settled.flatMap((one, i) => {
+    if (one.status === 'fulfilled') return []
+    const { code } = one.reason as NodeJS.ErrnoException
+    return `${files[i]}: ${code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`}`
+  })
   if (problems.length > 0) throw new RingfenceError('BAD_FILE', 'expected picture files that can be read', problems)
-  return images
+  return settled.map((one, i) => ({ file: files[i], bytes: (one as PromiseFulfilledResult<Uint8Array>).value }))
 }
 
 /**

@@ -25,7 +25,7 @@ export interface ImageSet {
 export interface ImageSetOptions {
   /** At most this many, evenly spread over the set. */
   readonly limit?: number
-  /** Refuses a set without classes. */
+  /** True refuses a set without classes, false does not look at them; without it they are read where there are some. */
   readonly labelled?: boolean
 }
 
@@ -56,12 +56,13 @@ interface Found extends ImageRecords {
   readonly names: readonly string[]
 }
 
-async function readFile(path: string, arch: Architecture, { limit }: ImageSetOptions): Promise<Found> {
+async function readFile(path: string, arch: Architecture, { limit, labelled }: ImageSetOptions): Promise<Found> {
   const bytes = await readWhole(path)
   const records = readImageRecords(bytes, arch.inputs[0].shape, path)
   const labelFile = path.replace(/images([-.])idx3/, 'labels$1idx1')
   const beside = records.labels === undefined && labelFile !== path && existsSync(labelFile)
-  const labels = beside ? readIdxLabels(await readWhole(labelFile), labelFile) : records.labels
+  const known = beside ? readIdxLabels(await readWhole(labelFile), labelFile) : records.labels
+  const labels = labelled === false ? undefined : known
   if (labels && labels.length !== records.count) {
     throw new RingfenceError('BAD_FILE', `${labelFile}: expected ${records.count} labels, got ${labels.length}`)
   }
@@ -74,7 +75,7 @@ async function readFile(path: string, arch: Architecture, { limit }: ImageSetOpt
   }
 }
 
-async function readFolder(path: string, arch: Architecture, { limit }: ImageSetOptions): Promise<Found> {
+async function readFolder(path: string, arch: Architecture, { limit, labelled }: ImageSetOptions): Promise<Found> {
   const all = readdirSync(path, { recursive: true, encoding: 'utf8' })
   const pictures = all
     .filter((file) => PICTURE.test(file))
@@ -84,7 +85,7 @@ async function readFolder(path: string, arch: Architecture, { limit }: ImageSetO
   const names = spread(pictures.length, limit).map((i) => pictures[i])
   const files = await readImageFiles(names.map((name) => join(path, name)))
   const { shape } = arch.inputs[0]
-  const labels = await folderLabels(path, names, arch)
+  const labels = labelled === false ? undefined : await folderLabels(path, names, arch)
   return { count: names.length, labels, names, picture: (i) => decodeImage(files[i].bytes, names[i], shape) }
 }
 

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../errors.js'
+import type { Calibration } from '../plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../plan/compile/compile.js'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
 
@@ -50,12 +51,36 @@ export async function prepareModel(
   options: CompileOptions = {},
 ): Promise<PreparedModel> {
   const model = await loadModelDirectory(folder, variant)
-  const { arch, weights, calibration, spec } = model
-  if (!calibration) {
-    throw new RingfenceError(
-      'BAD_FILE',
-      `${folder} has no calibration.json; measure its ranges with calibrate() of ringfence/plan and save them there`,
-    )
+  const { arch, weights, spec } = model
+  return { model, compiled: compile(arch, weights, calibrationOf(model), spec, options) }
+}
+
+/** @throws RingfenceError BAD_FILE for a model whose ranges were never measured, with how to do that */
+export function calibrationOf({ name, variant, calibration }: ModelDirectory): Calibration {
+  if (calibration) return calibration
+  const what = `${name}, variant ${variant}, has no calibration.json`
+  const how = 'ringfence calibrate, or calibrateModel() of ringfence/node, measures its ranges and writes one'
+  throw new RingfenceError('BAD_FILE', `${what}; ${how}`)
+}
+
+/**
+ * The variant without a ReLU spec: distortions are measured against plain ReLUs.
+ * @param name a model's folder, or one that comes with the package
+ * @throws RingfenceError BAD_INPUT for a variant that has a spec, or a model without a plain variant
+ */
+export async function loadPlainModel(name: string, variant: string | undefined): Promise<ModelDirectory> {
+  const folder = findModel(name)
+  const first = await loadModelDirectory(folder, variant)
+  if (first.spec === undefined) return first
+  if (variant === undefined) {
+    for (const other of first.variants.slice(1)) {
+      const model = await loadModelDirectory(folder, other)
+      if (model.spec === undefined) return model
+    }
   }
-  return { model, compiled: compile(arch, weights, calibration, spec, options) }
+  const which = variant === undefined ? `every variant of ${name}` : `variant ${variant} of ${name}`
+  throw new RingfenceError(
+    'BAD_INPUT',
+    `${which} has a ReLU spec; expected weights of plain ReLUs, against which changes are measured`,
+  )
 }

@@ -29,6 +29,7 @@ export async function readWhole(path: string, onProgress: OnProgress = () => {},
       await file.close()
     }
   } catch (cause) {
+    if (cause instanceof RingfenceError) throw cause
     const { code } = cause as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
     throw new RingfenceError('BAD_FILE', `${path}: ${why}`, [], { cause })
@@ -53,6 +54,16 @@ async function exists(path: string): Promise<boolean> {
     () => true,
     () => false,
   )
+}
+
+/** One file of text, as `writeWhole` writes. */
+export function writeText(path: string, text: string, force: boolean): Promise<void> {
+  return writeWhole([{ path, bytes: new TextEncoder().encode(text) }], force)
+}
+
+/** One file of JSON, as `writeWhole` writes. */
+export function writeJson(path: string, json: unknown, force: boolean): Promise<void> {
+  return writeText(path, `${JSON.stringify(json, null, 1)}\n`, force)
 }
 
 /**

@@ -3,13 +3,6 @@ import { expectDisjoint, expectInteger, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
-export interface BitsExports {
-  packBits(src: number, count: number, bits: number, dst: number): void
-  unpackBits(src: number, count: number, bits: number, dst: number): void
-  toPlanes32(src: number, count: number, dst: number, scratch: number): void
-  fromPlanes32(src: number, count: number, dst: number, scratch: number): void
-}
-
 /** Bytes that `count` words of `bits` bits take. */
 export function packedBytes(count: number, bits: number): number {
   return Math.ceil((count * bits) / 8)
@@ -21,15 +14,15 @@ export function planeBytes(count: number): number {
 }
 
 function expectStream(call: string, count: number, bits: number): void {
-  expectInteger(`${call} bits`, bits, 1, 32)
-  expectInteger(`${call} count`, count, 0, 2 ** 30)
+  expectInteger(call, 'bits', bits, 1, 32)
+  expectInteger(call, 'count', count, 0, 2 ** 30)
 }
 
 /** A word of 64 bits travels as it lies in memory. */
 function copyWords(call: string, src: Region, count: number, dst: Region): void {
-  expectInteger(`${call} count`, count, 0, 2 ** 28)
-  expectWords(`${call} src`, src, count * 8, 1)
-  expectWords(`${call} dst`, dst, count * 8, 1)
+  expectInteger(call, 'count', count, 0, 2 ** 28)
+  expectWords(call, 'src', src, count * 8, 1)
+  expectWords(call, 'dst', dst, count * 8, 1)
   dst.u8().set(src.u8().subarray(0, count * 8))
 }
 
@@ -45,8 +38,8 @@ export function pack(k: Kernels, src: Region, count: number, bits: number, dst: 
   }
   expectStream('pack', count, bits)
   const bytes = packedBytes(count, bits)
-  expectWords('pack src', src, count, 4)
-  expectWords('pack dst', dst, bytes, 1)
+  expectWords('pack', 'src', src, count, 4)
+  expectWords('pack', 'dst', dst, bytes, 1)
   if (dst.ptr !== src.ptr) expectDisjoint('pack', dst, bytes, src, count * 4)
   k.raw.packBits(src.ptr, count, bits, dst.ptr)
 }
@@ -59,8 +52,8 @@ export function unpack(k: Kernels, src: Region, count: number, bits: number, dst
   }
   expectStream('unpack', count, bits)
   const bytes = packedBytes(count, bits)
-  expectWords('unpack src', src, bytes, 1)
-  expectWords('unpack dst', dst, count, 4)
+  expectWords('unpack', 'src', src, bytes, 1)
+  expectWords('unpack', 'dst', dst, count, 4)
   expectDisjoint('unpack', dst, count * 4, src, bytes)
   k.raw.unpackBits(src.ptr, count, bits, dst.ptr)
 }
@@ -69,11 +62,11 @@ const SCRATCH = 1280 // bytes; assembly/bits/planes.ts
 
 function planes(call: 'toPlanes32' | 'fromPlanes32') {
   return (k: Kernels, src: Region, count: number, dst: Region): void => {
-    expectInteger(`${call} count`, count, 0, 2 ** 30)
+    expectInteger(call, 'count', count, 0, 2 ** 30)
     const words = call === 'toPlanes32' ? src : dst
     const other = call === 'toPlanes32' ? dst : src
-    expectWords(`${call} words`, words, count, 4)
-    expectWords(`${call} planes`, other, planeBytes(count) / 4, 4)
+    expectWords(call, 'words', words, count, 4)
+    expectWords(call, 'planes', other, planeBytes(count) / 4, 4)
     expectDisjoint(call, other, planeBytes(count), words, count * 4)
     const scratch = k.memory.alloc(SCRATCH)
     k.raw[call](src.ptr, count, dst.ptr, scratch.ptr)

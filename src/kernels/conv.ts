@@ -1,16 +1,17 @@
 // Convolution of one CHW image with weights packed once: implicit packing, no im2col matrix.
 import { RingfenceError } from '../errors.js'
+import type { KernelExports } from './abi.js'
 import { type ConvGeometry, geometryProblems, outputSize } from './geometry.js'
-import { expectDisjoint, expectWords } from './guard.js'
+import { expectDisjoint, expectInstance, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
-import type { Memory, Region } from './memory.js'
+import type { Region } from './memory.js'
 
 /** Weights in the order that the kernels read, with the offset tables of their geometry. */
 export interface PackedWeights {
   readonly bits: 32 | 64
   readonly geometry: ConvGeometry
   /** @internal The instance whose memory holds `region`. */
-  readonly memory: Memory
+  readonly raw: KernelExports
   /** @internal Shape words or offset tables, then weights. */
   readonly region: Region
   /** @internal */ readonly layout: ConvLayout
@@ -85,7 +86,7 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'not a convolution', problems)
   const bytes = bits === 32 ? 4 : 8
   const l = layoutOf(g)
-  expectWords('weights', weights, g.cout * l.depth, bytes)
+  expectWords('packConvWeights', 'weights', weights, g.cout * l.depth, bytes)
   const perGroup = weightBytes(k, bits, l)
   const region = k.memory.alloc(l.weights + g.groups * perGroup)
   if (l.depthwise) region.u32().set(shapeWords(g, l))
@@ -99,7 +100,7 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
       packWeights(from, l.rows, l.depth, region.ptr + l.weights + group * perGroup)
     }
   }
-  return { bits, geometry: g, memory: k.memory, region, layout: l, release: (wipe) => region.release(wipe) }
+  return { bits, geometry: g, raw: k.raw, region, layout: l, release: (wipe) => region.release(wipe) }
 }
 
 function padded(k: Kernels, bits: 32 | 64, g: ConvGeometry, l: ConvLayout, x: Region): Region {
@@ -143,15 +144,15 @@ function conv(bits: 32 | 64) {
   const bytes = bits === 32 ? 4 : 8
   return (k: Kernels, g: ConvGeometry, x: Region, w: PackedWeights, y: Region, accumulate = false): void => {
     if (w.bits !== bits) throw new RangeError(`${call}: weights were packed for u${w.bits} words`)
-    if (w.memory.buffer !== k.memory.buffer)
-      throw new RangeError(`${call}: weights were packed in another instance's memory`)
+    expectInstance(call, 'weights', w.raw, k)
     if (g !== w.geometry && !sameGeometry(g, w.geometry)) {
       throw new RangeError(`${call}: weights were packed for another geometry`)
     }
     const words = g.cin * g.h * g.w
-    expectWords(`${call} x`, x, words, bytes)
-    expectWords(`${call} y`, y, g.cout * w.layout.n, bytes)
+    expectWords(call, 'x', x, words, bytes)
+    expectWords(call, 'y', y, g.cout * w.layout.n, bytes)
     expectDisjoint(call, y, g.cout * w.layout.n * bytes, x, words * bytes)
+    expectDisjoint(call, y, g.cout * w.layout.n * bytes, w.region, w.region.byteLength)
     if (w.layout.depthwise) convDepthwise(k, x, w, y, accumulate)
     else convGrouped(k, x, w, y, accumulate)
   }

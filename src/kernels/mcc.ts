@@ -1,78 +1,9 @@
-// Typed calls of the masked-carry-chain kernels. Values are u32 words (u64 where a comparison has more than 32 bits); DReLUs go in groups of 8, so every buffer that
-// is indexed by DReLU holds a whole number of groups (`groupsOf`).
+// Typed calls of the masked-carry-chain kernels. Values are u32 words (u64 where a comparison has more than 32 bits);
+// DReLUs go in groups of 8, so every buffer that is indexed by DReLU holds a whole number of groups (`groupsOf`).
+// Elementwise calls may work in place; no other output may overlap an input or another output.
+import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
-
-type Deal = (
-  r: number,
-  groups: number,
-  lo: number,
-  shape: number,
-  t: number,
-  rho: number,
-  bits: number,
-  tables: number,
-) => void
-type Read<Word> = (
-  e: number,
-  groups: number,
-  add: Word,
-  bits: number,
-  lo: number,
-  shape: number,
-  t: number,
-  tables: number,
-  rows: number,
-) => void
-
-export interface MccExports {
-  mccDeal: Deal
-  mccDeal64: Deal
-  mccRead: Read<number>
-  mccRead64: Read<bigint>
-  mccWalk(rows: number, opened: number, groups: number, t: number, beta: number): void
-  mccMaskTruncated(y: number, a: number, count: number, f: number, bits: number, out: number): void
-  mccAddTruncated(m: number, a: number, count: number, f: number, bits: number, out: number): void
-  mccDealRho(rho: number, count: number, words: number): void
-  mccDealSelect(r: number, count: number, bits: number, rho: number, words: number): void
-  mccDealExtend(r: number, count: number, bits: number, words: number): void
-  mccSelect(
-    e: number,
-    count: number,
-    bits: number,
-    beta: number,
-    rho: number,
-    words: number,
-    one: number,
-    sign: number,
-    other: number,
-    out: number,
-  ): void
-  mccExtend(
-    e: number,
-    count: number,
-    bits: number,
-    words: number,
-    one: number,
-    sign: number,
-    other: number,
-    out: number,
-  ): void
-  gather32(values: number, index: number, count: number, out: number): void
-  scatter32(values: number, index: number, count: number, out: number): void
-  gatherBits(bits: number, index: number, count: number, out: number): void
-  patchSums(
-    values: number,
-    start: number,
-    elements: number,
-    shifts: number,
-    shift: number,
-    count: number,
-    out: number,
-  ): void
-  split64(words: number, count: number, low: number, high: number): void
-  join64(low: number, high: number, count: number, words: number): void
-}
 
 export const GROUP = 8
 
@@ -98,12 +29,6 @@ export const rowBytes = (chunks: Chunks, count: number): number => chunks.length
 /** Bytes of the dealer's random bits besides ρ: t² - 1 bits per DReLU, whole groups. */
 export const dealerBytes = (chunks: Chunks, count: number): number => (chunks.length ** 2 - 1) * groupsOf(count)
 
-/** A region must hold `bytes`: a kernel would write beyond it otherwise. */
-function need(region: Region, bytes: number, name: string): number {
-  if (region.byteLength < bytes) throw new RangeError(`${name}: ${bytes} bytes needed, ${region.byteLength} given`)
-  return region.ptr
-}
-
 /** The chain of one comparison: which bits of the opened value it reads, and how. */
 export interface Chain {
   /** Bits of the opened value e and of r. */
@@ -116,7 +41,7 @@ export interface Chain {
 }
 
 /** Bytes of an opened value or addend of a comparison: u32 words, u64 beyond 32 bits. */
-export const chainWordBytes = ({ bits }: Pick<Chain, 'bits'>): number => (bits > 32 ? 8 : 4)
+export const chainWordBytes = ({ bits }: Pick<Chain, 'bits'>): 4 | 8 => (bits > 32 ? 8 : 4)
 
 function withShape<T>(k: Kernels, chain: Chain, call: (ptr: number, t: number) => T): T {
   const shape = k.memory.alloc(chain.chunks.length)
@@ -128,6 +53,13 @@ function withShape<T>(k: Kernels, chain: Chain, call: (ptr: number, t: number) =
   }
 }
 
+function expectChain(call: string, { bits, lo, chunks }: Chain): void {
+  expectInteger(call, 'bits', bits, 1, 64)
+  expectInteger(call, 'lo', lo, 0, bits)
+  expectInteger(call, 'number of chunks', chunks.length, 1, 64)
+  for (const width of chunks) expectInteger(call, 'chunk width', width, 1, 8)
+}
+
 /** XORs the tables of `count` DReLUs into `tables`, which holds the pads. `r`: addends, whole groups. */
 export function dealTables(
   k: Kernels,
@@ -135,84 +67,113 @@ export function dealTables(
   count: number,
   { r, rho, bits, tables }: { r: Region; rho: Region; bits: Region; tables: Region },
 ): void {
+  const call = 'dealTables'
+  expectChain(call, chain)
   const groups = groupsOf(count)
-  const deal = chain.bits > 32 ? k.raw.mccDeal64 : k.raw.mccDeal
-  withShape(k, chain, (shape, t) =>
-    deal(
-      need(r, groups * GROUP * chainWordBytes(chain), 'r'),
-      groups,
-      chain.lo,
-      shape,
-      t,
-      need(rho, groups, 'rho'),
-      need(bits, dealerBytes(chain.chunks, count), 'bits'),
-      need(tables, tableBytes(chain.chunks, count), 'tables'),
-    ),
-  )
+  const wordBytes = chainWordBytes(chain)
+  const [random, table] = [dealerBytes(chain.chunks, count), tableBytes(chain.chunks, count)]
+  expectWords(call, 'r', r, groups * GROUP, wordBytes)
+  expectWords(call, 'rho', rho, groups, 1)
+  expectWords(call, 'bits', bits, random, 1)
+  expectWords(call, 'tables', tables, table, 1)
+  expectDisjoint(call, tables, table, r, groups * GROUP * wordBytes)
+  expectDisjoint(call, tables, table, rho, groups)
+  expectDisjoint(call, tables, table, bits, random)
+  const deal = wordBytes === 8 ? k.raw.mccDeal64 : k.raw.mccDeal
+  withShape(k, chain, (shape, t) => deal(r.ptr, groups, chain.lo, shape, t, rho.ptr, bits.ptr, tables.ptr))
 }
 
 /** Opens the entry at every chunk of e: of the tables (server) or of the pads (client). */
 export function readRows(k: Kernels, chain: Chain, count: number, e: Region, tables: Region, rows: Region): void {
-  const groups = groupsOf(count)
+  const call = 'readRows'
+  expectChain(call, chain)
   const { bits, lo, add } = chain
-  const from = need(e, groups * GROUP * chainWordBytes(chain), 'e')
-  const at = need(tables, tableBytes(chain.chunks, count), 'tables')
-  const to = need(rows, rowBytes(chain.chunks, count), 'rows')
+  const groups = groupsOf(count)
+  const wordBytes = chainWordBytes(chain)
+  const [row, table] = [rowBytes(chain.chunks, count), tableBytes(chain.chunks, count)]
+  expectWords(call, 'e', e, groups * GROUP, wordBytes)
+  expectWords(call, 'tables', tables, table, 1)
+  expectWords(call, 'rows', rows, row, 1)
+  expectDisjoint(call, rows, row, e, groups * GROUP * wordBytes)
+  expectDisjoint(call, rows, row, tables, table)
   withShape(k, chain, (shape, t) => {
-    if (bits > 32) k.raw.mccRead64(from, groups, BigInt(add), bits, lo, shape, t, at, to)
-    else k.raw.mccRead(from, groups, add, bits, lo, shape, t, at, to)
+    if (wordBytes === 8) k.raw.mccRead64(e.ptr, groups, BigInt(add), bits, lo, shape, t, tables.ptr, rows.ptr)
+    else k.raw.mccRead(e.ptr, groups, add, bits, lo, shape, t, tables.ptr, rows.ptr)
   })
 }
 
 /** β = b ⊕ ρ, one bit per DReLU, from the received rows and the opened pads (which are overwritten). */
 export function walkChain(k: Kernels, chunks: Chunks, count: number, rows: Region, opened: Region, beta: Region): void {
+  const call = 'walkChain'
   const bytes = rowBytes(chunks, count)
-  k.raw.mccWalk(
-    need(rows, bytes, 'rows'),
-    need(opened, bytes, 'opened'),
-    groupsOf(count),
-    chunks.length,
-    need(beta, groupsOf(count), 'beta'),
-  )
+  const groups = groupsOf(count)
+  expectWords(call, 'rows', rows, bytes, 1)
+  expectWords(call, 'opened', opened, bytes, 1)
+  expectWords(call, 'beta', beta, groups, 1)
+  expectDisjoint(call, opened, bytes, rows, bytes)
+  expectDisjoint(call, beta, groups, rows, bytes)
+  expectDisjoint(call, beta, groups, opened, bytes)
+  k.raw.mccWalk(rows.ptr, opened.ptr, groups, chunks.length, beta.ptr)
 }
 
-/** out = ((y >> f) - a) mod 2^bits. */
-export function maskTruncated(k: Kernels, y: Region, a: Region, count: number, f: number, bits: number, out: Region) {
-  const n = count * 4
-  k.raw.mccMaskTruncated(need(y, n, 'y'), need(a, n, 'a'), count, f, bits, need(out, n, 'out'))
+function truncated(name: 'mask' | 'add') {
+  const call = `${name}Truncated` as const
+  const kernel = name === 'mask' ? 'mccMaskTruncated' : 'mccAddTruncated'
+  return (k: Kernels, x: Region, a: Region, count: number, f: number, bits: number, out: Region): void => {
+    expectWords(call, 'x', x, count, 4)
+    expectWords(call, 'a', a, count, 4)
+    expectWords(call, 'out', out, count, 4)
+    expectSameOrDisjoint(call, out, x, count * 4)
+    expectSameOrDisjoint(call, out, a, count * 4)
+    expectInteger(call, 'f', f, 0, 31)
+    expectInteger(call, 'bits', bits, 1, 32)
+    k.raw[kernel](x.ptr, a.ptr, count, f, bits, out.ptr)
+  }
 }
 
-/** out = ((m >> f) + a) mod 2^bits. */
-export function addTruncated(k: Kernels, m: Region, a: Region, count: number, f: number, bits: number, out: Region) {
-  const n = count * 4
-  k.raw.mccAddTruncated(need(m, n, 'm'), need(a, n, 'a'), count, f, bits, need(out, n, 'out'))
-}
+/** out = ((x >> f) - a) mod 2^bits. `out` may be `x` or `a`. */
+export const maskTruncated = truncated('mask')
+/** out = ((x >> f) + a) mod 2^bits. `out` may be `x` or `a`. */
+export const addTruncated = truncated('add')
 
 /** words[d] becomes ρ_d - words[d]. */
 export function dealRho(k: Kernels, rho: Region, count: number, words: Region): void {
-  k.raw.mccDealRho(need(rho, (count + 7) >> 3, 'rho'), count, need(words, count * 4, 'words'))
+  const flags = groupsOf(count)
+  expectWords('dealRho', 'rho', rho, flags, 1)
+  expectWords('dealRho', 'words', words, count, 4)
+  expectDisjoint('dealRho', words, count * 4, rho, flags)
+  k.raw.mccDealRho(rho.ptr, count, words.ptr)
 }
 
 /** Four words per value become corrections of [ρA_0], [ρA_1], [(1-ρ)A_0], [(1-ρ)A_1]; `rho`: one bit per value. */
 export function dealSelect(k: Kernels, r: Region, count: number, bits: number, rho: Region, words: Region): void {
-  k.raw.mccDealSelect(
-    need(r, count * 4, 'r'),
-    count,
-    bits,
-    need(rho, (count + 7) >> 3, 'rho'),
-    need(words, count * 16, 'words'),
-  )
+  const flags = groupsOf(count)
+  expectInteger('dealSelect', 'bits', bits, 2, 32)
+  expectWords('dealSelect', 'r', r, count, 4)
+  expectWords('dealSelect', 'rho', rho, flags, 1)
+  expectWords('dealSelect', 'words', words, 4 * count, 4)
+  expectDisjoint('dealSelect', words, count * 16, r, count * 4)
+  expectDisjoint('dealSelect', words, count * 16, rho, flags)
+  k.raw.mccDealSelect(r.ptr, count, bits, rho.ptr, words.ptr)
 }
 
 /** Two words per value become corrections of [A_0], [A_1]. */
 export function dealExtend(k: Kernels, r: Region, count: number, bits: number, words: Region): void {
-  k.raw.mccDealExtend(need(r, count * 4, 'r'), count, bits, need(words, count * 8, 'words'))
+  expectInteger('dealExtend', 'bits', bits, 2, 32)
+  expectWords('dealExtend', 'r', r, count, 4)
+  expectWords('dealExtend', 'words', words, 2 * count, 4)
+  expectDisjoint('dealExtend', words, count * 8, r, count * 4)
+  k.raw.mccDealExtend(r.ptr, count, bits, words.ptr)
 }
 
 /** Which side of the select: the server adds the public 1 and what came; the client takes its next mask off. */
 export type Side = 'client' | 'server'
+const SIGNS = { client: [0, -1], server: [1, 1] } as const
 
-/** out = share of b·y' of every value, plus (server) or minus (client) `other`. `beta`, `rho`: per value. */
+/**
+ * out = share of b·y' of every value, plus (server) or minus (client) `other`. `beta`: one bit per value; `rho`: a word;
+ * `words`: four. `out` may be `e`, `rho` or `other`.
+ */
 export function select(
   k: Kernels,
   side: Side,
@@ -227,22 +188,25 @@ export function select(
     out,
   }: { e: Region; beta: Region; rho: Region; words: Region; other: Region; out: Region },
 ): void {
-  const n = count * 4
-  k.raw.mccSelect(
-    need(e, n, 'e'),
-    count,
-    bits,
-    need(beta, (count + 7) >> 3, 'beta'),
-    need(rho, n, 'rho'),
-    need(words, n * 4, 'words'),
-    side === 'server' ? 1 : 0,
-    side === 'server' ? 1 : -1,
-    need(other, n, 'other'),
-    need(out, n, 'out'),
-  )
+  const flags = groupsOf(count)
+  const bytes = count * 4
+  expectInteger('select', 'bits', bits, 2, 32)
+  expectWords('select', 'e', e, count, 4)
+  expectWords('select', 'beta', beta, flags, 1)
+  expectWords('select', 'rho', rho, count, 4)
+  expectWords('select', 'words', words, 4 * count, 4)
+  expectWords('select', 'other', other, count, 4)
+  expectWords('select', 'out', out, count, 4)
+  expectSameOrDisjoint('select', out, e, bytes)
+  expectSameOrDisjoint('select', out, rho, bytes)
+  expectSameOrDisjoint('select', out, other, bytes)
+  expectDisjoint('select', out, bytes, beta, flags)
+  expectDisjoint('select', out, bytes, words, 4 * bytes)
+  const [one, sign] = SIGNS[side]
+  k.raw.mccSelect(e.ptr, count, bits, beta.ptr, rho.ptr, words.ptr, one, sign, other.ptr, out.ptr)
 }
 
-/** The same for values without a comparison: out = share of y', plus or minus `other`. */
+/** The same for values without a comparison: out = share of y', plus or minus `other`. `words`: two per value. */
 export function extend(
   k: Kernels,
   side: Side,
@@ -250,62 +214,36 @@ export function extend(
   bits: number,
   { e, words, other, out }: { e: Region; words: Region; other: Region; out: Region },
 ): void {
-  const n = count * 4
-  k.raw.mccExtend(
-    need(e, n, 'e'),
-    count,
-    bits,
-    need(words, n * 2, 'words'),
-    side === 'server' ? 1 : 0,
-    side === 'server' ? 1 : -1,
-    need(other, n, 'other'),
-    need(out, n, 'out'),
-  )
-}
-
-/** out[i] = values[index[i]]; indices are public. */
-export function gather(k: Kernels, values: Region, index: Region, count: number, out: Region): void {
-  k.raw.gather32(values.ptr, need(index, count * 4, 'index'), count, need(out, count * 4, 'out'))
-}
-
-/** out[index[i]] = values[i]. */
-export function scatter(k: Kernels, values: Region, index: Region, count: number, out: Region): void {
-  k.raw.scatter32(need(values, count * 4, 'values'), need(index, count * 4, 'index'), count, out.ptr)
-}
-
-/** Bit i of out is bit index[i] of `bits`. */
-export function gatherBits(k: Kernels, bits: Region, index: Region, count: number, out: Region): void {
-  k.raw.gatherBits(bits.ptr, need(index, count * 4, 'index'), count, need(out, (count + 7) >> 3, 'out'))
-}
-
-/** Sums over patches (CSR lists of elements), each shifted right by `shift` plus its own shift. */
-export function patchSums(
-  k: Kernels,
-  values: Region,
-  patches: { count: number; start: Region; elements: Region; shifts: Region },
-  shift: number,
-  out: Region,
-): void {
-  const { count, start, elements, shifts } = patches
-  k.raw.patchSums(
-    values.ptr,
-    need(start, count * 4 + 4, 'start'),
-    elements.ptr,
-    need(shifts, count, 'shifts'),
-    shift,
-    count,
-    need(out, count * 4, 'out'),
-  )
+  const bytes = count * 4
+  expectInteger('extend', 'bits', bits, 2, 32)
+  expectWords('extend', 'e', e, count, 4)
+  expectWords('extend', 'words', words, 2 * count, 4)
+  expectWords('extend', 'other', other, count, 4)
+  expectWords('extend', 'out', out, count, 4)
+  expectSameOrDisjoint('extend', out, e, bytes)
+  expectSameOrDisjoint('extend', out, other, bytes)
+  expectDisjoint('extend', out, bytes, words, 2 * bytes)
+  const [one, sign] = SIGNS[side]
+  k.raw.mccExtend(e.ptr, count, bits, words.ptr, one, sign, other.ptr, out.ptr)
 }
 
 /** u64 words to their low and high u32 halves. */
 export function split64(k: Kernels, words: Region, count: number, low: Region, high: Region): void {
-  const n = count * 4
-  k.raw.split64(need(words, 2 * n, 'words'), count, need(low, n, 'low'), need(high, n, 'high'))
+  expectHalves('split64', words, count, low, high)
+  expectDisjoint('split64', low, count * 4, high, count * 4)
+  k.raw.split64(words.ptr, count, low.ptr, high.ptr)
 }
 
 /** The inverse of `split64`. */
 export function join64(k: Kernels, low: Region, high: Region, count: number, words: Region): void {
-  const n = count * 4
-  k.raw.join64(need(low, n, 'low'), need(high, n, 'high'), count, need(words, 2 * n, 'words'))
+  expectHalves('join64', words, count, low, high)
+  k.raw.join64(low.ptr, high.ptr, count, words.ptr)
+}
+
+function expectHalves(call: string, words: Region, count: number, low: Region, high: Region): void {
+  expectWords(call, 'words', words, count, 8)
+  expectWords(call, 'low', low, count, 4)
+  expectWords(call, 'high', high, count, 4)
+  expectDisjoint(call, words, count * 8, low, count * 4)
+  expectDisjoint(call, words, count * 8, high, count * 4)
 }

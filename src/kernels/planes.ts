@@ -25,7 +25,7 @@ export function poolSize(g: PoolGeometry): [oh: number, ow: number] {
 const LIMIT = 2 ** 28
 
 function expectSizes(call: string, sizes: Record<string, number>, low: number): void {
-  for (const name in sizes) expectInteger(`${call} ${name}`, sizes[name], low, LIMIT)
+  for (const name in sizes) expectInteger(call, name, sizes[name], low, LIMIT)
 }
 
 function poolSum(bits: 32 | 64) {
@@ -39,8 +39,8 @@ function poolSum(bits: 32 | 64) {
     expectSizes(call, { top: g.pad[0], left: g.pad[1], oh, ow }, 0)
     // Kernels compute positions in i32: where one wrapped, they would read beside the image.
     expectSizes(call, { 'reach down': (oh - 1) * sh + kh, 'reach right': (ow - 1) * sw + kw }, -LIMIT)
-    expectWords(`${call} x`, x, g.c * g.h * g.w, bytes)
-    expectWords(`${call} y`, y, g.c * oh * ow, bytes)
+    expectWords(call, 'x', x, g.c * g.h * g.w, bytes)
+    expectWords(call, 'y', y, g.c * oh * ow, bytes)
     expectDisjoint(call, y, g.c * oh * ow * bytes, x, g.c * g.h * g.w * bytes)
     k.raw[call](x.ptr, g.c, g.h, g.w, kh, kw, sh, sw, g.pad[0], g.pad[1], oh, ow, y.ptr)
   }
@@ -74,16 +74,16 @@ function resize(bits: 32 | 64) {
   return (k: Kernels, g: ResizeGeometry, x: Region, y: Region): void => {
     const [oh, ow] = [g.rows.length, g.columns.length]
     expectSizes(call, { c: g.c, h: g.h, w: g.w, oh, ow }, 1)
-    expectInteger(`${call} bits`, g.bits, 0, 15)
+    expectInteger(call, 'bits', g.bits, 0, 15)
     for (const [lines, size] of [[g.rows, g.h] as const, [g.columns, g.w] as const]) {
       for (const [first, second, weight] of lines) {
-        expectInteger(`${call} line`, Math.max(first, second), 0, size - 1)
-        expectInteger(`${call} line`, Math.min(first, second), 0, size - 1)
-        expectInteger(`${call} weight`, weight, 0, 2 ** g.bits)
+        expectInteger(call, 'line', Math.max(first, second), 0, size - 1)
+        expectInteger(call, 'line', Math.min(first, second), 0, size - 1)
+        expectInteger(call, 'weight', weight, 0, 2 ** g.bits)
       }
     }
-    expectWords(`${call} x`, x, g.c * g.h * g.w, bytes)
-    expectWords(`${call} y`, y, g.c * oh * ow, bytes)
+    expectWords(call, 'x', x, g.c * g.h * g.w, bytes)
+    expectWords(call, 'y', y, g.c * oh * ow, bytes)
     expectDisjoint(call, y, g.c * oh * ow * bytes, x, g.c * g.h * g.w * bytes)
     const tables = k.memory.alloc(12 * (oh + ow))
     tables.u32().set([...g.rows, ...g.columns].flat())
@@ -128,8 +128,8 @@ function embed(bits: 32 | 64) {
     const [a0, a1] = s.offset
     expectSizes(call, { c: s.c, h: s.h, w: s.w, s0, s1, channels: t.channels, 'output h': t.h, 'output w': t.w }, 1)
     expectSizes(call, { a0, a1, channelOffset: t.channelOffset, top: t.top, left: t.left }, -LIMIT)
-    expectWords(`${call} x`, x, s.c * s.h * s.w, bytes)
-    expectWords(`${call} y`, y, t.channels * t.h * t.w, bytes)
+    expectWords(call, 'x', x, s.c * s.h * s.w, bytes)
+    expectWords(call, 'y', y, t.channels * t.h * t.w, bytes)
     expectDisjoint(call, y, t.channels * t.h * t.w * bytes, x, s.c * s.h * s.w * bytes)
     const { channels, h, w, channelOffset, top, left } = t
     k.raw[call](x.ptr, s.c, s.h, s.w, s0, s1, a0, a1, y.ptr, channels, h, w, channelOffset, top, left)

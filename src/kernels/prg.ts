@@ -3,19 +3,6 @@ import { expectDisjoint, expectInteger, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
 
-export interface PrgExports {
-  chachaStream(
-    key: number,
-    n0: number,
-    n1: number,
-    n2: number,
-    counter: number,
-    rounds: number,
-    out: number,
-    byteLength: number,
-  ): void
-}
-
 /**
  * Fills `out` with ChaCha key stream in the layout of RFC 8439 §2.4, from the start of block `counter` on.
  *
@@ -34,10 +21,10 @@ export function fillStream(
   rounds: 12 | 20,
   out: Region,
 ): void {
-  expectWords('stream key', key, 32, 1)
+  expectWords('stream', 'key', key, 32, 1)
   expectDisjoint('stream', out, out.byteLength, key, 32)
-  for (const word of nonce) expectInteger('stream nonce word', word, 0, 0xffffffff)
-  expectInteger('stream counter', counter, 0, 0xffffffff)
+  for (const word of nonce) expectInteger('stream', 'nonce word', word, 0, 0xffffffff)
+  expectInteger('stream', 'counter', counter, 0, 0xffffffff)
   if (rounds !== 12 && rounds !== 20) throw new RangeError(`stream rounds: expected 12 or 20, got ${rounds}`)
   if (counter + Math.ceil(out.byteLength / 64) > 2 ** 32) {
     throw new RangeError(`stream of ${out.byteLength} bytes from block ${counter}: the block counter would wrap`)

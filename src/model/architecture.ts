@@ -8,49 +8,10 @@ import { Fields, isObject, type Json, objects, quote } from './json/fields.js'
 import { parseObject, summary } from './json/file.js'
 import type { Layer } from './layers/layers.js'
 import { readLayers } from './layers/list.js'
+import type { Architecture, NetworkInput, Preprocess, WeightNames } from './network.js'
 import { readShape, type Shape } from './shape.js'
 
-/** How a picture of values 0..255 becomes an input: `(value * scale - mean[channel]) / std[channel]`. */
-export interface Preprocess {
-  readonly scale: number
-  readonly mean: readonly number[]
-  readonly std: readonly number[]
-}
-
-/** An input of the network; shapes are CHW or of a vector. */
-export interface NetworkInput {
-  readonly name: string
-  readonly shape: Shape
-  readonly preprocess: Preprocess
-}
-
-/** How a file of weights names the tensors of layers. */
-export interface WeightNames {
-  readonly layout: 'torch' | 'keras' | 'onnx' | 'tfjs'
-  /** Taken off the front of every tensor name of the weight file, where it is there. */
-  readonly stripPrefix?: string
-  /** Name of the entry of a checkpoint that holds the tensors; in a flat file it is a prefix `<unwrap>.`. */
-  readonly unwrap?: string
-  /** `<layer id>` or `<layer id>.<tensor>` to the name (or the name's front part) in the weight file. */
-  readonly map: Readonly<Record<string, string>>
-}
-
-/** An `arch/1` file, checked: layers in an order in which each follows its inputs, with the shapes of all values. */
-export interface Architecture {
-  readonly format: 'arch/1'
-  readonly name: string
-  /** The family whose short form the file was in; for people, the layers say everything. */
-  readonly family?: string
-  readonly inputs: readonly NetworkInput[]
-  /** Layer ids. */
-  readonly outputs: readonly string[]
-  /** In an order in which they can be computed. */
-  readonly layers: readonly Layer[]
-  readonly byId: ReadonlyMap<string, Layer>
-  readonly weights: WeightNames
-  /** One name per output element; empty when the file gives none. */
-  readonly labels: readonly string[]
-}
+export type { Architecture, NetworkInput, Preprocess, WeightNames } from './network.js'
 
 /** The file as `arch/1`: a published ProxylessNAS configuration stands for a short one. */
 function readRoot(json: unknown, source: string): Json {

@@ -1,7 +1,8 @@
 // Counts of a network: ReLUs, comparisons, multiplications, parameters; nothing is allocated for them.
-import type { Architecture } from './architecture.js'
+
 import { type Json, quote } from './json/fields.js'
 import { effectiveOp, isActivation, type Layer } from './layers/layers.js'
+import type { Architecture } from './network.js'
 import { parametersOf } from './parameters.js'
 import { dreluCount } from './relu/layout.js'
 import { type ReluSpec, resolveRelu } from './relu/spec.js'

@@ -1,6 +1,6 @@
-// What one party tells another about its own failure: the error's code and nothing else. The words a user reads come
-// from the table below on the reader's side, so neither a secret nor a peer's free text travels.
-import { type ErrorCode, RingfenceError } from '../errors.js'
+// What one party tells another about its own failure: the error's code, when to come back, and nothing else. The words a
+// user reads come from the table below on the reader's side, so neither a secret nor a peer's free text travels.
+import { type ErrorCode, MAX_RETRY_MS, RingfenceError } from '../errors.js'
 
 const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   BAD_FILE: 'it could not read one of its files; see its own log',
@@ -14,25 +14,48 @@ const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   DEADLINE: 'another party did not answer it in time; try again or allow more time',
   ABORTED: 'its user stopped it',
   STORE_FULL: 'it has no room for more one-time material; try again later',
+  BUSY: 'it serves as many as it can; come back later',
   MATERIAL_USED: 'one-time material was used up or never dealt; deal a new bundle',
   INSECURE: 'it refused something that would weaken the guarantees; see its own log',
   HOST: 'its host lacks something it needs; see its own log',
 }
 
-export function failurePayload(code: ErrorCode): Uint8Array {
-  return new TextEncoder().encode(code)
+/** What a failure frame says. */
+export interface Failure {
+  readonly code: ErrorCode
+  /** At most ten minutes. */
+  readonly retryAfterMs?: number
 }
 
-/** The code in a failure frame, or undefined when it is none this version knows. */
-export function failureCode(payload: Uint8Array, maxBytes: number): ErrorCode | undefined {
+/** `CODE`, or `CODE milliseconds`. */
+export function failurePayload({ code, retryAfterMs }: Failure): Uint8Array {
+  return new TextEncoder().encode(retryAfterMs === undefined ? code : `${code} ${retryAfterMs}`)
+}
+
+/** What a failure frame says, or undefined when it is nothing this version knows. */
+export function readFailure(payload: Uint8Array, maxBytes: number): Failure | undefined {
   if (payload.byteLength > maxBytes) return undefined
-  const code = new TextDecoder().decode(payload)
-  return Object.hasOwn(PUBLIC_TEXT, code) ? (code as ErrorCode) : undefined
+  const [, code, wait] = /^([A-Z_]+)(?: (\d{1,6}))?$/.exec(new TextDecoder().decode(payload)) ?? []
+  if (code === undefined || !Object.hasOwn(PUBLIC_TEXT, code)) return undefined
+  if (wait === undefined) return { code: code as ErrorCode }
+  return Number(wait) <= MAX_RETRY_MS ? { code: code as ErrorCode, retryAfterMs: Number(wait) } : undefined
 }
 
-/** PEER_FAILED; its `cause` is a RingfenceError with the peer's own code. */
-export function peerFailure(peer: string, code: ErrorCode | undefined): RingfenceError {
-  if (code === undefined) return new RingfenceError('PEER_FAILED', `the ${peer} failed for a reason unknown here`)
-  const cause = new RingfenceError(code, PUBLIC_TEXT[code])
-  return new RingfenceError('PEER_FAILED', `the ${peer} failed with ${code}: ${PUBLIC_TEXT[code]}`, [], { cause })
+/**
+ * What a caller gets: BUSY as such, for there is nothing to look up in the peer's log; else PEER_FAILED, whose `cause` is a
+ * RingfenceError with the peer's own code.
+ */
+export function peerFailure(peer: string, failure: Failure | undefined): RingfenceError {
+  if (failure === undefined) return new RingfenceError('PEER_FAILED', `the ${peer} failed for a reason unknown here`)
+  const { code, retryAfterMs } = failure
+  const cause = new RingfenceError(code, PUBLIC_TEXT[code], [], { retryAfterMs })
+  if (code === 'BUSY') return busy(`the ${peer}`, retryAfterMs, cause)
+  const what = `the ${peer} failed with ${code}: ${PUBLIC_TEXT[code]}`
+  return new RingfenceError('PEER_FAILED', what, [], { cause, retryAfterMs })
+}
+
+/** BUSY, of `who`. */
+export function busy(who: string, retryAfterMs?: number, cause?: RingfenceError): RingfenceError {
+  const when = retryAfterMs === undefined ? 'later' : `in ${Math.ceil(retryAfterMs / 1000)} s`
+  return new RingfenceError('BUSY', `${who} serves as many as it can; come back ${when}`, [], { retryAfterMs, cause })
 }

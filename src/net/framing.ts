@@ -4,13 +4,14 @@
 // 8-byte aligned in the buffer, so ring words can be read where they lie.
 import { RingfenceError } from '../errors.js'
 import type { Channel, ReceiveOptions } from './channel.js'
-import { failureCode, failurePayload, peerFailure } from './failure.js'
+import { failurePayload, peerFailure, readFailure } from './failure.js'
 import type { Meter } from './meter.js'
 import { PHASE_NAMES, Phase, type PhaseCode } from './phase.js'
 
 export const HEADER_BYTES = 8
-/** The one kind this layer keeps for itself: the peer failed and says with which code. */
+/** The two kinds this layer keeps for itself: the peer failed and says with which code; it is alive and works on it. */
 export const FAILURE_KIND = 255
+export const ALIVE_KIND = 254
 const MAX_STEP = 65_535
 const FAILURE_MAX_BYTES = 32
 
@@ -30,6 +31,8 @@ export interface LinkOptions {
   deadlineMs: number
   /** Most payload bytes of one frame, either way. */
   maxFrame: number
+  /** The peer may let this side wait beyond the deadline, as long as it says that it is alive: for who asked, not for who serves. */
+  patient?: boolean
 }
 
 /** How long to wait for a frame, and what is known of it. */
@@ -94,6 +97,24 @@ export class Link {
     options?: NextOptions,
   ): Promise<Uint8Array> {
     const frame = await this.#next(() => describe(kind, phase, step), options)
+    return this.#expect(frame, kind, phase, step, exactLength)
+  }
+
+  /** As `receive`, or undefined when the peer sends, in its place, an empty frame of the kind `instead`. */
+  async receiveUnless(
+    instead: number,
+    kind: number,
+    phase: PhaseCode,
+    step: number,
+    exactLength: number,
+    options?: NextOptions,
+  ): Promise<Uint8Array | undefined> {
+    const frame = await this.#next(() => describe(kind, phase, step), options)
+    if (frame.kind === instead && frame.payload.byteLength === 0) return undefined
+    return this.#expect(frame, kind, phase, step, exactLength)
+  }
+
+  #expect(frame: Frame, kind: number, phase: PhaseCode, step: number, exactLength: number): Uint8Array {
     if (frame.kind !== kind || frame.phase !== phase || frame.step !== step) {
       const came = describe(frame.kind, frame.phase, frame.step)
       throw new RingfenceError('PROTOCOL', `the ${this.name} sent ${came} where ${describe(kind, phase, step)} is due`)
@@ -152,9 +173,14 @@ export class Link {
     }
   }
 
-  /** Tells the peer the error's code, and nothing else of it, then closes. */
+  /** Tells a peer that waits that it is not forgotten; only a `patient` one takes it. */
+  alive(): void {
+    this.#channel.send(new Uint8Array(rawFrame(ALIVE_KIND, Phase.setup, 0, 0).buffer))
+  }
+
+  /** Tells the peer the error's code and when to come back, and nothing else of it, then closes. */
   fail(error: RingfenceError): void {
-    const payload = failurePayload(error.code)
+    const payload = failurePayload(error)
     const view = rawFrame(FAILURE_KIND, Phase.setup, 0, payload.byteLength)
     view.set(payload)
     this.sendFrame(view)
@@ -171,14 +197,15 @@ export class Link {
     const since = meter && performance.now()
     let message: Uint8Array
     try {
-      message = await this.#channel.receive({ deadlineMs, signal })
+      do message = await this.#channel.receive({ deadlineMs, signal })
+      while (this.#options.patient && isAlive(message))
     } catch (error) {
       throw this.#explain(error, expected())
     }
     if (since !== undefined) meter!.waited(since)
     const frame = this.#parse(message)
     meter?.received(this.name, frame.phase, frame.step, message.byteLength, beside)
-    if (frame.kind === FAILURE_KIND) throw peerFailure(this.name, failureCode(frame.payload, FAILURE_MAX_BYTES))
+    if (frame.kind === FAILURE_KIND) throw peerFailure(this.name, readFailure(frame.payload, FAILURE_MAX_BYTES))
     return frame
   }
 
@@ -201,8 +228,8 @@ export class Link {
 
   #checkHeader(kind: number, step: number, length: number): void {
     const { maxFrame } = this.#options
-    if (kind >= 0 && kind < FAILURE_KIND && step >= 0 && step <= MAX_STEP && length <= maxFrame) return
-    const limits = `kind 0-${FAILURE_KIND - 1}, step 0-${MAX_STEP} and at most maxFrame ${maxFrame} bytes`
+    if (kind >= 0 && kind < ALIVE_KIND && step >= 0 && step <= MAX_STEP && length <= maxFrame) return
+    const limits = `kind 0-${ALIVE_KIND - 1}, step 0-${MAX_STEP} and at most maxFrame ${maxFrame} bytes`
     throw new RingfenceError('BAD_INPUT', `a frame has ${limits}; got kind ${kind}, step ${step}, ${length} bytes`)
   }
 
@@ -216,6 +243,8 @@ export class Link {
     return new RingfenceError(error.code, `${context}: ${error.message}`, [], { cause: error.cause })
   }
 }
+
+const isAlive = (message: Uint8Array): boolean => message.byteLength === HEADER_BYTES && message[4] === ALIVE_KIND
 
 function describe(kind: number, phase: PhaseCode, step: number): string {
   return `frame kind ${kind} (${PHASE_NAMES[phase]}, step ${step})`

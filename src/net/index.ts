@@ -2,7 +2,16 @@
 export type { Channel, ChannelOptions, ReceiveOptions } from './channel.js'
 export { type Clock, systemClock, turn } from './clock.js'
 export { type ConnectOptions, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
-export { FAILURE_KIND, type Frame, HEADER_BYTES, Link, type LinkOptions, type NextOptions } from './framing.js'
+export { busy } from './failure.js'
+export {
+  ALIVE_KIND,
+  FAILURE_KIND,
+  type Frame,
+  HEADER_BYTES,
+  Link,
+  type LinkOptions,
+  type NextOptions,
+} from './framing.js'
 export { memoryPair } from './memory.js'
 export { messagePortChannel, type PortLike } from './message-port.js'
 export { Meter, type MeterReport, type PhaseTime, type PhaseTraffic, type Traffic } from './meter.js'

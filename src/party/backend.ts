@@ -9,36 +9,16 @@ import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
 import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
+import type { CallOptions } from './client-options.js'
 import type { Dealer } from './dealer.js'
+import type { Grants } from './grant.js'
+import type { HelpedSession, HelpedSessions } from './helped-sessions.js'
 import type { Ledger } from './ledger.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Mutex } from './options.js'
+import type { Attendance } from './registered.js'
 import type { Registration } from './registration.js'
 import type { SessionLinks } from './session-links.js'
-
-/** How far a call is: told after every step of the plan. */
-export interface Progress {
-  readonly phase: 'prepare' | 'run'
-  readonly inference: number
-  /** Steps done, of `steps`. */
-  readonly step: number
-  readonly steps: number
-  /** The layer that was just finished. */
-  readonly layer: string
-}
-
-/** How one call can be called off and watched. */
-export interface CallOptions {
-  signal?: AbortSignal
-  /** Told after every step of the plan. */
-  onProgress?: (progress: Progress) => void
-}
-
-/**
- * Why an inference that was kept for later cannot be used: it is older than a day; plan or helper are others now; the server
- * has forgotten it, or used it; the host did not store it.
- */
-export type MaterialLoss = 'expired' | 'changed' | 'refused' | 'storage'
 
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {
@@ -81,6 +61,8 @@ export interface ServerContext<P extends Plan = Plan> {
   /** W */
   readonly share: ModelShare
   readonly helper: Link
+  /** Of the registration that lasts. */
+  readonly grants: () => Grants
   readonly deadlineMs: number
 }
 
@@ -93,6 +75,8 @@ export interface ClientSession {
   /** Shared with the helper. */
   readonly sh: Streams
   readonly ledger: Ledger
+  /** Whom its room in the store counts for. */
+  readonly principal: string
 }
 
 export interface ServerBackend {
@@ -112,6 +96,8 @@ export interface ServerBackend {
 }
 
 export interface SessionBackend {
+  /** Whether it has ever been given room or made an inference: until then its client may not stay for long. */
+  readonly engaged: boolean
   /** Answers one request; false when the frame is none. */
   serve(frame: Frame): Promise<boolean>
   release(): void
@@ -125,10 +111,12 @@ export interface HelpedServer<P extends Plan = Plan> {
   /** F */
   readonly share: ModelShare
   readonly seed: Seed
-  /** Bundles of different clients do not interleave on the server's link; clients take turns inference by inference. */
+  readonly grants: Grants
+  /** Bundles of different clients do not interleave on the server's link; sessions take turns inference by inference. */
   readonly mutex: Mutex
-  /** What was dealt, by session: a client that connects anew does not get a number a second time. */
-  readonly ledgers: Map<string, Ledger>
+  readonly sessions: HelpedSessions
+  /** Its clients. */
+  readonly attendance: Attendance
   /** The server's connections for its clients, by session. */
   readonly sessionLinks: SessionLinks
   /** Inferences in progress on `securenn`, by the client's link: what they read is freed after them. */
@@ -143,10 +131,10 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly link: Link
   readonly registration: HelpedServer<P>
   readonly session: Uint8Array
-  /** The session in hexadecimal. */
-  readonly name: string
+  readonly held: HelpedSession
   readonly streams: DealerStreams
-  readonly ledger: Ledger
   readonly deadlineMs: number
   readonly idleMs: number
+  /** As `idleMs`, before its first request. */
+  readonly unusedMs: number
 }

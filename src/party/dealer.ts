@@ -8,7 +8,7 @@ import { Kind } from '../protocol/kinds.js'
 import { fillModelMask, type ModelShare, packShare } from '../protocol/weights.js'
 import { agreeSeed, keyPair } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
-import type { ClientOptions } from './client.js'
+import type { ClientOptions } from './client-options.js'
 import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from './messages.js'
 import { AUDIT, asRingfenceError, linkTo, seedSource } from './options.js'
 
@@ -106,7 +106,7 @@ export class Dealer {
     const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
     this.#channel = channel
     const source = seedSource(options, [channel])
-    const helper = linkTo('helper', channel, options, meter)
+    const helper = linkTo('helper', channel, options, meter, true)
     this.#link = helper
     const keys = keyPair(source())
     const helperKey = await greet(helper, welcome, keys.publicKey, signal)

@@ -1,20 +1,19 @@
 // The helper: deals randomness to servers for their clients, off line on `mcc`, on line on `securenn`. It never sees an
 // input or a weight.
 import { RingfenceError } from '../errors.js'
-import { packedBytes, unpack } from '../kernels/bits.js'
-import { type Kernels, loadKernels, upload } from '../kernels/instance.js'
+import { type Kernels, loadKernels } from '../kernels/instance.js'
 import { type Channel, type Link, type Meter, Phase } from '../net/index.js'
-import type { MccPlan, Plan, SecurennPlan } from '../plan/plan.js'
+import type { MccPlan, SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { materialBytes } from '../protocol/mcc/inference.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { MccSteps } from '../protocol/mcc/step.js'
-import { layOut, type PlannedSteps } from '../protocol/step.js'
-import { packShare } from '../protocol/weights.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
+import { Pace } from './admission.js'
 import type { HelpedClient, HelpedServer } from './backend.js'
-import { Ledger } from './ledger.js'
+import { Grants } from './grant.js'
+import { HelpedSessions } from './helped-sessions.js'
 import { dealForClient } from './mcc/helper.js'
 import {
   Caller,
@@ -28,23 +27,43 @@ import {
   sessionProof,
   sessionSeed,
 } from './messages.js'
-import { asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, Mutex, seedSource } from './options.js'
-import { receivePlan } from './received-plan.js'
+import {
+  asRingfenceError,
+  deadlineOf,
+  type HostOptions,
+  idleOf,
+  linkTo,
+  Mutex,
+  seedSource,
+  unusedOf,
+} from './options.js'
+import { Attendance, Budget, type RegisteredModel, receiveModel } from './registered.js'
 import { helpClient } from './securenn/helper.js'
 import { SessionLinks } from './session-links.js'
-import { receivePieces } from './transfer.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
   /** Long-lived key pair, so that others can pin its public key. Default: a fresh one. */
   keys?: KeyPair
+  /**
+   * Memory for the networks of all registered servers together, in bytes. Default 1 GiB: ResNet-18 takes 90 MB. A server
+   * that finds none is told BUSY. One whose clients have all been gone for `idleMs` is let go.
+   */
+  registeredBytes?: number
+  /** Clients that may join per second: each costs the helper a key agreement of some milliseconds. Default 50. */
+  joinsPerSecond?: number
 }
+
+/** Longest time that a client waits to join; with more before it, it is told to come back. Half of a default deadline. */
+const LONGEST_JOIN_MS = 15_000
 
 /** The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients. */
 export class Helper {
   readonly #k: Kernels
   readonly #options: HelperOptions
   readonly #keys: KeyPair
+  readonly #budget: Budget
+  readonly #joins: Pace
   readonly #registrations = new Map<string, HelpedServer>()
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
@@ -54,6 +73,8 @@ export class Helper {
     this.#k = loadKernels()
     this.#options = options
     this.#keys = options.keys ?? keyPair()
+    this.#budget = new Budget(options.registeredBytes ?? 2 ** 30)
+    this.#joins = new Pace(options.joinsPerSecond ?? 50, LONGEST_JOIN_MS)
   }
 
   /** A helper that serves nobody yet: `run` a channel for each who connects. */
@@ -111,47 +132,55 @@ export class Helper {
   }
 
   async #serveServer(link: Link, hello: HelperHello): Promise<void> {
-    const plan = await receivePlan(link, hello)
-    const registration = await this.#register(link, plan, hello)
-    const id = entropy(ID_BYTES)
-    this.#registrations.set(hex(id), registration)
+    const model = await receiveModel(this.#k, link, hello, this.#budget)
+    let registered: { id: Uint8Array; registration: HelpedServer } | undefined
     try {
-      const welcome = new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)])
-      link.send(Kind.welcome, Phase.setup, 0, welcome)
-      await link.closed
+      await this.#joins.take()
+      registered = this.#register(link, hello, model)
+      const { id, registration } = registered
+      link.send(
+        Kind.welcome,
+        Phase.setup,
+        0,
+        new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
+      )
+      await Promise.race([link.closed, registration.attendance.over])
+      registration.attendance.close()
+      link.fail(new RingfenceError('DEADLINE', 'no client of this server came for a long time; register again'))
     } finally {
-      this.#registrations.delete(hex(id))
-      registration.open = false
-      registration.sessionLinks.close()
-      await registration.mutex.take(async () => undefined)
-      for (const client of registration.running.keys())
-        client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
-      await Promise.allSettled(registration.running.values())
-      registration.share.release()
-      registration.planned.release()
-      registration.seed.fill(0)
+      if (registered) await this.#unregister(registered.id, registered.registration)
+      model.release()
     }
   }
 
-  async #register(link: Link, plan: Plan, { digest, publicKey }: HelperHello): Promise<HelpedServer> {
+  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share }: RegisteredModel) {
     const order = { initiator: publicKey, responder: this.#keys.publicKey }
     const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
-    const share = await packShare(this.#k, plan, async (slot, words) => {
-      const bytes = packedBytes(slot.words, plan.ring)
-      const payload = await receivePieces(link, Kind.weights, Phase.setup, slot.step, bytes)
-      const packed = upload(this.#k.memory, payload)
-      unpack(this.#k, packed, slot.words, plan.ring, words)
-      packed.release()
-    })
-    let planned: PlannedSteps
-    try {
-      planned = layOut(this.#k, plan)
-    } catch (error) {
-      share.release()
-      throw error
+    const id = entropy(ID_BYTES)
+    const grants = new Grants(seed, id)
+    const sessionLinks = new SessionLinks()
+    const registration: HelpedServer = {
+      ...{ link, planned, digest, share, seed, grants, sessionLinks, open: true },
+      mutex: new Mutex(),
+      sessions: new HelpedSessions(grants, sessionLinks),
+      running: new Map(),
+      attendance: new Attendance(idleOf(this.#options)),
     }
-    const held = { link, planned, digest, share, seed, mutex: new Mutex(), ledgers: new Map<string, Ledger>() }
-    return { ...held, sessionLinks: new SessionLinks(), running: new Map(), open: true }
+    this.#registrations.set(hex(id), registration)
+    return { id, registration }
+  }
+
+  async #unregister(id: Uint8Array, registration: HelpedServer): Promise<void> {
+    this.#registrations.delete(hex(id))
+    registration.open = false
+    registration.attendance.close()
+    registration.sessionLinks.close()
+    await registration.mutex.take(async () => undefined)
+    for (const client of registration.running.keys())
+      client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
+    await Promise.allSettled(registration.running.values())
+    registration.grants.release()
+    registration.seed.fill(0)
   }
 
   async #serveClient(link: Link, hello: HelperHello, source: () => Seed): Promise<void> {
@@ -162,17 +191,26 @@ export class Helper {
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
+    await this.#joins.take()
+    if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
     const streams = this.#streams(registration, hello, source())
-    const times = { deadlineMs: deadlineOf(this.#options), idleMs: idleOf(this.#options) }
-    const ledger = ledgerOf(registration, session)
-    const client = { k: this.#k, link, registration, session, name: hex(session), streams, ledger, ...times }
+    const times = {
+      deadlineMs: deadlineOf(this.#options),
+      idleMs: idleOf(this.#options),
+      unusedMs: unusedOf(this.#options),
+    }
+    const held = registration.sessions.hold(hex(session))
+    const client = { k: this.#k, link, registration, session, held, streams, ...times }
+    registration.attendance.enter()
     try {
       link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
       await (registration.planned.plan.backend === 'mcc'
         ? dealForClient(client as HelpedClient<MccPlan>)
         : helpClient(client as HelpedClient<SecurennPlan>))
     } finally {
+      registration.attendance.leave()
+      registration.sessions.leave(held)
       const { ch, sh, own } = streams
       for (const each of [ch, sh, own]) each.release()
     }
@@ -207,11 +245,4 @@ export class Helper {
   static materialBytes(planned: MccSteps): number {
     return planned.steps.reduce((sum, step) => sum + materialBytes(step, planned.plan.ring), 0)
   }
-}
-
-function ledgerOf({ ledgers }: HelpedServer, session: Uint8Array): Ledger {
-  const name = hex(session)
-  const ledger = ledgers.get(name) ?? new Ledger()
-  ledgers.set(name, ledger)
-  return ledger
 }

@@ -7,8 +7,8 @@ import { elementCount, type MccPlan, type Plan, planDigest, type SecurennPlan, t
 import { Kind } from '../protocol/kinds.js'
 import { layOut } from '../protocol/step.js'
 import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
-import type { CallOptions, ClientBackend, ClientContext } from './backend.js'
-import type { ClientEngine, ClientOptions, InferenceResult } from './client.js'
+import type { ClientBackend, ClientContext } from './backend.js'
+import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
 import { openMaterialStore } from './client-store.js'
 import { Dealer } from './dealer.js'
 import { MccClient } from './mcc/client.js'
@@ -86,7 +86,7 @@ export class LocalClient implements ClientEngine {
       opened.push(channel)
       const source = seedSource(options, [channel])
       const meter = options.meter ?? new Meter()
-      const server = linkTo('server', channel, options, meter)
+      const server = linkTo('server', channel, options, meter, true)
       const wanted = options.plan ? planDigest(options.plan) : options.planDigest
       const { welcome, plan } = await greetServer(server, options.plan, wanted, signal)
       if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
@@ -172,8 +172,9 @@ export class LocalClient implements ClientEngine {
         return await task()
       } catch (cause) {
         const error = asRingfenceError(cause)
-        const harmless =
-          error.code === 'BAD_INPUT' || error.code === 'STORE_FULL' || error === this.#context.dealer.refusal
+        // BUSY as a peer's last word has a cause; as an answer it has none, and the conversation goes on.
+        const answered = error.code === 'STORE_FULL' || (error.code === 'BUSY' && error.cause === undefined)
+        const harmless = answered || error.code === 'BAD_INPUT' || error === this.#context.dealer.refusal
         if (!harmless) this.#end(error)
         throw error
       }

@@ -1,14 +1,17 @@
 // The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
-import { RingfenceError } from '../errors.js'
+import { MAX_RETRY_MS, RingfenceError } from '../errors.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
-export const VERSION = 2
+export const VERSION = 3
 export const ID_BYTES = 16
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32
 
 /** Most inferences of one request. */
 export const MAX_BATCH = 1024
+
+/** Most inferences that a server grants at a time: clients that prepare many take turns. */
+export const MAX_GRANT = 8
 
 /** `session`: a server's connection for one of its clients, on `securenn`. */
 export const Caller = { client: 1, server: 2, session: 3 } as const
@@ -116,6 +119,54 @@ export function decodeBatch(payload: Uint8Array): { first: number; count: number
     throw new RingfenceError('PROTOCOL', `a batch has 1 to ${MAX_BATCH} inferences; the peer asked for more or none`)
   }
   return { first: readInference(payload), count }
+}
+
+/** What a server grants at the helper, opaque to the client: an end and a MAC; see grant.ts. */
+export const GRANT_BYTES = 8 + 32
+
+/** A client's request to the helper: a batch and its grant. */
+export const DEAL_BYTES = BATCH_BYTES + GRANT_BYTES
+
+export function encodeDeal(first: number, count: number, grant: Uint8Array): Uint8Array {
+  return new Uint8Array([...encodeBatch(first, count), ...grant])
+}
+
+/** A server's answer to a client's reservation. */
+export interface Reserved {
+  /** Inferences there is room for, from the first one asked for. */
+  granted: number
+  /** Why not for all: full, the client's share of it too, or too many clients wait. */
+  lack: 'none' | 'STORE_FULL' | 'BUSY'
+  /** When to ask for more, in milliseconds. */
+  retryAfterMs: number
+  grant: Uint8Array
+}
+
+const LACKS = ['none', 'STORE_FULL', 'BUSY'] as const
+
+export const RESERVED_BYTES = 9 + GRANT_BYTES
+
+export function encodeReserved({ granted, lack, retryAfterMs, grant }: Reserved): Uint8Array {
+  const out = new Uint8Array(RESERVED_BYTES)
+  const view = new DataView(out.buffer)
+  view.setUint32(0, granted, true)
+  view.setUint32(4, Math.min(MAX_RETRY_MS, Math.ceil(retryAfterMs)), true)
+  out[8] = LACKS.indexOf(lack)
+  out.set(grant, 9)
+  return out
+}
+
+/** @throws RingfenceError PROTOCOL for a reason that this version does not know */
+export function decodeReserved(payload: Uint8Array): Reserved {
+  const view = new DataView(payload.buffer, payload.byteOffset)
+  const lack = LACKS[payload[8]]
+  if (!lack) throw new RingfenceError('PROTOCOL', 'the server refuses a reservation for a reason unknown here')
+  return {
+    granted: view.getUint32(0, true),
+    retryAfterMs: Math.min(MAX_RETRY_MS, view.getUint32(4, true)),
+    lack,
+    grant: payload.slice(9),
+  }
 }
 
 export const INFERENCE_BYTES = 8

@@ -19,6 +19,8 @@ export interface PartyOptions {
 export interface HostOptions extends PartyOptions {
   /** Longest time a client may stay without a request, in milliseconds; then its material is freed. Default one hour. */
   idleMs?: number
+  /** The same for a client that has reserved nothing and run nothing yet. Default one minute. */
+  unusedMs?: number
   /** Called when a connection ends with an error; the party goes on serving the others. */
   onError?: (error: RingfenceError) => void
 }
@@ -56,13 +58,23 @@ export function seedSource(options: PartyOptions, channels: readonly Channel[]):
 
 const DEFAULT_DEADLINE_MS = 30_000
 const DEFAULT_IDLE_MS = 3_600_000
+const DEFAULT_UNUSED_MS = 60_000
 
 export const deadlineOf = ({ deadlineMs }: PartyOptions): number => deadlineMs ?? DEFAULT_DEADLINE_MS
 export const idleOf = ({ idleMs }: HostOptions): number => idleMs ?? DEFAULT_IDLE_MS
+export const unusedOf = ({ unusedMs, ...options }: HostOptions): number =>
+  Math.min(idleOf(options), unusedMs ?? DEFAULT_UNUSED_MS)
 
 /** A framed, metered link over a channel. */
-export function linkTo(name: string, channel: Channel, options: PartyOptions, meter = new Meter()): Link {
-  return new Link(channel, { name, meter, deadlineMs: deadlineOf(options), maxFrame: 2 * PIECE_BYTES + 2 ** 20 })
+export function linkTo(
+  name: string,
+  channel: Channel,
+  options: PartyOptions,
+  meter = new Meter(),
+  patient = false,
+): Link {
+  const maxFrame = 2 * PIECE_BYTES + 2 ** 20
+  return new Link(channel, { name, meter, deadlineMs: deadlineOf(options), maxFrame, patient })
 }
 
 /** Runs tasks one after another; a failed one does not stop the next. */

@@ -1,6 +1,7 @@
 // A plan as it comes from a peer: well-formed, the one its digest names, and no more work than an honest one.
 import { RingfenceError } from '../errors.js'
 import { paddedSize } from '../kernels/geometry.js'
+import { wordRing } from '../kernels/words.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
 import { elementCount, type LinearOp, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
@@ -51,6 +52,16 @@ export function readPlan(payload: Uint8Array, digest: Uint8Array): Plan {
   }
   return plan
 }
+
+/** Bytes of JavaScript memory that a plan of so many bytes of JSON takes, roughly and not less. */
+export const parsedBytes = (json: number): number => 8 * json
+
+/** Bytes of WASM memory that a helper holds for one filter: as it comes, and packed for the kernels. */
+export const filterBytes = (plan: Plan, words: number): number => 2 * words * wordRing(plan.ring).bytes
+
+/** Bytes of WASM memory that a plan's index maps take at most: four words for every value that an activation reads. */
+export const layoutBytes = ({ steps }: Plan): number =>
+  steps.reduce((sum, step) => sum + (step.activation ? 16 * elementCount(reluShape(step)) : 0), 0)
 
 function excesses({ steps }: Plan): string[] {
   const sum = (of: (step: Step) => number) => steps.reduce((total, step) => total + of(step), 0)

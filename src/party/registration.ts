@@ -11,10 +11,13 @@ import { Kind } from '../protocol/kinds.js'
 import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'
 import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
+import { Grants } from './grant.js'
 import { Caller, confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES } from './messages.js'
 import { type SendOptions, sendPieces } from './transfer.js'
 
 export interface Registration {
+  /** What the helper may deal. */
+  readonly grants: Grants
   readonly id: Uint8Array
   readonly helperKey: Uint8Array
   /** Shared with the helper. */
@@ -59,7 +62,8 @@ export async function register(
   const id = welcome.slice(0, ID_BYTES)
   const helperKey = welcome.slice(ID_BYTES, ID_BYTES + KEY_BYTES)
   const proof = welcome.subarray(ID_BYTES + KEY_BYTES)
-  return { id, helperKey, helperSeed: agree(keys, digest, { id, helperKey, proof }, options.helperKey), modelSeed }
+  const helperSeed = agree(keys, digest, { id, helperKey, proof }, options.helperKey)
+  return { id, helperKey, helperSeed, modelSeed, grants: new Grants(helperSeed, id) }
 }
 
 function agree(

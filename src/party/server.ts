@@ -12,10 +12,21 @@ import { type ModelShare, packShare } from '../protocol/weights.js'
 import { entropy } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from './backend.js'
+import type { Grants } from './grant.js'
 import { Ledger } from './ledger.js'
+import { STORE_SHARE } from './mcc/reservations.js'
 import { MccServer } from './mcc/server.js'
 import { checkVersion, DIGEST_BYTES, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
-import { AUDIT, asRingfenceError, deadlineOf, type HostOptions, idleOf, linkTo, seedSource } from './options.js'
+import {
+  AUDIT,
+  asRingfenceError,
+  deadlineOf,
+  type HostOptions,
+  idleOf,
+  linkTo,
+  seedSource,
+  unusedOf,
+} from './options.js'
 import { type Registration, register } from './registration.js'
 import { SecurennServer } from './securenn/server.js'
 
@@ -27,6 +38,11 @@ export interface ServerOptions extends HostOptions {
   /** Memory for one-time material that was dealt ahead. Default 512 MiB; room for one inference at least. */
   storeBytes?: number
   /**
+   * Part of that memory which one client, or all clients of one principal, may hold. Default 0.25. Where little is left it is
+   * less: nobody may hold more than is free for the others.
+   */
+  storeShare?: number
+  /**
    * How long unused material outlives the connection of a client that asks for that (`keepMaterial`), in milliseconds; 0:
    * not at all. Where the store is full it goes first. Default ten minutes.
    */
@@ -34,6 +50,12 @@ export interface ServerOptions extends HostOptions {
   /** The helper's public key, when it was learnt over a trusted way; another key is refused. */
   helperKey?: Uint8Array
   meter?: Meter
+}
+
+/** Who a client is, where somebody has found that out before it is served. */
+export interface Guest {
+  /** Clients of one principal share what one may hold. Without it every connection is a principal of its own. */
+  readonly principal?: string
 }
 
 /** What `Server.create` gathers. */
@@ -53,6 +75,8 @@ interface ServerParts {
 export class Server {
   #parts: ServerParts
   readonly #backend: ServerBackend
+  /** The plan as it travels. */
+  readonly #planBytes: Uint8Array
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
   #helperLost: RingfenceError | undefined
@@ -61,7 +85,8 @@ export class Server {
 
   private constructor(parts: ServerParts) {
     this.#parts = parts
-    this.#backend = backendOf(parts)
+    this.#backend = backendOf(parts, () => this.#parts.registration.grants)
+    this.#planBytes = new TextEncoder().encode(canonicalJson(parts.compiled.plan))
   }
 
   /**
@@ -123,8 +148,8 @@ export class Server {
    * Serves one client until it leaves. Never rejects: a failure is told to the client and to `onError`, and concerns no
    * other client.
    */
-  run(channel: Channel, meter = new Meter()): Promise<void> {
-    return this.#track(this.#serveClient(channel, meter))
+  run(channel: Channel, meter = new Meter(), guest: Guest = {}): Promise<void> {
+    return this.#track(this.#serveClient(channel, meter, guest))
   }
 
   /** Closes every connection, then frees what it holds and wipes the seeds. */
@@ -137,6 +162,7 @@ export class Server {
     this.#backend.release()
     share.release()
     planned.release()
+    registration.grants.release()
     registration.helperSeed.fill(0)
     registration.modelSeed.fill(0)
   }
@@ -146,7 +172,7 @@ export class Server {
     return running.finally(() => this.#running.delete(running))
   }
 
-  async #serveClient(channel: Channel, meter: Meter): Promise<void> {
+  async #serveClient(channel: Channel, meter: Meter, guest: Guest): Promise<void> {
     const { options } = this.#parts
     const link = linkTo('client', channel, options, meter)
     if (this.#released) return link.close()
@@ -155,7 +181,7 @@ export class Server {
     let backend: SessionBackend | undefined
     try {
       seedSource(options, [channel])
-      session = await this.#welcome(link, meter)
+      session = await this.#welcome(link, meter, guest)
       backend = await this.#backend.join(session)
       while (await this.#serve(session, backend)) {
         // one request after another
@@ -212,6 +238,7 @@ export class Server {
       const registration = await register(k, compiled, digest, helper, settings)
       if (this.#released) throw new RingfenceError('ABORTED', 'the server was released')
       this.#parts.registration.helperSeed.fill(0)
+      this.#parts.registration.grants.release()
       this.#parts = { ...this.#parts, helper, registration }
       this.#backend.helperBack(helper, registration)
       this.#helperLost = undefined
@@ -221,7 +248,7 @@ export class Server {
     }
   }
 
-  async #welcome(link: Link, meter: Meter): Promise<ClientSession> {
+  async #welcome(link: Link, meter: Meter, { principal }: Guest): Promise<ClientSession> {
     const { k, compiled, digest, options } = this.#parts
     const hello = await link.receive(Kind.hello, Phase.setup, 0, 1 + DIGEST_BYTES)
     checkVersion(hello[0])
@@ -231,12 +258,14 @@ export class Server {
     const id = entropy(ID_BYTES)
     // A client that names the plan it holds is spared the download; one that names another is told so by the digest.
     const known = equal(hello.subarray(1), digest)
-    const json = known ? new Uint8Array(0) : new TextEncoder().encode(canonicalJson(compiled.plan))
+    const json = known ? new Uint8Array(0) : this.#planBytes
     const seed = sessionSeed(registration.helperSeed, id)
     options[AUDIT]?.({ session: id, seed: seed.slice() })
     const sh = new Streams(k, seed, compiled.plan.rounds)
     seed.fill(0)
-    const session: ClientSession = { id, name: hex(id), link, meter, sh, ledger: new Ledger() }
+    const name = hex(id)
+    const own = { id, name, principal: principal === undefined ? `session ${name}` : `principal ${principal}` }
+    const session: ClientSession = { ...own, link, meter, sh, ledger: new Ledger() }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })
@@ -247,7 +276,8 @@ export class Server {
 
   /** One request of a client; false when it has left. */
   async #serve({ link }: ClientSession, backend: SessionBackend): Promise<boolean> {
-    const frame = await this.#nextRequest(link)
+    const { options } = this.#parts
+    const frame = await this.#nextRequest(link, backend.engaged ? idleOf(options) : unusedOf(options))
     if (!frame) return false
     if (!(await backend.serve(frame))) {
       const what = `kind ${frame.kind}, phase ${frame.phase}, step ${frame.step} with ${frame.payload.byteLength} bytes`
@@ -257,9 +287,9 @@ export class Server {
     return true
   }
 
-  async #nextRequest(link: Link): Promise<Frame | null> {
+  async #nextRequest(link: Link, deadlineMs: number): Promise<Frame | null> {
     try {
-      return await link.receiveAny(this.#backend.requestBytes, { deadlineMs: idleOf(this.#parts.options) })
+      return await link.receiveAny(this.#backend.requestBytes, { deadlineMs })
     } catch (error) {
       if (error instanceof RingfenceError && (error.code === 'PEER_GONE' || error.code === 'ABORTED')) return null
       throw error
@@ -267,14 +297,14 @@ export class Server {
   }
 }
 
-function backendOf({ k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts) {
-  const context = { k, compiled, planned, share, helper, deadlineMs: deadlineOf(options) }
+function backendOf(
+  { k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts,
+  grants: () => Grants,
+) {
+  const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options) }
   if (compiled.plan.backend === 'mcc') {
-    return new MccServer(
-      context as ServerContext<MccPlan>,
-      options.storeBytes ?? 512 * 2 ** 20,
-      options.keepMs ?? 600_000,
-    )
+    const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000 } = options
+    return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs })
   }
   const open = async () => linkTo('helper', await connectHelper!(), options, options.meter)
   return new SecurennServer(context as ServerContext<SecurennPlan>, registration, open)

@@ -15,6 +15,10 @@ export class SessionLinks {
     return true
   }
 
+  has(session: string): boolean {
+    return this.#links.has(session)
+  }
+
   async take(session: string): Promise<Link> {
     return this.#links.get(session) ?? new Promise((resolve) => this.#waiting.set(session, resolve))
   }

@@ -32,7 +32,7 @@ export async function sendPieces(
   }
 }
 
-/** Receives what `sendPieces` sent. */
+/** Receives what `sendPieces` sent. What was announced takes no memory before it has come. */
 export async function receivePieces(
   link: Link,
   kind: number,
@@ -41,10 +41,26 @@ export async function receivePieces(
   length: number,
   options?: ReceiveOptions,
 ): Promise<Uint8Array> {
-  if (length <= PIECE_BYTES) return link.receive(kind, phase, step, length, options)
-  const out = new Uint8Array(length)
-  for (let at = 0; at < length; at += PIECE_BYTES) {
-    out.set(await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options), at)
+  const first = await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length), options)
+  return moreOf(first, link, kind, phase, step, length, options)
+}
+
+/** The pieces that follow the first. */
+export async function moreOf(
+  first: Uint8Array,
+  link: Link,
+  kind: number,
+  phase: PhaseCode,
+  step: number,
+  length: number,
+  options?: ReceiveOptions,
+): Promise<Uint8Array> {
+  if (length <= PIECE_BYTES) return first
+  const pieces = [first]
+  for (let at = PIECE_BYTES; at < length; at += PIECE_BYTES) {
+    pieces.push(await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options))
   }
+  const out = new Uint8Array(length)
+  pieces.forEach((piece, i) => void out.set(piece, i * PIECE_BYTES))
   return out
 }

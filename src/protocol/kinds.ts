@@ -6,13 +6,14 @@ export const Kind = {
   plan: 3, // the plan's JSON
   weights: 4, // server → helper: a piece of F
   reserve: 10, // client → server: room for inferences
-  reserved: 11, // how many were granted
-  deal: 12, // client → helper: which inferences to deal
+  reserved: 11, // how many were granted, and the grant for the helper
+  deal: 12, // client → helper: which inferences to deal, and the server's grant
   dealt: 13, // they are on their way to the server
   upload: 14, // client → server: δ of an inference follows
   delta: 15, // δ of one step
   bundle: 16, // helper → server: the material of an inference follows
   material: 17, // one step's material
+  undealt: 18, // helper → server: the bundle under way ends here, unfinished
   infer: 20, // client → server: the inference that starts
   input: 21, // x - r
   opening: 22, // server → client: e and table rows

@@ -1,6 +1,6 @@
 // A step as a party holds it: the plan's step plus its public index maps in WASM memory.
-import type { Kernels, Region } from '../kernels/instance.js'
-import { upload } from '../kernels/instance.js'
+import { type IndexMap, type PatchLists, type PatchMap, uploadIndexMap, uploadPatchMap } from '../kernels/index-maps.js'
+import { type Kernels, type Region, upload } from '../kernels/instance.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import {
   type Activation,
@@ -27,22 +27,22 @@ export interface ReluMaps {
   /** Comparisons that test the sum of a patch. */
   readonly patches: number
   /** Element of every value; null when value i is element i. */
-  readonly valueElement: Region | null
+  readonly valueElement: IndexMap | null
   /** Comparison of every switched value; null when value i is switched by comparison i. */
-  readonly comparisonOf: Region | null
+  readonly comparisonOf: IndexMap | null
   /** Position among values and patch sums of what each comparison tests; null when comparison i tests value i. */
-  readonly tested: Region | null
+  readonly tested: IndexMap | null
   readonly opened: OpenedMaps
   /** How values and patch sums follow from opened ones; null when they are the same. */
   readonly copied: CopyMaps | null
   /** Sums that are taken: on `mcc` the opened ones, of y; on `securenn` the compared ones, of all copies. */
-  readonly patch: { count: number; start: Region; elements: Region; shifts: Region } | null
+  readonly patch: PatchMap | null
   /** Elements of the step's result that are not known to be zero: as many words come back. */
   readonly results: number
   /** Element of every result, null when result i is element i: in the order of values, or ascending where copies are summed. */
-  readonly resultElement: Region | null
+  readonly resultElement: IndexMap | null
   /** Elements of the result that become zero. */
-  readonly zeros: { count: number; index: Region } | null
+  readonly zeros: IndexMap | null
 }
 
 /** What is opened on `mcc`: values, then patch sums. */
@@ -50,15 +50,15 @@ export interface OpenedMaps {
   readonly values: number
   readonly patches: number
   /** Element of y of every opened value; null when opened value i is element i. */
-  readonly element: Region | null
+  readonly element: IndexMap | null
 }
 
 /** Several ReLUs of one opened value on `mcc`. */
 export interface CopyMaps {
   readonly runs: readonly Run[]
   /** Opened value of every value; null when every run is all of them in order. */
-  readonly openedOf: Region | null
-  readonly patches: { of: Region; offset: Region } | null
+  readonly openedOf: IndexMap | null
+  readonly patches: { of: IndexMap; offset: Region } | null
 }
 
 export interface PlannedStep<A extends Activation = Activation> {
@@ -89,11 +89,15 @@ export interface PlannedSteps<P extends Plan = Plan> {
 }
 
 export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
-  const regions: Region[] = []
-  const keep = (data: ArrayBufferView): Region => {
-    const region = upload(k.memory, data)
-    regions.push(region)
-    return region
+  const all: { release(): void }[] = []
+  const held = <Made extends { release(): void }>(made: Made): Made => {
+    all.push(made)
+    return made
+  }
+  const keep: Keep = {
+    map: (positions) => held(uploadIndexMap(k, positions)),
+    patches: (lists) => held(uploadPatchMap(k, lists)),
+    words: (data) => held(upload(k.memory, data)),
   }
   const steps = plan.steps.map((each, index) => {
     const step = each as Step<ActivationOf<P>>
@@ -101,10 +105,15 @@ export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
     return { index, step, size: elementCount(linearShape(step)), activation, relu: reluMaps(step, plan.backend, keep) }
   })
   const grouped = waves(plan.steps).map(({ from, to }) => steps.slice(from, to))
-  return { plan, steps, waves: grouped, release: () => regions.forEach((region) => void region.release()) }
+  return { plan, steps, waves: grouped, release: () => all.forEach((each) => void each.release()) }
 }
 
-type Keep = (data: ArrayBufferView) => Region
+/** Uploads what is released with the steps. */
+interface Keep {
+  map(positions: Int32Array): IndexMap
+  patches(lists: PatchLists): PatchMap
+  words(data: Int32Array): Region
+}
 
 function reluMaps(step: Step, backend: Backend, keep: Keep): ReluMaps | null {
   const layout = stepLayout(step)
@@ -130,8 +139,8 @@ function reluMaps(step: Step, backend: Backend, keep: Keep): ReluMaps | null {
     comparisons,
     patches,
     valueElement,
-    comparisonOf: plain ? null : keep(group),
-    tested: plain ? null : keep(tested),
+    comparisonOf: plain ? null : keep.map(group),
+    tested: plain ? null : keep.map(tested),
     opened: copies
       ? {
           values: copies.elements.length,
@@ -146,16 +155,16 @@ function reluMaps(step: Step, backend: Backend, keep: Keep): ReluMaps | null {
 }
 
 /** A map that is left out where it changes nothing. */
-function mapOf(order: Int32Array, elements: number, keep: Keep): Region | null {
-  return order.length === elements && order.every((element, i) => element === i) ? null : keep(order)
+function mapOf(order: Int32Array, elements: number, keep: Keep): IndexMap | null {
+  return order.length === elements && order.every((element, i) => element === i) ? null : keep.map(order)
 }
 
 function copyMaps({ openedOf, elements, runs, patchOf, patchOffset }: Openings, keep: Keep): CopyMaps {
   const inOrder = runs.every(({ count }) => count === elements.length)
   return {
     runs,
-    openedOf: inOrder && openedOf.every((opened, i) => opened === i % elements.length) ? null : keep(openedOf),
-    patches: patchOf.length === 0 ? null : { of: keep(patchOf), offset: keep(patchOffset) },
+    openedOf: inOrder && openedOf.every((opened, i) => opened === i % elements.length) ? null : keep.map(openedOf),
+    patches: patchOf.length === 0 ? null : { of: keep.map(patchOf), offset: keep.words(patchOffset) },
   }
 }
 
@@ -163,16 +172,11 @@ type Patches = Pick<Openings, 'patchStart' | 'patchElements' | 'patchShift'>
 
 function patchMaps({ patchStart, patchElements, patchShift }: Patches, keep: Keep): ReluMaps['patch'] {
   if (patchShift.length === 0) return null
-  return {
-    count: patchShift.length,
-    start: keep(patchStart),
-    elements: keep(patchElements),
-    shifts: keep(patchShift),
-  }
+  return keep.patches({ start: patchStart, elements: patchElements, shifts: patchShift })
 }
 
 /** Which elements of the result come back, and which are zero. */
-function resultMaps(step: Step, order: Int32Array, valueElement: Region | null, keep: Keep) {
+function resultMaps(step: Step, order: Int32Array, valueElement: IndexMap | null, keep: Keep) {
   const size = elementCount(step.out)
   const kept = new Uint8Array(size)
   for (const element of order) kept[element % size] = 1
@@ -188,6 +192,6 @@ function resultMaps(step: Step, order: Int32Array, valueElement: Region | null, 
   return {
     results: results.length,
     resultElement: sum ? mapOf(results, size, keep) : valueElement,
-    zeros: zeros === 0 ? null : { count: zeros, index: keep(ascending(0)) },
+    zeros: zeros === 0 ? null : keep.map(ascending(0)),
   }
 }

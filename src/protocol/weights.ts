@@ -32,11 +32,15 @@ export interface ModelShare {
   release(): void
 }
 
-/** Packs a share of the weights; `fill` writes one filter's words. */
+/**
+ * Packs a share of the weights; `fill` writes one filter's words. No memory is taken for a filter before `ready` has
+ * resolved: whoever has to receive it does so there.
+ */
 export async function packShare(
   k: Kernels,
   plan: Plan,
   fill: (slot: FilterSlot, words: Region) => void | Promise<void>,
+  ready?: (slot: FilterSlot) => Promise<void>,
 ): Promise<ModelShare> {
   const ring = wordRing(plan.ring)
   const packed = new Map<string, PackedWeights>()
@@ -46,6 +50,7 @@ export async function packShare(
   }
   try {
     for (const slot of filterSlots(plan)) {
+      await ready?.(slot)
       const words = k.memory.alloc(slot.words * ring.bytes)
       try {
         await fill(slot, words)

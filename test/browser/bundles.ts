@@ -16,7 +16,7 @@ window.losses = []
 window.connect = async (server, helper, worker, more) => {
   const onWarning = (text) => window.warnings.push(text)
   const onMaterialLost = (why) => window.losses.push(why)
-  const options = { server, helper, deadlineMs: 15000, onWarning, onMaterialLost, ...more }
+  const options = { server, helper, deadlineMs: 60000, onWarning, onMaterialLost, ...more }
   if (worker === 'own file') options.worker = () => new Worker('/worker.js', { type: 'module' })
   if (worker === 'none') options.worker = false
   window.client = await Client.create(options)

@@ -165,7 +165,7 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     // 3072 values over 8 levels: 384 each, standard deviation 18.
     for (const count of levels.masked) expect(Math.abs(count - 384)).toBeLessThan(6 * 18)
     expect(Math.max(...levels.picture)).toBeGreaterThan(384 + 6 * 18)
-    expect(await page.locator('#request').textContent()).toMatch(/^([0-9a-f]{2} ){11}[0-9a-f]{2}$/)
+    expect(await page.locator('#request').textContent()).toMatch(/^([0-9a-f]{2} )+[0-9a-f]{2}$/)
   }
 
   it('takes files of any size, and says so when one is no picture', async () => {
@@ -226,28 +226,27 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     await page.close()
   })
 
-  it('says which party is down, and goes on when it is back', async () => {
+  it('says which party is down as soon as it is, and goes on by itself when it is back', async () => {
     const page = await open()
     await pick(page, 'cat')
     await end(started.server.pid)
-    await classify(page)
     const alert = page.getByRole('alert')
-    await alert.waitFor()
+    await alert.waitFor() // nobody asked anything of it
     expect(await alert.getByRole('heading').textContent()).toBe('The server is gone')
     expect(await alert.locator('code').textContent()).toContain('PEER_GONE')
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('failure')
+    await status(page, 'Not connected')
+    await page.getByText('ready: 0', { exact: true }).waitFor()
+    expect(await page.getByRole('button', { name: 'Classify privately' }).isDisabled()).toBe(true)
     expect(await faultsOf(page)).toEqual([])
-    expect(faults).toEqual([])
-    await page.getByRole('button', { name: 'Connect again' }).click()
     await alert.getByText(/cannot connect/).waitFor({ state: 'attached' })
-    faults.length = 0 // the browser itself reports the connection that was refused
     const args = ['examples/browser/server.mjs', started.helper.url, new URL(started.server.url).port]
     await once(run(args).stdout!, 'data')
-    await page.getByRole('button', { name: 'Connect again' }).click()
     await ready(page)
+    faults.length = 0 // the browser itself reports connections that were refused
+    expect(await alert.isVisible()).toBe(false)
     await classify(page)
     await status(page, 'The picture shows: cat')
-    expect(await alert.isVisible()).toBe(false)
     expect(faults).toEqual([])
     await end(started.helper.pid)
     await page.selectOption('#network', '60') // which connects anew

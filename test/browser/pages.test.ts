@@ -122,7 +122,7 @@ describeWithBrowser(title('a client in a page'), () => {
     await others.close()
   })
 
-  it('keeps its memory over 200 inferences', { timeout: 60_000 }, async () => {
+  it('keeps its memory over 200 inferences', { timeout: 600_000 }, async () => {
     const page = await open('vite')
     await connect(page, 'none')
     const session = await page.context().newCDPSession(page)

@@ -294,7 +294,9 @@ describe('refusals', () => {
 
   it('a target that the file cannot become', async () => {
     const input = put('w.npy', npy('<f4', [1], Float32Array.of(1)))
-    expect((await failure(input, '--to', 'relu-spec')).message).toContain('becomes safetensors or arch, not relu-spec')
+    expect((await failure(input, '--to', 'relu-spec')).message).toContain(
+      '--to: expected safetensors or arch, got relu-spec',
+    )
     expect((await failure(input, '--to', 'arch')).message).toContain('--arch must name the network')
     expect((await failure(input, '--to', 'onnx')).message).toMatch(/--to: expected one of safetensors, relu-spec, arch/)
   })

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { securennFlights } from '../../src/cli/report/flights.js'
 import { findModel, prepareModel } from '../../src/files/prepared-model.js'
 import { loadKernels } from '../../src/kernels/instance.js'
 import type { SecurennPlan } from '../../src/plan/plan.js'
 import { securennCost } from '../../src/protocol/securenn/cost.js'
 import { layOut } from '../../src/protocol/step.js'
+import { securennFlights } from '../../src/tune/inspection/securenn-flights.js'
 import { ringfence, root } from './program.js'
 
 const HELPER_LINKS = ['clientToHelper', 'helperToClient', 'serverToHelper', 'helperToServer']
@@ -43,7 +43,7 @@ describe('ringfence demo', () => {
     for (const line of lines) expect([...line].length, line).toBeLessThanOrEqual(100)
     expect(stdout).toContain('The judge is the process that started the three.')
     expect(stdout).toMatch(/all layers +47,104 +40 /)
-    expect(lines.at(-2)).toMatch(/^✓ EQUAL: all 30 logits bit for bit, no overflow/)
+    expect(lines.at(-4)).toMatch(/^✓ EQUAL: all 30 logits bit for bit, no overflow/)
     expect(stdout).not.toContain('\x1b')
     expect(status).toBe(0)
   })

@@ -16,7 +16,7 @@ export interface Ran {
 /** Runs a command to its end. */
 export function ringfence(...args: string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [cli, ...args], { cwd: root, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [cli, ...args], { cwd: root, timeout: 250_000 }, (error, stdout, stderr) => {
       resolve({ status: error ? (error.code ?? error.signal ?? 'failed') : 0, stdout, stderr })
     })
   })
@@ -38,7 +38,7 @@ export class Running {
 
   /** The first match in what it printed. */
   async says(pattern: RegExp): Promise<string> {
-    for (let waited = 0; waited < 20_000; waited += 20) {
+    for (let waited = 0; waited < 200_000; waited += 20) {
       const match = pattern.exec(this.stdout)
       if (match) return match[1] ?? match[0]
       if (this.#child.exitCode !== null) break

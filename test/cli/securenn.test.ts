@@ -1,5 +1,6 @@
 // `--backend securenn` in three processes: what the server chooses, helper and client learn from the plan.
 import { readFile } from 'node:fs/promises'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Running, ringfence, root, startRingfence } from './program.js'
 
@@ -99,7 +100,7 @@ describe('the documents', () => {
     for (const file of ['README.md', 'docs/protocol.md', 'SECURITY.md']) {
       const text = await readFile(`${root}${file}`, 'utf8')
       const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, path]) => path)
-      for (const path of links) await readFile(new URL(path, `file://${root}${file}`)).catch(isFolder(path))
+      for (const path of links) await readFile(new URL(path, pathToFileURL(`${root}${file}`))).catch(isFolder(path))
     }
   })
 })

@@ -27,7 +27,7 @@ function inferTrusting(args: string[]): Promise<string> {
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: join(folder, 'cert.pem') }
   const command = [join(root, 'dist/cli.js'), 'infer', ...args]
   return new Promise((resolve) => {
-    execFile(process.execPath, command, { env, cwd: root, timeout: 60_000 }, (_, out, err) => resolve(out + err))
+    execFile(process.execPath, command, { env, cwd: root, timeout: 250_000 }, (_, out, err) => resolve(out + err))
   })
 }
 

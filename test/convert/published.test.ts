@@ -4,9 +4,9 @@ import { readTorch } from '../../src/convert/weights/torch.js'
 import { runFloat } from '../../src/float/run.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { pictureToInput } from '../../src/model/pictures/input.js'
-import { readCifar } from '../../src/model/pictures/labelled-images.js'
 import { elementCount } from '../../src/model/shape.js'
 import { bindWeights } from '../../src/model/weights.js'
+import { cifarPictures } from '../fixtures/pictures.js'
 import { sharedFile } from '../fixtures/reference-files.js'
 
 const resnet = sharedFile('models/resnet20-12fca82f.th')
@@ -25,7 +25,7 @@ test.skipIf(!resnet || !tables || !cifar)(`resnet20-12fca82f.th${skips(resnet, t
   expect(readTorch(resnet!, { unwrap: 'state_dict' }).has('module.conv1.weight')).toBe(true)
   const arch = example('resnet20-cifar10')
   const weights = bindWeights(arch, tensors)
-  readCifar(cifar!).forEach(({ picture }, i) => {
+  cifarPictures(cifar!).forEach(({ picture }, i) => {
     const logits = runFloat(arch, weights, undefined, pictureToInput(picture, arch.inputs[0]))
     const expected: number[] = json(tables!).resnet20.rows[i].logits
     expect(Math.max(...expected.map((x, k) => Math.abs(x - logits[k])))).toBeLessThan(1e-3)

@@ -105,7 +105,7 @@ export class Program {
 
   /** The first match in what it prints. */
   async says(pattern: RegExp): Promise<string> {
-    for (let waited = 0; waited < 30_000; waited += 20) {
+    for (let waited = 0; waited < 200_000; waited += 20) {
       const match = pattern.exec(this.output)
       if (match) return match[0]
       if (this.#child.exitCode !== null) break

@@ -4,11 +4,11 @@ import { runFloat } from '../../src/float/run.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
 import { pictureToInput } from '../../src/model/pictures/input.js'
-import { readCifar, readMnistBin } from '../../src/model/pictures/labelled-images.js'
 import { reluLayout } from '../../src/model/relu/layout.js'
 import { parseReluSpec, type ReluSpec } from '../../src/model/relu/spec.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { bindWeights, type Weights } from '../../src/model/weights.js'
+import { cifarPictures, digitPictures } from '../fixtures/pictures.js'
 import { committed, committedJson, sharedFile } from '../fixtures/reference-files.js'
 
 interface Pair {
@@ -54,7 +54,7 @@ describe('resnet20-cifar10', () => {
     const { arch, weights } = load(RESNET, pair.weights)
     const spec = pair.spec ? parseReluSpec(committedJson(`${RESNET}/${pair.spec}`), arch) : undefined
     let ties = 0
-    readCifar(cifar!).forEach(({ label, picture }, i) => {
+    cifarPictures(cifar!).forEach(({ label, picture }, i) => {
       expect(label).toBe(pair.rows[i].label)
       const input = pictureToInput(picture, arch.inputs[0])
       const error = largestError(runFloat(arch, weights, spec, input), pair.rows[i].logits)
@@ -109,7 +109,7 @@ describe('mnist-cnn3', () => {
   })
 
   it.skipIf(!digits)(`reads the first 20 test digits${skips(digits)}`, () => {
-    const rows = readMnistBin(digits!)
+    const rows = digitPictures(digits!)
     const right = rows.filter(({ label, picture }) => {
       return argmax(runFloat(arch, weights, undefined, pictureToInput(picture, arch.inputs[0]))) === label
     })
@@ -124,7 +124,7 @@ describe('resnet8 (biases, asymmetric padding, average pool)', () => {
     const arch = parseArchitecture(committedJson('test/vectors/examples/resnet8-cifar10.arch.json'))
     const weights = bindWeights(arch, readSafetensors(RESNET8!))
     const { rows } = JSON.parse(new TextDecoder().decode(outputs)).resnet8
-    readCifar(cifar!).forEach(({ picture }, i) => {
+    cifarPictures(cifar!).forEach(({ picture }, i) => {
       const logits = runFloat(arch, weights, undefined, pictureToInput(picture, arch.inputs[0]))
       expect(largestError(logits, rows[i].logits)).toBeLessThan(1e-4)
     })

@@ -1,4 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import {
+  gather32,
+  gatherBits,
+  patchSums32,
+  scatter32,
+  uploadIndexMap,
+  uploadPatchMap,
+} from '../../src/kernels/index-maps.js'
 import { type Kernels, loadKernels, upload } from '../../src/kernels/instance.js'
 import {
   addTruncated,
@@ -9,15 +17,11 @@ import {
   dealSelect,
   dealTables,
   extend,
-  gather,
-  gatherBits,
   groupsOf,
   join64,
   maskTruncated,
-  patchSums,
   readRows,
   rowBytes,
-  scatter,
   select,
   split64,
   tableBits,
@@ -212,20 +216,21 @@ for (const variant of ['simd', 'scalar'] as const) {
         for (let i = 0; i < count; i++) expect(out.u32()[i]).toBe((((y[i] >>> f) - a[i]) & low) >>> 0)
         addTruncated(k, region(y), region(a), count, f, bits, out)
         for (let i = 0; i < count; i++) expect(out.u32()[i]).toBe((((y[i] >>> f) + a[i]) & low) >>> 0)
-        gather(k, region(y), region(index), count, out)
+        const map = uploadIndexMap(k, index.subarray(0, count))
+        gather32(k, region(y), map, out)
         for (let i = 0; i < count; i++) expect(out.u32()[i]).toBe(y[index[i]])
         const packed = random((size + 7) >> 3)
         const bitsOut = k.memory.alloc((size + 7) >> 3 || 1)
-        gatherBits(k, region(packed), region(index), count, bitsOut)
+        gatherBits(k, region(packed), map, bitsOut)
         for (let i = 0; i < count; i++) expect(bit(bitsOut.u8(), i)).toBe(bit(packed, index[i]))
         const reversed = Uint32Array.from({ length: size }, (_, i) => size - 1 - i)
-        scatter(k, region(y), region(reversed), count, out)
+        scatter32(k, region(y), uploadIndexMap(k, reversed.subarray(0, count)), out)
         for (let i = 0; i < count; i++) expect(out.u32()[size - 1 - i]).toBe(y[i])
         if (count < 3) continue
         const start = Uint32Array.of(0, 2, count)
         const shifts = Uint8Array.of(1, 0)
-        const patches = { count: 2, start: region(start), elements: region(reversed), shifts: region(shifts) }
-        patchSums(k, region(y), patches, f, out)
+        const patches = uploadPatchMap(k, { start, elements: reversed, shifts })
+        patchSums32(k, region(y), patches, f, out)
         const sum = (from: number, to: number) => reversed.slice(from, to).reduce((s, at) => (s + y[at]) >>> 0, 0)
         expect([...out.u32().slice(0, 2)]).toEqual([sum(0, 2) >>> (f + 1), sum(2, count) >>> f])
       }

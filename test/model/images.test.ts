@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
 import { checkInput, pictureToInput } from '../../src/model/pictures/input.js'
-import { readCifar, readMnistBin } from '../../src/model/pictures/labelled-images.js'
+import { cifarPictures, digitPictures } from '../fixtures/pictures.js'
 import { committed } from '../fixtures/reference-files.js'
 
 const png = (width: number, height: number, channels: number, data: Uint8Array | Uint16Array, more: object = {}) =>
@@ -104,11 +104,13 @@ describe('JPEG and raw bytes', () => {
     const file = new Uint8Array(2 * 3073)
     file[3073] = 9
     file[3073 + 1 + 2048] = 77
-    const [, second] = readCifar(file)
+    const [, second] = cifarPictures(file)
     expect(second.label).toBe(9)
     expect(second.picture.data[2]).toBe(77)
-    expect(readMnistBin(new Uint8Array(785))).toHaveLength(1)
-    expect(() => readMnistBin(new Uint8Array(786))).toThrow('expected records of 785 bytes')
+    expect(digitPictures(new Uint8Array(785))).toHaveLength(1)
+    expect(() => digitPictures(new Uint8Array(787))).toThrow(
+      'expected records of a label of one or two bytes and 784 pixels',
+    )
   })
 })
 

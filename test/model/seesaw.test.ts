@@ -11,6 +11,7 @@ import { parametersOf } from '../../src/model/parameters.js'
 import type { Tensor } from '../../src/model/safetensors.js'
 import { elementCount } from '../../src/model/shape.js'
 import { bindWeights } from '../../src/model/weights.js'
+import { processorMs } from '../fixtures/clock.js'
 
 const read = (path: string) => JSON.parse(readFileSync(new URL(`../vectors/${path}`, import.meta.url), 'utf8'))
 interface Model {
@@ -142,9 +143,9 @@ describe('the 13 published architectures', () => {
   it('a supernet of 386 million parameters is counted without allocating them', () => {
     const file = short({ model: 'supermodel50' }, ones(16))
     parseArchitecture(file)
-    const start = performance.now()
+    const start = processorMs()
     expect(countNetwork(parseArchitecture(file)).params).toBe(386_657_601)
-    expect(performance.now() - start).toBeLessThan(1000)
+    expect(processorMs() - start).toBeLessThan(1000)
   })
 })
 

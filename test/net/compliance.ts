@@ -15,7 +15,7 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
   )
 }
 
-const within = { deadlineMs: 10_000 }
+const within = { deadlineMs: 60_000 }
 
 function pattern(length: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(length)

@@ -37,7 +37,7 @@ test('a Worker echoes, and its end is PEER_GONE', async () => {
   channel.send(new Uint8Array([1, 2, 3]))
   expect([...(await channel.receive())]).toEqual([1, 2, 3])
   channel.send(new Uint8Array(0))
-  expect(await codeOf(channel.receive({ deadlineMs: 5000 }))).toBe('PEER_GONE')
+  expect(await codeOf(channel.receive({ deadlineMs: 60_000 }))).toBe('PEER_GONE')
 })
 
 test.each([['text'], [42], [null], [{ note: 'close', reason: '\u001b[31mred' }]])(
@@ -46,7 +46,7 @@ test.each([['text'], [42], [null], [{ note: 'close', reason: '\u001b[31mred' }]]
     const { port1, port2 } = new NodeMessageChannel()
     const channel = messagePortChannel(port1 as unknown as PortLike)
     port2.postMessage(data)
-    const error = await channel.receive({ deadlineMs: 5000 }).catch((e) => e)
+    const error = await channel.receive({ deadlineMs: 60_000 }).catch((e) => e)
     expect(error.code).toBe(typeof data === 'object' && data !== null ? 'PEER_GONE' : 'FRAME')
     expect(error.message).not.toContain('\u001b')
     port2.close()

@@ -4,7 +4,7 @@ import { HEADER_BYTES, Link, Meter, memoryPair, Phase } from '../../src/net/inde
 test('bytes and messages per step, header included, seen alike from both ends', async () => {
   const meters = [new Meter(), new Meter()]
   const [near, far] = memoryPair().map((channel, i) => {
-    return new Link(channel, { name: 'peer', meter: meters[i], deadlineMs: 1000, maxFrame: 100 })
+    return new Link(channel, { name: 'peer', meter: meters[i], deadlineMs: 60_000, maxFrame: 100 })
   })
   near.send(1, Phase.online, 0, new Uint8Array(10))
   near.send(1, Phase.online, 4, new Uint8Array(20))

@@ -1,7 +1,8 @@
 // The other registry: the same entry points at the same version, and its own check finds nothing to refuse.
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { RUNTIMES, root } from '../docs/guides.js'
@@ -33,7 +34,7 @@ describe('jsr.json', () => {
     const { stderr } = await promisify(execFile)(deno!, args, { cwd: root, env: { ...process.env, NO_COLOR: '1' } })
     expect(stderr).toContain('Dry run complete')
     expect(stderr).not.toContain('unsupported-javascript-entrypoint')
-    const files = [...stderr.matchAll(/file:\/\/(\S+) /g)].map(([, path]) => path.replace(root, ''))
+    const files = [...stderr.matchAll(/file:\/\/\S+(?= )/g)].map(([url]) => relative(root, fileURLToPath(url)))
     expect(files).toEqual(expect.arrayContaining(['dist/index.js', 'dist/index.d.ts', 'dist/worker.js', 'README.md']))
     expect(files.filter((path) => /^(src|test|bench|node_modules)\//.test(path))).toEqual([])
     expect(files.filter((path) => /train\.py|distortion\.json/.test(path))).toEqual([])

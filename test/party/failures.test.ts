@@ -3,6 +3,7 @@
 import { afterEach, expect } from 'vitest'
 import type { RingfenceError } from '../../src/errors.js'
 import type { Helper } from '../../src/party/helper.js'
+import { now } from '../fixtures/clock.js'
 import { DAMAGES, disturb, wiresOf } from './disturbance.js'
 import {
   createHelper,
@@ -58,7 +59,7 @@ const lengths = async (): Promise<Record<LinkName, number>> => {
 async function endure(fault: Fault, link: LinkName, controller?: AbortController): Promise<string> {
   const complaints: RingfenceError[] = []
   const helper = await createHelper({ onError: (error) => complaints.push(error) })
-  const started = performance.now()
+  const started = now()
   let site: Site | undefined
   const error = await failure(
     converse(helper, wires(fault, link), controller?.signal).then(
@@ -72,7 +73,7 @@ async function endure(fault: Fault, link: LinkName, controller?: AbortController
     ),
   )
   // Several waits may follow each other, each within the deadline.
-  expect(performance.now() - started).toBeLessThan(4 * DEADLINE_MS + 1000)
+  expect(now() - started).toBeLessThan(4 * DEADLINE_MS + 1000)
   if (site) {
     expectTyped(site.errors)
     const { server, compiled: model } = site

@@ -11,9 +11,12 @@ import { calibrate } from '../../src/plan/calibrate.js'
 import { type Compiled, compile } from '../../src/plan/compile/compile.js'
 import { encodeFixed } from '../../src/ring/codec.js'
 import { AUDIT, type MaskSeeds, revealMasks, runReference } from '../../src/testing.js'
+import { now, patientTimers } from '../fixtures/clock.js'
 import { randomWeights } from '../fixtures/networks.js'
 import { sampleInput } from '../fixtures/workloads.js'
 
+// Deadlines are short here, because many tests wait for one: they must not pass while this process merely has no processor.
+patientTimers()
 export const DEADLINE_MS = 250
 
 /** Two convolutions and a linear layer with a ReLU between each, over a 1 x 6 x 6 input. */
@@ -236,9 +239,19 @@ export function renumber(kind: number, nth: number, number: number): Fault {
   }
 }
 
+/** Sends the first frame of a kind from end a again in place of the second. */
+export function repeat(kind: number): Fault {
+  let first: Uint8Array | undefined
+  return (message, _, from) => {
+    if (from !== 'a' || kindOf(message) !== kind) return message
+    first ??= message.slice()
+    return first.slice()
+  }
+}
+
 /** Waits until `condition` holds; parties notice the end of a connection a few turns later. */
 export async function eventually(condition: () => boolean, withinMs = 2000): Promise<boolean> {
-  const end = performance.now() + withinMs
-  while (!condition() && performance.now() < end) await new Promise((done) => setTimeout(done, 2))
+  const end = now() + withinMs
+  while (!condition() && now() < end) await new Promise((done) => setTimeout(done, 2))
   return condition()
 }

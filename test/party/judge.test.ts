@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { DemoOutcome } from '../../src/cli/commands/demo.js'
-import { demoJson, demoText } from '../../src/cli/report/demo.js'
+import type { DemoOutcome } from '../../src/cli/process/demo-outcome.js'
+import { demoReport, demoText } from '../../src/cli/report/demo.js'
 import { imageInputs, readImageFiles } from '../../src/files/image-files.js'
 import { findModel, type PreparedModel, prepareModel } from '../../src/files/prepared-model.js'
 import { runFloat } from '../../src/float/run.js'
@@ -78,9 +78,9 @@ describe('the judge of the demo', () => {
     const plain = { write: () => true, isTTY: false }
     const good = outcome(judged())
     const bad = outcome(judged(tampered(3, 0)))
-    expect(JSON.parse(demoJson(good)).agree).toBe(true)
+    expect(demoReport(good).agree).toBe(true)
     expect(demoText(good, plain)).toContain('✓ EQUAL: all 10 logits bit for bit')
-    expect(JSON.parse(demoJson(bad)).agree).toBe(false)
+    expect(demoReport(bad).agree).toBe(false)
     expect(demoText(bad, plain)).toContain('✗ DIFFERENT: 1 of 10 logits are not those of the integer reference')
   })
 })

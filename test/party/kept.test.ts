@@ -1,7 +1,7 @@
 // Material that outlives its connection: used once at most, by whoever comes back for it, and never where it is not certain
 // that it is unused.
 import { afterEach, describe, expect, test } from 'vitest'
-import type { MaterialLoss } from '../../src/party/backend.js'
+import type { MaterialLoss } from '../../src/party/client-options.js'
 import type { MaterialStore, StoredMaterial } from '../../src/party/client-store.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import {
@@ -336,7 +336,7 @@ describe('at most once', () => {
 describe('room', () => {
   test('of parked sessions goes to clients that are there, the longest parked first', async () => {
     const helper = await createHelper()
-    const site = await Site.create(compiled, helper, { server: { storeBytes: 30_000 } })
+    const site = await Site.create(compiled, helper, { server: { storeBytes: 30_000, storeShare: 1 } })
     const stores = [new MemoryStore(), new MemoryStore()]
     const full = async (client: Visit['client']) => {
       let most = 0

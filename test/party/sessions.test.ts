@@ -228,7 +228,10 @@ describe('the end', () => {
     'a process ends by itself once its parties are released (skipped without dist)',
     async () => {
       const cwd = fileURLToPath(new URL('../..', import.meta.url))
-      const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { cwd, timeout: 20_000 })
+      const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], {
+        cwd,
+        timeout: 120_000,
+      })
       expect((await run).stdout.trim()).toBe('2')
     },
   )

@@ -5,7 +5,6 @@ import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
 import { pictureToInput } from '../../src/model/pictures/input.js'
-import { readMnistBin } from '../../src/model/pictures/labelled-images.js'
 import { readSafetensors } from '../../src/model/safetensors.js'
 import { bindWeights } from '../../src/model/weights.js'
 import { calibrate, parseCalibration } from '../../src/plan/calibrate.js'
@@ -15,6 +14,7 @@ import { decodeFixed, encodeFixed } from '../../src/ring/codec.js'
 import { evaluate, type KnownLogits } from '../../src/tune/evaluation/evaluate.js'
 import { startJob } from '../../src/tune/workers/jobs.js'
 import type { StartPool } from '../../src/tune/workers/pool.js'
+import { digitPictures } from '../fixtures/pictures.js'
 import { committed, committedJson, sharedFile } from '../fixtures/reference-files.js'
 
 const arch = parseArchitecture(committedJson('models/mnist-cnn3/arch.json'))
@@ -115,7 +115,7 @@ describe('evaluate', () => {
 
   const mnist = sharedFile('images/mnist-test-first20.bin')
   it.skipIf(!mnist)(`19 of 20 test digits${mnist ? '' : ' (SKIPPED: they are not beside this checkout)'}`, async () => {
-    const pictures = readMnistBin(mnist!)
+    const pictures = digitPictures(mnist!)
     const inputs = pictures.map(({ picture }) => pictureToInput(picture, arch.inputs[0]))
     const all = pictures.map(({ label }) => label)
     const { float, reference } = await evaluate(network, inputs, { labels: all, compiled })

@@ -8,13 +8,8 @@ import { readSafetensors } from '../../src/model/safetensors.js'
 import { bindWeights } from '../../src/model/weights.js'
 import { type Calibration, calibrate, parseCalibration } from '../../src/plan/calibrate.js'
 import { compile } from '../../src/plan/compile/compile.js'
-import {
-  calibrationOf,
-  formatRanges,
-  measureRanges,
-  parseRanges,
-  type Ranges,
-} from '../../src/tune/calibration/ranges.js'
+import { formatRangesPart, parseRangesPart } from '../../src/tune/calibration/part.js'
+import { calibrationOf, measureRanges, type Ranges } from '../../src/tune/calibration/ranges.js'
 import { BINS, binValue, type LayerSample } from '../../src/tune/calibration/ranges-job.js'
 import { measureGains } from '../../src/tune/calibration/window-gains.js'
 import { chooseWindows, wrongSigns } from '../../src/tune/calibration/windows.js'
@@ -54,7 +49,7 @@ describe('ranges', () => {
     const all = await measureRanges(setup, inputs, { onProgress: (_, ranges) => parts.push(ranges) })
     expect(calibrationOf(all, 'x')).toEqual(calibrate(arch, weights, undefined, inputs, 'x'))
     expect(parts.map((part) => part.inputs)).toEqual([16, 30])
-    const resume = parseRanges(JSON.parse(formatRanges(parts[0])))
+    const { ranges: resume } = parseRangesPart(formatRangesPart({ ranges: parts[0] }, 'key'), setup, 'key', 'x.part')
     expect(resume).toEqual(parts[0])
     expect(await measureRanges(setup, inputs, { resume })).toEqual(all)
   })

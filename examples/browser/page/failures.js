@@ -15,15 +15,15 @@ export function explain(error, parties) {
 const BY_CODE = {
   PEER_GONE: (party) => ({
     title: `The ${party} is gone`,
-    advice: `Nobody answers at the ${party}’s address. Start it again, then connect again. Your picture did not leave this page.`,
+    advice: `Nobody answers at the ${party}’s address. Start it again: this page connects by itself. Your picture did not leave it.`,
   }),
   PEER_FAILED: (party) => ({
     title: `The ${party} gave up`,
-    advice: `It met an error of its own, which it does not tell. Look at what it printed, then connect again.`,
+    advice: `It met an error of its own, which it does not tell. Look at what it printed; this page tries again by itself.`,
   }),
   DEADLINE: (party) => ({
     title: `The ${party} does not answer in time`,
-    advice: 'The network may be slow, or that party may hang. Connect again to try once more.',
+    advice: 'The network may be slow, or that party may hang. This page tries again by itself.',
   }),
   INSECURE: () => ({
     title: 'A connection is not safe',

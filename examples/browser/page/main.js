@@ -1,5 +1,5 @@
 // The page: one client, one picture, and what is shown of them.
-import { Client, pictureToInput } from 'ringfence'
+import { pictureToInput, ReconnectingClient } from 'ringfence'
 import { showAnswer } from './answer.js'
 import { showCosts } from './costs.js'
 import { byId, element, ms } from './elements.js'
@@ -12,9 +12,12 @@ const KEEP_PREPARED = 3
 /** Lets the example's parties tell this page, and no other, what they received from it; the same after a reload. */
 const viewer = (sessionStorage.viewer ??= crypto.randomUUID())
 
-const state = { client: undefined, parties: undefined, picture: undefined, running: undefined }
+/** `client` stays while parties are away; `why` is what it waits for, or undefined while it is connected. */
+const state = { client: undefined, why: undefined, parties: undefined, picture: undefined, running: undefined }
 let timeline
 let connection = 0
+
+const connected = () => state.client?.connected === true
 
 async function connect() {
   const mine = ++connection
@@ -28,30 +31,43 @@ async function connect() {
     state.parties = undefined
     state.parties = await (await fetch('/parties')).json()
     const query = `?viewer=${viewer}`
-    const client = await Client.create({
+    const client = await ReconnectingClient.create({
       server: `${state.parties.server}${query}&rtt=${byId('network').value}`,
       helper: state.parties.helper + query,
       keepPrepared: KEEP_PREPARED,
       keepMaterial: true,
       onPrepared: (count) => mine === connection && showReady(count),
+      onConnection: (change) => mine === connection && showConnection(change),
       deadlineMs: 10_000,
+      patienceMs: Number.POSITIVE_INFINITY, // the page says what it waits for, for as long as it takes
     })
     if (mine !== connection) return void client.release()
     state.client = client
-    const { plan } = client
-    timeline = new Timeline(plan)
-    byId('classes').textContent = plan.labels.join(', ')
-    byId('size').textContent = plan.input.shape.slice(1).reverse().join(' × ')
-    say(state.picture ? 'Connected.' : 'Connected. Pick a picture.', 'good')
-    showReady(client.prepared)
+    showConnection({ state: 'connected' })
   } catch (error) {
     if (mine === connection) fail(error)
   }
 }
 
+/** What stands at the top is what holds now, whoever came or went. */
+function showConnection({ state: now, why }) {
+  if (now === 'waiting') fail(why)
+  if (now !== 'connected' || !state.client) return
+  const returned = state.why !== undefined
+  state.why = undefined
+  byId('failure').hidden = true
+  const { plan } = state.client
+  timeline = new Timeline(plan)
+  byId('classes').textContent = plan.labels.join(', ')
+  byId('size').textContent = plan.input.shape.slice(1).reverse().join(' × ')
+  if (returned) say('Connected again.', 'good')
+  else say(state.picture ? 'Connected.' : 'Connected. Pick a picture.', 'good')
+  showReady(state.client.prepared)
+}
+
 async function classify() {
   const { client, picture } = state
-  if (!client || !picture || state.running) return
+  if (!connected() || !picture || state.running) return
   const controller = new AbortController()
   state.running = controller
   byId('answer').hidden = true
@@ -59,13 +75,15 @@ async function classify() {
   say('Classifying …')
   timeline.start()
   showControls()
-  const before = client.traffic
+  const first = client.current
+  const before = first.traffic
   try {
     const input = pictureToInput(picture, client.plan.input)
     const result = await client.run(input, { signal: controller.signal, onProgress })
-    const steps = stepsOf(client.plan, before, client.traffic)
+    const { traffic } = client.current
+    // After a repeat all traffic is that of a new connection.
+    const steps = stepsOf(client.plan, client.current === first ? before : undefined, traffic)
     timeline.finish(steps)
-    const { traffic } = client
     // The last step's upload comes once for each. What an earlier visit prepared was paid for then.
     const prepared = traffic.links.server.offline.steps.at(-1)?.messagesSent || 1
     const words = showAnswer(result, client.plan.labels)
@@ -75,7 +93,7 @@ async function classify() {
     showCosts({ steps, milliseconds: result.milliseconds, traffic, prepared, dealtBytes: server?.dealtBytes })
     showReady(client.prepared)
   } catch (error) {
-    await recover(error)
+    recover(error)
   } finally {
     const hadFocus = document.activeElement === byId('cancel')
     state.running = undefined
@@ -84,13 +102,12 @@ async function classify() {
   }
 }
 
-/** After an error a client has ended; a cancelled one is replaced without asking. */
-async function recover(error) {
+/** After an error the client connects anew by itself. */
+function recover(error) {
   byId('progress').value = 0
   byId('progress-label').textContent = error.code === 'ABORTED' ? 'Cancelled' : 'Failed'
-  if (error.code !== 'ABORTED') return fail(error)
-  await connect()
-  if (state.client) say('Cancelled. What was prepared for that picture is thrown away.')
+  if (error.code === 'ABORTED') say('Cancelled. What was prepared for that picture is thrown away.')
+  else fail(error)
 }
 
 function onProgress({ phase, step, steps, layer }) {
@@ -116,7 +133,7 @@ async function take(blob, name) {
   byId('masked-bytes').textContent = ''
   byId('progress').value = 0
   byId('progress-label').textContent = 'Not started'
-  if (state.client) say(`${name} is picked. Nothing of it has left this page.`, 'good')
+  if (connected()) say(`${name} is picked. Nothing of it has left this page.`, 'good')
   showControls()
 }
 
@@ -146,15 +163,17 @@ async function showSeen({ ring, input }, picture) {
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
 
 function fail(error) {
-  state.client = undefined
   const { title, advice, report } = explain(error, state.parties)
+  const news = byId('failure').hidden || byId('failure-title').textContent !== title
+  state.why = error
+  byId('failure-report').textContent = report
+  say(state.client || state.parties ? 'Not connected; trying again.' : 'Not connected.', 'bad')
+  showReady(0)
+  if (!news) return // said and shown already: another attempt has met the same
   byId('failure-title').textContent = title
   byId('failure-advice').textContent = advice
-  byId('failure-report').textContent = report
   byId('failure').hidden = false
   byId('failure').focus()
-  say('Not connected.', 'bad')
-  showReady(0)
 }
 
 function say(text, mood = '') {
@@ -163,14 +182,14 @@ function say(text, mood = '') {
 }
 
 function showReady(count) {
-  const connected = state.client !== undefined
-  byId('ready').textContent = connected && count < KEEP_PREPARED ? `ready: ${count}, preparing more` : `ready: ${count}`
+  byId('ready').textContent =
+    connected() && count < KEEP_PREPARED ? `ready: ${count}, preparing more` : `ready: ${count}`
   byId('ready-light').classList.toggle('on', count > 0)
   showControls()
 }
 
 function showControls() {
-  const possible = state.client && state.picture && !state.running
+  const possible = connected() && state.picture && !state.running
   byId('classify').disabled = !state.client || !state.picture
   byId('classify').setAttribute('aria-disabled', String(!possible))
   byId('cancel').disabled = !state.running

@@ -84,7 +84,7 @@ const figures = ({ ms: all, waiting, up, down }) => [ms(all - waiting), ms(waiti
 /** What one inference cost, step by step: the meter's report after it less the one before. */
 export function stepsOf(plan, before, after) {
   const at = (entries, step, key) => entries?.find((entry) => entry.step === step)?.[key] ?? 0
-  const between = (of, step, key) => at(of(after), step, key) - at(of(before), step, key)
+  const between = (of, step, key) => at(of(after), step, key) - (before ? at(of(before), step, key) : 0)
   const server = ({ links }) => links.server.online.steps
   return plan.steps.map((_, step) => ({
     ms: between(({ milliseconds }) => milliseconds.online.steps, step, 'ms'),

@@ -1,4 +1,6 @@
-// `ringfence bench`: hands over to the benches, which are a program of their own and read their own flags.
+// `ringfence bench`: hands over to the benches of the repository, a program of their own that reads its own flags.
+import { existsSync } from 'node:fs'
+import { RingfenceError } from '../../errors.js'
 import type { Command } from '../terminal/arguments.js'
 
 interface Benches {
@@ -7,15 +9,22 @@ interface Benches {
 
 export const bench: Command = {
   name: 'bench',
-  summary: 'Measure kernels, ReLUs, comparisons per bit, or a whole inference in three processes.',
+  summary:
+    'Measure kernels, ReLUs, comparisons per bit, or a whole inference in three processes; in a clone of the repository.',
   operands: 'kernels|relu|e2e|securenn|compare',
   flags: { quick: { type: 'boolean', description: 'fewer repetitions' } },
   notes: ['compare has flags of its own: ringfence bench compare --help'],
   ownFlags: true,
   async run(_flags, args) {
-    // Through a variable, so that the build leaves it alone: dist/bench.js starts itself again as its own processes.
-    const program = new URL('./bench.js', import.meta.url).href
-    const { main } = (await import(program)) as Benches
+    // Through a variable, so that the build leaves it alone: the benches start themselves again as their own processes.
+    const program = new URL('../build/bench/bench.js', import.meta.url)
+    if (!existsSync(program)) {
+      throw new RingfenceError(
+        'UNSUPPORTED',
+        'the benches are not part of the installed package: run npm run bench in a clone of the repository',
+      )
+    }
+    const { main } = (await import(program.href)) as Benches
     return main(args)
   },
 }

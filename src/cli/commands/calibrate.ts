@@ -1,22 +1,9 @@
 // `ringfence calibrate`: ranges of values on sample pictures, and which bits comparisons need to look at.
-import { availableParallelism } from 'node:os'
-import { type ImageSet, readImageSet } from '../../files/image-set.js'
-import { loadModelDirectory, type ModelDirectory } from '../../files/model-directory.js'
-import { PartFile } from '../../files/part-file.js'
-import { findModel } from '../../files/prepared-model.js'
-import { requireNew, writeWhole } from '../../files/whole-files.js'
-import type { Calibration } from '../../plan/calibrate.js'
-import type { FactorsPer } from '../../tune/calibration/channel-factors.js'
-import { calibrationOf, type Ranges } from '../../tune/calibration/ranges.js'
-import { measureGains } from '../../tune/calibration/window-gains.js'
-import { chooseWindows, type LayerWindow, QUIET, type WindowTarget } from '../../tune/calibration/windows.js'
-import { startThreads } from '../../tune/workers/pool.node.js'
-import { measuredRanges } from '../measured-ranges.js'
+import { type CalibrateModelOptions, calibrateModel, type ModelCalibration } from '../../files/calibrate-model.js'
+import { type LayerWindow, QUIET, type WindowTarget } from '../../tune/calibration/windows.js'
 import type { Command, Flags } from '../terminal/arguments.js'
-import { interruptible } from '../terminal/interrupt.js'
-import { ProgressBar } from '../terminal/progress-bar.js'
-import { Remaining } from '../terminal/remaining.js'
-import { count, painter, tableLines } from '../terminal/terminal.js'
+import { printed, type Work } from '../terminal/printed.js'
+import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
 
 export const calibrate: Command = {
   name: 'calibrate',
@@ -64,73 +51,42 @@ export const calibrate: Command = {
     'Ctrl-C leaves FILE.part; the same command goes on from there.',
   ],
   async run(flags) {
-    const order = readOrder(flags)
-    const bar = new ProgressBar()
-    try {
-      const report = await interruptible((signal) => calibrateModel(order, signal, bar))
-      bar.clear()
-      process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
-      return 0
-    } finally {
-      bar.clear()
-    }
+    const options = readOptions(flags)
+    const calibrated = async (how: Work) => reportOf(await calibrateModel({ ...options, ...how }), options)
+    await printed(flags, calibrated, (report) => text(report, options))
+    return 0
   },
 }
 
-interface Order {
-  readonly model: string
-  readonly variant: string | undefined
-  readonly images: string
-  readonly limit: number | undefined
-  readonly target: WindowTarget
-  readonly probes: number
-  readonly ring: number
-  readonly bits: number
-  readonly margin: number
-  readonly per: FactorsPer | undefined
-  readonly output: string
-  readonly threads: number
-  readonly force: boolean
-}
-
-function readOrder(flags: Flags): Order {
+function readOptions(flags: Flags): CalibrateModelOptions & { readonly ring: number; readonly bits: number } {
   if (flags.operands.length !== 1) flags.fault('expected one MODEL')
-  const order = {
+  const options = {
     model: flags.operands[0],
     variant: flags.text('variant'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
     target: targetOf(flags),
-    probes: flags.integer('probes', 0, 1e6) ?? 8,
+    probes: flags.integer('probes', 0, 1e6),
     ring: flags.integer('ring', 24, 32) ?? 32,
     bits: flags.integer('bits', 4, 30) ?? 16,
-    margin: numberOf(flags, 'margin', 0, 16) ?? 1,
+    margin: flags.number('margin', 0, 16),
     per: flags.on('per-channel') ? ('channel' as const) : flags.on('per-layer') ? ('layer' as const) : undefined,
-    output: flags.text('output') ?? 'calibration.json',
-    threads: flags.integer('threads', 1, 256) ?? availableParallelism(),
+    output: flags.text('output'),
+    threads: flags.integer('threads', 1, 256),
     force: flags.on('force'),
   }
   if (flags.on('per-channel') && flags.on('per-layer')) flags.fault('expected one of --per-layer and --per-channel')
   flags.check()
-  return order
+  return options
 }
 
 function targetOf(flags: Flags): WindowTarget {
-  const meanBits = numberOf(flags, 'window', 2, 30)
-  const noise = numberOf(flags, 'noise', 0, 1)
+  const meanBits = flags.number('window', 2, 30)
+  const noise = flags.number('noise', 0, 1)
   const given = [meanBits !== undefined, noise !== undefined, flags.on('exact')].filter(Boolean).length
   if (given > 1) flags.fault('expected one of --window, --noise and --exact')
   if (flags.on('exact')) return 'exact'
   return meanBits === undefined ? { noise: noise ?? QUIET } : { meanBits }
-}
-
-function numberOf(flags: Flags, name: string, min: number, max: number): number | undefined {
-  const given = flags.text(name)
-  if (given === undefined) return undefined
-  const value = Number(given)
-  if (value >= min && value <= max) return value
-  flags.fault(`--${name}: expected a number from ${min} to ${max}, got ${given}`)
-  return undefined
 }
 
 interface LayerReport extends LayerWindow {
@@ -140,115 +96,54 @@ interface LayerReport extends LayerWindow {
   readonly factors: number | readonly number[]
 }
 
-interface CalibrateReport {
-  readonly network: string
-  readonly variant: string
-  readonly images: string
-  readonly output: string
-  readonly ring: number
-  readonly bits: number
-  /** Mean over all comparisons. */
-  readonly windowBits: number
-  /** Expected per inference. */
-  readonly wrongSigns: number
-  /** Root mean square of the change of the outputs that wrong signs are expected to make; null where not probed. */
-  readonly outputChange: number | null
-  readonly layers: readonly LayerReport[]
-  readonly warnings: readonly string[]
+/** Without what was measured, but for what windows and factors were chosen by. */
+function reportOf(
+  { calibration, ranges, layers, plain: _, comparisons: __, ...rest }: ModelCalibration,
+  { ring, bits }: { readonly ring: number; readonly bits: number },
+) {
+  const reports = layers.map((layer): LayerReport => {
+    const channels = [...ranges.layers.get(layer.id)!.channelMax]
+    return { ...layer, channels, factors: calibration.channels?.[layer.id] ?? 1 }
+  })
+  return { ...rest, ring, bits, layers: reports }
 }
 
-async function calibrateModel(order: Order, signal: AbortSignal, bar: ProgressBar): Promise<CalibrateReport> {
-  const { output, force, ring, bits, margin, target } = order
-  if (!force) await requireNew([output])
-  bar.update(0, 'reading')
-  const model = await loadModelDirectory(findModel(order.model), order.variant)
-  const images = await readImageSet(order.images, model.arch, order)
-  const part = new PartFile(output)
-  const { plain, channels, ranges } = await measuredRanges(order, model, images, part, signal, bar)
-  const measured: Calibration = { ...calibrationOf(ranges, images.source), ...(channels ? { channels } : {}) }
-  const gains = await gainsOf(order, model, images, ranges, measured, signal, bar)
-  bar.update(0, 'choosing windows')
-  const { windows, layers } = await chooseWindows(model, ranges, measured, { ring, bits, margin, target, gains })
-  const file: Calibration = { ...measured, ...(target === 'exact' && margin === 1 && bits === 16 ? {} : { windows }) }
-  await writeWhole([{ path: output, bytes: new TextEncoder().encode(`${JSON.stringify(file, null, 1)}\n`) }], force)
-  await part.remove()
-  const comparisons = layers.reduce((sum, layer) => sum + layer.comparisons, 0)
-  const perInference = (of: (layer: LayerWindow) => number) =>
-    layers.reduce((sum, layer) => sum + of(layer) * layer.comparisons, 0)
-  return {
-    ...{ network: model.arch.name, variant: model.variant, images: images.source, output, ring, bits },
-    windowBits: perInference((layer) => layer.bits - layer.lo) / comparisons,
-    wrongSigns: perInference(({ predicted }) => predicted.probability),
-    outputChange: gains ? Math.sqrt(layers.reduce((sum, { effect = 0 }) => sum + effect, 0)) : null,
-    layers: layers.map((layer) => {
-      const [own, factors] = [[...ranges.layers.get(layer.id)!.channelMax], channels?.[layer.id] ?? 1]
-      return { ...layer, channels: own, factors }
-    }),
-    warnings: warningsOf(layers, plain.maxAbs, model.calibration, images),
-  }
-}
-
-/** How much each layer matters, where that decides something. */
-async function gainsOf(
-  { target, probes, threads, ring, bits, margin }: Order,
-  model: ModelDirectory,
-  { inputs }: ImageSet,
-  ranges: Ranges,
-  measured: Calibration,
-  signal: AbortSignal,
-  bar: ProgressBar,
-): Promise<ReadonlyMap<string, number> | undefined> {
-  if (probes === 0 || target === 'exact' || 'noise' in target) return undefined
-  const remaining = new Remaining()
-  const onProgress = (done: number) => bar.update(done, 'probing layers', remaining.text(done))
-  const numbers = { ring, bits, margin }
-  const options = { ...numbers, startPool: startThreads(threads), signal, onProgress }
-  return measureGains(model, inputs.slice(0, probes), ranges, measured, options)
-}
-
-/** Fewer pictures than this leave the tails of most ranges unseen. */
-const FEW = 100
-
-/** @param plain ranges without factors, as those before may be compared with */
-function warningsOf(
-  layers: readonly LayerWindow[],
-  plain: Calibration['maxAbs'],
-  before: Calibration | undefined,
-  { inputs }: ImageSet,
-): string[] {
-  const warnings: string[] = []
-  if (inputs.length < FEW) warnings.push(`${inputs.length} pictures are few: others may reach further than these`)
-  for (const { id, margin } of layers) {
-    if (margin < 1)
-      warnings.push(`${id}: ${margin.toFixed(2)} bits of margin; a value that leaves it makes a wrong answer`)
-  }
-  if (!before || before.channels) return warnings
-  for (const { id } of layers.filter(({ id }) => plain[id] > before.maxAbs[id])) {
-    warnings.push(`${id}: ${plain[id].toFixed(3)} is more than the ${before.maxAbs[id]} the model was calibrated for`)
-  }
-  return warnings
-}
-
-function text(report: CalibrateReport): string {
+function text(report: ReturnType<typeof reportOf>, { model, images: path }: CalibrateModelOptions): string {
   const paint = painter(process.stdout)
+  const columns = columnsOf(process.stdout)
   const { network, variant, images, layers, windowBits, wrongSigns, outputChange, warnings, output, ring } = report
   const change = outputChange === null ? '' : `, which moves the outputs by ${outputChange.toPrecision(2)} (rms)`
   const right = { align: 'right' } as const
-  const heads = ['largest', 'margin', 'scale', "n'", 'lo', 'bits', 'wrong signs', 'noise', 'per channel']
+  const heads = [
+    ...[{ head: 'largest' }, { head: 'margin' }, { head: 'scale', optional: true }, { head: "n'" }, { head: 'lo' }],
+    ...[{ head: 'bits' }, { head: 'wrong signs' }, { head: 'noise' }, { head: 'per channel', optional: true }],
+  ]
   const rows = layers.map((layer) => [
     ...[layer.id, layer.maxAbs.toFixed(3), layer.margin.toFixed(1), `2^-${layer.scale}`, `${layer.bits}`],
     ...[`${layer.lo}`, `${layer.bits - layer.lo}`, `${(100 * layer.predicted.probability).toFixed(3)} %`],
     ...[`${(100 * layer.predicted.noise).toFixed(2)} %`, `-${layer.channelBits.toFixed(1)}`],
   ])
   const comparisons = layers.reduce((sum, layer) => sum + layer.comparisons, 0)
-  return [
-    `${paint('bold', network)}, ${variant}: ranges over ${images}, ring of ${ring} bits`,
-    ...tableLines([{ head: 'layer' }, ...heads.map((head) => ({ head, ...right }))], rows, paint),
-    `  comparisons read ${windowBits.toFixed(2)} bits on average; ${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong per inference${change}`,
+  const wrong = `${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong`
+  const lines = [
+    `comparisons read ${windowBits.toFixed(2)} bits on average; ${wrong} per inference${change}`,
     ...factorLine(layers),
-    '  margin in bits; noise of wrong signs by the size of the outputs; per channel: bits that an average one needs less',
-    ...warnings.map((warning) => `  ${paint('yellow', 'warning')} ${warning}`),
+    'margin in bits; noise of wrong signs by the size of the outputs; per channel: bits that an average one needs less',
+    ...warnings.map((warning) => `${paint('yellow', 'warning')} ${warning}`),
+  ]
+  const evaluated = `evaluate ${quoted(model)} --images ${quoted(path)}`
+  const there = output === 'calibration.json' ? `copy ${output} into the model's folder, then: ` : ''
+  return [
+    wrapped(`${paint('bold', network)}, ${variant}: ranges over ${images}, ring of ${ring} bits`, columns),
+    ...tableLines(
+      [{ head: 'layer', shrinks: 'middle' }, ...heads.map((head) => ({ ...head, ...right }))],
+      rows,
+      paint,
+      columns,
+    ),
+    ...lines.map((line) => wrapped(line, columns, '  ')),
     `  ${paint('green', '→')} ${output}`,
+    nextCommand(evaluated, `${there}how often it is right`, paint),
     '',
   ].join('\n')
 }
@@ -259,5 +154,5 @@ function factorLine(layers: readonly LayerReport[]): string[] {
   if (factors.every((factor) => factor === 1)) return []
   const [least, most] = [Math.min(...factors), Math.max(...factors)].map((factor) => factor.toPrecision(3))
   const kind = layers.some((layer) => typeof layer.factors !== 'number') ? 'channels' : 'layers'
-  return [`  ${kind} are multiplied by ${least} to ${most}, which their readers divide by; ranges are those after it`]
+  return [`${kind} are multiplied by ${least} to ${most}, which their readers divide by; ranges are those after it`]
 }

@@ -9,14 +9,15 @@ import { parseReluSpec, type ReluSpec } from '../../model/relu/spec.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
-import type { Plan } from '../../plan/plan.js'
 import { measureMachine } from '../../tune/cost/measure.js'
 import { DEFAULT_MACHINE, predict } from '../../tune/cost/predict.js'
 import { publishedCosts } from '../../tune/cost/published.js'
 import { shapePlan } from '../../tune/cost/shape-plan.js'
 import { type CostReport, costText, type ProfileSeconds } from '../report/cost.js'
 import { describeSteps } from '../report/step-words.js'
-import { aboutFlags, type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
+import { type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
+import { inFlags } from '../terminal/flag-words.js'
+import { printed } from '../terminal/printed.js'
 
 const OUTPUTS = ['logits', 'label'] as const
 
@@ -47,8 +48,12 @@ export const cost: Command = {
     'Bytes and flights are exact. Seconds are for parties with a core each, of the kind that was measured.',
   ],
   async run(flags) {
-    const report = await predictModel(readOrder(flags))
-    process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : costText(report, process.stdout))
+    const order = readOrder(flags)
+    await printed(
+      flags,
+      () => predictModel(order),
+      (report) => costText(report, process.stdout, order.model),
+    )
     return 0
   },
 }
@@ -104,7 +109,7 @@ function readNetwork(flags: Flags, flag: string): NamedNetwork | undefined {
 
 async function predictModel(order: Order): Promise<CostReport> {
   const { arch, spec, calibration } = await readNetworkFiles(order)
-  const plan = compiled(arch, spec, order.compile, calibration)
+  const plan = await inFlags((async () => shapePlan(arch, spec, order.compile, calibration))())
   const machine = order.measures ? measureMachine(`this machine, ${availableParallelism()} cores`) : DEFAULT_MACHINE
   const helperProfile = order.helperNetwork.profile
   const of = (profile: NetworkProfile) => predict(plan, { profile, helperProfile, machine })
@@ -140,15 +145,4 @@ async function readNetworkFiles({ model, spec, choices, variant }: Order): Promi
   const arch = parseArchitecture(file.json, file.path, choices === undefined ? undefined : await readChoices(choices))
   const specFile = spec === undefined ? undefined : await readJson(spec)
   return { arch, spec: specFile && parseReluSpec(specFile.json, arch, specFile.path), calibration: undefined }
-}
-
-/** Problems with the plan's options are said of the flags. */
-function compiled(arch: Architecture, spec: ReluSpec | undefined, options: CompileOptions, ranges?: Calibration): Plan {
-  try {
-    return shapePlan(arch, spec, options, ranges)
-  } catch (error) {
-    if (!(error instanceof RingfenceError) || error.problems.length === 0) throw error
-    const [message] = error.message.split('\n', 1)
-    throw new RingfenceError(error.code, message, error.problems.map(aboutFlags), { cause: error })
-  }
 }

@@ -5,11 +5,12 @@ import { RingfenceError } from '../../errors.js'
 import { type ImageFile, imageInputs, readImageFiles } from '../../files/image-files.js'
 import { findModel, type PreparedModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
 import { runFloat } from '../../float/run.js'
-import type { NetworkProfile } from '../../net/index.js'
-import { exitStatus, type Judgement, judge } from '../../party/local/judge.js'
+import { exitStatus, judge } from '../../party/local/judge.js'
 import { type MaskSeeds, revealMasks } from '../../party/local/parties.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
-import { type Plan, planDigest } from '../../plan/plan.js'
+import { planDigest } from '../../plan/plan.js'
+import type { OnStage } from '../../tune/progress.js'
+import type { DemoOutcome } from '../process/demo-outcome.js'
 import type {
   Bytes,
   ClientReady,
@@ -22,41 +23,14 @@ import type {
   StepDone,
 } from '../process/demo-party.js'
 import { PartyProcess } from '../process/party-process.js'
-import { demoJson, demoText, JSON_NOTES } from '../report/demo.js'
+import { demoReport, demoText, JSON_NOTES } from '../report/demo.js'
 import { type Command, type Flags, NETWORK_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
 import { inFlags } from '../terminal/flag-words.js'
-import { ProgressBar } from '../terminal/progress-bar.js'
+import { printed, type Work } from '../terminal/printed.js'
 
 const DEFAULT_MODEL = 'resnet20-cifar10'
 /** How far the progress bar is when the judge begins; 64-bit integers make a rerun the longest part by far. */
 const JUDGE_FROM = { mcc: 0.9, securenn: 0.3 } as const
-
-export interface DemoImage {
-  readonly file: string
-  /** Class index the manifest gives; undefined for a picture of the user's. */
-  readonly label: number | undefined
-  readonly plaintextPrediction: number
-  readonly plaintextMs: number
-  readonly run: PrivateRun
-  readonly judgement: Judgement
-}
-
-export interface DemoOutcome {
-  readonly model: string
-  readonly variant: string
-  readonly plan: Plan
-  readonly network: { readonly name: string; readonly profile: NetworkProfile } | undefined
-  readonly processes: { readonly helper: PartyAt; readonly server: PartyAt; readonly client: PartyAt }
-  readonly setUp: { readonly server: SetUp; readonly client: SetUp }
-  /** The server's link to the helper, per inference but for the set-up. */
-  readonly serverHelper: HelperTraffic
-  readonly images: readonly DemoImage[]
-}
-
-export interface PartyAt {
-  readonly pid: number
-  readonly url?: string
-}
 
 export const demo: Command = {
   name: 'demo',
@@ -76,16 +50,13 @@ export const demo: Command = {
   ],
   async run(flags) {
     const order = await readOrder(flags)
-    const bar = new ProgressBar()
-    try {
-      const outcome = await runDemo(order, bar)
-      bar.clear()
-      if (flags.on('json')) process.stdout.write(`${demoJson(outcome)}\n`)
-      else process.stdout.write(demoText(outcome, process.stdout))
-      return exitStatus(outcome.images.map(({ judgement }) => judgement))
-    } finally {
-      bar.clear()
-    }
+    const outcome = await printed(
+      flags,
+      (how) => runDemo(order, how),
+      (outcome) => demoText(outcome, process.stdout),
+      demoReport,
+    )
+    return exitStatus(outcome.images.map(({ judgement }) => judgement))
   },
 }
 
@@ -121,14 +92,14 @@ type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper'> & {
   readonly seeds: MaskSeeds
 }
 
-async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome> {
+async function runDemo(order: DemoOrder, how: Work): Promise<DemoOutcome> {
   const { compiled, model, network } = order
-  const played = await play(order, bar)
+  const played = await play(order, how)
   const { arch, weights, spec } = model
   const from = JUDGE_FROM[compiled.plan.backend]
   const images = order.images.map(({ file, label, input }, i) => {
     const done = from + ((1 - from) * i) / order.images.length
-    bar.update(done, 'rerunning in plain text', `picture ${i + 1} of ${order.images.length}`)
+    how.onProgress({ stage: 'rerunning in plain text', done, detail: `picture ${i + 1} of ${order.images.length}` })
     const started = performance.now()
     const plaintext = runFloat(arch, weights, spec, input)
     const plaintextMs = performance.now() - started
@@ -143,7 +114,7 @@ async function runDemo(order: DemoOrder, bar: ProgressBar): Promise<DemoOutcome>
 }
 
 /** Starts the three processes, has every picture classified, and ends them whatever happens. */
-async function play(order: DemoOrder, bar: ProgressBar): Promise<PlayedRun> {
+async function play(order: DemoOrder, { signal, onProgress }: Work): Promise<PlayedRun> {
   const helper = new PartyProcess('helper')
   const server = new PartyProcess('server')
   const client = new PartyProcess('client')
@@ -152,11 +123,11 @@ async function play(order: DemoOrder, bar: ProgressBar): Promise<PlayedRun> {
   const interrupted = new Promise<never>((_, reject) => {
     onInterrupt = () => reject(new RingfenceError('ABORTED', 'the demo was interrupted'))
   })
-  process.on('SIGINT', onInterrupt)
+  signal.addEventListener('abort', onInterrupt)
   try {
-    return await Promise.race([interrupted, direct({ helper, server, client }, order, bar)])
+    return await Promise.race([interrupted, direct({ helper, server, client }, order, onProgress)])
   } finally {
-    process.off('SIGINT', onInterrupt)
+    signal.removeEventListener('abort', onInterrupt)
     await Promise.all(parties.map((party) => party.stop()))
   }
 }
@@ -164,19 +135,19 @@ async function play(order: DemoOrder, bar: ProgressBar): Promise<PlayedRun> {
 async function direct(
   { helper, server, client }: Record<'helper' | 'server' | 'client', PartyProcess>,
   order: DemoOrder,
-  bar: ProgressBar,
+  onProgress: OnStage,
 ): Promise<PlayedRun> {
   const { folder, options, model, images, network } = order
-  bar.update(0.02, 'starting the helper')
+  onProgress({ stage: 'starting the helper', done: 0.02 })
   const helperReady = await helper.call<HelperReady>('helper')
-  bar.update(0.06, 'starting the server; it sends its masked weights to the helper')
+  onProgress({ stage: 'starting the server; it sends its masked weights to the helper', done: 0.06 })
   const serverReady = await server.call<SetUp & { url: string }>('server', {
     folder,
     variant: model.variant,
     options,
     helper: helperReady,
   } satisfies ServerOrder)
-  bar.update(0.12, 'connecting the client')
+  onProgress({ stage: 'connecting the client', done: 0.12 })
   const clientReady = await client.call<ClientReady>('client', {
     server: serverReady.url,
     helper: helperReady,
@@ -187,15 +158,15 @@ async function direct(
   const dealsAhead = plan.backend === 'mcc'
   const runs: PrivateRun[] = []
   for (const [i, { file }] of images.entries()) {
-    const stage = `picture ${i + 1} of ${images.length}`
-    const at = (done: number) => 0.15 + ((JUDGE_FROM[plan.backend] - 0.15) * (i + done)) / images.length
-    bar.update(at(0), stage, dealsAhead ? 'dealing' : '')
+    const picture = `picture ${i + 1} of ${images.length}`
+    const show = (done: number, what: string) => {
+      const share = 0.15 + ((JUDGE_FROM[plan.backend] - 0.15) * (i + done)) / images.length
+      onProgress({ stage: 'classifying', done: share, detail: `${picture}  ${what}`.trimEnd() })
+    }
+    show(0, dealsAhead ? 'dealing' : '')
     client.onEvent = ({ phase, done, layer }: StepDone) => {
-      bar.update(
-        at(dealsAhead ? (phase === 'prepare' ? 0 : 0.5) + done / 2 : done),
-        stage,
-        `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`,
-      )
+      const share = dealsAhead ? (phase === 'prepare' ? 0 : 0.5) + done / 2 : done
+      show(share, `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`)
     }
     runs.push(await client.call<PrivateRun>('classify', resolve(file)))
   }

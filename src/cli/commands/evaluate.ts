@@ -1,21 +1,29 @@
 // `ringfence evaluate`: how often a network is right in plain float, in fixed point, and privately.
-import { availableParallelism } from 'node:os'
+import {
+  type EvaluateModelOptions,
+  evaluateModel,
+  type ModelEvaluation,
+  type VariantRow,
+} from '../../files/evaluate-model.js'
 import { requireNew, writeWhole } from '../../files/whole-files.js'
 import { networkProfiles } from '../../net/index.js'
 import type { PrivateScore, Score } from '../../tune/evaluation/evaluate.js'
-import {
-  type EvaluateOrder,
-  type EvaluateReport,
-  type EvaluationRow,
-  evaluateModel,
-  type WindowChoice,
-  windowName,
-} from '../evaluation.js'
+import { type WindowChoice, windowName } from '../../tune/evaluation/evaluate-network.js'
 import { type ParetoPanel, type ParetoPoint, paretoHtml, paretoSvg } from '../report/pareto-chart.js'
 import { type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
-import { interruptible } from '../terminal/interrupt.js'
-import { ProgressBar } from '../terminal/progress-bar.js'
-import { byteSize, count, duration, painter, tableLines } from '../terminal/terminal.js'
+import { printed, type Work } from '../terminal/printed.js'
+import {
+  byteSize,
+  type Column,
+  columnsOf,
+  count,
+  duration,
+  nextCommand,
+  painter,
+  quoted,
+  tableLines,
+  wrapped,
+} from '../terminal/terminal.js'
 
 export const evaluate: Command = {
   name: 'evaluate',
@@ -56,49 +64,44 @@ export const evaluate: Command = {
   },
   notes: ['Ctrl-C leaves FILE.part (evaluation.json.part); the same command goes on from there.'],
   async run(flags) {
-    const order = readOrder(flags)
+    const options = readOptions(flags)
     const files = { svg: flags.text('svg'), html: flags.text('html'), output: flags.text('output') }
-    const bar = new ProgressBar()
-    try {
-      if (!order.force) await requireNew(Object.values(files).filter((path) => path !== undefined))
-      const report = await interruptible((signal) => evaluateModel(order, signal, bar))
-      bar.clear()
-      await writeFiles(report, files, order.force)
-      process.stdout.write(
-        flags.on('json') ? `${JSON.stringify(jsonOf(report))}\n` : text(report, Object.values(files)),
-      )
-      return 0
-    } finally {
-      bar.clear()
+    if (!options.force) await requireNew(Object.values(files).filter((path) => path !== undefined))
+    const evaluated = async (how: Work) => {
+      const report = await evaluateModel({ ...options, ...how })
+      await writeFiles(report, files, options.force)
+      return report
     }
+    await printed(flags, evaluated, (report) => text(report, Object.values(files), options.model), jsonOf)
+    return 0
   },
 }
 
-function readOrder(flags: Flags): EvaluateOrder {
+function readOptions(flags: Flags): EvaluateModelOptions & { readonly force: boolean } {
   if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const windows = windowsOf(flags)
-  const order = {
+  const options = {
     model: flags.operands[0],
     variant: flags.text('variant'),
     all: flags.on('all'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
-    unlabelled: flags.on('unlabelled'),
+    labelled: !flags.on('unlabelled'),
     windows,
-    reference: flags.integer('reference', 1, 1e9),
-    sample: flags.integer('sample', 1, 1e6) ?? 0,
+    referenceInputs: flags.integer('reference', 1, 1e9),
+    sample: flags.integer('sample', 1, 1e6),
     compile: planOptions(flags),
-    network: flags.oneOf('network', Object.keys(networkProfiles) as (keyof typeof networkProfiles)[]) ?? 'wan60',
-    threads: flags.integer('threads', 1, 256) ?? availableParallelism(),
-    state: flags.text('output') ?? 'evaluation.json',
+    network: flags.oneOf('network', Object.keys(networkProfiles) as (keyof typeof networkProfiles)[]),
+    threads: flags.integer('threads', 1, 256),
+    state: flags.text('output'),
     force: flags.on('force'),
   }
-  if (order.all && order.variant !== undefined) flags.fault('expected --all or --variant, not both')
-  if (order.compile.backend === 'securenn' && windows.some((choice) => choice !== 'calibrated')) {
+  if (options.all && options.variant !== undefined) flags.fault('expected --all or --variant, not both')
+  if (options.compile.backend === 'securenn' && windows.some((choice) => choice !== 'calibrated')) {
     flags.fault('--windows is for the back end mcc; securenn has --ignored-msb and --ignored-lsb')
   }
   flags.check()
-  return order
+  return options
 }
 
 function windowsOf(flags: Flags): readonly WindowChoice[] {
@@ -113,7 +116,7 @@ function windowsOf(flags: Flags): readonly WindowChoice[] {
 }
 
 /** Without the outputs of every picture. */
-function jsonOf({ rows, ...report }: EvaluateReport): unknown {
+function jsonOf({ rows, ...report }: ModelEvaluation): unknown {
   const short = ({ images, correct, predictions }: Score) => ({ images, correct: correct ?? null, predictions })
   const compared = (score: PrivateScore) => {
     const { agreeing, overflows, maxError } = score
@@ -136,10 +139,11 @@ interface Files {
   readonly output: string | undefined
 }
 
-async function writeFiles(report: EvaluateReport, { svg, html, output }: Files, force: boolean): Promise<void> {
+async function writeFiles(report: ModelEvaluation, { svg, html, output }: Files, force: boolean): Promise<void> {
   const title = `${report.network} on ${report.images}`
   const chart = paretoSvg(title, yTitle(report), panels(report))
-  const page = () => paretoHtml(title, chart, [HEADS, ...report.rows.map((row) => cellsOf(row))])
+  const page = () =>
+    paretoHtml(title, chart, [COLUMNS.map(({ head }) => head), ...report.rows.map((row) => cellsOf(row))])
   const contents: [string | undefined, () => string][] = [
     [svg, () => chart],
     [html, page],
@@ -152,11 +156,11 @@ async function writeFiles(report: EvaluateReport, { svg, html, output }: Files, 
 }
 
 /** Accuracy where there are classes, else agreement with the plainest of what was evaluated: its own float network. */
-const yTitle = ({ labelled }: EvaluateReport) =>
+const yTitle = ({ labelled }: ModelEvaluation) =>
   labelled ? 'correct, integer reference' : 'agreement of the integer reference with float'
 
-function panels({ rows, labelled, profile }: EvaluateReport): ParetoPanel[] {
-  const points = (x: (row: EvaluationRow) => number): ParetoPoint[] =>
+function panels({ rows, labelled, profile }: ModelEvaluation): ParetoPanel[] {
+  const points = (x: (row: VariantRow) => number): ParetoPoint[] =>
     rows.map((row) => {
       const { correct, agreeing, images } = row.reference
       const y = (labelled ? correct! : agreeing) / images
@@ -173,49 +177,51 @@ function panels({ rows, labelled, profile }: EvaluateReport): ParetoPanel[] {
   ]
 }
 
-const HEADS = [
-  'variant',
-  'windows',
-  'comparisons',
-  'on line',
-  'predicted',
-  'float',
-  'reference',
-  'agree',
-  'private',
-  'overflows',
+/** By row; the page has room for all of it, a terminal leaves out what is optional. */
+const COLUMNS: readonly (Column & { readonly cell: (row: VariantRow) => string })[] = [
+  { head: 'variant', shrinks: 'middle', cell: ({ variant }) => variant },
+  { head: 'windows', cell: ({ windows }) => (windows === 'calibrated' ? 'calibrated' : windowName(windows)) },
+  ...(
+    [
+      { head: 'signs', cell: ({ drelus }) => count(drelus) },
+      { head: 'on line', cell: (row) => byteSize(row.onlineBytes) },
+      { head: 'time', cell: (row) => duration(1000 * row.onlineSeconds) },
+      { head: 'float', cell: ({ float }) => rightOf(float) },
+      { head: 'fixed', cell: ({ reference }) => rightOf(reference) },
+      { head: 'agree', cell: ({ reference }) => agreement(reference) },
+      { head: 'overflows', optional: true, cell: ({ reference }) => count(reference.overflows) },
+    ] as const satisfies readonly { head: string; optional?: boolean; cell: (row: VariantRow) => string }[]
+  ).map((column) => ({ ...column, align: 'right' as const })),
 ]
 
-function cellsOf({
-  variant,
-  windows,
-  drelus,
-  onlineBytes,
-  onlineSeconds,
-  float,
-  reference,
-  sample,
-}: EvaluationRow): string[] {
-  const right = ({ correct, images }: Score) => (correct === undefined ? `of ${images}` : share(correct, images))
-  const agree = ({ agreeing, images }: PrivateScore) => share(agreeing, images)
-  return [
-    ...[variant, windowName(windows), count(drelus), byteSize(onlineBytes), duration(1000 * onlineSeconds)],
-    ...[right(float), right(reference), agree(reference)],
-    sample ? `${right(sample)}, ${agree(sample)} agree` : '',
-    count(reference.overflows),
-  ]
-}
+const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(2)} %`
+const rightOf = ({ correct, images }: Score): string => (correct === undefined ? '-' : share(correct, images))
+const agreement = ({ agreeing, images }: PrivateScore): string => share(agreeing, images)
 
-const share = (part: number, whole: number): string => `${((100 * part) / whole).toFixed(2)} % of ${count(whole)}`
+const cellsOf = (row: VariantRow): string[] => COLUMNS.map(({ cell }) => cell(row))
 
-function text(report: EvaluateReport, files: readonly (string | undefined)[]): string {
+function text(report: ModelEvaluation, files: readonly (string | undefined)[], model: string): string {
   const paint = painter(process.stdout)
-  const columns = HEADS.map((head, i) => (i < 2 ? { head } : { head, align: 'right' as const }))
+  const columns = columnsOf(process.stdout)
+  const { rows } = report
+  const [{ float, reference }] = rows
+  const counts = `float on ${count(float.images)} pictures, fixed point on ${count(reference.images)}`
+  const overflows = rows.reduce((sum, row) => sum + row.reference.overflows, 0)
+  const lines = [
+    `${counts}: the share of right answers; agree: fixed point answers as float does`,
+    `${count(overflows)} values left their calibrated range; signs, bytes and predicted time are of one inference`,
+    ...rows.flatMap(({ variant, windows, sample }) => {
+      if (!sample) return []
+      const right = sample.correct === undefined ? '' : `${sample.correct} right, `
+      return [`privately, ${variant}, ${windowName(windows)}: of ${sample.images} ${right}${sample.agreeing} agree`]
+    }),
+  ]
   return [
-    `${paint('bold', report.network)} on ${report.images}; seconds for ${report.profile}`,
-    ...tableLines(columns, report.rows.map(cellsOf), paint),
-    '  float and reference: correct answers; agree: as plain float; overflows: values that left their calibrated range',
+    wrapped(`${paint('bold', report.network)} on ${report.images}; time for ${report.profile}`, columns),
+    ...tableLines(COLUMNS, rows.map(cellsOf), paint, columns),
+    ...lines.map((line) => wrapped(line, columns, '  ')),
     ...files.flatMap((file) => (file === undefined ? [] : [`  ${paint('green', '→')} ${file}`])),
+    nextCommand(`demo --model ${quoted(model)}`, 'the whole protocol, every bit checked', paint),
     '',
   ].join('\n')
 }

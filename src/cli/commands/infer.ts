@@ -4,10 +4,19 @@ import { imageInputs, readImageFiles } from '../../files/image-files.js'
 import { type Channel, connect, shape } from '../../net/index.js'
 import { Client, type InferenceResult, type Progress } from '../../party/client.js'
 import type { Backend } from '../../plan/plan.js'
-import { securennFlights } from '../report/flights.js'
+import { securennFlights } from '../../tune/inspection/securenn-flights.js'
 import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from '../terminal/arguments.js'
-import { ProgressBar } from '../terminal/progress-bar.js'
-import { byteSize, duration, median, painter, shortened, tableLines } from '../terminal/terminal.js'
+import { printed, type Work } from '../terminal/printed.js'
+import {
+  byteSize,
+  columnsOf,
+  duration,
+  median,
+  nextCommand,
+  painter,
+  tableLines,
+  wrapped,
+} from '../terminal/terminal.js'
 
 export const infer: Command = {
   name: 'infer',
@@ -25,19 +34,9 @@ export const infer: Command = {
     'A certificate authority of your own is trusted through NODE_EXTRA_CA_CERTS=FILE.',
   ],
   async run(flags) {
-    const bar = new ProgressBar()
-    const stop = new AbortController()
-    const onInterrupt = () => stop.abort()
-    process.once('SIGINT', onInterrupt)
-    try {
-      const report = await classifyAll(readOrder(flags), stop.signal, bar)
-      bar.clear()
-      process.stdout.write(flags.on('json') ? `${JSON.stringify(report)}\n` : text(report))
-      return 0
-    } finally {
-      process.off('SIGINT', onInterrupt)
-      bar.clear()
-    }
+    const order = readOrder(flags)
+    await printed(flags, (how) => classifyAll(order, how), text)
+    return 0
   },
 }
 
@@ -89,21 +88,21 @@ interface InferReport {
   readonly offline: { readonly ms: number; readonly clientUp: number; readonly clientDown: number }
 }
 
-async function classifyAll(order: InferOrder, signal: AbortSignal, bar: ProgressBar): Promise<InferReport> {
+async function classifyAll(order: InferOrder, { signal, onProgress: onStage }: Work): Promise<InferReport> {
   const files = await readImageFiles(order.files)
-  bar.update(0, 'connecting')
+  onStage({ stage: 'connecting', done: 0 })
   const client = await open(order, signal)
   try {
     const inputs = imageInputs(files, client.plan)
     const images: ImageReport[] = []
     for (const [i, { file }] of files.entries()) {
-      const at = (done: number) => (i + done) / files.length
-      const stage = `picture ${i + 1} of ${files.length}`
-      bar.update(at(0), stage)
+      const picture = `picture ${i + 1} of ${files.length}`
+      const show = (done: number, layer: string) =>
+        onStage({ stage: 'classifying', done: (i + done) / files.length, detail: `${picture}  ${layer}`.trimEnd() })
+      show(0, '')
       const prepares = client.plan.backend === 'mcc'
       const onProgress = ({ phase, step, steps, layer }: Progress) => {
-        const done = prepares ? (phase === 'prepare' ? 0 : 0.5) + step / steps / 2 : step / steps
-        bar.update(at(done), stage, layer)
+        show(prepares ? (phase === 'prepare' ? 0 : 0.5) + step / steps / 2 : step / steps, layer)
       }
       const started = performance.now()
       if (prepares) await client.prepare(1, { signal, onProgress })
@@ -160,8 +159,9 @@ function summary({ plan, traffic }: Client, images: readonly ImageReport[]): Inf
 
 function text({ network, backend, images, online, offline }: InferReport): string {
   const paint = painter(process.stdout)
+  const width = columnsOf(process.stdout)
   const rows = images.map(({ file, prediction, label, logits, onlineMs }) => [
-    shortened(basename(file), 40),
+    basename(file),
     paint('bold', label ?? `class ${prediction}`),
     logits[prediction].toFixed(3),
     (share(logits, prediction) * 100).toFixed(1),
@@ -169,7 +169,7 @@ function text({ network, backend, images, online, offline }: InferReport): strin
   ])
   const right = { align: 'right' } as const
   const columns = [
-    ...[{ head: 'picture' }, { head: 'prediction' }, { head: 'logit', ...right }],
+    ...[{ head: 'picture', shrinks: 'middle' } as const, { head: 'prediction' }, { head: 'logit', ...right }],
     ...[
       { head: 'softmax, %', ...right },
       { head: 'on line', ...right },
@@ -181,8 +181,9 @@ function text({ network, backend, images, online, offline }: InferReport): strin
       ? `off line ${duration(offline.ms)}, ${byteSize(offline.clientUp)} up, ${byteSize(offline.clientDown)} down`
       : `${byteSize(online.clientToHelper)} to the helper`
   return [
-    ...[`${paint('bold', network)}, back end ${backend}`, ...tableLines(columns, rows, paint)],
-    `  per picture on line ${duration(online.ms)}, ${up}; ${before}`,
+    ...[`${paint('bold', network)}, back end ${backend}`, ...tableLines(columns, rows, paint, width)],
+    wrapped(`per picture on line ${duration(online.ms)}, ${up}; ${before}`, width, '  '),
+    nextCommand('demo --images IMAGE…', 'the same in three processes, every bit checked', paint),
     '',
   ].join('\n')
 }

@@ -1,11 +1,10 @@
 // What `helper` and `serve` have in common: an address to listen on, connections to log, a clean end.
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
-import type { ArgsDef } from 'citty'
 import { RingfenceError } from '../../errors.js'
 import { type Channel, Meter } from '../../net/index.js'
 import { type Listener, type ListenOptions, listen } from '../../net/websocket-server.node.js'
-import type { Flags } from '../terminal/arguments.js'
+import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
 import { byteSize, painter } from '../terminal/terminal.js'
 
 export const LISTEN_FLAGS = {
@@ -14,7 +13,7 @@ export const LISTEN_FLAGS = {
   key: { type: 'string', valueHint: 'FILE', description: "the certificate's private key, PEM" },
   'behind-proxy': { type: 'boolean', description: 'a proxy in front ends TLS, and nobody else reaches this port' },
   quiet: { type: 'boolean', description: 'print no line per connection' },
-} as const satisfies ArgsDef
+} as const satisfies FlagDefinitions
 
 export type Address = Pick<ListenOptions, 'host' | 'port' | 'tls' | 'behindProxy'>
 

@@ -5,13 +5,16 @@ import type { PublishedCosts } from '../../tune/cost/published.js'
 import {
   byteSize,
   type Column,
+  columnsOf,
   count,
   duration,
+  nextCommand,
   type Output,
   type Paint,
   painter,
-  shortened,
+  quoted,
   tableLines,
+  wrapped,
 } from '../terminal/terminal.js'
 
 export interface ProfileSeconds {
@@ -34,25 +37,28 @@ const right = (head: string): Column => ({ head, align: 'right' })
 const seconds = (value: number): string => duration(1000 * value)
 const dashed = (value: number): string => (value === 0 ? '-' : count(value))
 
-export function costText(report: CostReport, out: Output): string {
+/** @param model what the user called it */
+export function costText(report: CostReport, out: Output, model: string): string {
   const paint = painter(out)
+  const columns = columnsOf(out)
   const [{ name }] = report.profiles
   const relus = `${count(report.total.comparisons)} comparisons`
   return [
     `${paint('bold', report.network)}, back end ${report.backend}, ${relus}, ${report.total.flights} flights`,
     '',
     `${paint('bold', 'Step by step')} (bytes of one inference; ms on ${name})`,
-    ...stepLines(report, paint),
+    ...stepLines(report, paint, columns),
     '',
-    ...linkLines(report, paint),
+    ...linkLines(report, paint, columns),
     '',
     paint('bold', 'Seconds'),
-    ...networkLines(report, paint),
+    ...networkLines(report, paint, columns),
     '',
-    ...roleLines(report, paint),
+    ...roleLines(report, paint, columns),
     '',
     `${paint('bold', 'What published formulas say')} of this network and relu-spec`,
-    ...publishedLines(report, paint),
+    ...publishedLines(report, paint, columns),
+    nextCommand(`serve --model ${quoted(model)} --helper URL`, 'offers it to clients', paint),
     '',
   ].join('\n')
 }
@@ -96,35 +102,37 @@ const LINKS: Readonly<Record<CostPrediction['backend'], Bytes>> = {
   ],
 }
 
-/** Operations are told apart by how they begin. */
-const begun = (text: string, most: number): string => (text.length <= most ? text : `${text.slice(0, most - 1)}…`)
 const size = (bytes: number): string => (bytes === 0 ? '-' : byteSize(bytes))
 
-function stepLines({ backend, steps, total }: CostReport, paint: Paint): string[] {
-  const columns = COLUMNS[backend]
+function stepLines({ backend, steps, total }: CostReport, paint: Paint, width: number): string[] {
+  const links = COLUMNS[backend]
   const rows = steps.map((step) => [
-    ...[shortened(step.id, 15), begun(step.op, 16), dashed(step.comparisons), `${step.flights}`],
-    ...columns.map(([, of]) => size(of(step))),
+    ...[step.id, step.op, dashed(step.comparisons), `${step.flights}`],
+    ...links.map(([, of]) => size(of(step))),
     (1000 * step.seconds).toFixed(1),
   ])
   const flights = total.flights - steps.reduce((sum, step) => sum + step.flights, 0)
-  const rest = columns.map(([, of]) => of(total) - steps.reduce((sum, step) => sum + of(step), 0))
+  const rest = links.map(([, of]) => of(total) - steps.reduce((sum, step) => sum + of(step), 0))
   rows.push(['input, headers', '', '', `${flights}`, ...rest.map(size), ''])
-  const all = ['all', '', count(total.comparisons), `${total.flights}`, ...columns.map(([, of]) => size(of(total)))]
+  const all = ['all', '', count(total.comparisons), `${total.flights}`, ...links.map(([, of]) => size(of(total)))]
   rows.push([...all, (1000 * total.seconds.online).toFixed(1)].map((cell) => paint('bold', cell)))
-  const heads = ['signs', 'flights', ...columns.map(([head]) => head), 'ms'].map(right)
-  return tableLines([{ head: 'step' }, { head: 'op' }, ...heads], rows, paint)
+  const heads = ['signs', 'flights', ...links.map(([head]) => head), 'ms'].map(right)
+  return tableLines([{ head: 'step', shrinks: 'middle' }, { head: 'op', shrinks: 'end' }, ...heads], rows, paint, width)
 }
 
 /** To the byte, as the meters show them. */
-function linkLines({ backend, total }: CostReport, paint: Paint): string[] {
+function linkLines({ backend, total }: CostReport, paint: Paint, width: number): string[] {
   const rows = LINKS[backend].map(([link, of]) => [link, count(of(total))])
-  const lines = tableLines([{ head: 'link' }, right('bytes, frames included')], rows, paint)
+  const lines = tableLines([{ head: 'link' }, right('bytes, frames included')], rows, paint, width)
   if (backend === 'securenn') return lines
   return [...lines, `  a prepared inference takes ${byteSize(total.material.serverBytes)} of the server's memory`]
 }
 
-function networkLines({ profiles, helperNetwork, machine, backend }: CostReport, paint: Paint): string[] {
+function networkLines(
+  { profiles, helperNetwork, machine, backend }: CostReport,
+  paint: Paint,
+  width: number,
+): string[] {
   const rows = profiles.map(({ name, profile, online, offline }, i) => [
     i === 0 ? paint('bold', name) : name,
     `${profile.rttMs} ms, ${profile.upBitsPerSecond / 1e6}/${profile.downBitsPerSecond / 1e6} Mbit/s`,
@@ -133,12 +141,12 @@ function networkLines({ profiles, helperNetwork, machine, backend }: CostReport,
   ])
   const heads = [right('on line'), ...(backend === 'mcc' ? [right('off line')] : [])]
   return [
-    ...tableLines([{ head: "client's links" }, { head: '' }, ...heads], rows, paint),
-    `  server and helper: ${helperNetwork}; machine: ${machine}`,
+    ...tableLines([{ head: "client's links" }, { head: '' }, ...heads], rows, paint, width),
+    wrapped(`server and helper: ${helperNetwork}; machine: ${machine}`, width, '  '),
   ]
 }
 
-function roleLines({ total, backend }: CostReport, paint: Paint): string[] {
+function roleLines({ total, backend }: CostReport, paint: Paint, width: number): string[] {
   const { perRole } = total.seconds
   const rows = (['client', 'server', 'helper'] as const).map((role) => [
     role,
@@ -146,10 +154,10 @@ function roleLines({ total, backend }: CostReport, paint: Paint): string[] {
     ...(backend === 'mcc' ? [seconds(perRole[role].offline)] : []),
   ])
   const heads = [right('on line'), ...(backend === 'mcc' ? [right('off line')] : [])]
-  return tableLines([{ head: 'computing' }, ...heads], rows, paint)
+  return tableLines([{ head: 'computing' }, ...heads], rows, paint, width)
 }
 
-function publishedLines({ published, total, backend }: CostReport, paint: Paint): string[] {
+function publishedLines({ published, total, backend }: CostReport, paint: Paint, width: number): string[] {
   const { secureNN, knapsack, seesaw } = published
   const { online, offline } = total
   const here = Object.values(online).reduce((sum, bytes) => sum + bytes, 0)
@@ -163,9 +171,9 @@ function publishedLines({ published, total, backend }: CostReport, paint: Paint)
   ]
   const relative = `off line ${seesaw.offline.toFixed(1)}, on line ${seesaw.online.toFixed(1)}, unit ${seesaw.unit}`
   return [
-    ...tableLines([{ head: 'source' }, right('on-line bytes'), right('waves'), { head: '' }], rows, paint),
-    ...[secureNN, knapsack].map(({ source, note }) => paint('dim', `  ${source}: ${note}`)),
-    `  ${seesaw.source}: ${relative}`,
-    paint('dim', `  ${seesaw.source}: ${seesaw.note}`),
+    ...tableLines([{ head: 'source' }, right('on-line bytes'), right('waves'), { head: '' }], rows, paint, width),
+    ...[secureNN, knapsack].map(({ source, note }) => paint('dim', wrapped(`${source}: ${note}`, width, '  '))),
+    wrapped(`${seesaw.source}: ${relative}`, width, '  '),
+    paint('dim', wrapped(`${seesaw.source}: ${seesaw.note}`, width, '  ')),
   ]
 }

@@ -1,11 +1,11 @@
-// What the demo prints: one line of JSON, or a report for a terminal of 100 columns.
+// What the demo prints: one line of JSON, or a report that fits the terminal.
 import { basename, relative } from 'node:path'
-import type { DemoImage, DemoOutcome } from '../commands/demo.js'
-import { layers, type OnlineTotals, onlineTotals, traffic } from '../process/demo-traffic.js'
+import type { DemoImage, DemoOutcome } from '../process/demo-outcome.js'
 import {
   columnsOf,
   duration,
   median,
+  nextCommand,
   type Output,
   type Paint,
   painter,
@@ -14,6 +14,7 @@ import {
   tableLines,
   wrapped,
 } from '../terminal/terminal.js'
+import { layers, type OnlineTotals, onlineTotals, traffic } from './demo-traffic.js'
 
 /** A class's name where the network names its classes, else its index. */
 const className = ({ plan }: DemoOutcome, index: number): string | number => plan.labels[index] ?? index
@@ -29,7 +30,7 @@ const sameBits = ({ judgement }: DemoImage): boolean => judgement.differing === 
 const worstError = ({ images }: DemoOutcome): number =>
   Math.max(...images.map((image) => image.judgement.maxLogitError))
 
-/** What `demoJson` writes, for --help. */
+/** What `demoReport` holds, for --help. */
 export const JSON_NOTES = [
   '--json ends with one line {model, backend, images: [{file, label, prediction, plaintextPrediction}], agree, ' +
     'maxLogitError, online: {ms, flights, bytesUp, bytesDown, clientToHelper, helperToClient, serverToHelper, ' +
@@ -38,12 +39,12 @@ export const JSON_NOTES = [
     "network's, every bit the reference's. On mcc the helper has no bytes on line, on securenn all bytes are on line.",
 ]
 
-export function demoJson(outcome: DemoOutcome): string {
+export function demoReport(outcome: DemoOutcome) {
   const { images, serverHelper } = outcome
   const middle = (of: (image: DemoImage) => number) => median(images.map(of))
   const online = (of: (totals: OnlineTotals) => number) => middle((image) => of(onlineTotals(outcome, image)))
   const rounded = (value: number, digits = 3) => Number(value.toFixed(digits))
-  return JSON.stringify({
+  return {
     model: outcome.model,
     backend: outcome.plan.backend,
     images: images.map(({ file, label, run, plaintextPrediction }) => ({
@@ -71,24 +72,25 @@ export function demoJson(outcome: DemoOutcome): string {
       helperToServer: serverHelper.offline.down,
     },
     plaintextMs: rounded(middle(({ plaintextMs }) => plaintextMs)),
-  })
+  }
 }
 
 export function demoText(outcome: DemoOutcome, out: Output): string {
   const paint = painter(out)
   const columns = Math.min(100, columnsOf(out))
   const sections = [
-    heading(outcome, paint),
-    pictures(outcome, paint),
-    layers(outcome, paint),
-    traffic(outcome, paint),
-    times(outcome, paint),
+    heading(outcome, paint, columns),
+    pictures(outcome, paint, columns),
+    layers(outcome, paint, columns),
+    traffic(outcome, paint, columns),
+    times(outcome, paint, columns),
     verdict(outcome, paint, columns),
+    [nextCommand('helper', 'and serve and infer: the same on three machines', paint)],
   ]
   return `\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`
 }
 
-function heading(outcome: DemoOutcome, paint: Paint): string[] {
+function heading(outcome: DemoOutcome, paint: Paint, width: number): string[] {
   const { model, variant, plan, network, processes } = outcome
   const shaped = network && [
     `over ${network.name} (${network.profile.rttMs} ms round trip): client ↔ server, client ↔ helper; ` +
@@ -97,28 +99,28 @@ function heading(outcome: DemoOutcome, paint: Paint): string[] {
   const { helper, server, client } = processes
   const does = plan.backend === 'mcc' ? 'deals randomness' : 'helps on line'
   const rows = [
-    ['helper', `${helper.pid}`, helper.url ?? '', `${does}; sees no picture, no weight, no answer`],
-    ['server', `${server.pid}`, server.url ?? '', 'holds the weights; sees no picture and no answer'],
-    ['client', `${client.pid}`, '', 'holds the pictures, learns the answers; sees no weight'],
+    ['helper', `${helper.pid}`, helper.url ?? '', `${does}; sees no secret`],
+    ['server', `${server.pid}`, server.url ?? '', 'has the weights; sees no picture'],
+    ['client', `${client.pid}`, '', 'has the pictures; sees no weight'],
   ]
   const title = `${paint('bold', `${model}`)}, variant ${variant}, back end ${plan.backend}`
   const table = [
     { head: 'party' },
     { head: 'process', align: 'right' },
     { head: 'listens at' },
-    { head: 'role' },
+    { head: 'role', shrinks: 'end' },
   ] as const
-  return [title, ...(shaped ?? []), '', ...tableLines(table, rows, paint)]
+  return [title, ...(shaped ?? []).map((line) => wrapped(line, width)), '', ...tableLines(table, rows, paint, width)]
 }
 
-function pictures(outcome: DemoOutcome, paint: Paint): string[] {
+function pictures(outcome: DemoOutcome, paint: Paint, width: number): string[] {
   const dealt = outcome.plan.backend === 'mcc'
   const short = (index: number) => shortened(`${className(outcome, index)}`, 14)
   const rows = outcome.images.map((image) => {
     const { file, label, run, plaintextPrediction, judgement } = image
     const right = label === undefined || label === run.prediction
     return [
-      shortened(basename(file), 22),
+      basename(file),
       label === undefined ? '-' : short(label),
       paint(right ? 'green' : 'yellow', short(run.prediction)),
       `${short(plaintextPrediction)} ${sameClass(image) ? paint('green', '✓') : paint('yellow', '≠')}`,
@@ -130,18 +132,25 @@ function pictures(outcome: DemoOutcome, paint: Paint): string[] {
   })
   const right = { align: 'right' } as const
   const columns = [
-    ...[{ head: 'picture' }, { head: 'label' }, { head: 'private' }, { head: 'plaintext' }, { head: 'bits' }],
     ...[
-      { head: 'error', ...right },
-      ...(dealt ? [{ head: 'off line, ms', ...right }] : []),
-      { head: 'on line, ms', ...right },
+      { head: 'picture', shrinks: 'middle' } as const,
+      { head: 'label' },
+      { head: 'private' },
+      { head: 'plaintext' },
+      { head: 'bits' },
+    ],
+    ...[
+      { head: 'error', ...right, optional: true },
+      ...(dealt ? [{ head: 'off, ms', ...right }] : []),
+      { head: 'on, ms', ...right },
     ],
   ]
-  const legend = 'plaintext: the float network; bits: against the integer reference; error: of the logits'
-  return [`${paint('bold', 'Pictures')} (${legend})`, ...tableLines(columns, rows, paint)]
+  const legend =
+    'plaintext: the float network; bits: against the integer reference; error: of the logits; on and off line'
+  return [wrapped(`${paint('bold', 'Pictures')} (${legend})`, width), ...tableLines(columns, rows, paint, width)]
 }
 
-function times({ plan, images, setUp }: DemoOutcome, paint: Paint): string[] {
+function times({ plan, images, setUp }: DemoOutcome, paint: Paint, width: number): string[] {
   const middle = (of: (image: DemoImage) => number) => duration(median(images.map(of)))
   const online = middle(({ run }) => run.onlineMs)
   const offline = middle(({ run }) => run.offlineMs)
@@ -151,7 +160,7 @@ function times({ plan, images, setUp }: DemoOutcome, paint: Paint): string[] {
   const privately = `on line ${paint('bold', online)}, ${before}`
   return [
     `${paint('bold', 'Time')} (median per inference)`,
-    `  private: ${privately} · float network in plain text: ${plain}`,
+    wrapped(`private: ${privately} · float network in plain text: ${plain}`, width, '  '),
     `  ${once}`,
   ]
 }
@@ -161,7 +170,7 @@ function verdict(outcome: DemoOutcome, paint: Paint, columns: number): string[] 
   const judgeNote =
     'The judge is the process that started the three. In the demo, and only there, client and server reveal their session ' +
     'seeds to it, so that it can rerun the plan in plain text with the same masks and compare every logit bit for bit.'
-  return [paint('dim', wrapped(judgeNote, columns)), '', conclusion(outcome, images, paint)]
+  return [paint('dim', wrapped(judgeNote, columns)), '', wrapped(conclusion(outcome, images, paint), columns)]
 }
 
 function conclusion(outcome: DemoOutcome, images: readonly DemoImage[], paint: Paint): string {

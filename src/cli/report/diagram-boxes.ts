@@ -1,8 +1,8 @@
 // The boxes of a layer diagram: what belongs together in one network, however many layers it is written in.
 import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, isActivation, type Layer, type Op } from '../../model/layers/layers.js'
+import { layerWords } from '../../model/layers/words.js'
 import type { Shape } from '../../model/shape.js'
-import { layerWords } from './layer-words.js'
 
 export interface Box {
   /** Id of the last layer, whose value leaves the box. */

@@ -1,5 +1,7 @@
 // What `ringfence inspect` prints: a table of layers, then what they come to.
-import type { Inspection, LayerReport } from '../inspection.js'
+
+import { shapeWords } from '../../model/layers/words.js'
+import type { InspectedLayer, Inspection } from '../../tune/inspection/inspect-network.js'
 import {
   type Column,
   columnsOf,
@@ -10,7 +12,6 @@ import {
   tableLines,
   wrapped,
 } from '../terminal/terminal.js'
-import { shapeWords } from './layer-words.js'
 
 const some = (value: number): string => (value === 0 ? '-' : count(value))
 
@@ -19,42 +20,42 @@ export function inspectionText(inspection: Inspection, out: Output): string {
   const { name, family, input } = inspection
   const what = [family && `family ${family}`, `input ${shapeWords(input)}`].filter(Boolean).join(', ')
   return [
-    `${paint('bold', name)}, ${what}`,
+    wrapped(`${paint('bold', name)}, ${what}`, columnsOf(out)),
     '',
-    ...layerTable(inspection, paint),
+    ...layerTable(inspection, paint, columnsOf(out)),
     '',
     ...summary(inspection, paint).map((line) => wrapped(line, columnsOf(out), '  ')),
     '',
   ].join('\n')
 }
 
-function layerTable(inspection: Inspection, paint: Paint): string[] {
+function layerTable(inspection: Inspection, paint: Paint, width: number): string[] {
   const { layers } = inspection
   const right = { align: 'right' } as const
   const columns: (Column & { readonly cell: (row: Row) => string })[] = [
-    { head: 'layer', cell: ({ id }) => id },
-    { head: 'op', cell: ({ op }) => op },
-    { head: 'shape', ...right, cell: ({ out }) => (out ? shapeWords(out) : '') },
-    { head: 'params', ...right, cell: ({ params }) => some(params) },
+    { head: 'layer', shrinks: 'middle', cell: ({ id }) => id },
+    { head: 'op', shrinks: 'end', cell: ({ op }) => op },
+    { head: 'shape', ...right, optional: true, cell: ({ out }) => (out ? shapeWords(out) : '') },
+    { head: 'params', ...right, optional: true, cell: ({ params }) => some(params) },
     { head: 'MACs', ...right, cell: ({ macs }) => some(macs) },
     { head: 'ReLUs', ...right, cell: ({ relus }) => some(relus) },
     { head: 'DReLUs', ...right, cell: ({ relus, drelus }) => (relus === 0 ? '-' : count(drelus)) },
   ]
   if (layers.some(({ window }) => window))
-    columns.push({ head: 'ReLU spec', cell: ({ window }) => windowWords(window) })
+    columns.push({ head: 'spec, ignored bits', shrinks: 'end', cell: ({ window }) => windowWords(window) })
   const total: Row = { ...inspection, id: 'all layers', op: '', out: undefined, window: null }
   const cells = (row: Row) => columns.map(({ cell }) => cell(row))
-  return tableLines(columns, [...layers.map(cells), cells(total)], paint)
+  return tableLines(columns, [...layers.map(cells), cells(total)], paint, width)
 }
 
-type Row = Omit<LayerReport, 'out'> & { readonly out: LayerReport['out'] | undefined }
+type Row = Omit<InspectedLayer, 'out'> & { readonly out: InspectedLayer['out'] | undefined }
 
-function windowWords(window: LayerReport['window']): string {
+function windowWords(window: InspectedLayer['window']): string {
   if (!window) return ''
   const { kind, lsbIgnored, msbIgnored, fractionBits } = window
   const ignored = [bitsWords(lsbIgnored, 'low'), bitsWords(msbIgnored, 'high')].filter(Boolean)
-  const of = fractionBits === undefined ? '' : ` of ${fractionBits} fraction bits`
-  return [kind === 'relu' ? '' : kind, ignored.length > 0 ? `ignores ${ignored.join(', ')}${of}` : '']
+  const of = fractionBits === undefined ? '' : ` of 2^-${fractionBits}`
+  return [kind === 'relu' ? '' : kind, ignored.length > 0 ? `${ignored.join(', ')}${of}` : '']
     .filter(Boolean)
     .join(', ')
 }

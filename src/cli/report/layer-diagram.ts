@@ -1,9 +1,9 @@
 // Draws a network as SVG: boxes from the input down, bars for the ReLUs, lines at the left for what skips boxes.
 import type { Architecture } from '../../model/architecture.js'
-import type { Inspection } from '../inspection.js'
+import { shapeWords } from '../../model/layers/words.js'
+import type { Inspection } from '../../tune/inspection/inspect-network.js'
 import { count } from '../terminal/terminal.js'
 import { type Box, boxWords, diagramBoxes } from './diagram-boxes.js'
-import { shapeWords } from './layer-words.js'
 
 const WIDTH = 470
 const TOP = 74

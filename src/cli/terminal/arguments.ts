@@ -1,9 +1,22 @@
 // Reading a command line: what a flag's text may be, and every wrong flag reported at once.
-import { type ArgsDef, parseArgs } from 'citty'
+import { parseArgs } from 'node:util'
 import { RingfenceError } from '../../errors.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import type { Backend } from '../../plan/plan.js'
+
+/** One flag of a command. */
+export interface FlagDefinition {
+  readonly type: 'string' | 'boolean'
+  readonly description: string
+  /** What its value is called in the help. */
+  readonly valueHint?: string
+  /** One letter. */
+  readonly alias?: string
+}
+
+/** By name, without the dashes. */
+export type FlagDefinitions = Readonly<Record<string, FlagDefinition>>
 
 export interface Command {
   readonly name: string
@@ -11,7 +24,7 @@ export interface Command {
   readonly summary: string
   /** What stands after the command's name, for example `IMAGE…`. */
   readonly operands?: string
-  readonly flags: ArgsDef
+  readonly flags: FlagDefinitions
   /** Lines below the list of flags. */
   readonly notes?: readonly string[]
   /** Reads flags and --help itself once it has an operand; `run` gets the arguments as they stand. */
@@ -24,25 +37,45 @@ export interface Command {
 export const COMMON_FLAGS = {
   json: { type: 'boolean', description: 'print JSON on standard output instead of text' },
   help: { type: 'boolean', alias: 'h', description: 'show this help' },
-} as const satisfies ArgsDef
+} as const satisfies FlagDefinitions
 
 /** A command's flags and operands; problems with their values are collected until `check`. */
 export class Flags {
   readonly operands: readonly string[]
-  readonly #values: Record<string, unknown>
+  readonly #values = new Map<string, string | true>()
   readonly #problems: string[] = []
 
   constructor(
     readonly command: Pick<Command, 'name' | 'flags' | 'operands'>,
     args: readonly string[],
   ) {
-    const known: ArgsDef = { ...command.flags, ...COMMON_FLAGS }
-    this.#refuseUnknown(known, args)
-    this.#values = parseArgs([...args], known)
-    this.operands = (this.#values._ as string[]).filter((text) => text !== '--')
-    if (!command.operands && this.operands.length > 0) {
-      this.fault(`${command.name} takes no further arguments, got ${this.operands.join(' ')}`)
+    const known: FlagDefinitions = { ...command.flags, ...COMMON_FLAGS }
+    const options = Object.fromEntries(
+      Object.entries(known).map(([name, { type, alias }]) => [name, { type, ...(alias ? { short: alias } : {}) }]),
+    )
+    const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true })
+    const operands: string[] = []
+    for (const token of tokens) {
+      if (token.kind === 'positional') operands.push(token.value)
+      else if (token.kind === 'option') this.#read(token, known)
     }
+    this.operands = operands
+    if (!command.operands && operands.length > 0) {
+      this.fault(`${command.name} takes no further arguments, got ${operands.join(' ')}`)
+    }
+  }
+
+  #read(
+    { name, rawName, value }: { readonly name: string; readonly rawName: string; readonly value?: string },
+    known: FlagDefinitions,
+  ): void {
+    if (!Object.hasOwn(known, name)) this.fault(`unknown flag ${rawName}`)
+    else if (known[name].type === 'boolean') {
+      if (value === undefined) this.#values.set(name, true)
+      else this.fault(`${rawName} takes no value, got ${value}`)
+    } else if (value === undefined || value === '' || isFlag(value, known)) {
+      this.fault(`--${name} needs a value`)
+    } else this.#values.set(name, value)
   }
 
   /** @throws RingfenceError BAD_INPUT with every problem so far */
@@ -58,13 +91,12 @@ export class Flags {
   }
 
   on(name: string): boolean {
-    return this.#values[name] === true
+    return this.#values.get(name) === true
   }
 
   text(name: string): string | undefined {
-    const value = this.#values[name]
-    if (value === '') this.fault(`--${name} needs a value`)
-    return typeof value === 'string' && value !== '' ? value : undefined
+    const value = this.#values.get(name)
+    return value === true ? undefined : value
   }
 
   required(name: string, hint: string): string {
@@ -79,6 +111,16 @@ export class Flags {
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= min && value <= max) return value
     this.fault(`--${name}: expected a whole number from ${min} to ${max}, got ${text}`)
+    return undefined
+  }
+
+  /** A number, with or without a fraction. */
+  number(name: string, min: number, max: number): number | undefined {
+    const text = this.text(name)
+    if (text === undefined) return undefined
+    const value = Number(text)
+    if (value >= min && value <= max) return value
+    this.fault(`--${name}: expected a number from ${min} to ${max}, got ${text}`)
     return undefined
   }
 
@@ -102,17 +144,10 @@ export class Flags {
     const name = this.oneOf('network', Object.keys(networkProfiles) as (keyof typeof networkProfiles)[])
     return name && { name, profile: networkProfiles[name] }
   }
-
-  #refuseUnknown(known: ArgsDef, args: readonly string[]): void {
-    const aliases = Object.values(known).flatMap((flag) => ('alias' in flag ? (flag.alias ?? []) : []))
-    const names = new Set([...aliases, ...Object.keys(known)])
-    for (const arg of args) {
-      if (arg === '--') return
-      const name = /^--?([^=]+)/.exec(arg)?.[1]
-      if (name !== undefined && !names.has(name)) this.fault(`unknown flag ${arg.split('=', 1)[0]}`)
-    }
-  }
 }
+
+/** Whether what stands where a value is expected is the next flag. */
+const isFlag = (text: string, known: FlagDefinitions) => text.startsWith('--') && Object.hasOwn(known, text.slice(2))
 
 export const fromHex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16))
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
@@ -140,18 +175,7 @@ export const PLAN_FLAGS = {
     valueHint: 'BITS',
     description: 'securenn: low bits that comparisons ignore, no more than high ones',
   },
-} as const satisfies ArgsDef
-
-/** Which option of `compile` each flag above is. */
-const OPTION_FLAGS: Readonly<Record<string, keyof typeof PLAN_FLAGS>> = {
-  backend: 'backend',
-  ring: 'ring',
-  bits: 'bits',
-  lo: 'lo',
-  fraction: 'fraction',
-  ignoredMsb: 'ignored-msb',
-  ignoredLsb: 'ignored-lsb',
-}
+} as const satisfies FlagDefinitions
 
 export function planOptions(flags: Flags): CompileOptions {
   return {
@@ -165,19 +189,13 @@ export function planOptions(flags: Flags): CompileOptions {
   }
 }
 
-/** What `compile` says of an option, about the flag that sets it. */
-export function aboutFlags(problem: string): string {
-  const flag = (option: string) => (Object.hasOwn(OPTION_FLAGS, option) ? `--${OPTION_FLAGS[option]}` : option)
-  return problem.replace(/^\w+(?=: )|\bignored[LM]sb\b/g, flag)
-}
-
 export const NETWORK_FLAG = {
   network: {
     type: 'string',
     valueHint: 'NAME',
     description: `emulate a network on the client's links to server and helper: ${Object.keys(networkProfiles).join(', ')}`,
   },
-} as const satisfies ArgsDef
+} as const satisfies FlagDefinitions
 
 export const HELPER_KEY_FLAG = {
   'helper-key': {
@@ -185,4 +203,4 @@ export const HELPER_KEY_FLAG = {
     valueHint: 'HEX',
     description: "the helper's public key, as it prints it; another helper is refused",
   },
-} as const satisfies ArgsDef
+} as const satisfies FlagDefinitions

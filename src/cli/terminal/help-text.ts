@@ -1,6 +1,5 @@
 // `--help`, of the program and of each command.
-import type { ArgsDef } from 'citty'
-import { COMMON_FLAGS, type Command } from './arguments.js'
+import { COMMON_FLAGS, type Command, type FlagDefinitions } from './arguments.js'
 import { columnsOf, type Output, type Paint, painter, wrapped } from './terminal.js'
 
 export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>[], out: Output): string {
@@ -20,9 +19,9 @@ export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>
 export function commandHelp({ name, summary, operands, flags, notes = [] }: Command, out: Output): string {
   const paint = painter(out)
   const columns = columnsOf(out)
-  const rows = Object.entries({ ...flags, ...COMMON_FLAGS } as ArgsDef).map(([flag, definition]) => {
+  const rows = Object.entries({ ...flags, ...COMMON_FLAGS } as FlagDefinitions).map(([flag, definition]) => {
     const hint = definition.valueHint ? ` ${definition.valueHint}` : ''
-    return [`--${flag}${hint}`, definition.description ?? ''] as const
+    return [`--${flag}${hint}`, definition.description] as const
   })
   return [
     wrapped(summary, columns),

@@ -21,6 +21,10 @@ export interface Column {
   readonly head: string
   /** Numbers stand to the right. Default left. */
   readonly align?: 'left' | 'right'
+  /** Left out where the table is too wide, the last such column first. */
+  readonly optional?: boolean
+  /** Cells that are shortened where the table is still too wide: names in their middle, lists at their end. */
+  readonly shrinks?: 'middle' | 'end'
 }
 
 const width = (text: string): number => [...stripVTControlCharacters(text)].length
@@ -30,17 +34,54 @@ function padded(text: string, to: number, align: Column['align']): string {
   return align === 'right' ? gap + text : text + gap
 }
 
-/** Lines of a table whose columns are as wide as their longest cell; cells may be coloured. */
-export function tableLines(columns: readonly Column[], rows: readonly (readonly string[])[], paint: Paint): string[] {
-  const heads = columns.map(({ head }) => head)
-  const widths = columns.map((_, i) => Math.max(...[heads, ...rows].map((row) => width(row[i]))))
+const INDENT = '  '
+const GAP = '  '
+/** A shortened cell keeps this much. */
+const LEAST_CELL = 10
+
+/**
+ * Lines of a table whose columns are as wide as their longest cell; cells may be coloured.
+ * @param most columns of the terminal, which the table fits into as far as its columns allow
+ */
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+  most = Number.POSITIVE_INFINITY,
+): string[] {
+  const widthOf = (i: number) => Math.max(...[columns.map(({ head }) => head), ...rows].map((row) => width(row[i])))
+  const widths = columns.map((_, i) => widthOf(i))
+  let shown = columns.map((_, i) => i)
+  const excess = () => shown.reduce((sum, i) => sum + widths[i] + GAP.length, INDENT.length - GAP.length) - most
+  for (const i of shown.filter((i) => columns[i].optional).reverse()) {
+    if (excess() > 0) shown = shown.filter((other) => other !== i)
+  }
+  const shrinking = shown.filter((i) => columns[i].shrinks)
+  for (let over = excess(); over > 0 && shrinking.length > 0; over--) {
+    const widest = shrinking.reduce((a, b) => (widths[b] > widths[a] ? b : a))
+    if (widths[widest] <= LEAST_CELL) break
+    widths[widest]--
+  }
+  const cut = (cell: string, i: number): string => {
+    if (width(cell) <= widths[i]) return cell
+    const plain = stripVTControlCharacters(cell)
+    return columns[i].shrinks === 'end' ? begun(plain, widths[i]) : shortened(plain, widths[i])
+  }
   const line = (row: readonly string[]) =>
-    row
-      .map((cell, i) => padded(cell, widths[i], columns[i].align))
-      .join('  ')
+    shown
+      .map((i) => padded(cut(row[i], i), widths[i], columns[i].align))
+      .join(GAP)
       .trimEnd()
-  return [paint('dim', line(heads)), ...rows.map(line)].map((text) => `  ${text}`)
+  return [paint('dim', line(columns.map(({ head }) => head))), ...rows.map(line)].map((text) => INDENT + text)
 }
+
+/** The command to type next, and what it does. */
+export const nextCommand = (command: string, does: string, paint: Paint): string =>
+  `  ${paint('dim', 'next')} ringfence ${command}  ${paint('dim', does)}`
+
+/** An argument as a shell takes it. */
+export const quoted = (argument: string): string =>
+  /^[\w./:@%+=,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
 
 /** Text broken at spaces so that no line is longer than `columns`, each line indented. */
 export function wrapped(text: string, columns: number, indent = ''): string {
@@ -56,9 +97,16 @@ export function wrapped(text: string, columns: number, indent = ''): string {
   return [...lines, line].map((each) => indent + each).join('\n')
 }
 
-/** Long texts keep their end, which tells pictures and layers apart better than their beginning. */
-export const shortened = (text: string, most: number): string =>
-  text.length <= most ? text : `…${text.slice(text.length - most + 1)}`
+/** Names of pictures and layers are told apart by their ends, and sorted by their beginnings: both stay. */
+export function shortened(text: string, most: number): string {
+  if (text.length <= most) return text
+  const front = Math.floor((most - 1) / 2)
+  return `${text.slice(0, front)}…${text.slice(text.length - (most - 1 - front))}`
+}
+
+/** What is told apart by how it begins. */
+export const begun = (text: string, most: number): string =>
+  text.length <= most ? text : `${text.slice(0, most - 1)}…`
 
 /** `1,234,567` */
 export const count = (value: number): string => value.toLocaleString('en-US')

@@ -1,5 +1,5 @@
 // The opcodes that build data. Numbers and names are those of CPython, Lib/pickletools.py.
-import type { Machine } from './unpickle.js'
+import type { Machine } from './machine.js'
 import { describeValue, Foreign, Global, type Pickled, PickleObject } from './values.js'
 
 type Opcode = (machine: Machine) => void

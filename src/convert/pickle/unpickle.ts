@@ -1,28 +1,12 @@
 // Reads Python pickles of protocols 2 to 5 as data. A pickle is a program for a stack machine; of its opcodes only
 // those that build data are known here, and a global name means something only when it is on the caller's closed list.
 // Nothing of the file is ever run, imported or evaluated. Opcodes: CPython, Lib/pickletools.py.
-import { quote } from '../../model/json/fields.js'
-import type { Budget } from '../weights/budget.js'
+import { Machine, type UnpickleOptions } from './machine.js'
 import { OPCODES } from './opcodes.js'
-import { checkTree, Foreign, type Global, type Pickled } from './values.js'
-
-export interface UnpickleOptions {
-  /** Pays for whatever the pickle unfolds to, and names the file in messages. */
-  readonly budget: Budget
-  /** The closed list, by `module.name`. */
-  readonly globals: ReadonlyMap<string, Global>
-  /** What a persistent id stands for; pickles with persistent ids are refused without it. */
-  readonly persistent?: (id: Pickled) => Pickled
-  /** First byte of the pickle; more than one may follow each other. */
-  readonly start?: number
-}
+import { checkTree, type Pickled } from './values.js'
 
 /** Opcodes one pickle may have; a thousand tensors take about forty thousand. */
 const MOST_OPCODES = 2 ** 21
-/** Foreign names that are collected for the message. */
-const MOST_FOREIGN = 20
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-const ADVICE = 'save tensors, numbers, texts, lists and dicts only, such as model.state_dict()'
 
 /**
  * Unfolds one pickle.
@@ -33,7 +17,7 @@ const ADVICE = 'save tensors, numbers, texts, lists and dicts only, such as mode
 export function unpickle(file: Uint8Array, options: UnpickleOptions): { value: Pickled; end: number } {
   const machine = new Machine(file, options)
   try {
-    return { value: machine.run(), end: machine.at }
+    return { value: run(machine), end: machine.at }
   } catch (error) {
     // A name outside the list is what to tell, whatever else went wrong after it.
     if (machine.foreign.size === 0) throw error
@@ -41,154 +25,27 @@ export function unpickle(file: Uint8Array, options: UnpickleOptions): { value: P
   return machine.refuse()
 }
 
-/** The stack machine: a stack, marks on it, a memo, and a position in the file. */
-export class Machine {
-  at: number
-  readonly stack: Pickled[] = []
-  readonly marks: number[] = []
-  readonly memo = new Map<number, Pickled>()
-  readonly foreign = new Set<string>()
-  readonly budget: Budget
-  readonly persistent: UnpickleOptions['persistent']
-  readonly #view: DataView
-  readonly #globals: ReadonlyMap<string, Global>
-
-  constructor(
-    readonly file: Uint8Array,
-    { budget, globals, persistent, start = 0 }: UnpickleOptions,
-  ) {
-    this.at = start
-    this.budget = budget
-    this.persistent = persistent
-    this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength)
-    this.#globals = globals
+/** Opcode after opcode until the one that ends the pickle. */
+function run(machine: Machine): Pickled {
+  const start = machine.at
+  if (machine.file[start] !== 0x80) machine.fail('expected a pickle of protocol 2 to 5, which starts with byte 0x80')
+  for (let count = 0; count < MOST_OPCODES; count++) {
+    const code = machine.byte()
+    if (code === 0x2e) return result(machine)
+    const opcode = OPCODES.get(code)
+    if (!opcode) machine.fail(`opcode 0x${code.toString(16)} at byte ${machine.at - 1} does not build data`)
+    opcode(machine)
   }
+  return machine.fail(`the pickle that starts at byte ${start} has more than ${MOST_OPCODES} opcodes`)
+}
 
-  run(): Pickled {
-    const start = this.at
-    if (this.file[start] !== 0x80) this.fail('expected a pickle of protocol 2 to 5, which starts with byte 0x80')
-    for (let count = 0; count < MOST_OPCODES; count++) {
-      const code = this.byte()
-      if (code === 0x2e) return this.stop()
-      const opcode = OPCODES.get(code)
-      if (!opcode) this.fail(`opcode 0x${code.toString(16)} at byte ${this.at - 1} does not build data`)
-      opcode(this)
-    }
-    return this.fail(`the pickle that starts at byte ${start} has more than ${MOST_OPCODES} opcodes`)
+/** The one value that is left. */
+function result(machine: Machine): Pickled {
+  if (machine.foreign.size > 0) machine.refuse()
+  if (machine.marks.length > 0 || machine.stack.length !== 1) {
+    machine.fail(`expected one value at the end of the pickle, got ${machine.stack.length}`)
   }
-
-  stop(): Pickled {
-    if (this.foreign.size > 0) this.refuse()
-    if (this.marks.length > 0 || this.stack.length !== 1) {
-      this.fail(`expected one value at the end of the pickle, got ${this.stack.length}`)
-    }
-    const value = this.stack[0]
-    checkTree(value, this.budget)
-    return value
-  }
-
-  fail(text: string): never {
-    this.budget.fail(text)
-  }
-
-  refuse(): never {
-    const names = [...this.foreign].map((name) => `${quote(name)} is not on the list of known data types`)
-    this.budget.fail(`the pickle names code, which is never run; ${ADVICE}`, names)
-  }
-
-  /** The next `length` bytes, a view of the file. */
-  bytes(length: number): Uint8Array {
-    if (length > this.file.length - this.at) {
-      this.fail(`the pickle is cut short: expected ${length} bytes at byte ${this.at} of ${this.file.length}`)
-    }
-    return this.file.subarray(this.at, (this.at += length))
-  }
-
-  #skip(length: number): number {
-    if (length > this.file.length - this.at) this.fail(`the pickle is cut short at byte ${this.at}`)
-    const from = this.at
-    this.at += length
-    return from
-  }
-
-  byte(): number {
-    return this.file[this.#skip(1)]
-  }
-
-  uint16(): number {
-    return this.#view.getUint16(this.#skip(2), true)
-  }
-
-  int32(): number {
-    return this.#view.getInt32(this.#skip(4), true)
-  }
-
-  uint32(): number {
-    return this.#view.getUint32(this.#skip(4), true)
-  }
-
-  uint64(): number {
-    return this.uint32() + this.uint32() * 2 ** 32
-  }
-
-  /** Big endian, as pickle has it. */
-  float64(): number {
-    return this.#view.getFloat64(this.#skip(8))
-  }
-
-  /** Text up to the next line feed. */
-  line(longest: number): string {
-    const end = this.file.subarray(this.at, this.at + longest + 1).indexOf(0x0a)
-    if (end < 0) this.fail(`expected a line of at most ${longest} bytes at byte ${this.at}`)
-    const text = this.text(end)
-    this.at++
-    return text
-  }
-
-  text(length: number): string {
-    const bytes = this.bytes(length)
-    try {
-      return UTF8.decode(bytes)
-    } catch {
-      return this.fail(`expected UTF-8 text before byte ${this.at}`)
-    }
-  }
-
-  push(value: Pickled): void {
-    this.stack.push(value)
-  }
-
-  /** Pushes a new list, tuple or dict, which costs memory even when empty. */
-  pushContainer(value: object): void {
-    this.budget.spend(256, 'the containers of the pickle')
-    this.stack.push(value)
-  }
-
-  /** Removes and returns the top value, never one below the last mark. */
-  pop(): Pickled {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) this.fail(`nothing on the pickle's stack at byte ${this.at - 1}`)
-    return this.stack.pop()
-  }
-
-  top(): Pickled {
-    const value = this.pop()
-    this.stack.push(value)
-    return value
-  }
-
-  /** Removes the last mark and returns the values above it. */
-  popMarked(): Pickled[] {
-    const mark = this.marks.pop()
-    if (mark === undefined) this.fail(`no mark on the pickle's stack at byte ${this.at - 1}`)
-    return this.stack.splice(mark)
-  }
-
-  global(module: Pickled, name: Pickled): Pickled {
-    if (typeof module !== 'string' || typeof name !== 'string') this.fail('expected a module and a name as texts')
-    const full = `${module}.${name}`
-    const known = this.#globals.get(full)
-    if (known) return known
-    if (this.foreign.size < MOST_FOREIGN) this.foreign.add(full)
-    return new Foreign()
-  }
+  const value = machine.stack[0]
+  checkTree(value, machine.budget)
+  return value
 }

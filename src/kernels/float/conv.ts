@@ -1,50 +1,20 @@
 // Float32 convolution of CHW maps with weights packed once. Results do not depend on the build (SIMD or scalar): every
 // sum has one order.
 import { RingfenceError } from '../../errors.js'
+import type { KernelExports } from '../abi.js'
 import { type ConvLayout, layoutOf, shapeWords, writeTables } from '../conv.js'
 import { type ConvGeometry, geometryProblems } from '../geometry.js'
-import { expectDisjoint, expectInteger, expectWords } from '../guard.js'
+import { expectDisjoint, expectInstance, expectInteger, expectWords } from '../guard.js'
 import type { Kernels } from '../instance.js'
-import type { Memory, Region } from '../memory.js'
+import type { Region } from '../memory.js'
 import { embed32 } from '../planes.js'
 import { type Bounds, UNBOUNDED } from './maps.js'
-
-export interface FloatConvExports {
-  convF32(
-    x: number,
-    w: number,
-    taps: number,
-    pixels: number,
-    y: number,
-    groups: number,
-    rows: number,
-    depth: number,
-    n: number,
-    groupBytes: number,
-    first: number,
-    last: number,
-    bias: number,
-    low: number,
-    high: number,
-    scratch: number,
-  ): void
-  depthwiseF32(
-    x: number,
-    w: number,
-    bias: number,
-    y: number,
-    shape: number,
-    low: number,
-    high: number,
-    scratch: number,
-  ): void
-}
 
 /** Weights and biases in the order that `convF32` reads, with the tables of their geometry. */
 export interface FloatConv {
   readonly geometry: ConvGeometry
   /** @internal The instance whose memory holds `region`. */
-  readonly memory: Memory
+  readonly raw: KernelExports
   /** @internal Tables, weights, biases. */
   readonly region: Region
   /** @internal */ readonly layout: ConvLayout
@@ -88,7 +58,7 @@ export function packConvF32(k: Kernels, g: ConvGeometry, weights: Float32Array, 
       .f32()
       .set(weights)
   else packGroups(k, region, l, weights, perGroup)
-  return { geometry: g, memory: k.memory, region, layout: l, bias: at, release: () => region.release() }
+  return { geometry: g, raw: k.raw, region, layout: l, bias: at, release: () => region.release() }
 }
 
 function packGroups(k: Kernels, region: Region, l: ConvLayout, weights: Float32Array, perGroup: number): void {
@@ -133,7 +103,7 @@ export function addConvChannelF32(k: Kernels, conv: FloatConv, channel: number, 
   const { geometry: g, layout: l } = conv
   expectConv('addConvChannelF32', k, conv, x, g.h * g.w, y)
   if (g.groups !== 1) throw new RangeError('addConvChannelF32: expected a convolution of one group')
-  expectInteger('addConvChannelF32 channel', channel, 0, g.cin - 1)
+  expectInteger('addConvChannelF32', 'channel', channel, 0, g.cin - 1)
   const image = padded(k, g, l, 1, x)
   const taps = g.kernel[0] * g.kernel[1]
   // Tap offsets count from channel 0, which would stand this far before the one channel there is.
@@ -144,10 +114,11 @@ export function addConvChannelF32(k: Kernels, conv: FloatConv, channel: number, 
 
 function expectConv(call: string, k: Kernels, conv: FloatConv, x: Region, words: number, y: Region): void {
   const { geometry: g, layout: l } = conv
-  if (conv.memory !== k.memory) throw new RangeError(`${call}: weights were packed in another instance's memory`)
-  expectWords(`${call} x`, x, words, 4)
-  expectWords(`${call} y`, y, g.cout * l.n, 4)
+  expectInstance(call, 'weights', conv.raw, k)
+  expectWords(call, 'x', x, words, 4)
+  expectWords(call, 'y', y, g.cout * l.n, 4)
   expectDisjoint(call, y, 4 * g.cout * l.n, x, 4 * words)
+  expectDisjoint(call, y, 4 * g.cout * l.n, conv.region, conv.region.byteLength)
 }
 
 function padded(k: Kernels, g: ConvGeometry, l: ConvLayout, channels: number, x: Region): Region {

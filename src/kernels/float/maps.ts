@@ -4,22 +4,6 @@ import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from
 import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
 
-type Words = (...words: number[]) => void
-
-export interface FloatMapExports {
-  clampF32(x: number, low: number, high: number, out: number, n: number): void
-  addF32(a: number, b: number, low: number, high: number, out: number, n: number): void
-  subF32(a: number, b: number, out: number, n: number): void
-  addScaledF32(x: number, factor: number, out: number, n: number): void
-  affineF32: Words
-  blockActivationF32: Words
-  maskActivationF32: Words
-  avgPoolF32: Words
-  maxPoolF32: Words
-  padF32: Words
-  resizeF32: Words
-}
-
 export interface Bounds {
   readonly low: number
   readonly high: number
@@ -37,15 +21,15 @@ export interface MapSize {
 const LIMIT = 2 ** 28
 
 function expectMapped(call: string, x: Region, out: Region, n: number): void {
-  expectWords(`${call} x`, x, n, 4)
-  expectWords(`${call} out`, out, n, 4)
+  expectWords(call, 'x', x, n, 4)
+  expectWords(call, 'out', out, n, 4)
   expectSameOrDisjoint(call, out, x, 4 * n)
 }
 
 function expectMaps(call: string, x: Region, { c, h, w }: MapSize, y: Region, oh: number, ow: number): void {
-  for (const [name, value] of Object.entries({ c, h, w, oh, ow })) expectInteger(`${call} ${name}`, value, 1, LIMIT)
-  expectWords(`${call} x`, x, c * h * w, 4)
-  expectWords(`${call} y`, y, c * oh * ow, 4)
+  for (const [name, value] of Object.entries({ c, h, w, oh, ow })) expectInteger(call, name, value, 1, LIMIT)
+  expectWords(call, 'x', x, c * h * w, 4)
+  expectWords(call, 'y', y, c * oh * ow, 4)
   expectDisjoint(call, y, 4 * c * oh * ow, x, 4 * c * h * w)
 }
 
@@ -87,8 +71,10 @@ export function affineF32(
   bounds: Bounds = UNBOUNDED,
 ): void {
   expectMapped('affineF32', x, out, channels * n)
-  expectWords('affineF32 factors', factors, channels, 4)
-  expectWords('affineF32 shifts', shifts, channels, 4)
+  expectWords('affineF32', 'factors', factors, channels, 4)
+  expectWords('affineF32', 'shifts', shifts, channels, 4)
+  for (const perChannel of [factors, shifts])
+    expectDisjoint('affineF32', out, 4 * channels * n, perChannel, 4 * channels)
   k.raw.affineF32(x.ptr, factors.ptr, shifts.ptr, bounds.low, bounds.high, out.ptr, channels, n)
 }
 
@@ -106,8 +92,11 @@ export function blockActivationF32(
   size: MapSize,
 ): void {
   expectMaps('blockActivationF32', x, size, out, size.h, size.w)
-  expectWords('blockActivationF32 blocks', blocks, 2 * size.c, 4)
   const { c, h, w } = size
+  expectWords('blockActivationF32', 'blocks', blocks, 2 * c, 4)
+  expectDisjoint('blockActivationF32', out, 4 * c * h * w, blocks, 8 * c)
+  const sizes = blocks.i32()
+  for (let i = 0; i < 2 * c; i++) expectInteger('blockActivationF32', 'block', sizes[i], 0, LIMIT)
   k.raw.blockActivationF32(x.ptr, blocks.ptr, bounds.low, bounds.high, out.ptr, c, h, w)
 }
 
@@ -122,7 +111,8 @@ export function maskActivationF32(
   n: number,
 ): void {
   expectMapped('maskActivationF32', x, out, n)
-  expectWords('maskActivationF32 bits', bits, n, 1)
+  expectWords('maskActivationF32', 'bits', bits, n, 1)
+  expectDisjoint('maskActivationF32', out, 4 * n, bits, n)
   k.raw.maskActivationF32(x.ptr, bits.ptr, Number(pass), bounds.low, bounds.high, out.ptr, n)
 }
 
@@ -137,8 +127,12 @@ export interface FloatPool extends MapSize {
 
 function poolWords(call: string, g: FloatPool, x: Region, y: Region): number[] {
   expectMaps(call, x, g, y, ...g.out)
-  for (const value of [...g.kernel, ...g.stride]) expectInteger(`${call} kernel, stride`, value, 1, LIMIT)
-  for (const value of g.pad) expectInteger(`${call} pad`, value, 0, LIMIT)
+  for (const value of [...g.kernel, ...g.stride]) expectInteger(call, 'kernel, stride', value, 1, LIMIT)
+  for (const value of g.pad) expectInteger(call, 'pad', value, 0, LIMIT)
+  // Kernels compute positions in i32: where one wrapped, they would read beside the map.
+  for (const axis of [0, 1] as const) {
+    expectInteger(call, 'reach', (g.out[axis] - 1) * g.stride[axis] + g.kernel[axis], 1, LIMIT)
+  }
   return [x.ptr, g.c, g.h, g.w, ...g.kernel, ...g.stride]
 }
 
@@ -166,7 +160,7 @@ export function padF32(
   y: Region,
 ): void {
   expectMaps('padF32', x, size, y, oh, ow)
-  for (const value of [top, left]) expectInteger('padF32 offset', value, -LIMIT, LIMIT)
+  for (const value of [top, left]) expectInteger('padF32', 'offset', value, -LIMIT, LIMIT)
   k.raw.padF32(x.ptr, size.c, size.h, size.w, top, left, fill, oh, ow, y.ptr)
 }
 
@@ -201,16 +195,19 @@ export function resizeF32(
   y: Region,
 ): void {
   expectMaps('resizeF32', x, size, y, oh, ow)
-  expectBlends('resizeF32 rows', rows, oh, size.h)
-  expectBlends('resizeF32 columns', columns, ow, size.w)
+  expectBlends('rows', rows, oh, size.h)
+  expectBlends('columns', columns, ow, size.w)
+  for (const [table, lines] of [[rows, oh] as const, [columns, ow] as const]) {
+    expectDisjoint('resizeF32', y, 4 * size.c * oh * ow, table, 12 * lines)
+  }
   k.raw.resizeF32(x.ptr, size.c, size.h, size.w, rows.ptr, columns.ptr, oh, ow, y.ptr)
 }
 
-function expectBlends(what: string, table: Region, count: number, size: number): void {
-  expectWords(what, table, 3 * count, 4)
+function expectBlends(name: string, table: Region, count: number, size: number): void {
+  expectWords('resizeF32', name, table, 3 * count, 4)
   const words = table.i32()
   for (let i = 0; i < 3 * count; i += 3) {
-    expectInteger(what, words[i], 0, size - 1)
-    expectInteger(what, words[i + 1], 0, size - 1)
+    expectInteger('resizeF32', name, words[i], 0, size - 1)
+    expectInteger('resizeF32', name, words[i + 1], 0, size - 1)
   }
 }

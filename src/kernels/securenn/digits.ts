@@ -1,32 +1,10 @@
 // Typed calls of the private-comparison kernels. Digits lie in blocks of up to 256 values, a plane of bytes per bit;
-// `bits·count` bytes in all, whatever the count.
+// `bits·count` bytes in all, whatever the count. No output overlaps an input.
+import { expectDisjoint, expectInteger, expectWords } from '../guard.js'
 import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
 
-export interface SecurennExports {
-  sampleBelow(bytes: number, len: number, range: number, least: number, out: number, count: number): number
-  snnShareBits(x: number, n: number, bits: number, share: number, out: number, scratch: number): void
-  snnCompare(
-    x: number,
-    t: number,
-    less: number,
-    always: number,
-    zero: number,
-    s: number,
-    n: number,
-    bits: number,
-    party: number,
-    out: number,
-    scratch: number,
-  ): void
-  snnRotate(digits: number, amounts: number, n: number, bits: number, scratch: number): void
-  snnAnyZero(a: number, b: number, n: number, bits: number, out: number): void
-}
-
-function need(region: Region, bytes: number, name: string): number {
-  if (region.byteLength < bytes) throw new RangeError(`${name}: ${bytes} bytes needed, ${region.byteLength} given`)
-  return region.ptr
-}
+const MOST_BITS = 64
 
 function withScratch(k: Kernels, bytes: number, call: (scratch: number) => void): void {
   const scratch = k.memory.alloc(bytes)
@@ -49,16 +27,27 @@ export function sampleBelow(
   out: Region,
   count: number,
 ): number {
-  return k.raw.sampleBelow(bytes.ptr, bytes.byteLength, range, least, need(out, count + 16, 'out'), count)
+  const call = 'sampleBelow'
+  expectInteger(call, 'range', range, 1, 256)
+  expectInteger(call, 'least', least, 0, 256 - range)
+  expectInteger(call, 'count', count, 0, 2 ** 30)
+  expectInteger(call, 'number of bytes', bytes.byteLength, 0, 2 ** 31 - 1)
+  expectWords(call, 'out', out, count + 16, 1)
+  expectDisjoint(call, out, count + 16, bytes, bytes.byteLength)
+  return k.raw.sampleBelow(bytes.ptr, bytes.byteLength, range, least, out.ptr, count)
 }
 
 /** Helper: out = (bits of x) - share mod 67. `x`: u64 words. */
 export function shareBits(k: Kernels, x: Region, count: number, bits: number, share: Region, out: Region): void {
+  const call = 'shareBits'
   const digits = count * bits
-  need(out, digits, 'out')
-  withScratch(k, 128, (scratch) =>
-    k.raw.snnShareBits(need(x, count * 8, 'x'), count, bits, need(share, digits, 'share'), out.ptr, scratch),
-  )
+  expectInteger(call, 'bits', bits, 1, MOST_BITS)
+  expectWords(call, 'x', x, count, 8)
+  expectWords(call, 'share', share, digits, 1)
+  expectWords(call, 'out', out, digits, 1)
+  expectDisjoint(call, out, digits, x, count * 8)
+  expectDisjoint(call, out, digits, share, digits)
+  withScratch(k, 128, (scratch) => k.raw.snnShareBits(x.ptr, count, bits, share.ptr, out.ptr, scratch))
 }
 
 export interface CompareInput {
@@ -85,33 +74,49 @@ export function compareDigits(
   party: 0 | 1,
   out: Region,
 ): void {
+  const call = 'compareDigits'
   const digits = count * bits
+  expectInteger(call, 'bits', bits, 1, MOST_BITS)
+  expectWords(call, 'x', x, digits, 1)
+  expectWords(call, 't', t, count, 8)
+  expectWords(call, 'less', less, count, 1)
+  expectWords(call, 'always', always, count, 1)
+  expectWords(call, 'zero', zero, digits, 1)
+  expectWords(call, 's', s, digits, 1)
+  expectWords(call, 'out', out, digits, 1)
+  expectDisjoint(call, out, digits, x, digits)
+  expectDisjoint(call, out, digits, t, count * 8)
+  expectDisjoint(call, out, digits, less, count)
+  expectDisjoint(call, out, digits, always, count)
+  expectDisjoint(call, out, digits, zero, digits)
+  expectDisjoint(call, out, digits, s, digits)
   withScratch(k, 128, (scratch) =>
     k.raw.snnCompare(
-      need(x, digits, 'x'),
-      need(t, count * 8, 't'),
-      need(less, count, 'less'),
-      need(always, count, 'always'),
-      need(zero, digits, 'zero'),
-      need(s, digits, 's'),
-      count,
-      bits,
-      party,
-      need(out, digits, 'out'),
-      scratch,
+      ...([x.ptr, t.ptr, less.ptr, always.ptr, zero.ptr, s.ptr] as const),
+      ...([count, bits, party, out.ptr, scratch] as const),
     ),
   )
 }
 
 /** Turns every value's digits by its amount: digit i becomes digit (i + amount) mod bits. In place. */
 export function rotateDigits(k: Kernels, digits: Region, amounts: Region, count: number, bits: number): void {
-  withScratch(k, 32 * bits, (scratch) =>
-    k.raw.snnRotate(need(digits, count * bits, 'digits'), need(amounts, count, 'amounts'), count, bits, scratch),
-  )
+  const call = 'rotateDigits'
+  expectInteger(call, 'bits', bits, 1, MOST_BITS)
+  expectWords(call, 'digits', digits, count * bits, 1)
+  expectWords(call, 'amounts', amounts, count, 1)
+  expectDisjoint(call, digits, count * bits, amounts, count)
+  withScratch(k, 32 * bits, (scratch) => k.raw.snnRotate(digits.ptr, amounts.ptr, count, bits, scratch))
 }
 
 /** Helper: per value 1 where a sum of the two parties' digits is 0 mod 67. */
 export function anyZero(k: Kernels, a: Region, b: Region, count: number, bits: number, out: Region): void {
+  const call = 'anyZero'
   const digits = count * bits
-  k.raw.snnAnyZero(need(a, digits, 'a'), need(b, digits, 'b'), count, bits, need(out, count, 'out'))
+  expectInteger(call, 'bits', bits, 1, MOST_BITS)
+  expectWords(call, 'a', a, digits, 1)
+  expectWords(call, 'b', b, digits, 1)
+  expectWords(call, 'out', out, count, 1)
+  expectDisjoint(call, out, count, a, digits)
+  expectDisjoint(call, out, count, b, digits)
+  k.raw.snnAnyZero(a.ptr, b.ptr, count, bits, out.ptr)
 }

@@ -1,89 +1,12 @@
 // Typed calls of the elementwise steps of SecureNN's ShareConvert and ComputeMSB. Words are u64, flags one byte per value;
-// `bits` names the rings: even 2^bits, odd M = 2^bits - 1.
+// `bits` names the rings: even 2^bits, odd M = 2^bits - 1. An output of words may be an input of words, or lies apart from
+// all operands; outputs lie apart from each other.
+import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from '../guard.js'
 import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
 
-export interface SecurennShareExports {
-  snnWindow(v: number, n: number, drop: number, bits: number, offset: bigint, out: number): void
-  snnAddWrap(a: number, b: number, n: number, bits: number, sum: number, wrap: number): void
-  snnReduceEven(x: number, n: number, bits: number): void
-  snnReduceOdd(x: number, n: number, bits: number): void
-  snnSubOdd(value: number, share: number, n: number, bits: number, out: number): void
-  snnAddOdd(a: number, b: number, n: number, bits: number, out: number): void
-  snnShareFlag(flag: number, share: number, n: number, bits: number, odd: number, out: number): void
-  snnLowBit(x: number, n: number, flag: number): void
-  snnThreshold(
-    t: number,
-    flip: number,
-    n: number,
-    bits: number,
-    wraps: number,
-    out: number,
-    less: number,
-    always: number,
-  ): void
-  snnConvert(
-    a: number,
-    wrap: number,
-    delta: number,
-    eta: number,
-    flip: number,
-    alpha: number,
-    x: number,
-    n: number,
-    bits: number,
-    party: number,
-    z: number,
-  ): void
-  snnOpenXor(
-    answer: number,
-    flip: number,
-    lowBit: number,
-    z: number,
-    tripleA: number,
-    tripleB: number,
-    n: number,
-    party: number,
-    opened: number,
-  ): void
-  snnProduct(
-    mine: number,
-    theirs: number,
-    tripleA: number,
-    tripleB: number,
-    tripleC: number,
-    n: number,
-    party: number,
-    out: number,
-  ): void
-  snnSign(gamma: number, delta: number, product: number, n: number, positive: number, party: number, out: number): void
-  snnTruncate(y: number, n: number, f: number, party: number, out: number): void
-  gather64(values: number, index: number, count: number, out: number): void
-  scatter64(values: number, index: number, count: number, out: number): void
-  snnPatchSums(
-    values: number,
-    start: number,
-    elements: number,
-    shifts: number,
-    most: number,
-    count: number,
-    out: number,
-  ): void
-}
-
 /** 0 is the client, 1 the server. */
 export type Party = 0 | 1
-
-/** Addresses of regions that must hold `count` words (or bytes) each. */
-function words(count: number, regions: Record<string, Region>, bytes = 8): number[] {
-  return Object.entries(regions).map(([name, region]) => {
-    if (region.byteLength < count * bytes) {
-      throw new RangeError(`${name}: ${count * bytes} bytes needed, ${region.byteLength} given`)
-    }
-    return region.ptr
-  })
-}
-const flags = (count: number, regions: Record<string, Region>): number[] => words(count, regions, 1)
 
 /** out = ((v >> drop) + offset) mod 2^bits. */
 export function windowOf(
@@ -95,36 +18,63 @@ export function windowOf(
   offset: bigint,
   out: Region,
 ): void {
-  const [pv, po] = words(n, { v, out })
-  k.raw.snnWindow(pv, n, drop, bits, offset, po)
+  expectInteger('windowOf', 'drop', drop, 0, 63)
+  expectInteger('windowOf', 'bits', bits, 1, 64)
+  expectWords('windowOf', 'v', v, n, 8)
+  expectWords('windowOf', 'out', out, n, 8)
+  expectSameOrDisjoint('windowOf', out, v, n * 8)
+  k.raw.snnWindow(v.ptr, n, drop, bits, offset, out.ptr)
 }
 
 /** sum = (a + b) mod 2^bits; wrap = its carry. */
 export function addWrap(k: Kernels, a: Region, b: Region, n: number, bits: number, sum: Region, wrap: Region): void {
-  const [pa, pb, ps] = words(n, { a, b, sum })
-  k.raw.snnAddWrap(pa, pb, n, bits, ps, flags(n, { wrap })[0])
+  expectInteger('addWrap', 'bits', bits, 1, 64)
+  expectWords('addWrap', 'a', a, n, 8)
+  expectWords('addWrap', 'b', b, n, 8)
+  expectWords('addWrap', 'sum', sum, n, 8)
+  expectWords('addWrap', 'wrap', wrap, n, 1)
+  expectSameOrDisjoint('addWrap', sum, a, n * 8)
+  expectSameOrDisjoint('addWrap', sum, b, n * 8)
+  expectDisjoint('addWrap', wrap, n, a, n * 8)
+  expectDisjoint('addWrap', wrap, n, b, n * 8)
+  expectDisjoint('addWrap', wrap, n, sum, n * 8)
+  k.raw.snnAddWrap(a.ptr, b.ptr, n, bits, sum.ptr, wrap.ptr)
 }
 
 /** x mod 2^bits, in place. */
 export function reduceEven(k: Kernels, x: Region, n: number, bits: number): void {
-  k.raw.snnReduceEven(words(n, { x })[0], n, bits)
+  expectInteger('reduceEven', 'bits', bits, 1, 64)
+  expectWords('reduceEven', 'x', x, n, 8)
+  k.raw.snnReduceEven(x.ptr, n, bits)
 }
 
 /** x mod M, in place. */
 export function reduceOdd(k: Kernels, x: Region, n: number, bits: number): void {
-  k.raw.snnReduceOdd(words(n, { x })[0], n, bits)
+  expectInteger('reduceOdd', 'bits', bits, 2, 64)
+  expectWords('reduceOdd', 'x', x, n, 8)
+  k.raw.snnReduceOdd(x.ptr, n, bits)
 }
 
 /** out = value - share mod M. */
 export function subOdd(k: Kernels, value: Region, share: Region, n: number, bits: number, out: Region): void {
-  const [pv, ps, po] = words(n, { value, share, out })
-  k.raw.snnSubOdd(pv, ps, n, bits, po)
+  expectInteger('subOdd', 'bits', bits, 1, 64)
+  expectWords('subOdd', 'value', value, n, 8)
+  expectWords('subOdd', 'share', share, n, 8)
+  expectWords('subOdd', 'out', out, n, 8)
+  expectSameOrDisjoint('subOdd', out, value, n * 8)
+  expectSameOrDisjoint('subOdd', out, share, n * 8)
+  k.raw.snnSubOdd(value.ptr, share.ptr, n, bits, out.ptr)
 }
 
 /** out = a + b mod M. */
 export function addOdd(k: Kernels, a: Region, b: Region, n: number, bits: number, out: Region): void {
-  const [pa, pb, po] = words(n, { a, b, out })
-  k.raw.snnAddOdd(pa, pb, n, bits, po)
+  expectInteger('addOdd', 'bits', bits, 1, 64)
+  expectWords('addOdd', 'a', a, n, 8)
+  expectWords('addOdd', 'b', b, n, 8)
+  expectWords('addOdd', 'out', out, n, 8)
+  expectSameOrDisjoint('addOdd', out, a, n * 8)
+  expectSameOrDisjoint('addOdd', out, b, n * 8)
+  k.raw.snnAddOdd(a.ptr, b.ptr, n, bits, out.ptr)
 }
 
 /** out = flag - share, in the odd ring or in Z_2^64. */
@@ -136,14 +86,22 @@ export function shareFlag(
   ring: { odd: number } | 'z64',
   out: Region,
 ): void {
-  const [ps, po] = words(n, { share, out })
-  const odd = ring !== 'z64'
-  k.raw.snnShareFlag(flags(n, { flag })[0], ps, n, odd ? ring.odd : 64, odd ? 1 : 0, po)
+  const bits = ring === 'z64' ? 64 : ring.odd
+  expectInteger('shareFlag', 'bits', bits, 1, 64)
+  expectWords('shareFlag', 'share', share, n, 8)
+  expectWords('shareFlag', 'out', out, n, 8)
+  expectWords('shareFlag', 'flag', flag, n, 1)
+  expectSameOrDisjoint('shareFlag', out, share, n * 8)
+  expectDisjoint('shareFlag', out, n * 8, flag, n)
+  k.raw.snnShareFlag(flag.ptr, share.ptr, n, bits, Number(ring !== 'z64'), out.ptr)
 }
 
 /** flag = lowest bit of each word. */
 export function lowBit(k: Kernels, x: Region, n: number, flag: Region): void {
-  k.raw.snnLowBit(words(n, { x })[0], n, flags(n, { flag })[0])
+  expectWords('lowBit', 'x', x, n, 8)
+  expectWords('lowBit', 'flag', flag, n, 1)
+  expectDisjoint('lowBit', flag, n, x, n * 8)
+  k.raw.snnLowBit(x.ptr, n, flag.ptr)
 }
 
 /** The blinded question of a private comparison: x < t (`wraps`) or x > t, the opposite where `flip`. */
@@ -156,24 +114,61 @@ export function threshold(
   wraps: boolean,
   { out, less, always }: { out: Region; less: Region; always: Region },
 ): void {
-  const [pt, po] = words(n, { t, out })
-  const [pf, pl, pa] = flags(n, { flip, less, always })
-  k.raw.snnThreshold(pt, pf, n, bits, wraps ? 1 : 0, po, pl, pa)
+  expectInteger('threshold', 'bits', bits, 1, 64)
+  expectWords('threshold', 't', t, n, 8)
+  expectWords('threshold', 'out', out, n, 8)
+  expectWords('threshold', 'flip', flip, n, 1)
+  expectWords('threshold', 'less', less, n, 1)
+  expectWords('threshold', 'always', always, n, 1)
+  expectSameOrDisjoint('threshold', out, t, n * 8)
+  expectDisjoint('threshold', out, n * 8, flip, n)
+  expectDisjoint('threshold', out, n * 8, less, n)
+  expectDisjoint('threshold', out, n * 8, always, n)
+  expectDisjoint('threshold', less, n, t, n * 8)
+  expectDisjoint('threshold', always, n, t, n * 8)
+  expectDisjoint('threshold', less, n, flip, n)
+  expectDisjoint('threshold', less, n, always, n)
+  expectDisjoint('threshold', always, n, flip, n)
+  k.raw.snnThreshold(t.ptr, flip.ptr, n, bits, Number(wraps), out.ptr, less.ptr, always.ptr)
 }
 
 /** z = 2(a - θ) + x mod M, θ from the wraps. */
 export function convertShare(
   k: Kernels,
-  input: { a: Region; wrap: Region; delta: Region; eta: Region; flip: Region; alpha: Region; x: Region },
+  {
+    a,
+    wrap,
+    delta,
+    eta,
+    flip,
+    alpha,
+    x,
+  }: { a: Region; wrap: Region; delta: Region; eta: Region; flip: Region; alpha: Region; x: Region },
   n: number,
   bits: number,
   party: Party,
   z: Region,
 ): void {
-  const { a, wrap, delta, eta, flip, alpha, x } = input
-  const [pa, pd, pe, px, pz] = words(n, { a, delta, eta, x, z })
-  const [pw, pf, pal] = flags(n, { wrap, flip, alpha })
-  k.raw.snnConvert(pa, pw, pd, pe, pf, pal, px, n, bits, party, pz)
+  expectInteger('convertShare', 'bits', bits, 1, 64)
+  expectWords('convertShare', 'a', a, n, 8)
+  expectWords('convertShare', 'delta', delta, n, 8)
+  expectWords('convertShare', 'eta', eta, n, 8)
+  expectWords('convertShare', 'x', x, n, 8)
+  expectWords('convertShare', 'z', z, n, 8)
+  expectWords('convertShare', 'wrap', wrap, n, 1)
+  expectWords('convertShare', 'flip', flip, n, 1)
+  expectWords('convertShare', 'alpha', alpha, n, 1)
+  expectSameOrDisjoint('convertShare', z, a, n * 8)
+  expectSameOrDisjoint('convertShare', z, delta, n * 8)
+  expectSameOrDisjoint('convertShare', z, eta, n * 8)
+  expectSameOrDisjoint('convertShare', z, x, n * 8)
+  expectDisjoint('convertShare', z, n * 8, wrap, n)
+  expectDisjoint('convertShare', z, n * 8, flip, n)
+  expectDisjoint('convertShare', z, n * 8, alpha, n)
+  k.raw.snnConvert(
+    ...([a.ptr, wrap.ptr, delta.ptr, eta.ptr, flip.ptr, alpha.ptr, x.ptr] as const),
+    ...([n, bits, party, z.ptr] as const),
+  )
 }
 
 /** A product triple's shares, n words each. */
@@ -192,23 +187,56 @@ export function openXor(
   party: Party,
   opened: Region,
 ): void {
-  const [pan, plo, pz, pa, pb] = words(n, { answer, low, z, a, b })
-  k.raw.snnOpenXor(pan, flags(n, { flip })[0], plo, pz, pa, pb, n, party, words(2 * n, { opened })[0])
+  expectWords('openXor', 'answer', answer, n, 8)
+  expectWords('openXor', 'low', low, n, 8)
+  expectWords('openXor', 'z', z, n, 8)
+  expectWords('openXor', 'a', a, n, 8)
+  expectWords('openXor', 'b', b, n, 8)
+  expectWords('openXor', 'opened', opened, 2 * n, 8)
+  expectWords('openXor', 'flip', flip, n, 1)
+  expectDisjoint('openXor', answer, n * 8, low, n * 8)
+  expectDisjoint('openXor', answer, n * 8, z, n * 8)
+  expectDisjoint('openXor', answer, n * 8, a, n * 8)
+  expectDisjoint('openXor', answer, n * 8, b, n * 8)
+  expectDisjoint('openXor', low, n * 8, z, n * 8)
+  expectDisjoint('openXor', low, n * 8, a, n * 8)
+  expectDisjoint('openXor', low, n * 8, b, n * 8)
+  expectDisjoint('openXor', answer, n * 8, flip, n)
+  expectDisjoint('openXor', low, n * 8, flip, n)
+  expectDisjoint('openXor', opened, n * 16, answer, n * 8)
+  expectDisjoint('openXor', opened, n * 16, low, n * 8)
+  expectDisjoint('openXor', opened, n * 16, z, n * 8)
+  expectDisjoint('openXor', opened, n * 16, a, n * 8)
+  expectDisjoint('openXor', opened, n * 16, b, n * 8)
+  expectDisjoint('openXor', opened, n * 16, flip, n)
+  k.raw.snnOpenXor(
+    ...([answer.ptr, flip.ptr, low.ptr, z.ptr, a.ptr, b.ptr] as const),
+    ...([n, party, opened.ptr] as const),
+  )
 }
 
-/** This party's share of x·y from both openings. */
+/** This party's share of x·y from both openings, 2n words each. */
 export function product(
   k: Kernels,
   mine: Region,
   theirs: Region,
-  triple: Triple,
+  { a, b, c }: Triple,
   n: number,
   party: Party,
   out: Region,
-) {
-  const [pm, pt] = words(2 * n, { mine, theirs })
-  const [pa, pb, pc, po] = words(n, { a: triple.a, b: triple.b, c: triple.c, out })
-  k.raw.snnProduct(pm, pt, pa, pb, pc, n, party, po)
+): void {
+  expectWords('product', 'a', a, n, 8)
+  expectWords('product', 'b', b, n, 8)
+  expectWords('product', 'c', c, n, 8)
+  expectWords('product', 'out', out, n, 8)
+  expectWords('product', 'mine', mine, 2 * n, 8)
+  expectWords('product', 'theirs', theirs, 2 * n, 8)
+  expectSameOrDisjoint('product', out, a, n * 8)
+  expectSameOrDisjoint('product', out, b, n * 8)
+  expectSameOrDisjoint('product', out, c, n * 8)
+  expectDisjoint('product', out, n * 8, mine, n * 16)
+  expectDisjoint('product', out, n * 8, theirs, n * 16)
+  k.raw.snnProduct(mine.ptr, theirs.ptr, a.ptr, b.ptr, c.ptr, n, party, out.ptr)
 }
 
 /** Share of γ ⊕ δ, or of its complement. */
@@ -220,36 +248,21 @@ export function signShare(
   party: Party,
   out: Region,
 ): void {
-  const [pg, pd, pp, po] = words(n, { gamma, delta, gammaDelta, out })
-  k.raw.snnSign(pg, pd, pp, n, complement ? 1 : 0, party, po)
+  expectWords('signShare', 'gamma', gamma, n, 8)
+  expectWords('signShare', 'delta', delta, n, 8)
+  expectWords('signShare', 'gammaDelta', gammaDelta, n, 8)
+  expectWords('signShare', 'out', out, n, 8)
+  expectSameOrDisjoint('signShare', out, gamma, n * 8)
+  expectSameOrDisjoint('signShare', out, delta, n * 8)
+  expectSameOrDisjoint('signShare', out, gammaDelta, n * 8)
+  k.raw.snnSign(gamma.ptr, delta.ptr, gammaDelta.ptr, n, Number(complement), party, out.ptr)
 }
 
-/** out = this party's share of y >> f, right to one unit. In place allowed. */
+/** out = this party's share of y >> f, right to one unit. */
 export function truncateShare(k: Kernels, y: Region, n: number, f: number, party: Party, out: Region): void {
-  const [py, po] = words(n, { y, out })
-  k.raw.snnTruncate(py, n, f, party, po)
-}
-
-/** out[i] = values[index[i]]; indices are public. */
-export function gather64(k: Kernels, values: Region, index: Region, count: number, out: Region): void {
-  k.raw.gather64(values.ptr, words(count, { index }, 4)[0], count, words(count, { out })[0])
-}
-
-/** out[index[i]] = values[i]. */
-export function scatter64(k: Kernels, values: Region, index: Region, count: number, out: Region): void {
-  k.raw.scatter64(words(count, { values })[0], words(count, { index }, 4)[0], count, out.ptr)
-}
-
-/** Sums over patches (CSR lists of elements), each shifted right by its own shift, at most `most`. */
-export function patchSums64(
-  k: Kernels,
-  values: Region,
-  patches: { count: number; start: Region; elements: Region; shifts: Region },
-  most: number,
-  out: Region,
-): void {
-  const { count, start, elements, shifts } = patches
-  const [from] = words(count + 1, { start }, 4)
-  const [by] = words(count, { shifts }, 1)
-  k.raw.snnPatchSums(values.ptr, from, elements.ptr, by, most, count, words(count, { out })[0])
+  expectInteger('truncateShare', 'f', f, 0, 63)
+  expectWords('truncateShare', 'y', y, n, 8)
+  expectWords('truncateShare', 'out', out, n, 8)
+  expectSameOrDisjoint('truncateShare', out, y, n * 8)
+  k.raw.snnTruncate(y.ptr, n, f, party, out.ptr)
 }

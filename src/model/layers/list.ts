@@ -1,6 +1,7 @@
 // Reads the layers of an `arch/1` file, in order, and computes every shape.
-import type { NetworkInput } from '../architecture.js'
+
 import { Fields, type Json, objects, quote } from '../json/fields.js'
+import type { NetworkInput } from '../network.js'
 import { formatShape, readShape, type Shape, sameShape } from '../shape.js'
 import { inputCount, readLayerOp } from './grammar.js'
 import { type Node, referenceProblems } from './graph.js'

@@ -3,10 +3,10 @@ import { type DecodedPng, decode as decodePng } from 'fast-png'
 import jpeg from 'jpeg-js'
 import { RingfenceError } from '../../errors.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
+import { boundedPng, checkJpegScans, MOST_PIXELS } from './bounds.js'
 import type { Picture } from './input.js'
 
-/** A decoded picture may have this many pixels, and its file this many bytes. */
-const MOST_PIXELS = 2 ** 24
+/** A picture's file may have this many bytes. */
 const MOST_BYTES = 2 ** 26
 /** Transparent pixels are shown on white. */
 const BACKGROUND = 255
@@ -21,7 +21,7 @@ export function decodeImage(bytes: Uint8Array, name = 'picture', rawShape?: Shap
   if (bytes.length > MOST_BYTES) throw bad(`expected at most ${MOST_BYTES} bytes, got ${bytes.length}`)
   try {
     if (startsWith(bytes, [0x89, 0x50, 0x4e, 0x47])) return fromPng(bytes, name)
-    if (startsWith(bytes, [0xff, 0xd8, 0xff])) return fromJpeg(bytes)
+    if (startsWith(bytes, [0xff, 0xd8, 0xff])) return fromJpeg(bytes, name)
   } catch (cause) {
     if (cause instanceof RingfenceError) throw cause
     throw bad(`the picture cannot be decoded: ${cause instanceof Error ? cause.message : cause}`, cause)
@@ -53,7 +53,8 @@ function startsWith(bytes: Uint8Array, signature: readonly number[]): boolean {
   return signature.every((byte, i) => bytes[i] === byte)
 }
 
-function fromJpeg(bytes: Uint8Array): Picture {
+function fromJpeg(bytes: Uint8Array, name: string): Picture {
+  checkJpegScans(bytes, name)
   const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 512 }
   const options = { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, ...limits } as const
   const { width, height, data } = jpeg.decode(bytes, options)
@@ -61,27 +62,9 @@ function fromJpeg(bytes: Uint8Array): Picture {
 }
 
 function fromPng(bytes: Uint8Array, name: string): Picture {
-  checkPngHeader(bytes, name)
-  const png = decodePng(bytes)
+  const png = decodePng(boundedPng(bytes, name))
   const levels = unpack(png)
   return png.palette ? fromPalette(png, levels, png.palette) : fromLevels(png, levels)
-}
-
-/** Looks at the size before anything is allocated for it (PNG specification, IHDR). */
-function checkPngHeader(bytes: Uint8Array, name: string): void {
-  if (bytes.length < 33) throw new RingfenceError('BAD_FILE', `${name}: the PNG file is cut short`)
-  const view = new DataView(bytes.buffer, bytes.byteOffset)
-  const width = view.getUint32(16)
-  const height = view.getUint32(20)
-  if (width * height > MOST_PIXELS) {
-    throw new RingfenceError('BAD_FILE', `${name}: expected at most ${MOST_PIXELS} pixels, got ${width} x ${height}`)
-  }
-  if (bytes[24] < 8 && bytes[28] !== 0) {
-    throw new RingfenceError(
-      'UNSUPPORTED',
-      `${name}: an interlaced PNG of ${bytes[24]} bits cannot be read; save it plain`,
-    )
-  }
 }
 
 /** Samples as they are in the file, one per array element. */

@@ -1,7 +1,32 @@
 // Where the comparisons of one activation layer lie: which elements each one tests and which it switches.
 import type { Pair } from '../layers/layers.js'
 import { asMap, elementCount, type Shape } from '../shape.js'
-import type { LayerRelu } from './spec.js'
+
+/** Which bits of a 64-bit value the published approximate comparison looks at. */
+export interface ComparisonWindow {
+  readonly fractionBits?: number
+  /** Low bits it does not look at; of all channels, or one number for each. */
+  readonly lsbIgnored?: number | readonly number[]
+  /** High bits it does not look at; of all channels, or one number for each. */
+  readonly msbIgnored?: number | readonly number[]
+}
+
+/** What an activation layer does. */
+export type LayerRelu =
+  | { readonly kind: 'relu'; readonly comparison?: ComparisonWindow }
+  | { readonly kind: 'identity' }
+  | { readonly kind: 'zero' }
+  /** One [height, width] per channel; [1,1] plain ReLU, [0,1] identity, [1,0] zero. */
+  | { readonly kind: 'block'; readonly blocks: readonly Pair[]; readonly comparison?: ComparisonWindow }
+  /** One byte per element, CHW: 1 for a ReLU, 0 for what `off` says. */
+  | {
+      readonly kind: 'mask'
+      readonly bits: Uint8Array
+      readonly off: 'identity' | 'zero'
+      /** One byte per element: 1 where an element passes unchanged although it has no ReLU and `off` says zero. */
+      readonly passed?: Uint8Array
+      readonly comparison?: ComparisonWindow
+    }
 
 /** Elements are numbered in CHW order. */
 export interface ReluLayout {

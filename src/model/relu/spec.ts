@@ -1,38 +1,14 @@
 // Reads `relu-spec/1` files: which activations of a network are kept, shared by a block, or replaced.
 import { RingfenceError } from '../../errors.js'
-import type { Architecture } from '../architecture.js'
 import { Fields, isObject, type Json, quote } from '../json/fields.js'
 import { parseObject, summary } from '../json/file.js'
 import { isActivation, type Layer, type Pair } from '../layers/layers.js'
+import type { Architecture } from '../network.js'
 import { asMap, elementCount, formatShape, readShape, type Shape, sameShape } from '../shape.js'
-import { dreluCount } from './layout.js'
+import { type ComparisonWindow, dreluCount, type LayerRelu } from './layout.js'
 import { readMaskBits } from './mask-bits.js'
 
-/** Which bits of a 64-bit value the published approximate comparison looks at. */
-export interface ComparisonWindow {
-  readonly fractionBits?: number
-  /** Low bits it does not look at; of all channels, or one number for each. */
-  readonly lsbIgnored?: number | readonly number[]
-  /** High bits it does not look at; of all channels, or one number for each. */
-  readonly msbIgnored?: number | readonly number[]
-}
-
-/** What an activation layer does. */
-export type LayerRelu =
-  | { readonly kind: 'relu'; readonly comparison?: ComparisonWindow }
-  | { readonly kind: 'identity' }
-  | { readonly kind: 'zero' }
-  /** One [height, width] per channel; [1,1] plain ReLU, [0,1] identity, [1,0] zero. */
-  | { readonly kind: 'block'; readonly blocks: readonly Pair[]; readonly comparison?: ComparisonWindow }
-  /** One byte per element, CHW: 1 for a ReLU, 0 for what `off` says. */
-  | {
-      readonly kind: 'mask'
-      readonly bits: Uint8Array
-      readonly off: 'identity' | 'zero'
-      /** One byte per element: 1 where an element passes unchanged although it has no ReLU and `off` says zero. */
-      readonly passed?: Uint8Array
-      readonly comparison?: ComparisonWindow
-    }
+export type { ComparisonWindow, LayerRelu } from './layout.js'
 
 /** A `relu-spec/1` file for a network. */
 export interface ReluSpec {

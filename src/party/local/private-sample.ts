@@ -3,15 +3,14 @@ import type { Compiled } from '../../plan/compile/compile.js'
 import { localParties } from './parties.js'
 
 /**
- * @param onProgress pictures done
+ * @param options `onProgress` is told how many inputs are done
  * @returns outputs per input
  * @throws RingfenceError ABORTED by `signal`, or what the parties throw
  */
 export async function runPrivately(
   compiled: Compiled,
   inputs: readonly Float32Array[],
-  signal: AbortSignal,
-  onProgress: (done: number) => void,
+  { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: (done: number) => void } = {},
 ): Promise<Float32Array[]> {
   const parties = await localParties(compiled)
   const prepares = compiled.plan.backend === 'mcc'
@@ -21,7 +20,7 @@ export async function runPrivately(
       if (prepares) await parties.client.prepare(1, { signal })
       const result = await parties.client.run(input, { signal })
       logits.push(Float32Array.from(result.logits))
-      onProgress(logits.length)
+      onProgress?.(logits.length)
     }
     return logits
   } finally {

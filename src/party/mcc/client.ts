@@ -3,7 +3,7 @@
 import { RingfenceError } from '../../errors.js'
 import { packedBytes } from '../../kernels/bits.js'
 import { type Region, upload } from '../../kernels/instance.js'
-import { type NextOptions, Phase } from '../../net/index.js'
+import { busy, type NextOptions, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { uploadInference } from '../../protocol/mcc/inference.js'
@@ -14,9 +14,18 @@ import { answerRelu, reluSizes } from '../../protocol/mcc/relu.js'
 import type { ReluStep } from '../../protocol/mcc/step.js'
 import { isActive } from '../../protocol/step.js'
 import type { Streams } from '../../random/streams.js'
-import type { CallOptions, ClientBackend, ClientContext, RawResult } from '../backend.js'
+import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
+import type { CallOptions } from '../client-options.js'
 import { Ledger } from '../ledger.js'
-import { encodeBatch, INFERENCE_BYTES, writeInference } from '../messages.js'
+import {
+  decodeReserved,
+  encodeBatch,
+  encodeDeal,
+  INFERENCE_BYTES,
+  RESERVED_BYTES,
+  type Reserved,
+  writeInference,
+} from '../messages.js'
 import { sendPieces } from '../transfer.js'
 import type { Ready } from './keeping.js'
 
@@ -51,37 +60,51 @@ export class MccClient implements ClientBackend {
     }
   }
 
-  async prepare(count: number, { signal, onProgress }: CallOptions): Promise<void> {
-    const { server, dealer, meter, kept } = this.context
-    const { helper, ch } = await dealer.join(signal)
-    meter.mark(Phase.offline, 0)
-    const first = this.#ledger.next
-    this.#ledger.burn(first, count)
-    server.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
-    const answer = await server.receive(Kind.reserved, Phase.offline, 0, 4, { signal })
-    const granted = Math.min(count, new DataView(answer.buffer, answer.byteOffset).getUint32(0, true))
-    if (granted > 0) {
-      helper.send(Kind.deal, Phase.offline, 0, encodeBatch(first, granted))
-      for (let i = 0; i < granted; i++) {
-        const inference = first + i
-        const streams = ch.ofInference(inference)
-        try {
-          await this.#upload({ inference, streams }, { signal, onProgress })
-          await helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal })
-        } catch (error) {
-          streams.release()
-          throw error
-        }
-        const ready = kept ? await kept.keeping.put(inference, streams) : { inference, streams }
-        if (ready) this.#ready.push(ready)
-      }
+  /** In portions, as the server grants them. */
+  async prepare(count: number, options: CallOptions): Promise<void> {
+    const { dealer, meter } = this.context
+    await dealer.join(options.signal)
+    for (let done = 0; done < count; ) {
+      meter.mark(Phase.offline, 0)
+      const portion = await this.#reserve(count - done, options)
+      const { granted, lack, retryAfterMs } = portion
+      await this.#prepare(portion, options)
+      meter.stop()
+      done += granted
+      if (lack === 'BUSY') throw busy('the server', retryAfterMs)
+      if (granted > 0) continue
+      const what = `the server had room for ${done} of ${count} inferences; run some, then prepare more`
+      throw new RingfenceError('STORE_FULL', what, [], { retryAfterMs })
     }
-    meter.stop()
-    if (granted < count) {
-      throw new RingfenceError(
-        'STORE_FULL',
-        `the server had room for ${granted} of ${count} inferences; run some, then prepare more`,
-      )
+  }
+
+  async #reserve(count: number, { signal }: CallOptions): Promise<Reserved & { first: number }> {
+    const { server } = this.context
+    const first = this.#ledger.next
+    server.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
+    const answer = decodeReserved(await server.receive(Kind.reserved, Phase.offline, 0, RESERVED_BYTES, { signal }))
+    if (answer.granted > count) throw new RingfenceError('PROTOCOL', 'the server granted more than was asked for')
+    if (answer.granted > 0) this.#ledger.burn(first, answer.granted)
+    return { ...answer, first }
+  }
+
+  async #prepare({ first, granted, grant }: Reserved & { first: number }, options: CallOptions): Promise<void> {
+    if (granted === 0) return
+    const { dealer, kept } = this.context
+    const { helper, ch } = await dealer.join()
+    helper.send(Kind.deal, Phase.offline, 0, encodeDeal(first, granted, grant))
+    for (let i = 0; i < granted; i++) {
+      const inference = first + i
+      const streams = ch.ofInference(inference)
+      try {
+        await this.#upload({ inference, streams }, options)
+        await helper.receive(Kind.dealt, Phase.offline, 0, 0, { signal: options.signal })
+      } catch (error) {
+        streams.release()
+        throw error
+      }
+      const ready = kept ? await kept.keeping.put(inference, streams) : { inference, streams }
+      if (ready) this.#ready.push(ready)
     }
   }
 

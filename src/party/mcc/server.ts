@@ -5,22 +5,45 @@ import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
+import { PIECE_BYTES } from '../../protocol/pieces.js'
+import { Admission, keptAlive, type Place } from '../admission.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
+import { GRANT_MS } from '../grant.js'
 import {
   BATCH_BYTES,
   CLAIM_BYTES,
   decodeBatch,
+  encodeReserved,
+  GRANT_BYTES,
   hex,
   ID_BYTES,
   INFERENCE_BYTES,
+  MAX_GRANT,
   RESUME_BYTES,
+  type Reserved,
   readInference,
   TOKEN_BYTES,
 } from '../messages.js'
-import { receivePieces } from '../transfer.js'
+import { moreOf, receivePieces } from '../transfer.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
+import { allowance, Watch } from './reservations.js'
 import { inputBytes, serveInference } from './server-inference.js'
-import { MaterialStore } from './store.js'
+import { type Lack, MaterialStore } from './store.js'
+
+/** Clients that may wait at a time, each in either queue. */
+const WAITING = 1024
+
+/** A client whose turn it is to prepare and who sends nothing for that long ends it; what it has reserved it keeps. */
+const TURN_MS = 2000
+
+export interface StoreBounds {
+  /** Memory for material that was dealt ahead. */
+  readonly storeBytes: number
+  /** Part of it that one principal may hold. */
+  readonly storeShare: number
+  /** How long material outlives the connection of a client that asked for it. */
+  readonly keepMs: number
+}
 
 export class MccServer implements ServerBackend {
   readonly requestBytes: number
@@ -29,20 +52,20 @@ export class MccServer implements ServerBackend {
   lost: RingfenceError | undefined
   #helper: Link
 
-  /**
-   * @param storeBytes memory for material that was dealt ahead
-   * @param keepMs how long it outlives the connection of a client that asked for it
-   */
+  /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
+  readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
+  /** Inferences on line. */
+  readonly running = new Admission({ slots: 16, waiting: WAITING })
+
   constructor(
     readonly context: ServerContext<MccPlan>,
-    storeBytes: number,
-    keepMs: number,
+    readonly bounds: StoreBounds,
   ) {
     const { k, planned, compiled } = context
     this.#helper = context.helper
     this.requestBytes = Math.max(inputBytes(planned), BATCH_BYTES, RESUME_BYTES)
-    this.store = new MaterialStore(k, planned, compiled.model, storeBytes)
-    this.kept = new KeptSessions(k, this.store, keepMs)
+    this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
+    this.kept = new KeptSessions(k, this.store, bounds.keepMs)
   }
 
   get hasKept(): boolean {
@@ -63,8 +86,13 @@ export class MccServer implements ServerBackend {
       const inference = readInference(head.subarray(ID_BYTES))
       for (const step of planned.steps) {
         const length = materialBytes(step, planned.plan.ring)
-        const payload = await receivePieces(helper, Kind.material, Phase.offline, step.index, length)
-        this.store.dealt(session, inference, step.index, payload)
+        const payload = await receiveMaterial(helper, step.index, length)
+        if (payload) this.store.dealt(session, inference, step.index, payload)
+        else {
+          const why = new RingfenceError('PEER_FAILED', `the helper could not deal inference ${inference}`)
+          this.store.undealt(session, inference, why)
+          break
+        }
       }
     }
   }
@@ -84,6 +112,13 @@ export class MccServer implements ServerBackend {
   }
 }
 
+/** One step's message; undefined when the helper gives the bundle up. */
+async function receiveMaterial(helper: Link, step: number, length: number): Promise<Uint8Array | undefined> {
+  const { material, undealt } = Kind
+  const first = await helper.receiveUnless(undealt, material, Phase.offline, step, Math.min(PIECE_BYTES, length))
+  return first && moreOf(first, helper, material, Phase.offline, step, length)
+}
+
 /** An inference of an earlier session, taken out of the store for the input that follows. */
 interface Claimed {
   readonly kept: KeptSession
@@ -95,13 +130,27 @@ class MccSession implements SessionBackend {
   /** The kept sessions this connection may use, its own among them if it is kept. */
   readonly #held = new Map<string, KeptSession>()
   #claimed: Claimed | undefined
+  /** Ends what is reserved, or only the turn, once nothing comes. */
+  readonly #reserved = new Watch(() => this.#lapse())
+  readonly #turn = new Watch(() => this.#endTurn())
+  /** Inferences that are reserved and not complete. */
+  readonly #unfinished = new Set<number>()
+  readonly #place: Place = {}
+  #left = false
+  /** Ends this client's turn to prepare. */
+  #leaveTurn: (() => void) | undefined
+  engaged = false
 
   constructor(
     private readonly server: MccServer,
     private readonly session: ClientSession,
-  ) {}
+  ) {
+    void session.link.closed.then(() => this.#place.leave?.())
+  }
 
   release(): void {
+    this.#left = true
+    this.#lapsed()
     this.#unclaim()
     for (const kept of this.#held.values()) this.server.kept.leave(kept)
     if (!this.#held.has(this.session.name)) this.server.store.forget(this.session.name)
@@ -109,7 +158,7 @@ class MccSession implements SessionBackend {
 
   async serve(frame: Frame): Promise<boolean> {
     const { payload } = frame
-    if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) this.#reserve(payload)
+    if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) await this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
     else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned))) await this.#infer(payload)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
@@ -130,7 +179,10 @@ class MccSession implements SessionBackend {
   #resume(payload: Uint8Array): void {
     const name = hex(payload.subarray(0, ID_BYTES))
     const kept = this.#held.get(name) ?? this.server.kept.resume(name, payload.subarray(ID_BYTES))
-    if (kept) this.#held.set(name, kept)
+    if (kept) {
+      this.#held.set(name, kept)
+      this.engaged = true
+    }
     this.session.link.send(Kind.resumed, Phase.setup, 0, new Uint8Array([kept ? 1 : 0]))
   }
 
@@ -155,18 +207,78 @@ class MccSession implements SessionBackend {
     this.#claimed = undefined
   }
 
-  #reserve(payload: Uint8Array): void {
-    const { store, lost } = this.server
-    if (lost) throw lost
-    const { link, ledger, name } = this.session
+  /** Answers once it is this client's turn to prepare. */
+  async #reserve(payload: Uint8Array): Promise<void> {
+    const { preparing, context } = this.server
+    const { link } = this.session
     const { first, count } = decodeBatch(payload)
-    this.server.kept.makeRoom(count)
-    const granted = Math.min(count, store.room)
-    if (granted > 0) ledger.burn(first, granted)
-    for (let i = 0; i < granted; i++) store.reserve(name, first + i)
-    const answer = new Uint8Array(4)
-    new DataView(answer.buffer).setUint32(0, granted, true)
-    link.send(Kind.reserved, Phase.offline, 0, answer)
+    if (!this.#leaveTurn) {
+      const { refusal } = preparing
+      if (refusal) return this.#answer({ lack: 'BUSY', retryAfterMs: refusal.retryAfterMs! })
+      this.#leaveTurn = await keptAlive(link, context.deadlineMs, () => preparing.enter(this.#place))
+      if (!this.#leaveTurn) return
+    }
+    const { lost } = this.server
+    if (lost) throw lost
+    const granted = this.#grant(first, Math.min(count, MAX_GRANT))
+    if (this.#unfinished.size === 0) this.#endTurn()
+    if (granted === 0) return this.#answer({ lack: 'STORE_FULL', retryAfterMs: context.deadlineMs })
+    this.#answer({ granted, grant: context.grants().issue(this.session.id, first, granted) })
+  }
+
+  #answer(answer: Partial<Reserved>): void {
+    const nothing = { granted: 0, grant: new Uint8Array(GRANT_BYTES), lack: 'none' as const, retryAfterMs: 0 }
+    this.session.link.send(Kind.reserved, Phase.offline, 0, encodeReserved({ ...nothing, ...answer }))
+  }
+
+  /** Reserves what this client may have; returns how many that are. */
+  #grant(first: number, count: number): number {
+    const { store, kept, bounds } = this.server
+    const { ledger, name, principal } = this.session
+    kept.makeRoom(count)
+    const granted = allowance(store, principal, bounds.storeShare, count)
+    if (granted === 0) return 0
+    ledger.burn(first, granted)
+    for (let i = 0; i < granted; i++) {
+      const inference = first + i
+      this.#unfinished.add(inference)
+      store.reserve(name, inference, principal, (lacks) => this.#progressed(inference, lacks))
+    }
+    this.engaged = true
+    this.#watch('upload')
+    return granted
+  }
+
+  #progressed(inference: number, lacks: Lack): void {
+    if (this.#left) return
+    if (lacks === 'nothing') this.#unfinished.delete(inference)
+    if (this.#unfinished.size === 0) this.#lapsed()
+    else this.#watch(lacks)
+  }
+
+  /** Whatever the material waits for is not waited for long; a client that others wait behind has to be quicker. */
+  #watch(lacks: Lack): void {
+    const { deadlineMs } = this.server.context
+    this.#reserved.renew(lacks === 'deal' ? deadlineMs + GRANT_MS : deadlineMs)
+    if (lacks === 'deal') this.#turn.end()
+    else this.#turn.renew(Math.min(TURN_MS, deadlineMs))
+  }
+
+  #lapse(): void {
+    this.server.store.lapse(this.session.name)
+    this.#lapsed()
+  }
+
+  #lapsed(): void {
+    this.#unfinished.clear()
+    this.#reserved.end()
+    this.#endTurn()
+  }
+
+  #endTurn(): void {
+    this.#turn.end()
+    this.#leaveTurn?.()
+    this.#leaveTurn = undefined
   }
 
   async #upload(payload: Uint8Array): Promise<void> {
@@ -184,7 +296,18 @@ class MccSession implements SessionBackend {
     }
   }
 
-  #infer(payload: Uint8Array): Promise<void> {
+  async #infer(payload: Uint8Array): Promise<void> {
+    const { running, context } = this.server
+    const { link } = this.session
+    const leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.#place))
+    try {
+      if (leave) await this.#inTurn(payload)
+    } finally {
+      leave?.()
+    }
+  }
+
+  #inTurn(payload: Uint8Array): Promise<void> {
     const { store, context } = this.server
     const { k, planned, share, deadlineMs } = context
     const { link, meter, name } = this.session

@@ -13,6 +13,9 @@ import {
 } from '../../protocol/mcc/inference.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 
+/** What an inference's material waits for. */
+export type Lack = 'upload' | 'deal' | 'nothing'
+
 /** The material of one inference of one session, while it arrives and until it is used. */
 class Bundle {
   readonly steps: StepMaterial[]
@@ -25,7 +28,13 @@ class Bundle {
   #reject!: (error: RingfenceError) => void
   readonly ready: Promise<void>
 
-  constructor(k: Kernels, planned: MccSteps, model: QuantizedModel) {
+  constructor(
+    k: Kernels,
+    planned: MccSteps,
+    model: QuantizedModel,
+    readonly owner: string,
+    readonly onProgress: (lacks: Lack) => void,
+  ) {
     this.steps = planned.steps.map((step) => emptyMaterial(k, step, model))
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -34,8 +43,13 @@ class Bundle {
     this.ready.catch(() => undefined) // nobody may be waiting yet
   }
 
+  get complete(): boolean {
+    return this.dealt === this.steps.length && this.uploaded === this.steps.length
+  }
+
   advance(): void {
-    if (this.dealt === this.steps.length && this.uploaded === this.steps.length) this.#resolve()
+    if (this.complete) this.#resolve()
+    this.onProgress(this.complete ? 'nothing' : this.uploaded < this.steps.length ? 'upload' : 'deal')
   }
 
   fail(error: RingfenceError): void {
@@ -49,7 +63,10 @@ class Bundle {
 
 export class MaterialStore {
   readonly #bundles = new Map<string, Bundle>()
-  readonly #limit: number
+  /** Bundles by owner. */
+  readonly #held = new Map<string, number>()
+  /** Inferences there is room for in all. */
+  readonly places: number
 
   constructor(
     private readonly k: Kernels,
@@ -59,17 +76,32 @@ export class MaterialStore {
   ) {
     const { plan, steps } = planned
     const each = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
-    this.#limit = Math.max(1, Math.floor(limitBytes / each))
+    this.places = Math.max(1, Math.floor(limitBytes / each))
   }
 
   /** Inferences there is room for. */
   get room(): number {
-    return this.#limit - this.#bundles.size
+    return this.places - this.#bundles.size
   }
 
-  /** Makes room for an inference of a session. */
-  reserve(session: string, inference: number): void {
-    this.#bundles.set(key(session, inference), new Bundle(this.k, this.planned, this.model))
+  /** Inferences whose room somebody holds. */
+  heldBy(owner: string): number {
+    return this.#held.get(owner) ?? 0
+  }
+
+  /**
+   * Makes room for an inference of a session.
+   * @param owner whom the room counts for
+   * @param onProgress told, whenever some of the material has come, what it waits for
+   */
+  reserve(session: string, inference: number, owner: string, onProgress: (lacks: Lack) => void): void {
+    this.#bundles.set(key(session, inference), new Bundle(this.k, this.planned, this.model, owner, onProgress))
+    this.#held.set(owner, this.heldBy(owner) + 1)
+  }
+
+  /** The helper could not deal an inference: it will not be complete. */
+  undealt(session: string, inference: number, error: RingfenceError): void {
+    this.#bundles.get(key(session, inference))?.fail(error)
   }
 
   has(session: string, inference: number): boolean {
@@ -125,7 +157,7 @@ export class MaterialStore {
       throw error
     } finally {
       clearTimeout(timer)
-      this.#bundles.delete(at)
+      this.#remove(at)
     }
     return bundle.steps
   }
@@ -141,9 +173,23 @@ export class MaterialStore {
     return this.#drop(session, ({ uploaded }) => uploaded < whole)
   }
 
+  /** Frees what of a session is not complete, unless somebody waits for it. */
+  lapse(session: string): void {
+    this.#drop(session, ({ complete, taken }) => !complete && !taken)
+  }
+
   /** Frees what a session left unused. */
   forget(session: string): void {
     this.#drop(session, () => true)
+  }
+
+  #remove(at: string): void {
+    const bundle = this.#bundles.get(at)
+    if (!bundle) return
+    this.#bundles.delete(at)
+    const left = this.heldBy(bundle.owner) - 1
+    if (left > 0) this.#held.set(bundle.owner, left)
+    else this.#held.delete(bundle.owner)
   }
 
   #drop(session: string, unwanted: (bundle: Bundle) => boolean): number {
@@ -151,7 +197,7 @@ export class MaterialStore {
     for (const [at, bundle] of this.#bundles) {
       if (!at.startsWith(`${session} `)) continue
       if (unwanted(bundle)) {
-        this.#bundles.delete(at)
+        this.#remove(at)
         bundle.release()
       } else left++
     }

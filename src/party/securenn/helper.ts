@@ -11,7 +11,8 @@ import { asRingfenceError } from '../options.js'
 
 /** Serves a client's inferences until it leaves. */
 export async function helpClient(client: HelpedClient<SecurennPlan>): Promise<void> {
-  const { link, ledger, idleMs, registration } = client
+  const { link, held, idleMs, unusedMs, registration } = client
+  let waitMs = unusedMs
   let server: Link | undefined
   const next = async (inference: number) => {
     server ??= await serverLink(client)
@@ -19,9 +20,10 @@ export async function helpClient(client: HelpedClient<SecurennPlan>): Promise<vo
   }
   try {
     for (;;) {
-      const inference = await nextInference(link, idleMs)
+      const inference = await nextInference(link, waitMs)
       if (inference === null) return
-      ledger.burn(inference)
+      waitMs = idleMs
+      held.ledger.burn(inference)
       const running = next(inference)
       registration.running.set(link, running)
       await running.finally(() => registration.running.delete(link))
@@ -65,7 +67,7 @@ async function help({ k, registration, streams, link }: HelpedClient<SecurennPla
 }
 
 /** The server's connection for a client, as soon as it is there. */
-async function serverLink({ registration, name, deadlineMs, link }: HelpedClient): Promise<Link> {
+async function serverLink({ registration, held: { name }, deadlineMs, link }: HelpedClient): Promise<Link> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(

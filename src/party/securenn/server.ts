@@ -57,6 +57,7 @@ export class SecurennServer implements ServerBackend {
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
   #left = false
+  engaged = false
 
   constructor(
     private readonly server: SecurennServer,
@@ -79,6 +80,7 @@ class SecurennSession implements SessionBackend {
     const { k, planned, share, compiled } = context
     const inference = readInference(payload)
     ledger.burn(inference)
+    this.engaged = true
     const helper = await this.#toHelper()
     helper.send(Kind.start, Phase.online, 0, payload)
     try {

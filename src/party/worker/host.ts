@@ -2,8 +2,7 @@
 
 import { provideKernels } from '../../kernels/instance.js'
 import type { Plan } from '../../plan/plan.js'
-import type { CallOptions } from '../backend.js'
-import type { InferenceResult } from '../client.js'
+import type { CallOptions, InferenceResult } from '../client-options.js'
 import { LocalClient } from '../local-client.js'
 import { type Answer, type ClientState, type Order, portable } from './messages.js'
 

@@ -2,8 +2,7 @@
 import { type ErrorCode, RingfenceError } from '../../errors.js'
 import type { MeterReport } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
-import type { MaterialLoss, Progress } from '../backend.js'
-import type { InferenceResult } from '../client.js'
+import type { InferenceResult, MaterialLoss, Progress } from '../client-options.js'
 import { asRingfenceError } from '../options.js'
 
 /** The part of `ClientOptions` that can be copied. */
@@ -54,6 +53,7 @@ export interface PortableError {
   readonly code: ErrorCode
   readonly message: string
   readonly problems: readonly string[]
+  readonly retryAfterMs: number | undefined
   readonly cause: PortableError | undefined
 }
 
@@ -62,9 +62,9 @@ export function portable(cause: unknown): PortableError {
   const inner = error.cause instanceof RingfenceError ? portable(error.cause) : undefined
   // The message ends in the problems, which go apart.
   const [message] = error.problems.length > 0 ? error.message.split('\n  - ') : [error.message]
-  return { code: error.code, message, problems: error.problems, cause: inner }
+  return { code: error.code, message, problems: error.problems, retryAfterMs: error.retryAfterMs, cause: inner }
 }
 
-export function restored({ code, message, problems, cause }: PortableError): RingfenceError {
-  return new RingfenceError(code, message, problems, cause && { cause: restored(cause) })
+export function restored({ code, message, problems, retryAfterMs, cause }: PortableError): RingfenceError {
+  return new RingfenceError(code, message, problems, { retryAfterMs, ...(cause && { cause: restored(cause) }) })
 }

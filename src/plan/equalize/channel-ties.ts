@@ -79,7 +79,8 @@ export class ChannelTies {
 
   /** Channels `at`, `at` + 1, … of one value are the first `count` of another; those outside of its `room` are cut off. */
   #tie(id: string, at: number, from: string, count: number, room = at + count): void {
-    for (let c = Math.max(0, -at); c < count && at + c < room; c++) this.#join(this.#node(id, at + c), this.#node(from, c))
+    for (let c = Math.max(0, -at); c < count && at + c < room; c++)
+      this.#join(this.#node(id, at + c), this.#node(from, c))
   }
 
   #fix(id: string, shape: Shape): void {

@@ -5,8 +5,9 @@
 // masks, keys, pads and halves, so that, given e and r, what the client sees of one is uniform and independent of what
 // it sees of the others, and the server sees tables under independent pads and words under independent halves. Where an
 // element's copies are summed, each party adds up its shares before the client's next mask hides the sum.
+import { gather32, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
-import { addTruncated, gather, groupsOf, scatter } from '../../kernels/mcc.js'
+import { addTruncated, groupsOf } from '../../kernels/mcc.js'
 import { add32, sub32 } from '../../kernels/ring.js'
 import type { Bends } from '../../plan/plan.js'
 import type { ReluStep } from './step.js'
@@ -22,7 +23,7 @@ export function copies(k: Kernels, { activation, relu }: ReluStep, opened: Regio
   const { copied, values, patches } = relu
   if (!copied) return opened
   const out = grouped(k, values + patches)
-  if (copied.openedOf) gather(k, opened, copied.openedOf, values, out)
+  if (copied.openedOf) gather32(k, opened, copied.openedOf, out)
   let at = 0
   for (const { count, shift } of copied.runs) {
     const run = out.part(at * 4, count * 4)
@@ -33,7 +34,7 @@ export function copies(k: Kernels, { activation, relu }: ReluStep, opened: Regio
   if (copied.patches) {
     const sums = out.part(values * 4, patches * 4)
     const from = opened.part(relu.opened.values * 4, relu.opened.patches * 4)
-    gather(k, from, copied.patches.of, patches, sums)
+    gather32(k, from, copied.patches.of, sums)
     if (moved) addTruncated(k, sums, copied.patches.offset, patches, 0, activation.bits, sums)
   }
   return out
@@ -55,7 +56,7 @@ export function addConstant(k: Kernels, words: Region, count: number, constant: 
 export function addCopies(k: Kernels, { relu, size }: ReluStep, { signs }: Summed, z: Region, total: Region): void {
   const bytes = size * 4
   const all = relu.valueElement ? k.memory.allocZero(signs.length * bytes) : z
-  if (relu.valueElement) scatter(k, z, relu.valueElement, relu.values, all)
+  if (relu.valueElement) scatter32(k, z, relu.valueElement, all)
   signs.forEach((sign, j) => {
     ;(sign === 1 ? add32 : sub32)(k, total, all.part(j * bytes, bytes), total, size)
   })

@@ -9,8 +9,8 @@
 // weights that the client knows in full: the helper's part of it is zero.
 
 import { packedBytes } from '../../kernels/bits.js'
+import { scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
-import { scatter } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
 import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
@@ -41,7 +41,7 @@ export function inputMask(
   const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
   if (zeros) {
     const nothing = k.memory.allocZero(zeros.count * 4)
-    scatter(k, nothing, zeros.index, zeros.count, mask)
+    scatter32(k, nothing, zeros, mask)
     nothing.release()
   }
   return mask

@@ -7,20 +7,17 @@
 //
 // A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
+import { gather32, gatherBits, patchSums32, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   addTruncated,
   dealExtend,
   dealSelect,
   extend,
-  gather,
-  gatherBits,
   groupsOf,
   maskTruncated,
-  patchSums,
   rowBytes,
   type Side,
-  scatter,
   select,
   tableBytes,
 } from '../../kernels/mcc.js'
@@ -86,7 +83,7 @@ function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inferen
 function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, values: Region): Region {
   if (!index) return values
   const out = grouped(k, comparisons)
-  gather(k, values, index, comparisons, out)
+  gather32(k, values, index, out)
   return out
 }
 
@@ -94,7 +91,7 @@ function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, values: Re
 function perValue(k: Kernels, { comparisonOf, switched }: ReluMaps, bits: Region): Region {
   if (!comparisonOf) return bits
   const out = k.memory.alloc(groupsOf(switched))
-  gatherBits(k, bits, comparisonOf, switched, out)
+  gatherBits(k, bits, comparisonOf, out)
   return out
 }
 
@@ -113,12 +110,12 @@ function truncated(
   const out = grouped(k, opened.values + opened.patches)
   const a = openingMask(sh, step, inference)
   const values = opened.element ? k.memory.alloc(opened.values * 4) : map
-  if (opened.element) gather(k, map, opened.element, opened.values, values)
+  if (opened.element) gather32(k, map, opened.element, values)
   mask(k, values, a, opened.values, truncate, bits, out)
   if (values !== map) values.release()
   if (patch) {
     const sums = k.memory.alloc(patch.count * 4)
-    patchSums(k, map, patch, truncate, sums)
+    patchSums32(k, map, patch, truncate, sums)
     const rest = [opened.values * 4, patch.count * 4] as const
     mask(k, sums, a.part(...rest), patch.count, 0, bits, out.part(...rest))
     sums.release()
@@ -214,7 +211,7 @@ function shares(
   if (relu.switched > 0) {
     const bits = perValue(k, relu, beta)
     const rho = relu.comparisonOf ? k.memory.alloc(relu.switched * 4) : parts.rho
-    if (relu.comparisonOf) gather(k, parts.rho, relu.comparisonOf, relu.switched, rho)
+    if (relu.comparisonOf) gather32(k, parts.rho, relu.comparisonOf, rho)
     select(k, side, relu.switched, activation.bits, { e, beta: bits, rho, words: parts.select, other, out })
     if (bits !== beta) bits.release()
     if (rho !== parts.rho) rho.release()
@@ -292,7 +289,7 @@ function resultShares(
 function picked(k: Kernels, map: Region, { results, resultElement }: ReluMaps): Region {
   if (!resultElement) return map
   const out = k.memory.alloc(results * 4)
-  gather(k, map, resultElement, results, out)
+  gather32(k, map, resultElement, out)
   return out
 }
 
@@ -336,7 +333,7 @@ export function finishRelu(
 function placed(k: Kernels, { step, relu }: ReluStep, results: Region): Region {
   if (!relu.resultElement) return results
   const out = k.memory.allocZero(elementCount(step.out) * 4)
-  scatter(k, results, relu.resultElement, relu.results, out)
+  scatter32(k, results, relu.resultElement, out)
   results.release()
   return out
 }

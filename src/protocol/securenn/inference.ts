@@ -1,7 +1,8 @@
 // One inference through a whole plan, per role. All three walk the steps together; nothing is dealt ahead.
+
+import { gather64, scatter64 } from '../../kernels/index-maps.js'
 import { type Region, upload } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
-import { gather64, scatter64 } from '../../kernels/securenn/shares.js'
 import { wordRing } from '../../kernels/words.js'
 import type { Meter } from '../../net/index.js'
 import { Phase } from '../../net/index.js'
@@ -66,7 +67,7 @@ export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array,
 async function sendTensor({ k, peer, signal }: Side, step: SecurennReluStep, values: Region, r: Region): Promise<void> {
   const { results: count, resultElement } = step.relu
   const mask = resultElement ? k.memory.alloc(count * 8) : r
-  if (resultElement) gather64(k, r, resultElement, count, mask)
+  if (resultElement) gather64(k, r, resultElement, mask)
   sub64(k, values, mask, values, count)
   if (mask !== r) mask.release(true)
   await sendRegions(peer, Message.tensor, step.index + 1, [values], { signal })
@@ -127,7 +128,7 @@ async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: 
   theirs.release()
   if (!resultElement) return values
   const out = k.memory.allocZero(elementCount(step.step.out) * 8)
-  scatter64(k, values, resultElement, count, out)
+  scatter64(k, values, resultElement, out)
   values.release(true)
   return out
 }

@@ -7,9 +7,9 @@
 //             client            y_0 = B∗r + s
 //
 // r and s come from the seed of client and helper.
+import { scatter64 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
-import { scatter64 } from '../../kernels/securenn/shares.js'
 import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import { accumulate, type LinearSource } from '../linear.js'
@@ -32,7 +32,7 @@ export function tensorMask(
   const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
   if (zeros) {
     const nothing = k.memory.allocZero(zeros.count * 8)
-    scatter64(k, nothing, zeros.index, zeros.count, mask)
+    scatter64(k, nothing, zeros, mask)
     nothing.release()
   }
   return mask

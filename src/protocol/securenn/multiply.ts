@@ -3,9 +3,10 @@
 //
 //   helper → server   C_1                    8 B per x          (A, B and the client's C come from seeds)
 //   client ↔ server   x - A, y - B           16 B per x and per y
+import { gather64, type IndexMap } from '../../kernels/index-maps.js'
 import type { Region } from '../../kernels/instance.js'
 import { add64, mul64, sub64 } from '../../kernels/ring.js'
-import { gather64, product } from '../../kernels/securenn/shares.js'
+import { product } from '../../kernels/securenn/shares.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
 import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
 
@@ -19,8 +20,8 @@ export interface Products {
   /** Numbers of x and of y. */
   readonly count: number
   readonly factors: number
-  /** u32 index of the y of each x; null when they pair up in order. */
-  readonly factorOf: Region | null
+  /** The y of each x; null when they pair up in order. */
+  readonly factorOf: IndexMap | null
 }
 
 export const pairwise = (count: number): Products => ({ count, factors: count, factorOf: null })
@@ -43,7 +44,7 @@ export function dealTriple({ k, ch, sh }: HelperSide, draws: TripleDraws, produc
   add64(k, a, a1, a, count)
   add64(k, b, b1, b, factors)
   const perValue = factorOf ? k.memory.alloc(count * 8) : b
-  if (factorOf) gather64(k, b, factorOf, count, perValue)
+  if (factorOf) gather64(k, b, factorOf, perValue)
   mul64(k, a, perValue, a, count)
   const c = drawWords(ch, at, draws.c, count)
   sub64(k, a, c, c, count)
@@ -87,6 +88,6 @@ function perValue({ k }: Side, words: Region, { count, factors, factorOf }: Prod
   if (!factorOf) return words
   const out = k.memory.alloc((from + count) * 8)
   out.u8().set(words.u8().subarray(0, from * 8))
-  gather64(k, words.part(from * 8, factors * 8), factorOf, count, out.part(from * 8, count * 8))
+  gather64(k, words.part(from * 8, factors * 8), factorOf, out.part(from * 8, count * 8))
   return out
 }

@@ -1,8 +1,9 @@
 // ReLU, block ReLU, masked and identity channels of the published protocol: local truncation, one DReLU per value or
 // patch, one product per switched value with the bit opened once per comparison.
+import { gather64, patchSums64, scatter64 } from '../../kernels/index-maps.js'
 import type { Region } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
-import { gather64, patchSums64, scatter64, truncateShare, windowOf } from '../../kernels/securenn/shares.js'
+import { truncateShare, windowOf } from '../../kernels/securenn/shares.js'
 import type { Bends } from '../../plan/plan.js'
 import type { ReluMaps } from '../step.js'
 import type { CallAddress } from './draws.js'
@@ -66,7 +67,7 @@ function summed(
 ): Region {
   const bytes = size * 8
   const all = relu.valueElement ? k.memory.allocZero(signs.length * bytes) : shares
-  if (relu.valueElement) scatter64(k, shares, relu.valueElement, relu.values, all)
+  if (relu.valueElement) scatter64(k, shares, relu.valueElement, all)
   const total = k.memory.allocZero(bytes)
   signs.forEach((sign, j) => {
     ;(sign === 1 ? add64 : sub64)(k, total, all.part(j * bytes, bytes), total, size)
@@ -75,7 +76,7 @@ function summed(
   if (party === SERVER) windowOf(k, total, size, 0, 64, BigInt(plus), total)
   if (!relu.resultElement) return total
   const results = k.memory.alloc(relu.results * 8)
-  gather64(k, total, relu.resultElement, relu.results, results)
+  gather64(k, total, relu.resultElement, results)
   total.release(true)
   return results
 }
@@ -86,7 +87,7 @@ async function switchedShares(side: Side, step: SecurennReluStep, y: Region, at:
   const { activation, relu: maps } = step
   const { values, comparisons } = maps
   const shares = k.memory.alloc(values * 8)
-  if (maps.valueElement) gather64(k, y, maps.valueElement, values, shares)
+  if (maps.valueElement) gather64(k, y, maps.valueElement, shares)
   else shares.u8().set(y.u8())
   if (comparisons === 0) return shares
   const tested = testedValues(side, step, y, shares)
@@ -109,7 +110,7 @@ function testedValues({ k }: Side, { activation, relu }: SecurennReluStep, y: Re
   const room = ignoredMsb - ignoredLsb
   if (relu.patch) patchSums64(k, y, relu.patch, room, all.part(relu.values * 8, relu.patches * 8))
   const tested = k.memory.alloc(relu.comparisons * 8)
-  gather64(k, all, relu.tested, relu.comparisons, tested)
+  gather64(k, all, relu.tested, tested)
   all.release(true)
   return tested
 }

@@ -1,7 +1,10 @@
 // Calibration on many threads: ranges of values, and for every activation layer how near to zero its comparisons are.
 import { RingfenceError } from '../../errors.js'
+import { Fields, type Json, quote } from '../../model/json/fields.js'
 import { checkInput } from '../../model/pictures/input.js'
-import type { Calibration } from '../../plan/calibrate.js'
+import { asMap } from '../../model/shape.js'
+import { type Calibration, rangeSources } from '../../plan/calibrate.js'
+import { activationLayers } from '../distortion/table.js'
 import { type PoolOptions, runTasks } from '../workers/pool.js'
 import { BINS, type LayerSample, type RangesPart, type RangesSetup } from './ranges-job.js'
 
@@ -82,40 +85,52 @@ export function calibrationOf({ maxAbs }: Ranges, source: string): Calibration {
   return { format: 'calibration/1', source, maxAbs }
 }
 
-/** JSON of ranges, for a measurement that goes on later. */
-export function formatRanges({ inputs, maxAbs, layers }: Ranges): string {
+/** Ranges as JSON, for a measurement that goes on later. */
+export function rangesJson({ inputs, maxAbs, layers }: Ranges): Json {
   const sparse = (values: Float64Array) =>
     Object.fromEntries([...values.entries()].filter(([, value]) => value !== 0).map(([bin, value]) => [bin, value]))
   const samples = [...layers].map(([id, { channelMax, counts, energy, output }]) => [
     id,
     { channelMax: [...channelMax], counts: sparse(counts), energy: sparse(energy), output },
   ])
-  return JSON.stringify({ inputs, maxAbs, layers: Object.fromEntries(samples) })
+  return { inputs, maxAbs, layers: Object.fromEntries(samples) }
 }
 
-/** What `formatRanges` wrote; the file is this program's own, only its presence is checked. */
-export function parseRanges(json: unknown): Ranges {
-  const { inputs, maxAbs, layers } = json as { inputs: number; maxAbs: Record<string, number>; layers: StoredSamples }
-  const dense = (values: Readonly<Record<string, number>>) => {
-    const all = new Float64Array(BINS)
-    for (const [bin, value] of Object.entries(values)) all[Number(bin)] = value
-    return all
-  }
-  const samples = Object.entries(layers).map(([id, { channelMax, counts, energy, output }]) => {
-    const sample = { counts: dense(counts), energy: dense(energy), output }
-    return [id, { channelMax: Float32Array.from(channelMax), ...sample }] as const
+/** What `rangesJson` made of this network's ranges; adds what is wrong with it to the problems of `fields`. */
+export function readRanges(fields: Fields, { arch, spec }: Pick<RangesSetup, 'arch' | 'spec'>): Ranges {
+  const { where, problems } = fields
+  const inputs = fields.integer('inputs', { min: 1 })
+  const most = new Fields(fields.record('maxAbs'), `${where}, maxAbs`, problems)
+  const maxAbs = Object.fromEntries(rangeSources(arch, spec).map(([id]) => [id, sizeOf(most, id)]))
+  most.noOthers()
+  const samples = new Fields(fields.record('layers'), `${where}, layers`, problems)
+  const layers = activationLayers(arch).map(({ id, out }) => {
+    const own = new Fields(samples.record(id), `${where}, layer ${quote(id)}`, problems)
+    const channelMax = Float32Array.from(own.numbers('channelMax'))
+    if (channelMax.length !== asMap(out)[0]) own.fault('channelMax', `${asMap(out)[0]} numbers, one per channel`)
+    const sample = { channelMax, counts: binsOf(own, 'counts'), energy: binsOf(own, 'energy') }
+    const output = sizeOf(own, 'output')
+    own.noOthers()
+    return [id, { ...sample, output }] as const
   })
-  return { inputs, maxAbs, layers: new Map(samples) }
+  samples.noOthers()
+  fields.noOthers()
+  return { inputs, maxAbs, layers: new Map(layers) }
 }
 
-type StoredSamples = Readonly<
-  Record<
-    string,
-    {
-      channelMax: readonly number[]
-      counts: Readonly<Record<string, number>>
-      energy: Readonly<Record<string, number>>
-      output: number
-    }
-  >
->
+function sizeOf(fields: Fields, name: string): number {
+  const value = fields.number(name)
+  if (value < 0) fields.fault(name, 'a number >= 0')
+  return value
+}
+
+/** Numbers by bin, those that are not zero. */
+function binsOf(fields: Fields, name: string): Float64Array {
+  const all = new Float64Array(BINS)
+  for (const [bin, value] of Object.entries(fields.record(name))) {
+    const fits = /^\d{1,4}$/.test(bin) && Number(bin) < BINS && typeof value === 'number' && value >= 0
+    if (fits) all[Number(bin)] = value
+    else fields.problem(`${name}: expected numbers >= 0 by bin from 0 to ${BINS - 1}, got ${quote({ [bin]: value })}`)
+  }
+  return all
+}

@@ -14,7 +14,8 @@ import { Program, type Programs } from './schedule.js'
 /** Bytes in front of an input or an upload; of a request for material and its answer; in front of a bundle. */
 const INFERENCE_BYTES = 8
 const BATCH_BYTES = 12
-const GRANT_BYTES = 4
+const RESERVED_BYTES = 49
+const DEAL_BYTES = 52
 const BUNDLE_BYTES = 24
 
 /** Work of one step, per party. */
@@ -195,9 +196,9 @@ export function offlinePrograms({ plan, steps }: MccSteps, machine: MachineModel
   const all = programs(machine)
   const { client, server, helper } = all
   const work = new MccWork(machine, plan)
-  client.send('server', BATCH_BYTES).receive('server', GRANT_BYTES).send('helper', BATCH_BYTES)
-  server.receive('client', BATCH_BYTES).send('client', GRANT_BYTES)
-  helper.receive('client', BATCH_BYTES).send('server', BUNDLE_BYTES)
+  client.send('server', BATCH_BYTES).receive('server', RESERVED_BYTES).send('helper', DEAL_BYTES)
+  server.receive('client', BATCH_BYTES).send('client', RESERVED_BYTES)
+  helper.receive('client', DEAL_BYTES).send('server', BUNDLE_BYTES)
   client.send('server', INFERENCE_BYTES)
   server.receive('client', INFERENCE_BYTES).receive('helper', BUNDLE_BYTES)
   for (const step of steps) {

@@ -1,9 +1,10 @@
 // Measures the kernels of the published protocol.
+import { gather64, uploadIndexMap } from '../../kernels/index-maps.js'
 import { mul64 } from '../../kernels/ring.js'
 import * as digits from '../../kernels/securenn/digits.js'
 import * as shares from '../../kernels/securenn/shares.js'
 import type { MachineModel } from './machine.js'
-import type { Stopwatch } from './measure.js'
+import type { Stopwatch } from './stopwatch.js'
 
 /** Digits of as many values are more than a cache of the second level holds of all operands. */
 const VALUES = 2 ** 14
@@ -23,7 +24,7 @@ export function measureSecurenn(watch: Stopwatch): MachineModel['securenn'] {
   const [wide, theirs] = [watch.bytes(VALUES * 16), watch.bytes(VALUES * 16)]
   const [less, always, wrap, flip] = Array.from({ length: 4 }, flags)
   const turn = watch.bytes(VALUES, BITS)
-  const index = watch.words(VALUES, 14)
+  const index = uploadIndexMap(k, watch.words(VALUES, 14).u32())
   const perDigit = (run: () => void) => watch.time(run) / count
   const perValue = (run: () => void) => watch.time(run) / VALUES
   const compare = { x, t: d, less, always, zero, s }
@@ -63,6 +64,6 @@ export function measureSecurenn(watch: Stopwatch): MachineModel['securenn'] {
     helper: perValue(helper),
     product: perValue(() => shares.product(k, wide, theirs, triple, VALUES, 0, e)),
     truncate: perValue(() => shares.truncateShare(k, d, VALUES, 12, 0, e)),
-    gather: perValue(() => shares.gather64(k, d, index, VALUES, e)),
+    gather: perValue(() => gather64(k, d, index, e)),
   }
 }

@@ -2,7 +2,8 @@
 import { pack, unpack } from '../../kernels/bits.js'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../kernels/conv.js'
 import { type ConvGeometry, outputSize } from '../../kernels/geometry.js'
-import { type Kernels, loadKernels, type Region, upload } from '../../kernels/instance.js'
+import { gather32, gatherBits, patchSums32, uploadIndexMap, uploadPatchMap } from '../../kernels/index-maps.js'
+import { loadKernels } from '../../kernels/instance.js'
 import * as mcc from '../../kernels/mcc.js'
 import { fillStream } from '../../kernels/prg.js'
 import { wordRing } from '../../kernels/words.js'
@@ -11,52 +12,10 @@ import { DEFAULT_MACHINE } from './default-machine.js'
 import { leastSquares } from './least-squares.js'
 import type { ComparisonCosts, MachineModel, RingCosts } from './machine.js'
 import { measureSecurenn } from './measure-securenn.js'
+import { Stopwatch } from './stopwatch.js'
 
 /** Values per call of the word kernels: more than a cache of the second level holds of all operands. */
 const VALUES = 2 ** 16
-/** A sample lasts at least this long, so that coarse clocks of browsers do; longer ones would meet other processes. */
-const SAMPLE_MS = 1
-const SAMPLES = 10
-
-/** Memory with contents, on one instance, and how long calls on it take. */
-export class Stopwatch {
-  constructor(readonly k: Kernels) {}
-
-  words(count: number, bits = 32): Region {
-    const region = this.k.memory.alloc(count * 4)
-    const view = region.u32()
-    for (let i = 0; i < count; i++) view[i] = Math.imul(i + 1, 0x9e3779b1) >>> (32 - bits)
-    return region
-  }
-
-  bytes(count: number, limit = 256): Region {
-    const region = this.k.memory.alloc(count)
-    const view = region.u8()
-    for (let i = 0; i < count; i++) view[i] = (Math.imul(i + 1, 0x9e3779b1) >>> 16) % limit
-    return region
-  }
-
-  /** Nanoseconds of one call: the best of several samples, for whatever else the host does only adds to them. */
-  time(run: () => void): number {
-    run()
-    let calls = 1
-    let once = 0
-    for (;;) {
-      const started = performance.now()
-      for (let i = 0; i < calls; i++) run()
-      once = performance.now() - started
-      if (once >= SAMPLE_MS) break
-      calls = once > SAMPLE_MS / 8 ? Math.ceil((calls * SAMPLE_MS * 1.1) / once) : calls * 4
-    }
-    const samples = Array.from({ length: SAMPLES }, () => {
-      const started = performance.now()
-      for (let i = 0; i < calls; i++) run()
-      return (performance.now() - started) / calls
-    })
-    return Math.min(...samples) * 1e6
-  }
-}
-
 /** Channels in and out, map, kernel, stride: layers of the kinds networks have, none longer than a few milliseconds. */
 const DENSE = [
   [64, 64, 16, 3, 1],
@@ -116,13 +75,14 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
   const { k } = watch
   const [a, b, out] = [watch.words(VALUES), watch.words(VALUES, 16), watch.words(VALUES)]
   const [four, packed] = [watch.words(4 * VALUES), watch.words(VALUES)]
-  const index = watch.words(VALUES, 16)
+  const positions = watch.words(VALUES, 16).u32()
+  const index = uploadIndexMap(k, positions)
   const rho = watch.bytes(VALUES / 8)
-  const start = upload(
-    k.memory,
-    Uint32Array.from({ length: VALUES / 4 + 1 }, (_, i) => 4 * i),
-  )
-  const patch = { count: VALUES / 4, start, elements: index, shifts: watch.bytes(VALUES / 4, 2) }
+  const patches = uploadPatchMap(k, {
+    start: Array.from({ length: VALUES / 4 + 1 }, (_, i) => 4 * i),
+    elements: positions,
+    shifts: watch.bytes(VALUES / 4, 2).u8(),
+  })
   const each = (run: () => void) => watch.time(run) / VALUES
   const shares = { e: b, words: four, other: a, out }
   return {
@@ -135,9 +95,9 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
     dealSelect: each(() => mcc.dealSelect(k, b, VALUES, 16, rho, four)),
     dealExtend: each(() => mcc.dealExtend(k, b, VALUES, 16, four)),
     dealRho: each(() => mcc.dealRho(k, rho, VALUES, out)),
-    gather: each(() => mcc.gather(k, a, index, VALUES, out)),
-    gatherBit: each(() => mcc.gatherBits(k, rho, index, VALUES, packed)),
-    patchElement: each(() => mcc.patchSums(k, a, patch, 0, out)),
+    gather: each(() => gather32(k, a, index, out)),
+    gatherBit: each(() => gatherBits(k, rho, index, packed)),
+    patchElement: each(() => patchSums32(k, a, patches, 0, out)),
   }
 }
 

@@ -5,6 +5,7 @@ import { Budget } from '../../../src/convert/weights/budget.js'
 import { crc32 } from '../../../src/convert/weights/crc32.js'
 import { readZip } from '../../../src/convert/weights/zip.js'
 import { RingfenceError } from '../../../src/errors.js'
+import { processorMs } from '../../fixtures/clock.js'
 import { ascii, concat } from '../encode.js'
 
 const open = (file: Uint8Array) => readZip(file, new Budget(file.length, 'test.zip'))
@@ -84,9 +85,9 @@ describe('what is refused', () => {
     // The same bomb that says it is small: stopped after the first step past the announced size.
     const { central } = places(bomb, 'a')
     for (const at of [22, central + 24]) view(bomb).setUint32(at, 1000, true)
-    const before = performance.now()
+    const before = processorMs()
     expect(() => open(bomb).read('a')).toThrow(/more than the 1000 bytes/)
-    expect(performance.now() - before).toBeLessThan(1000)
+    expect(processorMs() - before).toBeLessThan(1000)
   })
 
   test('many entries over the same bytes', () => {

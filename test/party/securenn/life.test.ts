@@ -8,6 +8,7 @@ import { Client } from '../../../src/party/client.js'
 import { Server } from '../../../src/party/server.js'
 import { PIECE_BYTES } from '../../../src/protocol/pieces.js'
 import { Message, sendRegions } from '../../../src/protocol/securenn/parties.js'
+import { now } from '../../fixtures/clock.js'
 import {
   causeOf,
   createHelper,
@@ -84,10 +85,10 @@ describe('clients side by side', () => {
     const slow = await site.seat({ toServer })
     const waiting = failure(slow.client.run(input))
     await eventually(() => stalled)
-    const started = performance.now()
+    const started = now()
     const quick = await site.seat()
     for (let i = 0; i < 3; i++) expect(await quick.compare(inputFor(compiled, i))).toBeNull()
-    expect(performance.now() - started).toBeLessThan(DEADLINE_MS)
+    expect(now() - started).toBeLessThan(DEADLINE_MS)
     expect((await waiting)?.code).toMatch(/^(DEADLINE|PEER_FAILED|PEER_GONE)$/)
     await eventually(() => site.errors.length > 0)
     expect(site.errors.every(({ code }) => /^(DEADLINE|PEER_FAILED|PEER_GONE)$/.test(code))).toBe(true)
@@ -122,9 +123,9 @@ describe('the end of a party', () => {
     return { helper, site, clients, running }
   }
   const within = async (task: Promise<unknown>) => {
-    const started = performance.now()
+    const started = now()
     await task
-    expect(performance.now() - started).toBeLessThan(DEADLINE_MS * 0.8)
+    expect(now() - started).toBeLessThan(DEADLINE_MS * 0.8)
   }
 
   test.each(['server', 'helper'] as const)('the %s’s release ends everything at once', async (who) => {
@@ -253,9 +254,9 @@ describe('what does not fit', () => {
     }
     const link = raw(stuffed)
     const long = k.memory.alloc(PIECE_BYTES + 1)
-    const started = performance.now()
+    const started = now()
     expect(await failure(sendRegions(link, Message.tensor, 0, [long]))).toMatchObject({ code: 'DEADLINE' })
-    expect(performance.now() - started).toBeLessThan(2 * DEADLINE_MS)
+    expect(now() - started).toBeLessThan(2 * DEADLINE_MS)
     const stopping = new AbortController()
     const sending = failure(sendRegions(link, Message.tensor, 0, [long], { signal: stopping.signal }))
     stopping.abort()

@@ -17,7 +17,7 @@ const address = { layer: 3, inference: 5 }
 function linked(a: string, b: string) {
   const meters = [new Meter(), new Meter()]
   const ends = memoryPair()
-  const options = { deadlineMs: 5000, maxFrame: 2 ** 24 }
+  const options = { deadlineMs: 60_000, maxFrame: 2 ** 24 }
   const links = [
     new Link(ends[0], { ...options, name: b, meter: meters[0] }),
     new Link(ends[1], { ...options, name: a, meter: meters[1] }),

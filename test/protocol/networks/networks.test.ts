@@ -4,11 +4,11 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadModelDirectory } from '../../../src/files/model-directory.js'
 import { runFloat } from '../../../src/float/run.js'
 import { pictureToInput } from '../../../src/model/pictures/input.js'
-import { readCifar } from '../../../src/model/pictures/labelled-images.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../../src/plan/compile/compile.js'
 import { decodeFixed, encodeFixed } from '../../../src/ring/codec.js'
 import { localParties, runReference } from '../../../src/testing.js'
+import { cifarPictures } from '../../fixtures/pictures.js'
 import { committedJson, modelFolder, sharedFile } from '../../fixtures/reference-files.js'
 import { drawFrom } from '../mcc/gadget-plan.js'
 import { growNetwork } from './zoo.js'
@@ -76,7 +76,7 @@ describe('ResNet-20 on pictures', () => {
         pairs: { weights: string; rows: { label: number; logits: number[] }[] }[]
       }
       const { rows } = pairs.find(({ weights }) => weights === 'weights.safetensors')!
-      const pictures = readCifar(file!)
+      const pictures = cifarPictures(file!)
       expect(pictures.map(({ label }) => label)).toEqual(rows.map(({ label }) => label))
       const logits = await runPrivately(
         compiled,

@@ -1,7 +1,7 @@
 // Activations on `securenn` between three parties: truncation, plain and block ReLU on windows, masked and passed
 // channels. What comes out is the reference's under the masks of the run, and what the windows promise without them.
 import { describe, expect, it } from 'vitest'
-import { upload } from '../../../src/kernels/instance.js'
+import { uploadIndexMap } from '../../../src/kernels/index-maps.js'
 import { toBase64 } from '../../../src/model/relu/mask-bits.js'
 import { checkPlan } from '../../../src/plan/check.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
@@ -266,7 +266,7 @@ describe('products with a shared factor', () => {
       const products = ({ k }: { k: typeof parties.client.k }) => ({
         count,
         factors,
-        factorOf: upload(k.memory, factorOf),
+        factorOf: uploadIndexMap(k, factorOf),
       })
       const deal = async () => {
         await sendProduct(parties.helper, dealTriple(parties.helper, PRODUCT, products(parties.helper), at), at)

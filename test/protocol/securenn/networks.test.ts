@@ -5,11 +5,11 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { loadModelDirectory } from '../../../src/files/model-directory.js'
 import { runFloat } from '../../../src/float/run.js'
 import { pictureToInput } from '../../../src/model/pictures/input.js'
-import { readCifar } from '../../../src/model/pictures/labelled-images.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../../src/plan/compile/compile.js'
 import { encodeFixed } from '../../../src/ring/codec.js'
 import { localParties, runReference } from '../../../src/testing.js'
+import { cifarPictures } from '../../fixtures/pictures.js'
 import { modelFolder, sharedFile } from '../../fixtures/reference-files.js'
 import { drawFrom } from '../mcc/gadget-plan.js'
 import { growNetwork, securennOptions } from '../networks/zoo.js'
@@ -144,7 +144,7 @@ describe('the two back ends agree', () => {
     file ? name : `${name} (skipped: cifar10-test-first20.bin is not beside this checkout)`,
     async () => {
       const { compiled, arch, weights, spec, onMcc } = await compileModel('resnet20-cifar10', 'plain', {})
-      const inputs = readCifar(file!)
+      const inputs = cifarPictures(file!)
         .slice(0, 2)
         .map(({ picture }) => pictureToInput(picture, arch.inputs[0]))
       const other = onMcc()

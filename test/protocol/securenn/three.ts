@@ -65,7 +65,7 @@ export function three(
         return message
       },
     })
-    const options = { deadlineMs: 20_000, maxFrame: 2 ** 30 }
+    const options = { deadlineMs: 60_000, maxFrame: 2 ** 30 }
     return [
       new Link(waves(counted(x, a, b, toB), a, toA), { name: b, ...options }),
       new Link(waves(counted(y, b, a, toA), b, toB), { name: a, ...options }),

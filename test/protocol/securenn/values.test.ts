@@ -1,8 +1,9 @@
 // Truncation and index maps of 64-bit shares, and window sums in that ring: kernels against slow twins, both builds.
 import { describe, expect, it } from 'vitest'
-import { loadKernels, type Region, upload } from '../../../src/kernels/instance.js'
+import { gather64, patchSums64, scatter64, uploadIndexMap, uploadPatchMap } from '../../../src/kernels/index-maps.js'
+import { loadKernels, upload } from '../../../src/kernels/instance.js'
 import { type PoolGeometry, poolSize, poolSum64 } from '../../../src/kernels/ring.js'
-import { gather64, patchSums64, scatter64, truncateShare } from '../../../src/kernels/securenn/shares.js'
+import { truncateShare } from '../../../src/kernels/securenn/shares.js'
 import { Bay, read, same, VARIANTS, words } from '../../kernels/fixture.js'
 import { drawFrom, whole } from '../mcc/gadget-plan.js'
 
@@ -24,7 +25,6 @@ const EDGES = [0n, 1n, -1n, 2n ** 62n, -(2n ** 62n), 2n ** 63n - 1n, -(2n ** 63n
 describe.each(VARIANTS)('%s', (variant) => {
   const k = loadKernels(variant)
   const bay = new Bay(k)
-  const indices = (values: number[]): Region => bay.bytes(new Uint8Array(Uint32Array.from(values).buffer))
 
   it('truncateShare equals its twin: every shift, both parties, edges, in place', () => {
     const shares = [...EDGES, ...words(57, 64)]
@@ -48,14 +48,14 @@ describe.each(VARIANTS)('%s', (variant) => {
       const values = words(80, 64, n + 1)
       const picked = Array.from({ length: n }, () => whole(draw, 0, 79))
       const gathered = bay.room(n * 8)
-      gather64(k, bay.place(values, 64), indices(picked), n, gathered)
+      gather64(k, bay.place(values, 64), uploadIndexMap(k, picked), gathered)
       const expected = picked.map((i) => values[i])
       same(read(gathered, 64), expected, `gather ${n}`)
       const places = Array.from({ length: 80 }, (_, i) => i)
         .sort(() => draw() - 0.5)
         .slice(0, n)
       const scattered = bay.place(values, 64)
-      scatter64(k, bay.place(expected, 64), indices(places), n, scattered)
+      scatter64(k, bay.place(expected, 64), uploadIndexMap(k, places), scattered)
       const moved = [...values]
       places.forEach((to, i) => {
         moved[to] = expected[i]
@@ -76,12 +76,7 @@ describe.each(VARIANTS)('%s', (variant) => {
       const shifts = sizes.map(() => whole(draw, 0, 8))
       const most = whole(draw, 0, 8)
       const out = bay.room(sizes.length * 8)
-      const patches = {
-        count: sizes.length,
-        start: indices(start),
-        elements: indices(elements.flat()),
-        shifts: bay.bytes(Uint8Array.from(shifts)),
-      }
+      const patches = uploadPatchMap(k, { start, elements: elements.flat(), shifts })
       patchSums64(k, bay.place(values, 64), patches, most, out)
       const expected = elements.map(
         (members, p) => wrap(members.reduce((sum, i) => sum + values[i], 0n)) >> BigInt(Math.min(shifts[p], most)),

@@ -4,7 +4,6 @@ import { FloatNetwork } from '../../../src/float/network.js'
 import { type Architecture, parseArchitecture } from '../../../src/model/architecture.js'
 import type { Pair } from '../../../src/model/layers/layers.js'
 import { pictureToInput } from '../../../src/model/pictures/input.js'
-import { readCifar } from '../../../src/model/pictures/labelled-images.js'
 import { parseReluSpec } from '../../../src/model/relu/spec.js'
 import { readSafetensors } from '../../../src/model/safetensors.js'
 import { asMap } from '../../../src/model/shape.js'
@@ -19,6 +18,7 @@ import {
 import { type Setup, startJob } from '../../../src/tune/workers/jobs.js'
 import type { StartPool, WorkerPool } from '../../../src/tune/workers/pool.js'
 import { randomWeights } from '../../fixtures/networks.js'
+import { cifarPictures } from '../../fixtures/pictures.js'
 import { committed, committedJson, sharedFile } from '../../fixtures/reference-files.js'
 import { sampleInput } from '../../fixtures/workloads.js'
 
@@ -168,7 +168,7 @@ describe('ResNet-8 for CIFAR-10', () => {
   it.skipIf(missing !== '')(`agrees with whole runs at channels of every layer${missing}`, async () => {
     const arch = parseArchitecture(committedJson('test/vectors/examples/resnet8-cifar10.arch.json'))
     const own = bindWeights(arch, readSafetensors(resnet8!))
-    const pictures = readCifar(cifar!).slice(0, 2)
+    const pictures = cifarPictures(cifar!).slice(0, 2)
     const all = pictures.map(({ picture }) => pictureToInput(picture, arch.inputs[0]))
     const few: readonly Pair[] = [
       [2, 2],
@@ -193,7 +193,7 @@ describe('ResNet-8 for CIFAR-10', () => {
       distortion: number[][]
     }
     const own = bindWeights(arch, readSafetensors(resnet8!))
-    const all = readCifar(cifar!).map(({ picture }) => pictureToInput(picture, arch.inputs[0]))
+    const all = cifarPictures(cifar!).map(({ picture }) => pictureToInput(picture, arch.inputs[0]))
     const blocks = published.candidates.slice(-2)
     const job = startJob('distortion', { arch, weights: own, inputs: all, blocks })
     const last = activationLayers(arch).at(-1)!

@@ -7,12 +7,13 @@ import { toBase64 } from '../../../src/model/relu/mask-bits.js'
 import { parseReluSpec } from '../../../src/model/relu/spec.js'
 import { type DistortionProgress, distortion } from '../../../src/tune/distortion/distortion.js'
 import { keptCounts, maskOf } from '../../../src/tune/distortion/nested-masks.js'
-import { formatDistortionPart, measurementKey, parseDistortionPart } from '../../../src/tune/distortion/part.js'
+import { formatDistortionPart, parseDistortionPart } from '../../../src/tune/distortion/part.js'
 import {
   type DistortionTable,
   formatDistortionTable,
   parseDistortionTable,
 } from '../../../src/tune/distortion/table.js'
+import { measurementKey } from '../../../src/tune/part.js'
 import { randomWeights } from '../../fixtures/networks.js'
 import { sampleInput } from '../../fixtures/workloads.js'
 

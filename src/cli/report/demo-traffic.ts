@@ -1,18 +1,10 @@
 // The demo's counts of bytes and flights: what each link carried, step by step and in all.
-import type { DemoImage, DemoOutcome } from '../commands/demo.js'
-import { securennFlights } from '../report/flights.js'
-import { describeSteps } from '../report/step-words.js'
-import {
-  byteSize,
-  type Column,
-  count,
-  median,
-  type Paint,
-  plural,
-  shortened,
-  tableLines,
-} from '../terminal/terminal.js'
-import type { Bytes } from './demo-party.js'
+
+import { securennFlights } from '../../tune/inspection/securenn-flights.js'
+import type { DemoImage, DemoOutcome } from '../process/demo-outcome.js'
+import type { Bytes } from '../process/demo-party.js'
+import { byteSize, type Column, count, median, type Paint, plural, tableLines, wrapped } from '../terminal/terminal.js'
+import { describeSteps } from './step-words.js'
 
 /** On line, one inference. */
 export interface OnlineTotals {
@@ -49,7 +41,7 @@ interface StepColumn {
   readonly show: (value: number) => string
 }
 
-export function layers(outcome: DemoOutcome, paint: Paint): string[] {
+export function layers(outcome: DemoOutcome, paint: Paint, width: number): string[] {
   const { plan, images } = outcome
   const [image] = images
   const words = describeSteps(plan)
@@ -63,18 +55,25 @@ export function layers(outcome: DemoOutcome, paint: Paint): string[] {
   // All three links take more room than one: there is none left for shapes.
   const shaped = plan.backend === 'mcc'
   const rows = plan.steps.map((step, i) => [
-    ...[shortened(step.id, 16), words[i].op, ...(shaped ? [words[i].shape] : [])],
+    ...[step.id, words[i].op, ...(shaped ? [words[i].shape] : [])],
     ...columns.map(({ values, show }) => show(values[i])),
   ])
   const sums = columns.map(({ values, show }) => show(values.reduce((total, value) => total + value, 0)))
   rows.push(['all layers', '', ...(shaped ? [''] : []), ...sums].map((cell) => paint('bold', cell)))
   const heads: Column[] = [
-    ...[{ head: 'layer' }, { head: 'op' }, ...(shaped ? [{ head: 'shape', align: 'right' } as const] : [])],
+    ...([
+      { head: 'layer', shrinks: 'middle' },
+      { head: 'op', shrinks: 'end' },
+    ] as const),
+    ...(shaped ? [{ head: 'shape', align: 'right', optional: true } as const] : []),
     ...columns.map(({ head }) => ({ head, align: 'right' }) as const),
   ]
   const metered = shaped ? 'as the client meters it' : 'helper: both of its links'
   const legend = `(one inference, ${metered}; ms: median of ${plural(images.length, 'picture')})`
-  return [`${paint('bold', 'On line, layer by layer')} ${legend}`, ...tableLines(heads, rows, paint)]
+  return [
+    wrapped(`${paint('bold', 'On line, layer by layer')} ${legend}`, width),
+    ...tableLines(heads, rows, paint, width),
+  ]
 }
 
 const inMs = (ms: number): string => ms.toFixed(2)
@@ -98,7 +97,7 @@ function byteColumns(
   ]
 }
 
-export function traffic(outcome: DemoOutcome, paint: Paint): string[] {
+export function traffic(outcome: DemoOutcome, paint: Paint, width: number): string[] {
   const [image] = outcome.images
   const online = onlineTotals(outcome, image)
   const { server, helper } = image.run.offline
@@ -120,7 +119,7 @@ export function traffic(outcome: DemoOutcome, paint: Paint): string[] {
   const heads = ['on line', ...(outcome.plan.backend === 'mcc' ? ['off line'] : []), 'set-up, once']
   const columns = [{ head: 'link' }, ...heads.map((head) => ({ head, align: 'right' }) as const)]
   const title = `${paint('bold', 'Traffic')} (per inference; set-up once per session, server ↔ helper once per server)`
-  return [title, ...tableLines(columns, rows, paint)]
+  return [wrapped(title, width), ...tableLines(columns, rows, paint, width)]
 }
 
 function allLinks({ up, down, clientHelper, serverHelper }: OnlineTotals, paint: Paint): string[] {

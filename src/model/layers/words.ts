@@ -1,6 +1,7 @@
 // A layer in a few words, for tables and diagrams.
-import { effectiveOp, type Layer, type LayerOp, type Pad, type Pair } from '../../model/layers/layers.js'
-import type { Shape } from '../../model/shape.js'
+
+import type { Shape } from '../shape.js'
+import { effectiveOp, type Layer, type LayerOp, type Pad, type Pair } from './layers.js'
 
 const by = ([a, b]: Pair): string => `${a}×${b}`
 const stridden = ([a, b]: Pair): string => (a * b === 1 ? '' : ` /${a === b ? a : `${a}×${b}`}`)

@@ -1,6 +1,5 @@
 // How long an inference's chain of messages is: on a slow network every flight costs half a round trip.
-import type { Plan } from '../../plan/plan.js'
-import { describeSteps } from './step-words.js'
+import { type Plan, stepLayout } from '../../plan/plan.js'
 
 /** DReLU 8, one product; the tensor goes out with the client's opening of it (docs/protocol.md, section 18). */
 const COMPARISON = 9
@@ -12,9 +11,10 @@ const START = 2
  * of both directions at once there, so that no meter of a single party can count them.
  */
 export function securennFlights(plan: Plan): number[] {
-  return describeSteps(plan).map(({ comparisons }, i) => {
-    const isOutput = plan.steps[i].activation === null
-    return securennStepFlights(comparisons > 0, { isFirst: i === 0, isOutput })
+  return plan.steps.map((step, i) => {
+    const layout = stepLayout(step)
+    const compares = layout !== null && layout.singles + layout.patches > 0
+    return securennStepFlights(compares, { isFirst: i === 0, isOutput: step.activation === null })
   })
 }
 

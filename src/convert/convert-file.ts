@@ -1,16 +1,5 @@
 // What a file of another program becomes: which converter reads it, and what comes out.
-import { dirname, isAbsolute, join, normalize } from 'node:path'
-import type { ConvertedNetwork } from '../convert/arch-draft.js'
-import { detectFormat, type FileFormat } from '../convert/detect.js'
-import { convertOnnx } from '../convert/onnx/onnx.js'
-import { convertReluSpec } from '../convert/pickle/relu-spec.js'
-import { reluMasks } from '../convert/relu-masks.js'
-import { convertTfjs } from '../convert/tfjs/tfjs.js'
-import { fitWeights } from '../convert/weights/fit.js'
-import { otherFormat, readWeights, WEIGHT_FORMATS } from '../convert/weights/read.js'
 import { RingfenceError } from '../errors.js'
-import type { JsonFile } from '../files/architecture-file.js'
-import { readWhole } from '../files/whole-files.js'
 import { expandArchitecture, parseArchitecture } from '../model/architecture.js'
 import type { Choices } from '../model/choices.js'
 import { isObject, quote } from '../model/json/fields.js'
@@ -19,35 +8,53 @@ import { parseReluSpec } from '../model/relu/spec.js'
 import { type Tensor, writeSafetensors } from '../model/safetensors.js'
 import { elementCount, type Shape } from '../model/shape.js'
 import { namedTensors } from '../model/weights.js'
+import type { ConvertedNetwork } from './arch-draft.js'
+import { detectFormat, type FileFormat } from './detect.js'
+import { convertOnnx } from './onnx/onnx.js'
+import { convertReluSpec } from './pickle/relu-spec.js'
+import { reluMasks } from './relu-masks.js'
+import { convertTfjs } from './tfjs/tfjs.js'
+import { fitWeights } from './weights/fit.js'
+import { otherFormat, readWeights, WEIGHT_FORMATS } from './weights/read.js'
 
+/** What a file can become: weights, a `relu-spec/1` file, an `arch/1` file. */
 export const TARGETS = ['safetensors', 'relu-spec', 'arch'] as const
+/** One of `TARGETS`. */
 export type Target = (typeof TARGETS)[number]
 
-export interface ConversionOrder {
-  /** Path of the input. */
-  readonly input: string
-  readonly file: Uint8Array
-  readonly to: Target | undefined
-  readonly arch: JsonFile | undefined
-  readonly choices: Choices | undefined
-  /** Channels first. */
-  readonly inputShape: Shape | undefined
-  readonly unwrap: string | undefined
+/** What is known beside the file's bytes. */
+export interface ConvertOptions {
+  /** Names the file in errors, and where it lies for what it names in turn. Default `input`. */
+  readonly source?: string
+  /** Only this; all that the file becomes without it. */
+  readonly to?: Target
+  /** The network: weights are checked against it, a ReLU spec needs it. */
+  readonly arch?: { readonly json: unknown; readonly path: string }
+  readonly choices?: Choices
+  /** Channels first, where an ONNX or TensorFlow.js file leaves it open. */
+  readonly inputShape?: Shape
+  /** Takes the tensors of this entry only, such as `state_dict`. */
+  readonly unwrap?: string
   /** Tensors whose names start with one of these are left out. */
-  readonly drop: readonly string[]
+  readonly drop?: readonly string[]
   /** Tensors whose names end so are factors of ReLUs, which become a ReLU spec. */
-  readonly masks: string | undefined
-  /** Whether the output is a folder, which has room for the architecture beside the weights. */
-  readonly intoFolder: boolean
+  readonly masks?: string
+  /** Whether weights that were checked against `arch` bring it along, written out layer by layer. */
+  readonly withArchitecture?: boolean
+  /** Reads a file that the input names, by its path relative to it: weights of a TensorFlow.js model. */
+  readonly readBeside?: (path: string) => Promise<Uint8Array | undefined>
 }
 
+type Order = ConvertOptions & { readonly source: string; readonly file: Uint8Array }
+
+/** One file's worth of bytes. */
 export interface Product {
   readonly target: Target
   readonly bytes: Uint8Array
 }
 
-/** What was found. */
-export interface Counts {
+/** What was found in a file. */
+export interface ConvertedCounts {
   readonly layers?: number
   readonly tensors?: number
   /** Of all tensors together. */
@@ -55,33 +62,39 @@ export interface Counts {
   readonly drelus?: number
 }
 
+/** What a file became. */
 export interface Conversion {
   readonly format: FileFormat
   readonly products: readonly Product[]
-  readonly counts: Counts
+  readonly counts: ConvertedCounts
   /** What a reader should know. */
   readonly notes: readonly string[]
 }
 
 /**
- * Converts one file by what its bytes are.
- * @throws RingfenceError as the converters do; BAD_INPUT for a target that the file cannot become, or without an
- *   architecture where one is needed; UNSUPPORTED, with what to do instead, for a format that is not read
+ * Converts one file of another program by what its bytes are. Nothing in it is run.
+ * @throws RingfenceError as the converters do; BAD_INPUT, with a problem per option, for a target that the file cannot
+ *   become, or without an architecture where one is needed; UNSUPPORTED, with what to do instead, for a format that is not
+ *   read
  */
-export async function convertFile(order: ConversionOrder): Promise<Conversion> {
-  const format = detectFormat(order.file)
-  const targets = [...targetsOf(format), ...(order.masks === undefined ? [] : ['relu-spec' as const])]
+export async function convertFile(file: Uint8Array, options: ConvertOptions = {}): Promise<Conversion> {
+  const order: Order = { source: 'input', ...options, file }
+  const { source, to, masks } = order
+  const format = detectFormat(file)
+  const targets = [...targetsOf(format), ...(masks === undefined ? [] : ['relu-spec' as const])]
   if (format === undefined || targets.length === 0) {
     const code = format === undefined ? 'BAD_FILE' : 'UNSUPPORTED'
-    throw new RingfenceError(code, `${order.input}: this is ${otherFormat(format, order.input)}`)
+    throw new RingfenceError(code, `${source}: this is ${otherFormat(format, source)}`)
   }
-  if (order.to !== undefined && !targets.includes(order.to)) {
-    throw new RingfenceError('BAD_INPUT', `--to: ${order.input} becomes ${targets.join(' or ')}, not ${order.to}`)
-  }
+  if (to !== undefined && !targets.includes(to)) throw refused(order, `to: expected ${targets.join(' or ')}, got ${to}`)
   const conversion = { format, ...(await convertKnown(order, format)) }
-  const products = conversion.products.filter(({ target }) => order.to === undefined || target === order.to)
+  const products = conversion.products.filter(({ target }) => to === undefined || target === to)
   return { ...conversion, products }
 }
+
+/** About an option, which comes first in the problem. */
+const refused = ({ source }: Order, problem: string): RingfenceError =>
+  new RingfenceError('BAD_INPUT', `${source} cannot be converted like this:`, [problem])
 
 function targetsOf(format: FileFormat | undefined): readonly Target[] {
   if (format === 'pickle') return ['relu-spec']
@@ -92,8 +105,8 @@ function targetsOf(format: FileFormat | undefined): readonly Target[] {
 
 type Converted = Omit<Conversion, 'format'>
 
-async function convertKnown(order: ConversionOrder, format: FileFormat): Promise<Converted> {
-  const { input: source, file, inputShape } = order
+async function convertKnown(order: Order, format: FileFormat): Promise<Converted> {
+  const { source, file, inputShape } = order
   switch (format) {
     case 'pickle':
       return reluSpec(order)
@@ -102,7 +115,7 @@ async function convertKnown(order: ConversionOrder, format: FileFormat): Promise
     case 'onnx':
       return network(convertOnnx(file, { source, inputShape }))
     case 'tfjs':
-      return network(convertTfjs(file, await readShards(source, file), { source, inputShape }))
+      return network(convertTfjs(file, await readShards(order), { source, inputShape }))
     default:
       return order.arch ? checkedWeights(order, order.arch) : bareWeights(order)
   }
@@ -110,12 +123,13 @@ async function convertKnown(order: ConversionOrder, format: FileFormat): Promise
 
 const jsonBytes = (json: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(json, null, 2)}\n`)
 
-function reluSpec({ input, file, arch, choices }: ConversionOrder): Converted {
+function reluSpec(order: Order): Converted {
+  const { source, file, arch, choices } = order
   if (!arch) {
-    throw new RingfenceError('BAD_INPUT', `${input} is a ReLU spec: --arch must name the network that it is for`)
+    throw refused(order, 'arch: expected the network that this ReLU spec is for, got none')
   }
   const network = parseArchitecture(arch.json, arch.path, choices)
-  const { json, spec, unnamed } = convertReluSpec(file, network, { source: input })
+  const { json, spec, unnamed } = convertReluSpec(file, network, { source })
   const more = unnamed.length > 8 ? ` and ${unnamed.length - 8} more` : ''
   const notes = unnamed.length === 0 ? [] : [`not named, so plain ReLUs: ${unnamed.slice(0, 8).join(', ')}${more}`]
   const { drelus } = spec
@@ -123,9 +137,9 @@ function reluSpec({ input, file, arch, choices }: ConversionOrder): Converted {
 }
 
 /** A short file or a published configuration, written out layer by layer. */
-function expanded({ input, file, choices }: ConversionOrder): Converted {
-  const json = expandArchitecture(parseObject(new TextDecoder().decode(file), input), input, choices)
-  const { layers } = parseArchitecture(json, input)
+function expanded({ source, file, choices }: Order): Converted {
+  const json = expandArchitecture(parseObject(new TextDecoder().decode(file), source), source, choices)
+  const { layers } = parseArchitecture(json, source)
   return { products: [{ target: 'arch', bytes: jsonBytes(json) }], counts: { layers: layers.length }, notes: [] }
 }
 
@@ -137,21 +151,22 @@ function network({ arch, tensors, notes }: ConvertedNetwork): Converted {
   return { products: [{ target: 'arch', bytes: jsonBytes(arch) }, weights], counts, notes }
 }
 
-function tensorCounts(tensors: readonly (readonly [string, { readonly shape: Shape }])[]): Counts {
+function tensorCounts(tensors: readonly (readonly [string, { readonly shape: Shape }])[]): ConvertedCounts {
   const elements = tensors.reduce((sum, [, { shape }]) => sum + elementCount(shape), 0)
   return { tensors: tensors.length, elements }
 }
 
-function bareWeights({ input, file, unwrap, to }: ConversionOrder): Converted {
+function bareWeights(order: Order): Converted {
+  const { source, file, unwrap, to } = order
   if (to === 'arch') {
-    throw new RingfenceError('BAD_INPUT', `--to arch: ${input} holds weights; --arch must name the network`)
+    throw refused(order, 'arch: expected the network that these weights are for, got none')
   }
-  const tensors = [...readWeights(file, input, { unwrap })]
+  const tensors = [...readWeights(file, source, { unwrap })]
   const floats = tensors.flatMap(([name, { shape, data }]) => (data ? [[name, { shape, data }] as const] : []))
   const others = tensors.filter(([, { data }]) => !data)
   const notes = [...widened(tensors), ...leftOut(others)]
   if (floats.length === 0) {
-    throw new RingfenceError('BAD_FILE', `${input}: expected tensors of floats, found ${others.length} of other types`)
+    throw new RingfenceError('BAD_FILE', `${source}: expected tensors of floats, found ${others.length} of other types`)
   }
   const bytes = writeSafetensors(new Map(floats))
   return { products: [{ target: 'safetensors', bytes }], counts: tensorCounts(floats), notes }
@@ -170,23 +185,23 @@ function leftOut(tensors: readonly (readonly [string, Tensor])[]): string[] {
 }
 
 /** Only what the network uses, under the names that its file gives. */
-function checkedWeights(order: ConversionOrder, { json, path }: JsonFile): Converted {
-  const { input, file, unwrap, choices, drop, masks } = order
-  const all = readWeights(file, input, { unwrap })
+function checkedWeights(order: Order, { json, path }: NonNullable<Order['arch']>): Converted {
+  const { source, file, unwrap, choices, drop = [], masks } = order
+  const all = readWeights(file, source, { unwrap })
   const isMask = (name: string) => masks !== undefined && name.endsWith(masks)
   const tensors = new Map([...all].filter(([name]) => !isMask(name)))
-  const fitted = hinted(() => fitWeights(json, tensors, { archSource: path, source: input, choices, drop }))
+  const fitted = hinted(() => fitWeights(json, tensors, { archSource: path, source, choices, drop }))
   const named = namedTensors(fitted.arch, fitted.weights)
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(named) }
   const arch: Product = { target: 'arch', bytes: jsonBytes(expandArchitecture(fitted.json, path, choices)) }
-  const both = order.intoFolder || order.to !== undefined
+  const both = order.withArchitecture || order.to !== undefined
   const notes = [`every tensor of ${quote(fitted.arch.name)} is there`, ...widened([...tensors]), ...fitted.notes]
   const products = both ? [arch, weights] : [weights]
   const counts = tensorCounts([...named])
   if (masks === undefined) return { products, counts, notes }
   const alphas = new Map([...all].filter(([name]) => isMask(name)))
-  const spec = reluMasks(fitted.arch, alphas, input)
-  const { drelus } = parseReluSpec(spec, fitted.arch, input)
+  const spec = reluMasks(fitted.arch, alphas, source)
+  const { drelus } = parseReluSpec(spec, fitted.arch, source)
   const note = `ReLU spec from ${alphas.size} tensors: a ReLU where a factor is above 0.01, else unchanged`
   products.push({ target: 'relu-spec', bytes: jsonBytes(spec) })
   return { products, counts: { ...counts, drelus }, notes: [...notes, note] }
@@ -201,26 +216,38 @@ function hinted<T>(bind: () => T): T {
       error instanceof RingfenceError && error.problems.some((p) => /: no layer of network .* uses it$/.test(p))
     if (!unused) throw error
     const [message] = error.message.split('\n', 1)
-    const hint = 'tensors that only training needs are left out by --drop with the start of their names'
+    const hint = 'drop: the start of the names of tensors that only training needs leaves them out'
     throw new RingfenceError(error.code, message, [...error.problems, hint], { cause: error })
   }
 }
 
 /** The weight files that a TF.js model names, by those names; missing ones are the converter's to report. */
-async function readShards(input: string, file: Uint8Array): Promise<ReadonlyMap<string, Uint8Array>> {
-  const { weightsManifest } = parseObject(new TextDecoder().decode(file), input)
+async function readShards({ source, file, readBeside }: Order): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { weightsManifest } = parseObject(new TextDecoder().decode(file), source)
   const groups: unknown[] = Array.isArray(weightsManifest) ? weightsManifest : []
   const paths = groups.flatMap((group) => (isObject(group) && Array.isArray(group.paths) ? group.paths : []))
   const names = paths.filter((path): path is string => typeof path === 'string')
-  const outside = names.filter((path) => isAbsolute(path) || /^\.\.([\\/]|$)/.test(normalize(path)))
+  const outside = names.filter((path) => !liesBeside(path))
   if (outside.length > 0) {
     const problems = outside.map((path) => `weightsManifest: expected a file beside the model, got ${quote(path)}`)
-    throw new RingfenceError('BAD_FILE', summary(input, problems.length), problems)
+    throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
   }
   const shards = new Map<string, Uint8Array>()
   for (const path of new Set(names)) {
-    const shard = await readWhole(join(dirname(input), path)).catch(() => undefined)
+    const shard = await readBeside?.(path)
     if (shard) shards.set(path, shard)
   }
   return shards
+}
+
+/** Whether a path stays below the folder that it is relative to, on any system. */
+function liesBeside(path: string): boolean {
+  if (/^([\\/]|[a-z]:)/i.test(path)) return false
+  let depth = 0
+  for (const part of path.split(/[\\/]/)) {
+    if (part === '..') depth--
+    else if (part !== '.' && part !== '') depth++
+    if (depth < 0) return false
+  }
+  return true
 }

@@ -1,17 +1,18 @@
-// What `ringfence inspect` knows of a network, in numbers.
-import { RingfenceError } from '../errors.js'
-import type { Architecture } from '../model/architecture.js'
-import { countNetwork } from '../model/count.js'
-import { type Published, publishedSeesaw } from '../model/families/seesaw/published.js'
-import { isActivation, type Layer } from '../model/layers/layers.js'
-import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu/spec.js'
-import type { Shape } from '../model/shape.js'
-import { outlinePlan, type StepOutline } from '../plan/compile/outline.js'
-import type { Backend } from '../plan/plan.js'
-import { securennStepFlights } from './report/flights.js'
-import { layerWords } from './report/layer-words.js'
+// What a network is made of and how often its messages go back and forth, in numbers, before anybody runs it.
+import { RingfenceError } from '../../errors.js'
+import type { Architecture } from '../../model/architecture.js'
+import { countNetwork } from '../../model/count.js'
+import { type Published, publishedSeesaw } from '../../model/families/seesaw/published.js'
+import { isActivation, type Layer } from '../../model/layers/layers.js'
+import { layerWords } from '../../model/layers/words.js'
+import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
+import type { Shape } from '../../model/shape.js'
+import { outlinePlan, type StepOutline } from '../../plan/compile/outline.js'
+import type { Backend } from '../../plan/plan.js'
+import { securennStepFlights } from './securenn-flights.js'
 
-export interface LayerReport {
+/** What one layer adds up to. */
+export interface InspectedLayer {
   readonly id: string
   /** In words. */
   readonly op: string
@@ -25,7 +26,7 @@ export interface LayerReport {
 }
 
 /** Before and after linear layers are folded into one another. */
-export interface FoldingReport {
+export interface Folding {
   readonly linearLayers: number
   /** Convolutions and matrix products that are left. */
   readonly convolutions: number
@@ -33,6 +34,7 @@ export interface FoldingReport {
   readonly roundTrips: { readonly before: number; readonly after: number }
 }
 
+/** Counts of one network, for one inference. */
 export interface Inspection {
   readonly name: string
   readonly family: string | null
@@ -47,19 +49,25 @@ export interface Inspection {
   readonly backend: Backend
   /** Of one inference; null for a network that cannot be run as it is. */
   readonly roundTrips: number | null
-  readonly folding: FoldingReport | null
-  readonly layers: readonly LayerReport[]
+  readonly folding: Folding | null
+  readonly layers: readonly InspectedLayer[]
   readonly published?: Published
   readonly notes: readonly string[]
 }
 
-/** Counts a network; nothing is allocated for its weights. */
-export function inspectNetwork(
-  arch: Architecture,
-  spec: ReluSpec | undefined,
-  backend: Backend,
-  notes: readonly string[] = [],
-): Inspection {
+/** What the counts depend on beside the layers. */
+export interface InspectOptions {
+  /** Which ReLUs are left; all without it. */
+  readonly spec?: ReluSpec
+  /** Default `mcc`. */
+  readonly backend?: Backend
+}
+
+/**
+ * Counts a network; nothing is allocated for its weights. One that cannot be run as it is has no round trips, and a note
+ * that says why.
+ */
+export function inspectNetwork(arch: Architecture, { spec, backend = 'mcc' }: InspectOptions = {}): Inspection {
   const { layers, reluLayers, relus, drelus, macs, params, maxPoolComparisons, clipComparisons } = countNetwork(
     arch,
     spec,
@@ -76,11 +84,11 @@ export function inspectNetwork(
       ...{ relus: counts.relus, drelus: counts.drelus, window: windowOf(arch.layers[i], spec) },
     })),
     ...(published ? { published } : {}),
-    notes: problem === undefined ? notes : [...notes, problem],
+    notes: problem === undefined ? [] : [problem],
   }
 }
 
-function windowOf(layer: Layer, spec: ReluSpec | undefined): LayerReport['window'] {
+function windowOf(layer: Layer, spec: ReluSpec | undefined): InspectedLayer['window'] {
   if (!isActivation(layer)) return null
   const relu = resolveRelu(spec, layer)
   const comparison = 'comparison' in relu ? relu.comparison : undefined
@@ -91,7 +99,7 @@ function foldingOf(
   arch: Architecture,
   spec: ReluSpec | undefined,
   backend: Backend,
-): { readonly folding: FoldingReport | null; readonly problem?: string } {
+): { readonly folding: Folding | null; readonly problem?: string } {
   try {
     const outline = outlinePlan(arch, spec)
     const { steps, unfolded, linearLayers } = outline
