@@ -218,7 +218,7 @@ function checkedWeights(
   const { source, choices, drop = [], masks, stripPrefix } = order
   const isMask = (name: string) => masks !== undefined && name.endsWith(masks)
   const tensors = new Map([...all].filter(([name]) => !isMask(name)))
-  const fitted = fitWeights(json, tensors, { archSource: path, source, choices, drop, stripPrefix })
+  const fitted = fitWeights(json, tensors, { archSource: path, source, choices, drop, stripPrefix, advice: true })
   const named = namedTensors(fitted.arch, fitted.weights)
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(named) }
   const explicit = withPictureOptions(expandArchitecture(fitted.json, path, choices), order)

@@ -23,6 +23,9 @@ export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu
 /** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
 const LEAKY_SLOPE = 0.2
 
+/** Longer vectors stay in their order: putting them into another takes a matrix of so many rows and columns. */
+const LONGEST_REORDERED = 1024
+
 export interface TfWindow {
   readonly stride: Pair
   readonly dilation: Pair
@@ -326,10 +329,16 @@ export class TfEmitter {
     return this.layer({ op: 'resize', size, mode: isPixel ? 'broadcast' : mode }, [x])
   }
 
-  /** A network output in another order than the file's is worth a note. */
-  noteOrder(output: string, x: Value): void {
+  /** A network output: a vector in the file's order where that takes no large matrix, else with a note. */
+  output(name: string, x: Value): Value | undefined {
+    if (x.shape.length === 1 && x.parts && x.shape[0] <= LONGEST_REORDERED) {
+      const order = orderOf(this.draft, x, { id: '', shape: x.shape })
+      return this.draft.reordered(quote(name), `${name}/order`, x, order)
+    }
     const isMap = x.shape.length === 3 && x.shape[1] * x.shape[2] > 1
-    if (!x.parts && (!isMap || this.layout === 'channels_first')) return
-    this.draft.notes.push(`output ${quote(output)}: its elements are ordered channels first, not channels last`)
+    if (x.parts || (isMap && this.layout === 'channels_last')) {
+      this.draft.notes.push(`output ${quote(name)}: its elements are ordered channels first, not channels last`)
+    }
+    return x
   }
 }

@@ -173,8 +173,8 @@ class GraphRun {
       const known = this.#made[place]
       const { name, where } = this.nodes[place]
       if (known && 'value' in known) {
-        new NodeReader(this.draft, this.nodes[place], [], 1, true).noteOrder(name, known.value)
-        return [[name, known.value] as const]
+        const value = new NodeReader(this.draft, this.nodes[place], [], 1, true).output(name, known.value)
+        return value ? [[name, value] as const] : []
       }
       if (known) this.draft.problems.push(`${where}: expected a computed output, got a constant`)
       return []

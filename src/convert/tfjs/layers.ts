@@ -47,10 +47,11 @@ export function convertLayersModel(
   const file = { layout: layoutOf(order.map((index) => calls[index])), byTfjs: options.byTfjs }
   const made = runCalls(topology!, order, new KerasWeights(weights), draft, options.inputShape, file)
   draft.noteUnused('weightsManifest', weights.unread)
-  const named = outputs
-    .map((output) => [calls[output].name, made[output]] as const)
-    .filter((entry): entry is readonly [string, Value] => entry[1] !== undefined)
-  for (const [name, value] of named) new TfEmitter(draft, '', '', file.layout).noteOrder(name, value)
+  const named = outputs.flatMap((output): (readonly [string, Value])[] => {
+    const { name } = calls[output]
+    const value = made[output] && new TfEmitter(draft, '', '', file.layout).output(name, made[output])
+    return value ? [[name, value]] : []
+  })
   return draft.finish(options.name ?? 'keras', named)
 }
 

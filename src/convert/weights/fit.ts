@@ -22,6 +22,8 @@ export interface FitOptions {
   readonly drop?: readonly string[]
   /** Takes only the tensors whose names start so, and takes it off them. */
   readonly stripPrefix?: string
+  /** Whether a failure says which of these options may help. Default false. */
+  readonly advice?: boolean
 }
 
 /** Weights that fit, and the architecture they fit. */
@@ -44,7 +46,7 @@ export interface FittedWeights {
 export function fitWeights(
   json: unknown,
   tensors: ReadonlyMap<string, Tensor>,
-  { archSource, source = 'weights', choices, drop = [], stripPrefix }: FitOptions = {},
+  { archSource, source = 'weights', choices, drop = [], stripPrefix, advice = false }: FitOptions = {},
 ): FittedWeights {
   const given = stripPrefix === undefined ? tensors : stripped(tensors, stripPrefix)
   const root = parseObject(json, archSource ?? 'arch.json')
@@ -57,7 +59,8 @@ export function fitWeights(
   const found = hasAll(arch, own) ? { tensors: own, notes: [] } : withoutPrefix(own, requiredNames(arch), source)
   const dropped = without(found.tensors, drop, arch.weights.stripPrefix)
   const notes = [...found.notes, ...dropped.notes]
-  const weights = hinted(arch, dropped.rest, () => bindWeights(arch, dropped.rest, source))
+  const bind = () => bindWeights(arch, dropped.rest, source)
+  const weights = advice ? hinted(arch, dropped.rest, bind) : bind()
   const gone = kept === short ? 0 : zeros(arch) - zeros(parseArchitecture(short, archSource, choices))
   return { json: kept, arch, weights, notes: gone > 0 ? [...notes, prunedNote(gone)] : notes }
 }

@@ -22,11 +22,11 @@ export function withoutPrefix(tensors: Tensors, expected: readonly string[], sou
   const fronts = frontsOf(tensors, expected)
   if (fronts.length === 0 || fronts.includes('')) return { tensors, notes: [] }
   if (fronts.length > 1) {
-    const what = `${source}: all tensors of the network are there several times; say which ones with`
+    const what = `${source}: all tensors of the network are there several times; say which ones`
     const ways = fronts.map(
       (front) => `unwrap: ${quote(front.split('.')[0])}, for the names that begin with ${quote(front)}`,
     )
-    throw new RingfenceError('BAD_FILE', `${what} unwrap or stripPrefix:`, ways)
+    throw new RingfenceError('BAD_FILE', `${what}:`, ways)
   }
   const [front] = fronts
   const rest = [...tensors.keys()].filter((name) => !name.startsWith(front))
