@@ -2,12 +2,17 @@
 import { defineConfig } from 'vitest/config'
 
 /**
- * Left out of the fast set: files that start processes, browsers or bundlers or need dist, and those that run whole
- * networks, thousands of random cases or every fault of a conversation. What they test is tested in the small by others.
+ * Left out of the fast set: what starts processes, browsers or bundlers or needs dist, and what runs whole networks,
+ * enumerates views, or sweeps thousands of cases. What these files test is tested in the small by the others.
  */
 const SLOW = [
   'test/{bench,browser,cli,docs,hosts,package}/**', // processes, browsers, bundlers, the built package
-  'test/party/**/failures.test.ts', // every fault at every message
+  'test/protocol/networks/**', // whole networks on both back ends
+  'test/protocol/**/{views,views.*,joint-view,network-views,networks,waves,waves-broken}.test.ts',
+  'test/party/**/{failures,memory,sessions,hostile}.test.ts', // every fault at every message, thousands of inferences
+  'test/convert/{fuzz,fuzz-graph,published}.test.ts', // 30,000 damaged files
+  'test/tune/{knapsack/**,allocation/layer-moves.test.ts}', // the knapsack against every choice
+  'test/float/{networks,published}.test.ts', // trained networks in float
 ]
 
 const test = { testTimeout: 300_000, hookTimeout: 300_000 }
@@ -16,7 +21,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { ...test, name: 'fast', include: ['test/**/*.test.ts'], exclude: SLOW } },
-      { test: { ...test, name: 'slow', include: SLOW.map((path) => path.replace(/\*\*$/, '**/*.test.ts')) } },
+      { test: { ...test, name: 'slow', include: SLOW.map((path) => path.replace(/\*\*(?=$|,)/, '**/*.test.ts')) } },
     ],
     coverage: {
       provider: 'v8',

@@ -1,5 +1,6 @@
 // ringfence for helpers: deals randomness, sees nothing.
 export { RingfenceError } from './errors.js'
-export { type Channel, connect, Meter } from './net/index.js'
+export { type Allowance, type Channel, connect, Meter, type Peer, type PeerRole, type Principal } from './net/index.js'
+export type { HelperStatus, PartyEvent } from './party/events.js'
 export { Helper, type HelperOptions } from './party/helper.js'
 export { type KeyPair, keyPair, type Seed } from './random/seed.js'

@@ -21,6 +21,16 @@ export { loadModelDirectory, type ModelDirectory, type Sample } from './files/mo
 export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plan-choices.js'
 export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plan-model.js'
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
-export { type ConnectionInfo, type Listener, type ListenOptions, listen } from './net/websocket-server.node.js'
+export type { RefusalReason } from './net/access/credentials.js'
+export type { AccessDecision, AccessRequest, Authorize } from './net/access/gate.node.js'
+export type { Allowance, Peer, PeerRole, Principal } from './net/index.js'
+export {
+  type ConnectionInfo,
+  type Listener,
+  type ListenOptions,
+  listen,
+  type Refused,
+  type TlsIdentity,
+} from './net/websocket-server.node.js'
 export type { OnStage, StageProgress } from './tune/progress.js'
 export { startThreads } from './tune/workers/pool.node.js'

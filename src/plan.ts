@@ -79,6 +79,7 @@ export {
   type StepRelu,
 } from './plan/plan.js'
 export { runReference } from './plan/reference/reference.js'
+export type { Role } from './protocol/transcript.js'
 export { decodeFixed, encodeFixed } from './ring/codec.js'
 export { type ChoicePlan, type ChoicePlanOptions, planChoices } from './tune/allocation/choice-plan.js'
 export { type ChoiceTable, parseChoiceTable } from './tune/allocation/choice-table.js'
@@ -129,7 +130,6 @@ export {
   type PublishedTraffic,
   publishedCosts,
 } from './tune/cost/published.js'
-export type { Role } from './tune/cost/schedule.js'
 export { shapePlan } from './tune/cost/shape-plan.js'
 export { predictedCosts, type SpecCostOptions } from './tune/cost/spec-cost.js'
 export {

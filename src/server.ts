@@ -1,6 +1,7 @@
 // ringfence for servers: the network and its weights stay here.
 export { RingfenceError } from './errors.js'
-export { type Channel, connect, Meter } from './net/index.js'
+export { type Allowance, type Channel, connect, Meter, type Peer, type PeerRole, type Principal } from './net/index.js'
+export type { PartyEvent, ServerStatus } from './party/events.js'
 export type { PartyOptions } from './party/options.js'
 export { type ConnectHelper, Server, type ServerOptions } from './party/server.js'
 export { type Compiled, type CompileOptions, compile, type QuantizedModel } from './plan/compile/compile.js'

@@ -30,7 +30,8 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   files: ['model', 'convert', 'plan', 'tune', 'net'],
-  cli: ['ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
+  operate: ['net', 'party', 'plan'],
+  cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400
@@ -67,6 +68,15 @@ const target = (file: Source, name: string) => posix.join(dirname(file.path), na
 describe('direction of knowledge', () => {
   test('every folder of src is in the table', () => {
     expect([...new Set(all.map(({ folder }) => folder))].filter(Boolean).sort()).toEqual(Object.keys(MAY_KNOW).sort())
+  })
+
+  test('docs/architecture.md shows this table', () => {
+    const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+    const shown = [...page.matchAll(/^\| `(\w+)` \| [^|]* \| ([^|]*) \|$/gm)].map(([, room, names]) => [
+      room,
+      [...names.matchAll(/`(\w+)`/g)].map(([, name]) => name),
+    ])
+    expect(Object.fromEntries(shown)).toEqual(MAY_KNOW)
   })
 
   test.each(Object.keys(MAY_KNOW))('%s knows only what it may', (folder) => {
@@ -113,9 +123,9 @@ describe('direction of knowledge', () => {
 
 describe('the platform', () => {
   const isHost = ({ path, folder }: Source) =>
-    folder === 'cli' || folder === 'files' || path.endsWith('.node.ts') || path === 'node.ts'
+    folder === 'cli' || folder === 'operate' || folder === 'files' || path.endsWith('.node.ts') || path === 'node.ts'
 
-  test('is let in only by cli, files and *.node.ts', () => {
+  test('is let in only by cli, operate, files and *.node.ts', () => {
     const faults = all
       .filter((file) => !isHost(file))
       .flatMap(({ path, code, imports }) => [

@@ -1,8 +1,11 @@
 // What the comparison bench needs of a back end. Everything here runs wherever the kernels run.
 import type { Link } from '../../src/net/index.js'
-import type { Message, OnlineCost, Role, Work } from './network.js'
+import type { Message, Role } from '../../src/protocol/transcript.js'
+import type { OnlineCost, Work } from './network.js'
 
-export { ROLES, type Role } from './network.js'
+export type { Role } from '../../src/protocol/transcript.js'
+/** In the order in which they are started. */
+export const ROLES: readonly Role[] = ['helper', 'server', 'client']
 
 /** One way to compare: plain data, so that it can be handed to another process. */
 export interface Variant {

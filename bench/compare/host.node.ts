@@ -1,11 +1,12 @@
 // The comparison bench on Node: three processes on loopback, files, and the shipped model. Nothing else here is Node's.
 import { type ChildProcess, fork } from 'node:child_process'
-import { constants, existsSync } from 'node:fs'
-import { access, readFile, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
+import { requireWritable, writeText } from '../../src/files/whole-files.js'
 import { runFloat } from '../../src/float/run.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
 import { pictureToInput } from '../../src/model/pictures/input.js'
@@ -46,7 +47,7 @@ export function nodeHost(program: string): Host {
     // Each over the last one, and only where somebody watches.
     progress: (text) => void (process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`)),
     unwritable: whyUnwritable,
-    write: (file, text) => writeFile(file, text),
+    write: (file, text) => writeText(file, text, true),
     close: () => void parties?.then((started) => started.stop()).catch(() => {}),
   }
 }
@@ -157,7 +158,7 @@ async function meet(role: Role, urls: Urls, arrivals: Arrivals): Promise<Partial
 
 /** What the layer's ReLU gets for the model's sample pictures, by the float engine. */
 async function layerActivations(): Promise<Activations | null> {
-  const folder = findModel()
+  const folder = modelFolder()
   if (!folder) return null
   const { arch, weights, calibration, samples } = await loadModelDirectory(folder, 'plain')
   const values: number[] = []
@@ -173,7 +174,7 @@ async function layerActivations(): Promise<Activations | null> {
 }
 
 /** The model's folder in the checkout this program lies in, however deep. */
-function findModel(): string | undefined {
+function modelFolder(): string | undefined {
   let folder = dirname(fileURLToPath(import.meta.url))
   while (folder !== dirname(folder)) {
     const model = resolve(folder, 'models', MODEL)
@@ -184,15 +185,8 @@ function findModel(): string | undefined {
 }
 
 async function whyUnwritable(file: string): Promise<string | null> {
-  const folder = dirname(resolve(file))
-  try {
-    await access(folder, constants.W_OK)
-    if (existsSync(file)) {
-      if (!(await stat(file)).isFile()) return 'it is no plain file'
-      await access(file, constants.W_OK)
-    }
-    return null
-  } catch (error) {
-    return `${folder} cannot be written to (${(error as NodeJS.ErrnoException).code})`
-  }
+  return requireWritable([file], true).then(
+    () => null,
+    (error: Error) => error.message.slice(file.length + ': '.length),
+  )
 }

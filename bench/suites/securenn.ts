@@ -6,18 +6,19 @@ import { loadKernels, upload } from '../../src/kernels/instance.js'
 import { type Channel, connect, Link, Meter, type MeterReport } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import type { SecurennPlan } from '../../src/plan/plan.js'
+import { planLayout } from '../../src/protocol/layout.js'
 import { securennCost } from '../../src/protocol/securenn/cost.js'
-import { comparedBits, dealDrelu, drelu, dreluCost, type Window } from '../../src/protocol/securenn/drelu.js'
+import { comparedBits, dealDrelu, drelu, dreluMessages, type Window } from '../../src/protocol/securenn/drelu.js'
 import {
   dealTriple,
   multiply,
   PRODUCT,
   pairwise,
-  productCost,
+  productMessages,
   sendProduct,
 } from '../../src/protocol/securenn/multiply.js'
 import type { Side } from '../../src/protocol/securenn/parties.js'
-import { layOut } from '../../src/protocol/step.js'
+import { totalBytes } from '../../src/protocol/transcript.js'
 import { freshSeed } from '../../src/random/seed.js'
 import { Streams } from '../../src/random/streams.js'
 import { prepareWorkload, type Workload } from '../../test/fixtures/workloads.js'
@@ -190,7 +191,7 @@ async function measure(window: Window, target: number, warmup: number, runs: num
     )
     const times = measured.times.slice(warmup)
     const bits = comparedBits(window)
-    const declared = (dreluCost(window, VALUES).bytes + productCost(VALUES).bytes) / VALUES
+    const declared = totalBytes([...dreluMessages(window, VALUES), ...productMessages(VALUES)]) / VALUES
     return {
       bits,
       values: VALUES,
@@ -208,8 +209,7 @@ async function measure(window: Window, target: number, warmup: number, runs: num
 }
 
 function declaredRounds(workload: Workload): number {
-  const k = loadKernels()
-  return securennCost(layOut(k, prepareWorkload(workload).compiled.plan as SecurennPlan)).flights
+  return securennCost(planLayout(prepareWorkload(workload).compiled.plan as SecurennPlan)).flights
 }
 
 export async function benchSecurenn({ json = false, quick = false } = {}): Promise<SecurennRow[]> {

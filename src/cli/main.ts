@@ -65,9 +65,15 @@ async function printVersion(): Promise<number> {
   return 0
 }
 
-// A reader that has seen enough, as `head` has, is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error
-  process.exit()
+/** They go on without anybody who reads what they say. */
+const LONG_RUNNING: readonly (string | undefined)[] = ['serve', 'helper']
+
+// What was not written is lost: a report cut short never looks like a whole one, whoever reads the status.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+  if (LONG_RUNNING.includes(process.argv[2])) return
+  const why = code === 'EPIPE' ? 'its reader has gone' : code === 'ENOSPC' ? 'the disk is full' : code
+  process.stderr.write(`error HOST: standard output cannot be written: ${why}\n`)
+  process.exit(1)
 })
+process.stderr.on('error', () => {})
 process.exitCode = await main(process.argv.slice(2))

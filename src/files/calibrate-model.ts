@@ -11,7 +11,7 @@ import { type ImageSet, readImageSet } from './image-set.js'
 import { type MeasuringOptions, poolOf, resumably } from './measuring.js'
 import { loadModelDirectory } from './model-directory.js'
 import { findModel } from './prepared-model.js'
-import { requireNew, writeJson } from './whole-files.js'
+import { requireWritable, writeJson } from './whole-files.js'
 
 /** Which model on which pictures, and as `calibrateNetwork`. */
 export interface CalibrateModelOptions
@@ -47,7 +47,7 @@ export interface ModelCalibration extends NetworkCalibration {
  */
 export async function calibrateModel(options: CalibrateModelOptions): Promise<ModelCalibration> {
   const { output = 'calibration.json', force = false, onProgress } = options
-  if (!force) await requireNew([output])
+  await requireWritable([output], force)
   onProgress?.({ stage: 'reading', done: 0 })
   const model = await loadModelDirectory(findModel(options.model), options.variant)
   const images = await readImageSet(options.images, model.arch, { limit: options.limit, labelled: false })

@@ -14,7 +14,7 @@ import { RingfenceError } from '../errors.js'
 import type { OnStage } from '../tune/progress.js'
 import { readArchitectureFile, readChoices } from './architecture-file.js'
 import { Faults } from './faults.js'
-import { readWhole, requireNew, type WholeFile, writeWhole } from './whole-files.js'
+import { readWhole, type WholeFile, writeWhole } from './whole-files.js'
 
 /** As `convertFile`, with files for what it takes. */
 export interface ConvertFilesOptions
@@ -70,7 +70,6 @@ export async function convertFiles(options: ConvertFilesOptions): Promise<Conver
     readBeside: (path) => readWhole(join(dirname(input), path)).catch(() => undefined),
   })
   const files = place(conversion, options, withArchitecture)
-  if (!force) await requireNew(files.map(({ path }) => path))
   throwIfAborted(signal)
   await writeWhole(files, force, (done) => onProgress?.({ stage: 'writing', done }))
   const { format, counts, notes, products } = conversion

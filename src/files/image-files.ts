@@ -1,9 +1,9 @@
 // Picture files as a network's inputs, with what is wrong in any of them reported at once.
-import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../errors.js'
 import { decodeImage } from '../model/pictures/decode.js'
 import { pictureToInput } from '../model/pictures/input.js'
 import type { Plan } from '../plan/plan.js'
+import { readWhole } from './whole-files.js'
 
 export interface ImageFile {
   readonly file: string
@@ -12,13 +12,12 @@ export interface ImageFile {
 
 /** @throws RingfenceError BAD_FILE naming every file that cannot be read */
 export async function readImageFiles(files: readonly string[]): Promise<ImageFile[]> {
-  const settled = await Promise.allSettled(files.map((file) => readFile(file)))
+  const settled = await Promise.allSettled(files.map((file) => readWhole(file)))
+  const failed = settled.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []))
+  const fault = failed.find((error) => !(error instanceof RingfenceError))
+  if (fault) throw fault
   // In the order of the files, whichever answered first.
-  const problems = settled.flatMap((one, i) => {
-    if (one.status === 'fulfilled') return []
-    const { code } = one.reason as NodeJS.ErrnoException
-    return `${files[i]}: ${code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`}`
-  })
+  const problems = failed.map(({ message }) => message)
   if (problems.length > 0) throw new RingfenceError('BAD_FILE', 'expected picture files that can be read', problems)
   return settled.map((one, i) => ({ file: files[i], bytes: (one as PromiseFulfilledResult<Uint8Array>).value }))
 }

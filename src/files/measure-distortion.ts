@@ -7,7 +7,7 @@ import { measurementKey } from '../tune/part.js'
 import { readImageSet } from './image-set.js'
 import { type MeasuringOptions, poolOf, resumably } from './measuring.js'
 import { loadPlainModel } from './prepared-model.js'
-import { requireNew, writeText } from './whole-files.js'
+import { requireWritable, writeText } from './whole-files.js'
 
 /** Which model on which pictures, and as `distortion`. */
 export interface MeasureDistortionOptions extends MeasuringOptions, Pick<DistortionOptions, 'blocks' | 'masks'> {
@@ -51,7 +51,7 @@ export interface MeasuredDistortion {
 export async function measureDistortion(options: MeasureDistortionOptions): Promise<MeasuredDistortion> {
   const { output = 'distortion.json', force = false, blocks = COMMON_BLOCKS, masks = [], onProgress } = options
   const { limit = 128, threads = availableParallelism() } = options
-  if (!force) await requireNew([output])
+  await requireWritable([output], force)
   onProgress?.({ stage: 'reading', done: 0 })
   const { arch, weights, variant } = await loadPlainModel(options.model, options.variant)
   const { inputs, source } = await readImageSet(options.images, arch, { limit, labelled: false })

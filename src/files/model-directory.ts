@@ -1,6 +1,5 @@
 // Reads a model's folder: a manifest with variants, or plain files under their usual names.
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { isAbsolute, resolve } from 'node:path'
 import { fitWeights } from '../convert/weights/fit.js'
 import { readWeights } from '../convert/weights/read.js'
@@ -12,6 +11,7 @@ import { parseReluSpec, type ReluSpec } from '../model/relu/spec.js'
 import type { Weights } from '../model/weights.js'
 import { type Calibration, parseCalibration } from '../plan/calibrate.js'
 import { Faults } from './faults.js'
+import { readWhole } from './whole-files.js'
 
 /** A picture that comes with a model. */
 export interface Sample {
@@ -182,12 +182,13 @@ async function bytes(dir: string, file: string): Promise<Uint8Array> {
 }
 
 async function read(dir: string, file: string, optional: boolean): Promise<Uint8Array | undefined> {
+  const path = resolve(dir, file)
   try {
-    return await readFile(resolve(dir, file))
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (optional && code === 'ENOENT') return undefined
-    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
-    throw new RingfenceError('BAD_FILE', `${file}: expected a file in ${dir}, but ${why}`, [], { cause })
+    return await readWhole(path)
+  } catch (error) {
+    if (!(error instanceof RingfenceError)) throw error
+    if (optional && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined
+    const why = error.message.slice(path.length + ': '.length).replace('expected a plain file, ', '')
+    throw new RingfenceError('BAD_FILE', `${file}: expected a file in ${dir}, but ${why}`, [], { cause: error })
   }
 }

@@ -6,7 +6,7 @@ import { parseChoiceTable } from '../tune/allocation/choice-table.js'
 import type { Budget, Objective } from '../tune/allocation/relu-plan.js'
 import type { OnStage } from '../tune/progress.js'
 import { readArchitectureFile, readJson } from './architecture-file.js'
-import { requireNew, writeText } from './whole-files.js'
+import { requireWritable, writeText } from './whole-files.js'
 
 /** Which network, within which budget. */
 export interface PlanChoicesOptions {
@@ -46,7 +46,7 @@ export interface PlannedChoices extends Omit<ChoicePlan, 'unit'> {
 export async function planModelChoices(options: PlanChoicesOptions): Promise<PlannedChoices> {
   const { model, budget, output = 'choices.json', force = false, objective = 'drelus', network = 'wan60' } = options
   const { compile = {}, signal, onProgress } = options
-  if (!force) await requireNew([output])
+  await requireWritable([output], force)
   const file = await readArchitectureFile(model)
   const tableFile = await readJson(options.table)
   const table = parseChoiceTable(tableFile.json, tableFile.path)

@@ -21,7 +21,7 @@ import {
 import type { OnStage } from '../tune/progress.js'
 import { isModel, readArchitectureFile, readJson } from './architecture-file.js'
 import { findModel } from './prepared-model.js'
-import { requireNew, writeJson } from './whole-files.js'
+import { requireWritable, writeJson } from './whole-files.js'
 
 /** Which network, within which budget. */
 export interface PlanModelOptions {
@@ -90,7 +90,7 @@ export interface PlannedModel {
 export async function planModel(options: PlanModelOptions): Promise<PlannedModel> {
   const { model, budget, output = 'relu-spec.json', force = false, network = 'wan60', signal, onProgress } = options
   const { zeroChannels = false, masks = true } = options
-  if (!force) await requireNew([output])
+  await requireWritable([output], force)
   const file = await readArchitectureFile(model)
   const arch = parseArchitecture(file.json, file.path)
   const tableFile = await readJson(tablePath(options))

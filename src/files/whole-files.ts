@@ -1,7 +1,8 @@
 // Files read and written in one go: large ones with progress, written ones whole or not at all.
-import { link, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { access, link, lstat, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { RingfenceError } from '../errors.js'
+import { RingfenceError, throwIfAny } from '../errors.js'
 
 /** @param done 0 to 1 */
 export type OnProgress = (done: number) => void
@@ -9,11 +10,14 @@ export type OnProgress = (done: number) => void
 const STEP = 2 ** 24
 
 /**
+ * Reads a plain file. Pipes and devices are refused before they are opened: they may block, or never end.
  * @param quiet files of up to this many bytes are read without a word
- * @throws RingfenceError BAD_FILE when there is no such file or it cannot be read
+ * @throws RingfenceError BAD_FILE when there is no such file or it cannot be read; what `onProgress` throws
  */
 export async function readWhole(path: string, onProgress: OnProgress = () => {}, quiet = 0): Promise<Uint8Array> {
   try {
+    const found = kindOf(await stat(path))
+    if (found !== FILE) throw new RingfenceError('BAD_FILE', `${path}: expected a plain file, found ${found}`)
     const file = await open(path)
     try {
       const { size } = await file.stat()
@@ -36,24 +40,53 @@ export async function readWhole(path: string, onProgress: OnProgress = () => {},
   }
 }
 
+const FILE = 'a plain file'
+
+function kindOf(stats: Stats): string {
+  if (stats.isFile()) return FILE
+  if (stats.isDirectory()) return 'a folder'
+  if (stats.isSymbolicLink()) return 'a symbolic link'
+  if (stats.isFIFO()) return 'a pipe'
+  return stats.isSocket() ? 'a socket' : 'a device'
+}
+
 export interface WholeFile {
   readonly path: string
   readonly bytes: Uint8Array
 }
 
-/** @throws RingfenceError BAD_INPUT that names every file that is there already */
-export async function requireNew(paths: readonly string[]): Promise<void> {
-  const there: string[] = []
-  for (const path of paths) if (await exists(path)) there.push(path)
-  if (there.length === 0) return
-  throw new RingfenceError('BAD_INPUT', `${there.join(', ')}: there already; --force overwrites`)
+/**
+ * Before long work: whether its results can be written, which a disk may still prevent.
+ * @param force whether plain files of these names may be replaced
+ * @throws RingfenceError BAD_INPUT with every path where that is not so
+ */
+export async function requireWritable(paths: readonly string[], force: boolean): Promise<void> {
+  const reasons = await Promise.all(paths.map((path) => whyUnwritable(path, force)))
+  const problems = paths.flatMap((path, i) => (reasons[i] === undefined ? [] : [`${path}: ${reasons[i]}`]))
+  if (problems.length === 1) throw new RingfenceError('BAD_INPUT', problems[0])
+  throwIfAny('BAD_INPUT', 'results cannot be written there:', problems)
 }
 
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
+/**
+ * Only plain files are ever replaced: no device, no pipe, no folder, and no symbolic link, whose target may be any of
+ * these.
+ */
+async function whyUnwritable(path: string, force: boolean): Promise<string | undefined> {
+  const there = await lstat(path).catch(() => undefined)
+  const found = there && kindOf(there)
+  if (found === FILE) return force ? undefined : 'there already; --force overwrites'
+  if (found) return `expected the name of a plain file, or a new one, found ${found}`
+  return access(await nearestFolder(path), constants.W_OK).then(
+    () => undefined,
+    (error) => `it cannot be written (${(error as NodeJS.ErrnoException).code})`,
   )
+}
+
+/** The folder that is there already, of those that will be made for a file. */
+async function nearestFolder(path: string): Promise<string> {
+  const folder = dirname(path)
+  if (folder === path || (await lstat(folder).catch(() => undefined))) return folder
+  return nearestFolder(folder)
 }
 
 /** One file of text, as `writeWhole` writes. */
@@ -82,6 +115,10 @@ export async function writeWhole(
   let done = 0
   let path = ''
   try {
+    await requireWritable(
+      files.map((file) => file.path),
+      force,
+    )
     for (const file of files) {
       path = file.path
       await makeFolder(dirname(path))
@@ -97,7 +134,11 @@ export async function writeWhole(
   } catch (cause) {
     if (cause instanceof RingfenceError) throw cause
     const { code } = cause as NodeJS.ErrnoException
-    const why = code === 'EEXIST' ? 'there already; --force overwrites' : `cannot be written (${code})`
+    const whys: Readonly<Record<string, string>> = {
+      EEXIST: 'there already; --force overwrites',
+      ENOSPC: 'the disk is full',
+    }
+    const why = whys[code ?? ''] ?? `cannot be written (${code})`
     throw new RingfenceError('BAD_INPUT', `${path}: ${why}`, [], { cause })
   } finally {
     for (const draft of pending.keys()) await unlink(draft).catch(() => {})
@@ -134,7 +175,7 @@ async function place(draft: string, target: string, force: boolean): Promise<voi
   } catch (error) {
     // Not every file system has links.
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw error
-    await requireNew([target])
+    await requireWritable([target], false)
     await rename(draft, target)
   }
 }

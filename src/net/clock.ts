@@ -19,6 +19,20 @@ export const systemClock: Clock = {
   },
 }
 
+/** Resolves after `ms` milliseconds, or as soon as `signal` aborts. */
+export function wait(ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', done)
+  })
+}
+
 /** Resolves in the event loop's next turn, after pending input was handled. */
 export const turn: () => Promise<void> = 'setImmediate' in globalThis ? immediate : throughPort()
 

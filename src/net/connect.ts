@@ -1,5 +1,8 @@
 // Opening a WebSocket to a party: what may be connected to, with which implementation, and what a failure means.
 import { RingfenceError } from '../errors.js'
+import { bearer, checkToken, refusal, subprotocols } from './access/credentials.js'
+import { KeepAlive, type PingableSocket } from './access/keep-alive.js'
+import type { PeerRole } from './access/peer.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { isLoopback } from './loopback.js'
 import { errorCode, type WebSocketLike, webSocketChannel } from './websocket.js'
@@ -11,8 +14,17 @@ export interface ConnectOptions extends ChannelOptions {
   deadlineMs?: number
   /** Largest message accepted, where the platform lets us say so. Default 16 MiB. */
   maxPayload?: number
-  /** Makes the socket, for a certificate authority or header of one's own. Default: the platform's own, on Node `ws`. */
-  open?: (url: string) => WebSocketLike
+  /** Shown to a party that does not let everybody in: in a header where those can be set, else as a subprotocol. */
+  token?: string
+  /** What the caller is, to a helper that asks for tokens. Default `client`. */
+  role?: PeerRole
+  /** Where pings can be sent (`ws`): a peer that shows no sign of life for two such intervals is given up. Default 15 s. */
+  keepAliveMs?: number
+  /**
+   * Makes the socket, for a certificate authority or header of one's own. `protocols` are the subprotocols to offer; the
+   * token is among them. Default: the platform's own, on Node `ws`.
+   */
+  open?: (url: string, protocols: string[]) => WebSocketLike
 }
 
 export const DEFAULT_MAX_PAYLOAD = 16 * 2 ** 20
@@ -30,19 +42,22 @@ const LOOPBACK_SETTINGS = { generateMask: (mask: Uint8Array) => void mask.fill(0
  * Connects to a party that listens at `url`.
  *
  * @throws RingfenceError BAD_INPUT for something that is no WebSocket URL, INSECURE for `ws:` off loopback or a
- *   certificate that is not accepted, PEER_GONE when nobody answers, DEADLINE, ABORTED, HOST without any WebSocket
+ *   certificate that is not accepted, UNAUTHORIZED without a valid token where one is wanted, BUSY, PEER_GONE when nobody
+ *   answers, DEADLINE, ABORTED, HOST without any WebSocket
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<Channel> {
   const target = checked(url)
   if (options.signal?.aborted) throw aborted(target, options.signal)
-  const open = options.open ?? (await platformSocket(target, options.maxPayload ?? DEFAULT_MAX_PAYLOAD))
-  return opened(open(target.href), target, options)
+  checkToken(options.token)
+  const open = options.open ?? (await platformSocket(target, options))
+  const { role = 'client', token } = options
+  return opened(open(target.href, subprotocols({ role, token })), target, options)
 }
 
 /** Whether `connect` can work at all here. */
 export async function hasWebSocket(): Promise<boolean> {
   try {
-    await platformSocket(new URL('ws://localhost'), DEFAULT_MAX_PAYLOAD)
+    await platformSocket(new URL('ws://localhost'), {})
     return true
   } catch {
     return false
@@ -62,17 +77,24 @@ function checked(url: string): URL {
   return target
 }
 
-type Opener = (url: string) => WebSocketLike
+type Opener = (url: string, protocols: string[]) => WebSocketLike
 
 /** The platform's WebSocket; on Node rather `ws`, which bounds messages, can pause and takes a masking key. */
-async function platformSocket(target: URL, maxPayload: number): Promise<Opener> {
-  const { WebSocket: Native } = globalThis as { WebSocket?: new (url: string) => unknown }
-  const native: Opener | undefined = Native && ((url) => new Native(url) as WebSocketLike)
+async function platformSocket(target: URL, options: ConnectOptions): Promise<Opener> {
+  const { WebSocket: Native } = globalThis as { WebSocket?: new (url: string, protocols: string[]) => unknown }
+  const native: Opener | undefined = Native && ((url, protocols) => new Native(url, protocols) as WebSocketLike)
   if (native !== undefined && !onNode() && !denoMayUseWs()) return native
   try {
     const { WebSocket } = await import('ws')
-    const options = { ...WS_SETTINGS, maxPayload, ...(target.protocol === 'ws:' ? LOOPBACK_SETTINGS : {}) }
-    return (url) => new WebSocket(url, options) as unknown as WebSocketLike
+    const { maxPayload = DEFAULT_MAX_PAYLOAD, token, role = 'client', keepAliveMs } = options
+    const headers = token === undefined ? {} : { Authorization: bearer(token) }
+    const settings = { ...WS_SETTINGS, maxPayload, headers, ...(target.protocol === 'ws:' ? LOOPBACK_SETTINGS : {}) }
+    return (url) => {
+      const ws = new WebSocket(url, subprotocols({ role }), settings)
+      // One timer each: a party has few connections that it opened itself.
+      ws.once('upgrade', ({ socket }) => new KeepAlive(keepAliveMs).watch(ws as PingableSocket, socket))
+      return ws as unknown as WebSocketLike
+    }
   } catch (cause) {
     if (native !== undefined) return native
     throw new RingfenceError('HOST', 'this host has no WebSocket; install the package ws', [], { cause })
@@ -112,7 +134,7 @@ function opened(ws: WebSocketLike, target: URL, options: ConnectOptions): Promis
     const onAbort = () => giveUp(aborted(target, signal!))
     const timer = setTimeout(() => giveUp(late(target, deadlineMs)), deadlineMs)
     signal?.addEventListener('abort', onAbort)
-    ws.addEventListener('error', (event) => giveUp(refused(target, errorCode(event))))
+    ws.addEventListener('error', (event) => giveUp(turnedAway(event) ?? refused(target, errorCode(event))))
     ws.addEventListener('close', () => giveUp(refused(target, '')))
     ws.addEventListener('open', () => {
       if (!pending) return
@@ -120,6 +142,13 @@ function opened(ws: WebSocketLike, target: URL, options: ConnectOptions): Promis
       resolve(webSocketChannel(ws, options)) // at once, before a first message is delivered
     })
   })
+}
+
+/** `ws` tells the status of an HTTP answer in its error's words; a page's WebSocket tells nobody. */
+function turnedAway(event: object): RingfenceError | undefined {
+  const { error } = event as { error?: { message?: unknown } }
+  const [, status] = /^Unexpected server response: (\d{3})$/.exec(String(error?.message)) ?? []
+  return refusal(Number(status))
 }
 
 function refused(target: URL, code: string): RingfenceError {

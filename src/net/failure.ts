@@ -15,6 +15,7 @@ const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   ABORTED: 'its user stopped it',
   STORE_FULL: 'it has no room for more one-time material; try again later',
   BUSY: 'it serves as many as it can; come back later',
+  UNAUTHORIZED: 'it does not let this caller in, or no longer; ask whoever runs it for a token or a larger allowance',
   MATERIAL_USED: 'one-time material was used up or never dealt; deal a new bundle',
   INSECURE: 'it refused something that would weaken the guarantees; see its own log',
   HOST: 'its host lacks something it needs; see its own log',

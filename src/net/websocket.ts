@@ -1,5 +1,6 @@
 // A channel over a WebSocket: any WHATWG-like one, or the `ws` package with its flow control.
 import { RingfenceError } from '../errors.js'
+import { refusal } from './access/credentials.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { InboxChannel, printable } from './inbox.js'
 
@@ -40,7 +41,11 @@ class WebSocketChannel extends InboxChannel {
     ws.binaryType = 'arraybuffer'
     ws.addEventListener('message', ({ data }) => this.#arrived(data))
     ws.addEventListener('error', (event) => this.#broken(event))
-    ws.addEventListener('close', ({ code, reason }) => this.peerGone(farewell(code, reason)))
+    ws.addEventListener('close', ({ code, reason }) => {
+      const error = refusal(code - 4000)
+      if (error) this.endWith(error)
+      else this.peerGone(farewell(code, reason))
+    })
   }
 
   protected override transmit(message: Uint8Array): void {

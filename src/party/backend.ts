@@ -1,7 +1,7 @@
 // What the parties leave to a back end: everything between the handshake and the answer.
 import type { RingfenceError } from '../errors.js'
 import type { Kernels } from '../kernels/instance.js'
-import type { Frame, Link, Meter } from '../net/index.js'
+import type { Frame, Link, Meter, Peer } from '../net/index.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import type { Plan } from '../plan/plan.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
@@ -11,6 +11,7 @@ import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
 import type { CallOptions } from './client-options.js'
 import type { Dealer } from './dealer.js'
+import type { ServerStatus } from './events.js'
 import type { Grants } from './grant.js'
 import type { HelpedSession, HelpedSessions } from './helped-sessions.js'
 import type { Ledger } from './ledger.js'
@@ -64,6 +65,8 @@ export interface ServerContext<P extends Plan = Plan> {
   /** Of the registration that lasts. */
   readonly grants: () => Grants
   readonly deadlineMs: number
+  /** The material of an inference has come. */
+  readonly onBundle?: (milliseconds: number) => void
 }
 
 /** One client of a server. */
@@ -71,12 +74,13 @@ export interface ClientSession {
   readonly id: Uint8Array
   readonly name: string
   readonly link: Link
+  readonly peer: Peer
   readonly meter: Meter
   /** Shared with the helper. */
   readonly sh: Streams
   readonly ledger: Ledger
   /** Whom its room in the store counts for. */
-  readonly principal: string
+  readonly owner: string
 }
 
 export interface ServerBackend {
@@ -89,6 +93,10 @@ export interface ServerBackend {
   /** The server is registered again; sessions from before go on without preparing more. */
   helperBack(helper: Link, registration: Registration): void
   join(session: ClientSession): Promise<SessionBackend>
+  /** Material dealt ahead. */
+  readonly stored: ServerStatus['store']
+  /** Clients that wait for their turn. */
+  readonly waiting: number
   /** Whether clients may come back for what they prepared: they need no helper. */
   readonly hasKept: boolean
   /** Frees what outlives connections. */
@@ -133,6 +141,8 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly session: Uint8Array
   readonly held: HelpedSession
   readonly streams: DealerStreams
+  /** The material of an inference was dealt. */
+  readonly onBundle?: (milliseconds: number) => void
   readonly deadlineMs: number
   readonly idleMs: number
   /** As `idleMs`, before its first request. */

@@ -34,6 +34,8 @@ export interface ClientOptions extends PartyOptions {
   /** `wss://…` (or `ws://` on loopback), or an open channel. */
   server: string | Channel
   helper: string | Channel
+  /** Shown to both parties, or one for each, where they do not let everybody in. Channels that are open carry their own. */
+  token?: string | { server?: string; helper?: string }
   /** A plan the client already has; the server must run exactly this one. */
   plan?: Plan
   /** SHA-256 of the plan the client will accept. */

@@ -10,7 +10,7 @@ import { agreeSeed, keyPair } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import type { ClientOptions } from './client-options.js'
 import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from './messages.js'
-import { AUDIT, asRingfenceError, linkTo, seedSource } from './options.js'
+import { AUDIT, asRingfenceError, linkTo, seedSource, tokenFor } from './options.js'
 
 /** What a client and its helper have agreed on. */
 export interface Dealing {
@@ -103,7 +103,10 @@ export class Dealer {
   async #join(options: ClientOptions, signal: AbortSignal): Promise<Dealing> {
     const { k, meter, welcome, plan } = this.terms
     const end = options.helper
-    const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
+    const channel =
+      typeof end === 'string'
+        ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('helper', options) })
+        : end
     this.#channel = channel
     const source = seedSource(options, [channel])
     const helper = linkTo('helper', channel, options, meter, true)

@@ -2,16 +2,17 @@
 // input or a weight.
 import { RingfenceError } from '../errors.js'
 import { type Kernels, loadKernels } from '../kernels/instance.js'
-import { type Channel, type Link, type Meter, Phase } from '../net/index.js'
+import { type Channel, type Link, type Peer, Phase, wait } from '../net/index.js'
 import type { MccPlan, SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { materialBytes } from '../protocol/mcc/inference.js'
+import { materialBytes } from '../protocol/mcc/material.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { MccSteps } from '../protocol/mcc/step.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
-import { Pace } from './admission.js'
+import { keptAlive, Pace } from './admission.js'
 import type { HelpedClient, HelpedServer } from './backend.js'
+import type { HelperStatus } from './events.js'
 import { Grants } from './grant.js'
 import { HelpedSessions } from './helped-sessions.js'
 import { dealForClient } from './mcc/helper.js'
@@ -67,6 +68,7 @@ export class Helper {
   readonly #registrations = new Map<string, HelpedServer>()
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
+  #draining = false
   #released = false
 
   private constructor(options: HelperOptions) {
@@ -95,29 +97,61 @@ export class Helper {
   /**
    * Serves one connection, from a server or a client, until it ends. Never rejects: a failure is told to the peer and
    * to `onError`, and concerns no other connection.
+   * @param peer who that is, as `listen` tells it
    */
-  run(channel: Channel, meter?: Meter): Promise<void> {
-    const running = this.#serve(channel, meter)
+  run(channel: Channel, peer: Peer = {}): Promise<void> {
+    const running = this.#serve(channel, peer)
     this.#running.add(running)
     return running.finally(() => this.#running.delete(running))
   }
 
-  async #serve(channel: Channel, meter: Meter | undefined): Promise<void> {
-    const link = linkTo('peer', channel, this.#options, meter)
-    if (this.#released) return link.close()
+  /** Where it stands, for whoever operates it. */
+  get status(): HelperStatus {
+    return {
+      draining: this.#draining,
+      connections: this.#links.size,
+      registrations: this.#registrations.size,
+      memoryBytes: this.memoryInUse,
+    }
+  }
+
+  /**
+   * Takes nobody new and finishes what is being dealt, and what waits for its turn to be. `release` follows.
+   * @param withinMs how long that may take
+   * @returns whether all was dealt by then
+   */
+  async drain(withinMs: number): Promise<boolean> {
+    this.#draining = true
+    const work = [...this.#registrations.values()].flatMap(({ mutex, running }) => [
+      mutex.take(async () => undefined),
+      ...running.values(),
+    ])
+    const given = new AbortController()
+    const late = wait(withinMs, given.signal).then(() => false)
+    const done = await Promise.race([Promise.allSettled(work).then(() => true), late])
+    given.abort()
+    return done
+  }
+
+  async #serve(channel: Channel, peer: Peer): Promise<void> {
+    const link = linkTo('peer', channel, this.#options, peer.meter)
+    if (this.#released || this.#draining) return link.close()
     this.#links.add(link)
+    const began = performance.now()
     try {
       const source = seedSource(this.#options, [channel])
       const hello = decodeHello(await link.receive(Kind.hello, Phase.setup, 0, HELLO_BYTES))
-      if (hello.role === Caller.server) await this.#serveServer(link, hello)
-      else if (hello.role === Caller.client) await this.#serveClient(link, hello, source)
+      checkRole(hello.role, peer)
+      const joined = () => this.#options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
+      if (hello.role === Caller.server) await this.#serveServer(link, hello, joined)
+      else if (hello.role === Caller.client) await this.#serveClient(link, hello, source, joined)
       else if (hello.role === Caller.session) await this.#serveSession(link, hello)
       else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
     } catch (cause) {
       if (this.#released) return
       const error = asRingfenceError(cause)
       link.fail(error)
-      this.#options.onError?.(error)
+      this.#options.onError?.(error, peer)
     } finally {
       link.close()
       this.#links.delete(link)
@@ -131,7 +165,7 @@ export class Helper {
     await Promise.all(this.#running)
   }
 
-  async #serveServer(link: Link, hello: HelperHello): Promise<void> {
+  async #serveServer(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
     const model = await receiveModel(this.#k, link, hello, this.#budget)
     let registered: { id: Uint8Array; registration: HelpedServer } | undefined
     try {
@@ -144,6 +178,7 @@ export class Helper {
         0,
         new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
       )
+      joined()
       await Promise.race([link.closed, registration.attendance.over])
       registration.attendance.close()
       link.fail(new RingfenceError('DEADLINE', 'no client of this server came for a long time; register again'))
@@ -183,7 +218,7 @@ export class Helper {
     registration.seed.fill(0)
   }
 
-  async #serveClient(link: Link, hello: HelperHello, source: () => Seed): Promise<void> {
+  async #serveClient(link: Link, hello: HelperHello, source: () => Seed, joined: () => void): Promise<void> {
     const registration = this.#registrations.get(hex(hello.registration))
     if (!registration) {
       throw new RingfenceError('PROTOCOL', 'no server with this registration is connected; connect to the server again')
@@ -191,7 +226,7 @@ export class Helper {
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
-    await this.#joins.take()
+    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take())
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
     const streams = this.#streams(registration, hello, source())
@@ -201,10 +236,12 @@ export class Helper {
       unusedMs: unusedOf(this.#options),
     }
     const held = registration.sessions.hold(hex(session))
-    const client = { k: this.#k, link, registration, session, held, streams, ...times }
+    const onBundle = (milliseconds: number) => this.#options.onEvent?.({ kind: 'bundle', milliseconds })
+    const client = { k: this.#k, link, registration, session, held, streams, onBundle, ...times }
     registration.attendance.enter()
     try {
       link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
+      joined()
       await (registration.planned.plan.backend === 'mcc'
         ? dealForClient(client as HelpedClient<MccPlan>)
         : helpClient(client as HelpedClient<SecurennPlan>))
@@ -245,4 +282,11 @@ export class Helper {
   static materialBytes(planned: MccSteps): number {
     return planned.steps.reduce((sum, step) => sum + materialBytes(step, planned.plan.ring), 0)
   }
+}
+
+/** Whoever was let in as a client is none of the servers. */
+function checkRole(said: number, { role }: Peer): void {
+  if (role === undefined || (role === 'client') === (said === Caller.client)) return
+  const what = `it connected as a ${role} and speaks as a ${said === Caller.client ? 'client' : 'server'}`
+  throw new RingfenceError('UNAUTHORIZED', `${what}; give connect the role it has`)
 }

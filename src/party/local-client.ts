@@ -22,7 +22,7 @@ import {
   VERSION,
   WELCOME_BYTES,
 } from './messages.js'
-import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource } from './options.js'
+import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from './options.js'
 import { receivePlan } from './received-plan.js'
 import { SecurennClient } from './securenn/client.js'
 
@@ -82,7 +82,10 @@ export class LocalClient implements ClientEngine {
     const store = await openMaterialStore(options.keepMaterial)
     const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
     try {
-      const channel = typeof end === 'string' ? await connect(end, { signal, deadlineMs: options.deadlineMs }) : end
+      const channel =
+        typeof end === 'string'
+          ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
+          : end
       opened.push(channel)
       const source = seedSource(options, [channel])
       const meter = options.meter ?? new Meter()
@@ -172,8 +175,9 @@ export class LocalClient implements ClientEngine {
         return await task()
       } catch (cause) {
         const error = asRingfenceError(cause)
-        // BUSY as a peer's last word has a cause; as an answer it has none, and the conversation goes on.
-        const answered = error.code === 'STORE_FULL' || (error.code === 'BUSY' && error.cause === undefined)
+        // As a peer's last word these have a cause; as an answer they have none, and the conversation goes on.
+        const refused = error.code === 'BUSY' || error.code === 'UNAUTHORIZED'
+        const answered = error.code === 'STORE_FULL' || (refused && error.cause === undefined)
         const harmless = answered || error.code === 'BAD_INPUT' || error === this.#context.dealer.refusal
         if (!harmless) this.#end(error)
         throw error

@@ -1,14 +1,28 @@
 // The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
 import { MAX_RETRY_MS, RingfenceError } from '../errors.js'
+import { encodeBatch, GRANT_BYTES, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
+// The frames that name inferences are the protocol's; parties find all fixed-length messages here.
+export {
+  BATCH_BYTES,
+  BUNDLE_BYTES,
+  DEAL_BYTES,
+  decodeBatch,
+  encodeBatch,
+  GRANT_BYTES,
+  ID_BYTES,
+  INFERENCE_BYTES,
+  MAX_BATCH,
+  RESERVED_BYTES,
+  readInference,
+  writeInference,
+} from '../protocol/control.js'
+
+/** Of everything on the wire: what a hello starts with. */
 export const VERSION = 3
-export const ID_BYTES = 16
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32
-
-/** Most inferences of one request. */
-export const MAX_BATCH = 1024
 
 /** Most inferences that a server grants at a time: clients that prepare many take turns. */
 export const MAX_GRANT = 8
@@ -103,30 +117,6 @@ export function decodeWelcome(payload: Uint8Array): ServerWelcome {
   }
 }
 
-export const BATCH_BYTES = 12
-
-/** `count` inferences from `first` on. */
-export function encodeBatch(first: number, count: number): Uint8Array {
-  const out = new Uint8Array(BATCH_BYTES)
-  writeInference(out, first)
-  new DataView(out.buffer).setUint32(8, count, true)
-  return out
-}
-
-export function decodeBatch(payload: Uint8Array): { first: number; count: number } {
-  const count = new DataView(payload.buffer, payload.byteOffset).getUint32(8, true)
-  if (count < 1 || count > MAX_BATCH) {
-    throw new RingfenceError('PROTOCOL', `a batch has 1 to ${MAX_BATCH} inferences; the peer asked for more or none`)
-  }
-  return { first: readInference(payload), count }
-}
-
-/** What a server grants at the helper, opaque to the client: an end and a MAC; see grant.ts. */
-export const GRANT_BYTES = 8 + 32
-
-/** A client's request to the helper: a batch and its grant. */
-export const DEAL_BYTES = BATCH_BYTES + GRANT_BYTES
-
 export function encodeDeal(first: number, count: number, grant: Uint8Array): Uint8Array {
   return new Uint8Array([...encodeBatch(first, count), ...grant])
 }
@@ -135,16 +125,17 @@ export function encodeDeal(first: number, count: number, grant: Uint8Array): Uin
 export interface Reserved {
   /** Inferences there is room for, from the first one asked for. */
   granted: number
-  /** Why not for all: full, the client's share of it too, or too many clients wait. */
-  lack: 'none' | 'STORE_FULL' | 'BUSY'
+  /**
+   * Why not for all: full, the client's share of it too; too many clients wait, or the allowance of the minute is used up;
+   * the allowance is used up for good.
+   */
+  lack: (typeof LACKS)[number]
   /** When to ask for more, in milliseconds. */
   retryAfterMs: number
   grant: Uint8Array
 }
 
-const LACKS = ['none', 'STORE_FULL', 'BUSY'] as const
-
-export const RESERVED_BYTES = 9 + GRANT_BYTES
+const LACKS = ['none', 'STORE_FULL', 'BUSY', 'UNAUTHORIZED'] as const
 
 export function encodeReserved({ granted, lack, retryAfterMs, grant }: Reserved): Uint8Array {
   const out = new Uint8Array(RESERVED_BYTES)
@@ -167,20 +158,6 @@ export function decodeReserved(payload: Uint8Array): Reserved {
     lack,
     grant: payload.slice(9),
   }
-}
-
-export const INFERENCE_BYTES = 8
-
-export function writeInference(out: Uint8Array, inference: number): void {
-  new DataView(out.buffer, out.byteOffset).setBigUint64(0, BigInt(inference), true)
-}
-
-/** @throws RingfenceError PROTOCOL beyond 2^53 */
-export function readInference(payload: Uint8Array): number {
-  const value = new DataView(payload.buffer, payload.byteOffset).getBigUint64(0, true)
-  if (value > BigInt(Number.MAX_SAFE_INTEGER))
-    throw new RingfenceError('PROTOCOL', 'an inference number is out of range')
-  return Number(value)
 }
 
 /** What a client shows to use the material of an earlier session. */

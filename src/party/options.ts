@@ -1,9 +1,10 @@
 // What all three parties take, and the two hooks that only tests and the demo's judge use.
 import { RingfenceError } from '../errors.js'
-import { type Channel, Link, Meter } from '../net/index.js'
+import { type Channel, Link, Meter, type Peer } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 import type { Seed } from '../random/seed.js'
 import { freshSeed } from '../random/seed.js'
+import type { PartyEvent } from './events.js'
 
 /** What all three parties take. */
 export interface PartyOptions {
@@ -21,8 +22,13 @@ export interface HostOptions extends PartyOptions {
   idleMs?: number
   /** The same for a client that has reserved nothing and run nothing yet. Default one minute. */
   unusedMs?: number
-  /** Called when a connection ends with an error; the party goes on serving the others. */
-  onError?: (error: RingfenceError) => void
+  /**
+   * Called when a connection ends with an error; the party goes on serving the others. `peer` is what `run` was given;
+   * absent where the connection is one of the party's own.
+   */
+  onError?: (error: RingfenceError, peer?: Peer) => void
+  /** Called with what happens, for logs and metrics. */
+  onEvent?: (event: PartyEvent) => void
 }
 
 /**
@@ -64,6 +70,12 @@ export const deadlineOf = ({ deadlineMs }: PartyOptions): number => deadlineMs ?
 export const idleOf = ({ idleMs }: HostOptions): number => idleMs ?? DEFAULT_IDLE_MS
 export const unusedOf = ({ unusedMs, ...options }: HostOptions): number =>
   Math.min(idleOf(options), unusedMs ?? DEFAULT_UNUSED_MS)
+
+/** The token a client shows to one of the two. */
+export const tokenFor = (
+  party: 'server' | 'helper',
+  { token }: { token?: string | { server?: string; helper?: string } },
+): string | undefined => (typeof token === 'string' ? token : token?.[party])
 
 /** A framed, metered link over a channel. */
 export function linkTo(

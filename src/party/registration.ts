@@ -4,7 +4,7 @@ import { RingfenceError } from '../errors.js'
 import { pack, packedBytes } from '../kernels/bits.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
-import { type Link, Phase } from '../net/index.js'
+import { type Channel, type Link, Phase } from '../net/index.js'
 import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, type Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
@@ -113,4 +113,17 @@ function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: St
   filter.release(true)
   mask.release(true)
   return masked
+}
+
+/** A connection that `open` opens, unless `ended` aborts before it is there. @throws RingfenceError ABORTED */
+export async function openUnless(ended: AbortSignal, open: () => Channel | Promise<Channel>): Promise<Channel> {
+  const opening = Promise.resolve(open())
+  const aborted = new Promise<null>((resolve) => {
+    if (ended.aborted) resolve(null)
+    else ended.addEventListener('abort', () => resolve(null), { once: true })
+  })
+  const channel = await Promise.race([opening, aborted])
+  if (channel) return channel
+  opening.then((late) => late.close()).catch(() => undefined)
+  throw new RingfenceError('ABORTED', 'the server was released')
 }

@@ -3,7 +3,7 @@
 import { RingfenceError } from '../errors.js'
 import { type Kernels, loadKernels } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
-import { type Channel, type Frame, type Link, Meter, Phase } from '../net/index.js'
+import { type Channel, type Frame, type Link, Meter, type Peer, Phase, wait } from '../net/index.js'
 import { type Compiled, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, type MccPlan, planDigest, type SecurennPlan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
@@ -12,6 +12,7 @@ import { type ModelShare, packShare } from '../protocol/weights.js'
 import { entropy } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from './backend.js'
+import type { ServerStatus } from './events.js'
 import type { Grants } from './grant.js'
 import { Ledger } from './ledger.js'
 import { STORE_SHARE } from './mcc/reservations.js'
@@ -27,7 +28,7 @@ import {
   seedSource,
   unusedOf,
 } from './options.js'
-import { type Registration, register } from './registration.js'
+import { openUnless, type Registration, register } from './registration.js'
 import { SecurennServer } from './securenn/server.js'
 
 /** Opens a connection to the helper. */
@@ -52,10 +53,16 @@ export interface ServerOptions extends HostOptions {
   meter?: Meter
 }
 
-/** Who a client is, where somebody has found that out before it is served. */
-export interface Guest {
-  /** Clients of one principal share what one may hold. Without it every connection is a principal of its own. */
-  readonly principal?: string
+/** A server that lost its helper tries to register again after so long, then twice that, at most so long. */
+const REJOIN_FIRST_MS = 500
+const REJOIN_MOST_MS = 5000
+/** While a server drains, a client that asks for nothing during so long has finished. */
+const QUIET_MS = 2000
+
+/** What a client's connection is at. */
+interface Attention {
+  serving: boolean
+  since: number
 }
 
 /** What `Server.create` gathers. */
@@ -77,11 +84,13 @@ export class Server {
   readonly #backend: ServerBackend
   /** The plan as it travels. */
   readonly #planBytes: Uint8Array
-  readonly #links = new Set<Link>()
+  readonly #links = new Map<Link, Attention>()
   readonly #running = new Set<Promise<void>>()
   #helperLost: RingfenceError | undefined
   #rejoining: Promise<void> | undefined
+  #draining = false
   #released = false
+  readonly #end = new AbortController()
 
   private constructor(parts: ServerParts) {
     this.#parts = parts
@@ -125,6 +134,7 @@ export class Server {
       const planned = layOut(k, plan)
       const held = { k, compiled, planned, digest, share, helper: link, connectHelper, registration, options }
       const server = new Server(held)
+      options.onEvent?.({ kind: 'helper', up: true })
       server.#track(server.#attendHelper())
       return server
     } catch (cause) {
@@ -144,20 +154,52 @@ export class Server {
     return this.#parts.k.memory.inUse
   }
 
+  /** Where it stands, for whoever operates it. */
+  get status(): ServerStatus {
+    return {
+      registered: !this.#helperLost,
+      draining: this.#draining,
+      sessions: this.#links.size,
+      waiting: this.#backend.waiting,
+      store: this.#backend.stored,
+      memoryBytes: this.memoryInUse,
+    }
+  }
+
   /**
    * Serves one client until it leaves. Never rejects: a failure is told to the client and to `onError`, and concerns no
    * other client.
+   * @param peer who that is, as `listen` tells it
    */
-  run(channel: Channel, meter = new Meter(), guest: Guest = {}): Promise<void> {
-    return this.#track(this.#serveClient(channel, meter, guest))
+  run(channel: Channel, peer: Peer = {}): Promise<void> {
+    return this.#track(this.#serveClient(channel, peer))
+  }
+
+  /**
+   * Takes no new client and lets those that are at work finish: each gets the answer it is waiting for, then its
+   * connection ends. `release` follows.
+   * @param withinMs how long to wait for them
+   * @returns whether all had finished by then
+   */
+  async drain(withinMs: number): Promise<boolean> {
+    this.#draining = true
+    const until = performance.now() + withinMs
+    while (this.#links.size > 0 && !this.#released) {
+      const now = performance.now()
+      if (now >= until) return false
+      for (const [link, { serving, since }] of this.#links) if (!serving && now - since >= QUIET_MS) link.close()
+      await wait(Math.min(50, until - now))
+    }
+    return true
   }
 
   /** Closes every connection, then frees what it holds and wipes the seeds. */
   async release(): Promise<void> {
     if (this.#released) return
     this.#released = true
+    this.#end.abort()
     const { helper, share, planned, registration } = this.#parts
-    for (const link of [...this.#links, helper]) link.close()
+    for (const link of [...this.#links.keys(), helper]) link.close()
     await Promise.all(this.#running)
     this.#backend.release()
     share.release()
@@ -172,17 +214,20 @@ export class Server {
     return running.finally(() => this.#running.delete(running))
   }
 
-  async #serveClient(channel: Channel, meter: Meter, guest: Guest): Promise<void> {
+  async #serveClient(channel: Channel, peer: Peer): Promise<void> {
     const { options } = this.#parts
+    const meter = peer.meter ?? new Meter()
     const link = linkTo('client', channel, options, meter)
-    if (this.#released) return link.close()
-    this.#links.add(link)
+    if (this.#released || this.#draining) return link.close()
+    const began = performance.now()
+    this.#links.set(link, { serving: true, since: began })
     let session: ClientSession | undefined
     let backend: SessionBackend | undefined
     try {
       seedSource(options, [channel])
-      session = await this.#welcome(link, meter, guest)
+      session = await this.#welcome(link, peer, meter)
       backend = await this.#backend.join(session)
+      options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
       while (await this.#serve(session, backend)) {
         // one request after another
       }
@@ -190,7 +235,7 @@ export class Server {
       if (this.#released) return
       const error = asRingfenceError(cause)
       link.fail(error)
-      options.onError?.(error)
+      options.onError?.(error, peer)
     } finally {
       link.close()
       this.#links.delete(link)
@@ -211,7 +256,20 @@ export class Server {
       })
       this.#backend.helperLost(this.#helperLost)
       helper.fail(error)
-      if (!this.#released) options.onError?.(this.#helperLost)
+      if (this.#released) return
+      options.onEvent?.({ kind: 'helper', up: false, error: this.#helperLost })
+      options.onError?.(this.#helperLost)
+      this.#track(this.#rejoinInTime())
+    }
+  }
+
+  /** Tries to register again, less and less often, until that works. */
+  async #rejoinInTime(): Promise<void> {
+    if (!this.#parts.connectHelper) return
+    for (let ms = REJOIN_FIRST_MS; this.#helperLost && !this.#released; ms = Math.min(2 * ms, REJOIN_MOST_MS)) {
+      // Servers that lost the same helper at the same time come back one after another.
+      await wait(ms * (0.5 + entropy(1)[0] / 512), this.#end.signal)
+      if (this.#helperLost && !this.#released) await this.#rejoin()
     }
   }
 
@@ -228,7 +286,7 @@ export class Server {
     if (!connectHelper) return
     let helper: Link | undefined
     try {
-      const channel = await connectHelper()
+      const channel = await openUnless(this.#end.signal, connectHelper)
       helper = linkTo('helper', channel, options, options.meter)
       const settings = {
         source: seedSource(options, [channel]),
@@ -242,13 +300,14 @@ export class Server {
       this.#parts = { ...this.#parts, helper, registration }
       this.#backend.helperBack(helper, registration)
       this.#helperLost = undefined
+      options.onEvent?.({ kind: 'helper', up: true })
       this.#track(this.#attendHelper())
     } catch (cause) {
       helper?.fail(asRingfenceError(cause)) // it is still away
     }
   }
 
-  async #welcome(link: Link, meter: Meter, { principal }: Guest): Promise<ClientSession> {
+  async #welcome(link: Link, peer: Peer, meter: Meter): Promise<ClientSession> {
     const { k, compiled, digest, options } = this.#parts
     const hello = await link.receive(Kind.hello, Phase.setup, 0, 1 + DIGEST_BYTES)
     checkVersion(hello[0])
@@ -264,8 +323,9 @@ export class Server {
     const sh = new Streams(k, seed, compiled.plan.rounds)
     seed.fill(0)
     const name = hex(id)
-    const own = { id, name, principal: principal === undefined ? `session ${name}` : `principal ${principal}` }
-    const session: ClientSession = { ...own, link, meter, sh, ledger: new Ledger() }
+    const { principal } = peer
+    const owner = principal ? `principal ${principal.name}` : `session ${name}`
+    const session: ClientSession = { id, name, owner, link, peer, meter, sh, ledger: new Ledger() }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })
@@ -275,16 +335,35 @@ export class Server {
   }
 
   /** One request of a client; false when it has left. */
-  async #serve({ link }: ClientSession, backend: SessionBackend): Promise<boolean> {
+  async #serve({ link, peer }: ClientSession, backend: SessionBackend): Promise<boolean> {
     const { options } = this.#parts
+    this.#links.set(link, { serving: false, since: performance.now() })
     const frame = await this.#nextRequest(link, backend.engaged ? idleOf(options) : unusedOf(options))
     if (!frame) return false
-    if (!(await backend.serve(frame))) {
+    this.#links.set(link, { serving: true, since: performance.now() })
+    const answers = frame.kind === Kind.input || frame.kind === Kind.start
+    const served = answers ? await this.#timed(peer, backend.serve(frame)) : await backend.serve(frame)
+    if (!served) {
       const what = `kind ${frame.kind}, phase ${frame.phase}, step ${frame.step} with ${frame.payload.byteLength} bytes`
       throw new RingfenceError('PROTOCOL', `the client sent ${what}, which is no request`)
     }
     await link.drained()
-    return true
+    return !(answers && this.#draining)
+  }
+
+  async #timed<T>(peer: Peer, inference: Promise<T>): Promise<T> {
+    const { onEvent } = this.#parts.options
+    const began = performance.now()
+    const ended = (error?: RingfenceError['code']) =>
+      onEvent?.({ kind: 'inference', peer, milliseconds: performance.now() - began, error })
+    try {
+      const result = await inference
+      ended()
+      return result
+    } catch (cause) {
+      ended(asRingfenceError(cause).code)
+      throw cause
+    }
   }
 
   async #nextRequest(link: Link, deadlineMs: number): Promise<Frame | null> {
@@ -301,7 +380,8 @@ function backendOf(
   { k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts,
   grants: () => Grants,
 ) {
-  const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options) }
+  const onBundle = (milliseconds: number) => options.onEvent?.({ kind: 'bundle', milliseconds })
+  const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options), onBundle }
   if (compiled.plan.backend === 'mcc') {
     const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000 } = options
     return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs })

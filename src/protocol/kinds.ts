@@ -1,4 +1,5 @@
-// The kinds of frames parties exchange; net/framing.ts carries them, phase and step beside them.
+// The kinds of frames parties exchange, the only register of them: one code means one message on either back end.
+// net/framing.ts carries them, phase and step beside them, and keeps 255 for failures.
 
 export const Kind = {
   hello: 1, // who connects, and for what
@@ -18,10 +19,12 @@ export const Kind = {
   input: 21, // x - r
   opening: 22, // server → client: e and table rows
   reply: 23, // client → server: β and z - r
-  output: 24, // server → client: y - m
-  // On securenn; the messages of an inference are those of securenn/parties.ts.
+  output: 24, // server → client: y - m, on securenn its share of y
+  // An inference on securenn.
   pair: 30, // client → server: the seed they share
   start: 31, // client → server, client → helper, server → helper: the inference that starts
+  tensor: 32, // client → server: its share of a tensor, less r
+  linear: 33, // helper → server: F∗r - s
   // Material that outlives its connection.
   keep: 40, // client → server: keep what this session leaves unused
   kept: 41, // the session's token; zero where the server keeps nothing
@@ -29,4 +32,17 @@ export const Kind = {
   resumed: 43, // 1 when it may be used, else 0
   claim: 44, // client → server: an inference of an earlier session, for the input that follows
   claimed: 45, // 1 when it was unused, else 0
+  // DReLU and products on securenn; a frame's step is the layer.
+  masked: 50, // client, server → helper: a + r
+  converted: 51, // helper → server: δ, x, low bit of x, bits of a + r, bits of x
+  digits1: 52, // client, server → helper: s·c of the first comparison
+  wrap: 53, // helper → server: η'
+  opened: 54, // client ↔ server: 2y + x
+  digits2: 55, // client, server → helper: s·c of the second comparison
+  answer: 56, // helper → server: β' and C of the product
+  xor: 57, // client ↔ server: openings of γ·δ
+  productC: 58, // helper → server: C of a product
+  product: 59, // client ↔ server: openings of a product
 } as const
+
+export type KindName = keyof typeof Kind

@@ -3,14 +3,13 @@
 import { describe, expect, test } from 'vitest'
 import { ROLES, type Role, type Variant } from '../../bench/compare/backend.js'
 import { playInThread } from '../../bench/compare/host.js'
-import { type Message, onlineCost, secondsUnder } from '../../bench/compare/network.js'
+import { onlineCost, secondsUnder } from '../../bench/compare/network.js'
 import { metered } from '../../bench/compare/parties.js'
 import { securenn, wrongSignProbability } from '../../bench/compare/securenn/backend.js'
 import type { SharedResults } from '../../bench/compare/securenn/local.js'
 import { countFlights } from '../../bench/compare/waves.js'
 import { HEADER_BYTES } from '../../src/net/index.js'
-import { dreluCost } from '../../src/protocol/securenn/drelu.js'
-import { productCost } from '../../src/protocol/securenn/multiply.js'
+import type { Message } from '../../src/protocol/transcript.js'
 
 function variantsOf(bits: number, ignored?: number): readonly Variant[] {
   const found = securenn.variants(bits, ignored)
@@ -18,14 +17,13 @@ function variantsOf(bits: number, ignored?: number): readonly Variant[] {
 }
 
 describe('declared cost', () => {
-  test.each([2, 16, 64])('of %i bits is what the protocol declares, and the headers of its frames', (bits) => {
+  test.each([2, 16, 64])('of %i bits is what docs/protocol.md says, and the headers of its frames', (bits) => {
     const [comparison, relu] = variantsOf(bits).map((variant) => securenn.cost(variant, 1000).online)
-    const signs = dreluCost({ ignoredMsb: 64 - bits, ignoredLsb: 0 }, 1000)
-    const product = productCost(1000)
+    const [signs, product] = [1000 * (6 * bits + 112), 1000 * 40]
     const bytes = ({ up, down, helper }: typeof comparison) => up + down + helper
-    expect(bytes(comparison)).toBe(signs.bytes + 13 * HEADER_BYTES)
-    expect(bytes(relu)).toBe(signs.bytes + product.bytes + 16 * HEADER_BYTES)
-    expect([comparison.flights, relu.flights]).toEqual([signs.flights, signs.flights + product.flights])
+    expect(bytes(comparison)).toBe(signs + 13 * HEADER_BYTES)
+    expect(bytes(relu)).toBe(signs + product + 16 * HEADER_BYTES)
+    expect([comparison.flights, relu.flights]).toEqual([8, 9])
   })
 
   test('long messages travel in frames of 4 MiB', () => {
@@ -98,11 +96,7 @@ describe('wrong signs', () => {
 describe('the network', () => {
   const profile = { rttMs: 10, upBitsPerSecond: 8000, downBitsPerSecond: 80_000 }
   const message = (stage: number, from: Role, to: Role, bytes: number): Message => ({
-    stage,
-    from,
-    to,
-    bytes,
-    frames: 1,
+    ...{ kind: 'opening', stage, from, to, bytes: bytes - HEADER_BYTES },
   })
 
   test('a message takes the work, its bytes at the rate of its line, and half a round trip', () => {

@@ -297,7 +297,7 @@ describe('refusals', () => {
     expect((await failure(input, '--to', 'relu-spec')).message).toContain(
       '--to: expected safetensors or arch, got relu-spec',
     )
-    expect((await failure(input, '--to', 'arch')).message).toContain('--arch must name the network')
+    expect((await failure(input, '--to', 'arch')).message).toContain('--arch: expected the network')
     expect((await failure(input, '--to', 'onnx')).message).toMatch(/--to: expected one of safetensors, relu-spec, arch/)
   })
 

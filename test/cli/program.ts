@@ -47,6 +47,15 @@ export class Running {
     throw new Error(`expected ${pattern} in ${this.stdout}\n${this.stderr}`)
   }
 
+  /** Closes our end of its output, as a log's reader that dies does. */
+  stopReading(): void {
+    this.#child.stdout?.destroy()
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
   /** Exit status. */
   ended(): Promise<number | null> {
     return this.#ended

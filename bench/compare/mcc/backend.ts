@@ -1,17 +1,20 @@
 // The masked carry chain as a back end of the comparison bench (docs/protocol.md).
 
-import { packedBytes } from '../../../src/kernels/bits.js'
 import { type Kernels, loadKernels, type Region, upload } from '../../../src/kernels/instance.js'
 import { dealerBytes, rowBytes, tableBytes } from '../../../src/kernels/mcc.js'
-import { HEADER_BYTES, type Link, Phase } from '../../../src/net/index.js'
+import { type Link, Phase } from '../../../src/net/index.js'
 import { receivePieces, sendPieces } from '../../../src/party/transfer.js'
 import { chooseChunks, chunksOf } from '../../../src/plan/compile/chunks.js'
 import { Kind } from '../../../src/protocol/kinds.js'
-import { comparisonCost } from '../../../src/protocol/mcc/comparison.js'
+import { type Forms, planLayout } from '../../../src/protocol/layout.js'
+import { comparisonMessages } from '../../../src/protocol/mcc/comparison.js'
+import { reluMessages } from '../../../src/protocol/mcc/relu.js'
+import type { ReluStep } from '../../../src/protocol/mcc/step.js'
+import { linkBytes, type Message, wireBytes } from '../../../src/protocol/transcript.js'
 import type { Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from '../backend.js'
-import { inPieces, type Message, onlineCost } from '../network.js'
+import { onlineCost } from '../network.js'
 import { expectedWrong, openedBits, quantise, uniform } from '../values.js'
-import { chainOf, dealtRho, type Gadget, gadgetOf, RING, TRUNCATE } from './gadget.js'
+import { chainOf, dealtRho, type Gadget, gadgetOf, RING, reluPlan, TRUNCATE } from './gadget.js'
 
 const PATIENCE = { deadlineMs: 60_000 }
 
@@ -43,24 +46,19 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
   return opened <= RING - TRUNCATE ? [...alone, variant('relu', chooseChunks(bits))] : alone
 }
 
-function messages(variant: Variant, elements: number): readonly Message[] {
-  const { online } = comparisonCost(chainOf(variant), elements, RING)
-  // The select adds a masked value per element to the reply.
-  const select = variant.operation === 'relu' ? packedBytes(elements, RING) : 0
-  return [
-    { stage: 1, from: 'server', to: 'client', bytes: online.down + HEADER_BYTES, frames: 1 },
-    { stage: 2, from: 'client', to: 'server', bytes: online.up + select + HEADER_BYTES, frames: 1 },
-  ]
-}
+/** Of a whole ReLU its step of a plan, without the linear part. */
+const allMessages = (variant: Variant, elements: number): readonly Message[] =>
+  variant.operation === 'relu'
+    ? reluMessages(planLayout(reluPlan(variant, elements)).steps[0] as ReluStep<Forms>, RING)
+    : comparisonMessages(chainOf(variant), elements, RING)
+
+const messages = (variant: Variant, elements: number): readonly Message[] =>
+  allMessages(variant, elements).filter(({ offline }) => !offline)
 
 function cost(variant: Variant, elements: number): CompareCost {
-  const { offline } = comparisonCost(chainOf(variant), elements, RING)
-  // The select takes four words per element of material.
-  const material = offline.helperToServer + (variant.operation === 'relu' ? packedBytes(4 * elements, RING) : 0)
-  return {
-    online: onlineCost(messages(variant, elements)),
-    offline: { clientDown: 0, clientUp: 0, helperToServer: inPieces(material).bytes },
-  }
+  const material = allMessages(variant, elements).filter(({ offline }) => offline)
+  const { helperServer: helperToServer } = linkBytes(material, wireBytes)
+  return { online: onlineCost(messages(variant, elements)), offline: { clientDown: 0, clientUp: 0, helperToServer } }
 }
 
 /** In one thread the server's tables, the helper's next ones and the client's pads lie side by side. */

@@ -1,11 +1,11 @@
 // One batch of the masked carry chain, cut where messages cross: deal, open, answer, finish. The comparison alone and
 // the whole ReLU look the same from outside.
 import { type Kernels, type Region, upload } from '../../../src/kernels/instance.js'
-import { type Chain, chainWordBytes, groupsOf, rowBytes, tableBytes } from '../../../src/kernels/mcc.js'
+import { type Chain, chainWordBytes, groupsOf, tableBytes } from '../../../src/kernels/mcc.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
 import {
+  comparisonSizes,
   dealComparison,
-  openedBytes,
   openRows,
   packOpened,
   unpackOpened,
@@ -100,17 +100,16 @@ function comparison(k: Kernels, variant: Variant, values: Values): Gadget {
   const r = masks(streams.own, words)
   const e = k.memory.allocZero(words * 4)
   mask(values, r, e, chain.bits)
-  const at = openedBytes(count, chain.bits)
-  const rows = rowBytes(chain.chunks, count)
+  const { opened: at, rows, opening, reply } = comparisonSizes(chain, count)
   return {
-    sizes: { opening: at + rows, reply: groupsOf(count), tables: tableBytes(chain.chunks, count), words: count * 4 },
+    sizes: { opening, reply, tables: tableBytes(chain.chunks, count), words: count * 4 },
     deal() {
       const { tables, rhoWords, rho } = dealComparison(k, chain, count, r, streams, ADDRESS)
       rho.release(true)
       return { tables, words: rhoWords }
     },
     open({ tables }) {
-      const message = k.memory.alloc(at + rows)
+      const message = k.memory.alloc(opening)
       packOpened(k, e, count, chain.bits, message)
       openRows(k, chain, count, e, tables, message.part(at, rows))
       return { e, message }
@@ -167,7 +166,7 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
 }
 
 /** A single step whose y is given: its linear part never runs. */
-function reluPlan({ bits, opened, shape }: Variant, elements: number): MccPlan {
+export function reluPlan({ bits, opened, shape }: Variant, elements: number): MccPlan {
   const out = [elements, 1, 1] as const
   const activation = { truncate: TRUNCATE, bits: opened, lo: opened - bits, chunks: shape, relu: { kind: 'relu' } }
   return {

@@ -3,10 +3,13 @@
 
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { type Link, Phase } from '../../../src/net/index.js'
+import { dreluMessages } from '../../../src/protocol/securenn/drelu.js'
+import { productMessages } from '../../../src/protocol/securenn/multiply.js'
+import { after, lastStage, type Message } from '../../../src/protocol/transcript.js'
 import type { Backend, Party, Role, Values, Variant } from '../backend.js'
-import { inPieces, type Message, onlineCost } from '../network.js'
+import { onlineCost } from '../network.js'
 import { expectedWrong, openedBits, quantise, uniform } from '../values.js'
-import { batch, deal, helperOf, shareOf, sideOf } from './batch.js'
+import { batch, deal, helperOf, shareOf, sideOf, windowOf } from './batch.js'
 import { local } from './local.js'
 
 type Links = Readonly<Partial<Record<Role, Link>>>
@@ -20,30 +23,11 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
   ]
 }
 
-/** The flights of docs/protocol.md, section 15. What the client could send before its stage, it does not wait to send. */
-function messages({ bits, operation }: Variant, elements: number): readonly Message[] {
-  const message = (stage: number, from: Role, to: Role, perValue: number): Message => ({
-    ...{ stage, from, to },
-    ...inPieces(elements * perValue),
-  })
-  const toHelper = (stage: number, perValue: number) =>
-    (['client', 'server'] as const).map((from) => message(stage, from, 'helper', perValue))
-  const exchange = (stage: number, perValue: number) => [
-    message(stage, 'client', 'server', perValue),
-    message(stage, 'server', 'client', perValue),
-  ]
-  const comparison = [
-    ...toHelper(1, 8),
-    message(2, 'helper', 'server', 24 + 2 * bits),
-    ...toHelper(3, bits),
-    message(4, 'helper', 'server', 8),
-    ...exchange(5, 8),
-    ...toHelper(6, bits),
-    message(7, 'helper', 'server', 16),
-    ...exchange(8, 16),
-  ]
-  // C of the product leaves with the helper's last answer; the server asks for it when it has sent its openings.
-  return operation === 'relu' ? [...comparison, ...exchange(9, 16), message(9, 'helper', 'server', 8)] : comparison
+/** C of the product leaves with the helper's last answer; the server asks for it when it has sent its openings. */
+function messages(variant: Variant, elements: number): readonly Message[] {
+  const comparison = dreluMessages(windowOf(variant), elements)
+  if (variant.operation === 'comparison') return comparison
+  return [...comparison, ...after(lastStage(comparison), productMessages(elements))]
 }
 
 const cost = (variant: Variant, elements: number): ReturnType<Backend['cost']> => ({

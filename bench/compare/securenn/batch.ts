@@ -16,7 +16,7 @@ export interface Result {
   readonly value: Region | null
 }
 
-const windowOf = ({ bits, opened }: Variant): Window => ({ ignoredMsb: 64 - bits, ignoredLsb: opened - bits })
+export const windowOf = ({ bits, opened }: Variant): Window => ({ ignoredMsb: 64 - bits, ignoredLsb: opened - bits })
 
 /** Seeds that every process has, so that each can play its part alone. */
 const streams = (k: Kernels, byte: number) => new Streams(k, new Uint8Array(32).fill(byte), 12)

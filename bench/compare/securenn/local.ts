@@ -1,9 +1,9 @@
 // The work of one party alone: a batch of all three is played once and what arrives is kept; then each party plays its
 // part again with the messages at hand, without waiting for anyone.
 import { loadKernels } from '../../../src/kernels/instance.js'
+import { framesOf, type Message, messagesOf } from '../../../src/protocol/transcript.js'
 import { median } from '../../report.js'
 import type { LocalWork, Role, Values, Variant } from '../backend.js'
-import { type Message, messagesOf } from '../network.js'
 import { type Log, recordedPair } from '../replay.js'
 import { batch, deal, helperOf, type Result, shareOf, sideOf } from './batch.js'
 
@@ -77,7 +77,9 @@ export async function local(variant: Variant, values: Values, messages: readonly
 function between(started: number, log: Log, messages: readonly Message[], role: Role, ended: number): number[] {
   const taken = new Map<string, number>()
   let last = started
-  const steps = messages.map(({ from, to, frames }) => {
+  const steps = messages.map((message) => {
+    const { from, to } = message
+    const frames = framesOf(message)
     const line = `${from} ${to}`
     const first = taken.get(line) ?? 0
     taken.set(line, first + frames)

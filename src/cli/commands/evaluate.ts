@@ -5,7 +5,7 @@ import {
   type ModelEvaluation,
   type VariantRow,
 } from '../../files/evaluate-model.js'
-import { requireNew, writeWhole } from '../../files/whole-files.js'
+import { requireWritable, writeWhole } from '../../files/whole-files.js'
 import { networkProfiles } from '../../net/index.js'
 import type { PrivateScore, Score } from '../../tune/evaluation/evaluate.js'
 import { type WindowChoice, windowName } from '../../tune/evaluation/evaluate-network.js'
@@ -66,7 +66,10 @@ export const evaluate: Command = {
   async run(flags) {
     const options = readOptions(flags)
     const files = { svg: flags.text('svg'), html: flags.text('html'), output: flags.text('output') }
-    if (!options.force) await requireNew(Object.values(files).filter((path) => path !== undefined))
+    await requireWritable(
+      Object.values(files).filter((path) => path !== undefined),
+      options.force,
+    )
     const evaluated = async (how: Work) => {
       const report = await evaluateModel({ ...options, ...how })
       await writeFiles(report, files, options.force)

@@ -1,9 +1,12 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
 import { open, readFile } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
+import { Metrics } from '../../operate/metrics.js'
+import { Service } from '../../operate/service.js'
 import { Helper } from '../../party/helper.js'
 import { type KeyPair, keyPair } from '../../random/seed.js'
-import { acceptConnections, interrupted, LISTEN_FLAGS, Log, listenAddress } from '../process/listening.js'
+import { configured } from '../process/config-file.js'
+import { readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
 import { type Command, fromHex, toHex } from '../terminal/arguments.js'
 
 export const HELPER_PORT = 7701
@@ -12,7 +15,7 @@ export const helper: Command = {
   name: 'helper',
   summary: 'Help servers and their clients with randomness. The helper sees no picture, no weight and no answer.',
   flags: {
-    ...LISTEN_FLAGS,
+    ...SERVICE_FLAGS,
     identity: {
       type: 'string',
       valueHint: 'FILE',
@@ -24,17 +27,42 @@ export const helper: Command = {
     'It serves both back ends: before the inferences of mcc, and during those of securenn.',
     'Whoever runs the helper must not be, or collude with, the server or a client.',
   ],
-  async run(flags) {
+  async run(given, args) {
+    const { flags } = await configured(helper, given, args)
     const identity = flags.text('identity')
-    const address = await listenAddress(flags, HELPER_PORT)
-    const log = new Log(flags)
+    const order = readService(flags, HELPER_PORT)
+    flags.check()
+    const { log } = order
     const keys = identity === undefined ? keyPair() : await loadIdentity(identity)
-    const party = await Helper.create({ keys, onError: (error) => log.failure(error) })
-    const listener = await acceptConnections(address, log, (channel, meter) => party.run(channel, meter))
-    log.ready({ role: 'helper', url: listener.url, publicKey: toHex(party.publicKey) })
-    await interrupted()
-    await listener.close()
-    await party.release()
+    let service: Service | undefined
+    const party = await Helper.create({
+      ...order.times,
+      keys,
+      onEvent: (event) => service?.tell(event),
+      onError: (error, peer) => service?.failed(error, peer),
+    })
+    const metrics = await Metrics.create({ helper: () => party.status })
+    service = await Service.open(
+      { ...order, metrics },
+      {
+        run: (channel, peer) => party.run(channel, peer),
+        problems: () => [],
+        drain: (withinMs) => party.drain(withinMs),
+        release: () => party.release(),
+      },
+    )
+    if (service.open) {
+      const what = 'anyone may use this helper up'
+      log.say(
+        'warn',
+        'open',
+        {},
+        `${what}, and whoever runs it and also gets in at a server reads that server's weights`,
+      )
+    }
+    const publicKey = toHex(party.publicKey)
+    sayReady(log, { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl })
+    await service.stopped
     return 0
   },
 }

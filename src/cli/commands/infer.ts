@@ -6,6 +6,7 @@ import { Client, type InferenceResult, type Progress } from '../../party/client.
 import type { Backend } from '../../plan/plan.js'
 import { securennFlights } from '../../tune/inspection/securenn-flights.js'
 import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from '../terminal/arguments.js'
+import { secretOf } from '../terminal/flag-words.js'
 import { printed, type Work } from '../terminal/printed.js'
 import {
   byteSize,
@@ -25,6 +26,11 @@ export const infer: Command = {
   flags: {
     server: { type: 'string', valueHint: 'URL', description: 'the server, wss://… (or ws:// on this machine)' },
     helper: { type: 'string', valueHint: 'URL', description: 'the helper that server works with' },
+    token: {
+      type: 'string',
+      valueHint: 'TOKEN|@FILE',
+      description: 'what server and helper ask for; @FILE keeps it off the command line',
+    },
     ...HELPER_KEY_FLAG,
     'plan-digest': { type: 'string', valueHint: 'HEX', description: 'SHA-256 of the only plan to accept' },
     ...NETWORK_FLAG,
@@ -34,7 +40,7 @@ export const infer: Command = {
     'A certificate authority of your own is trusted through NODE_EXTRA_CA_CERTS=FILE.',
   ],
   async run(flags) {
-    const order = readOrder(flags)
+    const order = await readOrder(flags)
     await printed(flags, (how) => classifyAll(order, how), text)
     return 0
   },
@@ -45,11 +51,12 @@ interface InferOrder {
   readonly helper: string
   readonly helperKey: Uint8Array | undefined
   readonly planDigest: Uint8Array | undefined
+  readonly token: string | undefined
   readonly network: ReturnType<Flags['network']>
   readonly files: readonly string[]
 }
 
-function readOrder(flags: Flags): InferOrder {
+async function readOrder(flags: Flags): Promise<InferOrder> {
   const server = flags.required('server', 'where the server listens, for example ws://127.0.0.1:7702')
   const helper = flags.required('helper', 'where the helper listens, for example ws://127.0.0.1:7701')
   const helperKey = flags.key('helper-key')
@@ -58,9 +65,11 @@ function readOrder(flags: Flags): InferOrder {
     flags.fault('--plan-digest: expected 64 hexadecimal digits')
   const network = flags.network()
   if (flags.operands.length === 0) flags.fault('no IMAGE is given: name at least one picture')
+  const text = flags.text('token')
   flags.check()
+  const token = await secretOf('token', text)
   const planDigest = digest === undefined ? undefined : fromHex(digest)
-  return { server, helper, helperKey, planDigest, network, files: flags.operands }
+  return { server, helper, helperKey, planDigest, token, network, files: flags.operands }
 }
 
 interface ImageReport {
@@ -115,10 +124,10 @@ async function classifyAll(order: InferOrder, { signal, onProgress: onStage }: W
   }
 }
 
-async function open({ server, helper, helperKey, planDigest, network }: InferOrder, signal: AbortSignal) {
+async function open({ server, helper, helperKey, planDigest, token, network }: InferOrder, signal: AbortSignal) {
   const wires: Channel[] = []
   try {
-    for (const url of [server, helper]) wires.push(await connect(url, { signal }))
+    for (const url of [server, helper]) wires.push(await connect(url, { signal, token }))
   } catch (error) {
     for (const wire of wires) wire.close()
     throw error

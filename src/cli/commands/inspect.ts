@@ -2,7 +2,7 @@
 import { isModel } from '../../files/architecture-file.js'
 import { type InspectModelOptions, inspectModel } from '../../files/inspect-model.js'
 import { packagedModels } from '../../files/prepared-model.js'
-import { writeText } from '../../files/whole-files.js'
+import { requireWritable, writeText } from '../../files/whole-files.js'
 import { inspectionText } from '../report/inspect.js'
 import { layerDiagram } from '../report/layer-diagram.js'
 import { type Command, type Flags, PLAN_FLAGS } from '../terminal/arguments.js'
@@ -32,6 +32,7 @@ export const inspect: Command = {
   ],
   async run(flags) {
     const { svg, ...options } = readOptions(flags)
+    if (svg !== undefined) await requireWritable([svg], true)
     const inspected = async (how: Work) => {
       const { arch, inspection } = await inspectModel({ ...options, ...how })
       if (svg === undefined) return inspection

@@ -116,7 +116,11 @@ function stepLines({ backend, steps, total }: CostReport, paint: Paint, width: n
   rows.push(['input, headers', '', '', `${flights}`, ...rest.map(size), ''])
   const all = ['all', '', count(total.comparisons), `${total.flights}`, ...links.map(([, of]) => size(of(total)))]
   rows.push([...all, (1000 * total.seconds.online).toFixed(1)].map((cell) => paint('bold', cell)))
-  const heads = ['signs', 'flights', ...links.map(([head]) => head), 'ms'].map(right)
+  // What an inference's δ adds is in the table of links.
+  const heads = ['signs', 'flights', ...links.map(([head]) => head), 'ms'].map((head) => ({
+    ...right(head),
+    optional: head === 'δ up',
+  }))
   return tableLines([{ head: 'step', shrinks: 'middle' }, { head: 'op', shrinks: 'end' }, ...heads], rows, paint, width)
 }
 

@@ -42,7 +42,7 @@ function layerTable(inspection: Inspection, paint: Paint, width: number): string
     { head: 'DReLUs', ...right, cell: ({ relus, drelus }) => (relus === 0 ? '-' : count(drelus)) },
   ]
   if (layers.some(({ window }) => window))
-    columns.push({ head: 'spec, ignored bits', shrinks: 'end', cell: ({ window }) => windowWords(window) })
+    columns.push({ head: 'ReLU spec', shrinks: 'end', cell: ({ window }) => windowWords(window) })
   const total: Row = { ...inspection, id: 'all layers', op: '', out: undefined, window: null }
   const cells = (row: Row) => columns.map(({ cell }) => cell(row))
   return tableLines(columns, [...layers.map(cells), cells(total)], paint, width)

@@ -75,9 +75,11 @@ export function tableLines(
   return [paint('dim', line(columns.map(({ head }) => head))), ...rows.map(line)].map((text) => INDENT + text)
 }
 
-/** The command to type next, and what it does. */
-export const nextCommand = (command: string, does: string, paint: Paint): string =>
-  `  ${paint('dim', 'next')} ringfence ${command}  ${paint('dim', does)}`
+/** The command to type next, and what it does where there is room for that. */
+export function nextCommand(command: string, does: string, paint: Paint, most = columnsOf(process.stdout)): string {
+  const line = `  ${paint('dim', 'next')} ringfence ${command}`
+  return width(line) + 2 + width(does) > most ? line : `${line}  ${paint('dim', does)}`
+}
 
 /** An argument as a shell takes it. */
 export const quoted = (argument: string): string =>

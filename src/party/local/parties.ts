@@ -1,10 +1,11 @@
 // All three parties in one process, with chosen seeds where a test wants them, and the masks of a private run, so that it
 // can be rerun in plain text. Chosen seeds are refused on every channel that leaves the process.
-import { loadKernels, type Region } from '../../kernels/instance.js'
+import { type Kernels, loadKernels, type Region } from '../../kernels/instance.js'
 import { type Channel, memoryPair } from '../../net/index.js'
 import type { Compiled } from '../../plan/compile/compile.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import type { Masks, MccMasks, SecurennMasks } from '../../plan/reference/reference.js'
+import { planLayout } from '../../protocol/layout.js'
 import { outputMask } from '../../protocol/mcc/linear.js'
 import { blind, tensorMask } from '../../protocol/securenn/linear.js'
 import { layOut } from '../../protocol/step.js'
@@ -110,43 +111,66 @@ export function revealMasks<P extends Plan>(plan: P, seeds: MaskSeeds, inference
   return masks as Masks<P>
 }
 
-function mccMasks(plan: MccPlan, seeds: MaskSeeds, inference: number): MccMasks {
-  const k = loadKernels()
-  const planned = layOut(k, plan)
-  const ch = new Streams(k, seeds.ch, plan.rounds).ofInference(inference)
-  const sh = new Streams(k, seeds.sh, plan.rounds)
+function mccMasks(plan: MccPlan, { ch, sh }: MaskSeeds, inference: number): MccMasks {
+  const { steps } = planLayout(plan)
+  const words = (make: (ch: Streams, sh: Streams) => Region): Uint32Array =>
+    withStreams(plan, { ch, sh }, (_, { ch, sh }) => {
+      const mine = ch.ofInference(inference)
+      const mask = make(mine, sh)
+      const copy = mask.u32().slice()
+      for (const each of [mask, mine]) each.release(true)
+      return copy
+    })
   return {
-    output: (step) => outputMask(ch, planned.steps[step], inference).u32().slice(),
+    output: (step) => words((ch) => outputMask(ch, steps[step], inference)),
     opening: (step) => {
-      const { values, patches } = planned.steps[step].relu!.opened
+      const { values, patches } = steps[step].relu!.opened
       const address = { purpose: Purpose.openingMask, layer: step, inference }
-      return sh
-        .take(address, (values + patches) * 4)
-        .u32()
-        .slice()
+      return words((_, sh) => sh.take(address, (values + patches) * 4))
     },
   }
 }
 
-function securennMasks(plan: SecurennPlan, seeds: MaskSeeds, inference: number): SecurennMasks {
-  const k = loadKernels()
-  const planned = layOut(k, plan)
-  const ch = new Streams(k, seeds.ch, plan.rounds)
-  const model = new Streams(k, seeds.model, plan.rounds)
+function securennMasks(plan: SecurennPlan, { ch, model }: MaskSeeds, inference: number): SecurennMasks {
+  const { steps } = planLayout(plan)
   const slots = new Map(filterSlots(plan).map((slot) => [`${slot.step}.${slot.operation}`, slot]))
-  const words = (region: Region): BigInt64Array => {
-    const copy = BigInt64Array.from(region.u64())
-    region.release()
-    return copy
-  }
+  const words = (make: (k: Kernels, streams: Record<'ch' | 'model', Streams>) => Region): BigInt64Array =>
+    withStreams(plan, { ch, model }, (k, streams) => {
+      const mask = make(k, streams)
+      const copy = BigInt64Array.from(mask.u64())
+      mask.release(true)
+      return copy
+    })
   return {
-    tensor: (index) => words(tensorMask(k, planned, ch, index, inference)),
-    filter: (step, operation) => {
-      const slot = slots.get(`${step}.${operation}`)!
-      const mask = k.memory.alloc(slot.words * 8)
-      fillModelMask(model, slot, mask)
-      return words(mask)
-    },
-    blind: (step) => words(blind(ch, planned.steps[step], inference)),
+    tensor: (index) =>
+      words((k, { ch }) => {
+        const planned = layOut(k, plan)
+        const mask = tensorMask(k, planned, ch, index, inference)
+        planned.release()
+        return mask
+      }),
+    filter: (step, operation) =>
+      words((k, { model }) => {
+        const slot = slots.get(`${step}.${operation}`)!
+        const mask = k.memory.alloc(slot.words * 8)
+        fillModelMask(model, slot, mask)
+        return mask
+      }),
+    blind: (step) => words((_, { ch }) => blind(ch, steps[step], inference)),
+  }
+}
+
+/** Kernels of its own for as long as `use` runs: seeds and masks are overwritten, and the instance is nobody's after it. */
+function withStreams<Name extends keyof MaskSeeds, T>(
+  { rounds }: Plan,
+  seeds: Readonly<Record<Name, Seed>>,
+  use: (k: Kernels, streams: Record<Name, Streams>) => T,
+): T {
+  const k = loadKernels()
+  const made = Object.entries<Seed>(seeds).map(([name, seed]) => [name, new Streams(k, seed, rounds)] as const)
+  try {
+    return use(k, Object.fromEntries(made) as Record<Name, Streams>)
+  } finally {
+    for (const [, streams] of made) streams.release()
   }
 }

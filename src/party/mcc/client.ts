@@ -1,19 +1,12 @@
-// The client on `mcc`: it asks the helper to deal, uploads its part of the material to the server, then classifies in one
-// round trip per wave of independent steps: it answers openings in the order in which they come.
+// The client on `mcc`: it asks the helper to deal, uploads its part of the material to the server, then runs inferences
+// with it (protocol/mcc/inference.ts).
 import { RingfenceError } from '../../errors.js'
-import { packedBytes } from '../../kernels/bits.js'
-import { type Region, upload } from '../../kernels/instance.js'
-import { busy, type NextOptions, Phase } from '../../net/index.js'
+import { busy, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { uploadInference } from '../../protocol/mcc/inference.js'
-import { sendInput } from '../../protocol/mcc/input.js'
-import { inputMask } from '../../protocol/mcc/linear.js'
-import { openOutput } from '../../protocol/mcc/output.js'
-import { answerRelu, reluSizes } from '../../protocol/mcc/relu.js'
-import type { ReluStep } from '../../protocol/mcc/step.js'
-import { isActive } from '../../protocol/step.js'
+import { runClient, uploadInference } from '../../protocol/mcc/inference.js'
 import type { Streams } from '../../random/streams.js'
+import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
 import type { CallOptions } from '../client-options.js'
 import { Ledger } from '../ledger.js'
@@ -72,6 +65,7 @@ export class MccClient implements ClientBackend {
       meter.stop()
       done += granted
       if (lack === 'BUSY') throw busy('the server', retryAfterMs)
+      if (lack === 'UNAUTHORIZED') throw refused({ granted: 0 })
       if (granted > 0) continue
       const what = `the server had room for ${done} of ${count} inferences; run some, then prepare more`
       throw new RingfenceError('STORE_FULL', what, [], { retryAfterMs })
@@ -121,58 +115,18 @@ export class MccClient implements ClientBackend {
     })
   }
 
-  async infer(input: Int32Array, options: CallOptions): Promise<RawResult> {
-    const ready = this.#claimed!
+  async infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
+    const { inference, streams: ch } = this.#claimed!
     this.#claimed = undefined
-    try {
-      return await this.#infer(ready, input, options)
-    } finally {
-      ready.streams.release()
-    }
-  }
-
-  async #infer(ready: InMemory, input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
-    const { inference, streams } = ready
     const { k, planned, server, meter } = this.context
-    const { plan, steps } = planned
-    const masked = sendInput(k, planned, streams, input, inference)
-    const first = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
-    writeInference(first, inference)
-    first.set(masked.u8(), INFERENCE_BYTES)
-    masked.release()
-    server.sendFrame(first)
-    let raw = new Int32Array(0) as Int32Array
-    const leading = new Set(planned.waves.map(([step]) => step))
-    for (const step of steps) {
-      meter.mark(Phase.online, step.index)
-      if (isActive(step)) await this.#relu(step, ready, { signal, beside: !leading.has(step) })
-      else {
-        const length = packedBytes(step.size, plan.ring)
-        const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-        raw = openOutput(k, step, streams, payload, inference, plan.ring)
-      }
-      onProgress?.({ phase: 'run', inference, step: step.index + 1, steps: steps.length, layer: step.step.id })
-    }
-    meter.stop()
-    return { inference, raw, scale: steps[steps.length - 1].step.scale }
-  }
-
-  async #relu(step: ReluStep, { inference, streams }: InMemory, options: NextOptions): Promise<void> {
-    const { k, planned, server } = this.context
-    const { ring } = planned.plan
-    const sizes = reluSizes(step, ring)
-    const next = inputMask(k, planned, streams, step.index + 1, inference)
-    const reply = k.memory.alloc(sizes.reply)
-    let message: Region | undefined
+    const { steps } = planned
+    const onStep = (step: number) =>
+      onProgress?.({ phase: 'run', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
     try {
-      const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, options)
-      message = upload(k.memory, payload)
-      answerRelu(k, step, streams, message, next, reply, inference, ring)
-      server.send(Kind.reply, Phase.online, step.index, reply.u8())
+      const raw = await runClient({ k, planned, server, meter, ch, inference, signal }, input, onStep)
+      return { inference, raw, scale: steps[steps.length - 1].step.scale }
     } finally {
-      message?.release()
-      reply.release()
-      next.release(true)
+      ch.release()
     }
   }
 }

@@ -7,7 +7,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { dealInference } from '../../protocol/mcc/inference.js'
 import { keptAlive } from '../admission.js'
 import type { HelpedClient } from '../backend.js'
-import { BATCH_BYTES, DEAL_BYTES, decodeBatch, ID_BYTES, INFERENCE_BYTES, writeInference } from '../messages.js'
+import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, decodeBatch, ID_BYTES, writeInference } from '../messages.js'
 import { asRingfenceError } from '../options.js'
 import { sendPieces } from '../transfer.js'
 
@@ -48,19 +48,21 @@ async function nextRequest(link: Link, deadlineMs: number) {
 }
 
 async function deal(client: HelpedClient<MccPlan>, inference: number): Promise<void> {
-  const { k, registration, session, streams } = client
+  const { k, registration, session, streams, onBundle } = client
   const { link, planned, share } = registration
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
-  const head = new Uint8Array(ID_BYTES + INFERENCE_BYTES)
+  const head = new Uint8Array(BUNDLE_BYTES)
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
   const toServer = new Emission(client)
+  const began = performance.now()
   try {
     link.send(Kind.bundle, Phase.offline, 0, head)
     await scoped(k, async (k) => {
       const [ch, sh, own] = [streams.ch.on(k).ofInference(inference), streams.sh.on(k), streams.own.on(k)]
       await dealInference(k, planned, share, { ch, sh, own }, inference, toServer.step)
     })
+    onBundle?.(performance.now() - began)
   } catch (cause) {
     const error = asRingfenceError(cause)
     if (toServer.broken) {

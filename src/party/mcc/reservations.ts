@@ -1,4 +1,5 @@
 // Who may take how much of a server's store, and what is not waited for any longer.
+import type { Principal } from '../../net/index.js'
 import type { MaterialStore } from './store.js'
 
 /** Largest part of what others leave of the store that one principal may hold, unless told otherwise. */
@@ -10,9 +11,15 @@ export const STORE_SHARE = 0.25
  * of Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", IEEE/ACM ToN 6(2), 1998.
  * Where a share is less than one inference, one is granted to who has none.
  */
-export function allowance(store: MaterialStore, owner: string, share: number, count: number): number {
+export function allowance(
+  store: MaterialStore,
+  { owner, principal }: { owner: string; principal?: Principal },
+  share: number,
+  count: number,
+): number {
   const held = store.heldBy(owner)
-  const more = Math.floor(share * (store.room + held)) - held
+  const { storeBytes = Number.POSITIVE_INFINITY } = principal ?? {}
+  const more = Math.min(Math.floor(share * (store.room + held)), Math.floor(storeBytes / store.bytesEach)) - held
   return Math.max(0, Math.min(count, store.room, held === 0 ? Math.max(1, more) : more))
 }
 

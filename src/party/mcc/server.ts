@@ -4,13 +4,17 @@ import { packedBytes } from '../../kernels/bits.js'
 import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/inference.js'
+import { runServer } from '../../protocol/mcc/inference.js'
+import { inputBytes } from '../../protocol/mcc/input.js'
+import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
 import { PIECE_BYTES } from '../../protocol/pieces.js'
 import { Admission, keptAlive, type Place } from '../admission.js'
+import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { GRANT_MS } from '../grant.js'
 import {
   BATCH_BYTES,
+  BUNDLE_BYTES,
   CLAIM_BYTES,
   decodeBatch,
   encodeReserved,
@@ -27,7 +31,6 @@ import {
 import { moreOf, receivePieces } from '../transfer.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
-import { inputBytes, serveInference } from './server-inference.js'
 import { type Lack, MaterialStore } from './store.js'
 
 /** Clients that may wait at a time, each in either queue. */
@@ -63,9 +66,17 @@ export class MccServer implements ServerBackend {
   ) {
     const { k, planned, compiled } = context
     this.#helper = context.helper
-    this.requestBytes = Math.max(inputBytes(planned), BATCH_BYTES, RESUME_BYTES)
+    this.requestBytes = Math.max(inputBytes(planned.plan), BATCH_BYTES, RESUME_BYTES)
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
+  }
+
+  get stored() {
+    return this.store.status
+  }
+
+  get waiting(): number {
+    return this.preparing.waiting + this.running.waiting
   }
 
   get hasKept(): boolean {
@@ -81,9 +92,11 @@ export class MccServer implements ServerBackend {
     const { planned } = this.context
     const helper = this.#helper
     for (;;) {
-      const head = await helper.receive(Kind.bundle, Phase.offline, 0, ID_BYTES + INFERENCE_BYTES, forever)
+      const head = await helper.receive(Kind.bundle, Phase.offline, 0, BUNDLE_BYTES, forever)
       const session = hex(head.subarray(0, ID_BYTES))
       const inference = readInference(head.subarray(ID_BYTES))
+      const began = performance.now()
+      let whole = true
       for (const step of planned.steps) {
         const length = materialBytes(step, planned.plan.ring)
         const payload = await receiveMaterial(helper, step.index, length)
@@ -91,9 +104,11 @@ export class MccServer implements ServerBackend {
         else {
           const why = new RingfenceError('PEER_FAILED', `the helper could not deal inference ${inference}`)
           this.store.undealt(session, inference, why)
+          whole = false
           break
         }
       }
+      if (whole) this.context.onBundle?.(performance.now() - began)
     }
   }
 
@@ -160,7 +175,8 @@ class MccSession implements SessionBackend {
     const { payload } = frame
     if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) await this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
-    else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned))) await this.#infer(payload)
+    else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned.plan)))
+      await this.#infer(payload)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
     else if (is(frame, Kind.resume, Phase.setup, RESUME_BYTES)) this.#resume(payload)
     else if (is(frame, Kind.claim, Phase.online, CLAIM_BYTES)) await this.#claim(payload)
@@ -220,8 +236,9 @@ class MccSession implements SessionBackend {
     }
     const { lost } = this.server
     if (lost) throw lost
-    const granted = this.#grant(first, Math.min(count, MAX_GRANT))
+    const { granted, lack, retryAfterMs } = this.#grant(first, Math.min(count, MAX_GRANT))
     if (this.#unfinished.size === 0) this.#endTurn()
+    if (lack) return this.#answer({ lack, retryAfterMs })
     if (granted === 0) return this.#answer({ lack: 'STORE_FULL', retryAfterMs: context.deadlineMs })
     this.#answer({ granted, grant: context.grants().issue(this.session.id, first, granted) })
   }
@@ -231,22 +248,28 @@ class MccSession implements SessionBackend {
     this.session.link.send(Kind.reserved, Phase.offline, 0, encodeReserved({ ...nothing, ...answer }))
   }
 
-  /** Reserves what this client may have; returns how many that are. */
-  #grant(first: number, count: number): number {
+  /** Reserves what this client may have; tells how many that are, or why its allowance gives none. */
+  #grant(first: number, count: number): Pick<Reserved, 'granted'> & Partial<Reserved> {
     const { store, kept, bounds } = this.server
-    const { ledger, name, principal } = this.session
+    const { ledger, name, owner, peer } = this.session
     kept.makeRoom(count)
-    const granted = allowance(store, principal, bounds.storeShare, count)
-    if (granted === 0) return 0
+    const room = allowance(store, { owner, principal: peer.principal }, bounds.storeShare, count)
+    if (room === 0) return { granted: 0 }
+    const allowed = spend(peer, room)
+    const granted = Math.min(room, allowed.granted)
+    if (granted === 0) {
+      const { retryAfterMs } = allowed
+      return { granted, lack: retryAfterMs === undefined ? 'UNAUTHORIZED' : 'BUSY', retryAfterMs: retryAfterMs ?? 0 }
+    }
     ledger.burn(first, granted)
     for (let i = 0; i < granted; i++) {
       const inference = first + i
       this.#unfinished.add(inference)
-      store.reserve(name, inference, principal, (lacks) => this.#progressed(inference, lacks))
+      store.reserve(name, inference, owner, (lacks) => this.#progressed(inference, lacks))
     }
     this.engaged = true
     this.#watch('upload')
-    return granted
+    return { granted }
   }
 
   #progressed(inference: number, lacks: Lack): void {
@@ -299,27 +322,34 @@ class MccSession implements SessionBackend {
   async #infer(payload: Uint8Array): Promise<void> {
     const { running, context } = this.server
     const { link } = this.session
-    const leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.#place))
-    try {
-      if (leave) await this.#inTurn(payload)
-    } finally {
-      leave?.()
-    }
+    await keptAlive(link, context.deadlineMs, async () => {
+      const leave = await running.enter(this.#place)
+      try {
+        if (leave) await this.#inTurn(payload)
+      } finally {
+        leave?.()
+      }
+    })
   }
 
-  #inTurn(payload: Uint8Array): Promise<void> {
+  async #inTurn(payload: Uint8Array): Promise<void> {
+    const { k, planned, share } = this.server.context
+    const { link: client, meter } = this.session
+    const sh = this.#claimed?.kept.sh ?? this.session.sh
+    const inference = readInference(payload)
+    const material = await this.#take(inference)
+    await runServer({ k, planned, share, client, meter, sh, inference }, payload.subarray(INFERENCE_BYTES), material)
+  }
+
+  /** An inference's material, once: what was claimed, or what the store has. */
+  async #take(inference: number): Promise<StepMaterial[]> {
     const { store, context } = this.server
-    const { k, planned, share, deadlineMs } = context
-    const { link, meter, name } = this.session
     const claimed = this.#claimed
     this.#claimed = undefined
-    const sh = claimed?.kept.sh ?? this.session.sh
-    return serveInference({ k, planned, share, link, meter, sh }, payload, async (inference) => {
-      if (!claimed) return store.take(name, inference, deadlineMs)
-      if (claimed.inference === inference) return claimed.material
-      claimed.material.forEach(releaseMaterial)
-      throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
-    })
+    if (!claimed) return store.take(this.session.name, inference, context.deadlineMs)
+    if (claimed.inference === inference) return claimed.material
+    claimed.material.forEach(releaseMaterial)
+    throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
   }
 }
 

@@ -10,7 +10,7 @@ import {
   type StepMaterial,
   takeDealt,
   takeDelta,
-} from '../../protocol/mcc/inference.js'
+} from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 
 /** What an inference's material waits for. */
@@ -67,6 +67,8 @@ export class MaterialStore {
   readonly #held = new Map<string, number>()
   /** Inferences there is room for in all. */
   readonly places: number
+  /** Of one inference. */
+  readonly bytesEach: number
 
   constructor(
     private readonly k: Kernels,
@@ -75,8 +77,13 @@ export class MaterialStore {
     limitBytes: number,
   ) {
     const { plan, steps } = planned
-    const each = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
-    this.places = Math.max(1, Math.floor(limitBytes / each))
+    this.bytesEach = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
+    this.places = Math.max(1, Math.floor(limitBytes / this.bytesEach))
+  }
+
+  /** Bytes promised to clients, of those there are. */
+  get status(): { usedBytes: number; limitBytes: number } {
+    return { usedBytes: this.#bundles.size * this.bytesEach, limitBytes: this.places * this.bytesEach }
   }
 
   /** Inferences there is room for. */

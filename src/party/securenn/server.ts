@@ -8,6 +8,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { runServer } from '../../protocol/securenn/inference.js'
 import { SEED_BYTES } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
+import { refused, spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { Caller, DIGEST_BYTES, encodeHello, INFERENCE_BYTES, readInference, sessionProof } from '../messages.js'
 import { asRingfenceError } from '../options.js'
@@ -16,6 +17,8 @@ import type { Registration } from '../registration.js'
 export class SecurennServer implements ServerBackend {
   readonly requestBytes = INFERENCE_BYTES
   readonly hasKept = false
+  readonly stored = { usedBytes: 0, limitBytes: 0 }
+  readonly waiting = 0
   lost: RingfenceError | undefined
   #helper: Link
 
@@ -74,11 +77,13 @@ class SecurennSession implements SessionBackend {
   async serve({ kind, phase, step, payload }: Frame): Promise<boolean> {
     if (kind !== Kind.start || phase !== Phase.online || step !== 0 || payload.byteLength !== INFERENCE_BYTES)
       return false
-    const { link, sh, ledger, meter } = this.session
+    const { link, peer, sh, ledger, meter } = this.session
     const { context, lost } = this.server
     if (lost) throw lost
     const { k, planned, share, compiled } = context
     const inference = readInference(payload)
+    const allowance = spend(peer, 1)
+    if (allowance.granted === 0) throw refused(allowance)
     ledger.burn(inference)
     this.engaged = true
     const helper = await this.#toHelper()

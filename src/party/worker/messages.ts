@@ -9,6 +9,7 @@ import { asRingfenceError } from '../options.js'
 export interface RemoteOptions {
   readonly server: string
   readonly helper: string
+  readonly token?: string | { server?: string; helper?: string }
   readonly plan?: Plan
   readonly planDigest?: Uint8Array
   readonly helperKey?: Uint8Array

@@ -43,6 +43,7 @@ function portableOptions(options: ClientOptions): RemoteOptions | null {
   const {
     server,
     helper,
+    token,
     plan,
     planDigest,
     helperKey,
@@ -66,7 +67,7 @@ function portableOptions(options: ClientOptions): RemoteOptions | null {
   const page = location.href // a worker may lie elsewhere
   const [serverUrl, helperUrl] = [server, helper].map((url) => new URL(url, page).href)
   const addresses = { server: serverUrl, helper: helperUrl }
-  return { ...addresses, plan, planDigest, helperKey, deadlineMs, keepPrepared, keepMaterial, wasm }
+  return { ...addresses, token, plan, planDigest, helperKey, deadlineMs, keepPrepared, keepMaterial, wasm }
 }
 
 // In one expression, as bundlers look for it.

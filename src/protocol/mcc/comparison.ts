@@ -24,16 +24,24 @@ import {
 } from '../../kernels/mcc.js'
 import type { Link, PhaseCode } from '../../net/index.js'
 import { Purpose, type Streams } from '../../random/streams.js'
-import type { Cost } from '../cost.js'
 import { Kind } from '../kinds.js'
+import type { Message } from '../transcript.js'
 
-/** Payload of a comparison that runs alone, for `count` values in a ring of `ring` bits. */
-export function comparisonCost(chain: Chain, count: number, ring: number): Cost {
-  return {
-    flights: 2,
-    online: { down: openedBytes(count, chain.bits) + rowBytes(chain.chunks, count), up: groupsOf(count) },
-    offline: { clientUp: 0, helperToServer: tableBytes(chain.chunks, count) + packedBytes(count, ring) },
-  }
+/** A comparison that runs alone, for `count` values in a ring of `ring` bits. */
+export function comparisonMessages(chain: Chain, count: number, ring: number): Message[] {
+  const material = tableBytes(chain.chunks, count) + packedBytes(count, ring)
+  const { opening, reply } = comparisonSizes(chain, count)
+  return [
+    { kind: 'material', from: 'helper', to: 'server', bytes: material, stage: 0, offline: true, inPieces: true },
+    { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
+    { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
+  ]
+}
+
+/** Byte lengths of its messages; the opening is e, then rows. */
+export function comparisonSizes({ chunks, bits }: Chain, count: number) {
+  const [opened, rows] = [openedBytes(count, bits), rowBytes(chunks, count)]
+  return { opened, rows, opening: opened + rows, reply: groupsOf(count) }
 }
 
 /** Bytes of `count` opened values: beyond 32 bits the low halves go before the high ones. */
@@ -142,15 +150,14 @@ export async function compareServer(
   link: Link,
   phase: PhaseCode,
 ): Promise<Region> {
-  const opened = openedBytes(count, chain.bits)
-  const rowsLength = rowBytes(chain.chunks, count)
-  const out = k.memory.alloc(opened + rowsLength)
+  const { opened, rows, opening, reply: replied } = comparisonSizes(chain, count)
+  const out = k.memory.alloc(opening)
   packOpened(k, e, count, chain.bits, out)
-  openRows(k, chain, count, e, tables, out.part(opened, rowsLength))
+  openRows(k, chain, count, e, tables, out.part(opened, rows))
   link.send(Kind.opening, phase, 0, out.u8())
   out.release()
-  const reply = await link.receive(Kind.reply, phase, 0, groupsOf(count))
-  const beta = k.memory.alloc(groupsOf(count))
+  const reply = await link.receive(Kind.reply, phase, 0, replied)
+  const beta = k.memory.alloc(replied)
   beta.u8().set(reply)
   return beta
 }
@@ -165,14 +172,13 @@ export async function compareClient(
   link: Link,
   phase: PhaseCode,
 ): Promise<Region> {
-  const opened = openedBytes(count, chain.bits)
-  const rowsLength = rowBytes(chain.chunks, count)
-  const payload = await link.receive(Kind.opening, phase, 0, opened + rowsLength)
-  const message = k.memory.alloc(opened + rowsLength)
+  const { opened, rows, opening } = comparisonSizes(chain, count)
+  const payload = await link.receive(Kind.opening, phase, 0, opening)
+  const message = k.memory.alloc(opening)
   message.u8().set(payload)
   const e = k.memory.allocZero(groupsOf(count) * 8 * chainWordBytes(chain))
   unpackOpened(k, message, count, chain.bits, e)
-  const beta = walk(k, chain, count, e, message.part(opened, rowsLength), ch, address)
+  const beta = walk(k, chain, count, e, message.part(opened, rows), ch, address)
   link.send(Kind.reply, phase, 0, beta.u8())
   e.release()
   message.release()

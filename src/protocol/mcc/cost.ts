@@ -1,15 +1,19 @@
-// The declared cost of a whole plan: the sum of its gadgets' costs plus the frames around them, to the byte.
-import { packedBytes } from '../../kernels/bits.js'
-import { HEADER_BYTES } from '../../net/index.js'
-import { addCost, type Cost } from '../cost.js'
-import { piecesOf } from '../pieces.js'
-import { isActive } from '../step.js'
-import { materialBytes } from './inference.js'
-import { inputCost } from './input.js'
-import { linearCost } from './linear.js'
-import { outputCost } from './output.js'
-import { reluCost } from './relu.js'
-import type { MccStep, MccSteps } from './step.js'
+// The messages of a whole plan, on line and off, and what they cost, to the byte.
+import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../control.js'
+import { type Forms, isActive } from '../layout.js'
+import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
+import { inputMessages } from './input.js'
+import { linearMessages } from './linear.js'
+import { outputMessages } from './output.js'
+import { reluMessages } from './relu.js'
+import type { MccLayout, MccStep } from './step.js'
+
+/** Payload bytes of one inference, without frame headers; flights are one-way waves between client and server. */
+export interface Cost {
+  readonly flights: number
+  readonly online: Pick<LinkBytes, 'up' | 'down'>
+  readonly offline: { readonly clientUp: number; readonly helperToServer: number }
+}
 
 export interface StepCost extends Cost {
   readonly id: string
@@ -25,37 +29,63 @@ export interface PlanCost {
   readonly total: Cost
 }
 
-/** Bytes in front of an input: which inference it is. */
-const INFERENCE_BYTES = 8
-/** Bytes in front of a bundle: session and inference. */
-const BUNDLE_BYTES = 24
-
-export function planCost({ plan, steps, waves }: MccSteps): PlanCost {
-  const costs = waves.flatMap((wave) =>
-    wave.map((step, i) => ({ id: step.step.id, ...sizes(step), ...besides(i, stepCost(step, plan.ring)) })),
-  )
-  const payload = costs.reduce<Cost>(addCost, inputCost(plan))
-  const relus = steps.filter(isActive).length
-  const pieces = (bytes: (step: MccStep) => number) => steps.reduce((sum, step) => sum + piecesOf(bytes(step)), 0)
-  const headers: Cost = {
-    flights: 0,
-    online: { up: INFERENCE_BYTES + HEADER_BYTES * (1 + relus), down: HEADER_BYTES * steps.length },
-    offline: {
-      clientUp: HEADER_BYTES * (1 + pieces(({ size }) => packedBytes(size, plan.ring))) + INFERENCE_BYTES,
-      helperToServer: HEADER_BYTES * (1 + pieces((step) => materialBytes(step, plan.ring))) + BUNDLE_BYTES,
-    },
+/** All messages of a step; what its gadgets put into one message goes out as one. */
+export function stepMessages(step: MccStep<Forms>, ring: number): Message[] {
+  const rest = isActive(step) ? reluMessages(step, ring) : outputMessages(ring, step)
+  const joined = new Map<Message['kind'], Message>()
+  for (const message of [...linearMessages(ring, step), ...rest]) {
+    const bytes = (joined.get(message.kind)?.bytes ?? 0) + message.bytes
+    joined.set(message.kind, { ...message, bytes })
   }
-  return { steps: costs, total: addCost(payload, headers) }
+  return [...joined.values()]
 }
 
-function sizes({ relu }: MccStep): { values: number; comparisons: number } {
-  return { values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 }
+const online = (messages: readonly Message[]) => messages.filter(({ offline }) => !offline)
+const offline = (messages: readonly Message[]) => messages.filter(({ offline }) => offline)
+
+/** One inference on line: the input, then the messages of each step. Steps of a wave do not wait for each other. */
+export function onlineMessages({ plan, waves }: MccLayout): Message[][] {
+  const steps = waves.map((wave) => wave.map((step) => online(stepMessages(step, plan.ring))))
+  return chained([[inputMessages(plan)], ...steps])
 }
 
-/** In one wave all openings go out before the first reply is needed. */
-const besides = (others: number, cost: Cost): Cost => (others === 0 ? cost : { ...cost, flights: 0 })
+/** The material of one inference: which one it is, then the messages of each step. */
+export function offlineMessages({ plan, steps }: MccLayout): Message[][] {
+  const start: Message[] = [
+    { kind: 'upload', from: 'client', to: 'server', bytes: INFERENCE_BYTES, stage: 1, offline: true },
+    { kind: 'bundle', from: 'helper', to: 'server', bytes: BUNDLE_BYTES, stage: 1, offline: true },
+  ]
+  return [start, ...steps.map((step) => offline(stepMessages(step, plan.ring)))]
+}
 
-function stepCost(step: MccStep, ring: number): Cost {
-  const linear = linearCost(ring, step)
-  return addCost(linear, isActive(step) ? reluCost(step, ring) : outputCost(ring, step))
+/** Around the material of a batch of inferences: the client asks for it, and hears when each is on its way. */
+export const batchMessages: readonly Message[] = [
+  { kind: 'reserve', from: 'client', to: 'server', bytes: BATCH_BYTES, stage: 1, offline: true },
+  { kind: 'reserved', from: 'server', to: 'client', bytes: RESERVED_BYTES, stage: 2, offline: true },
+  { kind: 'deal', from: 'client', to: 'helper', bytes: DEAL_BYTES, stage: 3, offline: true },
+  { kind: 'dealt', from: 'helper', to: 'client', bytes: 0, stage: 4, offline: true },
+]
+
+export function planCost(layout: MccLayout): PlanCost {
+  const [before, after] = [onlineMessages(layout), offlineMessages(layout)]
+  const flights = partFlights(before)
+  const steps = layout.waves.flat().map(({ step: { id }, relu }, i) => ({
+    ...{ id, values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 },
+    ...costOf([...before[i + 1], ...after[i + 1]], flights[i + 1]),
+  }))
+  const all = [...before, ...after].flat()
+  return {
+    steps,
+    total: costOf(
+      all,
+      flights.reduce((a, b) => a + b),
+      wireBytes,
+    ),
+  }
+}
+
+function costOf(messages: readonly Message[], flights: number, bytes?: (message: Message) => number): Cost {
+  const { up, down } = linkBytes(online(messages), bytes)
+  const { up: clientUp, helperServer: helperToServer } = linkBytes(offline(messages), bytes)
+  return { flights, online: { up, down }, offline: { clientUp, helperToServer } }
 }

@@ -1,24 +1,21 @@
-// One inference through a whole plan, per role and phase. Parties put these between their links and their life cycle.
-import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/instance.js'
-import { upload } from '../../kernels/instance.js'
-import { add32 } from '../../kernels/ring.js'
-import type { QuantizedModel } from '../../plan/compile/compile.js'
+// One inference through a whole plan, per role: off line the helper deals and the client uploads, on line client and server
+// walk the steps. Parties put these between their links and their life cycle.
+import { pack, packedBytes } from '../../kernels/bits.js'
+import { type Kernels, type Region, upload } from '../../kernels/instance.js'
+import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
+import { INFERENCE_BYTES, writeInference } from '../control.js'
+import { Kind } from '../kinds.js'
 import type { LinearSource } from '../linear.js'
+import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { dealLinear, inputMask, outputMask, uploadLinear } from './linear.js'
-import { type DealerStreams, dealRelu, type ReluMaterial, reluSizes } from './relu.js'
+import { sendInput, takeInput } from './input.js'
+import { dealLinear, inputMask, outputMask, runLinear, uploadLinear } from './linear.js'
+import { materialBytes, releaseMaterial, type StepMaterial } from './material.js'
+import { openOutput, sendOutput } from './output.js'
+import { answerRelu, type DealerStreams, dealRelu, finishRelu, openRelu, reluSizes } from './relu.js'
 import type { MccStep, MccSteps, ReluStep } from './step.js'
-
-/** Bytes of a step's message from helper to server: u, tables, correction words. */
-export function materialBytes(step: MccStep, ring: number): number {
-  const u = packedBytes(step.size, ring)
-  if (!isActive(step)) return u
-  const { tables, words } = reluSizes(step, ring)
-  return u + tables + words
-}
 
 /** The r of every tensor of one inference, made when first needed. */
 class InputMasks {
@@ -127,48 +124,181 @@ export async function uploadInference(
   }
 }
 
-/** What the server holds of one step: c = u + δ + bias as far as it has come, and the ReLU's material. */
-export interface StepMaterial {
-  readonly c: Region
-  relu: ReluMaterial | null
+/** What a client walks a plan with, on line. */
+export interface ClientWalk {
+  readonly k: Kernels
+  readonly planned: MccSteps
+  readonly server: Link
+  readonly meter: Meter
+  /** Shared with the helper, for this inference: r, m, pads and halves. */
+  readonly ch: Streams
+  readonly inference: number
+  /** Calls the inference off. */
+  readonly signal?: AbortSignal
 }
 
-/** Server: room for a step's material; c starts as the bias. */
-export function emptyMaterial(k: Kernels, step: MccStep, model: QuantizedModel): StepMaterial {
-  return { c: upload(k.memory, model.bias[step.index]), relu: null }
+/**
+ * Client: from its input (signed fixed-point words, CHW) to y of the last step. It answers openings in the order in which
+ * they come, one round trip per wave of independent steps.
+ */
+export async function runClient(
+  walk: ClientWalk,
+  input: Int32Array,
+  onStep?: (step: number) => void,
+): Promise<Int32Array> {
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const { ring } = planned.plan
+  startInference(walk, input)
+  const leading = new Set(planned.waves.map(([step]) => step))
+  for (const step of planned.steps) {
+    meter.mark(Phase.online, step.index)
+    if (!isActive(step)) {
+      const length = packedBytes(step.size, ring)
+      const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
+      const output = openOutput(k, step, ch, payload, inference, ring)
+      onStep?.(step.index)
+      meter.stop()
+      return output
+    }
+    await answerStep(walk, step, !leading.has(step))
+    onStep?.(step.index)
+  }
+  throw new Error('a plan ends in a step without an activation')
 }
 
-/** Server: takes in what the helper sent for a step. */
-export function takeDealt(k: Kernels, step: MccStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
-  const u = packedBytes(step.size, ring)
-  addPacked(k, payload.subarray(0, u), step.size, ring, into.c)
-  if (!isActive(step)) return
-  const { tables, words } = reluSizes(step, ring)
-  const { comparisons, switched, passed } = step.relu
-  const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
-  const count = comparisons + 4 * switched + 2 * passed
-  const unpacked = k.memory.alloc(count * 4)
-  unpack(k, packed, count, ring, unpacked)
-  packed.release()
-  into.relu = { tables: upload(k.memory, payload.subarray(u, u + tables)), words: unpacked }
+function startInference({ k, planned, server, ch, inference }: ClientWalk, input: Int32Array): void {
+  const masked = sendInput(k, planned, ch, input, inference)
+  const frame = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
+  writeInference(frame, inference)
+  frame.set(masked.u8(), INFERENCE_BYTES)
+  masked.release()
+  server.sendFrame(frame)
 }
 
-/** Server: takes in the client's δ of a step. */
-export function takeDelta(k: Kernels, step: MccStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
-  addPacked(k, payload, step.size, ring, into.c)
+/** @param beside whether the step's opening comes in the flight of the one before */
+async function answerStep(walk: ClientWalk, step: ReluStep, beside: boolean): Promise<void> {
+  const { k, planned, server, ch, inference, signal } = walk
+  const { ring } = planned.plan
+  const sizes = reluSizes(step, ring)
+  const next = inputMask(k, planned, ch, step.index + 1, inference)
+  const reply = k.memory.alloc(sizes.reply)
+  let message: Region | undefined
+  try {
+    const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
+    message = upload(k.memory, payload)
+    answerRelu(k, step, ch, message, next, reply, inference, ring)
+    server.send(Kind.reply, Phase.online, step.index, reply.u8())
+  } finally {
+    message?.release()
+    reply.release()
+    next.release(true)
+  }
 }
 
-function addPacked(k: Kernels, payload: Uint8Array, count: number, ring: number, sum: Region): void {
-  const packed = upload(k.memory, payload)
-  const words = k.memory.alloc(count * 4)
-  unpack(k, packed, count, ring, words)
-  packed.release()
-  add32(k, sum, words, sum, count)
-  words.release()
+/** What a server walks a plan with, on line. */
+export interface ServerWalk {
+  readonly k: Kernels
+  readonly planned: MccSteps
+  readonly share: ModelShare
+  readonly client: Link
+  readonly meter: Meter
+  /** Shared with the helper: a'. */
+  readonly sh: Streams
+  readonly inference: number
 }
 
-export function releaseMaterial({ c, relu }: StepMaterial): void {
-  c.release()
-  relu?.tables.release()
-  relu?.words.release()
+/**
+ * Server: the linear steps over x̂, an opening and a reply per ReLU step, the output. The openings of a wave
+ * (plan/waves.ts) all go out before the first of its replies is received.
+ * @param input x̂, packed
+ * @param material of this inference alone; used up and released
+ * @throws RingfenceError PEER_GONE, PEER_FAILED, DEADLINE, PROTOCOL, FRAME
+ */
+export async function runServer(walk: ServerWalk, input: Uint8Array, material: readonly StepMaterial[]): Promise<void> {
+  const { k, planned, meter } = walk
+  const tensors = new LiveTensors(planned, takeInput(k, planned, input))
+  try {
+    for (const wave of planned.waves) await serveWave(walk, wave, tensors, material)
+    meter.stop()
+  } finally {
+    tensors.release()
+    material.forEach(releaseMaterial)
+  }
+}
+
+async function serveWave(
+  walk: ServerWalk,
+  wave: readonly MccStep[],
+  tensors: LiveTensors,
+  material: readonly StepMaterial[],
+): Promise<void> {
+  const { k, share, client, meter } = walk
+  const source = { tensor: tensors.get, weights: share.weights, lifts: true }
+  const opened = new OpenedSteps(walk)
+  try {
+    for (const step of wave) {
+      if (step !== wave[0]) {
+        // What was sent leaves while the next step is computed; a client that is slower is waited for.
+        await turn()
+        await client.drained()
+      }
+      meter.mark(Phase.online, step.index)
+      runLinear(k, step, source, material[step.index].c)
+      tensors.drop(step.index)
+      if (isActive(step)) opened.open(step, material[step.index])
+      else giveOutput(walk, step, material[step.index])
+    }
+    for (const step of wave.filter(isActive)) {
+      tensors.add(step.index, await opened.finish(step, material[step.index]))
+    }
+  } finally {
+    opened.release()
+  }
+}
+
+function giveOutput({ k, planned, client }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+  const output = sendOutput(k, step, c, planned.plan.ring)
+  client.send(Kind.output, Phase.online, step.index, output.u8())
+  output.release()
+}
+
+/** The steps of a wave between their openings and the client's replies. */
+class OpenedSteps {
+  /** e, by step. */
+  readonly #e = new Map<number, Region>()
+
+  constructor(private readonly walk: ServerWalk) {}
+
+  open(step: ReluStep, { c, relu }: StepMaterial): void {
+    const { k, planned, client, sh, inference } = this.walk
+    const { e, message } = openRelu(k, step, sh, c, relu!, inference, planned.plan.ring)
+    this.#e.set(step.index, e)
+    try {
+      client.send(Kind.opening, Phase.online, step.index, message.u8())
+    } finally {
+      message.release()
+    }
+  }
+
+  /** x̂ of the step's result. The caller releases it. */
+  async finish(step: ReluStep, { relu }: StepMaterial): Promise<Region> {
+    const { k, planned, client, meter } = this.walk
+    const { ring } = planned.plan
+    meter.mark(Phase.online, step.index)
+    const { reply } = reluSizes(step, ring)
+    const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
+    const e = this.#e.get(step.index)!
+    this.#e.delete(step.index)
+    try {
+      return finishRelu(k, step, { e }, relu!, answer, ring)
+    } finally {
+      answer.release()
+      e.release()
+    }
+  }
+
+  release(): void {
+    for (const e of this.#e.values()) e.release()
+    this.#e.clear()
+  }
 }

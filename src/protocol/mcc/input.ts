@@ -5,15 +5,19 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
-import { type Cost, NO_COST } from '../cost.js'
+import { INFERENCE_BYTES } from '../control.js'
+import type { Message } from '../transcript.js'
 import { inputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
 const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
 
-export function inputCost(plan: MccPlan): Cost {
-  return { ...NO_COST, flights: 1, online: { up: packedBytes(inputSize(plan), plan.ring), down: 0 } }
-}
+/** Bytes of the frame that starts an inference: its number and x̂. */
+export const inputBytes = (plan: MccPlan): number => INFERENCE_BYTES + packedBytes(inputSize(plan), plan.ring)
+
+export const inputMessages = (plan: MccPlan): Message[] => [
+  { kind: 'input', from: 'client', to: 'server', bytes: inputBytes(plan), stage: 1 },
+]
 
 /** Client: x̂ as it goes to the server. `input`: signed fixed-point words, CHW. The caller releases it. */
 export function sendInput(k: Kernels, planned: MccSteps, ch: Streams, input: Int32Array, inference: number): Region {

@@ -14,16 +14,20 @@ import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub32 } from '../../kernels/ring.js'
 import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
-import { type Cost, NO_COST } from '../cost.js'
+import type { Forms } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
+import type { Message } from '../transcript.js'
 import type { MccStep, MccSteps } from './step.js'
 
 /** Words are computed with mod 2^32; what travels is cut to n bits. */
 const RING_WORD = 32
 
-export function linearCost(ring: number, { size }: MccStep): Cost {
-  const bytes = packedBytes(size, ring)
-  return { ...NO_COST, offline: { clientUp: bytes, helperToServer: bytes } }
+export function linearMessages(ring: number, { size }: MccStep<Forms>): Message[] {
+  const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true, inPieces: true } as const
+  return [
+    { kind: 'material', from: 'helper', ...each },
+    { kind: 'delta', from: 'client', ...each },
+  ]
 }
 
 /** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
@@ -48,7 +52,7 @@ export function inputMask(
 }
 
 /** Client and helper: m of a step. The caller releases it. */
-export function outputMask(ch: Streams, { index, size }: MccStep, inference: number): Region {
+export function outputMask(ch: Streams, { index, size }: MccStep<Forms>, inference: number): Region {
   return ch.take({ purpose: Purpose.outputMask, layer: index, inference }, size * 4)
 }
 

@@ -1,17 +1,19 @@
 // The last step (docs/protocol.md, "output"): the server sends its share y - m of the result, the client adds m.
 //
 //   on line    server → client   ŷ = y - m of the last linear step
+
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { Streams } from '../../random/streams.js'
-import { type Cost, NO_COST } from '../cost.js'
+import type { Forms } from '../layout.js'
+import type { Message } from '../transcript.js'
 import { outputMask } from './linear.js'
 import type { MccStep } from './step.js'
 
-export function outputCost(ring: number, { size }: MccStep): Cost {
-  return { ...NO_COST, flights: 1, online: { up: 0, down: packedBytes(size, ring) } }
-}
+export const outputMessages = (ring: number, { size }: MccStep<Forms>): Message[] => [
+  { kind: 'output', from: 'server', to: 'client', bytes: packedBytes(size, ring), stage: 1 },
+]
 
 /** Server: ŷ as it goes to the client. The caller releases it. */
 export function sendOutput(k: Kernels, { size }: MccStep, y: Region, ring: number): Region {

@@ -6,6 +6,7 @@
 //              server            x̂_next = z_S + (z_C - r_next)
 //
 // A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
+
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { gather32, gatherBits, patchSums32, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
@@ -24,15 +25,16 @@ import {
 import { sub32 } from '../../kernels/ring.js'
 import { elementCount } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
-import type { Cost } from '../cost.js'
-import type { ReluMaps } from '../step.js'
+import type { Forms, ReluMaps as Maps } from '../layout.js'
+import type { InMemory } from '../step.js'
+import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
 import { chainOf, type ReluStep } from './step.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
-export function reluSizes({ activation, relu }: ReluStep, ring: number) {
-  const { comparisons, switched, passed, results } = relu
+export function reluSizes({ activation, relu }: ReluStep<Forms>, ring: number) {
+  const { comparisons, results } = relu
   const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
   const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
   const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
@@ -43,17 +45,18 @@ export function reluSizes({ activation, relu }: ReluStep, ring: number) {
     beta: groupsOf(comparisons),
     reply: groupsOf(comparisons) + packedBytes(results, ring),
     tables,
-    words: packedBytes(comparisons + 4 * switched + 2 * passed, ring),
+    words: packedBytes(wordCount(relu), ring),
   }
 }
 
-export function reluCost(step: ReluStep, ring: number): Cost {
-  const sizes = reluSizes(step, ring)
-  return {
-    flights: 2,
-    online: { down: sizes.opening, up: sizes.reply },
-    offline: { clientUp: 0, helperToServer: sizes.tables + sizes.words },
-  }
+/** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
+export function reluMessages(step: ReluStep<Forms>, ring: number): Message[] {
+  const { tables, words, opening, reply } = reluSizes(step, ring)
+  return [
+    { kind: 'material', from: 'helper', to: 'server', bytes: tables + words, stage: 0, offline: true, inPieces: true },
+    { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
+    { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
+  ]
 }
 
 /** The server's one-time material of a ReLU step: tables, then [ρ], select and extension words in one region. */
@@ -63,9 +66,10 @@ export interface ReluMaterial {
 }
 
 /** u32 words of a step's corrections: one per comparison, four per switched value, two per passed one. */
-const wordCount = ({ comparisons, switched, passed }: ReluMaps) => comparisons + 4 * switched + 2 * passed
+export const wordCount = ({ comparisons, switched, passed }: Maps<Forms>): number =>
+  comparisons + 4 * switched + 2 * passed
 
-function wordParts(relu: ReluMaps, words: Region) {
+function wordParts(relu: Maps<InMemory>, words: Region) {
   const { comparisons, switched, passed } = relu
   return {
     rho: words.part(0, comparisons * 4),
@@ -80,7 +84,7 @@ function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inferen
 }
 
 /** What comparisons test, in whole groups: `values` itself, or picked from it. Released by the caller if not `values`. */
-function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, values: Region): Region {
+function tested(k: Kernels, { tested: index, comparisons }: Maps<InMemory>, values: Region): Region {
   if (!index) return values
   const out = grouped(k, comparisons)
   gather32(k, values, index, out)
@@ -88,7 +92,7 @@ function tested(k: Kernels, { tested: index, comparisons }: ReluMaps, values: Re
 }
 
 /** Per-value bits from per-comparison bits. */
-function perValue(k: Kernels, { comparisonOf, switched }: ReluMaps, bits: Region): Region {
+function perValue(k: Kernels, { comparisonOf, switched }: Maps<InMemory>, bits: Region): Region {
   if (!comparisonOf) return bits
   const out = k.memory.alloc(groupsOf(switched))
   gatherBits(k, bits, comparisonOf, out)
@@ -286,7 +290,7 @@ function resultShares(
 }
 
 /** Words of the results from one per element: `map` itself where all are. */
-function picked(k: Kernels, map: Region, { results, resultElement }: ReluMaps): Region {
+function picked(k: Kernels, map: Region, { results, resultElement }: Maps<InMemory>): Region {
   if (!resultElement) return map
   const out = k.memory.alloc(results * 4)
   gather32(k, map, resultElement, out)

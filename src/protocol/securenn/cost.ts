@@ -1,22 +1,11 @@
-// The declared cost of a whole `securenn` plan over all three links, to the byte.
-import { HEADER_BYTES } from '../../net/index.js'
-import { elementCount, tensorShape } from '../../plan/plan.js'
-import { piecesOf } from '../pieces.js'
-import { isActive } from '../step.js'
-import { comparedBits } from './drelu.js'
-import { reluCost } from './relu.js'
-import type { SecurennReluStep, SecurennStep, SecurennSteps } from './step.js'
-
-/** Bytes of one inference per link. */
-export interface LinkBytes {
-  /** Client to server and back. */
-  readonly up: number
-  readonly down: number
-  /** Client to helper; nothing comes back. */
-  readonly clientHelper: number
-  readonly serverHelper: number
-  readonly helperServer: number
-}
+// The messages of a whole `securenn` plan over all three links, and what they cost, to the byte.
+import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { INFERENCE_BYTES } from '../control.js'
+import { type Forms, isActive } from '../layout.js'
+import { chained, type LinkBytes, lastStage, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
+import { toServer } from './parties.js'
+import { reluMessages } from './relu.js'
+import type { SecurennLayout, SecurennStep } from './step.js'
 
 export interface SecurennStepCost {
   readonly id: string
@@ -34,68 +23,44 @@ export interface SecurennPlanCost {
   readonly total: LinkBytes
 }
 
-/** Bytes of a frame that says which inference starts. */
-const START_BYTES = 8
+/** All say which inference it is; the input follows, and the helper, which waits for the client alone, deals at once. */
+function startMessages(plan: SecurennPlan): Message[] {
+  const start = { kind: 'start', bytes: INFERENCE_BYTES } as const
+  return [
+    { ...start, from: 'client', to: 'server', stage: 1 },
+    { ...start, from: 'client', to: 'helper', stage: 1 },
+    { ...start, from: 'server', to: 'helper', stage: 2 },
+    tensorMessage(elementCount(tensorShape(plan, 0)), 2),
+  ]
+}
 
-/** Messages of a step, in bytes, per direction. */
-type Messages = Readonly<Record<keyof LinkBytes, readonly number[]>>
+const tensorMessage = (elements: number, stage: number): Message => ({
+  ...{ kind: 'tensor', from: 'client', to: 'server', bytes: 8 * elements, stage, inPieces: true },
+})
 
-export function securennCost({ plan, steps }: SecurennSteps): SecurennPlanCost {
-  const start: Messages = {
-    up: [START_BYTES, elementCount(tensorShape(plan, 0)) * 8],
-    down: [],
-    clientHelper: [START_BYTES],
-    serverHelper: [START_BYTES],
-    helperServer: [],
+/**
+ * u leaves as soon as the helper's part of the step before is done. The tensor goes out with the client's last opening, or
+ * with what came before: no flight of its own.
+ */
+function stepMessages(step: SecurennStep<Forms>): Message[] {
+  const linear = toServer('linear', 8 * step.size, 0)
+  if (!isActive(step)) {
+    return [linear, { kind: 'output', from: 'server', to: 'client', bytes: 8 * step.size, stage: 1, inPieces: true }]
   }
-  const messages = steps.map(stepMessages)
-  const costs = steps.map((step, i) => ({
-    id: step.step.id,
-    comparisons: step.relu?.comparisons ?? 0,
-    flights: stepFlights(step),
-    payload: sum([messages[i]], 0),
+  const relu = reluMessages(step)
+  return [linear, ...relu, tensorMessage(step.relu.results, relu.length === 0 ? 0 : lastStage(relu) + 1)]
+}
+
+/** One inference: the start, then the messages of each step. Steps follow one another. */
+export const onlineMessages = ({ plan, steps }: SecurennLayout): Message[][] =>
+  chained([startMessages(plan), ...steps.map(stepMessages)].map((messages) => [messages]))
+
+export function securennCost(layout: SecurennLayout): SecurennPlanCost {
+  const parts = onlineMessages(layout)
+  const flights = partFlights(parts)
+  const steps = layout.steps.map(({ step: { id }, relu }, i) => ({
+    ...{ id, comparisons: relu?.comparisons ?? 0, flights: flights[i + 1] },
+    payload: linkBytes(parts[i + 1]),
   }))
-  // The start and, from the helper, what the first step needs: the input arrives meanwhile.
-  const flights = costs.reduce((total, cost) => total + cost.flights, 2)
-  return { steps: costs, flights, total: sum([start, ...messages], HEADER_BYTES) }
-}
-
-/** The tensor goes out with the client's last opening, or with what came before: no flight of its own. The output is one. */
-function stepFlights(step: SecurennStep): number {
-  return isActive(step) ? reluCost(step).flights : 1
-}
-
-function sum(messages: readonly Messages[], header: number): LinkBytes {
-  const along = (link: keyof LinkBytes): number =>
-    messages.flatMap((each) => each[link]).reduce((total, bytes) => total + bytes + header * piecesOf(bytes), 0)
-  return {
-    up: along('up'),
-    down: along('down'),
-    clientHelper: along('clientHelper'),
-    serverHelper: along('serverHelper'),
-    helperServer: along('helperServer'),
-  }
-}
-
-function stepMessages(step: SecurennStep): Messages {
-  const linear = step.size * 8
-  if (!isActive(step)) return { up: [], down: [linear], clientHelper: [], serverHelper: [], helperServer: [linear] }
-  const { up, down, clientHelper, serverHelper, helperServer } = reluMessages(step)
-  return {
-    up: [...up, step.relu.results * 8],
-    down,
-    clientHelper,
-    serverHelper,
-    helperServer: [linear, ...helperServer],
-  }
-}
-
-function reluMessages({ activation, relu }: SecurennReluStep): Messages {
-  const { comparisons: n, switched } = relu
-  if (n === 0) return { up: [], down: [], clientHelper: [], serverHelper: [], helperServer: [] }
-  const digits = n * comparedBits(activation)
-  const opened = [8 * n, 16 * n, 8 * (switched + n)]
-  const toHelper = [8 * n, digits, digits]
-  const halves = [24 * n + 2 * digits, 8 * n, 16 * n, 8 * switched]
-  return { up: opened, down: opened, clientHelper: toHelper, serverHelper: toHelper, helperServer: halves }
+  return { steps, flights: flights.reduce((a, b) => a + b), total: linkBytes(parts.flat(), wireBytes) }
 }

@@ -13,6 +13,7 @@
 //
 // What goes from the helper to the client is pure randomness and comes from their seed. With the exact window, party 0
 // adds L/2: the one value the odd ring cannot tell from another is then the largest, not -1.
+
 import type { Region } from '../../kernels/instance.js'
 import { shareBits } from '../../kernels/securenn/digits.js'
 import {
@@ -27,9 +28,20 @@ import {
   subOdd,
   windowOf,
 } from '../../kernels/securenn/shares.js'
+import { Kind } from '../kinds.js'
+import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawBelow, drawEven, drawOdd, drawWords } from './draws.js'
 import { dealTriple, drawTriple, pairwise, XOR } from './multiply.js'
-import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import {
+  exchange,
+  exchanged,
+  type HelperSide,
+  receiveRegions,
+  type Side,
+  sendRegions,
+  toHelper,
+  toServer,
+} from './parties.js'
 import { answerComparison, askComparison } from './private-compare.js'
 
 /**
@@ -49,9 +61,19 @@ export const EXACT: Window = { ignoredMsb: 0, ignoredLsb: 0 }
 export const comparedBits = ({ ignoredMsb }: Window): number => 64 - ignoredMsb
 const isExact = ({ ignoredMsb, ignoredLsb }: Window): boolean => ignoredMsb === 0 && ignoredLsb === 0
 
-/** Bytes over all links for `count` values, and one-way waves that wait for each other. */
-export function dreluCost(window: Window, count: number): { bytes: number; flights: number } {
-  return { bytes: count * (6 * comparedBits(window) + 112), flights: 8 }
+/** The eight flights, for `count` values. */
+export function dreluMessages(window: Window, count: number): Message[] {
+  const [words, digits] = [8 * count, comparedBits(window) * count]
+  return [
+    ...toHelper('masked', words, 1),
+    toServer('converted', 3 * words + 2 * digits, 2),
+    ...toHelper('digits1', digits, 3),
+    toServer('wrap', words, 4),
+    ...exchanged('opened', words, 5),
+    ...toHelper('digits2', digits, 6),
+    toServer('answer', 2 * words, 7),
+    ...exchanged('xor', 2 * words, 8),
+  ]
 }
 
 /** Client and server: a share of b per value. `v`: u64 shares. The caller releases the result. */
@@ -69,14 +91,14 @@ export async function drelu(side: Side, v: Region, count: number, window: Window
   addWrap(k, r0, r1, count, bits, r, alpha)
   const [masked, wrap] = [k.memory.alloc(bytes), k.memory.alloc(count)]
   addWrap(k, a, party === 0 ? r0 : r1, count, bits, masked, wrap)
-  await sendRegions(helper, Message.masked, at.layer, [masked], { signal: side.signal })
+  await sendRegions(helper, Kind.masked, at.layer, [masked], { signal: side.signal })
 
   const halves = await receiveHalves(side, count, bits, at)
   const flip1 = await askComparison(side, 'wrap', halves.bits1, r, count, bits, at)
-  const eta = await half(side, () => drawOdd(k, side.dealt, at, Draw.eta, count, bits), Message.wrap, bytes, at)
+  const eta = await half(side, () => drawOdd(k, side.dealt, at, Draw.eta, count, bits), Kind.wrap, bytes, at)
   const opening = k.memory.alloc(bytes)
   convertShare(k, { a, wrap, delta: halves.delta, eta, flip: flip1, alpha, x: halves.x }, count, bits, party, opening)
-  const z = await exchange(side, Message.opened, at.layer, opening)
+  const z = await exchange(side, Kind.opened, at.layer, opening)
   addOdd(k, opening, z, count, bits, z)
 
   const flip2 = await askComparison(side, 'msb', halves.bits2, z, count, bits, at)
@@ -85,7 +107,7 @@ export async function drelu(side: Side, v: Region, count: number, window: Window
   const openings = k.memory.alloc(2 * bytes)
   const low = halves.low
   openXor(k, { answer, flip: flip2, low, z }, { ...triple, c }, count, party, openings)
-  const theirs = await exchange(side, Message.xor, at.layer, openings)
+  const theirs = await exchange(side, Kind.xor, at.layer, openings)
   const gammaDelta = k.memory.alloc(bytes)
   product(k, openings, theirs, { ...triple, c }, count, party, gammaDelta)
   const out = k.memory.alloc(bytes)
@@ -117,7 +139,7 @@ async function receiveHalves({ k, party, dealt, helper, signal }: Side, count: n
   const digits = count * bits
   // Words first: digits may end anywhere, and words want their alignment.
   const lengths = [word, word, word, digits, digits]
-  const [whole, delta, x, low, bits1, bits2] = await receiveRegions(k, helper, Message.converted, at.layer, lengths, {
+  const [whole, delta, x, low, bits1, bits2] = await receiveRegions(k, helper, Kind.converted, at.layer, lengths, {
     signal,
   })
   return { delta, bits1, x, bits2, low, release: () => whole.release() }
@@ -146,7 +168,7 @@ async function receiveAnswer(
     const c = drawWords(dealt, at, Draw.xorC, count)
     return [[answer, c], answer, c]
   }
-  const [whole, answer, c] = await receiveRegions(k, helper, Message.answer, at.layer, [count * 8, count * 8], {
+  const [whole, answer, c] = await receiveRegions(k, helper, Kind.answer, at.layer, [count * 8, count * 8], {
     signal,
   })
   return [[whole], answer, c]
@@ -157,8 +179,8 @@ export async function dealDrelu(helper: HelperSide, count: number, window: Windo
   const { k, client, server } = helper
   const bits = comparedBits(window)
   const bytes = count * 8
-  const [mine] = await receiveRegions(k, client, Message.masked, at.layer, [bytes])
-  const [theirs] = await receiveRegions(k, server, Message.masked, at.layer, [bytes])
+  const [mine] = await receiveRegions(k, client, Kind.masked, at.layer, [bytes])
+  const [theirs] = await receiveRegions(k, server, Kind.masked, at.layer, [bytes])
   const delta = k.memory.alloc(count)
   addWrap(k, mine, theirs, count, bits, mine, delta)
   await sendHalves(helper, mine, delta, count, bits, at)
@@ -166,13 +188,13 @@ export async function dealDrelu(helper: HelperSide, count: number, window: Windo
   const wrapped = await answerComparison(helper, 'wrap', count, bits, at)
   const eta = drawOdd(k, helper.ch, at, Draw.eta, count, bits)
   shareFlag(k, wrapped, eta, count, { odd: bits }, eta)
-  await sendRegions(server, Message.wrap, at.layer, [eta])
+  await sendRegions(server, Kind.wrap, at.layer, [eta])
 
   const above = await answerComparison(helper, 'msb', count, bits, at)
   const answer = drawWords(helper.ch, at, Draw.answer, count)
   shareFlag(k, above, answer, count, 'z64', answer)
   const c = dealTriple(helper, XOR, pairwise(count), at)
-  await sendRegions(server, Message.answer, at.layer, [answer, c])
+  await sendRegions(server, Kind.answer, at.layer, [answer, c])
   for (const region of [mine, theirs, delta, wrapped, eta, above, answer, c]) region.release(true)
 }
 
@@ -200,6 +222,6 @@ async function sendHalves(
   shareFlag(k, parity, low, count, 'z64', low)
   const share = drawOdd(k, ch, at, Draw.x, count, bits)
   subOdd(k, x, share, count, bits, share)
-  await sendRegions(server, Message.converted, at.layer, [delta, share, low, bits1, bits2])
+  await sendRegions(server, Kind.converted, at.layer, [delta, share, low, bits1, bits2])
   for (const region of [delta, bits1, client1, x, bits2, client2, parity, low, share]) region.release(true)
 }

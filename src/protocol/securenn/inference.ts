@@ -9,11 +9,12 @@ import { Phase } from '../../net/index.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import { elementCount, outputFraction, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
+import { Kind } from '../kinds.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { clientLinear, dealLinear, serverLinear, tensorMask } from './linear.js'
-import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import { type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
 import { dealRelu, relu } from './relu.js'
 import type { SecurennReluStep, SecurennSteps } from './step.js'
 
@@ -37,7 +38,7 @@ export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array,
   try {
     const x = wordRing(planned.plan.ring).upload(k, input)
     sub64(k, x, mask, x, input.length)
-    await sendRegions(peer, Message.tensor, 0, [x], { signal: side.signal })
+    await sendRegions(peer, Kind.tensor, 0, [x], { signal: side.signal })
     x.release(true)
     const source = { tensor: masks.get, weights: share.weights, lifts: true }
     for (const step of planned.steps) {
@@ -70,7 +71,7 @@ async function sendTensor({ k, peer, signal }: Side, step: SecurennReluStep, val
   if (resultElement) gather64(k, r, resultElement, mask)
   sub64(k, values, mask, values, count)
   if (mask !== r) mask.release(true)
-  await sendRegions(peer, Message.tensor, step.index + 1, [values], { signal })
+  await sendRegions(peer, Kind.tensor, step.index + 1, [values], { signal })
   values.release(true)
 }
 
@@ -78,7 +79,7 @@ async function openOutput({ side, planned }: Walk, size: number, y: Region): Pro
   const { k, peer, signal } = side
   const { plan, steps } = planned
   const last = steps.length - 1
-  const [theirs] = await receiveRegions(k, peer, Message.output, last, [size * 8], { signal })
+  const [theirs] = await receiveRegions(k, peer, Kind.output, last, [size * 8], { signal })
   add64(k, y, theirs, y, size)
   const drop = BigInt(plan.steps[last].scale - outputFraction(plan))
   const output = Int32Array.from({ length: size }, (_, i) => Number(BigInt.asIntN(64, y.u64()[i]) >> drop))
@@ -93,7 +94,7 @@ export async function runServer(
 ): Promise<void> {
   const { k, helper, peer } = side
   const size = elementCount(tensorShape(planned.plan, 0))
-  const [input] = await receiveRegions(k, peer, Message.tensor, 0, [size * 8])
+  const [input] = await receiveRegions(k, peer, Kind.tensor, 0, [size * 8])
   const tensors = new LiveTensors(planned, input)
   try {
     const source = { tensor: tensors.get, weights: share.weights, lifts: true }
@@ -102,11 +103,11 @@ export async function runServer(
       const y = upload(k.memory, model.bias[step.index])
       serverLinear(k, step, source, y)
       tensors.drop(step.index)
-      const [u] = await receiveRegions(k, helper, Message.linear, step.index, [step.size * 8])
+      const [u] = await receiveRegions(k, helper, Kind.linear, step.index, [step.size * 8])
       add64(k, y, u, y, step.size)
       u.release()
       if (!isActive(step)) {
-        await sendRegions(peer, Message.output, step.index, [y])
+        await sendRegions(peer, Kind.output, step.index, [y])
         y.release(true)
         return
       }
@@ -123,7 +124,7 @@ export async function runServer(
 /** x̂ of a step's result: the server's share and what the client sent, zero elsewhere. Releases `values`. */
 async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: Region): Promise<Region> {
   const { results: count, resultElement } = step.relu
-  const [theirs] = await receiveRegions(k, peer, Message.tensor, step.index + 1, [count * 8])
+  const [theirs] = await receiveRegions(k, peer, Kind.tensor, step.index + 1, [count * 8])
   add64(k, values, theirs, values, count)
   theirs.release()
   if (!resultElement) return values
@@ -151,7 +152,7 @@ export async function runHelper(
     for (const step of planned.steps) {
       const u = dealLinear(k, step, ch, source, inference)
       masks.drop(step.index)
-      await sendRegions(server, Message.linear, step.index, [u])
+      await sendRegions(server, Kind.linear, step.index, [u])
       u.release()
       if (!isActive(step)) return await begun()
       if (step.relu.comparisons > 0) await begun()

@@ -7,11 +7,13 @@
 //             client            y_0 = B∗r + s
 //
 // r and s come from the seed of client and helper.
+
 import { scatter64 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
 import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
+import type { Forms } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
 import type { SecurennStep, SecurennSteps } from './step.js'
 
@@ -39,7 +41,7 @@ export function tensorMask(
 }
 
 /** Client and helper: s of a step. The caller releases it. */
-export function blind(ch: Streams, { index, size }: SecurennStep, inference: number): Region {
+export function blind(ch: Streams, { index, size }: SecurennStep<Forms>, inference: number): Region {
   return ch.take({ purpose: Purpose.blind, layer: index, inference }, size * 8)
 }
 

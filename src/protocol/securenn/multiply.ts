@@ -7,8 +7,10 @@ import { gather64, type IndexMap } from '../../kernels/index-maps.js'
 import type { Region } from '../../kernels/instance.js'
 import { add64, mul64, sub64 } from '../../kernels/ring.js'
 import { product } from '../../kernels/securenn/shares.js'
+import { Kind } from '../kinds.js'
+import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
-import { exchange, type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import { exchange, exchanged, type HelperSide, receiveRegions, type Side, sendRegions, toServer } from './parties.js'
 
 /** Which draws a triple's shares are. */
 export const XOR = { a: Draw.xorA, b: Draw.xorB, c: Draw.xorC } as const
@@ -26,10 +28,11 @@ export interface Products {
 
 export const pairwise = (count: number): Products => ({ count, factors: count, factorOf: null })
 
-/** Bytes over all links, and waves that wait for each other: C can come any time before. */
-export function productCost(count: number, factors = count): { bytes: number; flights: number } {
-  return { bytes: 24 * count + 16 * factors, flights: 1 }
-}
+/** One flight: C can come any time before it is needed. */
+export const productMessages = (count: number, factors = count): Message[] => [
+  ...exchanged('product', 8 * (count + factors), 1),
+  toServer('productC', 8 * count, 1),
+]
 
 /** Client and server: this party's A and B. The caller releases them. */
 export function drawTriple({ dealt }: Side, draws: TripleDraws, { count, factors }: Products, at: CallAddress) {
@@ -55,14 +58,14 @@ export function dealTriple({ k, ch, sh }: HelperSide, draws: TripleDraws, produc
 
 /** Helper: sends what `dealTriple` dealt for the products of one call. */
 export async function sendProduct({ server }: HelperSide, c: Region, at: CallAddress): Promise<void> {
-  await sendRegions(server, Message.productC, at.layer, [c])
+  await sendRegions(server, Kind.productC, at.layer, [c])
   c.release(true)
 }
 
 /** Client and server: this party's C. The caller releases it. */
 async function receiveC({ k, party, dealt, helper, signal }: Side, { count }: Products, at: CallAddress) {
   if (party === 0) return drawWords(dealt, at, PRODUCT.c, count)
-  return (await receiveRegions(k, helper, Message.productC, at.layer, [count * 8], { signal }))[0]
+  return (await receiveRegions(k, helper, Kind.productC, at.layer, [count * 8], { signal }))[0]
 }
 
 /** Client and server: shares of every x times its y. The caller releases the result. */
@@ -73,7 +76,7 @@ export async function multiply(side: Side, x: Region, y: Region, products: Produ
   const openings = k.memory.alloc((count + factors) * 8)
   sub64(k, x, a, openings.part(0, count * 8), count)
   sub64(k, y, b, openings.part(count * 8, factors * 8), factors)
-  const theirs = await exchange(side, Message.product, at.layer, openings)
+  const theirs = await exchange(side, Kind.product, at.layer, openings)
   const c = await receiveC(side, products, at)
   const out = k.memory.alloc(count * 8)
   const spread = [openings, theirs].map((opened) => perValue(side, opened, products, count))

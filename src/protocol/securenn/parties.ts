@@ -3,7 +3,9 @@ import type { Kernels, Region } from '../../kernels/instance.js'
 import type { Party } from '../../kernels/securenn/shares.js'
 import { type Link, Phase, type ReceiveOptions } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
+import type { KindName } from '../kinds.js'
 import { PIECE_BYTES } from '../pieces.js'
+import type { Message } from '../transcript.js'
 
 /** Client (party 0) or server (party 1). */
 export interface Side {
@@ -29,22 +31,19 @@ export interface HelperSide {
   readonly server: Link
 }
 
-/** Messages of one call; a frame's step is the layer. */
-export const Message = {
-  masked: 40, // client, server → helper: a + r
-  converted: 41, // helper → server: δ, x, low bit of x, bits of a + r, bits of x
-  digits1: 42, // client, server → helper: s·c of the first comparison
-  wrap: 43, // helper → server: η'
-  opened: 44, // client ↔ server: 2y + x
-  digits2: 45, // client, server → helper: s·c of the second comparison
-  answer: 46, // helper → server: β' and C of the product
-  xor: 47, // client ↔ server: openings of γ·δ
-  productC: 48, // helper → server: C of a product
-  product: 49, // client ↔ server: openings of a product
-  tensor: 50, // client → server: its share of a tensor, less r
-  linear: 51, // helper → server: F∗r - s
-  output: 52, // server → client: its share of the output
-} as const
+/** A message of as many bytes from each of client and server to the helper. */
+export const toHelper = (kind: KindName, bytes: number, stage: number): Message[] =>
+  (['client', 'server'] as const).map((from) => ({ kind, from, to: 'helper', bytes, stage, inPieces: true }))
+
+export const toServer = (kind: KindName, bytes: number, stage: number): Message => ({
+  ...{ kind, from: 'helper', to: 'server', bytes, stage, inPieces: true },
+})
+
+/** As many bytes both ways between client and server. */
+export const exchanged = (kind: KindName, bytes: number, stage: number): Message[] => [
+  { kind, from: 'client', to: 'server', bytes, stage, inPieces: true },
+  { kind, from: 'server', to: 'client', bytes, stage, inPieces: true },
+]
 
 /** Sends regions one after the other, in frames of a few MiB, waiting where the peer is slower. */
 export async function sendRegions(

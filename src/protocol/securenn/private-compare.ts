@@ -5,16 +5,18 @@
 //
 // What they send are fresh shares. Those that follow from the shares of x would not do: the helper dealt them, so it knows
 // c_i of either party but for the bits of t, and the ratio of two s_i·c_i is free of s_i.
+
 import type { Region } from '../../kernels/instance.js'
 import { anyZero, compareDigits, rotateDigits } from '../../kernels/securenn/digits.js'
 import { threshold } from '../../kernels/securenn/shares.js'
+import { Kind } from '../kinds.js'
 import type { CallAddress } from './draws.js'
 import { Draw, drawBelow } from './draws.js'
-import { type HelperSide, Message, receiveRegions, type Side, sendRegions } from './parties.js'
+import { type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
 
 const ROUNDS = {
-  wrap: { flip: Draw.flip1, digits: Draw.digits1, zero: Draw.zero1, turn: Draw.turn1, kind: Message.digits1 },
-  msb: { flip: Draw.flip2, digits: Draw.digits2, zero: Draw.zero2, turn: Draw.turn2, kind: Message.digits2 },
+  wrap: { flip: Draw.flip1, digits: Draw.digits1, zero: Draw.zero1, turn: Draw.turn1, kind: Kind.digits1 },
+  msb: { flip: Draw.flip2, digits: Draw.digits2, zero: Draw.zero2, turn: Draw.turn2, kind: Kind.digits2 },
 } as const
 
 /**

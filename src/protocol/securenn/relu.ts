@@ -1,29 +1,31 @@
 // ReLU, block ReLU, masked and identity channels of the published protocol: local truncation, one DReLU per value or
 // patch, one product per switched value with the bit opened once per comparison.
+
 import { gather64, patchSums64, scatter64 } from '../../kernels/index-maps.js'
 import type { Region } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
 import { truncateShare, windowOf } from '../../kernels/securenn/shares.js'
 import type { Bends } from '../../plan/plan.js'
-import type { ReluMaps } from '../step.js'
+import type { Forms, ReluMaps as Maps } from '../layout.js'
+import type { InMemory } from '../step.js'
+import { after, lastStage, type Message } from '../transcript.js'
 import type { CallAddress } from './draws.js'
-import { dealDrelu, drelu, dreluCost } from './drelu.js'
-import { dealTriple, multiply, PRODUCT, type Products, productCost, sendProduct } from './multiply.js'
+import { dealDrelu, drelu, dreluMessages } from './drelu.js'
+import { dealTriple, multiply, PRODUCT, type Products, productMessages, sendProduct } from './multiply.js'
 import type { HelperSide, Side } from './parties.js'
 import type { SecurennReluStep } from './step.js'
 
-/** Payload over all links, and waves that wait for each other. */
-export function reluCost({ activation, relu }: SecurennReluStep): { bytes: number; flights: number } {
-  if (relu.comparisons === 0) return { bytes: 0, flights: 0 }
-  const signs = dreluCost(activation, relu.comparisons)
-  const products = productCost(relu.switched, relu.comparisons)
-  return { bytes: signs.bytes + products.bytes, flights: signs.flights + products.flights }
+/** A step's comparisons and products; nobody sends anything where nothing is compared. */
+export function reluMessages({ activation, relu }: SecurennReluStep<Forms>): Message[] {
+  if (relu.comparisons === 0) return []
+  const signs = dreluMessages(activation, relu.comparisons)
+  return [...signs, ...after(lastStage(signs), productMessages(relu.switched, relu.comparisons))]
 }
 
 /** 0 is the client. */
 const SERVER = 1
 
-const productsOf = ({ switched, comparisons, comparisonOf }: ReluMaps): Products => ({
+const productsOf = ({ switched, comparisons, comparisonOf }: Maps<InMemory>): Products => ({
   count: switched,
   factors: comparisons,
   factorOf: comparisonOf,

@@ -1,22 +1,17 @@
-// Back end `mcc` as the parties run it: who computes what for how long, and which messages go where. Messages are sized
-// by the functions that the protocol declares beside its gadgets.
-import { packedBytes } from '../../kernels/bits.js'
+// Back end `mcc` as the parties run it: who computes what for how long around the messages that the protocol declares.
 import { tableBytes } from '../../kernels/mcc.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
-import { materialBytes } from '../../protocol/mcc/inference.js'
+import { isActive, type Lists, type PlanLayout } from '../../protocol/layout.js'
+import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import { reluSizes } from '../../protocol/mcc/relu.js'
-import type { MccStep, MccSteps, ReluStep } from '../../protocol/mcc/step.js'
-import { isActive } from '../../protocol/step.js'
+import type { MccStep, ReluStep } from '../../protocol/mcc/step.js'
+import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
 import { comparisonNs, linearNs, type MachineModel } from './machine.js'
 import { packedCount, type ReluCounts, reluCounts } from './relu-counts.js'
-import { Program, type Programs } from './schedule.js'
+import { type Programs, programsOf, type Work } from './schedule.js'
 
-/** Bytes in front of an input or an upload; of a request for material and its answer; in front of a bundle. */
-const INFERENCE_BYTES = 8
-const BATCH_BYTES = 12
-const RESERVED_BYTES = 49
-const DEAL_BYTES = 52
-const BUNDLE_BYTES = 24
+type Step = MccStep<Lists>
+type Relu = ReluStep<Lists>
 
 /** Work of one step, per party. */
 class MccWork {
@@ -29,7 +24,7 @@ class MccWork {
     this.#stream = machine.chacha[plan.rounds]
   }
 
-  linear({ step }: MccStep): number {
+  linear({ step }: Step): number {
     return linearNs(this.machine.ring32, step.linear)
   }
 
@@ -50,19 +45,19 @@ class MccWork {
   }
 
   /** Values and patch sums that are opened. */
-  #openings(step: ReluStep): number {
+  #openings(step: Relu): number {
     return packedCount(reluSizes(step, this.plan.ring).opened, step.activation.bits)
   }
 
   /** Masking them, truncated. */
-  #masked(step: ReluStep, { patchElements, values, inOrder }: ReluCounts): number {
+  #masked(step: Relu, { patchElements, values, inOrder }: ReluCounts): number {
     const { mask, gather, patchElement } = this.machine.mcc
     const opened = this.#openings(step)
     return this.words(opened) + opened * mask + (inOrder ? 0 : values * gather) + patchElements * patchElement
   }
 
   /** Values that come back. */
-  #results(step: ReluStep): number {
+  #results(step: Relu): number {
     const { beta, reply } = reluSizes(step, this.plan.ring)
     return packedCount(reply - beta, this.plan.ring)
   }
@@ -78,14 +73,14 @@ class MccWork {
   }
 
   /** Server: opens ŷ. */
-  open(step: ReluStep): number {
+  open(step: Relu): number {
     const counts = reluCounts(step.relu)
     const read = counts.comparisons * comparisonNs(this.machine, step.activation.chunks).read
     return this.#masked(step, counts) + this.pack(this.#openings(step)) + this.#tested(counts) + read
   }
 
   /** Client: from the opening to its reply. */
-  answer(step: ReluStep): number {
+  answer(step: Relu): number {
     const { chunks } = step.activation
     const counts = reluCounts(step.relu)
     const { comparisons, switched, passed, values, inOrder } = counts
@@ -99,7 +94,7 @@ class MccWork {
   }
 
   /** Server: from the reply to x̂. */
-  finish(step: ReluStep): number {
+  finish(step: Relu): number {
     const counts = reluCounts(step.relu)
     const scattered = counts.inOrder ? 0 : counts.values * this.machine.mcc.gather
     return this.unpack(this.#results(step)) + this.#shares(counts) + scattered
@@ -111,7 +106,7 @@ class MccWork {
   }
 
   /** Helper: the material of a step. */
-  deal(step: MccStep): number {
+  deal(step: Step): number {
     const { dealSelect, dealExtend, dealRho, gatherBit } = this.machine.mcc
     const linear = this.mask(step.index) + this.linear(step) + this.words(step.size) + this.add(step.size)
     if (!isActive(step)) return linear + this.pack(step.size)
@@ -128,88 +123,61 @@ class MccWork {
   }
 
   /** Client, off line: δ of a step. */
-  upload(step: MccStep): number {
+  upload(step: Step): number {
     const { size } = step
     return this.mask(step.index) + this.words(2 * size) + this.linear(step) + this.add(size) + this.pack(size)
   }
 
   /** Server: takes in what the helper dealt for a step, and the client's δ. */
-  takeDealt(step: MccStep): number {
+  takeDealt(step: Step): number {
     const sum = this.unpack(step.size) + this.add(2 * step.size)
     if (!isActive(step)) return sum
     const { comparisons, switched, passed } = step.relu
     return sum + this.unpack(comparisons + 4 * switched + 2 * passed)
   }
 
-  takeDelta({ size }: MccStep): number {
+  takeDelta({ size }: Step): number {
     return this.unpack(size) + this.add(size)
   }
 }
 
-function programs(machine: MachineModel): Programs {
-  return { client: new Program(machine), server: new Program(machine), helper: new Program(machine) }
-}
-
 /** From the input to the logits, material in store. */
-export function onlinePrograms({ plan, waves }: MccSteps, machine: MachineModel): Programs {
-  const all = programs(machine)
-  const { client, server } = all
+export function onlinePrograms(layout: PlanLayout<MccPlan>, machine: MachineModel): Programs {
+  const { plan, steps } = layout
   const work = new MccWork(machine, plan)
-  const input = elementCount(tensorShape(plan, 0))
-  const inputBytes = INFERENCE_BYTES + packedBytes(input, plan.ring)
-  client.work(work.mask(0) + work.add(input) + work.pack(input)).send('server', inputBytes)
-  server.receive('client', inputBytes).work(work.unpack(input))
-  for (const wave of waves) {
-    for (const step of wave) {
-      client.step = server.step = step.index
-      server.work(work.linear(step))
-      if (isActive(step)) open(all, step, plan.ring, work)
-      else giveOutput(all, step, plan.ring, work)
+  const around = ({ kind }: Message, index: number): Work => {
+    const step = steps[index]
+    if (kind === 'input') {
+      const input = elementCount(tensorShape(plan, 0))
+      return { before: work.mask(0) + work.add(input) + work.pack(input), after: work.unpack(input) }
     }
-    for (const step of wave.filter(isActive)) {
-      server.step = step.index
-      server.receive('client', reluSizes(step, plan.ring).reply).work(work.finish(step))
+    const { size } = step
+    if (!isActive(step)) {
+      const after = work.unpack(size) + work.words(size) + work.add(size)
+      return { before: work.linear(step) + work.pack(size), after }
     }
+    if (kind === 'reply') return { before: work.answer(step), after: work.finish(step) }
+    return { before: work.linear(step) + work.open(step), meanwhile: work.mask(index + 1) }
   }
-  return all
-}
-
-/** The server's opening, and what the client makes of it. */
-function open({ client, server }: Programs, step: ReluStep, ring: number, work: MccWork): void {
-  const { opening, reply } = reluSizes(step, ring)
-  server.work(work.open(step)).send('client', opening)
-  client
-    .work(work.mask(step.index + 1))
-    .receive('server', opening)
-    .work(work.answer(step))
-    .send('server', reply)
-}
-
-function giveOutput({ client, server }: Programs, { size }: MccStep, ring: number, work: MccWork): void {
-  const output = packedBytes(size, ring)
-  server.work(work.pack(size)).send('client', output)
-  client.receive('server', output).work(work.unpack(size) + work.words(size) + work.add(size))
+  // The client answers an opening before it takes the next one of the wave.
+  return programsOf(machine, onlineMessages(layout), around, (role, messages) =>
+    role === 'client' ? messages.filter(({ from, to }) => from === role || to === role) : messagesOf(role, messages),
+  )
 }
 
 /** From the client's request until the server holds the material of one inference. */
-export function offlinePrograms({ plan, steps }: MccSteps, machine: MachineModel): Programs {
-  const all = programs(machine)
-  const { client, server, helper } = all
+export function offlinePrograms(layout: PlanLayout<MccPlan>, machine: MachineModel): Programs {
+  const { plan, steps } = layout
   const work = new MccWork(machine, plan)
-  client.send('server', BATCH_BYTES).receive('server', RESERVED_BYTES).send('helper', DEAL_BYTES)
-  server.receive('client', BATCH_BYTES).send('client', RESERVED_BYTES)
-  helper.receive('client', DEAL_BYTES).send('server', BUNDLE_BYTES)
-  client.send('server', INFERENCE_BYTES)
-  server.receive('client', INFERENCE_BYTES).receive('helper', BUNDLE_BYTES)
-  for (const step of steps) {
-    client.step = server.step = helper.step = step.index
-    const [delta, material] = [packedBytes(step.size, plan.ring), materialBytes(step, plan.ring)]
-    helper.work(work.deal(step)).send('server', material)
-    client.work(work.upload(step)).send('server', delta)
-    server.receive('helper', material).work(work.takeDealt(step))
-    server.receive('client', delta).work(work.takeDelta(step))
+  const around = ({ kind }: Message, index: number): Work => {
+    const step = steps[index]
+    if (kind === 'material') return { before: work.deal(step), after: work.takeDealt(step) }
+    if (kind === 'delta') return { before: work.upload(step), after: work.takeDelta(step) }
+    return {}
   }
-  helper.send('client', 0)
-  client.receive('helper', 0)
-  return all
+  const [start, ...material] = offlineMessages(layout)
+  const asked = batchMessages.filter(({ kind }) => kind !== 'dealt')
+  const dealt = batchMessages.filter(({ kind }) => kind === 'dealt')
+  const parts = [[...asked, ...after(lastStage(asked), start)], ...material, dealt]
+  return programsOf(machine, chained(parts.map((messages) => [after(1, messages)])), around)
 }

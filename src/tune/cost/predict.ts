@@ -1,22 +1,23 @@
 // What an inference costs, before anybody runs it: flights, bytes per link, material and seconds per role of any plan on
 // any network. Bytes and flights are those the protocols declare and the meters show; seconds follow from a model of the
 // machine and a simulation of who waits for whom.
-import { loadKernels } from '../../kernels/instance.js'
 import type { NetworkProfile } from '../../net/index.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
+import { type PlanLayout, planLayout } from '../../protocol/layout.js'
 import { planCost } from '../../protocol/mcc/cost.js'
-import { materialBytes } from '../../protocol/mcc/inference.js'
+import { materialBytes } from '../../protocol/mcc/material.js'
 import { securennCost } from '../../protocol/securenn/cost.js'
-import { layOut, type PlannedSteps } from '../../protocol/step.js'
+import { ROLES, type Role } from '../../protocol/transcript.js'
 import { DEFAULT_MACHINE } from './default-machine.js'
 import type { MachineModel } from './machine.js'
 import { offlinePrograms, onlinePrograms } from './mcc-programs.js'
-import { type Network, ROLES, type Role, schedule, type Timeline } from './schedule.js'
+import { type Network, schedule, type Timeline } from './schedule.js'
 import { securennPrograms } from './securenn-programs.js'
 
+export type { Role } from '../../protocol/transcript.js'
 export { DEFAULT_MACHINE } from './default-machine.js'
 export type { MachineModel } from './machine.js'
-export type { Network, Role } from './schedule.js'
+export type { Network } from './schedule.js'
 
 /** On which lines and which machines. */
 export interface PredictOptions {
@@ -89,10 +90,7 @@ const LAN: NetworkProfile = { rttMs: 0.2, upBitsPerSecond: 1e9, downBitsPerSecon
 
 /** Predicts one inference of a compiled plan. */
 export function predict(plan: Plan, options: PredictOptions): CostPrediction {
-  const planned = layOut(loadKernels(), plan)
-  return plan.backend === 'mcc'
-    ? predictMcc(planned as PlannedSteps<MccPlan>, options)
-    : predictSecurenn(planned as PlannedSteps<SecurennPlan>, options)
+  return plan.backend === 'mcc' ? predictMcc(planLayout(plan), options) : predictSecurenn(planLayout(plan), options)
 }
 
 function networkOf({ profile, helperProfile = LAN, clientHelperProfile = profile }: PredictOptions): Network {
@@ -101,21 +99,21 @@ function networkOf({ profile, helperProfile = LAN, clientHelperProfile = profile
 
 const NO_HELPER = { clientHelper: 0, serverHelper: 0, helperServer: 0 }
 
-function predictMcc(planned: PlannedSteps<MccPlan>, options: PredictOptions): CostPrediction {
+function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostPrediction {
   const { machine = DEFAULT_MACHINE, cores } = options
   const network = networkOf(options)
-  const cost = planCost(planned)
-  const online = schedule(onlinePrograms(planned, machine), network, cores)
-  const offline = schedule(offlinePrograms(planned, machine), network, cores)
+  const cost = planCost(layout)
+  const online = schedule(onlinePrograms(layout, machine), network, cores)
+  const offline = schedule(offlinePrograms(layout, machine), network, cores)
   const seconds = stepSeconds(online)
   const steps = cost.steps.map(({ id, comparisons, flights, ...bytes }, i) => ({
     ...{ id, comparisons, flights, offline: bytes.offline, seconds: seconds[i] },
     online: { ...bytes.online, ...NO_HELPER },
   }))
   // As the server's store counts it.
-  const serverBytes = sum(planned.steps, (step) => materialBytes(step, planned.plan.ring) + step.size * 4)
+  const serverBytes = sum(layout.steps, (step) => materialBytes(step, layout.plan.ring) + step.size * 4)
   return {
-    ...{ backend: 'mcc', network: planned.plan.network, steps },
+    ...{ backend: 'mcc', network: layout.plan.network, steps },
     total: {
       comparisons: sum(steps, ({ comparisons }) => comparisons),
       flights: cost.total.flights,
@@ -131,10 +129,10 @@ function predictMcc(planned: PlannedSteps<MccPlan>, options: PredictOptions): Co
   }
 }
 
-function predictSecurenn(planned: PlannedSteps<SecurennPlan>, options: PredictOptions): CostPrediction {
-  const cost = securennCost(planned)
+function predictSecurenn(layout: PlanLayout<SecurennPlan>, options: PredictOptions): CostPrediction {
+  const cost = securennCost(layout)
   const online = schedule(
-    securennPrograms(planned, options.machine ?? DEFAULT_MACHINE),
+    securennPrograms(layout, options.machine ?? DEFAULT_MACHINE),
     networkOf(options),
     options.cores,
   )
@@ -144,7 +142,7 @@ function predictSecurenn(planned: PlannedSteps<SecurennPlan>, options: PredictOp
     ...{ id, comparisons, flights, online: payload, offline: nothing, seconds: seconds[i] },
   }))
   return {
-    ...{ backend: 'securenn', network: planned.plan.network, steps },
+    ...{ backend: 'securenn', network: layout.plan.network, steps },
     total: {
       comparisons: sum(steps, ({ comparisons }) => comparisons),
       flights: cost.flights,

@@ -1,5 +1,5 @@
 // What a step's activation makes a party do, as numbers.
-import type { ReluMaps } from '../../protocol/step.js'
+import type { ReluMaps } from '../../protocol/layout.js'
 
 export interface ReluCounts {
   /** Values that a comparison switches, that pass unchanged, and both together. */
@@ -19,7 +19,7 @@ export function reluCounts(maps: ReluMaps): ReluCounts {
   const { switched, passed, values, comparisons, patch } = maps
   return {
     ...{ switched, passed, values, comparisons },
-    patchElements: patch ? patch.elements.byteLength / 4 : 0,
+    patchElements: patch ? patch.elements.length : 0,
     inOrder: maps.valueElement === null,
     paired: maps.comparisonOf === null && maps.tested === null,
   }

@@ -2,11 +2,8 @@
 // through computing, waiting, wires and processors.
 import { HEADER_BYTES, type NetworkProfile } from '../../net/index.js'
 import { piecesOf } from '../../protocol/pieces.js'
+import { framesOf, type Message, messagesOf, ROLES, type Role } from '../../protocol/transcript.js'
 import type { MachineModel } from './machine.js'
-
-/** One of the three parties. */
-export type Role = 'client' | 'server' | 'helper'
-export const ROLES = ['client', 'server', 'helper'] as const
 
 type Action =
   | { readonly kind: 'work'; readonly ms: number; readonly step: number }
@@ -18,30 +15,62 @@ export class Program {
   readonly actions: Action[] = []
   step = 0
 
-  constructor(private readonly machine: MachineModel) {}
+  constructor(private readonly machine: Pick<MachineModel, 'link' | 'copy'>) {}
 
   work(nanoseconds: number): this {
-    this.actions.push({ kind: 'work', ms: nanoseconds / 1e6, step: this.step })
+    if (nanoseconds > 0) this.actions.push({ kind: 'work', ms: nanoseconds / 1e6, step: this.step })
     return this
   }
 
-  /** @param payload bytes; long ones travel in several frames */
-  send(to: Role, payload: number): this {
+  /** @param payload bytes */
+  send(to: Role, payload: number, frames = piecesOf(payload)): this {
     const { link } = this.machine
-    const frames = piecesOf(payload)
     this.work(frames * link.send + payload * (link.sendByte + this.machine.copy))
     this.actions.push({ kind: 'send', to, bytes: payload + HEADER_BYTES * frames, step: this.step })
     return this
   }
 
-  receive(from: Role, payload: number): this {
+  receive(from: Role, payload: number, frames = piecesOf(payload)): this {
     const { link } = this.machine
     this.actions.push({ kind: 'receive', from, step: this.step })
-    return this.work(piecesOf(payload) * link.receive + payload * (link.receiveByte + this.machine.copy))
+    return this.work(frames * link.receive + payload * (link.receiveByte + this.machine.copy))
   }
 }
 
 export type Programs = Readonly<Record<Role, Program>>
+
+/** Nanoseconds around a message: the sender's before it, the receiver's before it waits and once it is there. */
+export interface Work {
+  readonly before?: number
+  readonly meanwhile?: number
+  readonly after?: number
+}
+
+/**
+ * What each party does, from the messages of an inference (its start, then its steps) and the work around them.
+ * @param work of a message of step `step`, -1 for the start
+ * @param order in which a role takes its messages
+ */
+export function programsOf(
+  machine: MachineModel,
+  parts: readonly (readonly Message[])[],
+  work: (message: Message, step: number) => Work,
+  order: typeof messagesOf = messagesOf,
+): Programs {
+  const all = parts.flatMap((messages, part) => messages.map((message) => ({ ...message, step: part - 1 })))
+  const program = (role: Role) => {
+    const program = new Program(machine)
+    for (const message of order(role, all)) {
+      program.step = Math.max(0, message.step)
+      const { before = 0, meanwhile = 0, after = 0 } = work(message, message.step)
+      const frames = framesOf(message)
+      if (message.from === role) program.work(before).send(message.to, message.bytes, frames)
+      else program.work(meanwhile).receive(message.from, message.bytes, frames).work(after)
+    }
+    return program
+  }
+  return { client: program('client'), server: program('server'), helper: program('helper') }
+}
 
 /** Emulated or real networks, one per pair; `up` is from the first named to the second. */
 export interface Network {
@@ -62,7 +91,7 @@ export interface Timeline {
   readonly bytes: Readonly<Partial<Record<`${Role}-${Role}`, number>>>
 }
 
-interface Message {
+interface Arrival {
   readonly arrives: number
   readonly wave: number
 }
@@ -98,7 +127,7 @@ export function schedule(programs: Programs, network: Network, cores = Number.PO
 
 class Scheduler {
   readonly #parties: readonly Party[]
-  readonly #wires = new Map<string, { free: number; readonly queue: Message[] }>()
+  readonly #wires = new Map<string, { free: number; readonly queue: Arrival[] }>()
   readonly #bytes: Partial<Record<`${Role}-${Role}`, number>> = {}
   readonly #steps: number[] = []
   #now = 0
@@ -114,15 +143,20 @@ class Scheduler {
 
   run(): Timeline {
     for (;;) {
-      for (const party of this.#parties) this.#advance(party)
-      const working = this.#parties.filter(({ left }) => left > 0)
-      const rate = Math.min(1, this.cores / Math.max(1, working.length))
-      const ends = working.map(({ left }) => left / rate)
-      const arrivals = this.#parties.filter(({ left }) => left === 0).map((party) => this.#arrival(party) - this.#now)
-      const pass = Math.min(...ends, ...arrivals)
+      let working = 0
+      for (const party of this.#parties) {
+        this.#advance(party)
+        if (party.left > 0) working++
+      }
+      const rate = Math.min(1, this.cores / Math.max(1, working))
+      let pass = Number.POSITIVE_INFINITY
+      for (const party of this.#parties) {
+        pass = Math.min(pass, party.left > 0 ? party.left / rate : this.#arrival(party) - this.#now)
+      }
       if (!Number.isFinite(pass)) break
       this.#now += pass
-      for (const party of working) {
+      for (const party of this.#parties) {
+        if (party.left === 0) continue
         party.busy += pass * rate
         party.left -= pass * rate
         if (party.left >= INSTANT) continue

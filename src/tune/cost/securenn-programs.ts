@@ -1,14 +1,14 @@
 // Back end `securenn` as the parties run it (protocol/securenn): all three are on line, nothing is dealt ahead.
 import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { isActive, type Lists, type PlanLayout } from '../../protocol/layout.js'
+import { onlineMessages } from '../../protocol/securenn/cost.js'
 import { comparedBits } from '../../protocol/securenn/drelu.js'
-import type { SecurennReluStep, SecurennStep, SecurennSteps } from '../../protocol/securenn/step.js'
-import { isActive } from '../../protocol/step.js'
+import type { SecurennReluStep, SecurennStep } from '../../protocol/securenn/step.js'
+import type { Message } from '../../protocol/transcript.js'
 import { linearNs, type MachineModel } from './machine.js'
 import { type ReluCounts, reluCounts } from './relu-counts.js'
-import { Program, type Programs } from './schedule.js'
+import { type Programs, programsOf, type Work } from './schedule.js'
 
-/** Bytes of a frame that says which inference starts. */
-const START_BYTES = 8
 /** Stream bytes per digit below 67: 201 of 256 bytes are taken. */
 const DIGIT_BYTES = 256 / 201
 
@@ -27,7 +27,7 @@ class SecurennWork {
     this.#stream = machine.chacha[plan.rounds]
   }
 
-  linear({ step }: SecurennStep): number {
+  linear({ step }: SecurennStep<Lists>): number {
     return linearNs(this.machine.ring64, step.linear)
   }
 
@@ -54,7 +54,7 @@ class SecurennWork {
   }
 
   /** Truncation, and picking what is switched and what is compared. */
-  before({ size, relu }: SecurennReluStep): number {
+  before({ size, relu }: SecurennReluStep<Lists>): number {
     const { truncate, gather } = this.machine.securenn
     const { values, comparisons, inOrder, paired, patchElements } = reluCounts(relu)
     const picked = (inOrder ? 0 : values) + (paired ? 0 : comparisons) + patchElements
@@ -102,108 +102,60 @@ class SecurennWork {
   }
 }
 
-export function securennPrograms(planned: SecurennSteps, machine: MachineModel): Programs {
-  const { plan, steps } = planned
-  const all = { client: new Program(machine), server: new Program(machine), helper: new Program(machine) }
-  const { client, server, helper } = all
+/** One inference: nothing is dealt ahead. */
+export function securennPrograms(layout: PlanLayout<SecurennPlan>, machine: MachineModel): Programs {
+  const { plan, steps } = layout
   const work = new SecurennWork(machine, plan)
-  const input = elementCount(tensorShape(plan, 0))
-  client.send('server', START_BYTES).send('helper', START_BYTES)
-  client.work(work.mask(0) + work.add(input)).send('server', input * 8)
-  server
-    .receive('client', START_BYTES)
-    .send('helper', START_BYTES)
-    .receive('client', input * 8)
-  helper.receive('client', START_BYTES).work(work.mask(0))
-  let agreed = false
-  for (const step of steps) {
-    for (const party of [client, server, helper]) party.step = step.index
-    const bytes = step.size * 8
-    const linear = work.linear(step)
-    helper.work(linear + work.words(step.size) + work.add(step.size)).send('server', bytes)
-    // The server's word on which inference this is may come any time before anything else of it is needed.
-    if (!agreed && (!isActive(step) || step.relu.comparisons > 0)) {
-      helper.receive('server', START_BYTES)
-      agreed = true
+  const around = ({ kind, from }: Message, index: number): Work => {
+    if (index < 0) {
+      const input = elementCount(tensorShape(plan, 0))
+      return kind === 'tensor' ? { before: work.mask(0) + work.add(input) } : {}
     }
-    client.work(linear + work.words(step.size))
-    server.work(linear).receive('helper', bytes).work(work.add(step.size))
-    if (!isActive(step)) {
-      server.send('client', bytes)
-      client.receive('server', bytes).work(work.add(step.size))
-      continue
+    const step = steps[index]
+    const { size } = step
+    /** The client's part of the linear step: done before it sends anything for the step, or while it waits. */
+    const share = () => work.linear(step) + work.words(size)
+    if (kind === 'linear') {
+      const linear = work.linear(step)
+      const before = work.mask(index) + linear + work.words(size) + work.add(size)
+      const after = work.add(size) + (isActive(step) ? work.before(step) : 0)
+      return { before, meanwhile: linear, after }
     }
-    for (const party of [client, server]) party.work(work.before(step))
-    if (step.relu.comparisons > 0) switchValues(all, step, work)
-    const values = elementCount(step.step.out) * 8 - zeroBytes(step)
-    client.work(work.mask(step.index + 1) + work.add(values / 8)).send('server', values)
-    server.receive('client', values).work(work.add(values / 8))
-    helper.work(work.mask(step.index + 1))
+    if (kind === 'output') return { meanwhile: share(), after: work.add(size) }
+    if (!isActive(step)) return {}
+    const counts = reluCounts(step.relu)
+    const n = counts.comparisons
+    const picked = () => share() + work.before(step)
+    const bits = comparedBits(step.activation)
+    const side = work.side(n, from === 'client' ? CLIENT_DRAWS : SERVER_DRAWS)
+    switch (kind) {
+      case 'tensor': {
+        const sum = work.add(step.relu.results)
+        return { before: (n > 0 ? 0 : picked()) + work.mask(index + 1) + sum, after: sum }
+      }
+      case 'masked':
+        if (from === 'server') return { before: side }
+        return { before: picked() + side, meanwhile: work.triple(counts) }
+      case 'converted':
+        return { before: work.helperWords(n) + work.share(n, bits) }
+      case 'digits1':
+        return { before: (from === 'client' ? work.halves(n, bits) : 0) + work.ask(n, bits) }
+      case 'digits2':
+        return { before: work.ask(n, bits) }
+      case 'wrap':
+        return { before: work.zeroTest(n, bits) }
+      case 'answer':
+        return { before: work.zeroTest(n, bits) + work.helperWords(n) }
+      case 'opened':
+      case 'xor':
+        return { before: side }
+      case 'product': // The server waits for C as well.
+        return from === 'server' ? { after: work.product(counts) } : {}
+      case 'productC':
+        return { after: work.product(counts) }
+      default:
+        return {}
+    }
   }
-  return all
-}
-
-/** Of elements that are known to be zero nothing is sent. */
-const zeroBytes = ({ relu }: SecurennReluStep): number => (relu.zeros?.count ?? 0) * 8
-
-/** DReLU and product, in the numbering of protocol/securenn/drelu.ts. */
-function switchValues(
-  { client, server, helper }: Programs,
-  { activation, relu }: SecurennReluStep,
-  work: SecurennWork,
-) {
-  const counts = reluCounts(relu)
-  const { comparisons: n, switched } = counts
-  const bits = comparedBits(activation)
-  const digits = n * bits
-  helper.work(work.triple(counts))
-  // 1, 2
-  client.work(work.side(n, CLIENT_DRAWS)).send('helper', 8 * n)
-  server.work(work.side(n, SERVER_DRAWS)).send('helper', 8 * n)
-  client.work(work.halves(n, bits))
-  helper.receive('client', 8 * n).receive('server', 8 * n)
-  helper.work(work.helperWords(n) + work.share(n, bits)).send('server', 24 * n + 2 * digits)
-  server.receive('helper', 24 * n + 2 * digits)
-  // 3, 4
-  for (const party of [client, server]) party.work(work.ask(n, bits)).send('helper', digits)
-  helper
-    .receive('client', digits)
-    .receive('server', digits)
-    .work(work.zeroTest(n, bits))
-    .send('server', 8 * n)
-  server.receive('helper', 8 * n)
-  // 5
-  client
-    .work(work.side(n, CLIENT_DRAWS))
-    .send('server', 8 * n)
-    .receive('server', 8 * n)
-  server
-    .work(work.side(n, SERVER_DRAWS))
-    .send('client', 8 * n)
-    .receive('client', 8 * n)
-  // 6, 7
-  for (const party of [client, server]) party.work(work.ask(n, bits)).send('helper', digits)
-  helper
-    .receive('client', digits)
-    .receive('server', digits)
-    .work(work.zeroTest(n, bits) + work.helperWords(n))
-  helper.send('server', 16 * n).send('server', 8 * switched)
-  server.receive('helper', 16 * n)
-  // 8
-  client
-    .work(work.side(n, CLIENT_DRAWS))
-    .send('server', 16 * n)
-    .receive('server', 16 * n)
-  server
-    .work(work.side(n, SERVER_DRAWS))
-    .send('client', 16 * n)
-    .receive('client', 16 * n)
-  // The product.
-  const opened = 8 * (switched + n)
-  client.send('server', opened).receive('server', opened).work(work.product(counts))
-  server
-    .send('client', opened)
-    .receive('client', opened)
-    .receive('helper', 8 * switched)
-    .work(work.product(counts))
+  return programsOf(machine, onlineMessages(layout), around)
 }

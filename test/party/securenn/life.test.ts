@@ -1,13 +1,15 @@
 // Life on `securenn`: clients side by side over memory and real sockets, one that stalls, and parties that end in the
 // middle of an inference.
+
 import { afterEach, describe, expect, test } from 'vitest'
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { type Channel, connect, memoryPair } from '../../../src/net/index.js'
 import { listen } from '../../../src/net/websocket-server.node.js'
 import { Client } from '../../../src/party/client.js'
 import { Server } from '../../../src/party/server.js'
+import { Kind } from '../../../src/protocol/kinds.js'
 import { PIECE_BYTES } from '../../../src/protocol/pieces.js'
-import { Message, sendRegions } from '../../../src/protocol/securenn/parties.js'
+import { sendRegions } from '../../../src/protocol/securenn/parties.js'
 import { now } from '../../fixtures/clock.js'
 import {
   causeOf,
@@ -79,7 +81,7 @@ describe('clients side by side', () => {
     const { site, end } = await securennNeighbourhood(compiled)
     let stalled = false
     const toServer = wire((message, _, from) => {
-      stalled ||= from === 'a' && kindOf(message) === Message.xor
+      stalled ||= from === 'a' && kindOf(message) === Kind.xor
       return stalled && from === 'a' ? [] : message
     })
     const slow = await site.seat({ toServer })
@@ -105,7 +107,7 @@ describe('the end of a party', () => {
     const hold = (): Fault => {
       let held = false
       return (message, _, from) => {
-        if (from === 'a' && kindOf(message) === Message.opened && !held) {
+        if (from === 'a' && kindOf(message) === Kind.opened && !held) {
           held = true
           stuck++
         }
@@ -182,7 +184,7 @@ describe('the end of a party', () => {
     const stopping = new AbortController()
     const { client } = await site.seat({
       toServer: wire((message) => {
-        if (kindOf(message) === Message.product) stopping.abort()
+        if (kindOf(message) === Kind.product) stopping.abort()
         return message
       }),
     })
@@ -255,10 +257,10 @@ describe('what does not fit', () => {
     const link = raw(stuffed)
     const long = k.memory.alloc(PIECE_BYTES + 1)
     const started = now()
-    expect(await failure(sendRegions(link, Message.tensor, 0, [long]))).toMatchObject({ code: 'DEADLINE' })
+    expect(await failure(sendRegions(link, Kind.tensor, 0, [long]))).toMatchObject({ code: 'DEADLINE' })
     expect(now() - started).toBeLessThan(2 * DEADLINE_MS)
     const stopping = new AbortController()
-    const sending = failure(sendRegions(link, Message.tensor, 0, [long], { signal: stopping.signal }))
+    const sending = failure(sendRegions(link, Kind.tensor, 0, [long], { signal: stopping.signal }))
     stopping.abort()
     expect(await sending).toMatchObject({ code: 'ABORTED' })
   })

@@ -6,7 +6,13 @@ import { type Chain, groupsOf, tableBytes } from '../../../src/kernels/mcc.js'
 import { HEADER_BYTES, Link, Meter, memoryPair, Phase } from '../../../src/net/index.js'
 import { chunksOf } from '../../../src/plan/compile/chunks.js'
 import { Kind } from '../../../src/protocol/kinds.js'
-import { compareClient, compareServer, comparisonCost, dealComparison } from '../../../src/protocol/mcc/comparison.js'
+import {
+  compareClient,
+  compareServer,
+  comparisonMessages,
+  dealComparison,
+} from '../../../src/protocol/mcc/comparison.js'
+import { flights } from '../../../src/protocol/transcript.js'
 import { Streams } from '../../../src/random/streams.js'
 import { drawFrom, whole, windowErrs } from './gadget-plan.js'
 
@@ -40,13 +46,18 @@ async function compare(chain: Chain, y: readonly number[], r: readonly number[],
   const [ch, own] = [new Streams(k, seed(1), 12), new Streams(k, seed(2), 12)]
   const online = linked('client', 'server')
   const offline = linked('helper', 'server')
-  const cost = comparisonCost(chain, count, ring)
+  const declared = comparisonMessages(chain, count, ring)
+  const [dealing, opening, reply] = declared
+  const cost = {
+    ...{ material: dealing.bytes, down: opening.bytes, up: reply.bytes },
+    flights: flights(declared.filter(({ offline }) => !offline)),
+  }
 
   const dealt = dealComparison(k, chain, count, padded(k, r), { ch, own }, address)
   const words = k.memory.alloc(packedBytes(count, ring))
   pack(k, dealt.rhoWords, count, ring, words)
   offline.links[0].send(Kind.material, Phase.offline, 0, new Uint8Array([...dealt.tables.u8(), ...words.u8()]))
-  const material = await offline.links[1].receive(Kind.material, Phase.offline, 0, cost.offline.helperToServer)
+  const material = await offline.links[1].receive(Kind.material, Phase.offline, 0, cost.material)
 
   const tables = upload(k.memory, material.subarray(0, tableBytes(chain.chunks, count)))
   const [serverBeta, clientBeta] = await Promise.all([
@@ -87,11 +98,11 @@ describe('comparison alone', () => {
         const { b, cost, online, dealtBytes } = await compare({ bits: k, lo: 0, chunks, add: 0 }, y, r, ring)
         expect(b).toEqual(y.map((value) => (value >= 0 ? 1 : 0)))
         expect(online.flights).toBe(cost.flights)
-        expect(online.bytesReceived).toBe(cost.online.down + HEADER_BYTES)
-        expect(online.bytesSent).toBe(cost.online.up + HEADER_BYTES)
+        expect(online.bytesReceived).toBe(cost.down + HEADER_BYTES)
+        expect(online.bytesSent).toBe(cost.up + HEADER_BYTES)
         const { bytesReceived } = dealtBytes.report().links.helper.offline
-        expect(bytesReceived).toBe(cost.offline.helperToServer + HEADER_BYTES)
-        expect(cost.online.down).toBe(Math.ceil((61 * k) / 8) + t * t * 8)
+        expect(bytesReceived).toBe(cost.material + HEADER_BYTES)
+        expect(cost.down).toBe(Math.ceil((61 * k) / 8) + t * t * 8)
       })
     }
   }

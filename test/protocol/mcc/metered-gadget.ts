@@ -1,12 +1,11 @@
 // One gadget between three parties over metered links, held against its declared cost, the reference and the formulas.
 import { expect } from 'vitest'
-import { loadKernels } from '../../../src/kernels/instance.js'
 import { HEADER_BYTES, Meter, type PhaseTraffic } from '../../../src/net/index.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import { elementCount, type MccPlan } from '../../../src/plan/plan.js'
+import { planLayout } from '../../../src/protocol/layout.js'
 import { planCost } from '../../../src/protocol/mcc/cost.js'
-import { inputCost } from '../../../src/protocol/mcc/input.js'
-import { layOut } from '../../../src/protocol/step.js'
+import { inputBytes } from '../../../src/protocol/mcc/input.js'
 import { localParties, runReference } from '../../../src/testing.js'
 import { type Draw, drawFrom, expectedRelu, type ReluGadget, reluPlan, whole } from './gadget-plan.js'
 
@@ -36,15 +35,12 @@ export async function run(compiled: Compiled<MccPlan>, input: Int32Array) {
 type Phases = Record<'offline' | 'online', PhaseTraffic>
 
 function expectDeclared(compiled: Compiled<MccPlan>, clientServer: Phases, serverHelper: Phases): void {
-  const planned = layOut(loadKernels(), compiled.plan)
-  const { steps, total } = planCost(planned)
-  planned.release()
+  const { steps, total } = planCost(planLayout(compiled.plan))
   expect(clientServer.online.flights).toBe(total.flights)
   expect(clientServer.online.bytesSent).toBe(total.online.up)
   expect(clientServer.online.bytesReceived).toBe(total.online.down)
   expect(clientServer.offline.bytesSent).toBe(total.offline.clientUp + RESERVE_FRAME)
   expect(serverHelper.offline.bytesReceived).toBe(total.offline.helperToServer)
-  const input = inputCost(compiled.plan)
   steps.forEach((cost, i) => {
     const first = i === 0
     const online = clientServer.online.steps.find(({ step }) => step === i)!
@@ -54,8 +50,8 @@ function expectDeclared(compiled: Compiled<MccPlan>, clientServer: Phases, serve
       down: online.bytesReceived - HEADER_BYTES * online.messagesReceived,
     }
     expect(payload).toEqual({
-      flights: cost.flights + (first ? input.flights : 0),
-      up: cost.online.up + (first ? input.online.up + INFERENCE : 0),
+      flights: cost.flights + (first ? 1 : 0),
+      up: cost.online.up + (first ? inputBytes(compiled.plan) : 0),
       down: cost.online.down,
     })
     const uploaded = clientServer.offline.steps.find(({ step }) => step === i)!

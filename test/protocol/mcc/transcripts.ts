@@ -6,17 +6,16 @@ import type { Compiled } from '../../../src/plan/compile/compile.js'
 import { weightKey } from '../../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
 import { copies } from '../../../src/protocol/mcc/bends.js'
+import { dealInference, uploadInference } from '../../../src/protocol/mcc/inference.js'
+import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
+import { inputMask, runLinear } from '../../../src/protocol/mcc/linear.js'
 import {
-  dealInference,
   emptyMaterial,
   releaseMaterial,
   type StepMaterial,
   takeDealt,
   takeDelta,
-  uploadInference,
-} from '../../../src/protocol/mcc/inference.js'
-import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
-import { inputMask, runLinear } from '../../../src/protocol/mcc/linear.js'
+} from '../../../src/protocol/mcc/material.js'
 import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
 import { chainOf, type MccSteps, type ReluStep } from '../../../src/protocol/mcc/step.js'
 import { isActive, layOut } from '../../../src/protocol/step.js'

@@ -1,7 +1,6 @@
 // Steps of one wave share a round trip: a logical clock over all links, both ends' meters, the declared cost and the
 // predicted programs count the same flights, fewer than steps after one another would take, and no bit changes.
 import { describe, expect, it } from 'vitest'
-import { loadKernels } from '../../../src/kernels/instance.js'
 import { parseArchitecture } from '../../../src/model/architecture.js'
 import { Meter, memoryPair } from '../../../src/net/index.js'
 import { Client } from '../../../src/party/client.js'
@@ -10,8 +9,8 @@ import { Server } from '../../../src/party/server.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, compile } from '../../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
+import { planLayout } from '../../../src/protocol/layout.js'
 import { planCost } from '../../../src/protocol/mcc/cost.js'
-import { layOut } from '../../../src/protocol/step.js'
 import { encodeFixed } from '../../../src/ring/codec.js'
 import { runReference } from '../../../src/testing.js'
 import { onlinePrograms } from '../../../src/tune/cost/mcc-programs.js'
@@ -51,12 +50,11 @@ function random(seed: number): Case {
 
 /** Flights as they are declared and predicted. */
 function declared({ plan }: Compiled<MccPlan>) {
-  const planned = layOut(loadKernels(), plan)
+  const planned = planLayout(plan)
   const { total, steps } = planCost(planned)
   const line = { rttMs: 10, upBitsPerSecond: 1e9, downBitsPerSecond: 1e9 }
   const network = { clientServer: line, clientHelper: line, serverHelper: line }
   const predicted = schedule(onlinePrograms(planned, DEFAULT_MACHINE), network).flights
-  planned.release()
   return { flights: total.flights, predicted, perStep: steps.map(({ flights }) => flights) }
 }
 
@@ -71,7 +69,7 @@ async function metered({ compiled, input }: Case) {
   }
   const server = await Server.create(compiled, toHelper)
   const [near, far] = memoryPair()
-  void server.run(far, theirs)
+  void server.run(far, { meter: theirs })
   const client = await Client.create({ server: near, helper: toHelper(), meter: mine })
   try {
     await client.run(input)

@@ -2,7 +2,6 @@
 
 import { describe, expect, it } from 'vitest'
 import { loadModelDirectory } from '../../../src/files/model-directory.js'
-import { loadKernels } from '../../../src/kernels/instance.js'
 import { parseArchitecture } from '../../../src/model/architecture.js'
 import type { Layer } from '../../../src/model/layers/layers.js'
 import { parametersOf } from '../../../src/model/parameters.js'
@@ -11,9 +10,10 @@ import type { LayerTensors } from '../../../src/model/weights.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../../src/plan/compile/compile.js'
 import type { SecurennPlan } from '../../../src/plan/plan.js'
+import { planLayout } from '../../../src/protocol/layout.js'
 import { PIECE_BYTES } from '../../../src/protocol/pieces.js'
-import { type LinkBytes, type SecurennPlanCost, securennCost } from '../../../src/protocol/securenn/cost.js'
-import { layOut } from '../../../src/protocol/step.js'
+import { type SecurennPlanCost, securennCost } from '../../../src/protocol/securenn/cost.js'
+import type { LinkBytes } from '../../../src/protocol/transcript.js'
 import { encodeFixed } from '../../../src/ring/codec.js'
 import { runReference } from '../../../src/testing.js'
 import { resnet18Cifar100 } from '../../fixtures/networks.js'
@@ -23,10 +23,7 @@ import { growNetwork, securennOptions } from '../networks/zoo.js'
 import { measured } from './waves.js'
 
 function declared(plan: SecurennPlan): SecurennPlanCost {
-  const planned = layOut(loadKernels(), plan)
-  const cost = securennCost(planned)
-  planned.release()
-  return cost
+  return securennCost(planLayout(plan))
 }
 
 const onAllLinks = ({ up, down, clientHelper, serverHelper, helperServer }: LinkBytes) =>

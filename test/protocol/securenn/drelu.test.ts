@@ -1,13 +1,21 @@
 import { describe, expect, it } from 'vitest'
-import { comparedBits, dealDrelu, drelu, dreluCost, EXACT, type Window } from '../../../src/protocol/securenn/drelu.js'
+import {
+  comparedBits,
+  dealDrelu,
+  drelu,
+  dreluMessages,
+  EXACT,
+  type Window,
+} from '../../../src/protocol/securenn/drelu.js'
 import {
   dealTriple,
   multiply,
   PRODUCT,
   pairwise,
-  productCost,
+  productMessages,
   sendProduct,
 } from '../../../src/protocol/securenn/multiply.js'
+import { after, flights, lastStage, totalBytes } from '../../../src/protocol/transcript.js'
 import { opened, shared, three } from './three.js'
 
 const at = { layer: 3, inference: 9 }
@@ -64,10 +72,10 @@ describe('DReLU of the published protocol', () => {
     async (window) => {
       for (const count of [1, 16, 300]) {
         const { parties } = await signs(random64(count), window)
-        const declared = dreluCost(window, count)
-        expect(declared.bytes).toBe(count * (6 * comparedBits(window) + 112))
-        expect(parties.traffic.bytes).toBe(declared.bytes)
-        expect(parties.traffic.flights).toBe(declared.flights)
+        const declared = dreluMessages(window, count)
+        expect(totalBytes(declared)).toBe(count * (6 * comparedBits(window) + 112))
+        expect(parties.traffic.bytes).toBe(totalBytes(declared))
+        expect(parties.traffic.flights).toBe(flights(declared))
       }
     },
   )
@@ -85,10 +93,12 @@ describe('DReLU of the published protocol', () => {
     }
     const [x, y] = await Promise.all([run(parties.client, a), run(parties.server, b), helper()])
     expect(opened(x, y, count)).toEqual(values.map((v) => (v > 0n ? v : 0n)))
-    expect(parties.traffic.bytes).toBe(dreluCost(EXACT, count).bytes + productCost(count).bytes)
+    const signs = dreluMessages(EXACT, count)
+    const declared = [...signs, ...after(lastStage(signs), productMessages(count))]
+    expect(parties.traffic.bytes).toBe(totalBytes(declared))
     expect(parties.traffic.bytes).toBe(count * (6 * 64 + 152))
     expect(parties.traffic.flights).toBeLessThanOrEqual(10)
-    expect(parties.traffic.flights).toBe(dreluCost(EXACT, count).flights + productCost(count).flights)
+    expect(parties.traffic.flights).toBe(flights(declared))
   })
 
   it('releases all it allocates', async () => {

@@ -1,5 +1,6 @@
 // Activations on `securenn` between three parties: truncation, plain and block ReLU on windows, masked and passed
 // channels. What comes out is the reference's under the masks of the run, and what the windows promise without them.
+
 import { describe, expect, it } from 'vitest'
 import { uploadIndexMap } from '../../../src/kernels/index-maps.js'
 import { toBase64 } from '../../../src/model/relu/mask-bits.js'
@@ -7,7 +8,8 @@ import { checkPlan } from '../../../src/plan/check.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import { elementCount, type MapShape, type Pair, type SecurennPlan, type StepRelu } from '../../../src/plan/plan.js'
 import { comparedBits, dealDrelu, drelu } from '../../../src/protocol/securenn/drelu.js'
-import { dealTriple, multiply, PRODUCT, productCost, sendProduct } from '../../../src/protocol/securenn/multiply.js'
+import { dealTriple, multiply, PRODUCT, productMessages, sendProduct } from '../../../src/protocol/securenn/multiply.js'
+import { totalBytes } from '../../../src/protocol/transcript.js'
 import { localParties, runReference } from '../../../src/testing.js'
 import { type Draw, drawFrom, perChannel, whole } from '../mcc/gadget-plan.js'
 import { opened, shared, three } from './three.js'
@@ -278,7 +280,7 @@ describe('products with a shared factor', () => {
       ])
       const expected = x.map((value, i) => BigInt.asIntN(64, value * y[factorOf[i]]))
       expect(opened(mine, theirs, count)).toEqual(expected)
-      expect(parties.traffic.bytes).toBe(productCost(count, factors).bytes)
+      expect(parties.traffic.bytes).toBe(totalBytes(productMessages(count, factors)))
     }
   })
 })

@@ -1,12 +1,13 @@
 // What each party sees of whole inferences of a small network, and what it can work out from that by adding up what it
 // has: openings of both sides, a masked tensor under its own share, u with F's part taken off.
+
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { Meter } from '../../../src/net/index.js'
 import { checkPlan } from '../../../src/plan/check.js'
 import type { QuantizedModel } from '../../../src/plan/compile/compile.js'
 import type { SecurennPlan } from '../../../src/plan/plan.js'
+import { Kind } from '../../../src/protocol/kinds.js'
 import { runClient, runHelper, runServer } from '../../../src/protocol/securenn/inference.js'
-import { Message } from '../../../src/protocol/securenn/parties.js'
 import { layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
 import type { Seed } from '../../../src/random/seed.js'
@@ -137,16 +138,16 @@ function maskWord(plan: SecurennPlan): bigint {
   return word.u64()[0]
 }
 
-type Kind = 'words' | 'digits' | 'flags'
+type DrawnAs = 'words' | 'digits' | 'flags'
 
 /** By name: how often each byte value stands at each place of a word, a digit plane or a flag. */
 export class Views {
-  readonly tallies = new Map<string, { party: Party; kind: Kind; width: number; tally: Tally }>()
+  readonly tallies = new Map<string, { party: Party; kind: DrawnAs; width: number; tally: Tally }>()
   readonly #last = new Map<string, Uint8Array>()
   #fresh = new Map<string, Uint8Array>()
 
   /** `width` bytes per sample. */
-  add(party: Party, what: string, kind: Kind, width: number, samples: Uint8Array): void {
+  add(party: Party, what: string, kind: DrawnAs, width: number, samples: Uint8Array): void {
     const name = `${party}: ${what}`
     this.#put(party, name, kind, width, samples)
     const before = this.#last.get(name)
@@ -159,7 +160,7 @@ export class Views {
     this.#fresh = new Map()
   }
 
-  #put(party: Party, name: string, kind: Kind, width: number, samples: Uint8Array): void {
+  #put(party: Party, name: string, kind: DrawnAs, width: number, samples: Uint8Array): void {
     let entry = this.tallies.get(name)
     if (!entry) {
       entry = { party, kind, width, tally: new Tally() }
@@ -181,12 +182,12 @@ export class Views {
   }
 }
 
-const difference = (kind: Kind, a: Uint8Array, b: Uint8Array): Uint8Array =>
+const difference = (kind: DrawnAs, a: Uint8Array, b: Uint8Array): Uint8Array =>
   a.map((byte, i) => (kind === 'digits' ? (byte - b[i] + P) % P : byte ^ b[i]))
 
 const uniforms = new Map<string, Tally>()
 
-function uniform(kind: Kind, width: number, runs: number): Tally {
+function uniform(kind: DrawnAs, width: number, runs: number): Tally {
   const name = `${kind} ${width} ${runs}`
   const known = uniforms.get(name)
   if (known) return known
@@ -210,8 +211,8 @@ function see({ messages }: Traffic, bits: number, f: bigint, views: Views): void
     views.add(party, what, 'words', width, lowBytes(words, width))
   const ring = bits / 8
 
-  const input = u64(sent('client', 'server', Message.tensor))
-  const u = u64(sent('helper', 'server', Message.linear))
+  const input = u64(sent('client', 'server', Kind.tensor))
+  const u = u64(sent('helper', 'server', Kind.linear))
   word('server', 'x - r', input)
   word('server', 'u', u)
   word(
@@ -219,7 +220,7 @@ function see({ messages }: Traffic, bits: number, f: bigint, views: Views): void
     'u + F∗(x - r)',
     combine(u, input, (a, x) => a + f * x),
   )
-  const converted = sent('helper', 'server', Message.converted)
+  const converted = sent('helper', 'server', Kind.converted)
   const parts = u64(converted.slice(0, 24 * COUNT))
   word('server', 'δ', parts.subarray(0, COUNT), ring)
   word('server', 'x', parts.subarray(COUNT, 2 * COUNT), ring)
@@ -227,15 +228,15 @@ function see({ messages }: Traffic, bits: number, f: bigint, views: Views): void
   const digits = converted.subarray(24 * COUNT)
   planes('server', 'bits of a + r', digits.subarray(0, bits * COUNT))
   planes('server', 'bits of x', digits.subarray(bits * COUNT))
-  word('server', 'η', u64(sent('helper', 'server', Message.wrap)), ring)
-  word('server', 'β and C', u64(sent('helper', 'server', Message.answer)))
-  word('server', 'C of the products', u64(sent('helper', 'server', Message.productC)))
+  word('server', 'η', u64(sent('helper', 'server', Kind.wrap)), ring)
+  word('server', 'β and C', u64(sent('helper', 'server', Kind.answer)))
+  word('server', 'C of the products', u64(sent('helper', 'server', Kind.productC)))
 
   // Openings: what the other sends, and both together.
   const openings = [
-    ['2y + x', Message.opened, ring, even - 1n],
-    ['openings of γ·δ', Message.xor, 8, 2n ** 64n],
-    ['openings of z', Message.product, 8, 2n ** 64n],
+    ['2y + x', Kind.opened, ring, even - 1n],
+    ['openings of γ·δ', Kind.xor, 8, 2n ** 64n],
+    ['openings of z', Kind.product, 8, 2n ** 64n],
   ] as const
   for (const [what, kind, width, modulus] of openings) {
     const [mine, theirs] = [u64(sent('client', 'server', kind)), u64(sent('server', 'client', kind))]
@@ -248,9 +249,9 @@ function see({ messages }: Traffic, bits: number, f: bigint, views: Views): void
         word(party, `${what} ${at / COUNT}`, sum.subarray(at, at + COUNT), width)
     }
   }
-  const output = u64(sent('server', 'client', Message.output, 1))
-  const last = u64(sent('helper', 'server', Message.linear, 1))
-  word('server', 'tensor share - r', u64(sent('client', 'server', Message.tensor, 1)))
+  const output = u64(sent('server', 'client', Kind.output, 1))
+  const last = u64(sent('helper', 'server', Kind.linear, 1))
+  word('server', 'tensor share - r', u64(sent('client', 'server', Kind.tensor, 1)))
   word('server', 'its u of the last step', last)
   word(
     'server',
@@ -259,7 +260,7 @@ function see({ messages }: Traffic, bits: number, f: bigint, views: Views): void
   )
   word('client', 'output share', output)
 
-  const masked = PARTIES.slice(0, 2).map((from) => u64(sent(from, 'helper', Message.masked)))
+  const masked = PARTIES.slice(0, 2).map((from) => u64(sent(from, 'helper', Kind.masked)))
   word(
     'helper',
     'a + r',
@@ -267,8 +268,8 @@ function see({ messages }: Traffic, bits: number, f: bigint, views: Views): void
     ring,
   )
   for (const [round, kind] of [
-    ['first', Message.digits1],
-    ['second', Message.digits2],
+    ['first', Kind.digits1],
+    ['second', Kind.digits2],
   ] as const) {
     const [mine, theirs] = [sent('client', 'helper', kind), sent('server', 'helper', kind)]
     planes('helper', `${round} digits of the client`, mine)

@@ -5,7 +5,7 @@ import { Client, type InferenceResult } from '../../../src/party/client.js'
 import { Helper } from '../../../src/party/helper.js'
 import { Server } from '../../../src/party/server.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
-import type { LinkBytes } from '../../../src/protocol/securenn/cost.js'
+import type { LinkBytes } from '../../../src/protocol/transcript.js'
 import { AUDIT, revealMasks } from '../../../src/testing.js'
 
 type Name = 'client' | 'server' | 'helper'

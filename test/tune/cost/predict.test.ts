@@ -107,7 +107,7 @@ test('the material is what the server makes room for', async () => {
     [3 * serverBytes, 3],
     [3 * serverBytes - 1, 2],
   ]) {
-    const { client, release } = await localParties(compiled, { server: { storeBytes } })
+    const { client, release } = await localParties(compiled, { server: { storeBytes, storeShare: 1 } })
     await expect(client.prepare(4)).rejects.toMatchObject({ code: 'STORE_FULL' })
     expect(client.prepared).toBe(granted)
     await release()

@@ -2,12 +2,11 @@
 
 import { describe, expect, test } from 'vitest'
 import { loadModelDirectory } from '../../../src/files/model-directory.js'
-import { loadKernels } from '../../../src/kernels/instance.js'
 import { networkProfiles } from '../../../src/net/index.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { compile } from '../../../src/plan/compile/compile.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../../src/plan/plan.js'
-import { layOut, type PlannedSteps } from '../../../src/protocol/step.js'
+import { type PlanLayout, planLayout } from '../../../src/protocol/layout.js'
 import { offlinePrograms, onlinePrograms } from '../../../src/tune/cost/mcc-programs.js'
 import { DEFAULT_MACHINE, predict } from '../../../src/tune/cost/predict.js'
 import { type Network, Program, schedule } from '../../../src/tune/cost/schedule.js'
@@ -33,7 +32,7 @@ function grown(seed: number): [Plan, Plan] {
 describe('the simulated parties', () => {
   test.each(Array.from({ length: 12 }, (_, seed) => [seed]))('send the declared bytes and flights, seed %i', (seed) => {
     const [mcc, securenn] = grown(seed)
-    const planned = layOut(loadKernels(), mcc) as PlannedSteps<MccPlan>
+    const planned = planLayout(mcc) as PlanLayout<MccPlan>
     const { online, offline, flights } = predict(mcc, { profile: instant }).total
     const run = schedule(onlinePrograms(planned, idle), instantly)
     expect(run.bytes).toEqual({ 'client-server': online.up, 'server-client': online.down })
@@ -43,7 +42,7 @@ describe('the simulated parties', () => {
     expect(before.bytes['client-server']! - 20).toBe(offline.clientUp)
     expect(before.bytes['helper-server']).toBe(offline.helperToServer)
 
-    const wide = layOut(loadKernels(), securenn) as PlannedSteps<SecurennPlan>
+    const wide = planLayout(securenn) as PlanLayout<SecurennPlan>
     const published = predict(securenn, { profile: instant }).total
     const links = schedule(securennPrograms(wide, idle), instantly)
     expect({

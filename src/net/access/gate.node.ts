@@ -1,0 +1,115 @@
+// Who may open a WebSocket here: decided on the HTTP request, before there is a connection to hold anything for.
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { isLoopback } from '../loopback.js'
+import { type Credentials, REFUSAL_STATUS, type RefusalReason, readCredentials, SUBPROTOCOL } from './credentials.js'
+import type { PeerRole, Principal } from './peer.js'
+
+/** Somebody asks to be let in. */
+export interface AccessRequest {
+  /** What the caller says it is; a helper holds it to that. */
+  role: PeerRole
+  /** From `Authorization: Bearer` or, of a page, from the subprotocol. */
+  token: string | undefined
+  headers: IncomingHttpHeaders
+  /** The page a browser connects from; absent for other clients. */
+  origin: string | undefined
+  /** Behind a proxy: as the proxy tells it in the last place of X-Forwarded-For. */
+  address: string
+  /** Path and query the peer asked for. */
+  target: string
+}
+
+/** What `authorize` decides: who the caller is, undefined for nobody in particular, or that it stays outside. */
+export type AccessDecision = { principal: Principal | undefined } | { refused: RefusalReason }
+
+export type Authorize = (request: AccessRequest) => AccessDecision | Promise<AccessDecision>
+
+export interface GateOptions {
+  /** Decides who is let in, as whom. Default: everybody, as nobody in particular. */
+  authorize?: Authorize
+  /** Pages that may connect, for example `https://app.example.org`. Programs have no origin and are not held back by this. */
+  origins?: readonly string[]
+  /** A proxy in front of this process ends TLS and nobody else can reach the port. */
+  behindProxy?: boolean
+}
+
+export interface Entry extends Omit<AccessRequest, 'headers' | 'token'> {
+  principal: Principal | undefined
+}
+
+/** Decides who enters and counts who is in. */
+export class Gate {
+  readonly #open = new Map<string, number>()
+  /** Nobody enters any more. */
+  closed = false
+
+  constructor(private readonly options: GateOptions) {}
+
+  async admit(request: IncomingMessage): Promise<Entry | RefusalReason> {
+    const { authorize, origins, behindProxy } = this.options
+    if (this.closed) return 'unavailable'
+    const { token, ...entry } = describe(request, behindProxy === true)
+    if (!behindProxy && !isPrivate(request.socket)) return 'forbidden'
+    if (origins && entry.origin !== undefined && !origins.includes(entry.origin)) return 'forbidden'
+    if (!authorize) return { ...entry, principal: undefined }
+    const decision = await decide(authorize, { ...entry, token, headers: request.headers })
+    if ('refused' in decision) return decision.refused
+    const { principal } = decision
+    if (this.closed) return 'unavailable'
+    if (!principal) return { ...entry, principal }
+    const { name, connections = Number.POSITIVE_INFINITY } = principal
+    return (this.#open.get(name) ?? 0) >= connections ? 'busy' : { ...entry, principal }
+  }
+
+  /** @returns to be called when the connection has ended */
+  enter(name: string | undefined): () => void {
+    if (name === undefined) return () => undefined
+    this.#open.set(name, (this.#open.get(name) ?? 0) + 1)
+    return () => {
+      const left = this.#open.get(name)! - 1
+      if (left > 0) this.#open.set(name, left)
+      else this.#open.delete(name)
+    }
+  }
+}
+
+/** A hook that fails lets nobody in. */
+async function decide(authorize: Authorize, request: AccessRequest): Promise<AccessDecision> {
+  try {
+    return await authorize(request)
+  } catch {
+    return { refused: 'unavailable' }
+  }
+}
+
+function describe(request: IncomingMessage, behindProxy: boolean): Omit<AccessRequest, 'headers'> {
+  const { role, token }: Credentials = readCredentials(request.headers)
+  const { origin, 'x-forwarded-for': forwarded } = request.headers
+  // The last entry is the one the proxy in front wrote; those before it are the caller's own words.
+  const told = behindProxy ? [forwarded ?? ''].flat().join(',').split(',').at(-1)?.trim() : undefined
+  const address = told || (request.socket.remoteAddress ?? '')
+  return { role, token, origin, address, target: request.url ?? '/' }
+}
+
+/** Whether nobody on the way can read what crosses this connection. */
+function isPrivate(socket: Socket): boolean {
+  const here = socket.localAddress?.replace(/^::ffff:/, '') ?? ''
+  return (socket as TLSSocket).encrypted === true || isLoopback(here)
+}
+
+/** Whether the caller would see a close code: pages do, and everybody who offers our subprotocol. */
+export function readsCloseCodes({ headers }: IncomingMessage): boolean {
+  return headers.origin !== undefined || (headers['sec-websocket-protocol'] ?? '').includes(SUBPROTOCOL)
+}
+
+/** Answers an upgrade request with HTTP. */
+export function refuseUpgrade(socket: Socket, reason: RefusalReason): void {
+  const status = REFUSAL_STATUS[reason]
+  const extra =
+    status === 401 ? ['WWW-Authenticate: Bearer'] : status === 429 || status === 503 ? ['Retry-After: 5'] : []
+  const lines = [`HTTP/1.1 ${status} ${reason}`, 'Connection: close', 'Content-Length: 0', ...extra, '', '']
+  socket.once('finish', () => socket.destroy())
+  socket.end(lines.join('\r\n'))
+}

@@ -1,0 +1,67 @@
+// Decides who is let in: by a file of tokens, by an identity provider's keys, or everybody.
+import { readFile } from 'node:fs/promises'
+import { RingfenceError } from '../errors.js'
+import type { AccessDecision, AccessRequest } from '../net/access/gate.node.js'
+import { Jwks, type JwksSource } from './jwks.js'
+import { Accounts } from './limits.js'
+import { type Bearer, TokenFile } from './token-file.js'
+
+export interface DoorkeeperOptions {
+  /** Path of a file of tokens. */
+  tokens?: string
+  jwks?: JwksSource
+  accounts?: Accounts
+}
+
+export class Doorkeeper {
+  #tokens: TokenFile | undefined
+  #jwks: Jwks | undefined
+  readonly #accounts: Accounts
+
+  private constructor(private readonly options: DoorkeeperOptions) {
+    this.#accounts = options.accounts ?? new Accounts()
+  }
+
+  /** @throws RingfenceError BAD_FILE, BAD_INPUT, INSECURE */
+  static async create(options: DoorkeeperOptions): Promise<Doorkeeper> {
+    const doorkeeper = new Doorkeeper(options)
+    await doorkeeper.reread()
+    return doorkeeper
+  }
+
+  /** Nobody has to show anything. */
+  get open(): boolean {
+    return !this.#tokens && !this.#jwks
+  }
+
+  /** Reads its files again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
+  async reread(): Promise<void> {
+    const { tokens, jwks } = this.options
+    const read = tokens === undefined ? undefined : TokenFile.parse(await readTokens(tokens), tokens)
+    this.#jwks = jwks && (await Jwks.open(jwks))
+    this.#tokens = read
+  }
+
+  readonly authorize = async ({ token, role }: AccessRequest): Promise<AccessDecision> => {
+    if (this.open) return { principal: undefined }
+    const bearer = token === undefined ? undefined : await this.#find(token)
+    if (!bearer) return { refused: 'unauthorized' }
+    if (role === 'server' && bearer.role !== 'server') return { refused: 'forbidden' }
+    return { principal: this.#accounts.principal(bearer.name, bearer.limits) }
+  }
+
+  async #find(token: string): Promise<Bearer | undefined> {
+    return this.#tokens?.find(token) ?? (await this.#jwks?.find(token))
+  }
+}
+
+async function readTokens(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new RingfenceError('BAD_FILE', `expected a file of tokens at ${file}, but it cannot be read (${code})`, [], {
+      cause,
+    })
+  }
+}

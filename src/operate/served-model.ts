@@ -1,0 +1,210 @@
+// One model of a server: registers it as soon as its helper is there, and puts a new one in its place without a break.
+import { RingfenceError } from '../errors.js'
+import { type Channel, HEADER_BYTES, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
+import { Client } from '../party/client.js'
+import type { PartyEvent, ServerStatus } from '../party/events.js'
+import { DIGEST_BYTES, equal } from '../party/messages.js'
+import { Server, type ServerOptions } from '../party/server.js'
+import type { Compiled } from '../plan/compile/compile.js'
+import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
+
+const RETRY_FIRST_MS = 500
+const RETRY_MOST_MS = 5000
+const HELLO_MS = 30_000
+
+export interface ModelHooks {
+  onEvent(event: PartyEvent): void
+  onError(error: RingfenceError, peer?: Peer): void
+  /** The helper could not be reached; it is tried again. */
+  onWaiting(error: RingfenceError): void
+}
+
+export interface ModelOptions {
+  /** Reads and compiles the model as it is now. */
+  compile(): Promise<Compiled>
+  connectHelper(role: PeerRole): Promise<Channel>
+  server: Omit<ServerOptions, 'onEvent' | 'onError'>
+  hooks: ModelHooks
+  /** How long a model that was replaced stays for those whose plan it is. */
+  overlapMs: number
+}
+
+export class ServedModel {
+  #current: Server | undefined
+  /** Replaced, but there for clients that hold its plan. */
+  #retired: Server | undefined
+  #compiled: Compiled
+  readonly #end = new AbortController()
+  #released = false
+  readonly #leaving = new Set<Promise<void>>()
+
+  private constructor(
+    private readonly options: ModelOptions,
+    compiled: Compiled,
+  ) {
+    this.#compiled = compiled
+  }
+
+  static async compile(options: ModelOptions): Promise<ServedModel> {
+    return new ServedModel(options, await options.compile())
+  }
+
+  get plan(): Compiled['plan'] {
+    return this.#compiled.plan
+  }
+
+  get digest(): Uint8Array {
+    return planDigest(this.plan)
+  }
+
+  /** Undefined until it is registered for the first time. */
+  get status(): ServerStatus | undefined {
+    return this.#current?.status
+  }
+
+  /** Why a new client cannot be served, if it cannot. */
+  get problem(): string | undefined {
+    const { status } = this
+    if (!status?.registered) return 'it is not registered with its helper'
+    if (status.draining) return 'it is shutting down'
+    const { usedBytes, limitBytes } = status.store
+    return limitBytes > 0 && usedBytes >= limitBytes ? 'its store is full' : undefined
+  }
+
+  /** Registers the model, waiting for the helper as long as that takes. @throws RingfenceError what waiting cannot cure */
+  async register(): Promise<void> {
+    for (let ms = RETRY_FIRST_MS; ; ms = Math.min(2 * ms, RETRY_MOST_MS)) {
+      try {
+        this.#current = await this.#serverOf(this.#compiled)
+        return
+      } catch (error) {
+        if (this.#end.signal.aborted) return
+        if (!(error instanceof RingfenceError) || !passes(error)) throw error
+        this.options.hooks.onWaiting(error)
+        await wait(ms, this.#end.signal)
+        if (this.#end.signal.aborted) return
+      }
+    }
+  }
+
+  /** Serves one client with the model as it is, or as it was if that is the plan it holds. */
+  async run(channel: Channel, peer: Peer): Promise<void> {
+    const [current, retired] = [this.#current, this.#retired]
+    if (!current) return channel.close()
+    if (!retired) return current.run(channel, peer)
+    try {
+      const hello = await channel.receive({ deadlineMs: HELLO_MS })
+      const digest = hello.subarray(HEADER_BYTES + 1, HEADER_BYTES + 1 + DIGEST_BYTES)
+      await (equal(digest, retired.planDigest) ? retired : current).run(withFirst(channel, hello), peer)
+    } catch {
+      channel.close() // it left before it said anything
+    }
+  }
+
+  /**
+   * Compiles, registers and tries the model as it is now, then serves it to whoever comes; the one before ends when the
+   * overlap is over and its clients have their answers.
+   * @returns whether there was anything new
+   * @throws RingfenceError what is wrong with the new one; the old one goes on
+   */
+  async reload(drainMs: number): Promise<boolean> {
+    const compiled = await this.options.compile()
+    if (same(compiled, this.#compiled)) return false
+    const server = await this.#serverOf(compiled)
+    try {
+      await this.#try(server, compiled)
+    } catch (error) {
+      await server.release()
+      throw error
+    }
+    const old = this.#current
+    this.#current = server
+    this.#compiled = compiled
+    if (old) this.#retire(old, drainMs)
+    return true
+  }
+
+  async drain(withinMs: number): Promise<boolean> {
+    this.#end.abort()
+    const done = await Promise.all([this.#current, this.#retired].map((server) => server?.drain(withinMs) ?? true))
+    return done.every(Boolean)
+  }
+
+  async release(): Promise<void> {
+    this.#released = true
+    this.#end.abort()
+    await Promise.all([this.#current?.release(), this.#retired?.release(), ...this.#leaving])
+  }
+
+  #serverOf(compiled: Compiled): Promise<Server> {
+    const { connectHelper, server, hooks } = this.options
+    return Server.create(compiled, () => connectHelper('server'), {
+      ...server,
+      onEvent: (event) => hooks.onEvent(event),
+      onError: (error, peer) => hooks.onError(error, peer),
+    })
+  }
+
+  /** One inference from end to end, as a client's. */
+  async #try(server: Server, { plan }: Compiled): Promise<void> {
+    const [near, far] = memoryPair()
+    void server.run(far)
+    const helper = await this.options.connectHelper('client')
+    const client = await Client.create({
+      server: near,
+      helper,
+      worker: false,
+      deadlineMs: this.options.server.deadlineMs,
+    })
+    try {
+      await client.run(new Float32Array(elementCount(tensorShape(plan, 0))))
+    } finally {
+      await client.release()
+    }
+  }
+
+  #retire(old: Server, drainMs: number): void {
+    const before = this.#retired
+    this.#retired = old
+    const leave = async () => {
+      await before?.release()
+      await wait(this.options.overlapMs, this.#end.signal)
+      if (this.#retired === old) this.#retired = undefined
+      if (!this.#released) await old.drain(drainMs)
+      await old.release()
+    }
+    const leaving = leave().finally(() => this.#leaving.delete(leaving))
+    this.#leaving.add(leaving)
+  }
+}
+
+/** Whether waiting may help: a helper that is away, late or full. */
+function passes({ code, retryable, cause }: RingfenceError): boolean {
+  return retryable || (code === 'PEER_FAILED' && cause instanceof RingfenceError && cause.retryable)
+}
+
+function same(a: Compiled, b: Compiled): boolean {
+  if (!equal(planDigest(a.plan), planDigest(b.plan))) return false
+  const weights = [...a.model.weights].every(([key, words]) => identical(words, b.model.weights.get(key)!))
+  return weights && a.model.bias.every((words, step) => identical(words, b.model.bias[step]))
+}
+
+const identical = (a: ArrayBufferView, b: ArrayBufferView): boolean => Buffer.from(bytes(a)).equals(bytes(b))
+const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => new Uint8Array(buffer, byteOffset, byteLength)
+
+/** A channel of which one message was read already. */
+function withFirst(channel: Channel, message: Uint8Array): Channel {
+  let first: Uint8Array | undefined = message
+  return {
+    send: (out) => channel.send(out),
+    receive: (options) => {
+      if (!first) return channel.receive(options)
+      const held = first
+      first = undefined
+      return Promise.resolve(held)
+    },
+    drained: () => channel.drained(),
+    close: (reason) => channel.close(reason),
+    closed: channel.closed,
+  }
+}

@@ -1,0 +1,129 @@
+// What the commands print fits a terminal of 80 columns, and ends with the command to type next.
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { calibrate } from '../../src/cli/commands/calibrate.js'
+import { cost } from '../../src/cli/commands/cost.js'
+import { distortion } from '../../src/cli/commands/distortion.js'
+import { evaluate } from '../../src/cli/commands/evaluate.js'
+import { inspect } from '../../src/cli/commands/inspect.js'
+import { plan } from '../../src/cli/commands/plan.js'
+import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
+import { shortened, tableLines } from '../../src/cli/terminal/terminal.js'
+import { run } from './in-process.js'
+
+const SAMPLES = 'models/samples'
+let dir: string
+const at = (name: string) => join(dir, name)
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'ringfence-tables-'))
+  // Folders that are named after no class of the network.
+  for (const digit of [3, 7]) {
+    mkdirSync(at(`pictures/some-${digit}`), { recursive: true })
+    cpSync(`${SAMPLES}/digit-${digit}.png`, at(`pictures/some-${digit}/picture.png`))
+  }
+})
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+/** Runs a command on a terminal of 80 columns. */
+async function onTerminal(command: Command, ...args: string[]): Promise<string[]> {
+  const { isTTY, columns } = process.stdout
+  Object.assign(process.stdout, { isTTY: true, columns: 80 })
+  try {
+    return stripVTControlCharacters(await run(command, ...args)).split('\n')
+  } finally {
+    Object.assign(process.stdout, { isTTY, columns })
+  }
+}
+
+function expectFits(lines: readonly string[], next: RegExp): void {
+  // Paths of files are not broken.
+  const wide = lines.filter((line) => [...line].length > 80 && !line.includes(dir))
+  expect(wide).toEqual([])
+  expect(lines.at(-2)).toMatch(next)
+}
+
+describe('on a terminal of 80 columns', () => {
+  it.each([['mcc'], ['securenn']])('cost and inspect, %s', async (backend) => {
+    const flags = ['resnet20-cifar10', '--variant', '06', '--backend', backend]
+    expectFits(await onTerminal(cost, ...flags), /next ringfence serve --model resnet20-cifar10 --helper URL/)
+    expectFits(await onTerminal(inspect, ...flags), /next ringfence cost resnet20-cifar10/)
+  })
+
+  it('calibrate, on a folder of folders that are no classes, and evaluate', { timeout: 120_000 }, async () => {
+    const pictures = ['--images', at('pictures'), '--threads', '1']
+    const lines = await onTerminal(calibrate, 'mnist-cnn3', ...pictures, '-o', at('calibration.json'), '--per-channel')
+    expectFits(lines, /next ringfence evaluate mnist-cnn3 --images/)
+    const evaluated = ['--unlabelled', '--windows', 'calibrated,exact,8', '--sample', '1', '-o', at('e.json')]
+    expectFits(await onTerminal(evaluate, 'mnist-cnn3', ...pictures, ...evaluated), /next ringfence demo --model/)
+  })
+
+  it('distortion and plan', { timeout: 120_000 }, async () => {
+    const few = ['--images', at('pictures'), '--threads', '1', '--limit', '1', '--blocks', '1x1,2x2']
+    const table = at('distortion.json')
+    expectFits(await onTerminal(distortion, 'mnist-cnn3', ...few, '-o', table), /next ringfence plan mnist-cnn3/)
+    const planned = ['--ratio', '0.5', '--distortion', table, '-o', at('spec.json')]
+    expectFits(await onTerminal(plan, 'mnist-cnn3', ...planned), /next ringfence cost mnist-cnn3 --relu-spec/)
+  })
+})
+
+describe('tables', () => {
+  const plain = (_: unknown, text: string) => text
+
+  it('leave out what is optional, then shorten the widest, each as far as it takes', () => {
+    const columns = [
+      { head: 'name', shrinks: 'middle' },
+      { head: 'words', shrinks: 'end' },
+      { head: 'more', optional: true },
+      { head: 'n', align: 'right' },
+    ] as const
+    const rows = [['features.12.block.relu', 'conv 3×3, block ReLU', 'seldom', '7']]
+    expect(tableLines(columns, rows, plain)[1]).toBe('  features.12.block.relu  conv 3×3, block ReLU  seldom  7')
+    expect(tableLines(columns, rows, plain, 50)[1]).toBe('  features.12.block.relu  conv 3×3, block ReLU  7')
+    expect(tableLines(columns, rows, plain, 40)[1]).toBe('  feature…ock.relu  conv 3×3, block …  7')
+  })
+
+  it('keep both ends of a name', () => {
+    expect(shortened('layer1.1.relu_1', 20)).toBe('layer1.1.relu_1')
+    expect(shortened('features.12.block.relu', 11)).toBe('featu….relu')
+  })
+})
+
+describe('flags', () => {
+  const flags = (...args: string[]) => new Flags(calibrate, args)
+  const problems = (read: () => void): readonly string[] => {
+    try {
+      read()
+    } catch (error) {
+      return (error as { problems: readonly string[] }).problems
+    }
+    return []
+  }
+
+  it('a wrong number is one problem, below zero too', () => {
+    for (const args of [['--limit', '-1'], ['--limit=-1']]) {
+      const given = flags('model', ...args)
+      given.integer('limit', 1, 9)
+      expect(problems(() => given.check())).toEqual(['--limit: expected a whole number from 1 to 9, got -1'])
+    }
+  })
+
+  it('without a value, with one too many, unknown: one problem each', () => {
+    const given = flags('model', '--limit', '--force', '--exact=yes', '--none', '3', '-x')
+    given.integer('limit', 1, 9)
+    expect(problems(() => given.check())).toEqual([
+      '--limit needs a value',
+      '--exact takes no value, got yes',
+      'unknown flag --none',
+      'unknown flag -x',
+    ])
+  })
+
+  it('values as -oFILE, -o FILE and --output=FILE, operands behind --', () => {
+    for (const args of [['-oF'], ['-o', 'F'], ['--output=F']]) expect(flags('m', ...args).text('output')).toBe('F')
+    expect(flags('--', '-1', '--limit').operands).toEqual(['-1', '--limit'])
+  })
+})

@@ -1,0 +1,121 @@
+// Files that are none: devices, pipes, folders and symbolic links, read from and written to.
+import { execFile, execFileSync } from 'node:child_process'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { imageInputs, readImageFiles } from '../../src/files/image-files.js'
+import { loadModelDirectory } from '../../src/files/model-directory.js'
+import { readWhole, requireWritable, writeText } from '../../src/files/whole-files.js'
+import { root } from '../cli/program.js'
+
+const isPosix = process.platform !== 'win32'
+const why = isPosix ? '' : ' (SKIPPED: this system has no such files)'
+
+let dir: string
+const at = (name: string) => join(dir, name)
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'ringfence-special-'))
+  if (!isPosix) return
+  execFileSync('mkfifo', [at('pipe')])
+  writeFileSync(at('plain'), 'before')
+  symlinkSync(at('plain'), at('link'))
+  symlinkSync(at('nowhere'), at('dangling'))
+  mkdirSync(at('folder'))
+})
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+describe.skipIf(!isPosix)(`as inputs${why}`, () => {
+  it('are refused before they are opened, so that nothing blocks or never ends', async () => {
+    await expect(readWhole('/dev/zero')).rejects.toThrow('/dev/zero: expected a plain file, found a device')
+    await expect(readWhole(at('pipe'))).rejects.toThrow('expected a plain file, found a pipe')
+    await expect(readWhole(at('folder'))).rejects.toThrow('expected a plain file, found a folder')
+    await expect(readWhole('/proc')).rejects.toThrow('expected a plain file, found a folder')
+    expect(new TextDecoder().decode(await readWhole(at('link')))).toBe('before')
+  })
+
+  it('are refused among pictures, all at once', async () => {
+    const pictures = readImageFiles([at('pipe'), '/dev/zero', at('missing')])
+    await expect(pictures).rejects.toMatchObject({
+      problems: [
+        `${at('pipe')}: expected a plain file, found a pipe`,
+        '/dev/zero: expected a plain file, found a device',
+        `${at('missing')}: there is no such file`,
+      ],
+    })
+    const [plain] = await readImageFiles([at('plain')])
+    expect(() => imageInputs([plain], { input: { shape: [1, 28, 28] } } as never)).toThrow()
+  })
+
+  it('are refused in a model', async () => {
+    mkdirSync(at('model'))
+    execFileSync('mkfifo', [join(at('model'), 'arch.json')])
+    writeFileSync(join(at('model'), 'weights.safetensors'), '')
+    await expect(loadModelDirectory(at('model'))).rejects.toThrow(/arch\.json: expected a file in .*, but found a pipe/)
+  })
+})
+
+describe.skipIf(!isPosix)(`as outputs${why}`, () => {
+  const others = ['pipe', 'link', 'dangling', 'folder']
+
+  it.each([[false], [true]])('are never replaced, force %s', async (force) => {
+    for (const path of [...others.map(at), '/dev/full', '/dev/stdout']) {
+      const was = lstatSync(path)
+      await expect(writeText(path, 'after', force)).rejects.toThrow(/expected the name of a plain file, or a new one/)
+      expect(lstatSync(path).mode).toBe(was.mode)
+    }
+    expect(readFileSync(at('plain'), 'utf8')).toBe('before')
+    expect(existsSync(at('nowhere'))).toBe(false)
+    await expect(requireWritable([...others.map(at), at('new')], force)).rejects.toMatchObject({
+      problems: ['a pipe', 'a symbolic link', 'a symbolic link', 'a folder'].map((found, i) => {
+        return `${at(others[i])}: expected the name of a plain file, or a new one, found ${found}`
+      }),
+    })
+  })
+
+  it('leave plain files as they were, unless those may be replaced', async () => {
+    await expect(writeText(at('plain'), 'after', false)).rejects.toThrow('there already; --force overwrites')
+    await writeText(at('second'), 'one', false)
+    await writeText(at('second'), 'two', true)
+    expect(readFileSync(at('second'), 'utf8')).toBe('two')
+  })
+})
+
+describe.skipIf(!isPosix || !existsSync('/dev/full'))('standard output', () => {
+  const shell = (command: string) =>
+    new Promise<{ status: unknown; stderr: string }>((resolve) => {
+      const quoted = command.replace('ringfence', `"${process.execPath}" "${root}dist/cli.js"`)
+      execFile('bash', ['-o', 'pipefail', '-c', quoted], { cwd: root, timeout: 120_000 }, (error, _, stderr) => {
+        resolve({ status: error ? error.code : 0, stderr })
+      })
+    })
+
+  it('that is full ends with one line and a status', { timeout: 120_000 }, async () => {
+    const { status, stderr } = await shell('ringfence inspect mnist-cnn3 > /dev/full')
+    expect(status).toBe(1)
+    expect(stderr).toBe('error HOST: standard output cannot be written: the disk is full\n')
+  })
+
+  it('whose reader has gone does, too', { timeout: 120_000 }, async () => {
+    const { status, stderr } = await shell('ringfence inspect resnet20-cifar10 --json | true')
+    expect(status).toBe(1)
+    expect(stderr).toBe('error HOST: standard output cannot be written: its reader has gone\n')
+  })
+
+  it('is no place for a chart', { timeout: 120_000 }, async () => {
+    const { status, stderr } = await shell('ringfence inspect mnist-cnn3 --svg /dev/full')
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/\/dev\/full: expected the name of a plain file, or a new one, found a\n? +device/)
+    expect(lstatSync('/dev/full').isCharacterDevice()).toBe(true)
+  })
+})

@@ -1,0 +1,93 @@
+// The files to deploy with: every metric they name exists, units and Dockerfile hold what they promise, the schema is that
+// of the flags.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { validate } from 'dockerfile-utils'
+import { describe, expect, test } from 'vitest'
+import { helper } from '../../src/cli/commands/helper.js'
+import { serve } from '../../src/cli/commands/serve.js'
+import { configSchema } from '../../src/cli/process/config-schema.js'
+import { Metrics } from '../../src/operate/metrics.js'
+
+const deploy = fileURLToPath(new URL('../../deploy/', import.meta.url))
+const read = (file: string) => readFileSync(deploy + file, 'utf8')
+const server = {
+  registered: true,
+  draining: false,
+  sessions: 0,
+  waiting: 0,
+  store: { usedBytes: 0, limitBytes: 1 },
+  memoryBytes: 0,
+}
+const atHelper = { draining: false, connections: 0, registrations: 0, memoryBytes: 0 }
+
+async function known(): Promise<string> {
+  const both = [{ servers: () => [['m', server] as const] }, { helper: () => atHelper }].map(async (sources) =>
+    (await Metrics.create(sources)).registry.metrics(),
+  )
+  return (await Promise.all(both)).join('\n')
+}
+
+describe('metrics', () => {
+  test.each(['prometheus-rules.yml', 'grafana-dashboard.json'])('that %s names exist', async (file) => {
+    const types = await known()
+    const names = [...new Set(read(file).match(/\b(ringfence|process)_[a-z_]+/g))]
+    expect(names.length).toBeGreaterThan(6)
+    const missing = names.filter((name) => !types.includes(`# TYPE ${name.replace(/_bucket$/, '')} `))
+    expect(missing).toEqual([])
+  })
+
+  test('have labels of which no value comes from a peer', async () => {
+    const metrics = await Metrics.create({ servers: () => [['m', server]] })
+    const peer = { principal: { name: 'anna' } }
+    metrics.event({ kind: 'session', peer, milliseconds: 1 }, 'm')
+    metrics.event({ kind: 'inference', peer, milliseconds: 1 }, 'm')
+    metrics.event({ kind: 'inference', peer, milliseconds: 1, error: 'DEADLINE' }, 'm')
+    metrics.refused('unauthorized')
+    metrics.failed('PROTOCOL')
+    const text = await metrics.registry.metrics()
+    expect(text).toContain('ringfence_inferences_total{model="m",result="DEADLINE"} 1')
+    expect(text).not.toContain('anna')
+    const labels = new Set(
+      [...text.matchAll(/^ringfence_\w+\{([^}]*)\}/gm)].flatMap(([, all]) => all.match(/\w+(?==)/g)!),
+    )
+    expect([...labels].sort()).toEqual(['code', 'le', 'model', 'phase', 'reason', 'result'])
+  })
+})
+
+test('the dashboard is one, and its panels have figures', () => {
+  const { panels, title } = JSON.parse(read('grafana-dashboard.json'))
+  expect(title).toBe('ringfence')
+  for (const { targets } of panels) expect(targets.length).toBeGreaterThan(0)
+})
+
+test('the published schema is that of the flags', () => {
+  expect(JSON.parse(read('ringfence.schema.json'))).toEqual(configSchema([helper.flags, serve.flags]))
+})
+
+test('the Dockerfile has no fault, ends as nobody in particular, and starts the program itself', () => {
+  const text = read('Dockerfile')
+  expect(validate(text)).toEqual([])
+  expect(text.slice(text.lastIndexOf('FROM '))).toMatch(/^USER node$[\s\S]*^ENTRYPOINT \["node"/m)
+})
+
+describe.each(readdirSync(`${deploy}systemd`))('%s', (unit) => {
+  test('gives no right that is not needed', () => {
+    const text = read(`systemd/${unit}`)
+    for (const line of [
+      'DynamicUser=yes',
+      'ProtectSystem=strict',
+      'NoNewPrivileges=yes',
+      'LimitCORE=0',
+      'CapabilityBoundingSet=',
+    ])
+      expect(text.split('\n')).toContain(line)
+    expect(text).toMatch(/ExecReload=.*-HUP/)
+  })
+
+  const analyze = '/usr/bin/systemd-analyze'
+  test.skipIf(!existsSync(analyze))('is what systemd takes (skipped where there is no systemd-analyze)', () => {
+    execFileSync(analyze, ['verify', '--man=no', '--generators=no', `${deploy}systemd/${unit}`], { stdio: 'pipe' })
+  })
+})
