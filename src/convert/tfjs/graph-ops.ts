@@ -330,8 +330,15 @@ const softmax: NodeRead = (n) => {
   return x && madeOf(n.softmax(x, n.isLast))
 }
 
+/** |x| is x where it is positive, -x elsewhere. */
+const absolute: NodeRead = (n) => {
+  const x = n.value()
+  return x && madeOf(n.leakyRelu(x, -1))
+}
+
 export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
   Object.entries({
+    Abs: absolute,
     Add: add,
     AddN: add,
     AddV2: add,

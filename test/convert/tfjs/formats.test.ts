@@ -12,7 +12,7 @@ import {
   type TfjsFiles,
   type Weight,
 } from './encode.js'
-import { layer, ops, refusal, weight } from './fixture.js'
+import { integers, layer, ops, refusal, weight } from './fixture.js'
 
 const FIRST = { data_format: 'channels_first' }
 
@@ -186,4 +186,18 @@ describe('what nobody reads', () => {
     )
     expect(() => run(files({ _class: 'loc:@x', flag: false, list: [], zero: { i: 0 }, empty: '' }), X)).not.toThrow()
   })
+})
+
+it('a sigmoid before a reshape at the end is left out as one at the end is; |x| is a leaky ReLU', () => {
+  const nodes = [
+    { name: 'abs', op: 'Abs', input: ['image'] },
+    { name: 'mean', op: 'Mean', input: ['abs', 'axes'], attr: { keep_dims: true } },
+    { name: 's', op: 'Sigmoid', input: ['mean'] },
+    { name: 'r', op: 'Reshape', input: ['s', 'to'] },
+  ]
+  const constants = { axes: integers(1, 2), to: integers(-1, 2) }
+  const got = run(encodeGraph([3, 4, 2], nodes, constants), X)
+  const mean = (c: number) => X.slice(c * 12, c * 12 + 12).reduce((sum, v) => sum + Math.abs(v), 0) / 12
+  expect(distance(got.y, [mean(0), mean(1)])).toBeLessThan(1e-5)
+  expect(got.notes[0]).toMatch(/sigmoid left out/)
 })
