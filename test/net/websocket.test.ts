@@ -86,9 +86,9 @@ describe('connect', () => {
     expect(error.message).toContain('start the party')
   })
 
-  test('another path, or no WebSocket server at all: PEER_GONE', async () => {
+  test('another path: BAD_INPUT; a request that is no WebSocket: 426', async () => {
     const { port } = await started({ port: 0, path: '/party', onConnection() {} })
-    expect(await codeOf(connect(`ws://localhost:${port}/other`))).toBe('PEER_GONE')
+    expect(await codeOf(connect(`ws://localhost:${port}/other`))).toBe('BAD_INPUT')
     const response = await fetch(`http://127.0.0.1:${port}/party`)
     expect(response.status).toBe(426)
   })
