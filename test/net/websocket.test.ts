@@ -32,7 +32,8 @@ const viaWs = (url: string) => new NodeWebSocket(url, { perMessageDeflate: false
 async function pair(options: ConnectOptions & Partial<ListenOptions> = {}): Promise<[Channel, Channel]> {
   let arrived!: (channel: Channel) => void
   const accepted = new Promise<Channel>((resolve) => (arrived = resolve))
-  const { url } = await started({ port: 0, ...options, onConnection: arrived })
+  const greetingBytes = Number.POSITIVE_INFINITY // a channel's first message may be anything
+  const { url } = await started({ port: 0, greetingBytes, ...options, onConnection: arrived })
   const near = await connect(url, options)
   return [near, await accepted]
 }
@@ -86,9 +87,9 @@ describe('connect', () => {
     expect(error.message).toContain('start the party')
   })
 
-  test('another path, or no WebSocket server at all: PEER_GONE', async () => {
+  test('another path: BAD_INPUT; a request that is no WebSocket: 426', async () => {
     const { port } = await started({ port: 0, path: '/party', onConnection() {} })
-    expect(await codeOf(connect(`ws://localhost:${port}/other`))).toBe('PEER_GONE')
+    expect(await codeOf(connect(`ws://localhost:${port}/other`))).toBe('BAD_INPUT')
     const response = await fetch(`http://127.0.0.1:${port}/party`)
     expect(response.status).toBe(426)
   })

@@ -93,7 +93,7 @@ function announce(helper: Helper, { plan } = compiled): Link {
 /** A client by hand: at the server, and with a session of the server's choice at the helper. */
 async function stranger(server: Server, principal?: string) {
   const [near, far] = memoryPair()
-  void server.run(far, undefined, { principal })
+  void server.run(far, { principal: principal === undefined ? undefined : { name: principal } })
   const link = raw(near)
   link.send(Kind.hello, Phase.setup, 0, new Uint8Array([VERSION, ...digest]))
   const { registration, session } = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES))
