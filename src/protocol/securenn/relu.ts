@@ -10,13 +10,19 @@ import type { ReluNumbers } from '../layout.js'
 import type { PlannedRelu } from '../step.js'
 import { after, lastStage, type Message } from '../transcript.js'
 import type { CallAddress } from './draws.js'
-import { dealDrelu, drelu, dreluMessages } from './drelu.js'
+import { dealDrelu, drelu, dreluMessages, type Window } from './drelu.js'
 import { dealTriple, multiply, PRODUCT, type Products, productMessages, sendProduct } from './multiply.js'
 import type { HelperSide, Side } from './parties.js'
 import type { SecurennReluStep } from './step.js'
 
 /** A step's comparisons and products; nobody sends anything where nothing is compared. */
-export function reluMessages({ activation, relu }: SecurennReluStep<ReluNumbers>): Message[] {
+export function reluMessages({
+  activation,
+  relu,
+}: {
+  readonly activation: Window
+  readonly relu: Pick<ReluNumbers, 'comparisons' | 'switched'>
+}): Message[] {
   if (relu.comparisons === 0) return []
   const signs = dreluMessages(activation, relu.comparisons)
   return [...signs, ...after(lastStage(signs), productMessages(relu.switched, relu.comparisons))]

@@ -1,8 +1,11 @@
 // How long an inference's chain of messages is: on a slow network every flight costs half a round trip.
-import { type Plan, stepLayout } from '../../plan/plan.js'
+import { type Plan, stepCounts } from '../../plan/plan.js'
+import { EXACT } from '../../protocol/securenn/drelu.js'
+import { reluMessages } from '../../protocol/securenn/relu.js'
+import { flights } from '../../protocol/transcript.js'
 
-/** DReLU 8, one product; the tensor goes out with the client's opening of it (docs/protocol.md, section 18). */
-const COMPARISON = 9
+/** A DReLU and a product; the tensor goes out with the client's opening of it (docs/protocol.md, section 18). */
+const COMPARISON = flights(reluMessages({ activation: EXACT, relu: { comparisons: 1, switched: 1 } }))
 /** The start, and what the helper sends for the first step; the input arrives meanwhile. */
 const START = 2
 
@@ -12,8 +15,8 @@ const START = 2
  */
 export function securennFlights(plan: Plan): number[] {
   return plan.steps.map((step, i) => {
-    const layout = stepLayout(step)
-    const compares = layout !== null && layout.singles + layout.patches > 0
+    const counts = stepCounts(step)
+    const compares = counts !== null && counts.singles + counts.patches > 0
     return securennStepFlights(compares, { isFirst: i === 0, isOutput: step.activation === null })
   })
 }
