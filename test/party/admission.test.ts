@@ -3,10 +3,10 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { Memory, type Region } from '../../src/kernels/memory.js'
 import { ALIVE_KIND, type Channel, type Link, memoryPair, Phase } from '../../src/net/index.js'
-import { Admission, Pace } from '../../src/party/admission.js'
 import { GRANT_MS, Grants } from '../../src/party/grant.js'
-import { HelpedSessions } from '../../src/party/helped-sessions.js'
-import type { Helper } from '../../src/party/helper.js'
+import { Admission, Pace } from '../../src/party/helper/admission.js'
+import { HelpedSessions } from '../../src/party/helper/helped-sessions.js'
+import type { Helper } from '../../src/party/helper/helper.js'
 import {
   Caller,
   decodeReserved,

@@ -2,7 +2,7 @@
 // used at most once, and nobody else notices.
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Channel, memoryPair, Phase } from '../../src/net/index.js'
-import { Client } from '../../src/party/client.js'
+import { Client } from '../../src/party/client/client.js'
 import { encodeBatch, HELLO_BYTES, MAX_BATCH, RESERVED_BYTES, VERSION } from '../../src/party/messages.js'
 import { Server } from '../../src/party/server.js'
 import { planDigest } from '../../src/plan/plan.js'

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RingfenceError } from '../../src/errors.js'
-import * as f from '../../src/kernels/float/conv.js'
-import { type ConvGeometry, outputSize } from '../../src/kernels/geometry.js'
-import { loadKernels } from '../../src/kernels/instance.js'
-import type { Region } from '../../src/kernels/memory.js'
-import { Bay, VARIANTS } from './fixture.js'
+import { RingfenceError } from '../../../src/errors.js'
+import * as f from '../../../src/kernels/float/conv.js'
+import { type ConvGeometry, outputSize } from '../../../src/kernels/geometry.js'
+import { loadKernels } from '../../../src/kernels/instance.js'
+import type { Region } from '../../../src/kernels/memory.js'
+import { Bay, VARIANTS } from '../fixture.js'
 import * as twin from './float-twin.js'
 
 const RELU: f.Bounds = { low: 0, high: Number.POSITIVE_INFINITY }

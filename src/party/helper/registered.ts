@@ -1,15 +1,15 @@
 // What a registered server holds at its helper, and the bound on all of them together: nothing takes memory before it has
 // come, and nothing comes to stay once the memory set aside is taken.
-import { packedBytes, unpack } from '../kernels/bits.js'
-import { type Kernels, upload } from '../kernels/instance.js'
-import { busy, type Link, Phase } from '../net/index.js'
-import type { Plan } from '../plan/plan.js'
-import { Kind } from '../protocol/kinds.js'
-import { layOut, type PlannedSteps } from '../protocol/step.js'
-import { type ModelShare, packShare } from '../protocol/weights.js'
-import type { HelperHello } from './messages.js'
-import { filterBytes, layoutBytes, parsedBytes, receivePlan } from './received-plan.js'
-import { receivePieces } from './transfer.js'
+import { packedBytes, unpack } from '../../kernels/bits.js'
+import { type Kernels, upload } from '../../kernels/instance.js'
+import { busy, type Link, Phase } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { layOut, type PlannedSteps } from '../../protocol/step.js'
+import { type ModelShare, packShare } from '../../protocol/weights.js'
+import type { HelperHello } from '../messages.js'
+import { filterBytes, layoutBytes, parsedBytes, receivePlan } from '../received-plan.js'
+import { receivePieces } from '../transfer.js'
 
 /** When a helper whose memory is taken may have some again: registrations end with their servers, or when they go idle. */
 const FULL_MS = 60_000

@@ -1,12 +1,12 @@
 // The client: owns the input and learns the answer. In a web page its share of the work runs in a worker, elsewhere in
 // the caller's thread.
-import type { RingfenceError } from '../errors.js'
-import { provideKernels } from '../kernels/instance.js'
-import type { MeterReport } from '../net/index.js'
-import type { Plan } from '../plan/plan.js'
+import type { RingfenceError } from '../../errors.js'
+import { provideKernels } from '../../kernels/instance.js'
+import type { MeterReport } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { remoteClient } from '../worker/remote-client.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
 import { LocalClient } from './local-client.js'
-import { remoteClient } from './worker/remote-client.js'
 
 export type {
   CallOptions,

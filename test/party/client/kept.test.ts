@@ -1,9 +1,9 @@
 // Material that outlives its connection: used once at most, by whoever comes back for it, and never where it is not certain
 // that it is unused.
 import { afterEach, describe, expect, test } from 'vitest'
-import type { MaterialLoss } from '../../src/party/client-options.js'
-import type { MaterialStore, StoredMaterial } from '../../src/party/client-store.js'
-import { Kind } from '../../src/protocol/kinds.js'
+import type { MaterialLoss } from '../../../src/party/client/client-options.js'
+import type { MaterialStore, StoredMaterial } from '../../../src/party/client/client-store.js'
+import { Kind } from '../../../src/protocol/kinds.js'
 import {
   createHelper,
   difference,
@@ -19,7 +19,7 @@ import {
   type Wire,
   watchRejections,
   wire,
-} from './fixture.js'
+} from '../fixture.js'
 
 const compiled = tinyNetwork(1)
 const input = inputFor(compiled)

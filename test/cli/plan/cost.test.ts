@@ -2,10 +2,10 @@
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
-import { cost } from '../../src/cli/commands/cost.js'
-import { Flags } from '../../src/cli/terminal/arguments.js'
+import { cost } from '../../../src/cli/commands/cost.js'
+import { Flags } from '../../../src/cli/terminal/arguments.js'
 
-const vector = (name: string) => fileURLToPath(new URL(`../vectors/examples/${name}`, import.meta.url))
+const vector = (name: string) => fileURLToPath(new URL(`../../vectors/examples/${name}`, import.meta.url))
 
 async function run(...args: string[]): Promise<string> {
   const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)

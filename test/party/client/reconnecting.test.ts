@@ -1,12 +1,16 @@
 // A client that comes back: parties that go away and return, calls that are repeated once and never under the same mask.
 import { afterEach, expect, test } from 'vitest'
-import { type Channel, memoryPair } from '../../src/net/index.js'
-import type { Helper } from '../../src/party/helper.js'
-import { type Connection, ReconnectingClient, type ReconnectOptions } from '../../src/party/reconnecting-client.js'
-import { Server } from '../../src/party/server.js'
-import { Kind } from '../../src/protocol/kinds.js'
-import { decodeFixed } from '../../src/ring/codec.js'
-import { createHelper, eventually, failure, inputFor, kindOf, tinyNetwork, watchRejections, wire } from './fixture.js'
+import { type Channel, memoryPair } from '../../../src/net/index.js'
+import {
+  type Connection,
+  ReconnectingClient,
+  type ReconnectOptions,
+} from '../../../src/party/client/reconnecting-client.js'
+import type { Helper } from '../../../src/party/helper/helper.js'
+import { Server } from '../../../src/party/server.js'
+import { Kind } from '../../../src/protocol/kinds.js'
+import { decodeFixed } from '../../../src/ring/codec.js'
+import { createHelper, eventually, failure, inputFor, kindOf, tinyNetwork, watchRejections, wire } from '../fixture.js'
 
 const compiled = tinyNetwork(1)
 const input = inputFor(compiled)

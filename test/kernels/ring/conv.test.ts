@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RingfenceError } from '../../src/errors.js'
-import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../src/kernels/conv.js'
-import { type ConvGeometry, outputSize } from '../../src/kernels/geometry.js'
-import { loadKernels, Region } from '../../src/kernels/instance.js'
-import * as twin from '../../src/ring/reference.js'
-import { Bay, read, same, VARIANTS, words } from './fixture.js'
+import { RingfenceError } from '../../../src/errors.js'
+import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../../src/kernels/conv.js'
+import { type ConvGeometry, outputSize } from '../../../src/kernels/geometry.js'
+import { loadKernels, Region } from '../../../src/kernels/instance.js'
+import * as twin from '../../../src/ring/reference.js'
+import { Bay, read, same, VARIANTS, words } from '../fixture.js'
 
 const BASE: ConvGeometry = {
   cin: 4,

@@ -1,5 +1,5 @@
 // Where a client keeps its part of prepared material while no page is open: in a browser, IndexedDB.
-import { RingfenceError } from '../errors.js'
+import { RingfenceError } from '../../errors.js'
 
 /** The secrets of one inference that was prepared. With them and what the server sees, its input can be opened. */
 export interface StoredMaterial {

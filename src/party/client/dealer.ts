@@ -1,16 +1,16 @@
 // The client's side of the helper: a connection, and the seed agreed on over it. On mcc a client that has material left
 // needs neither before it prepares more.
-import { RingfenceError } from '../errors.js'
-import type { Kernels } from '../kernels/instance.js'
-import { type Channel, connect, type Link, type Meter, Phase } from '../net/index.js'
-import type { Plan } from '../plan/plan.js'
-import { Kind } from '../protocol/kinds.js'
-import { fillModelMask, type ModelShare, packShare } from '../protocol/weights.js'
-import { agreeSeed, keyPair } from '../random/seed.js'
-import { Streams } from '../random/streams.js'
+import { RingfenceError } from '../../errors.js'
+import type { Kernels } from '../../kernels/instance.js'
+import { type Channel, connect, type Link, type Meter, Phase } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { fillModelMask, type ModelShare, packShare } from '../../protocol/weights.js'
+import { agreeSeed, keyPair } from '../../random/seed.js'
+import { Streams } from '../../random/streams.js'
+import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from '../messages.js'
+import { AUDIT, asRingfenceError, linkTo, seedSource, tokenFor } from '../options.js'
 import type { ClientOptions } from './client-options.js'
-import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from './messages.js'
-import { AUDIT, asRingfenceError, linkTo, seedSource, tokenFor } from './options.js'
 
 /** What a client and its helper have agreed on. */
 export interface Dealing {

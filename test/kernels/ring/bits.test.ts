@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { fromPlanes32, pack, packedBytes, planeBytes, toPlanes32, unpack } from '../../src/kernels/bits.js'
-import { loadKernels } from '../../src/kernels/instance.js'
-import * as twin from '../../src/ring/reference.js'
-import { Bay, read, same, VARIANTS, words } from './fixture.js'
+import { fromPlanes32, pack, packedBytes, planeBytes, toPlanes32, unpack } from '../../../src/kernels/bits.js'
+import { loadKernels } from '../../../src/kernels/instance.js'
+import * as twin from '../../../src/ring/reference.js'
+import { Bay, read, same, VARIANTS, words } from '../fixture.js'
 
 const sameBytes = (actual: Uint8Array, expected: Uint8Array, what: string) => {
   const at = expected.findIndex((byte, i) => byte !== actual[i])

@@ -1,8 +1,8 @@
 // What a helper remembers of its servers' sessions: which numbers were dealt, for as long as one could be asked for again.
-import type { Grants } from './grant.js'
-import { Ledger } from './ledger.js'
-import { Mutex } from './options.js'
-import type { SessionLinks } from './session-links.js'
+import type { Grants } from '../grant.js'
+import { Ledger } from '../ledger.js'
+import { Mutex } from '../options.js'
+import type { SessionLinks } from '../session-links.js'
 
 export interface HelpedSession {
   readonly name: string

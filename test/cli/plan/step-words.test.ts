@@ -1,12 +1,12 @@
 // What tables call the steps of a plan: every activation by its name.
 import { describe, expect, it } from 'vitest'
-import { describeSteps } from '../../src/cli/report/step-words.js'
-import { parseArchitecture } from '../../src/model/architecture.js'
-import { toBase64 } from '../../src/model/relu/mask-bits.js'
-import { parseReluSpec } from '../../src/model/relu/spec.js'
-import { calibrate } from '../../src/plan/calibrate.js'
-import { compile } from '../../src/plan/compile/compile.js'
-import { randomWeights } from '../fixtures/networks.js'
+import { describeSteps } from '../../../src/cli/report/step-words.js'
+import { parseArchitecture } from '../../../src/model/architecture.js'
+import { toBase64 } from '../../../src/model/relu/mask-bits.js'
+import { parseReluSpec } from '../../../src/model/relu/spec.js'
+import { calibrate } from '../../../src/plan/calibrate.js'
+import { compile } from '../../../src/plan/compile/compile.js'
+import { randomWeights } from '../../fixtures/networks.js'
 
 const shape = [2, 6, 6]
 

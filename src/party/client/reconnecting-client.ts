@@ -1,12 +1,12 @@
 // A client that comes back: when server or helper go away it connects anew, with growing pauses, and takes new material. A
 // call that met the end of a connection is repeated once, on a new session: under other masks, as another inference.
-import { RingfenceError } from '../errors.js'
-import type { Channel } from '../net/index.js'
-import type { Plan } from '../plan/plan.js'
-import { entropy } from '../random/seed.js'
+import { RingfenceError } from '../../errors.js'
+import type { Channel } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { entropy } from '../../random/seed.js'
+import { asRingfenceError } from '../options.js'
 import { Client } from './client.js'
 import type { CallOptions, ClientOptions, InferenceResult } from './client-options.js'
-import { asRingfenceError } from './options.js'
 
 /** How a reconnecting client stands with its parties. */
 export type Connection =

@@ -1,6 +1,6 @@
 // Who is served at once, who waits, and who is told to come back: queues that are bounded in length and in time.
-import type { RingfenceError } from '../errors.js'
-import { busy, type Link } from '../net/index.js'
+import type { RingfenceError } from '../../errors.js'
+import { busy, type Link } from '../../net/index.js'
 
 /** What a guest has to wait before it is served, at most; beyond it is told to come back. */
 export const LONGEST_WAIT_MS = 60_000

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadKernels } from '../../src/kernels/instance.js'
+import { loadKernels } from '../../../src/kernels/instance.js'
 import {
   type EmbedSource,
   type EmbedTarget,
@@ -9,9 +9,9 @@ import {
   type PoolGeometry,
   poolSize,
   poolSum32,
-} from '../../src/kernels/ring.js'
-import * as twin from '../../src/ring/reference.js'
-import { Bay, read, same, VARIANTS, words } from './fixture.js'
+} from '../../../src/kernels/ring.js'
+import * as twin from '../../../src/ring/reference.js'
+import { Bay, read, same, VARIANTS, words } from '../fixture.js'
 
 const between = (min: number, max: number) => fc.integer({ min, max })
 

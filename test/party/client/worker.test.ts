@@ -1,8 +1,8 @@
 // What a page's worker answers, with a page that is a list of messages; whole pages are in test/browser.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hostClient, type WorkerScope } from '../../src/party/worker/host.js'
-import type { Answer, Order } from '../../src/party/worker/messages.js'
-import { type Parties, partiesFor } from '../browser/site.js'
+import { hostClient, type WorkerScope } from '../../../src/party/worker/host.js'
+import type { Answer, Order } from '../../../src/party/worker/messages.js'
+import { type Parties, partiesFor } from '../../browser/site.js'
 
 describe('a client in a worker', () => {
   let parties: Parties

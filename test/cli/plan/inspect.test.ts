@@ -4,17 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { inspect } from '../../src/cli/commands/inspect.js'
-import { RingfenceError } from '../../src/errors.js'
-import { parseArchitecture } from '../../src/model/architecture.js'
-import { writeSafetensors } from '../../src/model/safetensors.js'
-import { namedTensors } from '../../src/model/weights.js'
-import type { Inspection } from '../../src/tune/inspection/inspect-network.js'
-import { pickle, tuple } from '../convert/encode.js'
-import { randomWeights } from '../fixtures/networks.js'
-import { committedJson, sharedFile } from '../fixtures/reference-files.js'
-import { run } from './in-process.js'
-import { ringfence } from './program.js'
+import { inspect } from '../../../src/cli/commands/inspect.js'
+import { RingfenceError } from '../../../src/errors.js'
+import { parseArchitecture } from '../../../src/model/architecture.js'
+import { writeSafetensors } from '../../../src/model/safetensors.js'
+import { namedTensors } from '../../../src/model/weights.js'
+import type { Inspection } from '../../../src/tune/inspection/inspect-network.js'
+import { pickle, tuple } from '../../convert/encode.js'
+import { randomWeights } from '../../fixtures/networks.js'
+import { committedJson, sharedFile } from '../../fixtures/reference-files.js'
+import { run } from '../in-process.js'
+import { ringfence } from '../program.js'
 
 let dir = ''
 beforeEach(() => {
@@ -36,7 +36,7 @@ async function failure(...args: string[]): Promise<RingfenceError> {
   expect(error).toBeInstanceOf(RingfenceError)
   return error as RingfenceError
 }
-const example = (name: string) => fileURLToPath(new URL(`../vectors/examples/${name}.json`, import.meta.url))
+const example = (name: string) => fileURLToPath(new URL(`../../vectors/examples/${name}.json`, import.meta.url))
 
 interface SeesawRow {
   readonly printed: string
@@ -103,7 +103,7 @@ describe('a report', () => {
   })
 
   it('of a model of the package is the same as of its folder, by variant', async () => {
-    const folder = fileURLToPath(new URL('../../models/resnet20-cifar10', import.meta.url))
+    const folder = fileURLToPath(new URL('../../../models/resnet20-cifar10', import.meta.url))
     const packaged = await report('resnet20-cifar10', '--variant', '12')
     expect(packaged).toEqual(await report(folder, '--variant', '12'))
     expect(packaged.drelus).toBeLessThan(packaged.relus / 8 + 1)

@@ -1,21 +1,19 @@
 // The helper: deals randomness to servers for their clients, off line on `mcc`, on line on `securenn`. It never sees an
 // input or a weight.
-import { RingfenceError } from '../errors.js'
-import { type Kernels, loadKernels } from '../kernels/instance.js'
-import { type Channel, type Link, type Peer, Phase, wait } from '../net/index.js'
-import type { MccPlan, SecurennPlan } from '../plan/plan.js'
-import { Kind } from '../protocol/kinds.js'
-import { materialBytes } from '../protocol/mcc/material.js'
-import type { DealerStreams } from '../protocol/mcc/relu.js'
-import type { MccSteps } from '../protocol/mcc/step.js'
-import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../random/seed.js'
-import { Streams } from '../random/streams.js'
-import { keptAlive, Pace } from './admission.js'
-import type { HelpedClient, HelpedServer } from './backend.js'
-import type { HelperStatus } from './events.js'
-import { Grants } from './grant.js'
-import { HelpedSessions } from './helped-sessions.js'
-import { dealForClient } from './mcc/helper.js'
+import { RingfenceError } from '../../errors.js'
+import { type Kernels, loadKernels } from '../../kernels/instance.js'
+import { type Channel, type Link, type Peer, Phase, wait } from '../../net/index.js'
+import type { MccPlan, SecurennPlan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { materialBytes } from '../../protocol/mcc/material.js'
+import type { DealerStreams } from '../../protocol/mcc/relu.js'
+import type { MccSteps } from '../../protocol/mcc/step.js'
+import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../../random/seed.js'
+import { Streams } from '../../random/streams.js'
+import type { HelpedClient, HelpedServer } from '../backend.js'
+import type { HelperStatus } from '../events.js'
+import { Grants } from '../grant.js'
+import { dealForClient } from '../mcc/helper.js'
 import {
   Caller,
   confirmation,
@@ -27,7 +25,7 @@ import {
   ID_BYTES,
   sessionProof,
   sessionSeed,
-} from './messages.js'
+} from '../messages.js'
 import {
   asRingfenceError,
   deadlineOf,
@@ -37,10 +35,12 @@ import {
   Mutex,
   seedSource,
   unusedOf,
-} from './options.js'
+} from '../options.js'
+import { helpClient } from '../securenn/helper.js'
+import { SessionLinks } from '../session-links.js'
+import { keptAlive, Pace } from './admission.js'
+import { HelpedSessions } from './helped-sessions.js'
 import { Attendance, Budget, type RegisteredModel, receiveModel } from './registered.js'
-import { helpClient } from './securenn/helper.js'
-import { SessionLinks } from './session-links.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {

@@ -1,6 +1,6 @@
 // Float kernels as their definitions read, in double precision, with the size of what was summed: an f32 sum of n terms
 // may be off by about n·2^-24 of the sum of their absolute values.
-import { type ConvGeometry, outputSize } from '../../src/kernels/geometry.js'
+import { type ConvGeometry, outputSize } from '../../../src/kernels/geometry.js'
 
 export interface Sums {
   values: Float64Array

@@ -1,18 +1,15 @@
 // The client in this thread. What happens between the handshake and the answer is its back end's affair: party/mcc or
 // party/securenn.
-import { RingfenceError } from '../errors.js'
-import { loadKernels } from '../kernels/instance.js'
-import { connect, type Link, Meter, type MeterReport, Phase } from '../net/index.js'
-import { elementCount, type MccPlan, type Plan, planDigest, type SecurennPlan, tensorShape } from '../plan/plan.js'
-import { Kind } from '../protocol/kinds.js'
-import { layOut } from '../protocol/step.js'
-import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
-import type { ClientBackend, ClientContext } from './backend.js'
-import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
-import { openMaterialStore } from './client-store.js'
-import { Dealer } from './dealer.js'
-import { MccClient } from './mcc/client.js'
-import { Keeping } from './mcc/keeping.js'
+import { RingfenceError } from '../../errors.js'
+import { loadKernels } from '../../kernels/instance.js'
+import { connect, type Link, Meter, type MeterReport, Phase } from '../../net/index.js'
+import { elementCount, type MccPlan, type Plan, planDigest, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { layOut } from '../../protocol/step.js'
+import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
+import type { ClientBackend, ClientContext } from '../backend.js'
+import { MccClient } from '../mcc/client.js'
+import { Keeping } from '../mcc/keeping.js'
 import {
   DIGEST_BYTES,
   decodeWelcome,
@@ -21,10 +18,13 @@ import {
   type ServerWelcome,
   VERSION,
   WELCOME_BYTES,
-} from './messages.js'
-import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from './options.js'
-import { receivePlan } from './received-plan.js'
-import { SecurennClient } from './securenn/client.js'
+} from '../messages.js'
+import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from '../options.js'
+import { receivePlan } from '../received-plan.js'
+import { SecurennClient } from '../securenn/client.js'
+import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
+import { openMaterialStore } from './client-store.js'
+import { Dealer } from './dealer.js'
 
 export class LocalClient implements ClientEngine {
   readonly #context: ClientContext

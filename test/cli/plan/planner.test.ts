@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { type Ran, root, ringfence as run } from './program.js'
+import { type Ran, root, ringfence as run } from '../program.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'ringfence-planner-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadKernels } from '../../src/kernels/instance.js'
+import { loadKernels } from '../../../src/kernels/instance.js'
 import {
   add32,
   add64,
@@ -17,9 +17,9 @@ import {
   shrLogical64,
   sub32,
   sub64,
-} from '../../src/kernels/ring.js'
-import * as twin from '../../src/ring/reference.js'
-import { Bay, read, same, VARIANTS, words } from './fixture.js'
+} from '../../../src/kernels/ring.js'
+import * as twin from '../../../src/ring/reference.js'
+import { Bay, read, same, VARIANTS, words } from '../fixture.js'
 
 const PAIRWISE = {
   add: { 32: add32, 64: add64, twin: twin.add },

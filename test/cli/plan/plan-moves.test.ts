@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
-import { inspect } from '../../src/cli/commands/inspect.js'
-import { plan } from '../../src/cli/commands/plan.js'
-import { parseArchitecture } from '../../src/model/architecture.js'
-import { nestedLevels } from '../../src/tune/distortion/nested-masks.js'
-import { activationLayers, formatDistortionTable } from '../../src/tune/distortion/table.js'
-import { run } from './in-process.js'
+import { inspect } from '../../../src/cli/commands/inspect.js'
+import { plan } from '../../../src/cli/commands/plan.js'
+import { parseArchitecture } from '../../../src/model/architecture.js'
+import { nestedLevels } from '../../../src/tune/distortion/nested-masks.js'
+import { activationLayers, formatDistortionTable } from '../../../src/tune/distortion/table.js'
+import { run } from '../in-process.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'ringfence-plan-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -18,7 +18,7 @@ const put = (name: string, content: object | string) => {
   writeFileSync(place(name), typeof content === 'string' ? content : JSON.stringify(content))
   return place(name)
 }
-const file = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
+const file = (name: string) => fileURLToPath(new URL(`../../../${name}`, import.meta.url))
 const tiny = file('test/vectors/examples/seesaw-tiny-expanded.arch.json')
 const table = put('table.json', { network: 'seesaw-tiny', choices: { default_1: [3, 0], default_2: [1, 0] } })
 

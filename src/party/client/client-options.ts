@@ -1,9 +1,9 @@
 // What a client is told and what it tells: the types that its caller, its worker and its back ends share.
-import type { RingfenceError } from '../errors.js'
-import type { Channel, Meter, MeterReport } from '../net/index.js'
-import type { Plan } from '../plan/plan.js'
+import type { RingfenceError } from '../../errors.js'
+import type { Channel, Meter, MeterReport } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import type { PartyOptions } from '../options.js'
 import type { MaterialStore } from './client-store.js'
-import type { PartyOptions } from './options.js'
 
 /** How far a call is: told after every step of the plan. */
 export interface Progress {
