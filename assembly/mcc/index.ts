@@ -4,8 +4,9 @@ export {
   mccMaskTruncated,
   mccAddTruncated,
   mccDealRho,
+  mccDealWrap,
   mccDealSelect,
-  mccDealExtend,
+  mccShareAddend,
   mccSelect,
   mccExtend,
 } from './select'

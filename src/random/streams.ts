@@ -12,8 +12,8 @@ export const Purpose = {
   blind: 3, // client–helper: s, what hides the helper's part u from the server
   tablePad: 4, // client–helper: pads of the comparison tables
   rhoHalf: 5, // client–helper: the client's halves of [ρ]
-  selectHalf: 6, // client–helper: the client's halves of the select words
-  extendHalf: 7, // client–helper: the client's halves of the words of passed values
+  selectHalf: 6, // client–helper: the client's halves of [ρA_0] and [ρμ]
+  extendHalf: 7, // client–helper: the client's halves of [ω] and [μ]
   openingMask: 8, // server–helper: a', what hides the opened value from the client
   dealerRho: 9, // helper alone: ρ
   dealerBits: 10, // helper alone: carry masks and keys of the tables

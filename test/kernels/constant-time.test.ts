@@ -157,21 +157,25 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
     // So are e and β of the select.
     'select, extend': ({ k, random }) => {
       const [e, beta] = [random(4 * n, (_, i) => i * 91), random(groups, (_, i) => i * 53)]
-      const [rho, words, other, out] = [random(4 * n), random(16 * n), random(4 * n), random(4 * n)]
+      const [rho, p, q, a1, mu, other, out] = Array.from({ length: 7 }, () => random(4 * n))
       const value = Math.min(bits, 32)
       return () => {
         for (const side of ['client', 'server'] as const) {
-          mcc.select(k, side, n, value, { e, beta, rho, words, other, out })
-          mcc.extend(k, side, n, value, { e, words, other, out })
+          mcc.select(k, side, n, value, { e, beta, rho, p, q, a1, mu, other, out })
+          mcc.extend(k, side, n, value, { e, a1, mu, other, out })
         }
       }
     },
-    'dealSelect, dealExtend, dealRho': ({ k, random }) => {
-      const [r, rho, words] = [random(4 * n), random(groups), random(16 * n)]
+    'dealSelect, dealWrap, dealRho, shareAddend': ({ k, random }) => {
+      const rho = random(groups)
+      const [r, a, p, q, omega, mu, words] = Array.from({ length: 7 }, () => random(4 * n))
       const value = Math.min(bits, 32)
       return () => {
-        mcc.dealSelect(k, r, n, value, rho, words)
-        mcc.dealExtend(k, r, n, value, words)
+        mcc.dealSelect(k, n, value, { r, rho, p, q })
+        mcc.dealWrap(k, n, value, { r, a, omega, mu })
+        for (const side of ['client', 'server'] as const) {
+          mcc.shareAddend(k, side, n, 32 - value, value, { x: a, omega, out: a })
+        }
         mcc.dealRho(k, rho, n, words)
       }
     },

@@ -1,0 +1,74 @@
+// The typed calls of the masked carry chain with their operands.
+import * as mcc from '../../src/kernels/mcc.js'
+import { b1, type Entry, N, output, w4, w8 } from './operands.js'
+
+const chain = { bits: 12, lo: 4, chunks: [4, 4], add: 0 }
+const groups = mcc.groupsOf(N)
+const [tables, rows, random] = [mcc.tableBytes([4, 4], N), mcc.rowBytes([4, 4], N), mcc.dealerBytes([4, 4], N)]
+const B = 16
+
+export const mccEntries = {
+  dealTables: {
+    operands: { r: w4(groups * 8), rho: b1(groups), bits: b1(random), tables: output(tables, 1) },
+    call: (k, { r, rho, bits, tables }) => mcc.dealTables(k, chain, N, { r, rho, bits, tables }),
+  },
+  readRows: {
+    operands: { e: w4(groups * 8), tables: b1(tables), rows: output(rows, 1) },
+    call: (k, { e, tables, rows }) => mcc.readRows(k, chain, N, e, tables, rows),
+  },
+  walkChain: {
+    operands: { rows: b1(rows), opened: output(rows, 1), beta: output(groups, 1) },
+    call: (k, { rows, opened, beta }) => mcc.walkChain(k, [4, 4], N, rows, opened, beta),
+  },
+  maskTruncated: {
+    operands: { x: w4(), a: w4(), out: output(N, 4, 'x', 'a') },
+    call: (k, { x, a, out }) => mcc.maskTruncated(k, x, a, N, 3, 9, out),
+  },
+  addTruncated: {
+    operands: { x: w4(), a: w4(), out: output(N, 4, 'x', 'a') },
+    call: (k, { x, a, out }) => mcc.addTruncated(k, x, a, N, 3, 9, out),
+  },
+  dealRho: {
+    operands: { rho: b1(groups), words: output(N, 4) },
+    call: (k, { rho, words }) => mcc.dealRho(k, rho, N, words),
+  },
+  dealSelect: {
+    operands: { r: w4(), rho: b1(groups), p: output(N, 4), q: output(N, 4) },
+    call: (k, { r, rho, p, q }) => mcc.dealSelect(k, N, B, { r, rho, p, q }),
+  },
+  dealWrap: {
+    operands: { r: w4(), a: w4(), omega: output(N, 4), mu: output(N, 4) },
+    call: (k, { r, a, omega, mu }) => mcc.dealWrap(k, N, B, { r, a, omega, mu }),
+  },
+  shareAddend: {
+    operands: { x: w4(), omega: w4(), out: output(N, 4, 'x', 'omega') },
+    call: (k, { x, omega, out }) => mcc.shareAddend(k, 'server', N, 3, B, { x, omega, out }),
+  },
+  select: {
+    operands: {
+      e: w4(),
+      beta: b1(groups),
+      rho: w4(),
+      p: w4(),
+      q: w4(),
+      a1: w4(),
+      mu: w4(),
+      other: w4(),
+      out: output(N, 4, 'e', 'rho', 'p', 'q', 'a1', 'mu', 'other'),
+    },
+    call: (k, { e, beta, rho, p, q, a1, mu, other, out }) =>
+      mcc.select(k, 'server', N, B, { e, beta, rho, p, q, a1, mu, other, out }),
+  },
+  extend: {
+    operands: { e: w4(), a1: w4(), mu: w4(), other: w4(), out: output(N, 4, 'e', 'a1', 'mu', 'other') },
+    call: (k, { e, a1, mu, other, out }) => mcc.extend(k, 'client', N, B, { e, a1, mu, other, out }),
+  },
+  split64: {
+    operands: { words: w8(), low: output(N, 4), high: output(N, 4) },
+    call: (k, { words, low, high }) => mcc.split64(k, words, N, low, high),
+  },
+  join64: {
+    operands: { low: w4(), high: w4(), words: output(N, 8) },
+    call: (k, { low, high, words }) => mcc.join64(k, low, high, N, words),
+  },
+} satisfies Record<string, Entry>
