@@ -1,4 +1,13 @@
 export { mccDeal, mccDeal64 } from './deal'
+export {
+  mccMacKeys,
+  mccLiftSelect,
+  mccMacSelect,
+  mccMacPassedKeys,
+  mccLiftPassed,
+  mccMacPassed,
+  mccMacDot,
+} from './mac'
 export { mccRead, mccRead64, mccWalk } from './read'
 export {
   mccMaskTruncated,

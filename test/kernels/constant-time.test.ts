@@ -2,6 +2,7 @@
 // access of an instrumented build is logged for several sets of secrets. What is public stays the same in all of them.
 import { describe, expect, it } from 'vitest'
 import type { Kernels, Region } from '../../src/kernels/instance.js'
+import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import { fillStream } from '../../src/kernels/prg.js'
 import * as compare from '../../src/kernels/securenn/digits.js'
@@ -177,6 +178,31 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
           mcc.shareAddend(k, side, n, 32 - value, value, { x: a, omega, out: a })
         }
         mcc.dealRho(k, rho, n, words)
+      }
+    },
+    'macKeys, macPassedKeys': ({ k, random }) => {
+      const long = () => random(8 * n)
+      const [alpha, next, ...m] = Array.from({ length: 7 }, long)
+      const [rho, p, q, known, omega, mu] = Array.from({ length: 6 }, () => random(4 * n))
+      const dealt = { alpha, next, rho, p, q, known, omega, mu }
+      const value = Math.min(bits, 32)
+      return () => {
+        mac.macKeys(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] })
+        mac.macPassedKeys(k, n, value, dealt, { w0: m[0], mu: m[1] })
+      }
+    },
+    'liftSelect, macSelect, liftPassed, macPassed, macDot': ({ k, random }) => {
+      const [e, beta] = [random(4 * n, (_, i) => i * 91), random(groups, (_, i) => i * 53)]
+      const [next, out, sum, ...m] = Array.from({ length: 8 }, () => random(8 * n))
+      const [rho, p, q, known, omega, mu] = Array.from({ length: 6 }, () => random(4 * n))
+      const dealt = { e, beta, next, out, rho, p, q, known, omega, mu }
+      const value = Math.min(bits, 32)
+      return () => {
+        mac.liftSelect(k, n, value, dealt)
+        mac.macSelect(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] }, 1, sum)
+        mac.liftPassed(k, n, value, dealt)
+        mac.macPassed(k, n, value, e, { w0: m[0], mu: m[1] }, -1, sum)
+        mac.macDot(k, n, m[0], m[1], sum)
       }
     },
     'maskTruncated, addTruncated': ({ k, random }) => {

@@ -1,13 +1,61 @@
 // The typed calls of the masked carry chain with their operands.
+import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
-import { b1, type Entry, N, output, w4, w8 } from './operands.js'
+import type { Region } from '../../src/kernels/memory.js'
+import { b1, type Entry, N, type Operand, output, w4, w8 } from './operands.js'
+
+type At = Readonly<Record<string, Region>>
 
 const chain = { bits: 12, lo: 4, chunks: [4, 4], add: 0 }
 const groups = mcc.groupsOf(N)
 const [tables, rows, random] = [mcc.tableBytes([4, 4], N), mcc.rowBytes([4, 4], N), mcc.dealerBytes([4, 4], N)]
 const B = 16
 
+const known = { known: w4(), omega: w4(), mu: w4() }
+const dealt = { rho: w4(), p: w4(), q: w4(), ...known }
+/** Tags of a switched value, written or read. */
+const tags = (of: () => Operand) => ({ tRho: of(), tW0: of(), tQ: of(), tW2: of(), tMuQ: of() })
+const tagsAt = ({ tRho, tW0, tQ, tW2, tMuQ }: At): mac.SelectTags => ({ rho: tRho, w0: tW0, q: tQ, w2: tW2, muQ: tMuQ })
+const dealtAt = ({ rho, p, q, known, omega, mu }: At) => ({ rho, p, q, known, omega, mu })
+const sum = () => output(1, 8)
+
+const macEntries = {
+  macKeys: {
+    operands: { alpha: w8(), next: w8(), ...dealt, ...tags(() => output(N, 8)) },
+    call: (k, at) => mac.macKeys(k, N, B, { alpha: at.alpha, next: at.next, ...dealtAt(at) }, tagsAt(at)),
+  },
+  liftSelect: {
+    operands: { e: w4(), beta: b1(groups), next: w8(), ...dealt, out: output(N, 8, 'next') },
+    call: (k, at) => {
+      const { e, beta, next, out } = at
+      mac.liftSelect(k, N, B, { e, beta, next, out, ...dealtAt(at) })
+    },
+  },
+  macSelect: {
+    operands: { e: w4(), beta: b1(groups), ...tags(w8), sum: sum() },
+    call: (k, at) => mac.macSelect(k, N, B, { e: at.e, beta: at.beta }, tagsAt(at), 1, at.sum),
+  },
+  macPassedKeys: {
+    operands: { alpha: w8(), next: w8(), ...known, w0: output(N, 8), tMu: output(N, 8) },
+    call: (k, { alpha, next, known, omega, mu, w0, tMu }) =>
+      mac.macPassedKeys(k, N, B, { alpha, next, known, omega, mu }, { w0, mu: tMu }),
+  },
+  liftPassed: {
+    operands: { e: w4(), next: w8(), ...known, out: output(N, 8, 'next') },
+    call: (k, { e, next, known, omega, mu, out }) => mac.liftPassed(k, N, B, { e, next, known, omega, mu, out }),
+  },
+  macPassed: {
+    operands: { e: w4(), w0: w8(), tMu: w8(), sum: sum() },
+    call: (k, { e, w0, tMu, sum }) => mac.macPassed(k, N, B, e, { w0, mu: tMu }, -1, sum),
+  },
+  macDot: {
+    operands: { alpha: w8(), words: w8(), sum: sum() },
+    call: (k, { alpha, words, sum }) => mac.macDot(k, N, alpha, words, sum),
+  },
+} satisfies Record<string, Entry>
+
 export const mccEntries = {
+  ...macEntries,
   dealTables: {
     operands: { r: w4(groups * 8), rho: b1(groups), bits: b1(random), tables: output(tables, 1) },
     call: (k, { r, rho, bits, tables }) => mcc.dealTables(k, chain, N, { r, rho, bits, tables }),

@@ -5,6 +5,7 @@ import * as floatConv from '../../src/kernels/float/conv.js'
 import * as floatMaps from '../../src/kernels/float/maps.js'
 import * as maps from '../../src/kernels/index-maps.js'
 import type { Kernels } from '../../src/kernels/instance.js'
+import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import * as planes from '../../src/kernels/planes.js'
 import * as prg from '../../src/kernels/prg.js'
@@ -313,4 +314,4 @@ export const APART = [
   'chainWordBytes',
 ]
 
-export const MODULES = [bits, conv, floatConv, floatMaps, maps, mcc, planes, prg, ring, digits, shares]
+export const MODULES = [bits, conv, floatConv, floatMaps, maps, mac, mcc, planes, prg, ring, digits, shares]
