@@ -204,73 +204,13 @@ type Read<Word> = (
 ) => void
 
 interface MacExports {
-  mccMacKeys(
-    count: number,
-    bits: number,
-    alpha: number,
-    rho: number,
-    p: number,
-    q: number,
-    known: number,
-    omega: number,
-    mu: number,
-    next: number,
-    kRho: number,
-    k0: number,
-    kQ: number,
-    k2: number,
-    kMuQ: number,
-  ): void
-  mccLiftSelect(
-    e: number,
-    count: number,
-    bits: number,
-    beta: number,
-    rho: number,
-    p: number,
-    q: number,
-    known: number,
-    omega: number,
-    mu: number,
-    next: number,
-    out: number,
-  ): void
-  mccMacSelect(
-    e: number,
-    count: number,
-    bits: number,
-    beta: number,
-    mRho: number,
-    m0: number,
-    mQ: number,
-    m2: number,
-    mMuQ: number,
-    sign: number,
-    sum: number,
-  ): void
-  mccMacPassedKeys(
-    count: number,
-    bits: number,
-    alpha: number,
-    known: number,
-    omega: number,
-    mu: number,
-    next: number,
-    k0: number,
-    kMu: number,
-  ): void
-  mccLiftPassed(
-    e: number,
-    count: number,
-    bits: number,
-    known: number,
-    omega: number,
-    mu: number,
-    next: number,
-    out: number,
-  ): void
-  mccMacPassed(e: number, count: number, bits: number, m0: number, mMu: number, sign: number, sum: number): void
-  mccMacDot(alpha: number, words: number, count: number, sum: number): void
+  mccMacKeys: Words
+  mccLiftSelect: Words
+  mccMacSelect: Words
+  mccMacPassedKeys: Words
+  mccLiftPassed: Words
+  mccMacPassed: Words
+  mccMacDot: Words
 }
 
 interface MccExports {

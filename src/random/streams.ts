@@ -20,6 +20,12 @@ export const Purpose = {
   modelMask: 11, // server–client: B, the client's part of the weights
   securenn: 12, // either pair or the helper alone: draws of the published protocol, numbered in securenn/draws.ts
   inferenceKey: 13, // client–helper: on mcc, the seed of one inference's streams
+  signOrder: 14, // server–helper: order of the places of a second set of comparisons
+  signMask: 15, // server–helper: a'', what hides its opened values from the client
+  signFlip: 16, // server–helper: g, what hides its signs from the client
+  signTrap: 17, // server–helper: ŷ' of its traps; helper alone: their m'
+  signPad: 18, // client–helper: pads of its tables
+  signBits: 19, // helper alone: carry masks and keys of its tables
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 
