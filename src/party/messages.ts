@@ -1,7 +1,7 @@
 // The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
 import { MAX_RETRY_MS, RingfenceError } from '../errors.js'
 import { PROTOCOL_VERSION } from '../plan/plan.js'
-import { encodeBatch, GRANT_BYTES, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
+import { encodeBatch, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
 // The frames that name inferences are the protocol's; parties find all fixed-length messages here.
