@@ -16,11 +16,7 @@ const common: Options = {
   platform: 'neutral',
   // Every map holds the TypeScript it leads to, comments included: what runs can be read and stepped through.
   sourcemap: true,
-  // Names stay, so that a stack trace can be read without a map too.
-  esbuildOptions(options) {
-    options.minifyWhitespace = true
-    options.minifySyntax = true
-  },
+  minify: true,
 }
 
 export default defineConfig([
@@ -46,7 +42,6 @@ export default defineConfig([
     noExternal: [/^(?!ws$|node:)/],
     external: [/^node:/, 'ws'],
     splitting: false,
-    minify: true,
   },
   {
     // Not part of the package. One file, because it starts itself again as its own processes.

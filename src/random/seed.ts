@@ -1,8 +1,8 @@
 // Seeds: 256 bits from the platform's CSPRNG, or from a key agreement between two parties.
-import { x25519 } from '@noble/curves/ed25519.js'
 import { hkdf } from '@noble/hashes/hkdf.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { RingfenceError } from '../errors.js'
+import { x25519 } from './x25519.js'
 
 export const SEED_BYTES = 32
 /** 256 secret bits. */
