@@ -4,7 +4,7 @@ import { RingfenceError } from '../errors.js'
 import { parseArchitecture } from '../model/architecture.js'
 import { type Json, quote } from '../model/json/fields.js'
 import { summary } from '../model/json/file.js'
-import type { Layer, LayerOp } from '../model/layers/layers.js'
+import type { Conv2d, Layer, LayerOp, Linear } from '../model/layers/layers.js'
 import { outputShape } from '../model/layers/shapes.js'
 import { parametersOf, type TensorName } from '../model/parameters.js'
 import type { Tensor } from '../model/safetensors.js'
@@ -28,8 +28,18 @@ export interface Value {
   readonly shape: Shape
   /** The map that was flattened into this vector, so that a reshape back to it costs nothing. */
   readonly flatOf?: Value
-  /** Of a vector whose source counts its elements in another order: its parts, see tfjs-layout. */
-  readonly parts?: readonly Shape[]
+  /** Of a vector whose source counts its elements in another order: its parts one after another. */
+  readonly parts?: readonly VectorPart[]
+}
+
+/** The axes along which the source counts, slowest first: their sizes, and their steps in the vector here. */
+export type VectorPart = readonly (readonly [size: number, step: number])[]
+
+/** What a bounded value was made of. */
+export interface Bounds {
+  readonly x: Value
+  readonly low?: number
+  readonly high?: number
 }
 
 /** A tensor of the foreign file, already in PyTorch's layout. */
@@ -58,6 +68,15 @@ export function plainBytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
+/** Whether the layer's weights decide in which order its outputs come. */
+function hasOwnOrder(op: LayerOp): op is Conv2d | Linear {
+  return op.op === 'linear' || (op.op === 'conv2d' && op.groups === 1)
+}
+
+function mapTensors(tensors: DraftTensors, change: (tensor: DraftTensor) => DraftTensor): DraftTensors {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor)]))
+}
+
 /** More problems than this are counted, not listed. */
 const MOST_PROBLEMS = 500
 
@@ -66,6 +85,8 @@ export class ArchDraft {
   /** UNSUPPORTED once something is refused that the file says well. */
   code: 'BAD_FILE' | 'UNSUPPORTED' = 'BAD_FILE'
   readonly notes: string[] = []
+  /** Values that are bounded, by id: a second bound joins the first. */
+  readonly bounds = new Map<string, Bounds>()
   readonly #inputs: { name: string; shape: Shape }[] = []
   readonly #layers: DraftLayer[] = []
   readonly #ids = new Set<string>()
@@ -143,6 +164,12 @@ export class ArchDraft {
 
   /** Channels of a map, or elements of a vector, in another order: its element i is the value's `order[i]`. */
   reordered(where: string, name: string, value: Value, order: Int32Array): Value | undefined {
+    const maker = this.#layers.find(({ id }) => id === value.id)
+    if (maker && hasOwnOrder(maker.op)) {
+      const tensors = mapTensors(maker.tensors, (tensor) => this.#rows(tensor, order))
+      const input = { id: maker.in[0], shape: maker.inShapes[0] }
+      return this.layer(where, maker.id, { ...maker.op, cout: order.length }, [input], tensors)
+    }
     const [count] = value.shape
     const data = this.floats(order.length * count)
     for (const [to, from] of order.entries()) data[to * count + from] = 1
@@ -153,6 +180,14 @@ export class ArchDraft {
       ? ({ op: 'conv2d', kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1 } as const)
       : ({ op: 'linear' } as const)
     return this.layer(where, name, { ...op, cout: order.length, bias: false } as LayerOp, [value], { weight })
+  }
+
+  /** The rows of a tensor in another order. */
+  #rows({ shape, data, from }: DraftTensor, order: Int32Array): DraftTensor {
+    const size = data.length / shape[0]
+    const out = this.floats(order.length * size)
+    for (const [to, row] of order.entries()) out.set(data.subarray(row * size, (row + 1) * size), to * size)
+    return { shape: [order.length, ...shape.slice(1)], data: out, from }
   }
 
   /** Notes tensors of the file that no layer asked for. */

@@ -1,8 +1,8 @@
 // What a file of another program becomes: which converter reads it, and what comes out.
-import { RingfenceError } from '../errors.js'
-import { expandArchitecture, parseArchitecture } from '../model/architecture.js'
+import { RingfenceError, throwIfAny } from '../errors.js'
+import { type Architecture, expandArchitecture, parseArchitecture } from '../model/architecture.js'
 import type { Choices } from '../model/choices.js'
-import { isObject, quote } from '../model/json/fields.js'
+import { Fields, isObject, quote } from '../model/json/fields.js'
 import { parseObject, summary } from '../model/json/file.js'
 import { parseReluSpec } from '../model/relu/spec.js'
 import { type Tensor, writeSafetensors } from '../model/safetensors.js'
@@ -11,10 +11,13 @@ import { namedTensors } from '../model/weights.js'
 import type { ConvertedNetwork } from './arch-draft.js'
 import { detectFormat, type FileFormat } from './detect.js'
 import { convertOnnx } from './onnx/onnx.js'
+import { externalLocations } from './onnx/proto.js'
 import { convertReluSpec } from './pickle/relu-spec.js'
+import { type PictureOptions, pictureNote, withPictureOptions } from './preprocess.js'
 import { reluMasks } from './relu-masks.js'
 import { convertTfjs } from './tfjs/tfjs.js'
 import { fitWeights } from './weights/fit.js'
+import { stripped } from './weights/prefix.js'
 import { otherFormat, readWeights, WEIGHT_FORMATS } from './weights/read.js'
 
 /** What a file can become: weights, a `relu-spec/1` file, an `arch/1` file. */
@@ -23,7 +26,7 @@ export const TARGETS = ['safetensors', 'relu-spec', 'arch'] as const
 export type Target = (typeof TARGETS)[number]
 
 /** What is known beside the file's bytes. */
-export interface ConvertOptions {
+export interface ConvertOptions extends PictureOptions {
   /** Names the file in errors, and where it lies for what it names in turn. Default `input`. */
   readonly source?: string
   /** Only this; all that the file becomes without it. */
@@ -35,13 +38,15 @@ export interface ConvertOptions {
   readonly inputShape?: Shape
   /** Takes the tensors of this entry only, such as `state_dict`. */
   readonly unwrap?: string
+  /** Takes only the tensors whose names start so, and takes it off them. */
+  readonly stripPrefix?: string
   /** Tensors whose names start with one of these are left out. */
   readonly drop?: readonly string[]
   /** Tensors whose names end so are factors of ReLUs, which become a ReLU spec. */
   readonly masks?: string
   /** Whether weights that were checked against `arch` bring it along, written out layer by layer. */
   readonly withArchitecture?: boolean
-  /** Reads a file that the input names, by its path relative to it: weights of a TensorFlow.js model. */
+  /** Reads a file that the input names, by its path relative to it: weights of a TensorFlow.js or ONNX model. */
   readonly readBeside?: (path: string) => Promise<Uint8Array | undefined>
 }
 
@@ -100,7 +105,8 @@ function targetsOf(format: FileFormat | undefined): readonly Target[] {
   if (format === 'pickle') return ['relu-spec']
   if (format === 'json') return ['arch']
   if (format === 'onnx' || format === 'tfjs') return ['arch', 'safetensors']
-  return format !== undefined && WEIGHT_FORMATS.has(format) ? ['safetensors', 'arch'] : []
+  const holdsWeights = format === 'safetensors-index' || (format !== undefined && WEIGHT_FORMATS.has(format))
+  return holdsWeights ? ['safetensors', 'arch'] : []
 }
 
 type Converted = Omit<Conversion, 'format'>
@@ -113,11 +119,13 @@ async function convertKnown(order: Order, format: FileFormat): Promise<Converted
     case 'json':
       return expanded(order)
     case 'onnx':
-      return network(convertOnnx(file, { source, inputShape }))
+      return network(order, convertOnnx(file, { source, inputShape, externalData: await readExternal(order) }))
     case 'tfjs':
-      return network(convertTfjs(file, await readShards(order), { source, inputShape }))
-    default:
-      return order.arch ? checkedWeights(order, order.arch) : bareWeights(order)
+      return network(order, convertTfjs(file, await readShards(order), { source, inputShape }))
+    default: {
+      const read = format === 'safetensors-index' ? await readShardedTensors(order) : readOwnTensors(order)
+      return order.arch ? checkedWeights(order, order.arch, read) : bareWeights(order, read)
+    }
   }
 }
 
@@ -143,7 +151,13 @@ function expanded({ source, file, choices }: Order): Converted {
   return { products: [{ target: 'arch', bytes: jsonBytes(json) }], counts: { layers: layers.length }, notes: [] }
 }
 
-function network({ arch, tensors, notes }: ConvertedNetwork): Converted {
+function network(order: Order, { arch: bare, tensors, notes: told }: ConvertedNetwork): Converted {
+  const arch = withPictureOptions(bare, order)
+  const parsed = parseArchitecture(arch, order.source)
+  const notes = [
+    ...told,
+    ...parsed.inputs.flatMap((input) => pictureNote(input, order, firstFactor(parsed, input.name, tensors))),
+  ]
   const floats = [...tensors].map(([name, { shape, data }]) => [name, { shape, data: data! }] as const)
   const { layers } = arch
   const counts = { layers: Array.isArray(layers) ? layers.length : 0, ...tensorCounts(floats) }
@@ -151,20 +165,31 @@ function network({ arch, tensors, notes }: ConvertedNetwork): Converted {
   return { products: [{ target: 'arch', bytes: jsonBytes(arch) }, weights], counts, notes }
 }
 
+/** The largest factor of a layer that scales the input, channel by channel, before anything else does. */
+function firstFactor(arch: Architecture, input: string, tensors: ReadonlyMap<string, Tensor>): number | undefined {
+  const readers = arch.layers.filter((layer) => layer.in.includes(input))
+  const [first] = readers
+  if (readers.length !== 1 || (first.op !== 'channelScale' && first.op !== 'batchNorm')) return undefined
+  const data = (name: string) => tensors.get(`${first.id}.${name}`)?.data
+  const [weight, variance] = [data('weight'), data('running_var')]
+  const eps = first.op === 'batchNorm' ? first.eps : 0
+  return weight?.reduce((most, w, c) => Math.max(most, Math.abs(w) / Math.sqrt((variance?.[c] ?? 1) + eps)), 0)
+}
+
 function tensorCounts(tensors: readonly (readonly [string, { readonly shape: Shape }])[]): ConvertedCounts {
   const elements = tensors.reduce((sum, [, { shape }]) => sum + elementCount(shape), 0)
   return { tensors: tensors.length, elements }
 }
 
-function bareWeights(order: Order): Converted {
-  const { source, file, unwrap, to } = order
+function bareWeights(order: Order, { all, told }: ReadTensors): Converted {
+  const { source, stripPrefix, to } = order
   if (to === 'arch') {
     throw refused(order, 'arch: expected the network that these weights are for, got none')
   }
-  const tensors = [...readWeights(file, source, { unwrap })]
+  const tensors = [...(stripPrefix === undefined ? all : stripped(all, stripPrefix))]
   const floats = tensors.flatMap(([name, { shape, data }]) => (data ? [[name, { shape, data }] as const] : []))
   const others = tensors.filter(([, { data }]) => !data)
-  const notes = [...widened(tensors), ...leftOut(others)]
+  const notes = [...told, ...widened(tensors), ...leftOut(others)]
   if (floats.length === 0) {
     throw new RingfenceError('BAD_FILE', `${source}: expected tensors of floats, found ${others.length} of other types`)
   }
@@ -185,17 +210,26 @@ function leftOut(tensors: readonly (readonly [string, Tensor])[]): string[] {
 }
 
 /** Only what the network uses, under the names that its file gives. */
-function checkedWeights(order: Order, { json, path }: NonNullable<Order['arch']>): Converted {
-  const { source, file, unwrap, choices, drop = [], masks } = order
-  const all = readWeights(file, source, { unwrap })
+function checkedWeights(
+  order: Order,
+  { json, path }: NonNullable<Order['arch']>,
+  { all, told }: ReadTensors,
+): Converted {
+  const { source, choices, drop = [], masks, stripPrefix } = order
   const isMask = (name: string) => masks !== undefined && name.endsWith(masks)
   const tensors = new Map([...all].filter(([name]) => !isMask(name)))
-  const fitted = hinted(() => fitWeights(json, tensors, { archSource: path, source, choices, drop }))
+  const fitted = fitWeights(json, tensors, { archSource: path, source, choices, drop, stripPrefix, advice: true })
   const named = namedTensors(fitted.arch, fitted.weights)
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(named) }
-  const arch: Product = { target: 'arch', bytes: jsonBytes(expandArchitecture(fitted.json, path, choices)) }
+  const explicit = withPictureOptions(expandArchitecture(fitted.json, path, choices), order)
+  const arch: Product = { target: 'arch', bytes: jsonBytes(explicit) }
   const both = order.withArchitecture || order.to !== undefined
-  const notes = [`every tensor of ${quote(fitted.arch.name)} is there`, ...widened([...tensors]), ...fitted.notes]
+  const notes = [
+    ...told,
+    `every tensor of ${quote(fitted.arch.name)} is there`,
+    ...widened([...tensors]),
+    ...fitted.notes,
+  ]
   const products = both ? [arch, weights] : [weights]
   const counts = tensorCounts([...named])
   if (masks === undefined) return { products, counts, notes }
@@ -207,37 +241,64 @@ function checkedWeights(order: Order, { json, path }: NonNullable<Order['arch']>
   return { products, counts: { ...counts, drelus }, notes: [...notes, note] }
 }
 
-/** Says of tensors that no layer uses how to leave them out. */
-function hinted<T>(bind: () => T): T {
-  try {
-    return bind()
-  } catch (error) {
-    const unused =
-      error instanceof RingfenceError && error.problems.some((p) => /: no layer of network .* uses it$/.test(p))
-    if (!unused) throw error
-    const [message] = error.message.split('\n', 1)
-    const hint = 'drop: the start of the names of tensors that only training needs leaves them out'
-    throw new RingfenceError(error.code, message, [...error.problems, hint], { cause: error })
+/** Tensors of one file or of several, and what was left out of them. */
+interface ReadTensors {
+  readonly all: ReadonlyMap<string, Tensor>
+  readonly told: readonly string[]
+}
+
+function readOwnTensors({ source, file, unwrap }: Order): ReadTensors {
+  const told: string[] = []
+  return { all: readWeights(file, source, { unwrap, onNote: (note) => told.push(note) }), told }
+}
+
+/** The tensors of all files that `model.safetensors.index.json` lists. */
+async function readShardedTensors(order: Order): Promise<ReadTensors> {
+  const { source, file } = order
+  const map = new Fields(parseObject(new TextDecoder().decode(file), source), source, []).texts('weight_map')
+  const shards = await readBesides(order, [...Object.values(map)], 'weight_map')
+  const all = new Map<string, Tensor>()
+  const problems: string[] = []
+  const read = new Map([...shards].map(([path, bytes]) => [path, readWeights(bytes, path)]))
+  for (const [name, path] of Object.entries(map)) {
+    const tensor = read.get(path)?.get(name)
+    if (tensor) all.set(name, tensor)
+    else if (read.has(path)) problems.push(`weight_map: expected a tensor ${quote(name)} in ${quote(path)}, found none`)
   }
+  for (const path of new Set(Object.values(map))) {
+    if (!read.has(path)) problems.push(`weight_map: expected the file ${quote(path)} beside the index, found none`)
+  }
+  if (all.size === 0 && problems.length === 0) problems.push('weight_map: expected tensors and their files, found none')
+  throwIfAny('BAD_FILE', summary(source, problems.length), problems)
+  return { all, told: [`read from ${read.size} file${read.size === 1 ? '' : 's'}`] }
+}
+
+/** The files that hold tensors of an ONNX model. */
+async function readExternal(order: Order): Promise<ReadonlyMap<string, Uint8Array>> {
+  return readBesides(order, externalLocations(order.file), 'external_data')
 }
 
 /** The weight files that a TF.js model names, by those names; missing ones are the converter's to report. */
-async function readShards({ source, file, readBeside }: Order): Promise<ReadonlyMap<string, Uint8Array>> {
+async function readShards(order: Order): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { source, file } = order
   const { weightsManifest } = parseObject(new TextDecoder().decode(file), source)
   const groups: unknown[] = Array.isArray(weightsManifest) ? weightsManifest : []
   const paths = groups.flatMap((group) => (isObject(group) && Array.isArray(group.paths) ? group.paths : []))
   const names = paths.filter((path): path is string => typeof path === 'string')
-  const outside = names.filter((path) => !liesBeside(path))
-  if (outside.length > 0) {
-    const problems = outside.map((path) => `weightsManifest: expected a file beside the model, got ${quote(path)}`)
-    throw new RingfenceError('BAD_FILE', summary(source, problems.length), problems)
-  }
-  const shards = new Map<string, Uint8Array>()
+  return readBesides(order, names, 'weightsManifest')
+}
+
+/** The files that are there, by the names that the input gives them; missing ones are the converter's to report. */
+async function readBesides(order: Order, names: readonly string[], field: string): Promise<Map<string, Uint8Array>> {
+  const outside = [...new Set(names)].filter((path) => !liesBeside(path))
+  const problems = outside.map((path) => `${field}: expected a file beside the model, got ${quote(path)}`)
+  throwIfAny('BAD_FILE', summary(order.source, problems.length), problems)
+  const files = new Map<string, Uint8Array>()
   for (const path of new Set(names)) {
-    const shard = await readBeside?.(path)
-    if (shard) shards.set(path, shard)
+    const bytes = await order.readBeside?.(path)
+    if (bytes) files.set(path, bytes)
   }
-  return shards
+  return files
 }
 
 /** Whether a path stays below the folder that it is relative to, on any system. */

@@ -8,6 +8,7 @@ import { looksLikeZip, readZip } from './weights/zip.js'
 /** Kinds of files that can be told apart by their bytes. */
 export type FileFormat =
   | 'safetensors'
+  | 'safetensors-index' // model.safetensors.index.json: which of several files holds which tensor
   | 'torch' // either format of torch.save
   | 'torchscript' // a program of torch.jit.save; not readable as weights
   | 'torch-tar' // PyTorch before 0.2; not readable
@@ -75,6 +76,7 @@ function detectJson(file: Uint8Array): FileFormat | undefined {
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(file))
     if (!isObject(value)) return undefined
+    if (isObject(value.weight_map)) return 'safetensors-index'
     return Object.hasOwn(value, 'weightsManifest') || Object.hasOwn(value, 'modelTopology') ? 'tfjs' : 'json'
   } catch {
     return undefined

@@ -48,10 +48,22 @@ export function isNearest(axis: Axis, coordinate: Coordinate, rounding: (x: numb
   })
 }
 
-/** Whether the resize is `arch/1`'s bilinear: half-pixel centres, clamped at the edges. */
-export function isBilinear(axis: Axis, coordinate: Coordinate): boolean {
-  const half = COORDINATES.half_pixel({ size: axis.size, resized: axis.resized })
-  return agree(axis, 1e-5, (i) => [clamp(coordinate(i), axis.size), clamp(half(i), axis.size)])
+const BILINEAR = {
+  half_pixel: 'bilinear',
+  asymmetric: 'bilinear-asymmetric',
+  align_corners: 'bilinear-align-corners',
+} as const
+
+/** The bilinear mode of `arch/1` that reads the same places along every axis, if there is one. */
+export function bilinearMode(axes: readonly Axis[], coordinate: (axis: Axis) => Coordinate) {
+  const match = Object.entries(BILINEAR).find(([name]) =>
+    axes.every((axis) => {
+      const own = COORDINATES[name]({ size: axis.size, resized: axis.resized })
+      const given = coordinate(axis)
+      return agree(axis, 1e-5, (i) => [clamp(given(i), axis.size), clamp(own(i), axis.size)])
+    }),
+  )
+  return match?.[1]
 }
 
 function agree({ resized }: Axis, tolerance: number, pair: (i: number) => readonly [number, number]): boolean {

@@ -17,12 +17,15 @@ import { Faults } from './faults.js'
 import { readWhole, type WholeFile, writeWhole } from './whole-files.js'
 
 /** As `convertFile`, with files for what it takes. */
-export interface ConvertFilesOptions extends Pick<ConvertOptions, 'to' | 'inputShape' | 'unwrap' | 'drop' | 'masks'> {
+export interface ConvertFilesOptions
+  extends Pick<ConvertOptions, 'to' | 'inputShape' | 'unwrap' | 'stripPrefix' | 'drop' | 'masks'> {
   readonly input: string
   /** A file, or a folder (its name ends in /, or it is there); else in the current folder, named after the input. */
   readonly output?: string
   /** The file of the network, or a model. */
   readonly arch?: string
+  /** A file of one class name per line. */
+  readonly labels?: string
   /** The file of its choices. */
   readonly choices?: string
   /** Overwrites what is there. */
@@ -57,12 +60,13 @@ export async function convertFiles(options: ConvertFilesOptions): Promise<Conver
   const file = await faults.guard(() => readWhole(input, show('reading')))
   const arch = await faults.guard(async () => options.arch && readArchitectureFile(options.arch))
   const choices = await faults.guard(async () => options.choices && readChoices(options.choices))
+  const labels = await faults.guard(async () => options.labels && readLabels(options.labels))
   faults.throwIfAny()
   show('converting')(0)
   const withArchitecture = output !== undefined && isFolder(output)
   const conversion = await convertFile(file!, {
     ...{ ...options, source: input, withArchitecture },
-    ...{ arch: arch || undefined, choices: choices || undefined },
+    ...{ arch: arch || undefined, choices: choices || undefined, labels: labels || undefined },
     readBeside: (path) => readWhole(join(dirname(input), path)).catch(() => undefined),
   })
   const files = place(conversion, options, withArchitecture)
@@ -71,6 +75,12 @@ export async function convertFiles(options: ConvertFilesOptions): Promise<Conver
   const { format, counts, notes, products } = conversion
   const outputs = products.map(({ target, bytes }, i) => ({ file: files[i].path, kind: target, bytes: bytes.length }))
   return { input, format, outputs, counts, notes }
+}
+
+/** Names of classes, one per line; lines without one at the end are none. */
+async function readLabels(path: string): Promise<readonly string[]> {
+  const text = new TextDecoder().decode(await readWhole(path))
+  return text.trimEnd().split(/\r?\n/)
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -3,6 +3,12 @@
 import { RingfenceError } from '../errors.js'
 
 const ALIGN = 64 // a cache line; also enough for every v128 load
+const PAGE = 65536
+/**
+ * Every growth makes a new ArrayBuffer of the whole memory, which V8 counts as freshly allocated: it collects garbage in
+ * full, time and again. Growing seldom spares that; pages that nobody touches cost addresses, no memory.
+ */
+const MOST_AHEAD = 64 * 2 ** 20
 
 /** A span of WASM memory. Views are made on demand because growing the memory detaches older ones. */
 export class Region {
@@ -112,11 +118,21 @@ export class Memory {
     return region
   }
 
-  #grow(bytes: number): void {
+  /** By a quarter, and at most by 64 MiB, ahead of need; by exactly what is missing where the host refuses that. */
+  #grow(missing: number): void {
+    const ahead = Math.min(this.#wasm.buffer.byteLength / 4, MOST_AHEAD)
+    if (missing < ahead && this.#tryGrow(ahead) === undefined) return
+    const cause = this.#tryGrow(missing)
+    if (cause === undefined) return
+    throw new RingfenceError('HOST', `the host refused ${missing} more bytes of WebAssembly memory`, [], { cause })
+  }
+
+  /** What the host threw. */
+  #tryGrow(bytes: number): unknown {
     try {
-      this.#wasm.grow(Math.ceil(bytes / 65536))
+      this.#wasm.grow(Math.ceil(bytes / PAGE))
     } catch (cause) {
-      throw new RingfenceError('HOST', `the host refused ${bytes} more bytes of WebAssembly memory`, [], { cause })
+      return cause
     }
   }
 

@@ -131,7 +131,12 @@ function readPreprocess(parent: Fields, shape: Shape): Preprocess {
     if (list.length !== channels) fields.fault(name, `1 or ${channels} numbers, one per channel`)
     return list
   }
-  const preprocess = { scale: fields.number('scale', 1), mean: perChannel('mean', 0), std: perChannel('std', 1) }
+  const isBgr = fields.oneOf('order', ['rgb', 'bgr'], 'rgb') === 'bgr'
+  if (isBgr && channels !== 3) fields.fault('order', '"rgb" for an input of other than 3 channels')
+  const preprocess: Preprocess = {
+    ...{ scale: fields.number('scale', 1), mean: perChannel('mean', 0), std: perChannel('std', 1) },
+    ...(isBgr ? { order: 'bgr' } : {}),
+  }
   if (preprocess.std.some((std) => std <= 0)) fields.fault('std', 'numbers > 0')
   fields.noOthers()
   return preprocess

@@ -7,6 +7,8 @@ export interface Preprocess {
   readonly scale: number
   readonly mean: readonly number[]
   readonly std: readonly number[]
+  /** 'bgr' where the network takes blue first, as those of OpenCV and Caffe; mean and std are in that order. */
+  readonly order?: 'bgr'
 }
 
 /** An input of the network; shapes are CHW or of a vector. */

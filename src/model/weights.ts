@@ -75,6 +75,11 @@ export function namedTensors(arch: Architecture, weights: Weights): Map<string, 
   return named
 }
 
+/** Names of all tensors that the network needs, as its file gives them, without prefixes. */
+export function requiredNames(arch: Architecture): string[] {
+  return arch.layers.flatMap((layer) => parametersOf(layer).map(({ tensor }) => fileName(layer, tensor, arch.weights)))
+}
+
 function stripNames(tensors: ReadonlyMap<string, Tensor>, names: WeightNames, problems: string[]): Map<string, Tensor> {
   const fronts = [names.unwrap && `${names.unwrap}.`, names.stripPrefix]
   const stripped = new Map<string, Tensor>()

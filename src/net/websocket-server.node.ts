@@ -7,6 +7,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { RingfenceError } from '../errors.js'
 import { REFUSAL_STATUS, type RefusalReason, SUBPROTOCOL } from './access/credentials.js'
 import { type Entry, Gate, type GateOptions, readsCloseCodes, refuseUpgrade } from './access/gate.node.js'
+import { Intake, type IntakeOptions } from './access/intake.node.js'
 import { KEEP_ALIVE_MS, KeepAlive } from './access/keep-alive.js'
 import type { Peer } from './access/peer.js'
 import type { Channel, ChannelOptions } from './channel.js'
@@ -36,7 +37,7 @@ export interface TlsIdentity {
 }
 
 /** Where and how to listen. */
-export interface ListenOptions extends ChannelOptions, GateOptions {
+export interface ListenOptions extends ChannelOptions, GateOptions, IntakeOptions {
   /** Default 127.0.0.1. Anything off loopback needs `tls` or `behindProxy`. */
   host?: string
   /** 0 picks a free one. Needed unless there is a `server`. */
@@ -118,6 +119,7 @@ class Ear {
   readonly #sockets: WebSocketServer
   readonly #gate: Gate
   readonly #keepAlive: KeepAlive
+  readonly #intake: Intake
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer) =>
     void this.#upgrade(request, socket, head)
 
@@ -129,6 +131,7 @@ class Ear {
     const handleProtocols = (offered: Set<string>) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
     this.#sockets = new WebSocketServer({ noServer: true, maxPayload, handleProtocols, ...WS_SETTINGS })
     this.#gate = new Gate(options)
+    this.#intake = new Intake(options)
     this.#keepAlive = new KeepAlive(options.keepAliveMs ?? KEEP_ALIVE_MS)
     http.on('upgrade', this.#onUpgrade)
   }
@@ -171,8 +174,9 @@ class Ear {
   }
 
   #accept(ws: WebSocket, request: IncomingMessage, { address, role, principal, ...entry }: Entry): void {
-    ws.once('close', this.#gate.enter(principal?.name))
     this.#keepAlive.watch(ws, request.socket)
+    const dropped = () => this.options.onRefused?.({ reason: 'too large', remoteAddress: address })
+    this.#intake.watch(ws, request.socket, dropped)
     const channel = webSocketChannel(ws as unknown as WebSocketLike, this.options)
     this.options.onConnection(channel, { ...entry, role: principal && role, principal, remoteAddress: address })
   }

@@ -128,7 +128,10 @@ function planSchema<B extends string, A extends v.GenericSchema>(
       shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
       scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
       bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
-      preprocess: v.strictObject({ scale: v.number(), mean: v.array(v.number()), std: v.array(v.number()) }),
+      preprocess: v.strictObject({
+        ...{ scale: v.number(), mean: v.array(v.number()), std: v.array(v.number()) },
+        order: v.optional(v.literal('bgr')),
+      }),
     }),
     labels: v.array(id),
     steps: v.pipe(

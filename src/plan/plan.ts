@@ -122,6 +122,8 @@ interface PlanOf<B extends Backend, A extends Activation> {
       readonly scale: number
       readonly mean: readonly number[]
       readonly std: readonly number[]
+      /** Channels of pictures are taken blue first. */
+      readonly order?: 'bgr'
     }
   }
   readonly labels: readonly string[]

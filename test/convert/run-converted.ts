@@ -71,6 +71,8 @@ function resize({ inShapes, out, mode }: Extract<Layer, { op: 'resize' }>, x: Fl
   const [, h, w] = inShapes[0]
   const [, oh, ow] = out
   const at = (i: number, size: number, resized: number) => {
+    if (mode === 'bilinear-asymmetric') return Math.min((i * size) / resized, size - 1)
+    if (mode === 'bilinear-align-corners') return (i * (size - 1)) / Math.max(resized - 1, 1)
     if (mode !== 'bilinear') return Math.floor((i * size) / resized)
     return Math.min(Math.max(((i + 0.5) * size) / resized - 0.5, 0), size - 1)
   }

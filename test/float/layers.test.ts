@@ -101,6 +101,7 @@ describe('other layers', () => {
     expect(run({ op: 'subsample', stride: [2, 2], offset: [1, 0] }, [1, 3, 3], counting(9))).toEqual([4, 6])
     const spec = { op: 'shortcutA', stride: [2, 2], padChannels: [1, 2] }
     expect(run(spec, [1, 2, 3], counting(6))).toEqual([0, 0, 1, 3, 0, 0, 0, 0])
+    expect(run({ op: 'shortcutA', padChannels: [-1, -1] }, [3, 1, 2], counting(6))).toEqual([3, 4])
   })
 
   it('avgPool divides by what countPad says, and knows ceil', () => {

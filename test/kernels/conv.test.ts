@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../src/kernels/conv.js'
 import { type ConvGeometry, outputSize } from '../../src/kernels/geometry.js'
-import { loadKernels } from '../../src/kernels/instance.js'
+import { loadKernels, Region } from '../../src/kernels/instance.js'
 import * as twin from '../../src/ring/reference.js'
 import { Bay, read, same, VARIANTS, words } from './fixture.js'
 
@@ -128,5 +128,31 @@ describe.each(VARIANTS)('convolution, %s', (variant) => {
     conv32(k, { ...BASE }, x, packed, y)
     packed.release()
     bay.close(y)
+  })
+
+  it.each([
+    ['dense', BASE],
+    ['grouped', { ...BASE, groups: 2 }],
+    ['depthwise', { ...BASE, groups: 4 }],
+  ])('refuses an output on its packed weights or their tables, by one word too: %s', (_, g) => {
+    for (const bits of [32, 64] as const) {
+      const [pack, conv] = bits === 32 ? [packConvWeights32, conv32] : [packConvWeights64, conv64]
+      const bytes = bits / 8
+      const [x, around] = [bay.room(144 * bytes), bay.room(8192)]
+      around.release() // what is packed below lies in the middle of memory that may be looked at
+      const before = bay.room(144 * bytes)
+      const packed = pack(k, g, bay.room(((144 * 9) / g.groups) * bytes))
+      const { ptr, byteLength } = packed.region
+      const kept = packed.region.u8().slice()
+      const at = (address: number) => new Region(k.memory, address, 144 * bytes, false)
+      for (const address of [ptr, ptr + bytes, ptr - 143 * bytes, ptr + byteLength - bytes]) {
+        expect(() => conv(k, g, x, packed, at(address)), `${bits} bits, ${address - ptr} bytes after`).toThrow(
+          /overlaps/,
+        )
+        expect(packed.region.u8().slice()).toEqual(kept)
+      }
+      packed.release()
+      bay.close(before)
+    }
   })
 })

@@ -4,7 +4,7 @@ import jpeg from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
-import { checkInput, pictureToInput } from '../../src/model/pictures/input.js'
+import { checkInput, pictureRange, pictureToInput } from '../../src/model/pictures/input.js'
 import { cifarPictures, digitPictures } from '../fixtures/pictures.js'
 import { committed } from '../fixtures/reference-files.js'
 
@@ -121,6 +121,18 @@ describe('network inputs', () => {
   it('planes in order, scaled, shifted, divided', () => {
     const preprocess = { scale: 0.5, mean: [1, 2, 3], std: [1, 2, 4] }
     expect([...pictureToInput(colour, { shape: [3, 1, 2], preprocess })]).toEqual([4, 19, 4, 11.5, 3, 6.75])
+  })
+
+  it('blue first where the network takes it so; mean and std are in that order', () => {
+    const preprocess = { scale: 1, mean: [1, 2, 3], std: [1, 1, 1], order: 'bgr' } as const
+    expect([...pictureToInput(colour, { shape: [3, 1, 2], preprocess })]).toEqual([29, 59, 18, 48, 7, 37])
+  })
+
+  it('says what a picture’s levels become', () => {
+    const range = (preprocess: Parameters<typeof pictureRange>[0]) => pictureRange(preprocess)
+    expect(range({ scale: 1, mean: [0, 0, 0], std: [1, 1, 1] })).toBe('0 … 255')
+    expect(range({ scale: 1 / 255, mean: [0.5], std: [0.5] })).toBe('-1 … 1')
+    expect(range({ scale: 1, mean: [0, 5], std: [1, 1], order: 'bgr' })).toBe('0 … 255, -5 … 250, blue first')
   })
 
   it('grey is repeated, colour becomes luma', () => {

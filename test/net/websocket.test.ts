@@ -32,7 +32,8 @@ const viaWs = (url: string) => new NodeWebSocket(url, { perMessageDeflate: false
 async function pair(options: ConnectOptions & Partial<ListenOptions> = {}): Promise<[Channel, Channel]> {
   let arrived!: (channel: Channel) => void
   const accepted = new Promise<Channel>((resolve) => (arrived = resolve))
-  const { url } = await started({ port: 0, ...options, onConnection: arrived })
+  const greetingBytes = Number.POSITIVE_INFINITY // a channel's first message may be anything
+  const { url } = await started({ port: 0, greetingBytes, ...options, onConnection: arrived })
   const near = await connect(url, options)
   return [near, await accepted]
 }

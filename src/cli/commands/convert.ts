@@ -38,6 +38,11 @@ export const convert: Command = {
       valueHint: 'KEY',
       description: 'take the tensors of this entry only, such as state_dict',
     },
+    'strip-prefix': {
+      type: 'string',
+      valueHint: 'FRONT',
+      description: 'take the tensors whose names start so, such as module., and take it off them',
+    },
     drop: {
       type: 'string',
       valueHint: 'A,B',
@@ -49,6 +54,11 @@ export const convert: Command = {
       description:
         'tensors whose names end so, such as .alphas, are per-element factors of ReLUs (SNL): relu-spec.json',
     },
+    scale: { type: 'string', valueHint: 'X', description: 'pictures: (value · scale - mean) / std; 1/255 makes 0 … 1' },
+    mean: { type: 'string', valueHint: 'R,G,B', description: 'one number, or one per channel; 0 without it' },
+    std: { type: 'string', valueHint: 'R,G,B', description: 'likewise; 1 without it' },
+    bgr: { type: 'boolean', description: 'the network takes blue first, as OpenCV reads pictures; so do mean and std' },
+    labels: { type: 'string', valueHint: 'FILE', description: "the classes' names, one per line" },
     force: { type: 'boolean', description: 'overwrite what is there' },
   },
   notes: [
@@ -80,6 +90,12 @@ function readOptions(flags: Flags): ConvertFilesOptions {
     unwrap: flags.text('unwrap'),
     drop: (flags.text('drop') ?? '').split(',').filter((front) => front !== ''),
     masks: flags.text('masks'),
+    stripPrefix: flags.text('strip-prefix'),
+    scale: readNumbers(flags, 'scale')?.[0],
+    mean: readNumbers(flags, 'mean'),
+    std: readNumbers(flags, 'std'),
+    bgr: flags.on('bgr'),
+    labels: flags.text('labels'),
     force: flags.on('force'),
   }
   if ((options.drop.length > 0 || options.masks !== undefined) && options.arch === undefined) {
@@ -87,6 +103,24 @@ function readOptions(flags: Flags): ConvertFilesOptions {
   }
   flags.check()
   return options
+}
+
+/** Numbers between commas, fractions among them: 1/255. */
+function readNumbers(flags: Flags, name: 'scale' | 'mean' | 'std'): readonly number[] | undefined {
+  const given = flags.text(name)
+  if (given === undefined) return undefined
+  const numbers = given.split(',').map((text) => {
+    const [above, below = 1, ...others] = text
+      .split('/')
+      .map((part) => (part.trim() === '' ? Number.NaN : Number(part)))
+    return others.length === 0 ? above / below : Number.NaN
+  })
+  if (!numbers.every(Number.isFinite) || (name === 'scale' && numbers.length > 1)) {
+    flags.fault(
+      `--${name}: expected ${name === 'scale' ? 'a number' : 'numbers'} like ${name === 'scale' ? '1/255' : '0.485,0.456,0.406'}, got ${given}`,
+    )
+  }
+  return numbers
 }
 
 function readShape(flags: Flags): Shape | undefined {

@@ -15,7 +15,7 @@ import { nodePath, type OnnxModel, type OnnxValueInfo, readOnnxModel } from './p
 import * as resizes from './resize.js'
 import * as shapes from './shapes.js'
 import { decodeTensor, FLOAT_TYPES } from './tensor.js'
-import { dimsOf, flattenedView, plainView, sameView, transposedView } from './view.js'
+import { dimsOf, flattenedView, plainView, sameView, transposedView, vectorOrder } from './view.js'
 import * as windows from './windows.js'
 
 /** What the file leaves open. */
@@ -163,6 +163,9 @@ function requireKnownOps(model: OnnxModel, order: readonly number[], source: str
   throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
 }
 
+/** Longer outputs stay in their order: putting them into another takes a matrix of so many rows and columns. */
+const LONGEST_REORDERED = 1024
+
 class GraphScope implements OnnxScope {
   readonly #known = new Map<string, Known | 'broken'>()
   readonly #initializers: ReadonlyMap<string, number>
@@ -292,6 +295,13 @@ class GraphScope implements OnnxScope {
     const isFlat = view.length === 2 && value.shape.length === 3
     const made = isFlat ? (this.draft.flatten(quote(name), name, value) ?? value) : value
     const own = isFlat ? flattenedView(view, value.shape) : view
+    const [count] = made.shape
+    const places = view.length === 2 && count <= LONGEST_REORDERED ? vectorOrder(own, count, this.batch) : undefined
+    if (places) {
+      const order = new Int32Array(count)
+      for (const [i, place] of places.entries()) order[place] = i
+      return this.draft.reordered(quote(name), `${name}.order`, made, order) ?? made
+    }
     if (!sameView(own, plainView(made.shape, this.batch))) {
       const order = `${formatShape(dimsOf(view))} in the file, ${formatShape(made.shape)} here`
       this.draft.notes.push(`output ${quote(name)}: its elements lie in another order: ${order}`)

@@ -2,7 +2,7 @@
 import { quote } from '../../model/json/fields.js'
 import type { LayerOp, Pair } from '../../model/layers/layers.js'
 import { formatShape } from '../../model/shape.js'
-import { COORDINATES, isBilinear, isNearest, ROUNDINGS } from '../resize-sampling.js'
+import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../resize-sampling.js'
 import type { OnnxNodeReader, OnnxRead } from './node.js'
 import { dimsOf, wholeAxis } from './view.js'
 
@@ -112,7 +112,8 @@ function resizeMode(n: OnnxNodeReader, axes: readonly SizedAxis[], old: boolean)
   if (mode === 'nearest' && place && round && axes.every((axis) => isNearest(axis, place(axis), round)))
     return 'nearest'
   const linear = mode === 'linear' || mode === 'bilinear'
-  if (linear && place && axes.every((axis) => isBilinear(axis, place(axis)))) return 'bilinear'
-  const expected = 'expected nearest (floor) or linear with half-pixel centres'
+  const bilinear = linear && place ? bilinearMode(axes, place) : undefined
+  if (bilinear) return bilinear
+  const expected = 'expected nearest (floor) or linear of half_pixel, asymmetric or align_corners'
   return n.fault(`${expected}, got mode ${quote(mode)}, ${quote(coordinates)}, ${quote(rounding)}`)
 }

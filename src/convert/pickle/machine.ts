@@ -10,6 +10,8 @@ export interface UnpickleOptions {
   readonly globals: ReadonlyMap<string, Global>
   /** What a persistent id stands for; pickles with persistent ids are refused without it. */
   readonly persistent?: (id: Pickled) => Pickled
+  /** Told the names outside the closed list, whose objects are left out; without it they are refused. */
+  readonly onForeign?: (names: readonly string[]) => void
   /** First byte of the pickle; more than one may follow each other. */
   readonly start?: number
 }
@@ -18,6 +20,12 @@ export interface UnpickleOptions {
 const MOST_FOREIGN = 20
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const ADVICE = 'save tensors, numbers, texts, lists and dicts only, such as model.state_dict()'
+
+/** @throws RingfenceError BAD_FILE that lists names outside of the closed list */
+export function refuseForeign(names: readonly string[], budget: Budget): never {
+  const problems = names.map((name) => `${quote(name)} is not on the list of known data types`)
+  budget.fail(`the pickle names code, which is never run; ${ADVICE}`, problems)
+}
 
 /** The stack machine: a stack, marks on it, a memo, and a position in the file. */
 export class Machine {
@@ -47,8 +55,7 @@ export class Machine {
   }
 
   refuse(): never {
-    const names = [...this.foreign].map((name) => `${quote(name)} is not on the list of known data types`)
-    this.budget.fail(`the pickle names code, which is never run; ${ADVICE}`, names)
+    refuseForeign([...this.foreign], this.budget)
   }
 
   /** The next `length` bytes, a view of the file. */

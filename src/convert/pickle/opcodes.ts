@@ -94,7 +94,8 @@ function persistent(machine: Machine): void {
   const id = machine.pop()
   if (!machine.persistent) machine.fail('the pickle refers to values outside itself')
   // An id that holds a foreign class is left to the message about that class.
-  machine.push(machine.foreign.size > 0 ? new Foreign() : machine.persistent(id))
+  const isForeign = Array.isArray(id) && id.some((part) => part instanceof Foreign)
+  machine.push(isForeign ? new Foreign() : machine.persistent(id))
 }
 
 function protocol(machine: Machine): void {

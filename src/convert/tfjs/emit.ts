@@ -1,17 +1,30 @@
 // TensorFlow's operations as layers: what Keras layers and graph nodes have in common. Kernels and vectors come as
 // TensorFlow has them, channels last.
 import { quote } from '../../model/json/fields.js'
-import type { LayerOp, Pad, Pair } from '../../model/layers/layers.js'
+import type { LayerOp, Pad, Pair, Resize } from '../../model/layers/layers.js'
 import { formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { ArchDraft, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
+import type { ArchDraft, Bounds, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
 import { reachOf, samePadding } from '../window-padding.js'
-import { convKernel, denseKernel, depthwiseKernel, inOrder, joinedParts, partsOf, sameOrder } from './layout.js'
+import {
+  convKernel,
+  denseKernel,
+  depthwiseKernel,
+  inOrder,
+  joinedParts,
+  type Layout,
+  orderOf,
+  partsOf,
+  sameOrder,
+} from './layout.js'
 
 /** Keras's names of the activations that can be converted. */
-export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu6', 'leaky_relu', 'softmax'])
+export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu6', 'leaky_relu', 'softmax', 'sigmoid'])
 
 /** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
 const LEAKY_SLOPE = 0.2
+
+/** Longer vectors stay in their order: putting them into another takes a matrix of so many rows and columns. */
+const LONGEST_REORDERED = 1024
 
 export interface TfWindow {
   readonly stride: Pair
@@ -28,6 +41,8 @@ export class TfEmitter {
     readonly where: string,
     /** Id of the layer that carries its name. */
     readonly name: string,
+    /** Where the file's maps have their channels. */
+    readonly layout: Layout = 'channels_last',
   ) {}
 
   fault(text: string): undefined {
@@ -88,6 +103,9 @@ export class TfEmitter {
   dense(x: Value, kernel: DraftTensor, bias?: DraftTensor): Value | undefined {
     const [n, cout] = kernel.shape
     if (kernel.shape.length !== 2) return this.#notKernel(kernel, '[n,cout]')
+    if (x.shape.length === 3 && this.layout === 'channels_first') {
+      return this.fault('expected a vector or a map whose channels come last; a dense layer works along the last axis')
+    }
     if (x.shape.length === 3) {
       const pixel: DraftTensor = { ...kernel, shape: [1, 1, n, cout] }
       if (n !== x.shape[0]) return this.fault(`tensor ${kernel.from}: expected ${x.shape[0]} rows, got ${n}`)
@@ -160,16 +178,50 @@ export class TfEmitter {
       case 'linear':
         return x
       case 'relu':
-        return this.layer({ op: 'relu' }, [x], {}, suffix)
+        return this.#remember(this.layer({ op: 'relu' }, [x], {}, suffix), { x, low: 0 })
       case 'relu6':
         return this.layer({ op: 'clip', min: 0, max: 6 }, [x], {}, suffix)
       case 'leaky_relu':
         return this.leakyRelu(x, LEAKY_SLOPE, suffix)
       case 'softmax':
-        return this.softmax(x, isLast)
+      case 'sigmoid':
+        return this.leftOut(kind, x, isLast)
       default:
         return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')} (softmax last), got ${quote(kind)}`)
     }
+  }
+
+  negative(x: Value): Value | undefined {
+    const [channels] = x.shape
+    return this.layer({ op: 'channelScale' }, [x], { weight: this.draft.constant(channels, -1, '-1') }, '/negative')
+  }
+
+  /** At least `low`, or at most `high`; one of a value bounded on the other side before is one clip. */
+  bounded(x: Value, { low, high }: { readonly low?: number; readonly high?: number }): Value | undefined {
+    const before = this.draft.bounds.get(x.id)
+    const [min, max] = [low ?? before?.low, high ?? before?.high]
+    if (before && min !== undefined && max !== undefined && min < max && (low ?? before.low) !== undefined) {
+      const isOwn = low === undefined ? before.high === undefined : before.low === undefined
+      if (isOwn)
+        return this.#remember(this.layer({ op: 'clip', min, max }, [before.x]), { x: before.x, low: min, high: max })
+    }
+    if (low === 0) return this.#remember(this.layer({ op: 'relu' }, [x]), { x, low })
+    const [sign, bound] = low === undefined ? [-1, high!] : [1, low]
+    const shifted = this.#affine(x, sign, -sign * bound, '/shift')
+    const cut = shifted && this.layer({ op: 'relu' }, [shifted], {}, '/relu')
+    return cut && this.#remember(this.#affine(cut, sign, bound), { x, low, high })
+  }
+
+  #remember(made: Value | undefined, bounds: Bounds): Value | undefined {
+    if (made) this.draft.bounds.set(made.id, bounds)
+    return made
+  }
+
+  /** factor · x + offset. */
+  #affine(x: Value, factor: number, offset: number, suffix = ''): Value | undefined {
+    const of = (value: number) => this.draft.constant(x.shape[0], value, String(value))
+    const tensors = { weight: of(factor), bias: of(offset), running_mean: of(0), running_var: of(1) }
+    return this.layer({ op: 'batchNorm', eps: 0 }, [x], tensors, suffix)
   }
 
   leakyRelu(x: Value, slope: number, suffix = ''): Value | undefined {
@@ -180,8 +232,11 @@ export class TfEmitter {
   prelu(x: Value, slopes: DraftTensor, suffix = ''): Value | undefined {
     const [channels] = x.shape
     const { shape, data, from } = slopes
-    if (!shape.slice(0, -1).every((size) => size === 1) || (data.length !== 1 && data.length !== channels)) {
-      const expected = x.shape.length === 3 ? `[1,1,${channels}], the same at every pixel` : `[${channels}]`
+    const isLast = this.layout === 'channels_last' || x.shape.length === 1
+    const others = isLast ? shape.slice(0, -1) : shape.slice(1)
+    if (!others.every((size) => size === 1) || (data.length !== 1 && data.length !== channels)) {
+      const map = isLast ? `[1,1,${channels}]` : `[${channels},1,1]`
+      const expected = x.shape.length === 3 ? `${map}, the same at every pixel` : `[${channels}]`
       return this.fault(`tensor ${from}: expected slopes ${expected}, got ${formatShape(shape)}`)
     }
     const all =
@@ -191,42 +246,58 @@ export class TfEmitter {
 
   /** Kept in the order of the classes, so at the end of the network it may be left out. */
   softmax(x: Value, isLast: boolean): Value | undefined {
-    if (!isLast) return this.fault('softmax: expected it at the end of the network only, where it is left out')
-    this.draft.notes.push(`${this.where}: softmax left out; the network's output is its input, the logits`)
+    return this.leftOut('softmax', x, isLast)
+  }
+
+  leftOut(kind: 'softmax' | 'sigmoid', x: Value, isLast: boolean): Value | undefined {
+    if (!isLast) return this.fault(`${kind}: expected it at the end of the network only, where it is left out`)
+    this.draft.notes.push(`${this.where}: ${kind} left out; the network's output is its input, the logits`)
     return x
   }
 
-  flatten(x: Value, suffix = ''): Value | undefined {
+  /** @param axes in which order the file counts: 'hwc' channels last, 'chw' first, 'wch' of one taken for the other */
+  flatten(x: Value, suffix = '', axes = this.layout === 'channels_last' ? 'hwc' : 'chw'): Value | undefined {
     if (x.shape.length === 1) return x
     const flat = this.draft.flatten(this.where, this.name + suffix, x)
-    const parts = partsOf(x.shape)
+    const parts = partsOf(x.shape, axes)
     return flat && (parts ? { ...flat, parts } : flat)
   }
 
   /** Sizes without the batch, channels last; -1 takes what is left. */
   reshape(x: Value, target: readonly number[]): Value | undefined {
-    const channelsLast = (shape: Shape) => (shape.length === 3 ? [shape[1], shape[2], shape[0]] : shape)
+    const isLast = this.layout === 'channels_last'
+    const inFile = (shape: Shape) => (shape.length === 3 && isLast ? [shape[1], shape[2], shape[0]] : shape)
     const count = x.shape.reduce((product, size) => product * size, 1)
     const open = target.indexOf(-1)
     const rest = target.reduce((product, size, i) => (i === open ? product : product * size), 1)
     const dims = target.map((size, i) => (i === open ? count / rest : size))
-    if (sameShape(dims, channelsLast(x.shape))) return x
-    if (x.flatOf && sameShape(dims, channelsLast(x.flatOf.shape))) return x.flatOf
+    if (sameShape(dims, inFile(x.shape))) return x
+    if (x.flatOf && sameShape(dims, inFile(x.flatOf.shape))) return x.flatOf
     if (dims.length === 1 && dims[0] === count) return this.flatten(x)
-    const from = formatShape(channelsLast(x.shape))
+    const from = formatShape(inFile(x.shape))
     return this.fault(`expected a shape that flattens ${from} or keeps it, got ${formatShape(target)}`)
   }
 
-  add(inputs: readonly Value[]): Value | undefined {
-    const [first] = inputs
-    if (inputs.length === 1) return first
-    if (!inputs.every((value) => sameOrder(value, first))) {
-      return this.fault('expected flattened maps of one shape; their elements stand in different orders')
-    }
+  add(given: readonly Value[]): Value | undefined {
+    if (given.length === 1) return given[0]
+    const inputs = this.#inOneOrder(given)
+    if (!inputs) return undefined
     const full = inputs.find(({ shape }) => shape.length === 3 && shape[1] * shape[2] > 1)
     const spread = inputs.map((value, i) => (full ? this.#broadcast(value, full.shape, `/input${i}`) : value))
     if (spread.some((value) => value === undefined)) return undefined
     return this.layer({ op: 'add' }, spread as Value[])
+  }
+
+  /** Vectors in the order of the flattened map among them: TensorFlow counts that one channels last. */
+  #inOneOrder(values: readonly Value[]): readonly Value[] | undefined {
+    const host = values.find(({ parts }) => parts) ?? values[0]
+    const ordered = values.map((value, i) => {
+      if (sameOrder(value, host) || value.shape.length !== 1 || value.shape[0] !== host.shape[0]) return value
+      const order = orderOf(this.draft, value, host)
+      const made = this.draft.reordered(this.where, `${this.name}/order${i}`, value, order)
+      return made && { ...made, parts: host.parts }
+    })
+    return ordered.some((value) => value === undefined) ? undefined : (ordered as Value[])
   }
 
   #broadcast(x: Value, [c, h, w]: Shape, suffix: string): Value | undefined {
@@ -252,16 +323,22 @@ export class TfEmitter {
     return this.layer({ op: 'shortcutA', stride: [1, 1], padChannels: channels }, [x], {}, '/channels')
   }
 
-  resize(x: Value, size: Pair, mode: 'nearest' | 'bilinear'): Value | undefined {
+  resize(x: Value, size: Pair, mode: Resize['mode']): Value | undefined {
     if (!this.#isMap(x)) return undefined
     const isPixel = x.shape[1] * x.shape[2] === 1
     return this.layer({ op: 'resize', size, mode: isPixel ? 'broadcast' : mode }, [x])
   }
 
-  /** A network output in another order than the file's is worth a note. */
-  noteOrder(output: string, x: Value): void {
+  /** A network output: a vector in the file's order where that takes no large matrix, else with a note. */
+  output(name: string, x: Value): Value | undefined {
+    if (x.shape.length === 1 && x.parts && x.shape[0] <= LONGEST_REORDERED) {
+      const order = orderOf(this.draft, x, { id: '', shape: x.shape })
+      return this.draft.reordered(quote(name), `${name}/order`, x, order)
+    }
     const isMap = x.shape.length === 3 && x.shape[1] * x.shape[2] > 1
-    if (!x.parts && !isMap) return
-    this.draft.notes.push(`output ${quote(output)}: its elements are ordered channels first, not channels last`)
+    if (x.parts || (isMap && this.layout === 'channels_last')) {
+      this.draft.notes.push(`output ${quote(name)}: its elements are ordered channels first, not channels last`)
+    }
+    return x
   }
 }

@@ -1,9 +1,8 @@
 // What each node of a TF.js graph model becomes.
 import { quote } from '../../model/json/fields.js'
-import type { Pair } from '../../model/layers/layers.js'
 import { formatShape } from '../../model/shape.js'
 import type { DraftTensor, Value } from '../arch-draft.js'
-import { COORDINATES, isBilinear, isNearest, ROUNDINGS } from '../resize-sampling.js'
+import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../resize-sampling.js'
 import { channelsLast, madeOf, type NodeRead, type NodeReader, type TfKnown } from './node.js'
 
 /** What can be fused after a bias, by Keras's names. */
@@ -119,7 +118,37 @@ const add: NodeRead = (n) => {
   return n.failed || values.length === 0 ? undefined : madeOf(n.add(values as Value[]))
 }
 
-const subtract: NodeRead = (n) => offset(n, 0, 1, (v) => -v)
+/** Of a constant, from a constant, or of two values. */
+const subtract: NodeRead = (n) => {
+  if (isTensor(n, 1)) return offset(n, 0, 1, (v) => -v)
+  const x = n.value(1)
+  const negative = x && n.negative(x)
+  if (!negative) return undefined
+  if (!isTensor(n, 0)) {
+    const first = n.value(0)
+    return first && madeOf(n.add([first, negative]))
+  }
+  const bias = n.perChannel(0, x)
+  return bias && madeOf(n.bias(negative, bias))
+}
+
+const negate: NodeRead = (n) => {
+  const x = n.value()
+  return x && madeOf(n.negative(x))
+}
+
+/** Maximum or Minimum of a value and a number: max(x, a) is relu(x - a) + a, min(x, b) is b - relu(b - x). */
+function extreme(kind: 'max' | 'min'): NodeRead {
+  return (n) => {
+    const side = [0, 1].find((index) => isTensor(n, index))
+    if (side === undefined) return n.fault('expected a value and a constant; of two values it cannot be computed')
+    const bound = n.scalar(side)
+    const x = n.value(1 - side)
+    return x && bound !== undefined
+      ? madeOf(n.bounded(x, kind === 'max' ? { low: bound } : { high: bound }))
+      : undefined
+  }
+}
 
 function offset(n: NodeReader, of: number, constant: number, change: (v: number) => number): TfKnown | undefined {
   const x = n.value(of)
@@ -127,8 +156,15 @@ function offset(n: NodeReader, of: number, constant: number, change: (v: number)
   return bias && madeOf(n.bias(x, bias))
 }
 
+const PRODUCT =
+  'it multiplies two computed values, which no layer can: gates, squeeze-excite, hard-swish and SiLU take such products; train the network with ReLU or ReLU6 in their place'
+
 const multiply: NodeRead = (n) => {
   const side = isTensor(n, 1) ? 1 : 0
+  if (!isTensor(n, side) && n.inputs.every((known) => known)) {
+    n.draft.code = 'UNSUPPORTED'
+    return n.fault(PRODUCT)
+  }
   return factor(n, 1 - side, side, (v) => v)
 }
 
@@ -189,22 +225,19 @@ function resize(mode: 'nearest' | 'bilinear'): NodeRead {
       return n.fault(`size: expected [height,width] for a map, got ${quote(size)}`)
     }
     const [corners, half] = [n.flag('align_corners'), n.flag('half_pixel_centers')]
-    const isSame = size.every((resized, i) => {
-      const axis = { size: x.shape[i + 1], resized }
-      const place = COORDINATES[corners ? 'align_corners' : half ? 'half_pixel' : 'asymmetric'](axis)
-      if (axis.size === 1) return true
-      if (mode === 'bilinear') return isBilinear(axis, place)
-      const isCentre = half && !corners
-      return isNearest(
-        axis,
-        isCentre ? CENTRE(resized / axis.size) : place,
-        ROUNDINGS[corners ? 'round_prefer_ceil' : 'floor'],
-      )
+    const axes = size.map((resized, i) => ({ size: x.shape[i + 1], resized }))
+    const place = COORDINATES[corners ? 'align_corners' : half ? 'half_pixel' : 'asymmetric']
+    if (mode === 'bilinear') {
+      const found = bilinearMode(axes, place)
+      if (found) return madeOf(n.resize(x, [size[0], size[1]], found))
+    }
+    const round = ROUNDINGS[corners ? 'round_prefer_ceil' : 'floor']
+    const isNearestHere = axes.every((axis) => {
+      const at = half && !corners ? CENTRE(axis.resized / axis.size) : place(axis)
+      return axis.size === 1 || isNearest(axis, at, round)
     })
-    if (isSame) return madeOf(n.resize(x, [size[0], size[1]] as Pair, mode))
-    return n.fault(
-      `expected nearest (floor) or half-pixel bilinear, got align_corners ${corners}, half_pixel_centers ${half}`,
-    )
+    if (mode === 'nearest' && isNearestHere) return madeOf(n.resize(x, [size[0], size[1]], mode))
+    return n.fault(`expected nearest (floor) or bilinear, got align_corners ${corners}, half_pixel_centers ${half}`)
   }
 }
 
@@ -297,8 +330,15 @@ const softmax: NodeRead = (n) => {
   return x && madeOf(n.softmax(x, n.isLast))
 }
 
+/** |x| is x where it is positive, -x elsewhere. */
+const absolute: NodeRead = (n) => {
+  const x = n.value()
+  return x && madeOf(n.leakyRelu(x, -1))
+}
+
 export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
   Object.entries({
+    Abs: absolute,
     Add: add,
     AddN: add,
     AddV2: add,
@@ -316,9 +356,12 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     LeakyRelu: leakyRelu,
     MatMul: matMul,
     Max: globalPool('max'),
+    Maximum: extreme('max'),
     MaxPool: pool('max'),
     Mean: globalPool('avg'),
+    Minimum: extreme('min'),
     Mul: multiply,
+    Neg: negate,
     Pack: pack,
     Pad: pad,
     PadV2: pad,
@@ -330,6 +373,7 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     ResizeBilinear: resize('bilinear'),
     ResizeNearestNeighbor: resize('nearest'),
     Shape: shape,
+    Sigmoid: activation('sigmoid'),
     Softmax: softmax,
     Squeeze: squeeze,
     StopGradient: same,

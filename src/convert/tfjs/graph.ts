@@ -84,6 +84,9 @@ function requireKnownOps(nodes: readonly GraphNode[], order: readonly number[], 
   throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
 }
 
+/** Ops that change no element of their first input. */
+const PASSES_ON: ReadonlySet<string> = new Set(['Identity', 'Reshape', 'Squeeze'])
+
 class GraphRun {
   readonly #made: (TfKnown | undefined)[]
   readonly #ends: ReadonlySet<number>
@@ -102,7 +105,7 @@ class GraphRun {
     this.#ends = this.#findEnds()
   }
 
-  /** The outputs nobody reads, and what an identity at the end only passes on. */
+  /** The outputs nobody reads, and what the end of the network only passes on under another shape. */
   #findEnds(): Set<number> {
     const readers = new Map<number, number>()
     for (const sources of this.inputs) for (const source of sources) readers.set(source, (readers.get(source) ?? 0) + 1)
@@ -110,7 +113,7 @@ class GraphRun {
     for (let place of this.outputPlaces) {
       if (readers.has(place)) continue
       ends.add(place)
-      while (this.nodes[place].op === 'Identity' && this.inputs[place].length === 1) {
+      while (PASSES_ON.has(this.nodes[place].op) && this.inputs[place].length > 0) {
         place = this.inputs[place][0]
         if (readers.get(place) !== 1) break
         ends.add(place)
@@ -133,6 +136,7 @@ class GraphRun {
       const sources = this.inputs[index].map((place) => this.#made[place])
       const reader = new NodeReader(this.draft, node, sources, this.#batch, this.#ends.has(index))
       this.#made[index] = NODE_READERS.get(node.op)!(reader)
+      if (!reader.failed && this.#made[index]) reader.checkAttributes()
     }
   }
 
@@ -172,8 +176,8 @@ class GraphRun {
       const known = this.#made[place]
       const { name, where } = this.nodes[place]
       if (known && 'value' in known) {
-        new NodeReader(this.draft, this.nodes[place], [], 1, true).noteOrder(name, known.value)
-        return [[name, known.value] as const]
+        const value = new NodeReader(this.draft, this.nodes[place], [], 1, true).output(name, known.value)
+        return value ? [[name, value] as const] : []
       }
       if (known) this.draft.problems.push(`${where}: expected a computed output, got a constant`)
       return []

@@ -1,66 +1,17 @@
 // What each Keras layer becomes.
-import { type Json, quote } from '../../model/json/fields.js'
+import { isObject, quote } from '../../model/json/fields.js'
 import type { Pad, Pair } from '../../model/layers/layers.js'
 import { formatShape } from '../../model/shape.js'
 import type { ArchDraft, DraftTensor, Value } from '../arch-draft.js'
 import { TfEmitter, type TfWindow } from './emit.js'
+import type { KerasWeights } from './keras-weights.js'
+import type { Layout } from './layout.js'
 import type { KerasCall } from './topology.js'
-import { asFloats, type TfWeights } from './weights.js'
-
-/** Finds a layer's weights whatever scopes an exporter put in front of their names. */
-export class KerasWeights {
-  readonly #bySuffix = new Map<string, string[]>()
-
-  constructor(readonly weights: TfWeights) {
-    for (const name of weights.names) {
-      const suffix = name.split('/').slice(-2).join('/')
-      const names = this.#bySuffix.get(suffix) ?? []
-      names.push(name)
-      this.#bySuffix.set(suffix, names)
-    }
-  }
-
-  /** Full names that may be meant: the exact one alone where it is there. */
-  names(layer: string, weight: string): readonly string[] {
-    const exact = `${layer}/${weight}`
-    if (this.weights.has(exact)) return [exact]
-    const suffix = exact.split('/').slice(-2).join('/')
-    return (this.#bySuffix.get(suffix) ?? []).filter((name) => name === exact || name.endsWith(`/${exact}`))
-  }
-}
-
-/** The weights of each class, by their names in Keras 2 and 3, with the flag that turns them off. */
-const WEIGHTS: Readonly<Record<string, readonly { readonly names: readonly string[]; readonly flag?: string }[]>> = {
-  Conv2D: [{ names: ['kernel'] }, { names: ['bias'], flag: 'use_bias' }],
-  DepthwiseConv2D: [{ names: ['depthwise_kernel', 'kernel'] }, { names: ['bias'], flag: 'use_bias' }],
-  SeparableConv2D: [
-    { names: ['depthwise_kernel'] },
-    { names: ['pointwise_kernel'] },
-    { names: ['bias'], flag: 'use_bias' },
-  ],
-  Dense: [{ names: ['kernel'] }, { names: ['bias'], flag: 'use_bias' }],
-  PReLU: [{ names: ['alpha'] }],
-  BatchNormalization: [
-    { names: ['gamma'], flag: 'scale' },
-    { names: ['beta'], flag: 'center' },
-    { names: ['moving_mean'] },
-    { names: ['moving_variance'] },
-  ],
-}
-
-/** What the call lacks: weights of no name or of several. */
-export function missingWeights(call: KerasCall, weights: KerasWeights): string[] {
-  const wanted = Object.hasOwn(WEIGHTS, call.className) ? WEIGHTS[call.className] : []
-  return wanted.flatMap(({ names, flag }) => {
-    if (flag !== undefined && call.config[flag] === false) return []
-    const found = names.flatMap((name) => weights.names(call.layer, name))
-    const expected = `${call.where}: expected a weight ${quote(`${call.layer}/${names[0]}`)}`
-    if (found.length === 1) return []
-    return [found.length === 0 ? `${expected}, found none` : `${expected}, found ${found.map(quote).join(', ')}`]
-  })
-}
+import { asFloats } from './weights.js'
 
 export class KerasReader extends TfEmitter {
+  readonly #used = new Set<string>()
+
   constructor(
     draft: ArchDraft,
     readonly call: KerasCall,
@@ -68,12 +19,47 @@ export class KerasReader extends TfEmitter {
     readonly weights: KerasWeights,
     /** Whether the call is an output of the network that no other layer reads. */
     readonly isLast: boolean,
+    readonly file: KerasFile,
   ) {
-    super(draft, call.where, call.name)
+    super(draft, call.where, call.name, file.layout)
   }
 
-  get config(): Json {
-    return this.call.config
+  /** A field of the config; one that no reader asks for must be at its default. */
+  field(name: string): unknown {
+    this.#used.add(name)
+    return this.call.config[name]
+  }
+
+  /** Reports every field that was neither used nor at its default. */
+  checkFields(): void {
+    for (const [name, value] of Object.entries(this.call.config)) {
+      if (!this.#used.has(name) && !isNeutral(name, value)) {
+        this.fault(`${name}: a field that is not known here, got ${quote(value)}`)
+      }
+    }
+  }
+
+  /** The axis of the channels, as an index of the batched tensor or counted from its end. */
+  isChannels(axis: unknown, x: Value): boolean {
+    const given = Array.isArray(axis) && axis.length === 1 ? axis[0] : axis
+    const rank = x.shape.length + 1
+    const place = this.layout === 'channels_first' ? 1 : rank - 1
+    return given === place || given === place - rank
+  }
+
+  /** Whether the layer takes its map's channels to be where the others have them. */
+  ownFormat(): Layout {
+    const given = this.field('data_format') ?? this.layout
+    if (given === 'channels_first' || given === 'channels_last') return given
+    this.fault(`data_format: expected channels_last or channels_first, got ${quote(given)}`)
+    return this.layout
+  }
+
+  /** A layer that works on rows and columns; those of the others' data_format. */
+  requireFormat(): void {
+    const own = this.ownFormat()
+    if (own === this.layout) return
+    this.fault(`data_format: expected ${this.layout} as the network's other layers have it, got ${own}`)
   }
 
   /** A weight that `missingWeights` has looked for; undefined when there is none to read. */
@@ -84,14 +70,14 @@ export class KerasReader extends TfEmitter {
   }
 
   flag(name: string, fallback: boolean): boolean {
-    const value = this.config[name] ?? fallback
+    const value = this.field(name) ?? fallback
     if (typeof value === 'boolean') return value
     this.fault(`${name}: expected true or false, got ${quote(value)}`)
     return fallback
   }
 
   number(name: string, fallback: number): number {
-    const value = this.config[name] ?? fallback
+    const value = this.field(name) ?? fallback
     if (typeof value === 'number' && Number.isFinite(value)) return value
     this.fault(`${name}: expected a number, got ${quote(value)}`)
     return fallback
@@ -99,7 +85,7 @@ export class KerasReader extends TfEmitter {
 
   /** Two integers >= 1, or one for both. */
   pair(name: string, fallback: Pair): Pair {
-    const value = this.config[name] ?? fallback
+    const value = this.field(name) ?? fallback
     const list = typeof value === 'number' ? [value, value] : value
     const isSize = (x: unknown) => Number.isSafeInteger(x) && (x as number) >= 1 && (x as number) < 2 ** 24
     if (Array.isArray(list) && list.length === 2 && list.every(isSize)) return [list[0], list[1]]
@@ -108,17 +94,69 @@ export class KerasReader extends TfEmitter {
   }
 
   window(stride: Pair): TfWindow {
-    const { padding = 'valid' } = this.config
+    const padding = this.field('padding') ?? 'valid'
+    this.requireFormat()
     if (padding !== 'same' && padding !== 'valid') this.fault(`padding: expected same or valid, got ${quote(padding)}`)
     return { stride, dilation: this.pair('dilation_rate', [1, 1]), padding: padding === 'same' ? 'same' : 'valid' }
   }
 
   /** An `activation` field: a name, null, or in Keras 3 an object with the name in it. */
   activated(x: Value | undefined): Value | undefined {
-    const kind = this.config.activation ?? 'linear'
-    return x && this.activation(typeof kind === 'string' ? kind : quote(kind), x, this.isLast, '/activation')
+    const kind = this.field('activation') ?? 'linear'
+    return x && this.activation(activationName(kind), x, this.isLast, '/activation')
   }
 }
+
+/** What a layer is told about the file it stands in. */
+export interface KerasFile {
+  readonly layout: Layout
+  /** Whether TF.js itself made the model; a converter's file comes from Keras. */
+  readonly byTfjs: boolean
+}
+
+/** Names of the fields that only training, naming and shape inference use. */
+const NEUTRAL: ReadonlySet<string> = new Set([
+  ...['name', 'trainable', 'dtype', 'batch_input_shape', 'batch_shape', 'input_shape', 'input_dtype', 'build_config'],
+  ...['rate', 'seed', 'noise_shape', 'stddev', 'l1', 'l2', 'momentum', 'units', 'filters', 'kernel_size', 'groups'],
+  ...[
+    'depth_multiplier',
+    'rank',
+    'shared_axes',
+    'fused',
+    'sparse',
+    'ragged',
+    'input_dim',
+    'autocast',
+    'quantization_config',
+  ],
+  ...['synchronized', 'input_spec', 'optional', 'kernel_quantizer', 'implementation'],
+])
+
+function isNeutral(name: string, value: unknown): boolean {
+  if (value === null || value === undefined || value === false) return true
+  return NEUTRAL.has(name) || /_(initializer|regularizer|constraint)$/.test(name)
+}
+
+/** An activation is its name, or in newer files an object that holds it: {class_name: 'ReLU', config: {…}}. */
+export function activationName(kind: unknown): string {
+  if (typeof kind === 'string') return kind
+  if (!isObject(kind)) return quote(kind)
+  const { class_name: className, config } = kind
+  if (className === 'function' && typeof config === 'string') return config
+  const name = typeof className === 'string' ? ACTIVATION_CLASSES.get(className.replace(/^.*>/, '')) : undefined
+  const changes =
+    isObject(config) &&
+    Object.entries(config).some(([field, value]) => !isNeutral(field, value) && field !== 'activation')
+  const inner = isObject(config) && typeof config.activation === 'string' ? config.activation : undefined
+  return changes ? quote(kind) : (name ?? inner ?? quote(kind))
+}
+
+const ACTIVATION_CLASSES: ReadonlyMap<string, string> = new Map([
+  ['ReLU', 'relu'],
+  ['Linear', 'linear'],
+  ['Softmax', 'softmax'],
+  ['Sigmoid', 'sigmoid'],
+])
 
 export type KerasRead = (layer: KerasReader, x: Value) => Value | undefined
 
@@ -154,18 +192,17 @@ const dense: KerasRead = (l, x) => {
 }
 
 const batchNormalization: KerasRead = (l, x) => {
-  const { axis = -1 } = l.config
-  const last = Array.isArray(axis) && axis.length === 1 ? axis[0] : axis
+  const axis = l.field('axis') ?? -1
   const gamma = l.flag('scale', true) ? l.weight('gamma') : undefined
   const beta = l.flag('center', true) ? l.weight('beta') : undefined
   const mean = l.weight('moving_mean')
   const variance = l.weight('moving_variance')
-  if (last !== -1 && last !== x.shape.length) return l.fault(`axis: expected the last, got ${quote(axis)}`)
+  if (!l.isChannels(axis, x)) return l.fault(`axis: expected the channels, got ${quote(axis)}`)
   return mean && variance && l.batchNorm(x, l.number('epsilon', 1e-3), { gamma, beta, mean, variance })
 }
 
 const relu: KerasRead = (l, x) => {
-  const { max_value: max } = l.config
+  const max = l.field('max_value')
   const slope = l.number('negative_slope', 0)
   if (l.number('threshold', 0) !== 0) return l.fault('expected threshold 0')
   if (max === undefined || max === null) return slope === 0 ? l.layer({ op: 'relu' }, [x]) : l.leakyRelu(x, slope)
@@ -176,7 +213,7 @@ const relu: KerasRead = (l, x) => {
 
 /** The slope is `alpha` in Keras 2. */
 const leakyRelu: KerasRead = (l, x) => {
-  return l.leakyRelu(x, l.number(l.config.alpha === undefined ? 'negative_slope' : 'alpha', 0.3))
+  return l.leakyRelu(x, l.number(l.field('alpha') === undefined ? 'negative_slope' : 'alpha', 0.3))
 }
 
 const prelu: KerasRead = (l, x) => {
@@ -192,35 +229,67 @@ function pool(kind: 'max' | 'avg'): KerasRead {
 }
 
 function globalPool(kind: 'max' | 'avg'): KerasRead {
-  return (l, x) => l.globalPool(kind, x, l.flag('keepdims', false))
+  return (l, x) => {
+    l.requireFormat()
+    return l.globalPool(kind, x, l.flag('keepdims', false))
+  }
 }
 
 /** Rows and columns before and after: a number, [vertical, horizontal] or [[top, bottom], [left, right]]. */
 function edges(name: string, sign: 1 | -1): KerasRead {
   return (l, x) => {
-    const given = l.config[name] ?? 1
+    const given = l.field(name) ?? 1
     const axes = Array.isArray(given) ? given : [given, given]
-    const [rows, columns] = axes.map((axis) => (Array.isArray(axis) ? axis : [axis, axis]))
-    const flat = [rows?.[0], columns?.[0], rows?.[1], columns?.[1]]
+    const pairs = axes.map((axis) => (Array.isArray(axis) ? axis : [axis, axis]))
+    const flat = [pairs[0]?.[0], pairs[1]?.[0], pairs[0]?.[1], pairs[1]?.[1]]
     if (!flat.every((size) => Number.isSafeInteger(size) && size >= 0 && size < 2 ** 24)) {
       return l.fault(`${name}: expected two pairs of integers >= 0, got ${quote(given)}`)
     }
-    return l.padMap(x, flat.map((size) => (size === 0 ? 0 : sign * size)) as unknown as Pad, 0)
+    const [first0, second0, first1, second1] = flat.map((size) => (size === 0 ? 0 : sign * size))
+    const own = l.ownFormat()
+    if (own === l.layout) return l.padMap(x, [first0, second0, first1, second1], 0)
+    // The last two axes of a map whose channels are elsewhere than the layer thinks, or the first two.
+    const [pad, channels]: [Pad, Pair] =
+      own === 'channels_first'
+        ? [
+            [0, first0, 0, first1],
+            [second0, second1],
+          ]
+        : [
+            [second0, 0, second1, 0],
+            [first0, first1],
+          ]
+    const wide = l.padChannels(x, channels)
+    return wide && l.padMap(wide, pad, 0)
   }
 }
 
-/** Keras resizes bilinearly with half-pixel centres, as `arch/1` does. */
+/** Keras resizes bilinearly between half-pixel centres; TF.js, which makes such files too, between the lines' beginnings. */
 const upSampling2d: KerasRead = (l, x) => {
   const [sh, sw] = l.pair('size', [2, 2])
-  const { interpolation = 'nearest' } = l.config
+  l.requireFormat()
+  const interpolation = l.field('interpolation') ?? 'nearest'
   if (interpolation !== 'nearest' && interpolation !== 'bilinear') {
     return l.fault(`interpolation: expected nearest or bilinear, got ${quote(interpolation)}`)
   }
-  return l.resize(x, [x.shape[1] * sh, x.shape[2] * sw], interpolation)
+  const size: Pair = [x.shape[1] * sh, x.shape[2] * sw]
+  if (interpolation === 'nearest') return l.resize(x, size, 'nearest')
+  const [maker, mode] = l.file.byTfjs
+    ? (['TF.js (asymmetric)', 'bilinear-asymmetric'] as const)
+    : (['Keras (half-pixel centres)', 'bilinear'] as const)
+  l.draft.notes.push(`${l.where}: bilinear as ${maker} computes it, which made the file; the two differ`)
+  return l.resize(x, size, mode)
+}
+
+/** What the layer takes for channels first or last decides the order; of a map that lies otherwise, a third one. */
+const flatten: KerasRead = (l, x) => {
+  const own = l.field('data_format') === undefined ? 'channels_last' : l.ownFormat()
+  if (l.layout === 'channels_last') return l.flatten(x, '', own === 'channels_last' ? 'hwc' : 'wch')
+  return l.flatten(x, '', own === 'channels_last' ? 'chw' : 'hwc')
 }
 
 const reshape: KerasRead = (l, x) => {
-  const { target_shape: target } = l.config
+  const target = l.field('target_shape')
   const fits = Array.isArray(target) && target.length <= 8 && target.every((size) => Number.isSafeInteger(size))
   return fits ? l.reshape(x, target) : l.fault(`target_shape: expected a list of sizes, got ${quote(target)}`)
 }
@@ -228,14 +297,18 @@ const reshape: KerasRead = (l, x) => {
 const add: KerasRead = (l) => l.add(l.inputs)
 
 const concatenate: KerasRead = (l, x) => {
-  const { axis = -1 } = l.config
-  if (axis !== -1 && axis !== x.shape.length) return l.fault(`axis: expected the last, got ${quote(axis)}`)
-  return l.concat(l.inputs)
+  const axis = l.field('axis') ?? -1
+  return l.isChannels(axis, x) ? l.concat(l.inputs) : l.fault(`axis: expected the channels, got ${quote(axis)}`)
+}
+
+const softmax: KerasRead = (l, x) => {
+  const axis = l.field('axis') ?? -1
+  return l.isChannels(axis, x) ? l.softmax(x, l.isLast) : l.fault(`axis: expected the channels, got ${quote(axis)}`)
 }
 
 const rescaling: KerasRead = (l, x) => {
   const perChannel = (name: string, fallback: number): DraftTensor | undefined => {
-    const given = l.config[name] ?? fallback
+    const given = l.field(name) ?? fallback
     const list: unknown[] = Array.isArray(given) ? given : [given]
     if ((list.length !== 1 && list.length !== x.shape[0]) || !list.every((v) => Number.isFinite(v))) {
       return l.fault(`${name}: expected a number, or one per channel of ${formatShape(x.shape)}, got ${quote(given)}`)
@@ -265,7 +338,7 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     Dense: dense,
     DepthwiseConv2D: depthwiseConv2d,
     Dropout: same,
-    Flatten: (l, x) => l.flatten(x),
+    Flatten: flatten,
     GaussianDropout: same,
     GaussianNoise: same,
     GlobalAveragePooling2D: globalPool('avg'),
@@ -278,7 +351,7 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     Rescaling: rescaling,
     Reshape: reshape,
     SeparableConv2D: separableConv2d,
-    Softmax: (l, x) => l.softmax(x, l.isLast),
+    Softmax: softmax,
     SpatialDropout2D: same,
     UpSampling2D: upSampling2d,
     ZeroPadding2D: edges('padding', 1),

@@ -5,13 +5,25 @@ import type { Shape } from '../../model/shape.js'
 import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
 import { ACTIVATIONS, TfEmitter } from './emit.js'
-import { KERAS_READERS, KerasReader, KerasWeights, missingWeights } from './keras.js'
+import { activationName, KERAS_READERS, type KerasFile, KerasReader } from './keras.js'
+import { KerasWeights, missingWeights } from './keras-weights.js'
+import type { Layout } from './layout.js'
 import { inputShape, type KerasCall, type KerasTopology, readKerasTopology } from './topology.js'
 import type { TfWeights } from './weights.js'
 
 interface Options {
   readonly name?: string
   readonly inputShape?: Shape
+  /** Whether TF.js itself made the model. */
+  readonly byTfjs: boolean
+}
+
+/** Convolutions say where the channels are, and so do pools where there are none; else they are last. */
+function layoutOf(calls: readonly KerasCall[]): Layout {
+  const formats = (pattern: RegExp) =>
+    new Set(calls.filter(({ className }) => pattern.test(className)).map(({ config }) => config.data_format))
+  const decisive = [/Conv2D$/, /Pooling2D$/].map(formats).find(({ size }) => size > 0)
+  return decisive?.size === 1 && decisive.has('channels_first') ? 'channels_first' : 'channels_last'
 }
 
 /** @throws RingfenceError as `convertTfjs` */
@@ -32,12 +44,14 @@ export function convertLayersModel(
     draft.problems.push(`modelTopology: expected no cycle, got ${cycleWords(cycle.map((i) => quote(calls[i].name)))}`)
   draft.throwIfAny()
   requireKnownClasses(calls, order, draft)
-  const made = runCalls(topology!, order, new KerasWeights(weights), draft, options.inputShape)
+  const file = { layout: layoutOf(order.map((index) => calls[index])), byTfjs: options.byTfjs }
+  const made = runCalls(topology!, order, new KerasWeights(weights), draft, options.inputShape, file)
   draft.noteUnused('weightsManifest', weights.unread)
-  const named = outputs
-    .map((output) => [calls[output].name, made[output]] as const)
-    .filter((entry): entry is readonly [string, Value] => entry[1] !== undefined)
-  for (const [name, value] of named) new TfEmitter(draft, '', '').noteOrder(name, value)
+  const named = outputs.flatMap((output): (readonly [string, Value])[] => {
+    const { name } = calls[output]
+    const value = made[output] && new TfEmitter(draft, '', '', file.layout).output(name, made[output])
+    return value ? [[name, value]] : []
+  })
   return draft.finish(options.name ?? 'keras', named)
 }
 
@@ -46,10 +60,10 @@ function requireKnownClasses(calls: readonly KerasCall[], order: readonly number
     const { className, config, where } = calls[index]
     const path = `modelTopology: ${where}`
     if (className !== 'InputLayer' && !KERAS_READERS.has(className)) return [path]
-    const activation = config.activation ?? 'linear'
-    return typeof activation === 'string' && ACTIVATIONS.has(activation)
-      ? []
-      : [`${path}: activation ${quote(activation)}`]
+    const given = config.activation ?? 'linear'
+    const activation = activationName(given)
+    const shown = typeof given === 'string' ? quote(given) : activation
+    return ACTIVATIONS.has(activation) ? [] : [`${path}: activation ${shown}`]
   })
   if (problems.length === 0) return
   const text = `${draft.source}: ${problems.length === 1 ? 'a layer has' : `${problems.length} layers have`}`
@@ -65,6 +79,7 @@ function runCalls(
   weights: KerasWeights,
   draft: ArchDraft,
   shape: Shape | undefined,
+  file: KerasFile,
 ): (Value | undefined)[] {
   const made: (Value | undefined)[] = Array(calls.length)
   const readers = new Map<number, number>()
@@ -80,31 +95,33 @@ function runCalls(
     const call = calls[index]
     const where = `modelTopology: ${call.where}`
     if (call.className === 'InputLayer') {
-      made[index] = readInput({ ...call, where }, draft, shape)
+      made[index] = readInput({ ...call, where }, draft, shape, file.layout)
       continue
     }
     const inputs = call.inputs.map((input) => made[input])
     if (inputs.length === 0) draft.problems.push(`${where}: expected an input, got none`)
     if (inputs.length === 0 || inputs.some((value) => value === undefined)) continue
     if (lacking.has(index)) continue
-    const reader = new KerasReader(draft, { ...call, where }, inputs as Value[], weights, ends.has(index))
+    const reader = new KerasReader(draft, { ...call, where }, inputs as Value[], weights, ends.has(index), file)
     const before = draft.problems.length
     const value = KERAS_READERS.get(call.className)!(reader, inputs[0]!)
+    if (draft.problems.length === before) reader.checkFields()
     made[index] = draft.problems.length === before ? value : undefined
   }
   return made
 }
 
-function readInput(call: KerasCall, draft: ArchDraft, given: Shape | undefined): Value | undefined {
+function readInput(call: KerasCall, draft: ArchDraft, given: Shape | undefined, layout: Layout): Value | undefined {
   const shape = inputShape(call.config)
   const sizes = Array.isArray(shape) ? shape.slice(1) : undefined
-  const declared = sizes?.length === 3 ? [sizes[2], sizes[0], sizes[1]] : sizes
+  const declared = sizes?.length === 3 && layout === 'channels_last' ? [sizes[2], sizes[0], sizes[1]] : sizes
   const channelsFirst = given ?? declared
   const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) >= 1 && (size as number) < 2 ** 28
   if ((channelsFirst?.length === 1 || channelsFirst?.length === 3) && channelsFirst.every(isSize)) {
     return draft.input(call.name, channelsFirst)
   }
-  const expected = "expected [batch,height,width,channels] or [batch,n] of known sizes; give the input's shape"
+  const map = layout === 'channels_last' ? 'height,width,channels' : 'channels,height,width'
+  const expected = `expected [batch,${map}] or [batch,n] of known sizes; give the input's shape`
   draft.problems.push(`${call.where}: ${expected}, got ${quote(shape)}`)
   return undefined
 }

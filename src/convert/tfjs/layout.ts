@@ -1,6 +1,6 @@
 // From TensorFlow's channels-last arrays to PyTorch's channels-first ones.
-import { elementCount, type Shape } from '../../model/shape.js'
-import type { ArchDraft, DraftTensor, Value } from '../arch-draft.js'
+import type { Shape } from '../../model/shape.js'
+import type { ArchDraft, DraftTensor, Value, VectorPart } from '../arch-draft.js'
 
 /** Convolution kernel [kh,kw,cin,cout] to [cout,cin,kh,kw]. */
 export function convKernel(draft: ArchDraft, kernel: DraftTensor): DraftTensor {
@@ -45,34 +45,65 @@ export function inOrder(draft: ArchDraft, tensor: DraftTensor, x: Value): DraftT
   return { ...tensor, data }
 }
 
+/** Where the channels of a map are in the file. */
+export type Layout = 'channels_last' | 'channels_first'
+
 /** Where element i of the vector stands in TensorFlow's order; undefined when both orders are one. */
 function sourceOrder(draft: ArchDraft, { parts }: Value): Int32Array | undefined {
   if (!parts) return undefined
-  const count = parts.reduce((sum, part) => sum + elementCount(part), 0)
+  const sizes = parts.map((part) => part.reduce((product, [size]) => product * size, 1))
+  const count = sizes.reduce((sum, size) => sum + size, 0)
   draft.claim(count)
   const order = new Int32Array(count)
-  let at = 0
-  for (const [c, h, w] of parts) {
-    const start = at
-    for (let k = 0; k < c; k++) for (let p = 0; p < h * w; p++) order[at++] = start + p * c + k
+  let start = 0
+  for (const [i, part] of parts.entries()) {
+    const at = part.map(() => 0)
+    for (let place = 0, here = 0; place < sizes[i]; place++) {
+      order[start + here] = start + place
+      for (let axis = part.length - 1; axis >= 0; axis--) {
+        const [size, step] = part[axis]
+        here += step
+        if (++at[axis] < size) break
+        here -= step * size
+        at[axis] = 0
+      }
+    }
+    start += sizes[i]
   }
   return order
+}
+
+/** For every element of `host`, which one of `value`, a vector as long, stands at the same place in TensorFlow. */
+export function orderOf(draft: ArchDraft, value: Value, host: Value): Int32Array {
+  const [count] = value.shape
+  const identity = () => Int32Array.from({ length: count }, (_, i) => i)
+  const places = sourceOrder(draft, value)
+  const inverse = identity()
+  places?.forEach((place, i) => {
+    inverse[place] = i
+  })
+  return (sourceOrder(draft, host) ?? identity()).map((place) => inverse[place])
 }
 
 /** More parts of one vector than this are taken for damage. */
 const MOST_PARTS = 4096
 
 /** Parts of vectors put one after another; undefined when no order changes, null when there are too many. */
-export function joinedParts(values: readonly Value[]): readonly Shape[] | undefined | null {
+export function joinedParts(values: readonly Value[]): readonly VectorPart[] | undefined | null {
   if (!values.some(({ parts }) => parts)) return undefined
   const count = values.reduce((sum, { parts }) => sum + (parts?.length ?? 1), 0)
   if (count > MOST_PARTS) return null
-  return values.flatMap(({ parts, shape }) => parts ?? [[shape[0], 1, 1]])
+  return values.flatMap(({ parts, shape }) => parts ?? [[[shape[0], 1]]])
 }
 
-/** The parts of a map that becomes a vector; undefined when both orders are one. */
-export function partsOf([c, h, w]: Shape): readonly Shape[] | undefined {
-  return c === 1 || h * w === 1 ? undefined : [[c, h, w]]
+/** The parts of a map that becomes a vector, counted along `axes` (of c, h, w); undefined when both orders are one. */
+export function partsOf([c, h, w]: Shape, axes: string): readonly VectorPart[] | undefined {
+  const steps: Readonly<Record<string, readonly [number, number]>> = { c: [c, h * w], h: [h, w], w: [w, 1] }
+  const part = [...axes].map((axis) => steps[axis]).filter(([size]) => size > 1)
+  const isOne = part.every(
+    ([size, step], i) => step === (i + 1 < part.length ? part[i + 1][0] * part[i + 1][1] : 1) && size > 1,
+  )
+  return isOne ? undefined : [part]
 }
 
 /** Whether two vectors count their elements in the same order. */

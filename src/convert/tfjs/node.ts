@@ -62,8 +62,30 @@ export function nodeName(output: string): string {
   return output.replace(/:0$/, '')
 }
 
+/** Names of attributes that change nothing at inference. */
+const NEUTRAL: ReadonlySet<string> = new Set([
+  ...['N', 'num_args', 'num_host_args', 'use_cudnn_on_gpu', 'leakyrelu_alpha', 'epsilon', 'exponential_avg_factor'],
+  ...['fused_ops', 'incompatible_shape_error', 'validate_indices', 'grad_a', 'grad_b'],
+])
+
+/** Whether an attribute that no reader asked for is a type, an annotation or at its default: none, zero, NHWC. */
+function isNeutral(name: string, value: unknown): boolean {
+  if (NEUTRAL.has(name) || name.startsWith('_') || !isObject(value)) return true
+  const [[kind, given]] = [...Object.entries(value), ['type', undefined]]
+  if (kind === 'type' || kind === 'shape' || kind === 'tensor') return true
+  if (kind === 'list') return !isObject(given) || isEmptyList(given)
+  if (kind === 's') return ['', 'NHWC', undefined].includes(decodeText(given))
+  return Number(given) === 0
+}
+
+const isEmptyList = (list: Json): boolean =>
+  Object.entries(list).every(
+    ([kind, items]) => kind === 'type' || kind === 'shape' || !Array.isArray(items) || items.length === 0,
+  )
+
 export class NodeReader extends TfEmitter {
   failed = false
+  readonly #used = new Set<string>()
 
   constructor(
     draft: ArchDraft,
@@ -75,6 +97,15 @@ export class NodeReader extends TfEmitter {
     readonly isLast: boolean,
   ) {
     super(draft, node.where, node.name)
+  }
+
+  /** Reports every attribute that was neither used nor at its default. */
+  checkAttributes(): void {
+    for (const [name, value] of Object.entries(this.node.attributes)) {
+      if (!this.#used.has(name) && !isNeutral(name, value)) {
+        this.fault(`${name}: an attribute that is not known here, got ${quote(value)}`)
+      }
+    }
   }
 
   override fault(text: string): undefined {
@@ -137,6 +168,7 @@ export class NodeReader extends TfEmitter {
   }
 
   #attribute(name: string): Json {
+    this.#used.add(name)
     const value = Object.hasOwn(this.node.attributes, name) ? this.node.attributes[name] : undefined
     return isObject(value) ? value : {}
   }

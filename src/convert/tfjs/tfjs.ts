@@ -37,11 +37,16 @@ export function convertTfjs(
   const plain = new Map([...shards].map(([path, shard]) => [path, plainBytes(shard)]))
   const weights = new TfWeights(root.weightsManifest, plain, draft)
   if (isGraph(root)) return convertGraphModel(root, weights, draft, options)
-  return convertLayersModel(root.modelTopology, weights, draft, options)
+  return convertLayersModel(root.modelTopology, weights, draft, { ...options, byTfjs: isOfTfjs(root) })
 }
 
 /** By what the file says of itself, or else by what it holds. */
 function isGraph(root: Json): boolean {
   if (root.format === 'graph-model') return true
   return root.format !== 'layers-model' && isObject(root.modelTopology) && Array.isArray(root.modelTopology.node)
+}
+
+/** Models that TF.js saved say so; a converter names the Keras that made them. */
+function isOfTfjs({ generatedBy, convertedBy }: Json): boolean {
+  return typeof generatedBy === 'string' && /TensorFlow\.js/i.test(generatedBy) && !convertedBy
 }

@@ -11,6 +11,8 @@ import { readTorch } from './torch.js'
 export interface WeightOptions {
   /** Read only the tensors of this entry of a checkpoint, such as `state_dict`, and take its name off theirs. */
   readonly unwrap?: string
+  /** Told what is left out of the file. */
+  readonly onNote?: (note: string) => void
 }
 
 /** Formats that `readWeights` reads. */
@@ -25,11 +27,11 @@ export const WEIGHT_FORMATS: ReadonlySet<FileFormat> = new Set(['safetensors', '
 export function readWeights(
   file: Uint8Array,
   source = 'weights',
-  { unwrap }: WeightOptions = {},
+  { unwrap, onNote }: WeightOptions = {},
 ): ReadonlyMap<string, Tensor> {
   const bytes = plainBytes(file)
   const format = detectFormat(bytes)
-  const tensors = readTensors(bytes, format, source, unwrap)
+  const tensors = readTensors(bytes, format, source, { unwrap, onNote })
   if (unwrap === undefined || format === 'torch') return tensors
   const inner = tensorsBelow(tensors, unwrap)
   if (inner.size > 0) return inner
@@ -48,13 +50,13 @@ function readTensors(
   bytes: Uint8Array,
   format: FileFormat | undefined,
   source: string,
-  unwrap: string | undefined,
+  options: WeightOptions,
 ): ReadonlyMap<string, Tensor> {
   switch (format) {
     case 'safetensors':
       return readSafetensors(bytes, source)
     case 'torch':
-      return readTorch(bytes, { source, unwrap })
+      return readTorch(bytes, { source, ...options })
     case 'npz':
       return readNpz(bytes, { source })
     case 'npy':
@@ -90,6 +92,8 @@ export function otherFormat(format: FileFormat | undefined, source: string): str
       return `a whole network (${format === 'onnx' ? 'ONNX' : 'TensorFlow.js'}); make a model folder of it: ringfence convert ${source}`
     case 'pickle':
       return 'a pickle that is no tensor file; a ReLU spec is converted with: ringfence convert --arch ARCH'
+    case 'safetensors-index':
+      return `a list of safetensors files; convert it where they are: ringfence convert ${source}`
     case 'json':
       return 'a JSON file'
     case 'zip':

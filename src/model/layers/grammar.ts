@@ -39,7 +39,7 @@ const READERS: Record<Op, Reader> = {
   resize: (f) => ({
     op: 'resize',
     size: f.integers<Pair>('size', 2, SIZE),
-    mode: f.oneOf('mode', ['broadcast', 'nearest', 'bilinear']),
+    mode: f.oneOf('mode', ['broadcast', 'nearest', 'bilinear', 'bilinear-asymmetric', 'bilinear-align-corners']),
   }),
   subsample: (f) => ({
     op: 'subsample',

@@ -87,7 +87,7 @@ export interface WeightedSum {
 export interface Resize {
   readonly op: 'resize'
   readonly size: Pair
-  readonly mode: 'broadcast' | 'nearest' | 'bilinear'
+  readonly mode: 'broadcast' | 'nearest' | 'bilinear' | 'bilinear-asymmetric' | 'bilinear-align-corners'
 }
 /** Every stride-th row and column, from `offset` on. */
 export interface Subsample {

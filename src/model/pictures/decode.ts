@@ -5,6 +5,7 @@ import { RingfenceError } from '../../errors.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
 import { boundedPng, checkJpegScans, MOST_PIXELS } from './bounds.js'
 import type { Picture } from './input.js'
+import { readJpegHead, upright } from './jpeg-head.js'
 
 /** A picture's file may have this many bytes. */
 const MOST_BYTES = 2 ** 26
@@ -13,8 +14,10 @@ const BACKGROUND = 255
 
 /**
  * Decodes a PNG or JPEG by its signature, or, when `rawShape` is given and the signature is neither, planar CHW bytes.
- * Pictures of 16 bits a channel keep the upper 8; transparency is shown on white.
- * @throws RingfenceError BAD_FILE for a damaged, oversized or unknown file; UNSUPPORTED for a rare kind of PNG
+ * A JPEG is turned upright as its EXIF orientation says. Pictures of 16 bits a channel keep the upper 8; transparency is
+ * shown on white.
+ * @throws RingfenceError BAD_FILE for a damaged, oversized or unknown file; UNSUPPORTED for a rare kind of PNG, and for
+ *   WebP, AVIF, HEIC, GIF, BMP and TIFF
  */
 export function decodeImage(bytes: Uint8Array, name = 'picture', rawShape?: Shape): Picture {
   const bad = (text: string, cause?: unknown) => new RingfenceError('BAD_FILE', `${name}: ${text}`, [], { cause })
@@ -26,8 +29,30 @@ export function decodeImage(bytes: Uint8Array, name = 'picture', rawShape?: Shap
     if (cause instanceof RingfenceError) throw cause
     throw bad(`the picture cannot be decoded: ${cause instanceof Error ? cause.message : cause}`, cause)
   }
+  if (rawShape && bytes.length === elementCount(rawShape)) return decodeRaw(bytes, rawShape, name)
+  const other = otherKind(bytes)
+  if (other) {
+    throw new RingfenceError('UNSUPPORTED', `${name}: a ${other} picture cannot be read; save it as PNG or JPEG`)
+  }
   if (rawShape) return decodeRaw(bytes, rawShape, name)
   throw bad('expected a PNG or JPEG file, or raw bytes with their shape given')
+}
+
+/** Kinds of pictures that are known and not read, by the text at a place of their first bytes. */
+const OTHER_KINDS: readonly (readonly [string, number, string])[] = [
+  ['WebP', 8, 'WEBP'],
+  ['AVIF', 4, 'ftypavi'],
+  ['HEIC', 4, 'ftyphei'],
+  ['HEIC', 4, 'ftypmif1'],
+  ['GIF', 0, 'GIF8'],
+  ['BMP', 0, 'BM'],
+  ['TIFF', 0, 'II*\0'],
+  ['TIFF', 0, 'MM\0*'],
+]
+
+function otherKind(bytes: Uint8Array): string | undefined {
+  const found = OTHER_KINDS.find(([, at, text]) => [...text].every((c, i) => bytes[at + i] === c.charCodeAt(0)))
+  return found?.[0]
 }
 
 /** Planar bytes, one plane per channel, of shape [1,h,w] or [3,h,w]. */
@@ -56,9 +81,11 @@ function startsWith(bytes: Uint8Array, signature: readonly number[]): boolean {
 function fromJpeg(bytes: Uint8Array, name: string): Picture {
   checkJpegScans(bytes, name)
   const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 512 }
-  const options = { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, ...limits } as const
+  const { orientation, isRgb } = readJpegHead(bytes)
+  const colours = isRgb ? { colorTransform: false } : {}
+  const options = { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, ...colours, ...limits } as const
   const { width, height, data } = jpeg.decode(bytes, options)
-  return { width, height, channels: 3, data }
+  return upright({ width, height, channels: 3, data }, orientation)
 }
 
 function fromPng(bytes: Uint8Array, name: string): Picture {

@@ -1,6 +1,6 @@
 // From a picture to a network's input, and the checks every input passes.
 import { RingfenceError } from '../../errors.js'
-import type { NetworkInput } from '../architecture.js'
+import type { NetworkInput, Preprocess } from '../architecture.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
 
 /** Rows from the top, pixels from the left, channels side by side; 1 channel is grey, 3 are red, green, blue. */
@@ -42,9 +42,19 @@ export function pictureToInput(
     const factor = preprocess.scale / preprocess.std[c]
     const shift = preprocess.mean[c] / preprocess.std[c]
     const level = channels === 1 && picture.channels === 3 ? luma : sample
-    for (let i = 0; i < plane; i++) out[c * plane + i] = level(picture, i, c) * factor - shift
+    const from = preprocess.order === 'bgr' ? 2 - c : c
+    for (let i = 0; i < plane; i++) out[c * plane + i] = level(picture, i, from) * factor - shift
   }
   return out
+}
+
+/** What a picture's levels become, for people: `0 … 255`, or a range per channel. */
+export function pictureRange({ scale, mean, std, order }: Preprocess): string {
+  const ends = mean.map((m, c) =>
+    [0, 255].map((level) => Number(((level * scale - m) / std[c]).toPrecision(3))).join(' … '),
+  )
+  const range = new Set(ends).size === 1 ? ends[0] : ends.join(', ')
+  return order === 'bgr' ? `${range}, blue first` : range
 }
 
 function sample({ data, channels }: Picture, pixel: number, channel: number): number {

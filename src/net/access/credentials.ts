@@ -54,7 +54,7 @@ function fromBase64url(text: string): string | undefined {
 }
 
 /** Why a caller is not let in. */
-export type RefusalReason = 'unauthorized' | 'forbidden' | 'not found' | 'busy' | 'unavailable'
+export type RefusalReason = 'unauthorized' | 'forbidden' | 'not found' | 'busy' | 'too large' | 'unavailable'
 
 /** HTTP's codes (RFC 9110 §15.5, RFC 6585 §4); a page sees none of them, only how an open WebSocket closes: 4000 more. */
 export const REFUSAL_STATUS: Readonly<Record<RefusalReason, number>> = {
@@ -62,6 +62,7 @@ export const REFUSAL_STATUS: Readonly<Record<RefusalReason, number>> = {
   forbidden: 403,
   'not found': 404,
   busy: 429,
+  'too large': 413,
   unavailable: 503,
 }
 

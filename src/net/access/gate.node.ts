@@ -33,7 +33,14 @@ export interface GateOptions {
   origins?: readonly string[]
   /** A proxy in front of this process ends TLS and nobody else can reach the port. */
   behindProxy?: boolean
+  /** Connections at a time, in all and from one address. Default 4096, and 1024. */
+  connections?: number
+  connectionsPerAddress?: number
 }
+
+/** Defaults of the above. */
+const CONNECTIONS = 4096
+const CONNECTIONS_PER_ADDRESS = 1024
 
 export interface Entry extends Omit<AccessRequest, 'headers' | 'token'> {
   principal: Principal | undefined
@@ -41,37 +48,65 @@ export interface Entry extends Omit<AccessRequest, 'headers' | 'token'> {
 
 /** Decides who enters and counts who is in. */
 export class Gate {
-  readonly #open = new Map<string, number>()
+  readonly #principals = new Count()
+  readonly #addresses = new Count()
   /** Nobody enters any more. */
   closed = false
 
   constructor(private readonly options: GateOptions) {}
 
+  /** Who enters is counted until the connection ends. */
   async admit(request: IncomingMessage): Promise<Entry | RefusalReason> {
     const { authorize, origins, behindProxy } = this.options
-    if (this.closed) return 'unavailable'
     const { token, ...entry } = describe(request, behindProxy === true)
+    if (this.closed) return 'unavailable'
+    if (this.#full(entry.address)) return 'busy'
     if (!behindProxy && !isPrivate(request.socket)) return 'forbidden'
     if (origins && entry.origin !== undefined && !origins.includes(entry.origin)) return 'forbidden'
-    if (!authorize) return { ...entry, principal: undefined }
+    if (!authorize) return this.#enter({ ...entry, principal: undefined }, request.socket)
     const decision = await decide(authorize, { ...entry, token, headers: request.headers })
     if ('refused' in decision) return decision.refused
-    const { principal } = decision
     if (this.closed) return 'unavailable'
-    if (!principal) return { ...entry, principal }
-    const { name, connections = Number.POSITIVE_INFINITY } = principal
-    return (this.#open.get(name) ?? 0) >= connections ? 'busy' : { ...entry, principal }
+    return this.#enter({ ...entry, principal: decision.principal }, request.socket)
   }
 
-  /** @returns to be called when the connection has ended */
-  enter(name: string | undefined): () => void {
-    if (name === undefined) return () => undefined
-    this.#open.set(name, (this.#open.get(name) ?? 0) + 1)
-    return () => {
-      const left = this.#open.get(name)! - 1
-      if (left > 0) this.#open.set(name, left)
-      else this.#open.delete(name)
+  #full(address: string): boolean {
+    const { connections = CONNECTIONS, connectionsPerAddress = CONNECTIONS_PER_ADDRESS } = this.options
+    return this.#addresses.all >= connections || this.#addresses.of(address) >= connectionsPerAddress
+  }
+
+  /** Looks and counts at once: others may have entered while this caller was found out. */
+  #enter(entry: Entry, socket: Socket): Entry | 'busy' {
+    const { address, principal } = entry
+    const name = principal?.name
+    const crowded =
+      name !== undefined && this.#principals.of(name) >= (principal?.connections ?? Number.POSITIVE_INFINITY)
+    if (crowded || this.#full(address)) return 'busy'
+    const count = (more: 1 | -1) => {
+      this.#addresses.add(address, more)
+      if (name !== undefined) this.#principals.add(name, more)
     }
+    count(1)
+    if (socket.destroyed) count(-1)
+    else socket.once('close', () => count(-1))
+    return entry
+  }
+}
+
+/** How many there are of each name; what there is none of is forgotten. */
+class Count {
+  readonly #counts = new Map<string, number>()
+  all = 0
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0
+  }
+
+  add(name: string, more: 1 | -1): void {
+    const count = this.of(name) + more
+    this.all += more
+    if (count > 0) this.#counts.set(name, count)
+    else this.#counts.delete(name)
   }
 }
 

@@ -116,7 +116,7 @@ describe('refusals', () => {
   })
 
   it('notes weights that nothing uses, and outputs that change their order', () => {
-    const files = encodeSequential([5, 5, 2], [layer('Flatten', 'a')], { 'old/kernel': kernel })
+    const files = encodeSequential([5, 5, 2], [layer('ReLU', 'a')], { 'old/kernel': kernel })
     expect(convertTfjs(files.json, files.shards).notes).toEqual([
       'weightsManifest: not used: "old/kernel"',
       'output "a": its elements are ordered channels first, not channels last',

@@ -159,7 +159,7 @@ class Garden {
         return { op: 'avgPool', ...shape }
       }
       case 10:
-        return { op: 'shortcutA', stride: pair(draw, 1, 2), padChannels: pair(draw, 0, 2) }
+        return { op: 'shortcutA', stride: pair(draw, 1, 2), padChannels: pair(draw, -1, 2) }
       case 11:
         return { op: 'subsample', stride: pair(draw, 1, 2), offset: pair(draw, 0, 1) }
       case 12:
