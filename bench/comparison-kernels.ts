@@ -64,16 +64,16 @@ function carryChain(k: Kernels, bits: number): ComparisonVariant[] {
 
 function selection(k: Kernels): ComparisonVariant[] {
   const [e, other, rho] = [words(k, VALUES, 16), words(k, VALUES, 32), words(k, VALUES, 32)]
-  const [table, out] = [words(k, VALUES * 4, 32), words(k, VALUES, 32)]
+  const [p, q, a1, mu, out] = [32, 16, 32, 16, 32].map((bits) => words(k, VALUES, bits))
   const bits = bytes(k, VALUES / 8)
-  const run = () => select(k, 'client', VALUES, 16, { e, beta: bits, rho, words: table, other, out })
+  const run = () => select(k, 'client', VALUES, 16, { e, beta: bits, rho, p, q, a1, mu, other, out })
   return [
     { name: 'mcc select', shape: "n' = 16", values: VALUES, run },
     {
       name: 'mcc deal select',
       shape: "n' = 16",
       values: VALUES,
-      run: () => dealSelect(k, e, VALUES, 16, bits, table),
+      run: () => dealSelect(k, VALUES, 16, { r: e, rho: bits, p, q }),
     },
   ]
 }

@@ -28,9 +28,9 @@ export {
   type InferenceResult,
   type MaterialLoss,
   type Progress,
-} from './party/client.js'
-export type { MaterialStore, StoredMaterial } from './party/client-store.js'
+} from './party/client/client.js'
+export type { MaterialStore, StoredMaterial } from './party/client/client-store.js'
+export { type Connection, ReconnectingClient, type ReconnectOptions } from './party/client/reconnecting-client.js'
 export { type DiagnoseOptions, diagnose, type Finding } from './party/diagnose.js'
 export type { PartyOptions } from './party/options.js'
-export { type Connection, ReconnectingClient, type ReconnectOptions } from './party/reconnecting-client.js'
 export type { Plan } from './plan/plan.js'

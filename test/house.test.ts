@@ -35,6 +35,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400
+const MAX_FILES = 16
 
 interface Source {
   /** Path below src, with forward slashes. */
@@ -167,6 +168,18 @@ describe('tidiness', () => {
         .filter((file) => readFileSync(file, 'utf8').split('\n').length - 1 > MAX_LINES),
     )
     expect(long.map((file) => relative(root, file))).toEqual([])
+  })
+
+  test(`no folder of src, test, bench or assembly holds more than ${MAX_FILES} sources`, () => {
+    const folders = ['src', 'test', 'bench', 'assembly'].flatMap((top) => [
+      top,
+      ...readdirSync(join(root, top), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => relative(root, join(entry.parentPath, entry.name))),
+    ])
+    expect(folders.length).toBeGreaterThan(50)
+    const sourcesIn = (folder: string) => readdirSync(join(root, folder)).filter((file) => file.endsWith('.ts'))
+    expect(folders.filter((folder) => sourcesIn(folder).length > MAX_FILES)).toEqual([])
   })
 
   test('the lock file names no host to download from', () => {

@@ -2,7 +2,7 @@
 //
 // DReLUs go in groups of 8, one u16 lane each. A chunk of c bits has 2^c table entries; the table is kept by columns:
 // one column per bit of an entry, and bit x of a column belongs to chunk value x. A column of c >= 4 bits fills
-// 2^(c-4) words of a lane, smaller ones share a word. Chunks come widest first, so no column crosses a word.
+// 2^(c-4) words of a lane, smaller ones share a word; plans have only widths at which no column crosses a word.
 //
 // `shape` points at t bytes c_0 … c_(t-1), least significant chunk first. Names follow docs/protocol.md.
 

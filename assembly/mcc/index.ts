@@ -1,11 +1,21 @@
 export { mccDeal, mccDeal64 } from './deal'
+export {
+  mccMacKeys,
+  mccLiftSelect,
+  mccMacSelect,
+  mccMacPassedKeys,
+  mccLiftPassed,
+  mccMacPassed,
+  mccMacDot,
+} from './mac'
 export { mccRead, mccRead64, mccWalk } from './read'
 export {
   mccMaskTruncated,
   mccAddTruncated,
   mccDealRho,
+  mccDealWrap,
   mccDealSelect,
-  mccDealExtend,
+  mccShareAddend,
   mccSelect,
   mccExtend,
 } from './select'

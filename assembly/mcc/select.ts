@@ -1,4 +1,7 @@
 // From a masked bit to a value: truncate-reduce, the dealer's correction words, select and ring extension.
+//
+// Names follow docs/protocol.md, 5.2: A_1 = r - 2^(n'-2) and A_0 = A_1 - 2^n'·μ are r read as unsigned and as signed
+// number, less the offset; ω is the carry that m' + a' drops on the way to r.
 
 /** out = ((x >> f) + a) mod 2^bits, or - a. In place allowed. */
 // @ts-ignore: decorator
@@ -54,55 +57,94 @@ export function mccDealRho(rho: usize, count: i32, words: usize): void {
 }
 
 /**
- * Corrections of [ρA_0], [ρA_1], [(1-ρ)A_0], [(1-ρ)A_1], four words per value, in place of the client's halves.
- * A_0 and A_1 are r read as signed and as unsigned `bits`-bit integer, less the 2^(bits-2) of the offset form.
+ * Corrections of [ω] and [μ] of every opened value, in place of the client's halves: r = m' + a' - 2^bits·ω, so that
+ * ω = [r < a'], and μ is the top bit of r.
+ * @param r below 2^bits; @param a a' as the stream gives it, of which the low `bits` bits count
  */
-export function mccDealSelect(r: usize, count: i32, bits: i32, rho: usize, words: usize): void {
-  const offset = 1 << (bits - 2)
-  const up = 32 - bits
-  for (let i = 0; i < count; i++) {
-    const u = load<u32>(r + (<usize>i << 2))
-    const s = ((<i32>u << up) >> up) - offset
-    const a = <i32>u - offset
-    const one = bitMask(rho, i)
-    const at = words + (<usize>i << 4)
-    if (ASC_FEATURE_SIMD) {
-      const both = i32x4(s, a, s, a)
-      const which = i64x2(<i64><i32>one, <i64><i32>~one)
-      v128.store(at, i32x4.sub(v128.and(both, which), v128.load(at)))
-    } else {
-      store<u32>(at, (<u32>s & one) - load<u32>(at))
-      store<u32>(at, (<u32>a & one) - load<u32>(at, 4), 4)
-      store<u32>(at, (<u32>s & ~one) - load<u32>(at, 8), 8)
-      store<u32>(at, (<u32>a & ~one) - load<u32>(at, 12), 12)
+export function mccDealWrap(r: usize, a: usize, count: i32, bits: i32, omega: usize, mu: usize): void {
+  const low: u32 = bits == 32 ? -1 : (1 << bits) - 1
+  let at: usize = 0
+  const end = <usize>count << 2
+  if (ASC_FEATURE_SIMD) {
+    const mask = i32x4.splat(<i32>low)
+    for (; at + 16 <= end; at += 16) {
+      const u = v128.load(r + at)
+      const carried = i32x4.lt_u(u, v128.and(v128.load(a + at), mask)) // -1 where ω = 1
+      v128.store(omega + at, i32x4.neg(i32x4.add(carried, v128.load(omega + at))))
+      v128.store(mu + at, i32x4.sub(i32x4.shr_u(u, bits - 1), v128.load(mu + at)))
     }
+  }
+  for (; at < end; at += 4) {
+    const u = load<u32>(r + at)
+    store<u32>(omega + at, <u32>(u < (load<u32>(a + at) & low)) - load<u32>(omega + at))
+    store<u32>(mu + at, (u >> (bits - 1)) - load<u32>(mu + at))
   }
 }
 
-/** Corrections of [A_0], [A_1], two words per value, for values that pass without a comparison. */
-export function mccDealExtend(r: usize, count: i32, bits: i32, words: usize): void {
+/** Corrections of P = ρA_0 and Q = ρμ of every switched value, in place of the client's halves. `rho`: a bit per value. */
+export function mccDealSelect(r: usize, count: i32, bits: i32, rho: usize, p: usize, q: usize): void {
   const offset = 1 << (bits - 2)
   const up = 32 - bits
-  for (let i = 0; i < count; i++) {
-    const u = load<u32>(r + (<usize>i << 2))
-    const at = words + (<usize>i << 3)
-    store<u32>(at, <u32>(((<i32>u << up) >> up) - offset) - load<u32>(at))
-    store<u32>(at, (u - <u32>offset) - load<u32>(at, 4), 4)
+  let i = 0
+  if (ASC_FEATURE_SIMD) {
+    const less = i32x4.splat(offset)
+    for (; i + 4 <= count; i += 4) {
+      const at = <usize>i << 2
+      const one = quarter(load<u8>(rho + (i >> 3)), i & 4)
+      const u = v128.load(r + at)
+      const signed = i32x4.sub(i32x4.shr_s(i32x4.shl(u, up), up), less)
+      v128.store(p + at, i32x4.sub(v128.and(signed, one), v128.load(p + at)))
+      v128.store(q + at, i32x4.sub(v128.and(i32x4.shr_u(u, bits - 1), one), v128.load(q + at)))
+    }
+  }
+  for (; i < count; i++) {
+    const at = <usize>i << 2
+    const one = bitMask(rho, i)
+    const u = load<u32>(r + at)
+    const signed = ((<i32>u << up) >> up) - offset
+    store<u32>(p + at, (<u32>signed & one) - load<u32>(p + at))
+    store<u32>(q + at, ((u >> (bits - 1)) & one) - load<u32>(q + at))
+  }
+}
+
+/**
+ * One party's share of A_1 = m' + a' - 2^bits·ω - 2^(bits-2), from the summand of r it knows and its share of ω.
+ * The offset is the server's to take off.
+ * @param x m or a', of which bits [f, f + bits) count; @param out may be x
+ */
+export function mccShareAddend(x: usize, count: i32, f: i32, bits: i32, offset: i32, omega: usize, out: usize): void {
+  const low: u32 = bits == 32 ? -1 : (1 << bits) - 1
+  const half = bits - 1 // a shift by 32 would be one by 0
+  let at: usize = 0
+  const end = <usize>count << 2
+  if (ASC_FEATURE_SIMD) {
+    const mask = i32x4.splat(<i32>low)
+    const less = i32x4.splat(offset)
+    for (; at + 16 <= end; at += 16) {
+      const known = i32x4.sub(v128.and(i32x4.shr_u(v128.load(x + at), f), mask), less)
+      v128.store(out + at, i32x4.sub(known, i32x4.shl(i32x4.shl(v128.load(omega + at), half), 1)))
+    }
+  }
+  for (; at < end; at += 4) {
+    const known = ((load<u32>(x + at) >> f) & low) - <u32>offset
+    store<u32>(out + at, known - ((load<u32>(omega + at) << half) << 1))
   }
 }
 
 /**
  * One party's share of z = b·y', moved to the next layer's mask: out = other ± share.
- * ẽ is E = (e + 2^(bits-2)) mod 2^bits read signed, j its sign; β = 0 gives ẽ·[ρ] + [ρA_j], β = 1 gives
- * ẽ·(1 - [ρ]) + [(1-ρ)A_j].
+ * ẽ is E = (e + 2^(bits-2)) mod 2^bits read signed, j its top bit; [A_j] = a1 - (1 - j)·2^bits·μ and
+ * [ρA_j] = p + j·2^bits·q. β = 0 gives ẽ·[ρ] + [ρA_j], β = 1 gives ẽ·(1 - [ρ]) + [A_j] - [ρA_j].
  * @param one 1 for the server, which adds the public 1, else 0
  * @param sign 1: out = other + share (server: what the client sent); -1: out = share - other (client: its next mask)
  */
 export function mccSelect(
-  e: usize, count: i32, bits: i32, beta: usize, rho: usize, words: usize, one: i32, sign: i32, other: usize, out: usize,
+  e: usize, count: i32, bits: i32, beta: usize, rho: usize, p: usize, q: usize, a1: usize, mu: usize,
+  one: i32, sign: i32, other: usize, out: usize,
 ): void {
   const offset = 1 << (bits - 2)
   const up = 32 - bits
+  const half = bits - 1
   let i = 0
   if (ASC_FEATURE_SIMD) {
     const add = i32x4.splat(offset)
@@ -111,59 +153,62 @@ export function mccSelect(
     for (; i + 4 <= count; i += 4) {
       const at = <usize>i << 2
       const signed = i32x4.shr_s(i32x4.shl(i32x4.add(v128.load(e + at), add), up), up)
-      const negative = i32x4.shr_s(signed, 31)
+      const j = i32x4.shr_s(signed, 31)
       const b = quarter(load<u8>(beta + (i >> 3)), i & 4)
-      const share = v128.load(rho + at)
-      const factor = i32x4.add(i32x4.sub(v128.xor(share, b), b), v128.and(ones, b))
-      const table = words + (<usize>i << 4)
-      const word = pick(table, negative, b)
+      const factor = i32x4.add(flipped(v128.load(rho + at), b), v128.and(ones, b))
+      const high = i32x4.shl(i32x4.shl(v128.load(q + at), half), 1)
+      const product = i32x4.add(v128.load(p + at), v128.and(high, j))
+      const lift = i32x4.shl(i32x4.shl(v128.load(mu + at), half), 1)
+      const addend = i32x4.sub(v128.load(a1 + at), v128.andnot(lift, j))
+      const word = i32x4.add(flipped(product, b), v128.and(addend, b))
       const z = i32x4.add(i32x4.mul(signed, factor), word)
-      const o = v128.load(other + at)
-      v128.store(out + at, i32x4.add(z, i32x4.sub(v128.xor(o, minus), minus)))
+      v128.store(out + at, i32x4.add(z, flipped(v128.load(other + at), minus)))
     }
   }
   for (; i < count; i++) {
     const at = <usize>i << 2
     const signed = <i32>((load<u32>(e + at) + offset) << up) >> up
+    const j = <u32>(signed >> 31)
     const b = bitMask(beta, i)
-    const share = load<u32>(rho + at)
-    const factor = (share ^ b) - b + (<u32>one & b)
-    const j = <usize>((b & 2) | (<u32>signed >> 31))
-    const z = <u32>signed * factor + load<u32>(words + (<usize>i << 4) + (j << 2))
+    const factor = (load<u32>(rho + at) ^ b) - b + (<u32>one & b)
+    const product = load<u32>(p + at) + (((load<u32>(q + at) << half) << 1) & j)
+    const addend = load<u32>(a1 + at) - (((load<u32>(mu + at) << half) << 1) & ~j)
+    const z = <u32>signed * factor + ((product ^ b) - b) + (addend & b)
     store<u32>(out + at, z + load<u32>(other + at) * sign)
   }
 }
 
-/** Of four words per value the one at 2β + j: a 4×4 transposition, then two selections by public masks. */
+/** x, or -x where `negative` is all ones. */
 // @ts-ignore: decorator
 @inline
-function pick(table: usize, j: v128, beta: v128): v128 {
-  const a = v128.load(table)
-  const b = v128.load(table, 16)
-  const c = v128.load(table, 32)
-  const d = v128.load(table, 48)
-  const ab01 = v128.shuffle<i32>(a, b, 0, 4, 1, 5)
-  const cd01 = v128.shuffle<i32>(c, d, 0, 4, 1, 5)
-  const ab23 = v128.shuffle<i32>(a, b, 2, 6, 3, 7)
-  const cd23 = v128.shuffle<i32>(c, d, 2, 6, 3, 7)
-  const p0 = v128.shuffle<i32>(ab01, cd01, 0, 1, 4, 5)
-  const p1 = v128.shuffle<i32>(ab01, cd01, 2, 3, 6, 7)
-  const q0 = v128.shuffle<i32>(ab23, cd23, 0, 1, 4, 5)
-  const q1 = v128.shuffle<i32>(ab23, cd23, 2, 3, 6, 7)
-  return v128.bitselect(v128.bitselect(q1, q0, j), v128.bitselect(p1, p0, j), beta)
+function flipped(x: v128, negative: v128): v128 {
+  return i32x4.sub(v128.xor(x, negative), negative)
 }
 
-/** The same for a value that passes: ẽ + [A_j], two words per value. */
+/** The same for a value that passes: ẽ + [A_j]. */
 export function mccExtend(
-  e: usize, count: i32, bits: i32, words: usize, one: i32, sign: i32, other: usize, out: usize,
+  e: usize, count: i32, bits: i32, a1: usize, mu: usize, one: i32, sign: i32, other: usize, out: usize,
 ): void {
   const offset = 1 << (bits - 2)
   const up = 32 - bits
-  for (let i = 0; i < count; i++) {
-    const at = <usize>i << 2
+  const half = bits - 1
+  let at: usize = 0
+  const end = <usize>count << 2
+  if (ASC_FEATURE_SIMD) {
+    const add = i32x4.splat(offset)
+    const ones = i32x4.splat(-one)
+    const minus = i32x4.splat(sign < 0 ? -1 : 0)
+    for (; at + 16 <= end; at += 16) {
+      const signed = i32x4.shr_s(i32x4.shl(i32x4.add(v128.load(e + at), add), up), up)
+      const lift = i32x4.shl(i32x4.shl(v128.load(mu + at), half), 1)
+      const addend = i32x4.sub(v128.load(a1 + at), v128.andnot(lift, i32x4.shr_s(signed, 31)))
+      const z = i32x4.add(v128.and(signed, ones), addend)
+      v128.store(out + at, i32x4.add(z, flipped(v128.load(other + at), minus)))
+    }
+  }
+  for (; at < end; at += 4) {
     const signed = <i32>((load<u32>(e + at) + offset) << up) >> up
-    const j = <usize>(<u32>signed >> 31)
-    const z = <u32>(signed * one) + load<u32>(words + (<usize>i << 3) + (j << 2))
-    store<u32>(out + at, z + load<u32>(other + at) * sign)
+    const addend = load<u32>(a1 + at) - (((load<u32>(mu + at) << half) << 1) & <u32>~(signed >> 31))
+    store<u32>(out + at, <u32>(signed * one) + addend + load<u32>(other + at) * sign)
   }
 }

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { PartyProcess } from '../../src/cli/process/party-process.js'
 import { RingfenceError } from '../../src/errors.js'
 import { findModel } from '../../src/files/prepared-model.js'
-import { Client } from '../../src/party/client.js'
+import { Client } from '../../src/party/client/client.js'
 import { type Blocked, type ClientWork, openPage, type Task } from '../processes/browser-page.js'
 import { median, milliseconds, table } from '../report.js'
 

@@ -2,7 +2,7 @@
 // at random. No answer may be wrong, no call may hang beyond its deadline, and everybody is answered again within ten
 // seconds of the party's return.
 import { RingfenceError } from '../../src/errors.js'
-import { ReconnectingClient } from '../../src/party/reconnecting-client.js'
+import { ReconnectingClient } from '../../src/party/client/reconnecting-client.js'
 import { drawFrom } from '../../test/protocol/mcc/gadget-plan.js'
 import { freePort, isRight, Line, Party, type Question, questions } from '../processes/service.js'
 import { table } from '../report.js'

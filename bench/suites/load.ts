@@ -1,7 +1,7 @@
 // `npm run bench -- load`: many clients of one server over WebSockets, each asking again as soon as it is answered: how
 // long they wait, who is told to come back, whether an answer is wrong, and whether memory stays where it is.
 import { RingfenceError } from '../../src/errors.js'
-import { Client } from '../../src/party/client.js'
+import { Client } from '../../src/party/client/client.js'
 import { freePort, isRight, Party, type Question, questions } from '../processes/service.js'
 import { median, table } from '../report.js'
 

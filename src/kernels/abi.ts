@@ -8,6 +8,7 @@ export interface KernelExports
     FloatConvExports,
     FloatMapExports,
     MccExports,
+    MacExports,
     SecurennExports,
     SecurennShareExports {
   readonly memory: WebAssembly.Memory
@@ -202,6 +203,16 @@ type Read<Word> = (
   rows: number,
 ) => void
 
+interface MacExports {
+  mccMacKeys: Words
+  mccLiftSelect: Words
+  mccMacSelect: Words
+  mccMacPassedKeys: Words
+  mccLiftPassed: Words
+  mccMacPassed: Words
+  mccMacDot: Words
+}
+
 interface MccExports {
   mccDeal: Deal
   mccDeal64: Deal
@@ -211,15 +222,19 @@ interface MccExports {
   mccMaskTruncated(y: number, a: number, count: number, f: number, bits: number, out: number): void
   mccAddTruncated(m: number, a: number, count: number, f: number, bits: number, out: number): void
   mccDealRho(rho: number, count: number, words: number): void
-  mccDealSelect(r: number, count: number, bits: number, rho: number, words: number): void
-  mccDealExtend(r: number, count: number, bits: number, words: number): void
+  mccDealWrap(r: number, a: number, count: number, bits: number, omega: number, mu: number): void
+  mccDealSelect(r: number, count: number, bits: number, rho: number, p: number, q: number): void
+  mccShareAddend(x: number, count: number, f: number, bits: number, offset: number, omega: number, out: number): void
   mccSelect(
     e: number,
     count: number,
     bits: number,
     beta: number,
     rho: number,
-    words: number,
+    p: number,
+    q: number,
+    a1: number,
+    mu: number,
     one: number,
     sign: number,
     other: number,
@@ -229,7 +244,8 @@ interface MccExports {
     e: number,
     count: number,
     bits: number,
-    words: number,
+    a1: number,
+    mu: number,
     one: number,
     sign: number,
     other: number,

@@ -10,7 +10,7 @@ export const GROUP = 8
 /** Groups of 8 that hold `count` DReLUs. */
 export const groupsOf = (count: number): number => (count + GROUP - 1) >> 3
 
-/** How a window of k bits is cut in chunks: widths of 1 to 8 bits, least significant first, none wider than the one before. */
+/** How a window of k bits is cut in chunks: widths of 1 to 8 bits, least significant first. */
 export type Chunks = readonly number[]
 
 /** Bits of all table entries of one DReLU: t per entry of stage 0, 2(t-j) per entry of stage j. */
@@ -145,25 +145,48 @@ export function dealRho(k: Kernels, rho: Region, count: number, words: Region): 
   k.raw.mccDealRho(rho.ptr, count, words.ptr)
 }
 
-/** Four words per value become corrections of [ρA_0], [ρA_1], [(1-ρ)A_0], [(1-ρ)A_1]; `rho`: one bit per value. */
-export function dealSelect(k: Kernels, r: Region, count: number, bits: number, rho: Region, words: Region): void {
-  const flags = groupsOf(count)
-  expectInteger('dealSelect', 'bits', bits, 2, 32)
-  expectWords('dealSelect', 'r', r, count, 4)
-  expectWords('dealSelect', 'rho', rho, flags, 1)
-  expectWords('dealSelect', 'words', words, 4 * count, 4)
-  expectDisjoint('dealSelect', words, count * 16, r, count * 4)
-  expectDisjoint('dealSelect', words, count * 16, rho, flags)
-  k.raw.mccDealSelect(r.ptr, count, bits, rho.ptr, words.ptr)
+/** Elementwise outputs of a call lie where one of its inputs of the same words does, or apart from it. */
+function expectEach(call: string, count: number, words: Readonly<Record<string, Region>>, out: Region): void {
+  for (const [name, region] of Object.entries(words)) {
+    expectWords(call, name, region, count, 4)
+    expectSameOrDisjoint(call, out, region, count * 4)
+  }
 }
 
-/** Two words per value become corrections of [A_0], [A_1]. */
-export function dealExtend(k: Kernels, r: Region, count: number, bits: number, words: Region): void {
-  expectInteger('dealExtend', 'bits', bits, 2, 32)
-  expectWords('dealExtend', 'r', r, count, 4)
-  expectWords('dealExtend', 'words', words, 2 * count, 4)
-  expectDisjoint('dealExtend', words, count * 8, r, count * 4)
-  k.raw.mccDealExtend(r.ptr, count, bits, words.ptr)
+/**
+ * The client's halves `omega` and `mu` of every opened value become the corrections of [ω] and [μ]: ω = [m' + a' ≥
+ * 2^bits], μ the top bit of r. `r`: below 2^bits; `a`: a' as its stream gives it.
+ */
+export function dealWrap(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { r, a, omega, mu }: { r: Region; a: Region; omega: Region; mu: Region },
+): void {
+  expectInteger('dealWrap', 'bits', bits, 2, 32)
+  for (const [name, region] of Object.entries({ r, a, omega, mu })) expectWords('dealWrap', name, region, count, 4)
+  for (const input of [r, a, mu]) expectDisjoint('dealWrap', omega, count * 4, input, count * 4)
+  for (const input of [r, a]) expectDisjoint('dealWrap', mu, count * 4, input, count * 4)
+  k.raw.mccDealWrap(r.ptr, a.ptr, count, bits, omega.ptr, mu.ptr)
+}
+
+/** The client's halves `p` and `q` of every switched value become the corrections of [ρA_0] and [ρμ]; `rho`: one bit per value. */
+export function dealSelect(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { r, rho, p, q }: { r: Region; rho: Region; p: Region; q: Region },
+): void {
+  const flags = groupsOf(count)
+  expectInteger('dealSelect', 'bits', bits, 2, 32)
+  for (const [name, region] of Object.entries({ r, p, q })) expectWords('dealSelect', name, region, count, 4)
+  expectWords('dealSelect', 'rho', rho, flags, 1)
+  expectDisjoint('dealSelect', p, count * 4, q, count * 4)
+  for (const out of [p, q]) {
+    expectDisjoint('dealSelect', out, count * 4, r, count * 4)
+    expectDisjoint('dealSelect', out, count * 4, rho, flags)
+  }
+  k.raw.mccDealSelect(r.ptr, count, bits, rho.ptr, p.ptr, q.ptr)
 }
 
 /** Which side of the select: the server adds the public 1 and what came; the client takes its next mask off. */
@@ -171,8 +194,34 @@ export type Side = 'client' | 'server'
 const SIGNS = { client: [0, -1], server: [1, 1] } as const
 
 /**
- * out = share of b·y' of every value, plus (server) or minus (client) `other`. `beta`: one bit per value; `rho`: a word;
- * `words`: four. `out` may be `e`, `rho` or `other`.
+ * out = share of A_1 = r - 2^(bits-2), as a number mod 2^32, of every opened value: what a side knows of r less its share
+ * of 2^bits·ω. `x`: m, of which the client drops f bits, or a' (f = 0). `out` may be `x` or `omega`.
+ */
+export function shareAddend(
+  k: Kernels,
+  side: Side,
+  count: number,
+  f: number,
+  bits: number,
+  { x, omega, out }: { x: Region; omega: Region; out: Region },
+): void {
+  expectInteger('shareAddend', 'bits', bits, 2, 32)
+  expectInteger('shareAddend', 'f', f, 0, 31)
+  expectWords('shareAddend', 'out', out, count, 4)
+  expectEach('shareAddend', count, { x, omega }, out)
+  const offset = side === 'server' ? 2 ** (bits - 2) : 0
+  k.raw.mccShareAddend(x.ptr, count, f, bits, offset, omega.ptr, out.ptr)
+}
+
+/** Shares of [A_1] and [μ], one word per value. */
+export interface Addend {
+  a1: Region
+  mu: Region
+}
+
+/**
+ * out = share of b·y' of every value, plus (server) or minus (client) `other`. `beta`: one bit per value; the others one
+ * word. `out` may be any of these.
  */
 export function select(
   k: Kernels,
@@ -183,48 +232,37 @@ export function select(
     e,
     beta,
     rho,
-    words,
+    p,
+    q,
+    a1,
+    mu,
     other,
     out,
-  }: { e: Region; beta: Region; rho: Region; words: Region; other: Region; out: Region },
+  }: Addend & { e: Region; beta: Region; rho: Region; p: Region; q: Region; other: Region; out: Region },
 ): void {
   const flags = groupsOf(count)
-  const bytes = count * 4
   expectInteger('select', 'bits', bits, 2, 32)
-  expectWords('select', 'e', e, count, 4)
   expectWords('select', 'beta', beta, flags, 1)
-  expectWords('select', 'rho', rho, count, 4)
-  expectWords('select', 'words', words, 4 * count, 4)
-  expectWords('select', 'other', other, count, 4)
   expectWords('select', 'out', out, count, 4)
-  expectSameOrDisjoint('select', out, e, bytes)
-  expectSameOrDisjoint('select', out, rho, bytes)
-  expectSameOrDisjoint('select', out, other, bytes)
-  expectDisjoint('select', out, bytes, beta, flags)
-  expectDisjoint('select', out, bytes, words, 4 * bytes)
+  expectEach('select', count, { e, rho, p, q, a1, mu, other }, out)
+  expectDisjoint('select', out, count * 4, beta, flags)
   const [one, sign] = SIGNS[side]
-  k.raw.mccSelect(e.ptr, count, bits, beta.ptr, rho.ptr, words.ptr, one, sign, other.ptr, out.ptr)
+  k.raw.mccSelect(e.ptr, count, bits, beta.ptr, rho.ptr, p.ptr, q.ptr, a1.ptr, mu.ptr, one, sign, other.ptr, out.ptr)
 }
 
-/** The same for values without a comparison: out = share of y', plus or minus `other`. `words`: two per value. */
+/** The same for values without a comparison: out = share of y', plus or minus `other`. `out` may be any of these. */
 export function extend(
   k: Kernels,
   side: Side,
   count: number,
   bits: number,
-  { e, words, other, out }: { e: Region; words: Region; other: Region; out: Region },
+  { e, a1, mu, other, out }: Addend & { e: Region; other: Region; out: Region },
 ): void {
-  const bytes = count * 4
   expectInteger('extend', 'bits', bits, 2, 32)
-  expectWords('extend', 'e', e, count, 4)
-  expectWords('extend', 'words', words, 2 * count, 4)
-  expectWords('extend', 'other', other, count, 4)
   expectWords('extend', 'out', out, count, 4)
-  expectSameOrDisjoint('extend', out, e, bytes)
-  expectSameOrDisjoint('extend', out, other, bytes)
-  expectDisjoint('extend', out, bytes, words, 2 * bytes)
+  expectEach('extend', count, { e, a1, mu, other }, out)
   const [one, sign] = SIGNS[side]
-  k.raw.mccExtend(e.ptr, count, bits, words.ptr, one, sign, other.ptr, out.ptr)
+  k.raw.mccExtend(e.ptr, count, bits, a1.ptr, mu.ptr, one, sign, other.ptr, out.ptr)
 }
 
 /** u64 words to their low and high u32 halves. */

@@ -1,7 +1,7 @@
 // One model of a server: registers it as soon as its helper is there, and puts a new one in its place without a break.
 import { RingfenceError } from '../errors.js'
 import { type Channel, HEADER_BYTES, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
-import { Client } from '../party/client.js'
+import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
 import { DIGEST_BYTES, equal } from '../party/messages.js'
 import { Server, type ServerOptions } from '../party/server.js'

@@ -2,7 +2,7 @@
 import { bestVariant, loadKernels } from '../kernels/instance.js'
 import { connect, hasWebSocket } from '../net/index.js'
 import { freshSeed } from '../random/seed.js'
-import { LocalClient } from './local-client.js'
+import { LocalClient } from './client/local-client.js'
 import { asRingfenceError } from './options.js'
 
 /** One thing that works here, or does not, and why. */

@@ -1,6 +1,7 @@
 // The fixed-length messages of set-up and control, as classes of bytes: no party takes a length from a peer here.
 import { MAX_RETRY_MS, RingfenceError } from '../errors.js'
-import { encodeBatch, GRANT_BYTES, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
+import { PROTOCOL_VERSION } from '../plan/plan.js'
+import { encodeBatch, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
 import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
 
 // The frames that name inferences are the protocol's; parties find all fixed-length messages here.
@@ -9,14 +10,13 @@ export {
   BUNDLE_BYTES,
   DEAL_BYTES,
   decodeBatch,
+  GRANT_BYTES,
   MAX_BATCH,
   readInference,
   writeInference,
 } from '../protocol/control.js'
-export { encodeBatch, GRANT_BYTES, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES }
+export { encodeBatch, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES }
 
-/** Of everything on the wire: what a hello starts with. */
-export const VERSION = 3
 export const KEY_BYTES = 32
 export const DIGEST_BYTES = 32
 
@@ -42,7 +42,7 @@ export interface HelperHello {
 
 export function encodeHello(hello: HelperHello): Uint8Array {
   const out = new Uint8Array(HELLO_BYTES)
-  out.set([VERSION, hello.role])
+  out.set([PROTOCOL_VERSION, hello.role])
   out.set(hello.registration, 2)
   out.set(hello.session, 2 + ID_BYTES)
   out.set(hello.digest, 2 + 2 * ID_BYTES)
@@ -65,10 +65,10 @@ export function decodeHello(payload: Uint8Array): HelperHello {
 }
 
 export function checkVersion(version: number): void {
-  if (version !== VERSION) {
+  if (version !== PROTOCOL_VERSION) {
     throw new RingfenceError(
       'PROTOCOL',
-      `the peer speaks version ${version} of the protocol, this is version ${VERSION}`,
+      `the peer speaks version ${version} of the protocol, this is version ${PROTOCOL_VERSION}`,
     )
   }
 }

@@ -168,9 +168,12 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value)
 }
 
-/** SHA-256 of the plan's canonical JSON. */
+/** Which messages the parties exchange over a plan. Rises with every change of what travels or is drawn. */
+export const PROTOCOL_VERSION = 4
+
+/** SHA-256 of the plan's canonical JSON and of the protocol's version: parties and kept material that agree on it agree on both. */
 export function planDigest(plan: Plan): Uint8Array {
-  return sha256(new TextEncoder().encode(canonicalJson(plan)))
+  return sha256(new TextEncoder().encode(canonicalJson({ protocol: PROTOCOL_VERSION, plan })))
 }
 
 export function planRelu(relu: LayerRelu): StepRelu {

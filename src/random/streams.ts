@@ -12,14 +12,20 @@ export const Purpose = {
   blind: 3, // client–helper: s, what hides the helper's part u from the server
   tablePad: 4, // client–helper: pads of the comparison tables
   rhoHalf: 5, // client–helper: the client's halves of [ρ]
-  selectHalf: 6, // client–helper: the client's halves of the select words
-  extendHalf: 7, // client–helper: the client's halves of the words of passed values
+  selectHalf: 6, // client–helper: the client's halves of [ρA_0] and [ρμ]
+  extendHalf: 7, // client–helper: the client's halves of [ω] and [μ]
   openingMask: 8, // server–helper: a', what hides the opened value from the client
   dealerRho: 9, // helper alone: ρ
   dealerBits: 10, // helper alone: carry masks and keys of the tables
   modelMask: 11, // server–client: B, the client's part of the weights
   securenn: 12, // either pair or the helper alone: draws of the published protocol, numbered in securenn/draws.ts
   inferenceKey: 13, // client–helper: on mcc, the seed of one inference's streams
+  signOrder: 14, // server–helper: order of the places of a second set of comparisons
+  signMask: 15, // server–helper: a'', what hides its opened values from the client
+  signFlip: 16, // server–helper: g, what hides its signs from the client
+  signTrap: 17, // server–helper: ŷ' of its traps; helper alone: their m'
+  signPad: 18, // client–helper: pads of its tables
+  signBits: 19, // helper alone: carry masks and keys of its tables
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

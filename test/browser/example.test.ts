@@ -10,7 +10,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { decodeImage } from '../../src/model/pictures/decode.js'
 import { pictureToInput } from '../../src/model/pictures/input.js'
-import { Client } from '../../src/party/client.js'
+import { Client } from '../../src/party/client/client.js'
 import { faultsOf } from './accessible.js'
 import { CHROMIUM, hasChromium, launch } from './site.js'
 

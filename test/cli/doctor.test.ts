@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { listen } from '../../src/net/websocket-server.node.js'
-import { Helper } from '../../src/party/helper.js'
+import { Helper } from '../../src/party/helper/helper.js'
 import { partiesFor } from '../browser/site.js'
 import { ringfence } from './program.js'
 

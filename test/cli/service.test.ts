@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { decodeImage, pictureToInput } from '../../src/index.js'
-import { Client } from '../../src/party/client.js'
+import { Client } from '../../src/party/client/client.js'
 import { type Running, ringfence, root, startRingfence } from './program.js'
 
 const PICTURE = `${root}models/samples/digit-7.png`

@@ -2,6 +2,7 @@
 // access of an instrumented build is logged for several sets of secrets. What is public stays the same in all of them.
 import { describe, expect, it } from 'vitest'
 import type { Kernels, Region } from '../../src/kernels/instance.js'
+import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import { fillStream } from '../../src/kernels/prg.js'
 import * as compare from '../../src/kernels/securenn/digits.js'
@@ -157,22 +158,51 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
     // So are e and β of the select.
     'select, extend': ({ k, random }) => {
       const [e, beta] = [random(4 * n, (_, i) => i * 91), random(groups, (_, i) => i * 53)]
-      const [rho, words, other, out] = [random(4 * n), random(16 * n), random(4 * n), random(4 * n)]
+      const [rho, p, q, a1, mu, other, out] = Array.from({ length: 7 }, () => random(4 * n))
       const value = Math.min(bits, 32)
       return () => {
         for (const side of ['client', 'server'] as const) {
-          mcc.select(k, side, n, value, { e, beta, rho, words, other, out })
-          mcc.extend(k, side, n, value, { e, words, other, out })
+          mcc.select(k, side, n, value, { e, beta, rho, p, q, a1, mu, other, out })
+          mcc.extend(k, side, n, value, { e, a1, mu, other, out })
         }
       }
     },
-    'dealSelect, dealExtend, dealRho': ({ k, random }) => {
-      const [r, rho, words] = [random(4 * n), random(groups), random(16 * n)]
+    'dealSelect, dealWrap, dealRho, shareAddend': ({ k, random }) => {
+      const rho = random(groups)
+      const [r, a, p, q, omega, mu, words] = Array.from({ length: 7 }, () => random(4 * n))
       const value = Math.min(bits, 32)
       return () => {
-        mcc.dealSelect(k, r, n, value, rho, words)
-        mcc.dealExtend(k, r, n, value, words)
+        mcc.dealSelect(k, n, value, { r, rho, p, q })
+        mcc.dealWrap(k, n, value, { r, a, omega, mu })
+        for (const side of ['client', 'server'] as const) {
+          mcc.shareAddend(k, side, n, 32 - value, value, { x: a, omega, out: a })
+        }
         mcc.dealRho(k, rho, n, words)
+      }
+    },
+    'macKeys, macPassedKeys': ({ k, random }) => {
+      const long = () => random(8 * n)
+      const [alpha, next, ...m] = Array.from({ length: 7 }, long)
+      const [rho, p, q, known, omega, mu] = Array.from({ length: 6 }, () => random(4 * n))
+      const dealt = { alpha, next, rho, p, q, known, omega, mu }
+      const value = Math.min(bits, 32)
+      return () => {
+        mac.macKeys(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] })
+        mac.macPassedKeys(k, n, value, dealt, { w0: m[0], mu: m[1] })
+      }
+    },
+    'liftSelect, macSelect, liftPassed, macPassed, macDot': ({ k, random }) => {
+      const [e, beta] = [random(4 * n, (_, i) => i * 91), random(groups, (_, i) => i * 53)]
+      const [next, out, sum, ...m] = Array.from({ length: 8 }, () => random(8 * n))
+      const [rho, p, q, known, omega, mu] = Array.from({ length: 6 }, () => random(4 * n))
+      const dealt = { e, beta, next, out, rho, p, q, known, omega, mu }
+      const value = Math.min(bits, 32)
+      return () => {
+        mac.liftSelect(k, n, value, dealt)
+        mac.macSelect(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] }, 1, sum)
+        mac.liftPassed(k, n, value, dealt)
+        mac.macPassed(k, n, value, e, { w0: m[0], mu: m[1] }, -1, sum)
+        mac.macDot(k, n, m[0], m[1], sum)
       }
     },
     'maskTruncated, addTruncated': ({ k, random }) => {

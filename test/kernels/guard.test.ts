@@ -3,7 +3,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadKernels } from '../../src/kernels/instance.js'
-import { APART, type Entry, entries, MODULES } from './typed-calls.js'
+import type { Entry } from './operands.js'
+import { APART, entries, MODULES } from './typed-calls.js'
 
 it('names every typed call of the kernels', () => {
   const calls = MODULES.flatMap((module) =>

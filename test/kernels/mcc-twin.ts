@@ -57,3 +57,44 @@ export function twinSign(e: number, r: number, add: number, bits: number, lo: nu
   const y = Math.floor(r / 2 ** lo)
   return (x + y) % size < size / 2 ? 1 : 0
 }
+
+/** The words of one value, from its mask and the server's, both below 2^bits. */
+export interface TwinWords {
+  rho: number
+  p: number
+  q: number
+  omega: number
+  mu: number
+}
+
+export function twinWords(m: number, a: number, rho: number, bits: number): TwinWords {
+  const r = (m + a) % 2 ** bits
+  const mu = r >= 2 ** (bits - 1) ? 1 : 0
+  const a0 = r - 2 ** bits * mu - 2 ** (bits - 2)
+  return { rho, p: rho * a0, q: rho * mu, omega: m + a >= 2 ** bits ? 1 : 0, mu }
+}
+
+const mod32 = (x: bigint): number => Number(BigInt.asUintN(32, x))
+
+/** One party's share of A_1: the summand of r it knows, less 2^bits·[ω], less the offset at the server (one = 1). */
+export function twinAddend(known: number, omega: number, bits: number, one: 0 | 1): number {
+  return mod32(BigInt(known) - (BigInt(omega) << BigInt(bits)) - BigInt(one * 2 ** (bits - 2)))
+}
+
+/** One party's share of b·y', of y' itself for β = null. */
+export function twinSelect(
+  e: number,
+  beta: number | null,
+  { rho, p, q, mu }: TwinWords,
+  a1: number,
+  bits: number,
+  one: 0 | 1,
+): number {
+  const opened = (e + 2 ** (bits - 2)) % 2 ** bits
+  const j = opened >= 2 ** (bits - 1) ? 1n : 0n
+  const x = BigInt(opened) - (j << BigInt(bits))
+  const addend = BigInt(a1) - (((1n - j) * BigInt(mu)) << BigInt(bits))
+  const product = BigInt(p) + ((j * BigInt(q)) << BigInt(bits))
+  if (beta === null) return mod32(BigInt(one) * x + addend)
+  return mod32(beta === 0 ? x * BigInt(rho) + product : x * (BigInt(one) - BigInt(rho)) + addend - product)
+}

@@ -7,15 +7,15 @@ import {
   uploadIndexMap,
   uploadPatchMap,
 } from '../../src/kernels/index-maps.js'
-import { type Kernels, loadKernels, upload } from '../../src/kernels/instance.js'
+import { type Kernels, loadKernels, type Region, upload } from '../../src/kernels/instance.js'
 import {
   addTruncated,
   type Chain,
-  dealExtend,
   dealerBytes,
   dealRho,
   dealSelect,
   dealTables,
+  dealWrap,
   extend,
   groupsOf,
   join64,
@@ -23,13 +23,14 @@ import {
   readRows,
   rowBytes,
   select,
+  shareAddend,
   split64,
   tableBits,
   tableBytes,
   walkChain,
 } from '../../src/kernels/mcc.js'
 import { chooseChunks } from '../../src/plan/compile/chunks.js'
-import { dealerBits, tablePosition, twinSign, twinTables } from './mcc-twin.js'
+import { dealerBits, tablePosition, twinAddend, twinSelect, twinSign, twinTables, twinWords } from './mcc-twin.js'
 
 const CHUNKS: number[][] = [
   [4],
@@ -166,40 +167,72 @@ for (const variant of ['simd', 'scalar'] as const) {
       })
     }
 
-    it('selects and extends exactly, at every length from 0 to 67', () => {
+    it('selects and extends exactly, as the twin does, at every length from 0 to 67', () => {
       for (let count = 0; count <= 67; count++) {
         const bits = 3 + (count % 30)
+        const f = count % (33 - bits)
         const padded = groupsOf(count) * 8 || 8
-        // Values inside the offset form's range |y| < 2^(bits-2), opened under uniform r.
+        // Values inside the offset form's range |y| < 2^(bits-2), opened under uniform masks.
         const y = Array.from({ length: padded }, () => Math.floor((Math.random() * 2 - 1) * 2 ** (bits - 2)) || 0)
-        const r = words(padded, bits)
-        const e = Uint32Array.from(y, (v, i) => (((v - r[i]) % 2 ** bits) + 2 ** bits) % 2 ** bits)
-        const rho = random(groupsOf(count) || 1)
-        const beta = random(groupsOf(count) || 1)
-        const halfRho = words(padded)
-        const halfWords = words(padded * 4)
-        const mask = words(padded)
+        const [m, a] = [words(padded), words(padded)]
+        const cut = (x: number) => x % 2 ** bits
+        const r = Uint32Array.from(m, (word, i) => cut(cut(word >>> f) + cut(a[i])))
+        const e = Uint32Array.from(y, (v, i) => cut(cut(v - r[i]) + 2 ** bits))
+        const [rho, beta] = [random(groupsOf(count) || 1), random(groupsOf(count) || 1)]
+        const [rhoHalf, pHalf, qHalf, omegaHalf, muHalf, mask] = Array.from({ length: 6 }, () => words(padded))
         const region = (data: ArrayBufferView) => upload(k.memory, data)
-        const rhoC = region(halfRho)
-        const rhoS = region(halfRho)
-        dealRho(k, region(rho), count, rhoS)
-        const wordsC = region(halfWords)
-        const wordsS = region(halfWords)
-        dealSelect(k, region(r), count, bits, region(rho), wordsS)
+        const client = Object.fromEntries(
+          Object.entries({ rho: rhoHalf, p: pHalf, q: qHalf, omega: omegaHalf, mu: muHalf }).map(([name, half]) => [
+            name,
+            region(half),
+          ]),
+        ) as Record<'rho' | 'p' | 'q' | 'omega' | 'mu', Region>
+        const server = {
+          rho: region(rhoHalf),
+          p: region(pHalf),
+          q: region(qHalf),
+          omega: region(omegaHalf),
+          mu: region(muHalf),
+        }
+        dealRho(k, region(rho), count, server.rho)
+        dealSelect(k, count, bits, { r: region(r), rho: region(rho), p: server.p, q: server.q })
+        dealWrap(k, count, bits, { r: region(r), a: region(a), omega: server.omega, mu: server.mu })
+        const [a1, own] = [k.memory.alloc(padded * 4), region(a)]
+        shareAddend(k, 'client', count, f, bits, { x: region(m), omega: client.omega, out: a1 })
+        shareAddend(k, 'server', count, 0, bits, { x: own, omega: server.omega, out: own })
         const out = k.memory.alloc(padded * 4)
         const base = { e: region(e), beta: region(beta) }
-        select(k, 'client', count, bits, { ...base, rho: rhoC, words: wordsC, other: region(mask), out })
-        select(k, 'server', count, bits, { ...base, rho: rhoS, words: wordsS, other: out, out })
-        for (let i = 0; i < count; i++) {
-          const b = bit(beta, i) ^ bit(rho, i)
-          expect((out.u32()[i] + mask[i]) >>> 0, `value ${y[i]} of ${bits} bits, b = ${b}`).toBe((b * y[i]) >>> 0)
+        for (const gadget of ['select', 'extend'] as const) {
+          const run = (side: 'client' | 'server', addend: Region, shares: typeof client, other: Region) =>
+            gadget === 'select'
+              ? select(k, side, count, bits, { ...base, ...shares, a1: addend, other, out })
+              : extend(k, side, count, bits, { ...base, ...shares, a1: addend, other, out })
+          run('client', a1, client, region(mask))
+          const sent = out.u32().slice()
+          run('server', own, server, out)
+          for (let i = 0; i < count; i++) {
+            const dealt = twinWords(cut(m[i] >>> f), cut(a[i]), bit(rho, i), bits)
+            const half = { rho: rhoHalf[i], p: pHalf[i], q: qHalf[i], omega: omegaHalf[i], mu: muHalf[i] }
+            const left = {
+              rho: server.rho.u32()[i],
+              p: server.p.u32()[i],
+              q: server.q.u32()[i],
+              omega: server.omega.u32()[i],
+              mu: server.mu.u32()[i],
+            }
+            for (const field of ['rho', 'p', 'q', 'omega', 'mu'] as const) {
+              expect(left[field], `${field} of ${bits} bits`).toBe((dealt[field] - half[field]) >>> 0)
+            }
+            expect(a1.u32()[i]).toBe(twinAddend(cut(m[i] >>> f), half.omega, bits, 0))
+            expect(own.u32()[i]).toBe(twinAddend(cut(a[i]), left.omega, bits, 1))
+            const b = gadget === 'select' ? bit(beta, i) : null
+            expect((sent[i] + mask[i]) >>> 0).toBe(twinSelect(e[i], b, half, a1.u32()[i], bits, 0))
+            const sign = b === null ? 1 : b ^ bit(rho, i)
+            expect((out.u32()[i] + mask[i]) >>> 0, `value ${y[i]} of ${bits} bits, b = ${sign}`).toBe(
+              (sign * y[i]) >>> 0,
+            )
+          }
         }
-        const passC = region(halfWords.slice(0, padded * 2))
-        const passS = region(halfWords.slice(0, padded * 2))
-        dealExtend(k, region(r), count, bits, passS)
-        extend(k, 'client', count, bits, { ...base, words: passC, other: region(mask), out })
-        extend(k, 'server', count, bits, { ...base, words: passS, other: out, out })
-        for (let i = 0; i < count; i++) expect((out.u32()[i] + mask[i]) >>> 0).toBe(y[i] >>> 0)
       }
     })
 

@@ -4,39 +4,18 @@ import * as conv from '../../src/kernels/conv.js'
 import * as floatConv from '../../src/kernels/float/conv.js'
 import * as floatMaps from '../../src/kernels/float/maps.js'
 import * as maps from '../../src/kernels/index-maps.js'
-import type { Kernels, Region } from '../../src/kernels/instance.js'
+import type { Kernels } from '../../src/kernels/instance.js'
+import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import * as planes from '../../src/kernels/planes.js'
 import * as prg from '../../src/kernels/prg.js'
 import * as ring from '../../src/kernels/ring.js'
 import * as digits from '../../src/kernels/securenn/digits.js'
 import * as shares from '../../src/kernels/securenn/shares.js'
+import { b1, type Entry, input, N, output, w4, w8 } from './operands.js'
+import { mccEntries } from './typed-calls-mcc.js'
 
-/** One operand of a call: the bytes it needs, the alignment, whether it is written, and what may lie on it exactly. */
-interface Operand {
-  readonly bytes: number
-  readonly align: 1 | 4 | 8
-  readonly written?: boolean
-  /** Inputs this output may be, in place. */
-  readonly may?: readonly string[]
-}
-export interface Entry {
-  readonly operands: Readonly<Record<string, Operand>>
-  readonly call: (k: Kernels, at: Readonly<Record<string, Region>>) => unknown
-}
-
-const N = 19 // values of an elementwise call
-const input = (words: number, align: 1 | 4 | 8): Operand => ({ bytes: words * align, align })
-const output = (words: number, align: 1 | 4 | 8, ...may: string[]): Operand => ({
-  ...input(words, align),
-  written: true,
-  may,
-})
-const w4 = (words = N) => input(words, 4)
-const w8 = (words = N) => input(words, 8)
-const b1 = (bytes = N) => input(bytes, 1)
-
-export const entries: Record<string, Entry> = {}
+export const entries: Record<string, Entry> = { ...mccEntries }
 for (const width of [4, 8] as const) {
   const n = width * 8
   const all = { ...ring, ...planes, ...maps } as unknown as Record<string, (...args: unknown[]) => unknown>
@@ -129,9 +108,6 @@ function withMap(k: Kernels, positions: number[], use: (map: maps.IndexMap) => u
   }
 }
 
-const chain = { bits: 12, lo: 4, chunks: [4, 4], add: 0 }
-const groups = mcc.groupsOf(N)
-const [tables, rows, random] = [mcc.tableBytes([4, 4], N), mcc.rowBytes([4, 4], N), mcc.dealerBytes([4, 4], N)]
 const B = 16
 const one = { c: 1, h: 2, w: 2 }
 Object.assign(entries, {
@@ -159,62 +135,6 @@ Object.assign(entries, {
   gatherBits: {
     operands: { values: b1(5), out: output(1, 1) },
     call: (k, { values, out }) => withMap(k, [39, 0, 7], (map) => maps.gatherBits(k, values, map, out)),
-  },
-  dealTables: {
-    operands: { r: w4(groups * 8), rho: b1(groups), bits: b1(random), tables: output(tables, 1) },
-    call: (k, { r, rho, bits, tables }) => mcc.dealTables(k, chain, N, { r, rho, bits, tables }),
-  },
-  readRows: {
-    operands: { e: w4(groups * 8), tables: b1(tables), rows: output(rows, 1) },
-    call: (k, { e, tables, rows }) => mcc.readRows(k, chain, N, e, tables, rows),
-  },
-  walkChain: {
-    operands: { rows: b1(rows), opened: output(rows, 1), beta: output(groups, 1) },
-    call: (k, { rows, opened, beta }) => mcc.walkChain(k, [4, 4], N, rows, opened, beta),
-  },
-  maskTruncated: {
-    operands: { x: w4(), a: w4(), out: output(N, 4, 'x', 'a') },
-    call: (k, { x, a, out }) => mcc.maskTruncated(k, x, a, N, 3, 9, out),
-  },
-  addTruncated: {
-    operands: { x: w4(), a: w4(), out: output(N, 4, 'x', 'a') },
-    call: (k, { x, a, out }) => mcc.addTruncated(k, x, a, N, 3, 9, out),
-  },
-  dealRho: {
-    operands: { rho: b1(groups), words: output(N, 4) },
-    call: (k, { rho, words }) => mcc.dealRho(k, rho, N, words),
-  },
-  dealSelect: {
-    operands: { r: w4(), rho: b1(groups), words: output(4 * N, 4) },
-    call: (k, { r, rho, words }) => mcc.dealSelect(k, r, N, B, rho, words),
-  },
-  dealExtend: {
-    operands: { r: w4(), words: output(2 * N, 4) },
-    call: (k, { r, words }) => mcc.dealExtend(k, r, N, B, words),
-  },
-  select: {
-    operands: {
-      e: w4(),
-      beta: b1(groups),
-      rho: w4(),
-      words: w4(4 * N),
-      other: w4(),
-      out: output(N, 4, 'e', 'rho', 'other'),
-    },
-    call: (k, { e, beta, rho, words, other, out }) =>
-      mcc.select(k, 'server', N, B, { e, beta, rho, words, other, out }),
-  },
-  extend: {
-    operands: { e: w4(), words: w4(2 * N), other: w4(), out: output(N, 4, 'e', 'other') },
-    call: (k, { e, words, other, out }) => mcc.extend(k, 'client', N, B, { e, words, other, out }),
-  },
-  split64: {
-    operands: { words: w8(), low: output(N, 4), high: output(N, 4) },
-    call: (k, { words, low, high }) => mcc.split64(k, words, N, low, high),
-  },
-  join64: {
-    operands: { low: w4(), high: w4(), words: output(N, 8) },
-    call: (k, { low, high, words }) => mcc.join64(k, low, high, N, words),
   },
   sampleBelow: {
     operands: { bytes: b1(64), out: output(N + 16, 1) },
@@ -394,4 +314,4 @@ export const APART = [
   'chainWordBytes',
 ]
 
-export const MODULES = [bits, conv, floatConv, floatMaps, maps, mcc, planes, prg, ring, digits, shares]
+export const MODULES = [bits, conv, floatConv, floatMaps, maps, mac, mcc, planes, prg, ring, digits, shares]

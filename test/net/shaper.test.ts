@@ -93,14 +93,19 @@ test('close travels behind the messages and takes its time too', async () => {
   ])
 })
 
-test('the real clock: a round trip of 40 ms is never early', async () => {
+test('the real clock: a round trip of 40 ms is never early, and on time as soon as the machine lets it', async () => {
   const [inner, far] = memoryPair()
   const near = shape(inner, networkProfiles.wan40)
-  for (let i = 0; i < 5; i++) {
+  let least = Number.POSITIVE_INFINITY
+  // A shaper that is late by itself is late every time; a machine that is busy is not.
+  for (let i = 0; i < 500 && (i < 5 || least > 0.5); i++) {
     const start = performance.now()
     near.send(new Uint8Array(1250)) // 0.1 ms at 100 Mbit/s
     far.send(await far.receive())
     await near.receive()
-    expect(performance.now() - start).toBeGreaterThan(40.2 - 0.01)
+    const late = performance.now() - start - 40.2
+    expect(late).toBeGreaterThan(-0.01)
+    least = Math.min(least, late)
   }
+  expect(least).toBeLessThanOrEqual(0.5)
 })

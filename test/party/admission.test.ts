@@ -3,10 +3,10 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { Memory, type Region } from '../../src/kernels/memory.js'
 import { ALIVE_KIND, type Channel, type Link, memoryPair, Phase } from '../../src/net/index.js'
-import { Admission, Pace } from '../../src/party/admission.js'
 import { GRANT_MS, Grants } from '../../src/party/grant.js'
-import { HelpedSessions } from '../../src/party/helped-sessions.js'
-import type { Helper } from '../../src/party/helper.js'
+import { Admission, Pace } from '../../src/party/helper/admission.js'
+import { HelpedSessions } from '../../src/party/helper/helped-sessions.js'
+import type { Helper } from '../../src/party/helper/helper.js'
 import {
   Caller,
   decodeReserved,
@@ -20,12 +20,11 @@ import {
   MAX_GRANT,
   RESERVED_BYTES,
   type Reserved,
-  VERSION,
   WELCOME_BYTES,
 } from '../../src/party/messages.js'
 import type { Server } from '../../src/party/server.js'
 import { SessionLinks } from '../../src/party/session-links.js'
-import { canonicalJson, planDigest } from '../../src/plan/plan.js'
+import { canonicalJson, PROTOCOL_VERSION, planDigest } from '../../src/plan/plan.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import { freshSeed, keyPair } from '../../src/random/seed.js'
 import {
@@ -95,7 +94,7 @@ async function stranger(server: Server, principal?: string) {
   const [near, far] = memoryPair()
   void server.run(far, { principal: principal === undefined ? undefined : { name: principal } })
   const link = raw(near)
-  link.send(Kind.hello, Phase.setup, 0, new Uint8Array([VERSION, ...digest]))
+  link.send(Kind.hello, Phase.setup, 0, new Uint8Array([PROTOCOL_VERSION, ...digest]))
   const { registration, session } = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES))
   const reserve = async (first: number, count: number): Promise<Reserved> => {
     link.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))

@@ -2,7 +2,7 @@
 // deadline, nobody hangs, other clients are served to the last bit, and no memory stays behind.
 import { afterEach, expect } from 'vitest'
 import type { RingfenceError } from '../../src/errors.js'
-import type { Helper } from '../../src/party/helper.js'
+import type { Helper } from '../../src/party/helper/helper.js'
 import { now } from '../fixtures/clock.js'
 import { DAMAGES, disturb, wiresOf } from './disturbance.js'
 import {

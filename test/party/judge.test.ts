@@ -4,7 +4,7 @@ import { demoReport, demoText } from '../../src/cli/report/demo.js'
 import { imageInputs, readImageFiles } from '../../src/files/image-files.js'
 import { findModel, type PreparedModel, prepareModel } from '../../src/files/prepared-model.js'
 import { runFloat } from '../../src/float/run.js'
-import type { InferenceResult } from '../../src/party/client.js'
+import type { InferenceResult } from '../../src/party/client/client.js'
 import { exitStatus, type Judgement, judge } from '../../src/party/local/judge.js'
 import { type LocalParties, localParties } from '../../src/testing.js'
 

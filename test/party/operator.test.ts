@@ -2,9 +2,9 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { type Channel, memoryPair, type Peer } from '../../src/net/index.js'
-import { Client } from '../../src/party/client.js'
+import { Client } from '../../src/party/client/client.js'
 import type { PartyEvent } from '../../src/party/events.js'
-import { Helper } from '../../src/party/helper.js'
+import { Helper } from '../../src/party/helper/helper.js'
 import { Server } from '../../src/party/server.js'
 import { causeOf, eventually, failure, inputFor, tinyNetwork, watchRejections } from './fixture.js'
 

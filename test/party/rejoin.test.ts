@@ -1,8 +1,8 @@
 // A helper that was away: a server that can open a connection registers with it anew when the next client comes.
 import { afterEach, expect, test } from 'vitest'
 import { type Channel, memoryPair } from '../../src/net/index.js'
-import { Client } from '../../src/party/client.js'
-import type { Helper } from '../../src/party/helper.js'
+import { Client } from '../../src/party/client/client.js'
+import type { Helper } from '../../src/party/helper/helper.js'
 import { Server } from '../../src/party/server.js'
 import { AUDIT } from '../../src/testing.js'
 import {

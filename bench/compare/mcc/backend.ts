@@ -1,6 +1,6 @@
 // The masked carry chain as a back end of the comparison bench (docs/protocol.md).
 
-import { type Kernels, loadKernels, type Region, upload } from '../../../src/kernels/instance.js'
+import { type Kernels, loadKernels, upload } from '../../../src/kernels/instance.js'
 import { dealerBytes, rowBytes, tableBytes } from '../../../src/kernels/mcc.js'
 import { type Link, Phase } from '../../../src/net/index.js'
 import { receivePieces, sendPieces } from '../../../src/party/transfer.js'
@@ -14,7 +14,7 @@ import { linkBytes, type Message, wireBytes } from '../../../src/protocol/transc
 import type { Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from '../backend.js'
 import { onlineCost } from '../network.js'
 import { expectedWrong, openedBits, quantise, uniform } from '../values.js'
-import { chainOf, dealtRho, type Gadget, gadgetOf, RING, reluPlan, TRUNCATE } from './gadget.js'
+import { chainOf, dealtRho, type Gadget, gadgetOf, type Material, RING, reluPlan, TRUNCATE } from './gadget.js'
 
 const PATIENCE = { deadlineMs: 60_000 }
 
@@ -95,15 +95,11 @@ function predictedWrong(variant: Variant, values: Values): number {
 function local(variant: Variant, values: Values): LocalWork {
   const k = loadKernels()
   const gadget = gadgetOf(k, variant, values)
-  const material = gadget.deal()
+  const material = gadget.take(gadget.deal())
   const opened = gadget.open(material)
   const reply = gadget.answer(opened.message)
   return {
-    helper() {
-      const { tables, words } = gadget.deal()
-      tables.release()
-      words.release()
-    },
+    helper: () => gadget.deal().release(),
     server: () => gadget.finish(gadget.open(material), material, reply)?.release(),
     client: () => gadget.answer(opened.message).release(),
     signs() {
@@ -121,22 +117,19 @@ async function party(role: Role, variant: Variant, values: Values, links: Links)
   const gadget = gadgetOf(k, variant, values)
   const release = () => gadget.release()
   if (role === 'helper') {
-    const { tables, words } = gadget.deal()
-    const material = new Uint8Array(tables.byteLength + words.byteLength)
-    material.set(tables.u8())
-    material.set(words.u8(), tables.byteLength)
-    await sendPieces(links.server!, Kind.material, Phase.offline, 0, material, PATIENCE)
+    const material = gadget.deal()
+    await sendPieces(links.server!, Kind.material, Phase.offline, 0, material.u8().slice(), PATIENCE)
+    material.release()
     return { run: async () => {}, release }
   }
   if (role === 'client') return { run: () => answerOnce(k, gadget, links.server!), release }
-  const { tables, words } = gadget.sizes
-  const bytes = await receivePieces(links.helper!, Kind.material, Phase.offline, 0, tables + words, PATIENCE)
-  const material = upload(k.memory, bytes)
-  const parts = { tables: material.part(0, tables), words: material.part(tables, words) }
-  return { run: () => openOnce(k, gadget, parts, links.client!), release }
+  const { sizes } = gadget
+  const bytes = await receivePieces(links.helper!, Kind.material, Phase.offline, 0, sizes.material, PATIENCE)
+  const material = gadget.take(upload(k.memory, bytes))
+  return { run: () => openOnce(k, gadget, material, links.client!), release }
 }
 
-async function openOnce(k: Kernels, gadget: Gadget, material: { tables: Region; words: Region }, link: Link) {
+async function openOnce(k: Kernels, gadget: Gadget, material: Material, link: Link) {
   const opened = gadget.open(material)
   link.send(Kind.opening, Phase.online, 0, opened.message.u8())
   const reply = upload(k.memory, await link.receive(Kind.reply, Phase.online, 0, gadget.sizes.reply))

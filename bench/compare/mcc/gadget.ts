@@ -15,11 +15,12 @@ import {
   answerRelu,
   dealRelu,
   finishRelu,
+  type Opened as OpenedRelu,
   openRelu,
-  type ReluMaterial,
   reluSizes,
 } from '../../../src/protocol/mcc/relu.js'
 import type { ReluStep } from '../../../src/protocol/mcc/step.js'
+import { packWords, type SelectWords, unpackWords } from '../../../src/protocol/mcc/words.js'
 import { layOut } from '../../../src/protocol/step.js'
 import { Purpose, Streams } from '../../../src/random/streams.js'
 import type { Values, Variant } from '../backend.js'
@@ -31,23 +32,32 @@ export const TRUNCATE = 12
 /** Every batch uses the same one-time material again: it hides numbers that are nobody's secret. */
 const ADDRESS = { layer: 0, inference: 0 }
 
+/** The server's material; a comparison alone needs no words. */
+export interface Material {
+  readonly tables: Region
+  readonly words: SelectWords | null
+}
+
 export interface Opened {
-  readonly e: Region
   readonly message: Region
+  readonly kept: Pick<OpenedRelu, 'e' | 'a1'> | null
 }
 
 /** Regions that come out belong to the caller. */
 export interface Gadget {
-  /** Bytes of the opening, the reply, and the material's two parts. */
-  readonly sizes: { opening: number; reply: number; tables: number; words: number }
-  deal(): ReluMaterial
-  open(material: ReluMaterial): Opened
+  /** Bytes of the opening, the reply and the material. */
+  readonly sizes: { opening: number; reply: number; material: number }
+  /** The material as it travels: tables, then words. */
+  deal(): Region
+  /** Takes the message over. */
+  take(material: Region): Material
+  open(material: Material): Opened
   answer(message: Region): Region
   /**
    * The server's share of the results: the next mask is zero, so the results themselves. Null for a comparison, whose
    * shares are in the material already. Takes `opened` over.
    */
-  finish(opened: Opened, material: ReluMaterial, reply: Region): Region | null
+  finish(opened: Opened, material: Material, reply: Region): Region | null
   release(): void
 }
 
@@ -102,17 +112,22 @@ function comparison(k: Kernels, variant: Variant, values: Values): Gadget {
   mask(values, r, e, chain.bits)
   const { opened: at, rows, opening, reply } = comparisonSizes(chain, count)
   return {
-    sizes: { opening, reply, tables: tableBytes(chain.chunks, count), words: count * 4 },
+    sizes: { opening, reply, material: tableBytes(chain.chunks, count) + count * 4 },
     deal() {
       const { tables, rhoWords, rho } = dealComparison(k, chain, count, r, streams, ADDRESS)
       rho.release(true)
-      return { tables, words: rhoWords }
+      const message = k.memory.alloc(tables.byteLength + rhoWords.byteLength)
+      message.u8().set(tables.u8())
+      message.u8().set(rhoWords.u8(), tables.byteLength)
+      for (const region of [tables, rhoWords]) region.release()
+      return message
     },
+    take: (tables) => ({ tables, words: null }),
     open({ tables }) {
       const message = k.memory.alloc(opening)
       packOpened(k, e, count, chain.bits, message)
       openRows(k, chain, count, e, tables, message.part(at, rows))
-      return { e, message }
+      return { message, kept: null }
     },
     answer(message) {
       const opened = k.memory.allocZero(words * 4)
@@ -144,18 +159,28 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
   )
   const sizes = reluSizes(step, RING)
   return {
-    sizes,
-    deal: () => dealRelu(k, step, streams, m, 0),
-    open: (material) => openRelu(k, step, streams.sh, y, material, 0, RING),
+    sizes: { ...sizes, material: sizes.tables + sizes.words },
+    deal() {
+      const { tables, words } = dealRelu(k, step, streams, m, 0, RING)
+      const message = k.memory.alloc(sizes.tables + sizes.words)
+      message.u8().set(tables.u8())
+      packWords(k, step, RING, words, message.part(sizes.tables, sizes.words))
+      for (const region of [tables, words]) region.release()
+      return message
+    },
+    take: (tables) => ({ tables, words: unpackWords(k, step, RING, tables.part(sizes.tables, sizes.words)) }),
+    open({ tables, words }) {
+      const { message, ...kept } = openRelu(k, step, streams.sh, y, { tables, words: words! }, 0, RING)
+      return { message, kept }
+    },
     answer(message) {
       const reply = k.memory.alloc(sizes.reply)
       answerRelu(k, step, streams.ch, message, next, reply, 0, RING)
       return reply
     },
-    finish(opened, material, reply) {
-      const results = finishRelu(k, step, opened, material, reply, RING)
-      opened.message.release()
-      opened.e.release()
+    finish({ message, kept }, { tables, words }, reply) {
+      const results = finishRelu(k, step, kept!, { tables, words: words! }, reply, RING)
+      for (const region of [message, kept!.e, kept!.a1]) region.release()
       return results
     },
     release() {

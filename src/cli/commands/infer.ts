@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import { imageInputs, readImageFiles } from '../../files/image-files.js'
 import { type Channel, connect, shape } from '../../net/index.js'
-import { Client, type InferenceResult, type Progress } from '../../party/client.js'
+import { Client, type InferenceResult, type Progress } from '../../party/client/client.js'
 import type { Backend } from '../../plan/plan.js'
 import { securennFlights } from '../../tune/inspection/securenn-flights.js'
 import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from '../terminal/arguments.js'

@@ -8,7 +8,7 @@ import { runClient, uploadInference } from '../../protocol/mcc/inference.js'
 import type { Streams } from '../../random/streams.js'
 import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
-import type { CallOptions } from '../client-options.js'
+import type { CallOptions } from '../client/client-options.js'
 import { Ledger } from '../ledger.js'
 import {
   decodeReserved,

@@ -5,8 +5,8 @@ import { type Link, Phase } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { Streams } from '../../random/streams.js'
-import type { CallOptions, MaterialLoss } from '../client-options.js'
-import type { MaterialStore, StoredMaterial } from '../client-store.js'
+import type { CallOptions, MaterialLoss } from '../client/client-options.js'
+import type { MaterialStore, StoredMaterial } from '../client/client-store.js'
 import {
   CLAIM_BYTES,
   hex,

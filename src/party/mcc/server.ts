@@ -8,10 +8,10 @@ import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
 import { PIECE_BYTES } from '../../protocol/pieces.js'
-import { Admission, keptAlive, type Place } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { GRANT_MS } from '../grant.js'
+import { Admission, keptAlive, type Place } from '../helper/admission.js'
 import {
   BATCH_BYTES,
   BUNDLE_BYTES,

@@ -7,7 +7,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { runClient } from '../../protocol/securenn/inference.js'
 import { Streams } from '../../random/streams.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
-import type { CallOptions } from '../client-options.js'
+import type { CallOptions } from '../client/client-options.js'
 import { Ledger } from '../ledger.js'
 import { INFERENCE_BYTES, writeInference } from '../messages.js'
 

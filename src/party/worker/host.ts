@@ -2,8 +2,8 @@
 
 import { provideKernels } from '../../kernels/instance.js'
 import type { Plan } from '../../plan/plan.js'
-import type { CallOptions, InferenceResult } from '../client-options.js'
-import { LocalClient } from '../local-client.js'
+import type { CallOptions, InferenceResult } from '../client/client-options.js'
+import { LocalClient } from '../client/local-client.js'
 import { type Answer, type ClientState, type Order, portable } from './messages.js'
 
 /** The worker's global scope, as far as it is needed here. */

@@ -2,7 +2,7 @@
 import { type ErrorCode, RingfenceError } from '../../errors.js'
 import type { MeterReport } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
-import type { InferenceResult, MaterialLoss, Progress } from '../client-options.js'
+import type { InferenceResult, MaterialLoss, Progress } from '../client/client-options.js'
 import { asRingfenceError } from '../options.js'
 
 /** The part of `ClientOptions` that can be copied. */

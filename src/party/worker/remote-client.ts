@@ -1,7 +1,7 @@
 // A page's end of a client that runs in a worker.
 import { RingfenceError } from '../../errors.js'
 import type { Plan } from '../../plan/plan.js'
-import type { CallOptions, ClientEngine, ClientOptions, InferenceResult, Progress } from '../client-options.js'
+import type { CallOptions, ClientEngine, ClientOptions, InferenceResult, Progress } from '../client/client-options.js'
 import { AUDIT, SEEDS } from '../options.js'
 import { type Answer, type ClientState, type Order, type RemoteOptions, restored } from './messages.js'
 

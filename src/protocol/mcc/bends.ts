@@ -1,15 +1,18 @@
 // Several ReLUs of one value in the round trip of one (clips, leaky ReLUs): the value is opened once, copy j of it is
 // e + shift_j with the same r, and every copy has a chain of its own.
 //
-// Privacy: e + shift_j says what e says. The chains of a value share e and r and nothing else: each has its own ρ, carry
-// masks, keys, pads and halves, so that, given e and r, what the client sees of one is uniform and independent of what
-// it sees of the others, and the server sees tables under independent pads and words under independent halves. Where an
-// element's copies are summed, each party adds up its shares before the client's next mask hides the sum.
+// Privacy: e + shift_j says what e says. The chains of a value share e, r and the words of r (ω and μ) and nothing else:
+// each has its own ρ, carry masks, keys, pads, P and Q, so that, given e and r, what the client sees of one is uniform and
+// independent of what it sees of the others, and the server sees tables under independent pads and words under
+// independent halves. Where an element's copies are summed, each party adds up its shares before the client's next mask
+// hides the sum.
 import { gather32, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { addTruncated, groupsOf } from '../../kernels/mcc.js'
 import { add32, sub32 } from '../../kernels/ring.js'
 import type { Bends } from '../../plan/plan.js'
+import type { CopyMaps } from '../layout.js'
+import type { InMemory, PlannedRelu } from '../step.js'
 import type { ReluStep } from './step.js'
 
 /** Room for `count` words in whole groups. */
@@ -23,12 +26,10 @@ export function copies(k: Kernels, { activation, relu }: ReluStep, opened: Regio
   const { copied, values, patches } = relu
   if (!copied) return opened
   const out = grouped(k, values + patches)
-  if (copied.openedOf) gather32(k, opened, copied.openedOf, out)
+  fill(k, copied, opened, out)
   let at = 0
   for (const { count, shift } of copied.runs) {
-    const run = out.part(at * 4, count * 4)
-    if (!copied.openedOf) run.u8().set(opened.u8().subarray(0, count * 4))
-    if (moved) addConstant(k, run, count, shift, activation.bits)
+    if (moved) addConstant(k, out.part(at * 4, count * 4), count, shift, activation.bits)
     at += count
   }
   if (copied.patches) {
@@ -38,6 +39,29 @@ export function copies(k: Kernels, { activation, relu }: ReluStep, opened: Regio
     if (moved) addTruncated(k, sums, copied.patches.offset, patches, 0, activation.bits, sums)
   }
   return out
+}
+
+/** One word per activated value from one per opened value. Released by the caller if it is not `opened`. */
+export function ofOpened(k: Kernels, { copied, values }: PlannedRelu, opened: Region): Region {
+  if (!copied) return opened
+  const out = k.memory.alloc(values * 4)
+  fill(k, copied, opened, out)
+  return out
+}
+
+function fill(k: Kernels, { openedOf, runs }: CopyMaps<InMemory>, opened: Region, out: Region): void {
+  if (openedOf) {
+    gather32(k, opened, openedOf, out)
+    return
+  }
+  let at = 0
+  for (const { count } of runs) {
+    out
+      .part(at * 4, count * 4)
+      .u8()
+      .set(opened.u8().subarray(0, count * 4))
+    at += count
+  }
 }
 
 /** words = (words + constant) mod 2^bits. */

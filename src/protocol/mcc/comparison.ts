@@ -130,8 +130,12 @@ export function walk(
   rows: Region,
   ch: Streams,
   address: ComparisonAddress,
+  padsOf: { purpose: typeof Purpose.tablePad | typeof Purpose.signPad; tensor: number } = {
+    purpose: Purpose.tablePad,
+    tensor: 0,
+  },
 ): Region {
-  const pads = ch.take({ purpose: Purpose.tablePad, ...address }, tableBytes(chain.chunks, count))
+  const pads = ch.take({ ...padsOf, ...address }, tableBytes(chain.chunks, count))
   const opened = k.memory.alloc(rowBytes(chain.chunks, count))
   readRows(k, chain, count, e, pads, opened)
   pads.release()

@@ -14,8 +14,9 @@ import { sendInput, takeInput } from './input.js'
 import { dealLinear, inputMask, outputMask, runLinear, uploadLinear } from './linear.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
-import { answerRelu, type DealerStreams, dealRelu, finishRelu, openRelu, reluSizes } from './relu.js'
+import { answerRelu, type DealerStreams, dealRelu, finishRelu, type Opened, openRelu, reluSizes } from './relu.js'
 import type { MccStep, MccSteps, ReluStep } from './step.js'
+import { packWords } from './words.js'
 
 /** The r of every tensor of one inference, made when first needed. */
 class InputMasks {
@@ -86,11 +87,11 @@ function dealInto(
   at: number,
 ): void {
   const m = outputMask(streams.ch, step, inference)
-  const { tables, words } = dealRelu(k, step, streams, m, inference)
+  const { tables, words } = dealRelu(k, step, streams, m, inference, ring)
   m.release(true)
-  const size = reluSizes(step, ring).tables
-  message.u8().set(tables.u8().subarray(0, size), at)
-  put(k, words, words.byteLength >> 2, ring, message, at + size)
+  const sizes = reluSizes(step, ring)
+  message.u8().set(tables.u8().subarray(0, sizes.tables), at)
+  packWords(k, step, ring, words, message.part(at + sizes.tables, sizes.words))
   tables.release()
   words.release()
 }
@@ -264,15 +265,15 @@ function giveOutput({ k, planned, client }: ServerWalk, step: MccStep, { c }: St
 
 /** The steps of a wave between their openings and the client's replies. */
 class OpenedSteps {
-  /** e, by step. */
-  readonly #e = new Map<number, Region>()
+  /** What the reply is read with, by step. */
+  readonly #kept = new Map<number, Pick<Opened, 'e' | 'a1'>>()
 
   constructor(private readonly walk: ServerWalk) {}
 
   open(step: ReluStep, { c, relu }: StepMaterial): void {
     const { k, planned, client, sh, inference } = this.walk
-    const { e, message } = openRelu(k, step, sh, c, relu!, inference, planned.plan.ring)
-    this.#e.set(step.index, e)
+    const { message, ...kept } = openRelu(k, step, sh, c, relu!, inference, planned.plan.ring)
+    this.#kept.set(step.index, kept)
     try {
       client.send(Kind.opening, Phase.online, step.index, message.u8())
     } finally {
@@ -287,18 +288,17 @@ class OpenedSteps {
     meter.mark(Phase.online, step.index)
     const { reply } = reluSizes(step, ring)
     const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
-    const e = this.#e.get(step.index)!
-    this.#e.delete(step.index)
+    const kept = this.#kept.get(step.index)!
+    this.#kept.delete(step.index)
     try {
-      return finishRelu(k, step, { e }, relu!, answer, ring)
+      return finishRelu(k, step, kept, relu!, answer, ring)
     } finally {
-      answer.release()
-      e.release()
+      for (const region of [answer, kept.e, kept.a1]) region.release()
     }
   }
 
   release(): void {
-    for (const e of this.#e.values()) e.release()
-    this.#e.clear()
+    for (const { e, a1 } of this.#kept.values()) for (const region of [e, a1]) region.release()
+    this.#kept.clear()
   }
 }

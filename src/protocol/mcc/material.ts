@@ -7,8 +7,9 @@ import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import type { ReluNumbers } from '../layout.js'
 import { isActive } from '../step.js'
-import { type ReluMaterial, reluSizes, wordCount } from './relu.js'
+import { type ReluMaterial, reluSizes } from './relu.js'
 import type { MccStep } from './step.js'
+import { unpackWords } from './words.js'
 
 /** Bytes of a step's message from helper to server: u, tables, correction words. */
 export function materialBytes(step: MccStep<ReluNumbers>, ring: number): number {
@@ -36,11 +37,11 @@ export function takeDealt(k: Kernels, step: MccStep, ring: number, payload: Uint
   if (!isActive(step)) return
   const { tables, words } = reluSizes(step, ring)
   const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
-  const count = wordCount(step.relu)
-  const unpacked = k.memory.alloc(count * 4)
-  unpack(k, packed, count, ring, unpacked)
+  into.relu = {
+    tables: upload(k.memory, payload.subarray(u, u + tables)),
+    words: unpackWords(k, step, ring, packed),
+  }
   packed.release()
-  into.relu = { tables: upload(k.memory, payload.subarray(u, u + tables)), words: unpacked }
 }
 
 /** Server: takes in the client's δ of a step. */

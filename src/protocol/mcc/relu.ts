@@ -1,6 +1,6 @@
 // ReLU, block ReLU, masked and identity channels in one round trip (docs/protocol.md, "ReLU in one round trip").
 //
-//   off line   helper → server   tables, [ρ], [ρA_j], [(1-ρ)A_j] per switched value, [A_j] per passed value
+//   off line   helper → server   tables, the correction words of words.ts
 //   on line 1  server → client   e = (ŷ >> f) - a' of every value and patch sum, table rows
 //   on line 2  client → server   β per comparison, z_C - r_next per value
 //              server            x̂_next = z_S + (z_C - r_next)
@@ -11,15 +11,17 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { gather32, gatherBits, patchSums32, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import {
+  type Addend,
   addTruncated,
-  dealExtend,
   dealSelect,
+  dealWrap,
   extend,
   groupsOf,
   maskTruncated,
   rowBytes,
   type Side,
   select,
+  shareAddend,
   tableBytes,
 } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
@@ -28,12 +30,15 @@ import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import type { PlannedRelu } from '../step.js'
 import type { Message } from '../transcript.js'
-import { addConstant, addCopies, copies, grouped } from './bends.js'
+import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
+import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
+import { halves, type SelectWords, wordBytes } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
-export function reluSizes({ activation, relu }: ReluStep<ReluNumbers>, ring: number) {
+export function reluSizes(step: ReluStep<ReluNumbers>, ring: number) {
+  const { activation, relu } = step
   const { comparisons, results } = relu
   const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
   const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
@@ -45,7 +50,7 @@ export function reluSizes({ activation, relu }: ReluStep<ReluNumbers>, ring: num
     beta: groupsOf(comparisons),
     reply: groupsOf(comparisons) + packedBytes(results, ring),
     tables,
-    words: packedBytes(wordCount(relu), ring),
+    words: wordBytes(step, ring),
   }
 }
 
@@ -59,23 +64,10 @@ export function reluMessages(step: ReluStep<ReluNumbers>, ring: number): Message
   ]
 }
 
-/** The server's one-time material of a ReLU step: tables, then [ρ], select and extension words in one region. */
+/** The server's one-time material of a ReLU step. */
 export interface ReluMaterial {
   readonly tables: Region
-  readonly words: Region
-}
-
-/** u32 words of a step's corrections: one per comparison, four per switched value, two per passed one. */
-export const wordCount = ({ comparisons, switched, passed }: ReluNumbers): number =>
-  comparisons + 4 * switched + 2 * passed
-
-function wordParts(relu: PlannedRelu, words: Region) {
-  const { comparisons, switched, passed } = relu
-  return {
-    rho: words.part(0, comparisons * 4),
-    select: words.part(comparisons * 4, switched * 16),
-    extend: words.part((comparisons + 4 * switched) * 4, passed * 8),
-  }
+  readonly words: SelectWords
 }
 
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
@@ -99,22 +91,21 @@ function perValue(k: Kernels, { comparisonOf, switched }: PlannedRelu, bits: Reg
   return out
 }
 
+/** The opened elements of a map, in the order in which they are opened. Released by the caller if it is not `map`. */
+function openedValues(k: Kernels, { opened, openedElement }: PlannedRelu, map: Region): Region {
+  if (!openedElement) return map
+  const out = k.memory.alloc(opened.values * 4)
+  gather32(k, map, openedElement, out)
+  return out
+}
+
 /** Truncates a map's opened values and patch sums and puts a' on them, by `mask`: one word each, in whole groups. */
-function truncated(
-  k: Kernels,
-  sh: Streams,
-  step: ReluStep,
-  map: Region,
-  mask: typeof maskTruncated,
-  inference: number,
-): Region {
+function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typeof maskTruncated): Region {
   const { activation, relu } = step
   const { opened, patch } = relu
   const { bits, truncate } = activation
   const out = grouped(k, opened.values + opened.patches)
-  const a = openingMask(sh, step, inference)
-  const values = relu.openedElement ? k.memory.alloc(opened.values * 4) : map
-  if (relu.openedElement) gather32(k, map, relu.openedElement, values)
+  const values = openedValues(k, relu, map)
   mask(k, values, a, opened.values, truncate, bits, out)
   if (values !== map) values.release()
   if (patch) {
@@ -124,7 +115,6 @@ function truncated(
     mask(k, sums, a.part(...rest), patch.count, 0, bits, out.part(...rest))
     sums.release()
   }
-  a.release()
   return out
 }
 
@@ -142,28 +132,28 @@ export function dealRelu(
   streams: DealerStreams,
   m: Region,
   inference: number,
+  ring: number,
 ): ReluMaterial {
   const { activation, relu, index } = step
   const { bits } = activation
-  const address = { layer: index, inference }
-  const opened = truncated(k, streams.sh, step, m, addTruncated, inference)
+  const a = openingMask(streams.sh, step, inference)
+  const opened = truncated(k, step, m, a, addTruncated)
+  const words = halves(k, step, ring, streams.ch, inference)
+  dealWrap(k, relu.opened.values, bits, { r: opened, a, omega: words.omega, mu: words.mu })
+  a.release()
   const r = copies(k, step, opened, false)
   if (r !== opened) opened.release()
-  const words = k.memory.alloc(wordCount(relu) * 4)
-  const parts = wordParts(relu, words)
-  streams.ch.fill({ purpose: Purpose.selectHalf, ...address }, parts.select)
-  streams.ch.fill({ purpose: Purpose.extendHalf, ...address }, parts.extend)
-  dealExtend(k, r.part(relu.switched * 4, relu.passed * 4), relu.passed, bits, parts.extend)
   if (relu.comparisons === 0) {
     r.release()
     return { tables: k.memory.alloc(0), words }
   }
   const addends = tested(k, relu, r)
+  const address = { layer: index, inference }
   const dealt = dealComparison(k, chainOf(activation), relu.comparisons, addends, streams, address)
   if (addends !== r) addends.release()
   const rho = perValue(k, relu, dealt.rho)
-  dealSelect(k, r, relu.switched, bits, rho, parts.select)
-  parts.rho.u8().set(dealt.rhoWords.u8())
+  dealSelect(k, relu.switched, bits, { r, rho, p: words.p, q: words.q })
+  words.rho.u8().set(dealt.rhoWords.u8())
   if (rho !== dealt.rho) rho.release(true)
   dealt.rho.release(true)
   dealt.rhoWords.release()
@@ -171,26 +161,31 @@ export function dealRelu(
   return { tables: dealt.tables, words }
 }
 
-/** What the server keeps between its opening and the client's reply: e of every activated value, in whole groups. */
+/** What the server keeps between its opening and the client's reply. */
 export interface Opened {
+  /** e of every activated value and compared patch sum, in whole groups. */
   readonly e: Region
+  /** The server's share of A_1 of every opened value. */
+  readonly a1: Region
   /** The message of flight 1. */
   readonly message: Region
 }
 
-/** Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives `e` to `finishRelu`. */
+/** Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives `e` and `a1` to `finishRelu`. */
 export function openRelu(
   k: Kernels,
   step: ReluStep,
   sh: Streams,
   y: Region,
-  { tables }: ReluMaterial,
+  { tables, words }: ReluMaterial,
   inference: number,
   ring: number,
 ): Opened {
   const { activation, relu } = step
   const sizes = reluSizes(step, ring)
-  const opened = truncated(k, sh, step, y, maskTruncated, inference)
+  const a = openingMask(sh, step, inference)
+  const opened = truncated(k, step, y, a, maskTruncated)
+  shareAddend(k, 'server', relu.opened.values, 0, activation.bits, { x: a, omega: words.omega, out: a })
   const message = k.memory.alloc(sizes.opening)
   pack(k, opened, relu.opened.values + relu.opened.patches, activation.bits, message)
   const e = copies(k, step, opened, true)
@@ -200,7 +195,15 @@ export function openRelu(
     openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(sizes.opened, sizes.rows))
     if (x !== e) x.release()
   }
-  return { e, message }
+  return { e, a1: a, message }
+}
+
+/** What one party's select reads: per activated value e, per comparison β, per opened value A_1. */
+interface SelectInput {
+  e: Region
+  beta: Region
+  words: SelectWords
+  a1: Region
 }
 
 /** One party's shares of b·y' of all values, moved by `other`: its next mask (client) or what the client sent (server). */
@@ -208,26 +211,26 @@ function shares(
   k: Kernels,
   side: Side,
   step: ReluStep,
-  { e, beta, words, other, out }: { e: Region; beta: Region; words: Region; other: Region; out: Region },
+  { e, beta, words, a1, other, out }: SelectInput & { other: Region; out: Region },
 ): void {
   const { relu, activation } = step
-  const parts = wordParts(relu, words)
+  const { bits } = activation
+  const addend: Addend = { a1: ofOpened(k, relu, a1), mu: ofOpened(k, relu, words.mu) }
   if (relu.switched > 0) {
-    const bits = perValue(k, relu, beta)
-    const rho = relu.comparisonOf ? k.memory.alloc(relu.switched * 4) : parts.rho
-    if (relu.comparisonOf) gather32(k, parts.rho, relu.comparisonOf, rho)
-    select(k, side, relu.switched, activation.bits, { e, beta: bits, rho, words: parts.select, other, out })
-    if (bits !== beta) bits.release()
-    if (rho !== parts.rho) rho.release()
+    const switches = perValue(k, relu, beta)
+    const rho = relu.comparisonOf ? k.memory.alloc(relu.switched * 4) : words.rho
+    if (relu.comparisonOf) gather32(k, words.rho, relu.comparisonOf, rho)
+    select(k, side, relu.switched, bits, { e, beta: switches, rho, p: words.p, q: words.q, ...addend, other, out })
+    if (switches !== beta) switches.release()
+    if (rho !== words.rho) rho.release()
   }
-  const at = relu.switched * 4
-  const passed = relu.passed * 4
-  extend(k, side, relu.passed, activation.bits, {
-    e: e.part(at, passed),
-    words: parts.extend,
-    other: other.part(at, passed),
-    out: out.part(at, passed),
+  const passed = (region: Region) => region.part(relu.switched * 4, relu.passed * 4)
+  extend(k, side, relu.passed, bits, {
+    ...{ e: passed(e), a1: passed(addend.a1), mu: passed(addend.mu) },
+    ...{ other: passed(other), out: passed(out) },
   })
+  if (addend.a1 !== a1) addend.a1.release()
+  if (addend.mu !== words.mu) addend.mu.release()
 }
 
 /**
@@ -246,9 +249,8 @@ export function answerRelu(
   inference: number,
   ring: number,
 ): void {
-  const { relu, activation, index } = step
+  const { relu, activation } = step
   const sizes = reluSizes(step, ring)
-  const address = { layer: index, inference }
   const count = relu.opened.values + relu.opened.patches
   const opened = grouped(k, count)
   unpack(k, message, count, activation.bits, opened)
@@ -256,23 +258,25 @@ export function answerRelu(
   if (e !== opened) opened.release()
   const beta = answerComparison(k, step, ch, e, message.part(sizes.opened, sizes.rows), inference)
   reply.u8().set(beta.u8().subarray(0, sizes.beta))
-  const words = k.memory.alloc(wordCount(relu) * 4)
-  const parts = wordParts(relu, words)
-  ch.fill({ purpose: Purpose.rhoHalf, ...address }, parts.rho)
-  ch.fill({ purpose: Purpose.selectHalf, ...address }, parts.select)
-  ch.fill({ purpose: Purpose.extendHalf, ...address }, parts.extend)
-  const z = resultShares(k, step, { e, beta, words }, next)
+  const words = halves(k, step, ring, ch, inference)
+  const a1 = addendOf(k, step, ch, words.omega, inference)
+  const z = resultShares(k, step, { e, beta, words, a1 }, next)
   pack(k, z, relu.results, ring, reply.part(sizes.beta, sizes.reply - sizes.beta))
-  for (const region of [z, words, beta, e]) region.release()
+  for (const region of [z, a1, words, beta, e]) region.release()
+}
+
+/** Client: its share of A_1 of every opened value, from m. */
+function addendOf(k: Kernels, step: ReluStep, ch: Streams, omega: Region, inference: number): Region {
+  const { relu, activation } = step
+  const m = outputMask(ch, step, inference)
+  const x = openedValues(k, relu, m)
+  shareAddend(k, 'client', relu.opened.values, activation.truncate, activation.bits, { x, omega, out: x })
+  if (x !== m) m.release(true)
+  return x
 }
 
 /** Client: its shares of the results less `next`, in the order of results. */
-function resultShares(
-  k: Kernels,
-  step: ReluStep,
-  dealt: { e: Region; beta: Region; words: Region },
-  next: Region,
-): Region {
+function resultShares(k: Kernels, step: ReluStep, dealt: SelectInput, next: Region): Region {
   const { relu, activation, size } = step
   const sum = activation.bends?.sum
   const z = k.memory.alloc(relu.values * 4)
@@ -310,7 +314,7 @@ function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, ro
 export function finishRelu(
   k: Kernels,
   step: ReluStep,
-  { e }: Pick<Opened, 'e'>,
+  { e, a1 }: Pick<Opened, 'e' | 'a1'>,
   { words }: ReluMaterial,
   reply: Region,
   ring: number,
@@ -321,12 +325,12 @@ export function finishRelu(
   const other = k.memory.alloc(relu.results * 4)
   unpack(k, reply.part(sizes.beta, sizes.reply - sizes.beta), relu.results, ring, other)
   if (!sum) {
-    shares(k, 'server', step, { e, beta: reply, words, other, out: other })
+    shares(k, 'server', step, { e, beta: reply, words, a1, other, out: other })
     return placed(k, step, other)
   }
   addConstant(k, other, relu.results, sum.plus, 32)
   const nothing = k.memory.allocZero(relu.values * 4)
-  shares(k, 'server', step, { e, beta: reply, words, other: nothing, out: nothing })
+  shares(k, 'server', step, { e, beta: reply, words, a1, other: nothing, out: nothing })
   const total = placed(k, step, other)
   addCopies(k, step, sum, nothing, total)
   nothing.release()

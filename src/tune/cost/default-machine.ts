@@ -14,8 +14,8 @@ export const DEFAULT_MACHINE: MachineModel = {
   },
   chacha: { 12: 0.41, 20: 0.66 },
   mcc: {
-    ...{ pack: 0.071, unpack: 0.074, mask: 0.21, select: 1.15, extend: 1.64, dealSelect: 3.26, dealExtend: 1.16 },
-    ...{ dealRho: 0.95, gather: 0.72, gatherBit: 1.05, patchElement: 0.86 },
+    ...{ pack: 0.071, unpack: 0.074, mask: 0.21, select: 1.25, extend: 0.57, addend: 0.29 },
+    ...{ dealSelect: 0.8, dealWrap: 0.4, dealRho: 0.95, gather: 0.72, gatherBit: 1.05, patchElement: 0.86 },
   },
   comparisons: [
     { chunks: [1], deal: 2.2, read: 0.81, walk: 0.24 },
@@ -29,7 +29,9 @@ export const DEFAULT_MACHINE: MachineModel = {
     { chunks: [4, 4, 4], deal: 8.6, read: 2.4, walk: 1.09 },
     { chunks: [5, 4, 5], deal: 11.5, read: 3.7, walk: 1.09 },
     { chunks: [4, 4, 4, 4], deal: 12.7, read: 3.5, walk: 1.73 },
+    { chunks: [4, 3, 4, 5], deal: 15.1, read: 4.4, walk: 1.73 },
     { chunks: [4, 4, 4, 4, 4], deal: 17.4, read: 4.7, walk: 2.57 },
+    { chunks: [4, 3, 4, 4, 5], deal: 19.9, read: 5.75, walk: 2.57 },
   ],
   securenn: {
     ...{ sampleDigit: 0.26, shareDigit: 0.114, compareDigit: 0.45, rotateDigit: 0.28, zeroDigit: 0.06 },

@@ -44,8 +44,9 @@ export interface MachineModel {
     readonly mask: number
     readonly select: number
     readonly extend: number
+    readonly addend: number
     readonly dealSelect: number
-    readonly dealExtend: number
+    readonly dealWrap: number
     readonly dealRho: number
     readonly gather: number
     readonly gatherBit: number

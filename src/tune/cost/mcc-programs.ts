@@ -4,6 +4,7 @@ import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { isActive, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import type { MccStep, ReluStep } from '../../protocol/mcc/step.js'
+import { wordBytes, wordCount } from '../../protocol/mcc/words.js'
 import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
 import { comparisonNs, linearNs, type MachineModel } from './machine.js'
 import { type Programs, programsOf, type Work } from './schedule.js'
@@ -59,9 +60,19 @@ class MccWork {
   }
 
   /** Shares of b·y' of all values: each party's select. */
-  #shares({ switched, passed, paired }: ReluNumbers): number {
-    const { select, extend, gather, gatherBit } = this.machine.mcc
-    return switched * (select + (paired ? 0 : gather + gatherBit)) + passed * extend
+  #shares({ activation, relu }: Relu): number {
+    const { select, extend, addend, gather, gatherBit } = this.machine.mcc
+    const { switched, passed, paired } = relu
+    const copied = activation.bends ? 2 * relu.values * gather : 0
+    return (
+      switched * (select + (paired ? 0 : gather + gatherBit)) + passed * extend + relu.opened.values * addend + copied
+    )
+  }
+
+  /** Halves of the words: those of fewer than n bits are drawn packed. */
+  #halves(step: Relu): number {
+    const narrow = wordCount(step) - step.relu.comparisons - step.relu.switched
+    return wordBytes(step, this.plan.ring) * this.#stream + this.unpack(narrow)
   }
 
   /** Server: opens ŷ. */
@@ -75,21 +86,21 @@ class MccWork {
   answer(step: Relu): number {
     const { chunks } = step.activation
     const counts = step.relu
-    const { comparisons, switched, passed, values, inOrder } = counts
+    const { comparisons, values, inOrder } = counts
     const { read, walk } = comparisonNs(this.machine, chunks)
     const pads = comparisons === 0 ? 0 : tableBytes(chunks, comparisons) * this.#stream
-    const streams = pads + this.words(comparisons + 4 * switched + 2 * passed)
+    const streams = pads + this.#halves(step) + this.words(step.size)
     const gathered = inOrder ? 0 : values * this.machine.mcc.gather
     const compare = this.#tested(counts) + comparisons * (read + walk)
     const packing = this.unpack(this.#openings(step)) + this.pack(step.relu.results)
-    return compare + streams + gathered + this.#shares(counts) + packing
+    return compare + streams + gathered + this.#shares(step) + packing
   }
 
   /** Server: from the reply to x̂. */
   finish(step: Relu): number {
     const counts = step.relu
     const scattered = counts.inOrder ? 0 : counts.values * this.machine.mcc.gather
-    return this.unpack(step.relu.results) + this.#shares(counts) + scattered
+    return this.unpack(step.relu.results) + this.#shares(step) + scattered
   }
 
   /** Client and helper: r of a tensor. */
@@ -99,18 +110,18 @@ class MccWork {
 
   /** Helper: the material of a step. */
   deal(step: Step): number {
-    const { dealSelect, dealExtend, dealRho, gatherBit } = this.machine.mcc
+    const { dealSelect, dealWrap, dealRho, gatherBit } = this.machine.mcc
     const linear = this.mask(step.index) + this.linear(step) + this.words(step.size) + this.add(step.size)
     if (!isActive(step)) return linear + this.pack(step.size)
     const { activation } = step
     const counts = step.relu
-    const { comparisons, switched, passed, paired } = counts
+    const { comparisons, switched, paired } = counts
     const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
-    const compare = tables * (this.#stream + this.machine.copy) + comparisons * (this.words(1) + dealRho)
+    const compare = tables * (this.#stream + this.machine.copy) + comparisons * dealRho
     const chain = comparisons * comparisonNs(this.machine, activation.chunks).deal
-    const halves = this.words(4 * switched + 2 * passed) + switched * dealSelect + passed * dealExtend
+    const halves = this.#halves(step) + switched * dealSelect + step.relu.opened.values * dealWrap
     const output = this.words(step.size) + this.#masked(step, counts) + this.#tested(counts)
-    const packed = this.pack(step.size + comparisons + 4 * switched + 2 * passed)
+    const packed = this.pack(step.size + wordCount(step))
     return linear + output + compare + chain + halves + (paired ? 0 : switched * gatherBit) + packed
   }
 
@@ -124,8 +135,7 @@ class MccWork {
   takeDealt(step: Step): number {
     const sum = this.unpack(step.size) + this.add(2 * step.size)
     if (!isActive(step)) return sum
-    const { comparisons, switched, passed } = step.relu
-    return sum + this.unpack(comparisons + 4 * switched + 2 * passed)
+    return sum + this.unpack(wordCount(step))
   }
 
   takeDelta({ size }: Step): number {

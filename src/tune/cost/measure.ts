@@ -74,7 +74,7 @@ function measureRing(watch: Stopwatch, bits: 32 | 64): RingCosts {
 function measureValues(watch: Stopwatch): MachineModel['mcc'] {
   const { k } = watch
   const [a, b, out] = [watch.words(VALUES), watch.words(VALUES, 16), watch.words(VALUES)]
-  const [four, packed] = [watch.words(4 * VALUES), watch.words(VALUES)]
+  const [p, q, a1, mu, packed] = [32, 16, 32, 16, 32].map((bits) => watch.words(VALUES, bits))
   const positions = watch.words(VALUES, 16).u32()
   const index = uploadIndexMap(k, positions)
   const rho = watch.bytes(VALUES / 8)
@@ -84,16 +84,17 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
     shifts: watch.bytes(VALUES / 4, 2).u8(),
   })
   const each = (run: () => void) => watch.time(run) / VALUES
-  const shares = { e: b, words: four, other: a, out }
+  const shares = { e: b, a1, mu, other: a, out }
   return {
     // Of the widths that travel, one that is whole bytes and one that is not.
     pack: (each(() => pack(k, b, VALUES, 16, packed)) + each(() => pack(k, a, VALUES, 32, packed))) / 2,
     unpack: (each(() => unpack(k, packed, VALUES, 16, out)) + each(() => unpack(k, packed, VALUES, 32, out))) / 2,
     mask: each(() => mcc.maskTruncated(k, a, b, VALUES, 7, 16, out)),
-    select: each(() => mcc.select(k, 'client', VALUES, 16, { ...shares, beta: rho, rho: a })),
+    select: each(() => mcc.select(k, 'client', VALUES, 16, { ...shares, beta: rho, rho: a, p, q })),
     extend: each(() => mcc.extend(k, 'client', VALUES, 16, shares)),
-    dealSelect: each(() => mcc.dealSelect(k, b, VALUES, 16, rho, four)),
-    dealExtend: each(() => mcc.dealExtend(k, b, VALUES, 16, four)),
+    addend: each(() => mcc.shareAddend(k, 'client', VALUES, 7, 16, { x: a, omega: mu, out })),
+    dealSelect: each(() => mcc.dealSelect(k, VALUES, 16, { r: b, rho, p, q })),
+    dealWrap: each(() => mcc.dealWrap(k, VALUES, 16, { r: b, a, omega: q, mu })),
     dealRho: each(() => mcc.dealRho(k, rho, VALUES, out)),
     gather: each(() => gather32(k, a, index, out)),
     gatherBit: each(() => gatherBits(k, rho, index, packed)),

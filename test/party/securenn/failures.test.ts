@@ -3,7 +3,7 @@
 // stays behind.
 import { afterEach, expect } from 'vitest'
 import type { RingfenceError } from '../../../src/errors.js'
-import type { Client } from '../../../src/party/client.js'
+import type { Client } from '../../../src/party/client/client.js'
 import { now } from '../../fixtures/clock.js'
 import { disturb, wiresOf } from '../disturbance.js'
 import {

@@ -140,33 +140,56 @@ export class TinyChain {
   }
 }
 
+/** What is dealt of one value, or one party's shares of it: [ρ], [ρA_0], [ρμ], [ω], [μ]. */
 export interface SelectWords {
   rho: number
-  /** Shares of ρA_0, ρA_1, (1-ρ)A_0, (1-ρ)A_1. */
-  products: readonly number[]
+  p: number
+  q: number
+  omega: number
+  mu: number
 }
 
-/** A_j: r read as signed and as unsigned number, less the offset. */
-export function extensions(r: number, { bits }: Tiny): [number, number] {
-  const offset = 1 << (bits - 2)
-  return [signed(r, bits) - offset, r - offset]
+export const FIELDS = ['rho', 'p', 'q', 'omega', 'mu'] as const
+
+/** Bits of a word: those that count times 2^n' have n - n'. */
+export const wordWidth = (field: keyof SelectWords, { n, bits }: Tiny): number =>
+  field === 'rho' || field === 'p' ? n : n - bits
+
+/** The dealt values themselves. `m`: the mask of y, `a`: below 2^n'. */
+export function selectWords(m: number, a: number, rho: number, ring: Tiny): SelectWords {
+  const { bits, f } = ring
+  const known = low(m >> f, bits)
+  const r = low(known + a, bits)
+  const a0 = signed(r, bits) - (1 << (bits - 2))
+  const mu = r >> (bits - 1)
+  return { rho, p: rho * a0, q: rho * mu, omega: (known + a) >> bits, mu }
 }
 
-/** The four products of which [·] are dealt. */
-export function selectProducts(r: number, rho: number, ring: Tiny): number[] {
-  const [a0, a1] = extensions(r, ring)
-  return [rho * a0, rho * a1, (1 - rho) * a0, (1 - rho) * a1]
+/** One party's share of A_j, from the summand of r it knows; the server takes the offset off. */
+function addendShare(j: number, { omega, mu }: SelectWords, known: number, one: 0 | 1, { bits }: Tiny): number {
+  return known - one * (1 << (bits - 2)) - ((omega + (1 - j) * mu) << bits)
 }
 
-/** One party's share of b·y'; the server adds the public 1. */
-export function selectShare(e: number, beta: number, words: SelectWords, one: 0 | 1, { bits, n }: Tiny): number {
+/** One party's share of b·y'. `known`: m' at the client (one = 0), a' at the server (one = 1). */
+export function selectShare(
+  e: number,
+  beta: number,
+  words: SelectWords,
+  known: number,
+  one: 0 | 1,
+  ring: Tiny,
+): number {
+  const { bits, n } = ring
   const x = signed(low(e + (1 << (bits - 2)), bits), bits)
-  const factor = beta === 1 ? one - words.rho : words.rho
-  return low(x * factor + words.products[2 * beta + (x < 0 ? 1 : 0)], n)
+  const j = x < 0 ? 1 : 0
+  const product = words.p + j * (words.q << bits)
+  if (beta === 0) return low(x * words.rho + product, n)
+  return low(x * (one - words.rho) + addendShare(j, words, known, one, ring) - product, n)
 }
 
 /** One party's share of y' without a comparison. */
-export function extendShare(e: number, words: readonly number[], one: 0 | 1, { bits, n }: Tiny): number {
+export function extendShare(e: number, words: SelectWords, known: number, one: 0 | 1, ring: Tiny): number {
+  const { bits, n } = ring
   const x = signed(low(e + (1 << (bits - 2)), bits), bits)
-  return low(x * one + words[x < 0 ? 1 : 0], n)
+  return low(x * one + addendShare(x < 0 ? 1 : 0, words, known, one, ring), n)
 }

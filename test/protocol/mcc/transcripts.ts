@@ -18,6 +18,7 @@ import {
 } from '../../../src/protocol/mcc/material.js'
 import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
 import { chainOf, type MccSteps, type ReluStep } from '../../../src/protocol/mcc/step.js'
+import type { SelectWords } from '../../../src/protocol/mcc/words.js'
 import { isActive, layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
 import { Purpose, type StreamAddress, Streams } from '../../../src/random/streams.js'
@@ -119,18 +120,34 @@ export const sharedByCopies =
       }
     })(k, seed, 12)
 
+/** A step's second tensor of this purpose is the first one again: [ω] and [μ] share a half. */
+export const oneForTwo =
+  (purpose: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region): void {
+        super.fill(address.purpose === purpose ? { ...address, tensor: 0 } : address, out)
+      }
+    })(k, seed, 12)
+
 /** What two chains of a value have in common: the XOR of a message's halves. */
 const halvesApart = (bytes: Uint8Array): Uint8Array =>
   bytes.slice(0, bytes.length / 2).map((byte, i) => byte ^ bytes[bytes.length / 2 + i])
 
-/** What the words [ρA_1] of a value's two selects have in common, beside e: with one half it would be y' at times. */
-function wordsApart({ size, relu }: ReluStep, e: Region, words: Region): Uint8Array {
-  const select = words.u32().subarray(relu.comparisons)
-  const apart = Uint16Array.from(
-    { length: size },
-    (_, i) => select[4 * i + 1] - select[4 * (size + i) + 1] + e.u32()[i],
-  )
+/** What the words [ρA_0] of a value's two selects have in common, beside e: with one half it would be y' at times. */
+function selectsApart({ size }: ReluStep, e: Region, { p }: SelectWords): Uint8Array {
+  const words = p.u32()
+  const apart = Uint16Array.from({ length: size }, (_, i) => words[i] - words[size + i] + e.u32()[i])
   return new Uint8Array(apart.buffer)
+}
+
+/** What [ω] and [μ] of a value have in common, beside the top of its share: with one half it would tell of m'. */
+function wrapsApart({ activation, relu }: ReluStep, share: Region, { omega, mu }: SelectWords): Uint8Array {
+  const shift = activation.truncate + activation.bits - 3
+  return Uint8Array.from({ length: relu.opened.values }, (_, i) => {
+    const top = relu.openedElement ? 0 : (share.u32()[i] >>> shift) & 7
+    return 8 * (omega.u32()[i] - mu.u32()[i]) + top
+  })
 }
 
 export interface Streamed {
@@ -211,15 +228,16 @@ export class Transcripts {
     const k = this.#k
     const { ring } = this.compiled.plan
     const sizes = reluSizes(step, ring)
-    const { e, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
+    const { e, a1, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
     // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
     if (step.relu.tested === null) {
       for (const by of [0x1111, 0x3377]) {
         server.add(this.#difference(step, e, relu!.tables, by))
         if (step.relu.copied) server.add(halvesApart(this.#difference(step, this.#unmoved(step, e), relu!.tables, by)))
       }
-      if (step.relu.copied) server.add(wordsApart(step, e, relu!.words))
+      if (step.relu.copied) server.add(selectsApart(step, e, relu!.words))
     }
+    server.add(wrapsApart(step, c, relu!.words))
     client.add(message.u8().subarray(0, sizes.opened))
     client.add(this.#unpadded(step, message, inference))
     const next = inputMask(k, this.#planned, this.#ch, step.index + 1, inference)
@@ -227,8 +245,8 @@ export class Transcripts {
     answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
     server.add(reply.u8())
     if (step.relu.copied) server.add(halvesApart(reply.u8().slice(0, sizes.beta)))
-    const x = finishRelu(k, step, { e }, relu!, reply, ring)
-    for (const region of [e, message, next, reply]) region.release()
+    const x = finishRelu(k, step, { e, a1 }, relu!, reply, ring)
+    for (const region of [e, a1, message, next, reply]) region.release()
     return x
   }
 

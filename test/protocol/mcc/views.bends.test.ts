@@ -3,30 +3,12 @@
 import { describe, expect, it } from 'vitest'
 import type { MccActivation } from '../../../src/plan/plan.js'
 import { Purpose } from '../../../src/random/streams.js'
-import {
-  addend,
-  type Coins,
-  dealerCoins,
-  distribution,
-  openShare,
-  sameDistribution,
-  type Tiny,
-  TinyChain,
-  type View,
-} from './tiny.js'
+import { all, low, type See as SeeOf, tells } from './blind.js'
+import { addend, dealerCoins, openShare, selectShare, selectWords, type Tiny, TinyChain } from './tiny.js'
 import { type Streamed, sharedByCopies } from './transcripts.js'
 import { loud, network, silent, views } from './wide-views.js'
 
-const low = (x: number, bits: number) => x & ((1 << bits) - 1)
-const all = (bits: number) => Array.from({ length: 2 ** bits }, (_, i) => i)
-
-type See = (secret: number) => (coins: Coins, view: View) => void
-
-/** Whether any secret gives another distribution than the first. */
-function tells(secrets: readonly number[], coins: number, width: number, see: See): boolean {
-  const [first, ...others] = secrets.map((secret) => distribution(coins, width, see(secret)))
-  return others.some((other) => !sameDistribution(first, other))
-}
+type See = SeeOf<number>
 
 describe('two chains on one e, every outcome', () => {
   type Shared = 'nothing' | 'ρ' | 'dealer bits' | 'pads'
@@ -83,6 +65,41 @@ describe('two chains on one e, every outcome', () => {
     expect(tells(all(3), 12, 13, server(one, 'ρ'))).toBe(true)
     const two = new TinyChain({ n: 2, bits: 2, f: 0, lo: 0, chunks: [1, 1] })
     expect(tells(all(2), 18, 20, server(two, 'pads'))).toBe(true)
+  })
+})
+
+describe('two selects on one e, every outcome', () => {
+  const ring: Tiny = { n: 3, bits: 2, f: 0, lo: 0, chunks: [2] }
+  /** The server's share, the words of both copies (the second one unit higher), either β and the reply of their difference. */
+  const server =
+    (shared: 'ω and μ' | 'the half of P too'): See =>
+    (y) =>
+    (coins, view) => {
+      const [m, next] = [coins.take(3), coins.take(3)]
+      const [omega, mu] = [coins.take(1), coins.take(1)]
+      const share = low(y - m, 3)
+      const e = openShare(share, 1, ring)
+      view.put(share, 3)
+      let [sum, p] = [0, 0]
+      for (const [j, moved] of [e, low(e + 1, 2)].entries()) {
+        const rho = coins.take(1)
+        if (j === 0 || shared === 'ω and μ') p = coins.take(3)
+        const halves = { rho: coins.take(3), p, q: coins.take(1), omega, mu }
+        const dealt = selectWords(m, 1, rho, ring)
+        const beta = rho ^ (low(moved + addend(m, 1, ring), 2) < 2 ? 1 : 0)
+        view
+          .put(dealt.rho - halves.rho, 3)
+          .put(dealt.p - halves.p, 3)
+          .put(dealt.q - halves.q, 1)
+          .put(beta, 1)
+        if (j === 0) view.put(dealt.omega - omega, 1).put(dealt.mu - mu, 1)
+        sum += (1 - 2 * j) * selectShare(moved, beta, halves, low(m, 2), 0, ring)
+      }
+      view.put(sum - next, 3)
+    }
+  it('server: ω and μ serve both copies', () => {
+    expect(tells([0, 3, 6], 24, 24, server('ω and μ'))).toBe(false)
+    expect(tells([0, 3, 6], 21, 24, server('the half of P too'))).toBe(true)
   })
 })
 

@@ -4,57 +4,33 @@ import { describe, expect, it } from 'vitest'
 import { loadKernels, upload } from '../../../src/kernels/instance.js'
 import {
   addTruncated,
-  dealExtend,
   dealerBytes,
   dealRho,
   dealSelect,
   dealTables,
+  dealWrap,
   extend,
   maskTruncated,
   readRows,
   rowBytes,
   select,
+  shareAddend,
   tableBytes,
   walkChain,
 } from '../../../src/kernels/mcc.js'
+import { all, corrections, expectBlind, expectTold, low, type See, title } from './blind.js'
 import { drawFrom, whole } from './gadget-plan.js'
 import {
   addend,
-  type Coins,
   dealerCoins,
-  distribution,
   extendShare,
-  extensions,
+  FIELDS,
   openShare,
-  sameDistribution,
-  selectProducts,
   selectShare,
+  selectWords,
   type Tiny,
   TinyChain,
-  type View,
 } from './tiny.js'
-
-const low = (x: number, bits: number) => x & ((1 << bits) - 1)
-const all = (bits: number) => Array.from({ length: 2 ** bits }, (_, i) => i)
-
-type See<S> = (secret: S) => (coins: Coins, view: View) => void
-
-/** All secrets give one distribution. */
-function expectBlind<S>(secrets: readonly S[], coins: number, width: number, see: See<S>): void {
-  const first = distribution(coins, width, see(secrets[0]))
-  for (const secret of secrets.slice(1)) {
-    if (!sameDistribution(first, distribution(coins, width, see(secret)))) {
-      expect.fail(`the view tells ${JSON.stringify(secret)} from ${JSON.stringify(secrets[0])}`)
-    }
-  }
-}
-
-/** Some secret shows: what a broken variant has to do. */
-function expectTold<S>(secrets: readonly S[], coins: number, width: number, see: See<S>): void {
-  const first = distribution(coins, width, see(secrets[0]))
-  const told = secrets.slice(1).some((secret) => !sameDistribution(first, distribution(coins, width, see(secret))))
-  expect(told, 'the broken variant went unnoticed').toBe(true)
-}
 
 /** Chains over n' = 3, 4 and 5 bits, whole and with ignored bits. */
 const RINGS: Tiny[] = [
@@ -70,7 +46,6 @@ const RINGS: Tiny[] = [
   { n: 5, bits: 5, f: 0, lo: 0, chunks: [2, 2, 1] },
   { n: 5, bits: 5, f: 0, lo: 2, chunks: [2, 1] },
 ]
-const title = ({ n, bits, f, lo, chunks }: Tiny) => `n = ${n}, n' = ${bits}, f = ${f}, bits from ${lo}, [${chunks}]`
 
 describe('the small twin is the gadget', () => {
   for (const ring of RINGS) {
@@ -101,23 +76,20 @@ describe('the small twin is the gadget', () => {
       const sent = rows.u8().map((byte, i) => byte ^ opened.u8()[i])
       walkChain(k, chunks, count, rows, opened, beta)
 
-      const products = words(32).map((_, i) => i)
-      const halves = Uint32Array.from({ length: 4 * count }, () => whole(draw, 0, 2 ** 32 - 1))
-      const [rhoHalf, passHalf] = [
-        words(32),
-        Uint32Array.from({ length: 2 * count }, () => whole(draw, 0, 2 ** 32 - 1)),
-      ]
-      const [rhoWords, selectWords, passWords] = [rhoHalf, halves, passHalf].map((half) => upload(k.memory, half))
+      const halves = FIELDS.map(() => words(32))
+      const [rhoWords, p, q, omega, mu] = halves.map((half) => upload(k.memory, half))
       dealRho(k, rhoBits, count, rhoWords)
-      dealSelect(k, r, count, bits, rhoBits, selectWords)
-      dealExtend(k, r, count, bits, passWords)
+      dealSelect(k, count, bits, { r, rho: rhoBits, p, q })
+      dealWrap(k, count, bits, { r, a: upload(k.memory, a), omega, mu })
+      const a1 = room(count)
+      shareAddend(k, 'server', count, 0, bits, { x: upload(k.memory, a), omega, out: a1 })
       const nothing = k.memory.allocZero(count * 4)
       const [z, passed] = [room(count), room(count)]
-      select(k, 'server', count, bits, { e, beta, rho: rhoWords, words: selectWords, other: nothing, out: z })
-      extend(k, 'server', count, bits, { e, words: passWords, other: nothing, out: passed })
+      select(k, 'server', count, bits, { e, beta, rho: rhoWords, p, q, a1, mu, other: nothing, out: z })
+      extend(k, 'server', count, bits, { e, a1, mu, other: nothing, out: passed })
 
       const twin = new TinyChain(ring)
-      for (const i of products) {
+      for (let i = 0; i < count; i++) {
         const [ei, ri] = [openShare(share[i], a[i], ring), addend(m[i], a[i], ring)]
         expect([e.u32()[i], r.u32()[i]]).toEqual([ei, ri])
         const random = Array.from({ length: dealerCoins(t) }, (_, c) => coins[(i >> 3) * dealerCoins(t) + c])
@@ -126,15 +98,14 @@ describe('the small twin is the gadget', () => {
         const kernel = Array.from({ length: t * t }, (_, c) => (sent[(i >> 3) * t * t + c] >> (i & 7)) & 1)
         expect(kernel.reduce((sum, b, c) => sum | (b << c), 0)).toBe(found)
         expect(bit(beta.u8(), i)).toBe(twin.walk(found))
-        const shares = {
-          rho: bit(rho, i) - rhoHalf[i],
-          products: selectProducts(ri, bit(rho, i), ring).map((p, w) => (p - halves[4 * i + w]) | 0),
-        }
-        // The product wraps in doubles beyond 2^53, so the share of ρ is reduced first.
-        const reduced = { rho: low(shares.rho, n), products: shares.products }
-        expect(low(z.u32()[i], n)).toBe(selectShare(ei, bit(beta.u8(), i), reduced, 1, ring))
-        const pass = extensions(ri, ring).map((p, w) => (p - passHalf[2 * i + w]) | 0)
-        expect(low(passed.u32()[i], n)).toBe(extendShare(ei, pass, 1, ring))
+        const dealt = selectWords(m[i], a[i], bit(rho, i), ring)
+        const shares = corrections(
+          dealt,
+          Object.fromEntries(FIELDS.map((field, w) => [field, halves[w][i]])) as never,
+          ring,
+        )
+        expect(low(z.u32()[i], n)).toBe(selectShare(ei, bit(beta.u8(), i), shares, a[i], 1, ring))
+        expect(low(passed.u32()[i], n)).toBe(extendShare(ei, shares, a[i], 1, ring))
       }
     })
   }
@@ -221,35 +192,6 @@ describe('server', () => {
       })
     })
   }
-
-  it('select: share, five correction words, β, the reply', () => {
-    const ring: Tiny = { n: 3, bits: 2, f: 1, lo: 0, chunks: [2] }
-    const { n } = ring
-    const chain = new TinyChain(ring)
-    expectBlind(all(n), 7 * n + 1, 7 * n + 1, (y) => (coins, view) => {
-      const [m, rho, half] = [coins.take(n), coins.take(1), coins.take(n)]
-      const halves = [coins.take(n), coins.take(n), coins.take(n), coins.take(n)]
-      const share = low(y - m, n)
-      const [e, r] = [openShare(share, 1, ring), addend(m, 1, ring)]
-      const beta = chain.walk(chain.rows(chain.tables(r, rho, 0), e))
-      view.put(share, n).put(rho - half, n)
-      selectProducts(r, rho, ring).forEach((p, i) => void view.put(p - halves[i], n))
-      view.put(beta, 1).put(selectShare(e, beta, { rho: half, products: halves }, 0, ring) - coins.take(n), n)
-    })
-  })
-
-  it('identity channel: share, two correction words, the reply', () => {
-    const ring: Tiny = { n: 4, bits: 3, f: 1, lo: 0, chunks: [3] }
-    const { n } = ring
-    expectBlind(all(n), 4 * n, 4 * n, (y) => (coins, view) => {
-      const [m, halves, next] = [coins.take(n), [coins.take(n), coins.take(n)], coins.take(n)]
-      const share = low(y - m, n)
-      const e = openShare(share, 7, ring)
-      view.put(share, n)
-      extensions(addend(m, 7, ring), ring).forEach((p, i) => void view.put(p - halves[i], n))
-      view.put(extendShare(e, halves, 0, ring) - next, n)
-    })
-  })
 
   it('block ReLU: two shares, the table of their sum, the word of [ρ], β', () => {
     const [n, values, sums] = [

@@ -6,7 +6,7 @@ import { chooseChunks } from '../../../src/plan/compile/chunks.js'
 import type { MccActivation } from '../../../src/plan/plan.js'
 import { fillModelMask, filterSlots } from '../../../src/protocol/weights.js'
 import { Purpose } from '../../../src/random/streams.js'
-import { honest, reusing, type Streamed, Tally, withoutCarryMasks } from './transcripts.js'
+import { honest, oneForTwo, reusing, type Streamed, Tally, withoutCarryMasks } from './transcripts.js'
 import { loud, network, RUNS, silent, views } from './wide-views.js'
 
 const plain: MccActivation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }
@@ -97,6 +97,7 @@ describe('broken variants are told apart', () => {
     ['pads reused for another table', 'server', { ch: reusing(Purpose.tablePad) }],
     ['carry masks s left out', 'client', { own: withoutCarryMasks(4) }],
     ['ρ reused', 'server', { own: reusing(Purpose.dealerRho) }],
+    ['ω and μ under one half', 'server', { ch: oneForTwo(Purpose.extendHalf) }],
   ]
   for (const [name, party, streamed] of broken) {
     it(`${name}: by the ${party}`, async () => {

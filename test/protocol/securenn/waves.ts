@@ -1,8 +1,8 @@
 // Whole parties on `securenn` over channels that count bytes and waves of every link: a message's wave is one more than
 // the latest its sender had received when it was sent.
 import { type Channel, HEADER_BYTES, memoryPair, Phase } from '../../../src/net/index.js'
-import { Client, type InferenceResult } from '../../../src/party/client.js'
-import { Helper } from '../../../src/party/helper.js'
+import { Client, type InferenceResult } from '../../../src/party/client/client.js'
+import { Helper } from '../../../src/party/helper/helper.js'
 import { Server } from '../../../src/party/server.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import type { LinkBytes } from '../../../src/protocol/transcript.js'

@@ -1,0 +1,212 @@
+// Typed calls of the MAC kernels: one-time tags and keys of what the client replies (assembly/mcc/mac.ts). Tags, keys and
+// lifted words are u64, of which the plan's N bits count; what is dealt and opened is u32.
+import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from './guard.js'
+import type { Kernels, Region } from './instance.js'
+
+/** The client's summand m' of r and its halves of ω and μ: u32, each below its own modulus. */
+export interface KnownAddend {
+  known: Region
+  omega: Region
+  mu: Region
+}
+
+/** The client's halves of a switched value's words. */
+export interface KnownSelect extends KnownAddend {
+  rho: Region
+  p: Region
+  q: Region
+}
+
+/** Tags M or keys K of a switched value: of ρ, of w_0, of Q, of w_2 and of μ - Q. */
+export interface SelectTags {
+  rho: Region
+  w0: Region
+  q: Region
+  w2: Region
+  muQ: Region
+}
+
+/** Tags or keys of a passed value: of w_0 and of μ. */
+export interface PassedTags {
+  w0: Region
+  mu: Region
+}
+
+type Words = Readonly<Record<string, Region>>
+
+/** u32 words that a call reads, u64 words that it reads, flags, and what it writes: outputs lie apart from all else. */
+interface Operands {
+  readonly words: Words
+  readonly long: Words
+  readonly outs: Words
+  readonly beta?: Region
+}
+
+function expectCall(call: string, count: number, bits: number, { words, long, outs, beta }: Operands): void {
+  expectInteger(call, 'count', count, 0, 2 ** 28)
+  expectInteger(call, 'bits', bits, 2, 32)
+  const flags = (count + 7) >> 3
+  if (beta) expectWords(call, 'beta', beta, flags, 1)
+  for (const [name, region] of Object.entries(words)) expectWords(call, name, region, count, 4)
+  for (const [name, region] of Object.entries(long)) expectWords(call, name, region, count, 8)
+  const written = Object.entries(outs)
+  written.forEach(([name, out], i) => {
+    expectWords(call, name, out, count, 8)
+    if (beta) expectDisjoint(call, out, count * 8, beta, flags)
+    for (const input of Object.values(words)) expectDisjoint(call, out, count * 8, input, count * 4)
+    for (const input of Object.values(long)) expectSameOrDisjoint(call, out, input, count * 8)
+    for (const [, other] of written.slice(0, i)) expectDisjoint(call, out, count * 8, other, count * 8)
+  })
+}
+
+/** One u64 word that a call adds to, apart from all it reads. */
+function expectSum(call: string, count: number, sum: Region, { words, long, beta }: Omit<Operands, 'outs'>): void {
+  expectWords(call, 'sum', sum, 1, 8)
+  if (beta) expectDisjoint(call, sum, 8, beta, (count + 7) >> 3)
+  for (const input of Object.values(words)) expectDisjoint(call, sum, 8, input, count * 4)
+  for (const input of Object.values(long)) expectDisjoint(call, sum, 8, input, count * 8)
+}
+
+const named = (tags: SelectTags | PassedTags): Words =>
+  Object.fromEntries(Object.entries(tags).map(([name, region]) => [`tag of ${name}`, region]))
+
+/** Keys take the place of tags, which are not what they are made of. */
+function expectKeysApart(call: string, count: number, inputs: readonly Region[], tags: SelectTags | PassedTags): void {
+  for (const out of Object.values(tags) as Region[]) {
+    for (const input of inputs) expectDisjoint(call, out, count * 8, input, count * 8)
+  }
+}
+
+/** Helper: the tags of switched values become keys K = M - α·word; `next`: the lifted mask of the result. */
+export function macKeys(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { alpha, next, rho, p, q, known, omega, mu }: KnownSelect & { alpha: Region; next: Region },
+  tags: SelectTags,
+): void {
+  const words = { rho, p, q, known, omega, mu }
+  expectCall('macKeys', count, bits, { words, long: {}, outs: named(tags) })
+  expectCall('macKeys', count, bits, { words: {}, long: { alpha, next }, outs: {} })
+  expectKeysApart('macKeys', count, [alpha, next], tags)
+  k.raw.mccMacKeys(
+    count,
+    bits,
+    alpha.ptr,
+    rho.ptr,
+    p.ptr,
+    q.ptr,
+    known.ptr,
+    omega.ptr,
+    mu.ptr,
+    next.ptr,
+    tags.rho.ptr,
+    tags.w0.ptr,
+    tags.q.ptr,
+    tags.w2.ptr,
+    tags.muQ.ptr,
+  )
+}
+
+/** Client: its share of b·y' less `next`, lifted, of every switched value. `beta`: one bit per value; `out` may be `next`. */
+export function liftSelect(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { e, beta, next, out, rho, p, q, known, omega, mu }: KnownSelect & Record<'e' | 'beta' | 'next' | 'out', Region>,
+): void {
+  const words = { e, rho, p, q, known, omega, mu }
+  expectCall('liftSelect', count, bits, { words, long: { next }, outs: { out }, beta })
+  k.raw.mccLiftSelect(
+    e.ptr,
+    count,
+    bits,
+    beta.ptr,
+    rho.ptr,
+    p.ptr,
+    q.ptr,
+    known.ptr,
+    omega.ptr,
+    mu.ptr,
+    next.ptr,
+    out.ptr,
+  )
+}
+
+/** Adds the signed tag of all switched values (from tags) or what it should be (from keys) to one u64 word. */
+export function macSelect(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { e, beta }: { e: Region; beta: Region },
+  tags: SelectTags,
+  sign: 1 | -1,
+  sum: Region,
+): void {
+  const operands = { words: { e }, long: named(tags), beta }
+  expectCall('macSelect', count, bits, { ...operands, outs: {} })
+  expectSum('macSelect', count, sum, operands)
+  k.raw.mccMacSelect(
+    e.ptr,
+    count,
+    bits,
+    beta.ptr,
+    tags.rho.ptr,
+    tags.w0.ptr,
+    tags.q.ptr,
+    tags.w2.ptr,
+    tags.muQ.ptr,
+    sign,
+    sum.ptr,
+  )
+}
+
+/** Helper: `macKeys` of passed values. */
+export function macPassedKeys(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { alpha, next, known, omega, mu }: KnownAddend & { alpha: Region; next: Region },
+  tags: PassedTags,
+): void {
+  expectCall('macPassedKeys', count, bits, { words: { known, omega, mu }, long: {}, outs: named(tags) })
+  expectCall('macPassedKeys', count, bits, { words: {}, long: { alpha, next }, outs: {} })
+  expectKeysApart('macPassedKeys', count, [alpha, next], tags)
+  k.raw.mccMacPassedKeys(count, bits, alpha.ptr, known.ptr, omega.ptr, mu.ptr, next.ptr, tags.w0.ptr, tags.mu.ptr)
+}
+
+/** Client: `liftSelect` of passed values. */
+export function liftPassed(
+  k: Kernels,
+  count: number,
+  bits: number,
+  { e, next, out, known, omega, mu }: KnownAddend & Record<'e' | 'next' | 'out', Region>,
+): void {
+  expectCall('liftPassed', count, bits, { words: { e, known, omega, mu }, long: { next }, outs: { out } })
+  k.raw.mccLiftPassed(e.ptr, count, bits, known.ptr, omega.ptr, mu.ptr, next.ptr, out.ptr)
+}
+
+/** `macSelect` of passed values. */
+export function macPassed(
+  k: Kernels,
+  count: number,
+  bits: number,
+  e: Region,
+  tags: PassedTags,
+  sign: 1 | -1,
+  sum: Region,
+): void {
+  const operands = { words: { e }, long: named(tags) }
+  expectCall('macPassed', count, bits, { ...operands, outs: {} })
+  expectSum('macPassed', count, sum, operands)
+  k.raw.mccMacPassed(e.ptr, count, bits, tags.w0.ptr, tags.mu.ptr, sign, sum.ptr)
+}
+
+/** Adds Σ α·words to one u64 word. */
+export function macDot(k: Kernels, count: number, alpha: Region, words: Region, sum: Region): void {
+  expectInteger('macDot', 'count', count, 0, 2 ** 28)
+  expectWords('macDot', 'alpha', alpha, count, 8)
+  expectWords('macDot', 'words', words, count, 8)
+  expectSum('macDot', count, sum, { words: {}, long: { alpha, words } })
+  k.raw.mccMacDot(alpha.ptr, words.ptr, count, sum.ptr)
+}

@@ -1,0 +1,96 @@
+// What a client is told and what it tells: the types that its caller, its worker and its back ends share.
+import type { RingfenceError } from '../../errors.js'
+import type { Channel, Meter, MeterReport } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import type { PartyOptions } from '../options.js'
+import type { MaterialStore } from './client-store.js'
+
+/** How far a call is: told after every step of the plan. */
+export interface Progress {
+  readonly phase: 'prepare' | 'run'
+  readonly inference: number
+  /** Steps done, of `steps`. */
+  readonly step: number
+  readonly steps: number
+  /** The layer that was just finished. */
+  readonly layer: string
+}
+
+/** How one call can be called off and watched. */
+export interface CallOptions {
+  signal?: AbortSignal
+  /** Told after every step of the plan. */
+  onProgress?: (progress: Progress) => void
+}
+
+/**
+ * Why an inference that was kept for later cannot be used: it is older than a day; plan or helper are others now; the server
+ * has forgotten it, or used it; the host did not store it.
+ */
+export type MaterialLoss = 'expired' | 'changed' | 'refused' | 'storage'
+
+/** Whom a client connects to, and what it insists on. */
+export interface ClientOptions extends PartyOptions {
+  /** `wss://…` (or `ws://` on loopback), or an open channel. */
+  server: string | Channel
+  helper: string | Channel
+  /** Shown to both parties, or one for each, where they do not let everybody in. Channels that are open carry their own. */
+  token?: string | { server?: string; helper?: string }
+  /** A plan the client already has; the server must run exactly this one. */
+  plan?: Plan
+  /** SHA-256 of the plan the client will accept. */
+  planDigest?: Uint8Array
+  /** The helper's public key, when it was learnt over a trusted way; another key is refused. */
+  helperKey?: Uint8Array
+  meter?: Meter
+  signal?: AbortSignal
+  /** Prepares in the background until this many inferences are ready, and again whenever one is used. Default 0. */
+  keepPrepared?: number
+  /** Told how many are ready after every one that was prepared in the background. */
+  onPrepared?: (prepared: number) => void
+  /**
+   * Keeps prepared material over reloads, each inference to be used once: `true` in the page's IndexedDB, elsewhere in a store
+   * of your own. The server has to keep its part too, and does so for some minutes; the helper is not needed again. Whoever
+   * reads the store *and* what the server sees can open inputs, also some time after: see SECURITY.md. Default false.
+   */
+  keepMaterial?: boolean | MaterialStore
+  /** Told of every kept inference that cannot be used any more. */
+  onMaterialLost?: (why: MaterialLoss) => void
+  /** The compiled `ringfence/kernels.simd.wasm`, for hosts that compile no WebAssembly at run time. */
+  wasm?: WebAssembly.Module
+  /**
+   * In a web page: `true` (default) works in a worker of the page's own bundle, `false` in the page's thread, a function
+   * makes the worker, for bundlers that do not follow `new URL('./worker.js', import.meta.url)`. Open channels and meters
+   * cannot leave the thread they are in: with them the client stays there.
+   */
+  worker?: boolean | (() => Worker)
+  /** Told, once, when the worker cannot be started and the page's thread does its work. Default: `console.warn`. */
+  onWarning?: (message: string) => void
+}
+
+/** What the client has learnt from one input. */
+export interface InferenceResult {
+  /** Real values of the network's output, one per class; of a plan that gives the label alone, 1 for it and 0 elsewhere. */
+  readonly logits: Float32Array
+  /** The same as fixed-point integers of `scale` fraction bits. */
+  readonly raw: Int32Array
+  readonly scale: number
+  /** Index of the largest logit, and its name when the network gives names. */
+  readonly prediction: number
+  readonly label: string | undefined
+  readonly inference: number
+  /** On line, without preparation. */
+  readonly milliseconds: number
+}
+
+/** @internal A connected client, wherever it runs. */
+export interface ClientEngine {
+  readonly plan: Plan
+  readonly prepared: number
+  readonly traffic: MeterReport
+  readonly memoryInUse: number
+  prepare(count: number, options: CallOptions): Promise<void>
+  run(input: Float32Array, options: CallOptions): Promise<InferenceResult>
+  release(): Promise<void>
+  readonly closed: Promise<RingfenceError>
+}

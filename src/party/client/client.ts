@@ -1,0 +1,110 @@
+// The client: owns the input and learns the answer. In a web page its share of the work runs in a worker, elsewhere in
+// the caller's thread.
+import type { RingfenceError } from '../../errors.js'
+import { provideKernels } from '../../kernels/instance.js'
+import type { MeterReport } from '../../net/index.js'
+import type { Plan } from '../../plan/plan.js'
+import { remoteClient } from '../worker/remote-client.js'
+import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
+import { LocalClient } from './local-client.js'
+
+export type {
+  CallOptions,
+  ClientEngine,
+  ClientOptions,
+  InferenceResult,
+  MaterialLoss,
+  Progress,
+} from './client-options.js'
+
+/** A client that nobody holds any more leaves its parties. */
+const forgotten = new FinalizationRegistry<ClientEngine>((engine) => void engine.release())
+
+/** A client is held by its calls in progress, also when the caller kept nothing but the promise. */
+const busy = new Set<{ readonly client: Client }>()
+
+/** The client: it holds the input and learns the answer. One call at a time is worked on; others wait for their turn. */
+export class Client {
+  readonly #engine: ClientEngine
+
+  private constructor(engine: ClientEngine) {
+    this.#engine = engine
+    forgotten.register(this, engine, this)
+  }
+
+  /**
+   * Connects to server and helper, agrees on plan and seeds.
+   * @throws RingfenceError PEER_GONE, DEADLINE, PLAN_MISMATCH, INSECURE (plain text off loopback, another helper), ABORTED
+   */
+  static async create(options: ClientOptions): Promise<Client> {
+    if (options.wasm) provideKernels(options.wasm)
+    return new Client((await remoteClient(options)) ?? (await LocalClient.create(options)))
+  }
+
+  /** The network all three parties have agreed on: `plan.input.shape` is the shape of an input. */
+  get plan(): Plan {
+    return this.#engine.plan
+  }
+
+  /** Inferences that can start without preparation; Infinity on `securenn`, where none needs any. */
+  get prepared(): number {
+    return this.#engine.prepared
+  }
+
+  /** Bytes, flights and time so far, per link, phase and step; in a page as of the last call that ended. */
+  get traffic(): MeterReport {
+    return this.#engine.traffic
+  }
+
+  /** Bytes of WASM memory in use; in a page as of the last call that ended. */
+  get memoryInUse(): number {
+    return this.#engine.memoryInUse
+  }
+
+  /**
+   * Resolves, with the reason, once this client can do no more: its server went away, though nothing was asked of it, a call
+   * failed, or it was released. Never rejects.
+   */
+  get closed(): Promise<RingfenceError> {
+    return this.#engine.closed
+  }
+
+  /**
+   * Off line: has one-time material dealt for `count` more inferences and uploads the client's part. On `securenn` nothing
+   * can be done ahead.
+   * @throws RingfenceError STORE_FULL (the server has no room; what it granted stays prepared), PEER_GONE, DEADLINE, ABORTED
+   */
+  prepare(count = 1, options: CallOptions = {}): Promise<void> {
+    return this.#busy(this.#engine.prepare(count, options))
+  }
+
+  /**
+   * Classifies one input; prepares first when nothing is prepared.
+   * @param input normalised values in CHW order; `pictureToInput` makes them from a picture
+   * @throws RingfenceError BAD_INPUT before anything is sent; PEER_GONE, PEER_FAILED, DEADLINE, ABORTED
+   */
+  run(input: Float32Array, options: CallOptions = {}): Promise<InferenceResult> {
+    return this.#busy(this.#engine.run(input, options))
+  }
+
+  /** Leaves server and helper and wipes the seeds; a call in progress ends with ABORTED. */
+  release(): Promise<void> {
+    forgotten.unregister(this)
+    return this.#engine.release()
+  }
+
+  async #busy<T>(call: Promise<T>): Promise<T> {
+    const entry = { client: this }
+    busy.add(entry)
+    try {
+      return await call
+    } finally {
+      busy.delete(entry)
+    }
+  }
+
+  /** As `release`, at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release()
+  }
+}

@@ -1,0 +1,228 @@
+// The client in this thread. What happens between the handshake and the answer is its back end's affair: party/mcc or
+// party/securenn.
+import { RingfenceError } from '../../errors.js'
+import { loadKernels } from '../../kernels/instance.js'
+import { connect, type Link, Meter, type MeterReport, Phase } from '../../net/index.js'
+import {
+  elementCount,
+  type MccPlan,
+  type Plan,
+  PROTOCOL_VERSION,
+  planDigest,
+  type SecurennPlan,
+  tensorShape,
+} from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { layOut } from '../../protocol/step.js'
+import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
+import type { ClientBackend, ClientContext } from '../backend.js'
+import { MccClient } from '../mcc/client.js'
+import { Keeping } from '../mcc/keeping.js'
+import { DIGEST_BYTES, decodeWelcome, equal, MAX_BATCH, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
+import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from '../options.js'
+import { receivePlan } from '../received-plan.js'
+import { SecurennClient } from '../securenn/client.js'
+import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
+import { openMaterialStore } from './client-store.js'
+import { Dealer } from './dealer.js'
+
+export class LocalClient implements ClientEngine {
+  readonly #context: ClientContext
+  readonly #backend: ClientBackend
+  /** Calls of one client take turns: its links carry one conversation at a time. */
+  readonly #mutex = new Mutex()
+  #ended: RingfenceError | undefined
+  readonly #keep: number
+  readonly #onPrepared: ((prepared: number) => void) | undefined
+  #refilling = false
+  #close!: (error: RingfenceError) => void
+  readonly closed = new Promise<RingfenceError>((resolve) => {
+    this.#close = resolve
+  })
+
+  private constructor(context: ClientContext, { keepPrepared = 0, onPrepared }: ClientOptions) {
+    this.#context = context
+    this.#backend = backendOf(context)
+    this.#keep = keepPrepared
+    this.#onPrepared = onPrepared
+    void this.#refill()
+    void this.#watch()
+  }
+
+  /** A server that goes away while nothing is asked of it ends the client too. */
+  async #watch(): Promise<void> {
+    const { server } = this.#context
+    await server.closed
+    await this.#mutex.take(async () => {
+      if (this.#ended) return
+      const words = await server.receiveAny(0).catch(asRingfenceError)
+      this.#end(words instanceof RingfenceError ? words : new RingfenceError('PEER_GONE', 'the server is gone'))
+    })
+  }
+
+  /** Prepares one inference after another, between calls, until enough are ready or the server has no room. */
+  async #refill(): Promise<void> {
+    if (this.#refilling) return
+    this.#refilling = true
+    try {
+      while (!this.#ended && this.#backend.prepared < this.#keep) {
+        await this.#context.dealer.join() // not in a call's turn: a helper that is away keeps nobody waiting
+        await this.prepare(1, {})
+        this.#onPrepared?.(this.#backend.prepared)
+      }
+    } catch {
+      // The next call meets the same error and reports it; without room at the server there is nothing to report.
+    } finally {
+      this.#refilling = false
+    }
+  }
+
+  static async create(options: ClientOptions): Promise<LocalClient> {
+    const { signal, server: end } = options
+    const store = await openMaterialStore(options.keepMaterial)
+    const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
+    try {
+      const channel =
+        typeof end === 'string'
+          ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
+          : end
+      opened.push(channel)
+      const source = seedSource(options, [channel])
+      const meter = options.meter ?? new Meter()
+      const server = linkTo('server', channel, options, meter, true)
+      const wanted = options.plan ? planDigest(options.plan) : options.planDigest
+      const { welcome, plan } = await greetServer(server, options.plan, wanted, signal)
+      if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
+        throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
+      }
+      const k = loadKernels()
+      const dealer = new Dealer(options, { k, meter, welcome, plan })
+      opened.push(dealer)
+      const address = typeof end === 'string' ? end : ''
+      const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
+      const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
+      // With material left the helper may well be away.
+      if (!kept?.ready.length) await dealer.join(signal)
+      const planned = layOut(k, plan)
+      const held = { k, server, dealer, planned, kept, meter, deadlineMs: deadlineOf(options), source }
+      return new LocalClient(held, options)
+    } catch (error) {
+      for (const each of opened) each.close()
+      throw error
+    }
+  }
+
+  get plan(): Plan {
+    return this.#context.planned.plan
+  }
+
+  get prepared(): number {
+    return this.#backend.prepared
+  }
+
+  get traffic(): MeterReport {
+    return this.#context.meter.report()
+  }
+
+  get memoryInUse(): number {
+    return this.#context.k.memory.inUse
+  }
+
+  prepare(count: number, options: CallOptions): Promise<void> {
+    return this.#guard(options, async () => {
+      if (!Number.isInteger(count) || count < 1 || count > MAX_BATCH) {
+        throw new RingfenceError('BAD_INPUT', `prepare 1 to ${MAX_BATCH} inferences at a time, not ${count}`)
+      }
+      await this.#backend.prepare(count, options)
+    })
+  }
+
+  run(input: Float32Array, options: CallOptions): Promise<InferenceResult> {
+    return this.#guard(options, async () => {
+      const { plan } = this.#context.planned
+      const values = expectInput(input, elementCount(tensorShape(plan, 0)))
+      const words = encodeFixed(values, plan.input.scale, plan.input.bits)
+      await this.#backend.claim(options)
+      const started = performance.now()
+      const { inference, raw, scale } = await this.#backend.infer(words, options)
+      void this.#refill()
+      let prediction = 0
+      for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
+      return {
+        logits: decodeFixed(raw, scale),
+        raw,
+        scale,
+        prediction,
+        label: plan.labels[prediction],
+        inference,
+        milliseconds: performance.now() - started,
+      }
+    })
+  }
+
+  async release(): Promise<void> {
+    this.#context.server.close()
+    this.#context.dealer.close()
+    await this.#mutex.take(async () => this.#forget(new RingfenceError('ABORTED', 'this client was released')))
+  }
+
+  /** Runs a call in turn. An error between parties ends the session: the conversation cannot be resumed. */
+  #guard<T>({ signal }: CallOptions, task: () => Promise<T>): Promise<T> {
+    return this.#mutex.take(async () => {
+      if (this.#ended) throw this.#ended
+      if (signal?.aborted) throw new RingfenceError('ABORTED', 'the call was aborted before it began')
+      try {
+        return await task()
+      } catch (cause) {
+        const error = asRingfenceError(cause)
+        // As a peer's last word these have a cause; as an answer they have none, and the conversation goes on.
+        const refused = error.code === 'BUSY' || error.code === 'UNAUTHORIZED'
+        const answered = error.code === 'STORE_FULL' || (refused && error.cause === undefined)
+        const harmless = answered || error.code === 'BAD_INPUT' || error === this.#context.dealer.refusal
+        if (!harmless) this.#end(error)
+        throw error
+      }
+    })
+  }
+
+  /** Tells both peers that the conversation failed. */
+  #end(error: RingfenceError): void {
+    this.#context.server.fail(error)
+    this.#context.dealer.fail(error)
+    this.#forget(error)
+  }
+
+  #forget(error: RingfenceError): void {
+    if (this.#ended) return
+    this.#ended = error
+    this.#backend.release()
+    const { planned, dealer } = this.#context
+    planned.release()
+    dealer.release()
+    this.#close(error)
+  }
+}
+
+function backendOf(context: ClientContext): ClientBackend {
+  return context.planned.plan.backend === 'mcc'
+    ? new MccClient(context as ClientContext<MccPlan>)
+    : new SecurennClient(context as ClientContext<SecurennPlan>)
+}
+
+async function greetServer(
+  link: Link,
+  known: Plan | undefined,
+  wanted: Uint8Array | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ welcome: ServerWelcome; plan: Plan }> {
+  const hello = new Uint8Array(1 + DIGEST_BYTES)
+  hello[0] = PROTOCOL_VERSION
+  if (known && wanted) hello.set(wanted, 1)
+  link.send(Kind.hello, Phase.setup, 0, hello)
+  const welcome = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES, { signal }))
+  if (wanted && !equal(wanted, welcome.digest)) {
+    throw new RingfenceError('PLAN_MISMATCH', 'the server runs another plan than the one this client accepts')
+  }
+  if (known && welcome.planBytes === 0) return { welcome, plan: known }
+  return { welcome, plan: await receivePlan(link, welcome, { signal }) }
+}

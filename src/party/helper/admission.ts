@@ -1,0 +1,134 @@
+// Who is served at once, who waits, and who is told to come back: queues that are bounded in length and in time.
+import type { RingfenceError } from '../../errors.js'
+import { busy, type Link } from '../../net/index.js'
+
+/** What a guest has to wait before it is served, at most; beyond it is told to come back. */
+export const LONGEST_WAIT_MS = 60_000
+
+/** A peer that waits is told that often that it is not forgotten, or four times within its deadline. */
+const ALIVE_MS = 5000
+
+/** Tells a peer, while a task of its runs or waits, that it is not forgotten. */
+export async function keptAlive<T>(link: Link, deadlineMs: number, task: () => Promise<T>): Promise<T> {
+  const timer = setInterval(() => link.alive(), Math.min(ALIVE_MS, deadlineMs / 4))
+  try {
+    return await task()
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** A guest's place in a queue. */
+export interface Place {
+  leave?: (() => void) | undefined
+}
+
+export interface AdmissionOptions {
+  /** How many are served at once. */
+  readonly slots: number
+  /** How many may wait. */
+  readonly waiting: number
+  /** A guess of how long one is served, until the first was; milliseconds. */
+  readonly typicalMs?: number
+  readonly clock?: () => number
+}
+
+/** Serves so many at once; others wait in order of arrival. */
+export class Admission {
+  #free: number
+  readonly #queue = new Set<() => void>()
+  /** How long one is served: a mean in which the last counts for a tenth. */
+  #typicalMs: number
+  readonly #clock: () => number
+
+  constructor(private readonly options: AdmissionOptions) {
+    this.#free = options.slots
+    this.#typicalMs = options.typicalMs ?? 50
+    this.#clock = options.clock ?? (() => performance.now())
+  }
+
+  get waiting(): number {
+    return this.#queue.size
+  }
+
+  /** What who comes now has to expect, in milliseconds. */
+  get expectedMs(): number {
+    return this.#free > 0 ? 0 : ((this.#queue.size + 1) * this.#typicalMs) / this.options.slots
+  }
+
+  /** Why nobody more may wait, if so. */
+  get refusal(): RingfenceError | undefined {
+    const { expectedMs } = this
+    const full = this.#free === 0 && this.#queue.size >= this.options.waiting
+    return full || expectedMs > LONGEST_WAIT_MS ? busy('this party', Math.max(1000, expectedMs)) : undefined
+  }
+
+  /**
+   * Waits for its turn.
+   * @param place `leave` gives the place in the queue up, where there is one: for a guest that has gone
+   * @returns what ends the turn; undefined when the place was given up
+   * @throws RingfenceError BUSY when too many wait
+   */
+  async enter(place: Place): Promise<(() => void) | undefined> {
+    const { refusal } = this
+    if (refusal) throw refusal
+    if (this.#free > 0) this.#free--
+    else if (!(await this.#turn(place))) return undefined
+    const start = this.#clock()
+    let ended = false
+    return () => {
+      if (ended) return
+      ended = true
+      this.#typicalMs += (this.#clock() - start - this.#typicalMs) / 10
+      this.#next()
+    }
+  }
+
+  #turn(place: Place): Promise<boolean> {
+    return new Promise((resolve) => {
+      const begin = () => {
+        place.leave = undefined
+        resolve(true)
+      }
+      this.#queue.add(begin)
+      place.leave = () => {
+        this.#queue.delete(begin)
+        place.leave = undefined
+        resolve(false)
+      }
+    })
+  }
+
+  #next(): void {
+    const [begin] = this.#queue
+    if (!begin) {
+      this.#free++
+      return
+    }
+    this.#queue.delete(begin)
+    begin()
+  }
+}
+
+/** Lets something happen so often, in bursts of a second's worth; who comes too early waits, up to a bound. */
+export class Pace {
+  /** When the next may happen. */
+  #due = Number.NEGATIVE_INFINITY
+
+  /** @param clock milliseconds, monotone */
+  constructor(
+    private readonly perSecond: number,
+    private readonly longestMs: number,
+    private readonly clock: () => number = () => performance.now(),
+  ) {}
+
+  /** Resolves when it is time. @throws RingfenceError BUSY when that would be too long */
+  async take(): Promise<void> {
+    const now = this.clock()
+    const due = Math.max(this.#due, now - 1000)
+    const wait = due - now
+    if (wait > this.longestMs) throw busy('this party', wait)
+    this.#due = due + 1000 / this.perSecond
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+  }
+}

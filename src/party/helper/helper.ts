@@ -1,0 +1,292 @@
+// The helper: deals randomness to servers for their clients, off line on `mcc`, on line on `securenn`. It never sees an
+// input or a weight.
+import { RingfenceError } from '../../errors.js'
+import { type Kernels, loadKernels } from '../../kernels/instance.js'
+import { type Channel, type Link, type Peer, Phase, wait } from '../../net/index.js'
+import type { MccPlan, SecurennPlan } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { materialBytes } from '../../protocol/mcc/material.js'
+import type { DealerStreams } from '../../protocol/mcc/relu.js'
+import type { MccSteps } from '../../protocol/mcc/step.js'
+import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../../random/seed.js'
+import { Streams } from '../../random/streams.js'
+import type { HelpedClient, HelpedServer } from '../backend.js'
+import type { HelperStatus } from '../events.js'
+import { Grants } from '../grant.js'
+import { dealForClient } from '../mcc/helper.js'
+import {
+  Caller,
+  confirmation,
+  decodeHello,
+  equal,
+  HELLO_BYTES,
+  type HelperHello,
+  hex,
+  ID_BYTES,
+  sessionProof,
+  sessionSeed,
+} from '../messages.js'
+import {
+  asRingfenceError,
+  deadlineOf,
+  type HostOptions,
+  idleOf,
+  linkTo,
+  Mutex,
+  seedSource,
+  unusedOf,
+} from '../options.js'
+import { helpClient } from '../securenn/helper.js'
+import { SessionLinks } from '../session-links.js'
+import { keptAlive, Pace } from './admission.js'
+import { HelpedSessions } from './helped-sessions.js'
+import { Attendance, Budget, type RegisteredModel, receiveModel } from './registered.js'
+
+/** What a helper takes. */
+export interface HelperOptions extends HostOptions {
+  /** Long-lived key pair, so that others can pin its public key. Default: a fresh one. */
+  keys?: KeyPair
+  /**
+   * Memory for the networks of all registered servers together, in bytes. Default 1 GiB: ResNet-18 takes 90 MB. A server
+   * that finds none is told BUSY. One whose clients have all been gone for `idleMs` is let go.
+   */
+  registeredBytes?: number
+  /** Clients that may join per second: each costs the helper a key agreement of some milliseconds. Default 50. */
+  joinsPerSecond?: number
+}
+
+/** Longest time that a client waits to join; with more before it, it is told to come back. Half of a default deadline. */
+const LONGEST_JOIN_MS = 15_000
+
+/** The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients. */
+export class Helper {
+  readonly #k: Kernels
+  readonly #options: HelperOptions
+  readonly #keys: KeyPair
+  readonly #budget: Budget
+  readonly #joins: Pace
+  readonly #registrations = new Map<string, HelpedServer>()
+  readonly #links = new Set<Link>()
+  readonly #running = new Set<Promise<void>>()
+  #draining = false
+  #released = false
+
+  private constructor(options: HelperOptions) {
+    this.#k = loadKernels()
+    this.#options = options
+    this.#keys = options.keys ?? keyPair()
+    this.#budget = new Budget(options.registeredBytes ?? 2 ** 30)
+    this.#joins = new Pace(options.joinsPerSecond ?? 50, LONGEST_JOIN_MS)
+  }
+
+  /** A helper that serves nobody yet: `run` a channel for each who connects. */
+  static async create(options: HelperOptions = {}): Promise<Helper> {
+    return new Helper(options)
+  }
+
+  /** What clients and servers can pin. */
+  get publicKey(): Uint8Array {
+    return this.#keys.publicKey
+  }
+
+  /** Bytes of WASM memory in use. */
+  get memoryInUse(): number {
+    return this.#k.memory.inUse
+  }
+
+  /**
+   * Serves one connection, from a server or a client, until it ends. Never rejects: a failure is told to the peer and
+   * to `onError`, and concerns no other connection.
+   * @param peer who that is, as `listen` tells it
+   */
+  run(channel: Channel, peer: Peer = {}): Promise<void> {
+    const running = this.#serve(channel, peer)
+    this.#running.add(running)
+    return running.finally(() => this.#running.delete(running))
+  }
+
+  /** Where it stands, for whoever operates it. */
+  get status(): HelperStatus {
+    return {
+      draining: this.#draining,
+      connections: this.#links.size,
+      registrations: this.#registrations.size,
+      memoryBytes: this.memoryInUse,
+    }
+  }
+
+  /**
+   * Takes nobody new and finishes what is being dealt, and what waits for its turn to be. `release` follows.
+   * @param withinMs how long that may take
+   * @returns whether all was dealt by then
+   */
+  async drain(withinMs: number): Promise<boolean> {
+    this.#draining = true
+    const work = [...this.#registrations.values()].flatMap(({ mutex, running }) => [
+      mutex.take(async () => undefined),
+      ...running.values(),
+    ])
+    const given = new AbortController()
+    const late = wait(withinMs, given.signal).then(() => false)
+    const done = await Promise.race([Promise.allSettled(work).then(() => true), late])
+    given.abort()
+    return done
+  }
+
+  async #serve(channel: Channel, peer: Peer): Promise<void> {
+    const link = linkTo('peer', channel, this.#options, peer.meter)
+    if (this.#released || this.#draining) return link.close()
+    this.#links.add(link)
+    const began = performance.now()
+    try {
+      const source = seedSource(this.#options, [channel])
+      const hello = decodeHello(await link.receive(Kind.hello, Phase.setup, 0, HELLO_BYTES))
+      checkRole(hello.role, peer)
+      const joined = () => this.#options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
+      if (hello.role === Caller.server) await this.#serveServer(link, hello, joined)
+      else if (hello.role === Caller.client) await this.#serveClient(link, hello, source, joined)
+      else if (hello.role === Caller.session) await this.#serveSession(link, hello)
+      else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
+    } catch (cause) {
+      if (this.#released) return
+      const error = asRingfenceError(cause)
+      link.fail(error)
+      this.#options.onError?.(error, peer)
+    } finally {
+      link.close()
+      this.#links.delete(link)
+    }
+  }
+
+  /** Closes every connection, then frees the memory and wipes every seed that connections held. */
+  async release(): Promise<void> {
+    this.#released = true
+    for (const link of this.#links) link.close()
+    await Promise.all(this.#running)
+  }
+
+  async #serveServer(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
+    const model = await receiveModel(this.#k, link, hello, this.#budget)
+    let registered: { id: Uint8Array; registration: HelpedServer } | undefined
+    try {
+      await this.#joins.take()
+      registered = this.#register(link, hello, model)
+      const { id, registration } = registered
+      link.send(
+        Kind.welcome,
+        Phase.setup,
+        0,
+        new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
+      )
+      joined()
+      await Promise.race([link.closed, registration.attendance.over])
+      registration.attendance.close()
+      link.fail(new RingfenceError('DEADLINE', 'no client of this server came for a long time; register again'))
+    } finally {
+      if (registered) await this.#unregister(registered.id, registered.registration)
+      model.release()
+    }
+  }
+
+  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share }: RegisteredModel) {
+    const order = { initiator: publicKey, responder: this.#keys.publicKey }
+    const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
+    const id = entropy(ID_BYTES)
+    const grants = new Grants(seed, id)
+    const sessionLinks = new SessionLinks()
+    const registration: HelpedServer = {
+      ...{ link, planned, digest, share, seed, grants, sessionLinks, open: true },
+      mutex: new Mutex(),
+      sessions: new HelpedSessions(grants, sessionLinks),
+      running: new Map(),
+      attendance: new Attendance(idleOf(this.#options)),
+    }
+    this.#registrations.set(hex(id), registration)
+    return { id, registration }
+  }
+
+  async #unregister(id: Uint8Array, registration: HelpedServer): Promise<void> {
+    this.#registrations.delete(hex(id))
+    registration.open = false
+    registration.attendance.close()
+    registration.sessionLinks.close()
+    await registration.mutex.take(async () => undefined)
+    for (const client of registration.running.keys())
+      client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
+    await Promise.allSettled(registration.running.values())
+    registration.grants.release()
+    registration.seed.fill(0)
+  }
+
+  async #serveClient(link: Link, hello: HelperHello, source: () => Seed, joined: () => void): Promise<void> {
+    const registration = this.#registrations.get(hex(hello.registration))
+    if (!registration) {
+      throw new RingfenceError('PROTOCOL', 'no server with this registration is connected; connect to the server again')
+    }
+    if (!equal(registration.digest, hello.digest)) {
+      throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
+    }
+    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take())
+    if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
+    const { session } = hello
+    const streams = this.#streams(registration, hello, source())
+    const times = {
+      deadlineMs: deadlineOf(this.#options),
+      idleMs: idleOf(this.#options),
+      unusedMs: unusedOf(this.#options),
+    }
+    const held = registration.sessions.hold(hex(session))
+    const onBundle = (milliseconds: number) => this.#options.onEvent?.({ kind: 'bundle', milliseconds })
+    const client = { k: this.#k, link, registration, session, held, streams, onBundle, ...times }
+    registration.attendance.enter()
+    try {
+      link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
+      joined()
+      await (registration.planned.plan.backend === 'mcc'
+        ? dealForClient(client as HelpedClient<MccPlan>)
+        : helpClient(client as HelpedClient<SecurennPlan>))
+    } finally {
+      registration.attendance.leave()
+      registration.sessions.leave(held)
+      const { ch, sh, own } = streams
+      for (const each of [ch, sh, own]) each.release()
+    }
+  }
+
+  /** A server's connection for one of its clients: lent to that client's inferences until it ends. */
+  async #serveSession(link: Link, { registration: id, session, publicKey }: HelperHello): Promise<void> {
+    const registration = this.#registrations.get(hex(id))
+    if (!registration || !equal(publicKey, sessionProof(registration.seed, session))) {
+      throw new RingfenceError('PROTOCOL', 'no registered server opened this session; connect to the server again')
+    }
+    if (!registration.sessionLinks.offer(hex(session), link)) {
+      throw new RingfenceError('PROTOCOL', 'this session has a connection already')
+    }
+    await link.closed
+  }
+
+  #streams({ seed, planned }: HelpedServer, hello: HelperHello, own: Seed): DealerStreams {
+    const order = { initiator: hello.publicKey, responder: this.#keys.publicKey }
+    const context = new Uint8Array([...hello.digest, ...hello.session])
+    const seeds = [
+      agreeSeed('client-helper', this.#keys, hello.publicKey, order, context),
+      sessionSeed(seed, hello.session),
+      own,
+    ]
+    const [ch, sh, alone] = seeds.map((each) => new Streams(this.#k, each, planned.plan.rounds))
+    for (const each of seeds) each.fill(0)
+    return { ch, sh, own: alone }
+  }
+
+  /** Bytes the server of a plan receives per inference, without frame headers. */
+  static materialBytes(planned: MccSteps): number {
+    return planned.steps.reduce((sum, step) => sum + materialBytes(step, planned.plan.ring), 0)
+  }
+}
+
+/** Whoever was let in as a client is none of the servers. */
+function checkRole(said: number, { role }: Peer): void {
+  if (role === undefined || (role === 'client') === (said === Caller.client)) return
+  const what = `it connected as a ${role} and speaks as a ${said === Caller.client ? 'client' : 'server'}`
+  throw new RingfenceError('UNAUTHORIZED', `${what}; give connect the role it has`)
+}

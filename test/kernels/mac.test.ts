@@ -1,0 +1,113 @@
+// The MAC kernels against their twin: keys, lifted replies, tags and the check, word for word.
+import { describe, expect, it } from 'vitest'
+import { loadKernels, type Region, upload } from '../../src/kernels/instance.js'
+import {
+  liftPassed,
+  liftSelect,
+  macDot,
+  macKeys,
+  macPassed,
+  macPassedKeys,
+  macSelect,
+  type SelectTags,
+} from '../../src/kernels/mac.js'
+import { twinCentred, twinCombine, twinLifts, twinSpread } from './mac-twin.js'
+
+const u64 = (x: bigint) => BigInt.asUintN(64, x)
+const TAGS = ['rho', 'w0', 'q', 'w2', 'muQ'] as const
+const HALVES = ['rho', 'p', 'q', 'known', 'omega', 'mu'] as const
+
+function random(bytes: number): ArrayBuffer {
+  const out = new Uint8Array(bytes)
+  crypto.getRandomValues(out)
+  return out.buffer
+}
+
+/** Random words with the extreme ones among them. */
+const words = (count: number, bits: number): Uint32Array =>
+  new Uint32Array(random(4 * count)).map((x, i) => (i % 7 === 0 ? 2 ** bits - 1 : i % 7 === 1 ? 0 : x % 2 ** bits))
+const words64 = (count: number): BigUint64Array =>
+  new BigUint64Array(random(8 * count)).map((x, i) => (i % 5 === 0 ? 2n ** 64n - 1n : x))
+
+for (const variant of ['simd', 'scalar'] as const) {
+  describe(`reply MACs, ${variant}`, () => {
+    const k = loadKernels(variant)
+    for (const [n, bits] of [
+      [32, 16],
+      [32, 31],
+      [24, 12],
+      [30, 4],
+      [17, 17],
+    ]) {
+      it(`ring of ${n} bits, ${bits} opened`, () => {
+        for (const count of [0, 1, 7, 64, 67]) {
+          const size = Math.max(1, count)
+          const region = (data: ArrayBufferView): Region => upload(k.memory, data)
+          const [e, beta] = [words(size, bits), new Uint8Array(random((size + 7) >> 3))]
+          const widths = { rho: n, p: n, q: n - bits, known: bits, omega: n - bits, mu: n - bits }
+          const secrets = Object.fromEntries(HALVES.map((name) => [name, words(size, widths[name])]))
+          const halves = Object.fromEntries(HALVES.map((name) => [name, region(secrets[name])])) as Record<
+            (typeof HALVES)[number],
+            Region
+          >
+          const [alpha, next] = [words64(size), words64(size)]
+          const tags = Object.fromEntries(TAGS.map((name) => [name, words64(size)]))
+          const put = () => Object.fromEntries(TAGS.map((name) => [name, region(tags[name])])) as unknown as SelectTags
+          const [m, keys] = [put(), put()]
+          const given = { alpha: region(alpha), next: region(next) }
+          macKeys(k, count, bits, { ...halves, ...given }, keys)
+          const opened = { e: region(e), beta: region(beta) }
+          const out = k.memory.alloc(8 * size)
+          liftSelect(k, count, bits, { ...halves, ...opened, next: given.next, out })
+          const sum = () => region(BigUint64Array.of(3n))
+          const [tag, expected] = [sum(), sum()]
+          macSelect(k, count, bits, opened, m, -1, tag)
+          macSelect(k, count, bits, opened, keys, -1, expected)
+          const passedTags = { w0: m.w0, mu: m.muQ }
+          const passedKeys = { w0: region(tags.w0), mu: region(tags.muQ) }
+          macPassedKeys(k, count, bits, { ...halves, ...given }, passedKeys)
+          const passed = k.memory.alloc(8 * size)
+          liftPassed(k, count, bits, { ...halves, e: opened.e, next: given.next, out: passed })
+          const [passedTag, passedExpected] = [sum(), sum()]
+          macPassed(k, count, bits, opened.e, passedTags, 1, passedTag)
+          macPassed(k, count, bits, opened.e, passedKeys, 1, passedExpected)
+          let [twinTag, twinPassedTag] = [3n, 3n]
+          const two = 1n << BigInt(bits)
+          for (let i = 0; i < count; i++) {
+            const own = Object.fromEntries(HALVES.map((name) => [name, BigInt(secrets[name][i])])) as never
+            const { rho, omega, mu, known } = own as Record<string, bigint>
+            const b = (beta[i >> 3] >> (i & 7)) & 1
+            const w = twinLifts(own, bits)
+            const each = Object.fromEntries(TAGS.map((name) => [name, tags[name][i]])) as Record<
+              (typeof TAGS)[number],
+              bigint
+            >
+            const spread = twinSpread(each, bits)
+            const key = Object.fromEntries(TAGS.map((name) => [name, keys[name].u64()[i]])) as typeof each
+            expect(key.rho).toBe(u64(each.rho - alpha[i] * rho))
+            // The keys of all four w's, of which two come as differences.
+            twinSpread(key, bits).forEach((found, j) => {
+              expect(u64(found)).toBe(u64(spread[j] - alpha[i] * (w[j] - next[i])))
+            })
+            expect(out.u64()[i]).toBe(u64(twinCombine(e[i], b, rho, w, bits) - next[i]))
+            twinTag -= twinCombine(e[i], b, each.rho, spread, bits)
+            const j = twinCentred(e[i], bits) < 0n ? 1n : 0n
+            const low = known - two * (omega + mu)
+            expect(passed.u64()[i]).toBe(u64(low + j * two * mu - next[i]))
+            expect(passedKeys.w0.u64()[i]).toBe(u64(each.w0 - alpha[i] * (low - next[i])))
+            expect(passedKeys.mu.u64()[i]).toBe(u64(each.muQ - alpha[i] * mu))
+            twinPassedTag += each.w0 + j * two * each.muQ
+          }
+          expect(tag.u64()[0]).toBe(u64(twinTag))
+          expect(passedTag.u64()[0]).toBe(u64(twinPassedTag))
+          // The check: α·R and the keys add up to the tag. Copies with sign -1 enter with -R.
+          const dot = sum()
+          macDot(k, count, given.alpha, out, dot)
+          expect(u64(expected.u64()[0] - (dot.u64()[0] - 3n))).toBe(tag.u64()[0])
+          macDot(k, count, given.alpha, passed, passedExpected)
+          expect(passedExpected.u64()[0]).toBe(passedTag.u64()[0])
+        }
+      })
+    }
+  })
+}

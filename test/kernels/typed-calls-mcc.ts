@@ -1,0 +1,122 @@
+// The typed calls of the masked carry chain with their operands.
+import * as mac from '../../src/kernels/mac.js'
+import * as mcc from '../../src/kernels/mcc.js'
+import type { Region } from '../../src/kernels/memory.js'
+import { b1, type Entry, N, type Operand, output, w4, w8 } from './operands.js'
+
+type At = Readonly<Record<string, Region>>
+
+const chain = { bits: 12, lo: 4, chunks: [4, 4], add: 0 }
+const groups = mcc.groupsOf(N)
+const [tables, rows, random] = [mcc.tableBytes([4, 4], N), mcc.rowBytes([4, 4], N), mcc.dealerBytes([4, 4], N)]
+const B = 16
+
+const known = { known: w4(), omega: w4(), mu: w4() }
+const dealt = { rho: w4(), p: w4(), q: w4(), ...known }
+/** Tags of a switched value, written or read. */
+const tags = (of: () => Operand) => ({ tRho: of(), tW0: of(), tQ: of(), tW2: of(), tMuQ: of() })
+const tagsAt = ({ tRho, tW0, tQ, tW2, tMuQ }: At): mac.SelectTags => ({ rho: tRho, w0: tW0, q: tQ, w2: tW2, muQ: tMuQ })
+const dealtAt = ({ rho, p, q, known, omega, mu }: At) => ({ rho, p, q, known, omega, mu })
+const sum = () => output(1, 8)
+
+const macEntries = {
+  macKeys: {
+    operands: { alpha: w8(), next: w8(), ...dealt, ...tags(() => output(N, 8)) },
+    call: (k, at) => mac.macKeys(k, N, B, { alpha: at.alpha, next: at.next, ...dealtAt(at) }, tagsAt(at)),
+  },
+  liftSelect: {
+    operands: { e: w4(), beta: b1(groups), next: w8(), ...dealt, out: output(N, 8, 'next') },
+    call: (k, at) => {
+      const { e, beta, next, out } = at
+      mac.liftSelect(k, N, B, { e, beta, next, out, ...dealtAt(at) })
+    },
+  },
+  macSelect: {
+    operands: { e: w4(), beta: b1(groups), ...tags(w8), sum: sum() },
+    call: (k, at) => mac.macSelect(k, N, B, { e: at.e, beta: at.beta }, tagsAt(at), 1, at.sum),
+  },
+  macPassedKeys: {
+    operands: { alpha: w8(), next: w8(), ...known, w0: output(N, 8), tMu: output(N, 8) },
+    call: (k, { alpha, next, known, omega, mu, w0, tMu }) =>
+      mac.macPassedKeys(k, N, B, { alpha, next, known, omega, mu }, { w0, mu: tMu }),
+  },
+  liftPassed: {
+    operands: { e: w4(), next: w8(), ...known, out: output(N, 8, 'next') },
+    call: (k, { e, next, known, omega, mu, out }) => mac.liftPassed(k, N, B, { e, next, known, omega, mu, out }),
+  },
+  macPassed: {
+    operands: { e: w4(), w0: w8(), tMu: w8(), sum: sum() },
+    call: (k, { e, w0, tMu, sum }) => mac.macPassed(k, N, B, e, { w0, mu: tMu }, -1, sum),
+  },
+  macDot: {
+    operands: { alpha: w8(), words: w8(), sum: sum() },
+    call: (k, { alpha, words, sum }) => mac.macDot(k, N, alpha, words, sum),
+  },
+} satisfies Record<string, Entry>
+
+export const mccEntries = {
+  ...macEntries,
+  dealTables: {
+    operands: { r: w4(groups * 8), rho: b1(groups), bits: b1(random), tables: output(tables, 1) },
+    call: (k, { r, rho, bits, tables }) => mcc.dealTables(k, chain, N, { r, rho, bits, tables }),
+  },
+  readRows: {
+    operands: { e: w4(groups * 8), tables: b1(tables), rows: output(rows, 1) },
+    call: (k, { e, tables, rows }) => mcc.readRows(k, chain, N, e, tables, rows),
+  },
+  walkChain: {
+    operands: { rows: b1(rows), opened: output(rows, 1), beta: output(groups, 1) },
+    call: (k, { rows, opened, beta }) => mcc.walkChain(k, [4, 4], N, rows, opened, beta),
+  },
+  maskTruncated: {
+    operands: { x: w4(), a: w4(), out: output(N, 4, 'x', 'a') },
+    call: (k, { x, a, out }) => mcc.maskTruncated(k, x, a, N, 3, 9, out),
+  },
+  addTruncated: {
+    operands: { x: w4(), a: w4(), out: output(N, 4, 'x', 'a') },
+    call: (k, { x, a, out }) => mcc.addTruncated(k, x, a, N, 3, 9, out),
+  },
+  dealRho: {
+    operands: { rho: b1(groups), words: output(N, 4) },
+    call: (k, { rho, words }) => mcc.dealRho(k, rho, N, words),
+  },
+  dealSelect: {
+    operands: { r: w4(), rho: b1(groups), p: output(N, 4), q: output(N, 4) },
+    call: (k, { r, rho, p, q }) => mcc.dealSelect(k, N, B, { r, rho, p, q }),
+  },
+  dealWrap: {
+    operands: { r: w4(), a: w4(), omega: output(N, 4), mu: output(N, 4) },
+    call: (k, { r, a, omega, mu }) => mcc.dealWrap(k, N, B, { r, a, omega, mu }),
+  },
+  shareAddend: {
+    operands: { x: w4(), omega: w4(), out: output(N, 4, 'x', 'omega') },
+    call: (k, { x, omega, out }) => mcc.shareAddend(k, 'server', N, 3, B, { x, omega, out }),
+  },
+  select: {
+    operands: {
+      e: w4(),
+      beta: b1(groups),
+      rho: w4(),
+      p: w4(),
+      q: w4(),
+      a1: w4(),
+      mu: w4(),
+      other: w4(),
+      out: output(N, 4, 'e', 'rho', 'p', 'q', 'a1', 'mu', 'other'),
+    },
+    call: (k, { e, beta, rho, p, q, a1, mu, other, out }) =>
+      mcc.select(k, 'server', N, B, { e, beta, rho, p, q, a1, mu, other, out }),
+  },
+  extend: {
+    operands: { e: w4(), a1: w4(), mu: w4(), other: w4(), out: output(N, 4, 'e', 'a1', 'mu', 'other') },
+    call: (k, { e, a1, mu, other, out }) => mcc.extend(k, 'client', N, B, { e, a1, mu, other, out }),
+  },
+  split64: {
+    operands: { words: w8(), low: output(N, 4), high: output(N, 4) },
+    call: (k, { words, low, high }) => mcc.split64(k, words, N, low, high),
+  },
+  join64: {
+    operands: { low: w4(), high: w4(), words: output(N, 8) },
+    call: (k, { low, high, words }) => mcc.join64(k, low, high, N, words),
+  },
+} satisfies Record<string, Entry>
