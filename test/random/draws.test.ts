@@ -95,7 +95,11 @@ describe('the draws of a session', () => {
       [partyNumber(party), seed, address, block].join(),
     ).values()) {
       const sites = uses.map(({ site }) => site)
-      if (sites.length > 1) expect(sites.map((site) => SAME.findIndex((each) => each.test(site)))).not.toContain(-1)
+      if (sites.length > 1)
+        expect(
+          sites.map((site) => SAME.findIndex((each) => each.test(site))),
+          sites.join('; '),
+        ).not.toContain(-1)
       expect(new Set(sites.map((site) => SAME.findIndex((each) => each.test(site)))).size, sites.join('; ')).toBe(1)
     }
     for (const uses of by(({ seed, address, block }) => `${seed} ${address} ${block}`).values()) {

@@ -86,16 +86,21 @@ function unpackOrClear(k: Kernels, packed: Region, count: number, bits: number, 
   else unpack(k, packed, count, bits, words)
 }
 
-/** The client's halves: words of n bits as they come, of fewer bits packed. The caller releases the result. */
+/**
+ * The client's halves: words of n bits as they come, of fewer bits packed. The caller releases the result.
+ * @param but a field that is drawn elsewhere: its words are left as they are
+ */
 export function halves(
   k: Kernels,
   step: Pick<ReluStep, 'activation' | 'relu' | 'index'>,
   ring: number,
   ch: Streams,
   inference: number,
+  but?: Field,
 ): SelectWords {
   const words = room(k, step, ring)
   for (const { field, count, bits } of shapes(step, ring)) {
+    if (field === but) continue
     const address = { ...HALVES[field], layer: step.index, inference }
     if (bits === ring) {
       ch.fill(address, words[field])
