@@ -11,6 +11,7 @@ import { elementCount } from '../model/shape.js'
 import { readImageFiles } from './image-files.js'
 import { readWhole } from './whole-files.js'
 
+/** Pictures as inputs of a network, and what they show where that is known. */
 export interface ImageSet {
   /** What it is, in words: `20 pictures of test.bin`. */
   readonly source: string
@@ -22,6 +23,7 @@ export interface ImageSet {
   readonly names: readonly string[]
 }
 
+/** How pictures are read. */
 export interface ImageSetOptions {
   /** At most this many, evenly spread over the set. */
   readonly limit?: number

@@ -37,6 +37,7 @@ export function findModel(name: string): string {
   )
 }
 
+/** A model as it was read, and the network it was compiled to. */
 export interface PreparedModel {
   readonly model: ModelDirectory
   readonly compiled: Compiled

@@ -5,6 +5,7 @@ import { HEADER_BYTES } from '../net/index.js'
 import type { KindName } from './kinds.js'
 import { piecesOf } from './pieces.js'
 
+/** One of the three parties. */
 export type Role = 'client' | 'server' | 'helper'
 export const ROLES = ['client', 'server', 'helper'] as const
 

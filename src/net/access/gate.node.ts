@@ -24,6 +24,7 @@ export interface AccessRequest {
 /** What `authorize` decides: who the caller is, undefined for nobody in particular, or that it stays outside. */
 export type AccessDecision = { principal: Principal | undefined } | { refused: RefusalReason }
 
+/** Asked for every caller before its connection is open; one that throws lets nobody in. */
 export type Authorize = (request: AccessRequest) => AccessDecision | Promise<AccessDecision>
 
 export interface GateOptions {

@@ -20,6 +20,7 @@ export type Connection =
 export interface ReconnectOptions extends Omit<ClientOptions, 'server' | 'helper' | 'signal'> {
   /** `wss://…` (or `ws://` on loopback), or what opens a channel. */
   server: string | (() => Channel | Promise<Channel>)
+  /** As `server`. */
   helper: string | (() => Channel | Promise<Channel>)
   /** How long `create` and every call wait for parties that are away, in milliseconds. Default one minute. */
   patienceMs?: number

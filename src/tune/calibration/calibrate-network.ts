@@ -34,6 +34,7 @@ export interface CalibrationOptions extends PoolOptions {
   readonly margin?: number
   /** What an earlier call with the same network, inputs and factors measured. */
   readonly resume?: MeasuredRanges
+  /** Told after every input, and of what can be resumed. */
   readonly onProgress?: (progress: CalibrationProgress) => void
 }
 
