@@ -72,7 +72,7 @@ describe('ringfence helper, serve and infer on securenn', () => {
 })
 
 describe('a helper that dies in the middle of an inference', () => {
-  it('leaves client and server with a readable error', async () => {
+  it('leaves the client with a readable error, and the server waiting', async () => {
     const doomed = startRingfence('helper', '--listen', ':0', '--json')
     const helperAt = JSON.parse(await doomed.says(/.*"ready".*/)).url
     const [orphan, url] = await serve('--model', 'resnet20-cifar10', '--helper', helperAt, '--backend', 'securenn')
@@ -87,11 +87,8 @@ describe('a helper that dies in the middle of an inference', () => {
     expect(client.stderr).toMatch(/helper|lost another party/)
     expect(client.stderr).not.toMatch(/ at .*\.js:\d/)
     expect(client.stdout).toBe('')
-    expect(await orphan.ended()).toBe(1)
-    expect(JSON.parse(orphan.stdout.trimEnd().split('\n').at(-1)!).error).toMatchObject({
-      code: 'PEER_GONE',
-      message: `the helper at ${helperAt} is gone; start it, then start this server again`,
-    })
+    // The server stays, waiting for its helper to come back.
+    expect(await orphan.stop()).toBe(0)
   })
 })
 
