@@ -42,7 +42,7 @@ export function measureSecurenn(watch: Stopwatch): MachineModel['securenn'] {
     shares.convertShare(k, { a, wrap, delta: b, eta: c, flip, alpha: less, x: d }, VALUES, BITS, 0, wide)
     shares.addOdd(k, b, c, VALUES, BITS, e)
     ask()
-    shares.openXor(k, { answer: a, flip, low: b, z: c }, triple, VALUES, 0, wide)
+    shares.openXor(k, { answer: d, flip, low: e, z: c }, triple, VALUES, 0, wide)
     shares.product(k, wide, theirs, triple, VALUES, 0, e)
     shares.signShare(k, { gamma: a, delta: b, gammaDelta: c }, VALUES, true, 0, e)
   }
