@@ -8,7 +8,7 @@
 // A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
 
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import { gather32, gatherBits, patchSums32, scatter32 } from '../../kernels/index-maps.js'
+import { gather32, patchSums32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   type Addend,
@@ -25,15 +25,14 @@ import {
   tableBytes,
 } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
-import { elementCount } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import type { PlannedRelu } from '../step.js'
 import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
+import { openedValues, perValue, picked, placed, tested } from './values.js'
 import { halves, type SelectWords, wordBytes } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
@@ -73,30 +72,6 @@ export interface ReluMaterial {
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
 function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
   return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (opened.values + opened.patches) * 4)
-}
-
-/** What comparisons test, in whole groups: `values` itself, or picked from it. Released by the caller if not `values`. */
-function tested(k: Kernels, { tested: index, comparisons }: PlannedRelu, values: Region): Region {
-  if (!index) return values
-  const out = grouped(k, comparisons)
-  gather32(k, values, index, out)
-  return out
-}
-
-/** Per-value bits from per-comparison bits. */
-function perValue(k: Kernels, { comparisonOf, switched }: PlannedRelu, bits: Region): Region {
-  if (!comparisonOf) return bits
-  const out = k.memory.alloc(groupsOf(switched))
-  gatherBits(k, bits, comparisonOf, out)
-  return out
-}
-
-/** The opened elements of a map, in the order in which they are opened. Released by the caller if it is not `map`. */
-function openedValues(k: Kernels, { opened, openedElement }: PlannedRelu, map: Region): Region {
-  if (!openedElement) return map
-  const out = k.memory.alloc(opened.values * 4)
-  gather32(k, map, openedElement, out)
-  return out
 }
 
 /** Truncates a map's opened values and patch sums and puts a' on them, by `mask`: one word each, in whole groups. */
@@ -293,14 +268,6 @@ function resultShares(k: Kernels, step: ReluStep, dealt: SelectInput, next: Regi
   return results
 }
 
-/** Words of the results from one per element: `map` itself where all are. */
-function picked(k: Kernels, map: Region, { results, resultElement }: PlannedRelu): Region {
-  if (!resultElement) return map
-  const out = k.memory.alloc(results * 4)
-  gather32(k, map, resultElement, out)
-  return out
-}
-
 function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, rows: Region, inference: number): Region {
   const { relu, index } = step
   if (relu.comparisons === 0) return k.memory.alloc(0)
@@ -335,13 +302,4 @@ export function finishRelu(
   addCopies(k, step, sum, nothing, total)
   nothing.release()
   return total
-}
-
-/** One word per element from the results'; releases what it was given if that is not the same. */
-function placed(k: Kernels, { step, relu }: ReluStep, results: Region): Region {
-  if (!relu.resultElement) return results
-  const out = k.memory.allocZero(elementCount(step.out) * 4)
-  scatter32(k, results, relu.resultElement, out)
-  results.release()
-  return out
 }
