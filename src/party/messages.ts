@@ -11,6 +11,7 @@ export {
   DEAL_BYTES,
   decodeBatch,
   GRANT_BYTES,
+  MAC_BYTES,
   MAX_BATCH,
   readInference,
   writeInference,
