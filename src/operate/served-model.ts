@@ -3,7 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { type Channel, HEADER_BYTES, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
-import { DIGEST_BYTES, equal } from '../party/messages.js'
+import { CLIENT_HELLO_BYTES, decodeClientHello, equal } from '../party/messages.js'
 import { Server, type ServerOptions } from '../party/server.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
@@ -31,7 +31,7 @@ export interface ModelOptions {
 
 export class ServedModel {
   #current: Server | undefined
-  /** Replaced, but there for clients that hold its plan. */
+  /** Replaced, but there for clients that want its plan. */
   #retired: Server | undefined
   #compiled: Compiled
   readonly #end = new AbortController()
@@ -87,15 +87,14 @@ export class ServedModel {
     }
   }
 
-  /** Serves one client with the model as it is, or as it was if that is the plan it holds. */
+  /** Serves one client with the model as it is, or as it was if that is the plan it wants. */
   async run(channel: Channel, peer: Peer): Promise<void> {
     const [current, retired] = [this.#current, this.#retired]
     if (!current) return channel.close()
     if (!retired) return current.run(channel, peer)
     try {
       const hello = await channel.receive({ deadlineMs: HELLO_MS })
-      const digest = hello.subarray(HEADER_BYTES + 1, HEADER_BYTES + 1 + DIGEST_BYTES)
-      await (equal(digest, retired.planDigest) ? retired : current).run(withFirst(channel, hello), peer)
+      await (wants(hello, retired.planDigest) ? retired : current).run(withFirst(channel, hello), peer)
     } catch {
       channel.close() // it left before it said anything
     }
@@ -191,6 +190,18 @@ function same(a: Compiled, b: Compiled): boolean {
 
 const identical = (a: ArrayBufferView, b: ArrayBufferView): boolean => Buffer.from(bytes(a)).equals(bytes(b))
 const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => new Uint8Array(buffer, byteOffset, byteLength)
+
+/** Whether a client's first frame asks for a plan; what it may be instead is for the server to say. */
+function wants(frame: Uint8Array, digest: Uint8Array): boolean {
+  const payload = frame.subarray(HEADER_BYTES)
+  if (payload.byteLength !== CLIENT_HELLO_BYTES) return false
+  try {
+    const { digest: wanted } = decodeClientHello(payload)
+    return wanted !== undefined && equal(wanted, digest)
+  } catch {
+    return false
+  }
+}
 
 /** A channel of which one message was read already. */
 function withFirst(channel: Channel, message: Uint8Array): Channel {

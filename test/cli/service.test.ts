@@ -254,8 +254,14 @@ describe('a configuration file', () => {
     expect(await classify(before)).toBe(7)
     const pinned = await Client.create({ server: url, helper, plan: before.plan })
     expect([pinned.plan.labels[7], await classify(pinned)]).toEqual([before.plan.labels[7], 7])
-    expect(planDigest).toMatch(/^[0-9a-f]{64}$/)
-    await Promise.all([before, other, after, pinned].map((client) => client.release()))
+    // So does who knows no more of it than its digest; any other digest is refused.
+    const digest = Buffer.from(planDigest, 'hex')
+    const trusting = await Client.create({ server: url, helper, planDigest: digest })
+    expect([trusting.plan.labels[7], await classify(trusting)]).toEqual([before.plan.labels[7], 7])
+    digest[0] ^= 1
+    const wrong = Client.create({ server: url, helper, planDigest: digest })
+    expect(await wrong.catch((error) => error.code)).toBe('PLAN_MISMATCH')
+    await Promise.all([before, other, after, pinned, trusting].map((client) => client.release()))
   })
 
   it('is refused with everything that is wrong with it', async () => {
