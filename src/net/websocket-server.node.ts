@@ -5,7 +5,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo, Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { RingfenceError } from '../errors.js'
-import { REFUSAL_STATUS, type RefusalReason, SUBPROTOCOL } from './access/credentials.js'
+import { closingReason, REFUSAL_STATUS, type RefusalReason, SUBPROTOCOL } from './access/credentials.js'
 import { type Entry, Gate, type GateOptions, readsCloseCodes, refuseUpgrade } from './access/gate.node.js'
 import { Intake, type IntakeOptions } from './access/intake.node.js'
 import { KEEP_ALIVE_MS, KeepAlive } from './access/keep-alive.js'
@@ -157,20 +157,23 @@ class Ear {
     const { path, server, onRefused } = this.options
     if (path !== undefined && request.url?.split('?', 1)[0] !== path) {
       // On somebody else's server the path may be another listener's.
-      if (!server || this.http.listenerCount('upgrade') === 1) refuseUpgrade(socket, 'not found')
+      if (!server || this.http.listenerCount('upgrade') === 1) refuseUpgrade(socket, { reason: 'not found' })
       return
     }
     const ignore = () => undefined // a caller that left before it was let in
     socket.on('error', ignore)
     const entry = await this.#gate.admit(request)
     socket.off('error', ignore)
-    if (typeof entry !== 'string') {
+    if (!('reason' in entry)) {
       this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, request, entry))
       return
     }
-    onRefused?.({ reason: entry, remoteAddress: request.socket.remoteAddress ?? '' })
+    onRefused?.({ reason: entry.reason, remoteAddress: request.socket.remoteAddress ?? '' })
     if (!readsCloseCodes(request)) refuseUpgrade(socket, entry)
-    else this.#sockets.handleUpgrade(request, socket, head, (ws) => ws.close(4000 + REFUSAL_STATUS[entry], entry))
+    else
+      this.#sockets.handleUpgrade(request, socket, head, (ws) =>
+        ws.close(4000 + REFUSAL_STATUS[entry.reason], closingReason(entry)),
+      )
   }
 
   #accept(ws: WebSocket, request: IncomingMessage, { address, role, principal, ...entry }: Entry): void {
