@@ -59,6 +59,9 @@ export interface ListenOptions extends ChannelOptions, GateOptions, IntakeOption
   onConnection(channel: Channel, info: ConnectionInfo): void
 }
 
+/** What can change while a party listens. */
+export type Admitted = Pick<GateOptions, 'origins' | 'connections' | 'connectionsPerAddress'>
+
 /** A party's ear. */
 export interface Listener {
   /** Where to connect to; of a mounted one that does not listen yet, an empty text. */
@@ -66,6 +69,8 @@ export interface Listener {
   readonly port: number
   /** Lets nobody in from now on; who is in stays. */
   refuse(): void
+  /** Holds newcomers to other bounds, all three of them. */
+  admit(bounds: Admitted): void
   /** Greets newcomers with another certificate. @throws RingfenceError BAD_INPUT for one that cannot be used */
   renew(tls: TlsIdentity): void
   /** Stops listening and closes every connection. */
@@ -103,6 +108,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       return `${scheme}://${mounted ? '127.0.0.1' : shown}:${address.port}${path ?? ''}`
     },
     refuse: () => ear.refuse(),
+    admit: (bounds) => ear.admit(bounds),
     renew: (identity) => {
       if (!(http instanceof TlsServer)) throw new RingfenceError('BAD_INPUT', 'there is no TLS here to renew')
       http.setSecureContext(pem(identity))
@@ -138,6 +144,10 @@ class Ear {
 
   refuse(): void {
     this.#gate.closed = true
+  }
+
+  admit(bounds: Admitted): void {
+    this.#gate.change(bounds)
   }
 
   async close(): Promise<void> {

@@ -63,7 +63,12 @@ export class Gate {
   /** Nobody enters any more. */
   closed = false
 
-  constructor(private readonly options: GateOptions) {}
+  constructor(private options: GateOptions) {}
+
+  /** For who comes from now on. */
+  change(options: Partial<GateOptions>): void {
+    this.options = { ...this.options, ...options }
+  }
 
   /** Who enters is counted until the connection ends. */
   async admit(request: IncomingMessage): Promise<Entry | Refusal> {

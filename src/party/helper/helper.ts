@@ -107,6 +107,7 @@ export class Helper {
       draining: this.#draining,
       connections: this.#links.size,
       registrations: this.#registrations.size,
+      registered: this.#budget.status,
       memoryBytes: this.memoryInUse,
     }
   }
