@@ -83,7 +83,7 @@ export class ServedModel {
         return
       } catch (error) {
         if (this.#end.signal.aborted) return
-        if (!(error instanceof RingfenceError) || !passes(error)) throw error
+        if (!(error instanceof RingfenceError) || !error.retryable) throw error
         this.options.hooks.onWaiting(error)
         await wait(ms, this.#end.signal)
         if (this.#end.signal.aborted) return
@@ -188,11 +188,6 @@ async function tryOut(server: Server, { plan }: Compiled, options: ModelOptions)
   } finally {
     await client.release()
   }
-}
-
-/** Whether waiting may help: a helper that is away, late or full. */
-function passes({ code, retryable, cause }: RingfenceError): boolean {
-  return retryable || (code === 'PEER_FAILED' && cause instanceof RingfenceError && cause.retryable)
 }
 
 function same(a: Compiled, b: Compiled): boolean {

@@ -289,7 +289,7 @@ describe('peers that say nothing, too much, or do not listen', () => {
     }
     expect(await say(helper, hello(PROTOCOL_VERSION + 1, 1))).toBe('PROTOCOL')
     expect(await say(helper, hello(PROTOCOL_VERSION, 9))).toBe('PROTOCOL')
-    expect(await say(helper, hello(PROTOCOL_VERSION, 1))).toBe('PROTOCOL')
+    expect(await say(helper, hello(PROTOCOL_VERSION, 1))).toBe('PEER_GONE')
     const tooLong = hello(PROTOCOL_VERSION, 2)
     tooLong.fill(255, HELLO_BYTES - 4)
     expect(await say(helper, tooLong)).toBe('FRAME')

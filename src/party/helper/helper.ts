@@ -225,7 +225,10 @@ export class Helper {
   ): Promise<void> {
     const registration = this.#registrations.get(hex(hello.registration))
     if (!registration) {
-      throw new RingfenceError('PROTOCOL', 'no server with this registration is connected; connect to the server again')
+      throw new RingfenceError(
+        'PEER_GONE',
+        'no server with this registration is connected; connect to the server again',
+      )
     }
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
@@ -263,7 +266,8 @@ export class Helper {
   /** A server's connection for one of its clients: lent to that client's inferences until it ends. */
   async #serveSession(link: Link, { registration: id, session, publicKey }: HelperHello): Promise<void> {
     const registration = this.#registrations.get(hex(id))
-    if (!registration || !equal(publicKey, sessionProof(registration.seed, session))) {
+    if (!registration) throw new RingfenceError('PEER_GONE', 'this registration has ended; register again')
+    if (!equal(publicKey, sessionProof(registration.seed, session))) {
       throw new RingfenceError('PROTOCOL', 'no registered server opened this session; connect to the server again')
     }
     if (!registration.sessionLinks.offer(hex(session), link)) {
