@@ -1,5 +1,5 @@
 // What the parties leave to a back end: everything between the handshake and the answer.
-import type { RingfenceError } from '../errors.js'
+import type { ErrorCode, RingfenceError } from '../errors.js'
 import type { Kernels } from '../kernels/instance.js'
 import type { Frame, Link, Meter, Peer } from '../net/index.js'
 import type { Compiled } from '../plan/compile/compile.js'
@@ -148,6 +148,8 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly streams: DealerStreams
   /** The material of an inference was dealt. */
   readonly onBundle?: (milliseconds: number) => void
+  /** An inference that the helper took part in has ended. */
+  readonly onInference?: (milliseconds: number, error?: ErrorCode) => void
   readonly deadlineMs: number
   readonly idleMs: number
   /** As `idleMs`, before its first request. */

@@ -25,8 +25,12 @@ const FULL_MS = 60_000
 export class Budget {
   #left: number
 
-  constructor(bytes: number) {
+  constructor(private readonly bytes: number) {
     this.#left = bytes
+  }
+
+  get status(): { usedBytes: number; limitBytes: number } {
+    return { usedBytes: this.bytes - this.#left, limitBytes: this.bytes }
   }
 
   /** What one registration takes of it, until `release`. */

@@ -8,10 +8,10 @@ import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
 import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
 import { PIECE_BYTES } from '../../protocol/pieces.js'
+import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { GRANT_MS } from '../grant.js'
-import { Admission, keptAlive, type Place } from '../helper/admission.js'
 import {
   BATCH_BYTES,
   BUNDLE_BYTES,
@@ -32,9 +32,6 @@ import { moreOf, receivePieces } from '../transfer.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
 import { type Lack, MaterialStore } from './store.js'
-
-/** Clients that may wait at a time, each in either queue. */
-const WAITING = 1024
 
 /** A client whose turn it is to prepare and who sends nothing for that long ends it; what it has reserved it keeps. */
 const TURN_MS = 2000
@@ -60,7 +57,7 @@ export class MccServer implements ServerBackend {
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
   /** Inferences on line. */
-  readonly running = new Admission({ slots: 16, waiting: WAITING })
+  readonly running = new Admission({ slots: RUNNING, waiting: WAITING })
 
   constructor(
     readonly context: ServerContext<MccPlan>,
