@@ -52,7 +52,7 @@ function sources(): Source[] {
   const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
   return files
     .map((file) => file.split(sep).join('/'))
-    .filter((path) => path !== 'kernels/wasm.generated.ts')
+    .filter((path) => !path.endsWith('wasm.generated.ts'))
     .map((path) => {
       const text = readFileSync(join(src, path), 'utf8')
       const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')
