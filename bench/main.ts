@@ -15,6 +15,7 @@ import { benchEndToEnd } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
 import { benchFaults } from './suites/faults.js'
 import { benchFloat } from './suites/float.js'
+import { benchGuard } from './suites/guard.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
@@ -41,6 +42,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['load', withFlags(LOAD, benchLoad)],
   ['soak', withFlags(SOAK, benchSoak)],
   ['faults', plain(benchFaults)],
+  ['guard', plain(benchGuard)],
   ['cost', plain(benchCost)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
