@@ -30,7 +30,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   files: ['model', 'convert', 'plan', 'tune', 'net'],
-  operate: ['net', 'party', 'plan'],
+  operate: ['net', 'party', 'plan', 'files'],
   cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
