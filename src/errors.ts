@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'STORE_FULL' // no room for more one-time material; `retryAfterMs` says when to ask again
   | 'BUSY' // a party serves as many as it can; `retryAfterMs` says when to come back
   | 'UNAUTHORIZED' // the peer does not let this caller in, or no longer: no token, a wrong one, an allowance used up
+  | 'CHEATED' // a client of a guarded plan sent what no client that follows the protocol sends; its session has ended
   | 'MATERIAL_USED' // one-time material was asked for a second time, or never dealt
   | 'INSECURE' // refused: it would weaken the guarantees (plain text off loopback, test seeds on a network, …)
   | 'HOST' // the host lacks something that is needed (CSPRNG, WebAssembly, WebSocket)

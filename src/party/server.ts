@@ -245,6 +245,7 @@ export class Server {
       this.#links.delete(link)
       backend?.release()
       session?.sh.release()
+      session?.registration?.release()
     }
   }
 
@@ -326,10 +327,12 @@ export class Server {
     options[AUDIT]?.({ session: id, seed: seed.slice() })
     const sh = new Streams(k, seed, compiled.plan.rounds)
     seed.fill(0)
+    const guarded = compiled.plan.backend === 'mcc' && compiled.plan.guard
+    const own = guarded ? new Streams(k, registration.helperSeed, compiled.plan.rounds) : undefined
     const name = hex(id)
     const { principal } = peer
     const owner = principal ? `principal ${principal.name}` : `session ${name}`
-    const session: ClientSession = { id, name, owner, link, peer, meter, sh, ledger: new Ledger() }
+    const session: ClientSession = { id, name, owner, link, peer, meter, sh, registration: own, ledger: new Ledger() }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })

@@ -21,6 +21,7 @@ const RETRYABLE = {
   MATERIAL_USED: false, // somebody counts wrongly
   INSECURE: false,
   HOST: false,
+  CHEATED: false, // an unchanged client is not caught
 } as const satisfies Record<ErrorCode, boolean>
 const CODES = Object.entries(RETRYABLE) as [ErrorCode, boolean][]
 
@@ -31,7 +32,7 @@ describe.each(CODES)('%s', (code, retryable) => {
     const told = peerFailure('server', readFailure(failurePayload(own), 64))
     expect([told.retryable, told.retryAfterMs]).toEqual([retryable, 1500])
     expect((told.cause as RingfenceError).code).toBe(code)
-    expect(told.code).toBe(code === 'BUSY' ? 'BUSY' : 'PEER_FAILED')
+    expect(told.code).toBe(code === 'BUSY' || code === 'CHEATED' ? code : 'PEER_FAILED')
     expect(/try again|come back/.test(told.message)).toBe(retryable)
   })
 })

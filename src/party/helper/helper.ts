@@ -5,7 +5,7 @@ import { type Kernels, loadKernels } from '../../kernels/instance.js'
 import { type Channel, type Link, type Peer, Phase, wait } from '../../net/index.js'
 import type { MccPlan, SecurennPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { materialBytes } from '../../protocol/mcc/material.js'
+import { materialLengths } from '../../protocol/mcc/material.js'
 import type { DealerStreams } from '../../protocol/mcc/relu.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../../random/seed.js'
@@ -40,7 +40,7 @@ import {
 import { helpClient } from '../securenn/helper.js'
 import { SessionLinks } from '../session-links.js'
 import { HelpedSessions } from './helped-sessions.js'
-import { Attendance, Budget, type RegisteredModel, receiveModel } from './registered.js'
+import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, releaseGuard } from './registered.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -177,6 +177,8 @@ export class Helper {
         new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
       )
       joined()
+      registration.guard = receiveGuard(this.#k, link, registration.seed, model)
+      await registration.guard
       await Promise.race([link.closed, registration.attendance.over])
       registration.attendance.close()
       link.fail(new RingfenceError('DEADLINE', 'no client of this server came for a long time; register again'))
@@ -193,7 +195,7 @@ export class Helper {
     const grants = new Grants(seed, id)
     const sessionLinks = new SessionLinks()
     const registration: HelpedServer = {
-      ...{ link, planned, digest, share, seed, grants, sessionLinks, open: true },
+      ...{ link, planned, digest, share, guard: undefined, seed, grants, sessionLinks, open: true },
       mutex: new Mutex(),
       sessions: new HelpedSessions(grants, sessionLinks),
       running: new Map(),
@@ -213,6 +215,7 @@ export class Helper {
       client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
     await Promise.allSettled(registration.running.values())
     registration.grants.release()
+    registration.guard?.then((guard) => guard && releaseGuard(guard)).catch(() => undefined)
     registration.seed.fill(0)
   }
 
@@ -291,7 +294,7 @@ export class Helper {
 
   /** Bytes the server of a plan receives per inference, without frame headers. */
   static materialBytes(planned: MccSteps): number {
-    return planned.steps.reduce((sum, step) => sum + materialBytes(step, planned.plan.ring), 0)
+    return materialLengths(planned).helper.reduce((sum, bytes) => sum + bytes, 0)
   }
 }
 
