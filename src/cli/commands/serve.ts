@@ -11,6 +11,7 @@ import { configured, type ModelEntry } from '../process/config-file.js'
 import { readService, SERVICE_FLAGS, type ServiceOrder, sayReady, seconds } from '../process/listening.js'
 import { type Command, type Flags, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
 import { inFlags, secretOf } from '../terminal/flag-words.js'
+import { quoted } from '../terminal/terminal.js'
 
 export const SERVER_PORT = 7702
 
@@ -64,7 +65,9 @@ export const serve: Command = {
       for (const [name, { digest, plan }] of models.all()) {
         const url = service.url + (entries.length > 0 ? `/m/${name}` : '')
         const facts = { url, model: models.titles.get(name), backend: plan.backend, planDigest: toHex(digest) }
-        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl })
+        const pin = order.helperKey ? ` --helper-key ${toHex(order.helperKey)}` : ''
+        const next = `infer --server ${url} --helper ${quoted(order.helper)}${pin} IMAGE…`
+        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl }, [next, 'classifies pictures'])
       }
       await service.stopped
       return 0

@@ -5,9 +5,10 @@ import { columnsOf, type Output, type Paint, painter, wrapped } from './terminal
 export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>[], out: Output): string {
   const paint = painter(out)
   const rows = commands.map(({ name, summary }) => [name, summary] as const)
+  const what =
+    "private neural-network inference. A client's image, a server's network, neither shows the other its secret."
   return [
-    `${paint('bold', 'ringfence')}: private neural-network inference. A client's image, a server's network, neither shows`,
-    'the other its secret.',
+    wrapped(`${paint('bold', 'ringfence')}: ${what}`, columnsOf(out)),
     '',
     `${paint('bold', 'usage')}  ringfence COMMAND [--help] [--json] …`,
     '',
