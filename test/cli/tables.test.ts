@@ -2,7 +2,6 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { calibrate } from '../../src/cli/commands/calibrate.js'
 import { convert } from '../../src/cli/commands/convert.js'
@@ -15,7 +14,7 @@ import { plan } from '../../src/cli/commands/plan.js'
 import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { commandHelp } from '../../src/cli/terminal/help-text.js'
 import { shortened, tableLines } from '../../src/cli/terminal/terminal.js'
-import { run } from './in-process.js'
+import { onTerminal as terminal } from './in-process.js'
 
 const SAMPLES = 'models/samples'
 let dir: string
@@ -31,16 +30,8 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-/** Runs a command on a terminal of 80 columns. */
-async function onTerminal(command: Command, ...args: string[]): Promise<string[]> {
-  const { isTTY, columns } = process.stdout
-  Object.assign(process.stdout, { isTTY: true, columns: 80 })
-  try {
-    return stripVTControlCharacters(await run(command, ...args)).split('\n')
-  } finally {
-    Object.assign(process.stdout, { isTTY, columns })
-  }
-}
+const onTerminal = async (command: Command, ...args: string[]): Promise<string[]> =>
+  (await terminal(80, command, ...args)).split('\n')
 
 function expectFits(lines: readonly string[], next: RegExp): void {
   // Paths of files are not broken.

@@ -17,7 +17,8 @@ export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>
   ].join('\n')
 }
 
-export function commandHelp({ name, summary, operands, flags, notes = [] }: Command, out: Output): string {
+export function commandHelp(command: Omit<Command, 'run'>, out: Output): string {
+  const { name, summary, operands, flags, notes = [] } = command
   const paint = painter(out)
   const columns = columnsOf(out)
   const rows = Object.entries({ ...flags, ...COMMON_FLAGS } as FlagDefinitions).map(([flag, definition]) => {
@@ -35,7 +36,8 @@ export function commandHelp({ name, summary, operands, flags, notes = [] }: Comm
   ].join('\n')
 }
 
-function listed(rows: readonly (readonly [string, string])[], columns: number, paint: Paint): string[] {
+/** Terms and what they mean, as two columns. */
+export function listed(rows: readonly (readonly [string, string])[], columns: number, paint: Paint): string[] {
   const indent = 4 + Math.max(...rows.map(([term]) => term.length))
   return rows.map(([term, text]) => {
     const body = wrapped(text, columns, ' '.repeat(indent)).slice(indent)
