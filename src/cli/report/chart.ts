@@ -36,7 +36,7 @@ export interface Chart {
   readonly note?: string
 }
 
-const WIDTH = 480
+const WIDTH = 400
 const PLOT_HEIGHT = 210
 const MARGIN = 16
 const LABEL = 12
@@ -85,7 +85,7 @@ function drawn(chart: Chart): Panel {
   const { series, formatX, formatY } = chart
   const points = series.flatMap(({ points, rings = [] }) => [...points, ...rings])
   const heading = lines(chart.title, TITLE)
-  const top = 12 + 20 * heading.length + LINE
+  const top = 20 + 20 * heading.length + LINE
   const bottom = top + PLOT_HEIGHT
   const y = chart.yScale === 'share' ? shares(points, top, bottom) : magnitudes(points, top, bottom)
   const left = MARGIN + Math.max(...y.ticks.map((tick) => textWidth(formatY(tick), LABEL))) + 8
@@ -96,7 +96,7 @@ function drawn(chart: Chart): Panel {
     height: legend.end,
     body: [
       ...heading.map((line, i) => svgText(MARGIN, 18 + 20 * i, line, { size: TITLE, bold: true })),
-      svgText(MARGIN, top - 10, chart.yTitle, { size: LABEL, color: 'pale' }),
+      svgText(MARGIN, top - 18, chart.yTitle, { size: LABEL, color: 'pale' }),
       ...y.ticks.map((tick) => gridLine(left, right, y.scale(tick), formatY(tick))),
       ...labelsBelow(x, bottom, formatX),
       svgText((left + right) / 2, bottom + 2 * LINE, chart.xTitle, { size: LABEL, color: 'pale', anchor: 'middle' }),
