@@ -13,15 +13,15 @@ app.get('/health', (_, response) => void response.json({ model: arch.name }))
 
 // Upgrades of /model are the party's, everything else stays the application's. Who may connect: `authorize` of `listen`.
 const http = createServer(app)
-const { close } = await listen({
+const party = await listen({
   server: http,
   path: '/model',
   onConnection: (channel, peer) => server.run(channel, peer),
 })
-http.listen(Number(port), '127.0.0.1', () => console.log(`server at ws://127.0.0.1:${http.address().port}/model`))
+http.listen(Number(port), '127.0.0.1', () => console.log(`server at ${party.url}`))
 
 process.once('SIGTERM', async () => {
-  await close()
+  await party.close()
   await server.release()
   http.close(() => process.exit(0))
 })
