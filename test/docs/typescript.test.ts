@@ -22,6 +22,27 @@ const HOSTS = `declare const Bun: { argv: string[]; file(path: string): { bytes(
 declare const Deno: { args: string[] }
 `
 
+/** The classes that users hold in their hands, each with an example at its declaration. */
+const CLASSES = [
+  ['Client', 'party/client/client.ts'],
+  ['ReconnectingClient', 'party/client/reconnecting-client.ts'],
+  ['Server', 'party/server.ts'],
+  ['Helper', 'party/helper/helper.ts'],
+  ['Meter', 'net/meter.ts'],
+  ['RingfenceError', 'errors.ts'],
+] as const
+
+function exampleOf(name: string, file: string): string {
+  const text = readFileSync(join(root, 'src', file), 'utf8')
+  const comment = text
+    .slice(0, text.search(new RegExp(`^export class ${name}\\b`, 'm')))
+    .split('/**')
+    .at(-1)!
+  const [, code] = /@example\n \* ```ts\n([\s\S]*?)^ \* ```$/m.exec(comment) ?? []
+  if (code === undefined) throw new Error(`${file}: ${name} has no example`)
+  return code.replace(/^ \* ?/gm, '')
+}
+
 let folder: string
 const programs: string[] = []
 
@@ -42,6 +63,7 @@ beforeAll(() => {
   for (const file of readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.mjs'))) {
     put(basename(file, '.mjs'), readFileSync(join(root, 'examples', file), 'utf8'))
   }
+  for (const [name, file] of CLASSES) put(`class-${name}`, exampleOf(name, file))
   writeFileSync(join(folder, 'src/hosts.d.ts'), HOSTS)
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(TSCONFIG))
 })
