@@ -21,9 +21,10 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
-import { benchLoad } from './suites/load.js'
+import { benchLoad, LOAD } from './suites/load.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchSoak, SOAK } from './suites/soak.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
 type Bench = Pick<Command, 'summary' | 'flags' | 'notes'> & {
@@ -50,7 +51,8 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),
     browser: plain('The same client in Chromium and in Node.', benchBrowser),
-    load: plain('Many clients of one server: waits, refusals, memory.', benchLoad),
+    load: withFlags(LOAD, benchLoad),
+    soak: withFlags(SOAK, benchSoak),
     faults: plain('Sixteen clients while parties are killed, held still and cut off at random.', benchFaults),
   } satisfies Record<string, Bench>),
 )
@@ -69,6 +71,14 @@ function help(): string {
   const rows = [...BENCHES].map(([name, { summary }]) => [name, summary] as const)
   const usage = `${painter(process.stdout)('bold', 'usage')}  npm run bench -- NAME [--help] [--json] …`
   return [usage, '', ...listed(rows, columnsOf(process.stdout), painter(process.stdout)), ''].join('\n')
+}
+
+/** A bench whose flags are read as a command's are. */
+function withFlags(
+  command: Pick<Command, 'name' | 'summary' | 'flags'>,
+  bench: (flags: Flags) => Promise<unknown>,
+): Bench {
+  return { ...command, run: (args) => bench(new Flags(command, args)) }
 }
 
 /** Runs one bench; the result is the exit status. */
