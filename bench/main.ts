@@ -3,6 +3,7 @@ import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
+import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchAccuracy } from './suites/accuracy.js'
 import { benchBrowser } from './suites/browser.js'
@@ -38,6 +39,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['load', plain(benchLoad)],
   ['faults', plain(benchFaults)],
   ['cost', plain(benchCost)],
+  ['predict', plain(benchPredict)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
 const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare --help shows more`
