@@ -83,7 +83,7 @@ const by = <K>(key: (draw: Drawn) => K): Map<K, Drawn[]> => {
 /** Functions that draw the same thing at different times or for different parties. */
 const SAME: readonly RegExp[] = [
   /fillModelMask/, // B
-  /inputMask|tensorMask/, // r
+  /tensorMask/, // r
   /outputMask/, // m
   /blind|dealLinear|uploadLinear|clientLinear/, // s
 ]

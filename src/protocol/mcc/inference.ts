@@ -7,11 +7,12 @@ import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import type { LinearSource } from '../linear.js'
+import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { sendInput, takeInput } from './input.js'
-import { dealLinear, inputMask, outputMask, runLinear, uploadLinear } from './linear.js'
+import { dealLinear, outputMask, runLinear, uploadLinear } from './linear.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
 import { answerRelu, type DealerStreams, dealRelu, finishRelu, type Opened, openRelu, reluSizes } from './relu.js'
@@ -30,7 +31,7 @@ class InputMasks {
   ) {}
 
   readonly get = (index: number): Region => {
-    this.#masks[index] ??= inputMask(this.k, this.steps, this.ch, index, this.inference)
+    this.#masks[index] ??= tensorMask(this.k, this.steps, this.ch, index, this.inference)
     return this.#masks[index]
   }
 
@@ -181,7 +182,7 @@ async function answerStep(walk: ClientWalk, step: ReluStep, beside: boolean): Pr
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
   const sizes = reluSizes(step, ring)
-  const next = inputMask(k, planned, ch, step.index + 1, inference)
+  const next = tensorMask(k, planned, ch, step.index + 1, inference)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {

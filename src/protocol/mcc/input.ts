@@ -6,8 +6,8 @@ import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES } from '../control.js'
+import { tensorMask } from '../linear.js'
 import type { Message } from '../transcript.js'
-import { inputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
 const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
@@ -23,7 +23,7 @@ export const inputMessages = (plan: MccPlan): Message[] => [
 export function sendInput(k: Kernels, planned: MccSteps, ch: Streams, input: Int32Array, inference: number): Region {
   const { plan } = planned
   const size = inputSize(plan)
-  const mask = inputMask(k, planned, ch, 0, inference)
+  const mask = tensorMask(k, planned, ch, 0, inference)
   const masked = mask.i32()
   for (let i = 0; i < size; i++) masked[i] = input[i] - masked[i]
   const message = k.memory.alloc(packedBytes(size, plan.ring))
