@@ -8,6 +8,7 @@ import { columnsOf, painter } from '../src/cli/terminal/terminal.js'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { description } from './compare/options.js'
+import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
@@ -51,6 +52,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
     guard: plain('A guarded plan beside the plain one, and the attacks on either.', benchGuard),
+    predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),
     browser: plain('The same client in Chromium and in Node.', benchBrowser),
     load: withFlags(LOAD, benchLoad),

@@ -98,7 +98,7 @@ async function stranger(server: Server, principal?: string) {
   const { registration, session } = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES))
   const reserve = async (first: number, count: number): Promise<Reserved> => {
     link.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
-    return decodeReserved(await link.receive(Kind.reserved, Phase.offline, 0, RESERVED_BYTES, { deadlineMs: 20_000 }))
+    return decodeReserved(await link.receive(Kind.reserved, Phase.offline, 0, RESERVED_BYTES, { deadlineMs: 120_000 }))
   }
   const atHelper = async (helper: Helper, as = session) => {
     const link = reach(helper)
@@ -194,7 +194,7 @@ describe('grants', () => {
     expect(dealt).toBe(0)
     const toHelper = await atHelper(helper)
     toHelper.send(Kind.deal, Phase.offline, 0, encodeDeal(5, 3, grant))
-    for (let i = 0; i < 3; i++) await toHelper.receive(Kind.dealt, Phase.offline, 0, 0, { deadlineMs: 20_000 })
+    for (let i = 0; i < 3; i++) await toHelper.receive(Kind.dealt, Phase.offline, 0, 0, { deadlineMs: 120_000 })
     expect(dealt).toBe(3)
     toHelper.send(Kind.deal, Phase.offline, 0, encodeDeal(5, 3, grant))
     expect(causeOf(await failure(toHelper.receive(Kind.dealt, Phase.offline, 0, 0)))).toBe('MATERIAL_USED')

@@ -2,13 +2,13 @@
 import { pack, packedBytes } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import type { Streams } from '../../random/streams.js'
-import type { LinearSource } from '../linear.js'
+import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
-import { dealLinear, inputMask, outputMask, uploadLinear } from './linear.js'
+import { dealLinear, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
 import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
 import type { MccSteps, ReluStep } from './step.js'
@@ -26,7 +26,7 @@ class InputMasks {
   ) {}
 
   readonly get = (index: number): Region => {
-    this.#masks[index] ??= inputMask(this.k, this.steps, this.ch, index, this.inference)
+    this.#masks[index] ??= tensorMask(this.k, this.steps, this.ch, index, this.inference)
     return this.#masks[index]
   }
 
@@ -107,7 +107,7 @@ function dealInto(
   tables.release()
   words.release()
   if (!guard) return
-  const next = inputMask(k, planned, streams.ch, step.index + 1, inference)
+  const next = tensorMask(k, planned, streams.ch, step.index + 1, inference)
   guard.dealKeys(step, next, message.part(at + sizes.tables + sizes.words, sizes.keys))
   next.release(true)
 }

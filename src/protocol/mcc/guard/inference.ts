@@ -1,10 +1,11 @@
 // A guard through one inference, per role (docs/protocol.md, "Guarded plans"): everything that the server has to believe
 // is checked together, once, before the output leaves.
+
 import { RingfenceError } from '../../../errors.js'
 import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
 import { elementCount } from '../../../plan/plan.js'
 import type { Streams } from '../../../random/streams.js'
-import { inputMask } from '../linear.js'
+import { tensorMask } from '../../linear.js'
 import type { MccSteps, ReluStep } from '../step.js'
 import { Compared } from './compared.js'
 import { dealInputKeys, openInput, takeBoundedInput } from './input.js'
@@ -141,7 +142,7 @@ export class ClientGuard {
   /** The input's message. `x`: signed fixed-point words, CHW. The caller releases the result. */
   input(x: Int32Array, planned: MccSteps): Region {
     const { k, terms, ch, inference } = this
-    const r = inputMask(k, planned, ch, 0, inference)
+    const r = tensorMask(k, planned, ch, 0, inference)
     const next = lifted(k, r, terms.input.size, terms.ring, ch, 0, inference)
     const message = openInput(k, x, next, ch, inference, terms, this.#sum)
     r.release(true)
