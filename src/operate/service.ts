@@ -175,6 +175,18 @@ export class Service {
     const left = error.code === 'PEER_GONE' && peer !== undefined
     const text = left ? `${name(who)}: left in the middle` : `${name(who)}: ${error.code}: ${message}`
     log.say(left ? 'info' : 'warn', left ? 'left' : 'failure', { ...who, model, code: error.code, message }, text)
+    if (error.code === 'CHEATED' && peer?.principal) void this.#ban(peer.principal.name)
+  }
+
+  async #ban(principal: string): Promise<void> {
+    const { log } = this.options
+    try {
+      await this.door.ban(principal)
+      log.say('warn', 'banned', { principal }, `${principal} deviated from the protocol and is not let in any more`)
+    } catch (error) {
+      const { message } = error as Error
+      log.say('error', 'ban failed', { principal, message }, `${principal} is banned until a restart: ${message}`)
+    }
   }
 
   readonly #onHangup = (): void => void this.#reload()

@@ -52,6 +52,11 @@ export interface ServerOptions extends HostOptions {
   keepMs?: number
   /** The helper's public key, when it was learnt over a trusted way; another key is refused. */
   helperKey?: Uint8Array
+  /**
+   * A client of a guarded plan sent what no client that follows the protocol sends. Its session has ended and its material
+   * is burnt; if it is a principal, this server serves it no more.
+   */
+  onCheat?: (peer: Peer) => void
   meter?: Meter
 }
 
@@ -60,6 +65,9 @@ const REJOIN_FIRST_MS = 500
 const REJOIN_MOST_MS = 5000
 /** While a server drains, a client that asks for nothing during so long has finished. */
 const QUIET_MS = 2000
+
+/** After so many failed checks the server registers anew: each may have excluded one guess at the coins of uploads. */
+const CHEATS_PER_REGISTRATION = 4096
 
 /** What a client's connection is at. */
 interface Attention {
@@ -99,6 +107,9 @@ export class Server {
   readonly #links = new Map<Link, Attention>()
   readonly #running = new Set<Promise<void>>()
   #helperLost: RingfenceError | undefined
+  #cheats = 0
+  /** Names of principals that cheated. */
+  readonly #caught = new Set<string>()
   #rejoining: Promise<void> | undefined
   #draining = false
   #released = false
@@ -238,6 +249,7 @@ export class Server {
     let backend: SessionBackend | undefined
     try {
       seedSource(options, [channel])
+      if (peer.principal && this.#caught.has(peer.principal.name)) throw caught(peer.principal.name)
       session = await this.#welcome(link, peer, meter)
       backend = await this.#backend.join(session)
       options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
@@ -248,6 +260,7 @@ export class Server {
       if (this.#released) return
       const error = asRingfenceError(cause)
       link.fail(error)
+      if (error.code === 'CHEATED' && session) this.#cheated(peer)
       options.onError?.(error, peer)
     } finally {
       link.close()
@@ -256,6 +269,13 @@ export class Server {
       session?.sh.release()
       session?.registration?.release()
     }
+  }
+
+  #cheated(peer: Peer): void {
+    const { helper, options } = this.#parts
+    if (peer.principal) this.#caught.add(peer.principal.name)
+    options.onCheat?.(peer)
+    if (++this.#cheats % CHEATS_PER_REGISTRATION === 0) helper.close()
   }
 
   /** For as long as the helper is there. */
@@ -378,6 +398,9 @@ export class Server {
     }
   }
 }
+
+const caught = (name: string): RingfenceError =>
+  new RingfenceError('UNAUTHORIZED', `${name} was caught deviating from the protocol and is not served any more`)
 
 function backendOf(
   { k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts,

@@ -36,6 +36,7 @@ function outcome(judgement: Judgement): DemoOutcome {
     processes: { helper: { pid: 1 }, server: { pid: 2 }, client: { pid: 3 } },
     setUp: { server: setUp, client: setUp },
     images: [{ file: 'digit.png', label: 3, plaintextPrediction: 3, plaintextMs: 1, run, judgement }],
+    cheat: undefined,
   }
 }
 

@@ -56,7 +56,8 @@ export const demo: Command = {
       (outcome) => demoText(outcome, process.stdout),
       demoReport,
     )
-    return exitStatus(outcome.images.map(({ judgement }) => judgement))
+    const escaped = outcome.cheat !== undefined && outcome.cheat.code !== 'CHEATED'
+    return escaped ? 1 : exitStatus(outcome.images.map(({ judgement }) => judgement))
   },
 }
 
@@ -87,7 +88,7 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   return { ...prepared, folder, options, network, images }
 }
 
-type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper'> & {
+type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper' | 'cheat'> & {
   readonly runs: readonly PrivateRun[]
   readonly seeds: MaskSeeds
 }
@@ -108,9 +109,9 @@ async function runDemo(order: DemoOrder, how: Work): Promise<DemoOutcome> {
     const judgement = judge(compiled, masks, { raw: run.raw, scale: run.scale, input, plaintext })
     return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
   })
-  const { processes, setUp, serverHelper } = played
+  const { processes, setUp, serverHelper, cheat } = played
   const { name, variant } = model
-  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images }
+  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images, cheat }
 }
 
 /** Starts the three processes, has every picture classified, and ends them whatever happens. */
@@ -173,8 +174,10 @@ async function direct(
   const [ch, sh] = [await client.call<Revealed>('reveal'), await server.call<Revealed>('reveal')]
   if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
   const total = await server.call<HelperTraffic>('helperTraffic', plan.steps.length)
+  const cheat = await playCheat(client, order, { server: serverReady.url, helper: helperReady })
   return {
     runs,
+    cheat,
     seeds: { ch: ch.seed, sh: sh.seed, model: ch.model! },
     setUp: { server: serverReady, client: clientReady },
     serverHelper: perInference(total, images.length),
@@ -184,6 +187,17 @@ async function direct(
       client: { pid: client.pid },
     },
   }
+}
+
+/** Beside the honest client of a guarded plan, one that is not. */
+async function playCheat(
+  client: PartyProcess,
+  { compiled: { plan }, images, network }: DemoOrder,
+  at: { server: string; helper: HelperReady },
+): Promise<DemoOutcome['cheat']> {
+  if (plan.backend !== 'mcc' || !plan.guard) return undefined
+  const order = { ...at, network: network?.profile, file: resolve(images[0].file) }
+  return { changed: 'one bit of one reply', code: await client.call<string>('cheat', order) }
 }
 
 function perInference({ setUp, offline, online, steps }: HelperTraffic, inferences: number): HelperTraffic {

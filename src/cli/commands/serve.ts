@@ -82,8 +82,11 @@ export const serve: Command = {
       take(order)
       await models.compile()
       if (service.open) {
-        const what = 'anyone may use this server up, and a client that deviates can read its weights'
-        log.say('warn', 'open', {}, `${what}; give --tokens or --jwks`)
+        const guarded = [...models.all()].every(([, { plan }]) => plan.backend === 'mcc' && plan.guard)
+        const reads = guarded
+          ? 'clients that deviate are caught, and may come back'
+          : `a client that deviates can read its weights${order.plan.backend === 'securenn' ? '' : ' (--guard prevents that)'}`
+        log.say('warn', 'open', {}, `anyone may use this server up, and ${reads}; give --tokens or --jwks`)
       }
       const end = await Promise.race([service.stopped.then(() => 'stopped'), models.register()])
       if (end === 'stopped') return 0

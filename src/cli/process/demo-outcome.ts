@@ -24,6 +24,8 @@ export interface DemoOutcome {
   /** The server's link to the helper, per inference but for the set-up. */
   readonly serverHelper: HelperTraffic
   readonly images: readonly DemoImage[]
+  /** Of a guarded plan: what became of a client that changed one bit of one message. */
+  readonly cheat: { readonly changed: string; readonly code: string } | undefined
 }
 
 export interface PartyAt {

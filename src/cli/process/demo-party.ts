@@ -3,7 +3,17 @@
 import { RingfenceError } from '../../errors.js'
 import { imageInputs, readImageFiles } from '../../files/image-files.js'
 import { prepareModel } from '../../files/prepared-model.js'
-import { connect, Meter, type NetworkProfile, Phase, type PhaseTraffic, shape, type Traffic } from '../../net/index.js'
+import {
+  type Channel,
+  connect,
+  HEADER_BYTES,
+  Meter,
+  type NetworkProfile,
+  Phase,
+  type PhaseTraffic,
+  shape,
+  type Traffic,
+} from '../../net/index.js'
 import { listen } from '../../net/websocket-server.node.js'
 import { Client } from '../../party/client/client.js'
 import { Helper } from '../../party/helper/helper.js'
@@ -11,6 +21,7 @@ import { AUDIT, type Audit } from '../../party/options.js'
 import { Server } from '../../party/server.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import { planDigest } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
 import { toHex } from '../terminal/arguments.js'
 import { answerCalls, reportEvent } from './party-process.js'
 
@@ -126,6 +137,7 @@ export async function playParty(): Promise<number> {
       return { ...ready, ms: performance.now() - started } satisfies ClientReady
     },
     classify: (file: string) => classify(client, meter, file),
+    cheat: (order: ClientOrder & { file: string }) => cheat(order),
     helperTraffic: async (steps: number) => helperTraffic(meter, steps),
     reveal: () => reveal.get(),
   })
@@ -170,6 +182,38 @@ async function classify(client: Client, meter: Meter, file: string): Promise<Pri
   return {
     ...{ inference, raw, scale, prediction, onlineMs: milliseconds, offlineMs, steps },
     offline: { server: offline.server, helper: offline.helper },
+  }
+}
+
+/** A second client changes one bit of its first reply; the code of the error that it ends with, or `none`. */
+async function cheat({ server, helper, file }: ClientOrder & { file: string }): Promise<string> {
+  const wires = await Promise.all([server, helper.url].map((url) => connect(url)))
+  const toServer = withMessages(wires[0], (kind, payload) => {
+    if (kind === Kind.reply) payload[payload.length - 1] ^= 1
+  })
+  const client = await Client.create({ server: toServer, helper: wires[1], helperKey: helper.publicKey })
+  try {
+    const [input] = imageInputs(await readImageFiles([file]), client.plan)
+    await client.run(input)
+    return 'none'
+  } catch (error) {
+    return error instanceof RingfenceError ? error.code : 'HOST'
+  } finally {
+    await client.release()
+  }
+}
+
+/** The same channel, whose outgoing messages `change` may change in place. */
+function withMessages(channel: Channel, change: (kind: number, payload: Uint8Array) => void): Channel {
+  return {
+    send(message) {
+      change(message[4], message.subarray(HEADER_BYTES))
+      channel.send(message)
+    },
+    receive: (options) => channel.receive(options),
+    drained: () => channel.drained(),
+    close: (reason) => channel.close(reason),
+    closed: channel.closed,
   }
 }
 

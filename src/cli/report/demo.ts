@@ -35,7 +35,7 @@ export const JSON_NOTES = [
   '--json ends with one line {model, backend, images: [{file, label, prediction, plaintextPrediction}], agree, ' +
     'maxLogitError, online: {ms, flights, bytesUp, bytesDown, clientToHelper, helperToClient, serverToHelper, ' +
     'helperToServer}, offline: {ms, clientDown, clientUp, helperToServer}, plaintextMs}: medians per inference in ' +
-    'milliseconds and bytes; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
+    'milliseconds and bytes; with --guard also cheat: {changed, code}; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
     "network's, every bit the reference's. On mcc the helper has no bytes on line, on securenn all bytes are on line.",
 ]
 
@@ -72,6 +72,7 @@ export function demoReport(outcome: DemoOutcome) {
       helperToServer: serverHelper.offline.down,
     },
     plaintextMs: rounded(middle(({ plaintextMs }) => plaintextMs)),
+    ...(outcome.cheat && { cheat: outcome.cheat }),
   }
 }
 
@@ -170,7 +171,14 @@ function verdict(outcome: DemoOutcome, paint: Paint, columns: number): string[] 
   const judgeNote =
     'The judge is the process that started the three. In the demo, and only there, client and server reveal their session ' +
     'seeds to it, so that it can rerun the plan in plain text with the same masks and compare every logit bit for bit.'
-  return [paint('dim', wrapped(judgeNote, columns)), '', wrapped(conclusion(outcome, images, paint), columns)]
+  const cheat = outcome.cheat ? [wrapped(caught(outcome.cheat, paint), columns)] : []
+  return [paint('dim', wrapped(judgeNote, columns)), '', wrapped(conclusion(outcome, images, paint), columns), ...cheat]
+}
+
+function caught({ changed, code }: NonNullable<DemoOutcome['cheat']>, paint: Paint): string {
+  const what = `a second client, which changed ${changed},`
+  if (code === 'CHEATED') return `${paint(['green', 'bold'], '✓ CAUGHT')}: ${what} got no output: ${code}`
+  return `${paint(['red', 'bold'], '✗ NOT CAUGHT')}: ${what} ended with ${code}`
 }
 
 function conclusion(outcome: DemoOutcome, images: readonly DemoImage[], paint: Paint): string {
