@@ -22,6 +22,7 @@ import { benchLoad, LOAD } from './suites/load.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 import { benchSoak, SOAK } from './suites/soak.js'
+import { benchTrain } from './suites/train.js'
 
 /** Reads its own flags; a RingfenceError is for the user. */
 type Bench = (flags: readonly string[]) => Promise<unknown>
@@ -31,6 +32,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['knapsack', plain(benchKnapsack)],
   ['distortion', plain(benchDistortion)],
   ['float', plain(benchFloat)],
+  ['train', plain(benchTrain)],
   ['exact', plain(benchExact)],
   ['inspect', plain(benchInspect)],
   ['accuracy', plain(benchAccuracy)],
