@@ -27,6 +27,7 @@ import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchTrain } from './suites/train.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
 type Bench = Pick<Command, 'summary' | 'flags' | 'notes'> & {
@@ -51,6 +52,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     distortion: plain('A whole distortion table of ResNet-8 on every core.', benchDistortion),
     knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
+    train: plain('A training step beside forward passes of the plain engine and of TensorFlow.js.', benchTrain),
     guard: plain('A guarded plan beside the plain one, and the attacks on either.', benchGuard),
     predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),

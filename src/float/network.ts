@@ -1,6 +1,7 @@
 // A network made ready for float32 runs: batch norms folded, weights packed, once for any number of inputs.
 import { RingfenceError } from '../errors.js'
-import { type Kernels, loadKernels, type Region } from '../kernels/instance.js'
+import { type FloatKernels, loadFloatKernels } from '../kernels/float/instance.js'
+import type { Region } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
 import { checkInput } from '../model/pictures/input.js'
 import type { ReluSpec } from '../model/relu/spec.js'
@@ -19,7 +20,7 @@ export interface FloatOptions {
   /** Keeps every activation replaceable, for `FloatPass.vary`. */
   readonly variable?: boolean
   /** @internal The kernels' instance whose memory is used; a fresh one without it. */
-  readonly kernels?: Kernels
+  readonly kernels?: FloatKernels
 }
 
 /**
@@ -28,13 +29,13 @@ export interface FloatOptions {
  */
 export class FloatNetwork {
   readonly arch: Architecture
-  readonly #kernels: Kernels
+  readonly #kernels: FloatKernels
   readonly #steps: Steps
   readonly #lastUse: Int32Array
   readonly #output: ValueIndex
   #released = false
 
-  private constructor(kernels: Kernels, arch: Architecture, steps: Steps) {
+  private constructor(kernels: FloatKernels, arch: Architecture, steps: Steps) {
     this.arch = arch
     this.#kernels = kernels
     this.#steps = steps
@@ -49,7 +50,7 @@ export class FloatNetwork {
    */
   static prepare(arch: Architecture, weights: Weights, options: FloatOptions = {}): FloatNetwork {
     requireFloat(arch, weights)
-    const kernels = options.kernels ?? loadKernels()
+    const kernels = options.kernels ?? loadFloatKernels()
     const wanted = options.keep === 'all' ? undefined : new Set(options.keep)
     const steps = stepsOf(kernels, arch, weights, {
       spec: options.spec,

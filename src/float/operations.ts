@@ -18,8 +18,9 @@ import {
   subF32,
   UNBOUNDED,
 } from '../kernels/float/conv.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
-import { type Kernels, type Region, upload } from '../kernels/instance.js'
+import { type Region, upload } from '../kernels/instance.js'
 import { embed32 } from '../kernels/ring.js'
 import { blendsOf } from '../model/layers/blends.js'
 import type { Layer, LayerOf, Op } from '../model/layers/layers.js'
@@ -39,7 +40,7 @@ export interface Operation {
 
 /** What an operation is made of besides its layer. */
 export interface Parts {
-  readonly k: Kernels
+  readonly k: FloatKernels
   readonly weights: Weights
   /** Per-channel maps behind a convolution that become part of it. */
   readonly affine: Affine | undefined
@@ -241,7 +242,7 @@ function resize(layer: LayerOf<'resize'>, { k }: Parts): Operation {
 
 /** Every stride-th row and column, between channels of zeros. */
 function shrink(
-  k: Kernels,
+  k: FloatKernels,
   layer: Layer,
   stride: readonly [number, number],
   offset: readonly [number, number],

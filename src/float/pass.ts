@@ -1,7 +1,8 @@
 // One input's way through the network with every value kept, so that a changed activation costs only what lies behind it.
 import { RingfenceError } from '../errors.js'
 import { addConvChannelF32, type FloatConv, subF32 } from '../kernels/float/conv.js'
-import type { Kernels, Region } from '../kernels/instance.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
+import type { Region } from '../kernels/instance.js'
 import { quote } from '../model/json/fields.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { asBlocks, prepareActivation, toMapSize } from './activation.js'
@@ -20,14 +21,14 @@ interface Variation {
 
 /** One input's way through the network, with every value kept. */
 export class FloatPass {
-  readonly #k: Kernels
+  readonly #k: FloatKernels
   readonly #steps: Steps
   readonly #last: Int32Array
   readonly #output: ValueIndex
   readonly #kept: Region[]
 
   /** @internal Takes over `kept`, the values of all steps. */
-  constructor(k: Kernels, steps: Steps, last: Int32Array, output: ValueIndex, kept: Region[]) {
+  constructor(k: FloatKernels, steps: Steps, last: Int32Array, output: ValueIndex, kept: Region[]) {
     this.#k = k
     this.#steps = steps
     this.#last = last

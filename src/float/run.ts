@@ -1,5 +1,5 @@
 // The network in float32, as it was trained: the yardstick for every fixed-point and private run.
-import { type Kernels, loadKernels } from '../kernels/instance.js'
+import { type FloatKernels, loadFloatKernels } from '../kernels/float/instance.js'
 import type { Architecture } from '../model/architecture.js'
 import { isActivation } from '../model/layers/layers.js'
 import type { ReluSpec } from '../model/relu/spec.js'
@@ -10,7 +10,7 @@ import { FloatNetwork } from './network.js'
 export type OnValue = (layerId: string, values: Float32Array) => void
 
 /** One instance for all single runs; each gives its memory back. */
-let kernels: Kernels | undefined
+let kernels: FloatKernels | undefined
 
 /**
  * Forward pass of one input. For many inputs prepare a `FloatNetwork` once.
@@ -29,7 +29,7 @@ export function runFloat(
   onPreactivation?: OnValue,
   onOutput?: OnValue,
 ): Float32Array {
-  kernels ??= loadKernels()
+  kernels ??= loadFloatKernels()
   const activations = arch.layers.filter(isActivation)
   const keep = onOutput ? 'all' : onPreactivation ? activations.map((layer) => layer.in[0]) : []
   const network = FloatNetwork.prepare(arch, weights, { spec, keep, kernels })

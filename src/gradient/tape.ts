@@ -3,7 +3,7 @@
 import { RingfenceError } from '../errors.js'
 import { requireFloat } from '../float/runnable.js'
 import { addF32 } from '../kernels/float/conv.js'
-import { type GradientKernels, loadGradientKernels } from '../kernels/gradient/instance.js'
+import { type FloatKernels, loadFloatKernels } from '../kernels/float/instance.js'
 import type { Region } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
 import { effectiveOp, type Layer } from '../model/layers/layers.js'
@@ -23,7 +23,7 @@ export interface TapeOptions {
   /** Also gives the gradients of the inputs. */
   readonly inputs?: boolean
   /** @internal The kernels' instance whose memory is used; a fresh one without it. */
-  readonly kernels?: GradientKernels
+  readonly kernels?: FloatKernels
 }
 
 /** Gradients of a batch. */
@@ -50,7 +50,7 @@ interface Step {
 /** A network made ready for training steps on one kernels' instance, and so in one thread. */
 export class Tape {
   readonly arch: Architecture
-  readonly #k: GradientKernels
+  readonly #k: FloatKernels
   readonly #steps: readonly Step[]
   readonly #output: ValueIndex
   readonly #wantsInputs: boolean
@@ -59,7 +59,7 @@ export class Tape {
   #values: (Region | undefined)[] = []
   #pictures = 0
 
-  private constructor(arch: Architecture, k: GradientKernels, steps: readonly Step[], output: number, inputs: boolean) {
+  private constructor(arch: Architecture, k: FloatKernels, steps: readonly Step[], output: number, inputs: boolean) {
     this.arch = arch
     this.#k = k
     this.#steps = steps
@@ -81,7 +81,7 @@ export class Tape {
    */
   static prepare(arch: Architecture, weights: Weights, options: TapeOptions = {}): Tape {
     requireFloat(arch, weights)
-    const { spec, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadGradientKernels() } = options
+    const { spec, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadFloatKernels() } = options
     const values = new Map<string, ValueIndex>([[arch.inputs[0].name, 0]])
     const useful = [wantsInputs]
     const steps: Step[] = []

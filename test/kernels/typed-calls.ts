@@ -13,9 +13,10 @@ import * as ring from '../../src/kernels/ring.js'
 import * as digits from '../../src/kernels/securenn/digits.js'
 import * as shares from '../../src/kernels/securenn/shares.js'
 import { b1, type Entry, input, N, output, w4, w8 } from './operands.js'
+import { gradientEntries, gradientModules } from './typed-calls-gradient.js'
 import { mccEntries } from './typed-calls-mcc.js'
 
-export const entries: Record<string, Entry> = { ...mccEntries }
+export const entries: Record<string, Entry> = { ...mccEntries, ...gradientEntries }
 for (const width of [4, 8] as const) {
   const n = width * 8
   const all = { ...ring, ...planes, ...maps } as unknown as Record<string, (...args: unknown[]) => unknown>
@@ -304,6 +305,9 @@ export const APART = [
   'writeTables',
   'shapeWords',
   'packConvF32',
+  'repackConvF32',
+  'prepareConvGradient',
+  'reloadConvGradient',
   'blendTable',
   'poolSize',
   'groupsOf',
@@ -314,4 +318,18 @@ export const APART = [
   'chainWordBytes',
 ]
 
-export const MODULES = [bits, conv, floatConv, floatMaps, maps, mac, mcc, planes, prg, ring, digits, shares]
+export const MODULES = [
+  bits,
+  conv,
+  floatConv,
+  floatMaps,
+  maps,
+  mac,
+  mcc,
+  planes,
+  prg,
+  ring,
+  digits,
+  shares,
+  ...gradientModules,
+]
