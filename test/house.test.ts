@@ -15,6 +15,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
  *  - tune measures networks, also privately with parties in its own process, and reads no file;
  *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
+ *  - delegate is a client of a party's that lends its inferences; thin, who borrows them, loads no kernels;
  *  - the files directly in src are entry points of the package, which only gather names.
  */
 const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
@@ -30,6 +31,8 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   files: ['model', 'convert', 'plan', 'tune', 'net'],
+  delegate: ['net', 'party', 'plan', 'protocol', 'random'],
+  thin: ['model', 'net', 'party', 'protocol', 'random', 'ring'],
   operate: ['net', 'party', 'plan'],
   cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
 }

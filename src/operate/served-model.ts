@@ -4,7 +4,8 @@ import { type Channel, HEADER_BYTES, memoryPair, type Peer, type PeerRole, wait 
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
 import { DIGEST_BYTES, equal } from '../party/messages.js'
-import { Server, type ServerOptions } from '../party/server.js'
+import { Server } from '../party/server.js'
+import type { ServerOptions } from '../party/server-options.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
 

@@ -26,6 +26,8 @@ export const Purpose = {
   signTrap: 17, // server–helper: ŷ' of its traps; helper alone: their m'
   signPad: 18, // client–helper: pads of its tables
   signBits: 19, // helper alone: carry masks and keys of its tables
+  ownerInput: 20, // owner–delegate: p, the mask of the input
+  ownerOutput: 21, // owner–delegate: p_out, the mask of the answer
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

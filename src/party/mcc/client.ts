@@ -4,7 +4,7 @@ import { RingfenceError } from '../../errors.js'
 import { busy, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { runClient, uploadInference } from '../../protocol/mcc/inference.js'
+import { runClient, runDelegate, uploadInference } from '../../protocol/mcc/inference.js'
 import type { Streams } from '../../random/streams.js'
 import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
@@ -125,6 +125,22 @@ export class MccClient implements ClientBackend {
     try {
       const raw = await runClient({ k, planned, server, meter, ch, inference, signal }, input, onStep)
       return { inference, raw, scale: steps[steps.length - 1].step.scale }
+    } finally {
+      ch.release()
+    }
+  }
+
+  /**
+   * Uses up what was claimed for the owner of an input, as its delegate.
+   * @param owner streams of the owner's seed, @param id of its request
+   * @returns false when the owner has left
+   */
+  async lend(owner: Streams, id: Uint8Array, signal?: AbortSignal): Promise<{ inference: number; begun: boolean }> {
+    const { inference, streams: ch } = this.#claimed!
+    this.#claimed = undefined
+    const { k, planned, server, meter } = this.context
+    try {
+      return { inference, begun: await runDelegate({ k, planned, server, meter, ch, inference, signal }, owner, id) }
     } finally {
       ch.release()
     }

@@ -2,14 +2,17 @@
 import { RingfenceError } from '../../errors.js'
 import { packedBytes } from '../../kernels/bits.js'
 import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
-import type { MccPlan } from '../../plan/plan.js'
+import { type MccPlan, planDigest } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { runServer } from '../../protocol/mcc/inference.js'
-import { inputBytes } from '../../protocol/mcc/input.js'
+import { delegatedSizes } from '../../protocol/mcc/delegated.js'
+import { runServer, type ServerWalk } from '../../protocol/mcc/inference.js'
+import { inputBytes, takeInput } from '../../protocol/mcc/input.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
 import { PIECE_BYTES } from '../../protocol/pieces.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
+import { runJoined } from '../delegated/join.js'
+import { Owners } from '../delegated/owners.js'
 import { GRANT_MS } from '../grant.js'
 import { Admission, keptAlive, type Place } from '../helper/admission.js'
 import {
@@ -50,8 +53,11 @@ export interface StoreBounds {
 
 export class MccServer implements ServerBackend {
   readonly requestBytes: number
+  /** Of a delegate's half; none where the plan bounds no input. */
+  readonly joinBytes: number
   readonly store: MaterialStore
   readonly kept: KeptSessions
+  readonly owners: Owners
   lost: RingfenceError | undefined
   #helper: Link
 
@@ -66,7 +72,10 @@ export class MccServer implements ServerBackend {
   ) {
     const { k, planned, compiled } = context
     this.#helper = context.helper
-    this.requestBytes = Math.max(inputBytes(planned.plan), BATCH_BYTES, RESUME_BYTES)
+    const sizes = delegatedSizes(planned.plan)
+    this.joinBytes = sizes?.joinBytes ?? -1
+    this.requestBytes = Math.max(inputBytes(planned.plan), this.joinBytes, BATCH_BYTES, RESUME_BYTES)
+    this.owners = new Owners({ digest: planDigest(planned.plan), sizes })
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
   }
@@ -84,6 +93,7 @@ export class MccServer implements ServerBackend {
   }
 
   release(): void {
+    this.owners.end(new RingfenceError('PEER_GONE', 'the server ends; ask again later'))
     this.kept.release()
   }
 
@@ -177,6 +187,9 @@ class MccSession implements SessionBackend {
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
     else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned.plan)))
       await this.#infer(payload)
+    else if (is(frame, Kind.join, Phase.online, this.server.joinBytes)) await this.#infer(payload, true)
+    else if (is(frame, Kind.delegate, Phase.setup, 0)) this.#attend()
+    else if (is(frame, Kind.offer, Phase.online, ID_BYTES)) this.server.owners.offer(payload, this.session.link)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
     else if (is(frame, Kind.resume, Phase.setup, RESUME_BYTES)) this.#resume(payload)
     else if (is(frame, Kind.claim, Phase.online, CLAIM_BYTES)) await this.#claim(payload)
@@ -319,13 +332,20 @@ class MccSession implements SessionBackend {
     }
   }
 
-  async #infer(payload: Uint8Array): Promise<void> {
+  /** From now on this connection tells which owners' seeds are at the delegate. */
+  #attend(): void {
+    this.engaged = true
+    this.server.owners.attend(this.session.link)
+  }
+
+  /** @param delegated whether it is a delegate's half, or an input */
+  async #infer(payload: Uint8Array, delegated = false): Promise<void> {
     const { running, context } = this.server
     const { link } = this.session
     await keptAlive(link, context.deadlineMs, async () => {
       const leave = await running.enter(this.#place)
       try {
-        if (leave) await this.#inTurn(payload)
+        if (leave) await (delegated ? this.#join(payload) : this.#inTurn(payload))
       } finally {
         leave?.()
       }
@@ -333,12 +353,24 @@ class MccSession implements SessionBackend {
   }
 
   async #inTurn(payload: Uint8Array): Promise<void> {
+    const { k, planned } = this.server.context
+    const inference = readInference(payload)
+    const walk = this.#walk(inference)
+    const material = await this.#take(inference)
+    await runServer(walk, takeInput(k, planned, payload.subarray(INFERENCE_BYTES)), material)
+  }
+
+  #walk(inference: number): ServerWalk {
     const { k, planned, share } = this.server.context
     const { link: client, meter } = this.session
-    const sh = this.#claimed?.kept.sh ?? this.session.sh
-    const inference = readInference(payload)
-    const material = await this.#take(inference)
-    await runServer({ k, planned, share, client, meter, sh, inference }, payload.subarray(INFERENCE_BYTES), material)
+    return { k, planned, share, client, meter, inference, sh: this.#claimed?.kept.sh ?? this.session.sh }
+  }
+
+  /** The inference of an owner whose other half has come. */
+  async #join(payload: Uint8Array): Promise<void> {
+    const inference = readInference(payload.subarray(ID_BYTES))
+    const walk = this.#walk(inference)
+    await runJoined(walk, this.server.owners, payload, await this.#take(inference))
   }
 
   /** An inference's material, once: what was claimed, or what the store has. */

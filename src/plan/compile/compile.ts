@@ -37,6 +37,11 @@ export interface CompileOptions<B extends Backend = Backend> extends MccOptions,
   backend?: B
   /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
   output?: 'logits' | 'label'
+  /**
+   * Begins with a step that opens and re-shares the input, so that it has `bits` bits whatever a client sends: what a
+   * delegated inference needs (docs/delegated.md). One round trip more; on `mcc`. Default false.
+   */
+  delegated?: boolean
   /** ChaCha rounds. Default 12. */
   rounds?: 12 | 20
 }
@@ -104,7 +109,7 @@ export function compile(
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin'],
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'delegated'],
   securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
@@ -160,7 +165,8 @@ export class Compiler {
   run(): Compiled {
     const { arch, numbers } = this
     const [input] = arch.inputs
-    this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
+    const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
+    this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
     this.#finish(arch.outputs[0])
     const { backend = 'mcc' } = this.options

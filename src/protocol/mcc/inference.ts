@@ -10,7 +10,8 @@ import type { LinearSource } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { sendInput, takeInput } from './input.js'
+import { delegatedSizes, writeDelegateHalf } from './delegated.js'
+import { sendInput } from './input.js'
 import { dealLinear, inputMask, outputMask, runLinear, uploadLinear } from './linear.js'
 import { materialBytes, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
@@ -150,21 +151,42 @@ export async function runClient(
   const { k, planned, server, meter, ch, inference, signal } = walk
   const { ring } = planned.plan
   startInference(walk, input)
+  await answerSteps(walk, onStep)
+  const step = planned.steps[planned.steps.length - 1]
+  meter.mark(Phase.online, step.index)
+  const length = packedBytes(step.size, ring)
+  const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
+  const output = openOutput(k, step, ch, payload, inference, ring)
+  onStep?.(step.index)
+  meter.stop()
+  return output
+}
+
+/**
+ * Delegate: plays the client of an inference whose input and answer belong to somebody else.
+ * @param owner streams of the seed that it shares with the owner; @param id of the owner's request
+ * @returns false when the owner has left: the inference is used up all the same
+ */
+export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Array): Promise<boolean> {
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const frame = server.frame(Kind.join, Phase.online, 0, delegatedSizes(planned.plan)!.joinBytes)
+  writeDelegateHalf(k, planned, { ch, owner, inference, id }, frame)
+  server.sendFrame(frame)
+  const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
+  if (begins) await answerSteps(walk)
+  meter.stop()
+  return begins === 1
+}
+
+/** Answers the openings of all steps but the last, which has none. */
+async function answerSteps(walk: ClientWalk, onStep?: (step: number) => void): Promise<void> {
+  const { planned, meter } = walk
   const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of planned.steps) {
+  for (const step of planned.steps.filter(isActive)) {
     meter.mark(Phase.online, step.index)
-    if (!isActive(step)) {
-      const length = packedBytes(step.size, ring)
-      const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-      const output = openOutput(k, step, ch, payload, inference, ring)
-      onStep?.(step.index)
-      meter.stop()
-      return output
-    }
     await answerStep(walk, step, !leading.has(step))
     onStep?.(step.index)
   }
-  throw new Error('a plan ends in a step without an activation')
 }
 
 function startInference({ k, planned, server, ch, inference }: ClientWalk, input: Int32Array): void {
@@ -206,18 +228,20 @@ export interface ServerWalk {
   /** Shared with the helper: a'. */
   readonly sh: Streams
   readonly inference: number
+  /** Takes ŷ of the last step, one word per element. Default: it goes to the client. */
+  readonly give?: (y: Region) => void
 }
 
 /**
  * Server: the linear steps over x̂, an opening and a reply per ReLU step, the output. The openings of a wave
  * (plan/waves.ts) all go out before the first of its replies is received.
- * @param input x̂, packed
+ * @param input x̂, one word per element; released
  * @param material of this inference alone; used up and released
  * @throws RingfenceError PEER_GONE, PEER_FAILED, DEADLINE, PROTOCOL, FRAME
  */
-export async function runServer(walk: ServerWalk, input: Uint8Array, material: readonly StepMaterial[]): Promise<void> {
-  const { k, planned, meter } = walk
-  const tensors = new LiveTensors(planned, takeInput(k, planned, input))
+export async function runServer(walk: ServerWalk, input: Region, material: readonly StepMaterial[]): Promise<void> {
+  const { planned, meter } = walk
+  const tensors = new LiveTensors(planned, input)
   try {
     for (const wave of planned.waves) await serveWave(walk, wave, tensors, material)
     meter.stop()
@@ -257,7 +281,11 @@ async function serveWave(
   }
 }
 
-function giveOutput({ k, planned, client }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+  if (give) {
+    give(c)
+    return
+  }
   const output = sendOutput(k, step, c, planned.plan.ring)
   client.send(Kind.output, Phase.online, step.index, output.u8())
   output.release()

@@ -1,0 +1,44 @@
+// Delegated inference among four parties in one process: right to the last bit, once only, and every failure typed.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { InferenceResult } from '../../src/party/client/client.js'
+import { boundedInputBits } from '../../src/plan/plan.js'
+import { difference, inputFor, tinyNetwork } from '../party/fixture.js'
+import { DelegatedSite, delegatedNetwork } from './fixture.js'
+
+const compiled = delegatedNetwork()
+
+/** Null when a result equals the integer reference under the masks of the inference that was lent last. */
+function wrong(site: DelegatedSite, input: Float32Array, result: InferenceResult): string | null {
+  const last = site.lent[site.lent.length - 1]
+  return difference(site.compiled, input, { ...result, inference: last.inference! }, site.seeds(last))
+}
+
+describe('a delegated plan', () => {
+  test('bounds its input, and others do not', () => {
+    expect(boundedInputBits(compiled.plan)).toBe(16)
+    expect(boundedInputBits(tinyNetwork(1).plan)).toBeNull()
+    expect(compiled.plan.steps.map(({ id }) => id)[0]).toBe('input')
+  })
+})
+
+describe('four parties', () => {
+  let site: DelegatedSite
+  beforeAll(async () => {
+    site = await DelegatedSite.create(compiled)
+  })
+  afterAll(async () => {
+    await site.release()
+    expect([site.server.memoryInUse, site.helper.memoryInUse]).toEqual([0, 0])
+  })
+
+  test('give the owner the integer reference, bit for bit', async () => {
+    const owner = await site.owner()
+    for (let seed = 1; seed <= 3; seed++) {
+      const input = inputFor(compiled, seed)
+      const result = await owner.run(input)
+      await expect.poll(() => site.lent.length).toBe(seed)
+      expect(wrong(site, input, result)).toBeNull()
+    }
+    expect(site.errors).toEqual([])
+  })
+})
