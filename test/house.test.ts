@@ -33,8 +33,8 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   files: ['model', 'convert', 'plan', 'tune', 'net'],
   delegate: ['net', 'party', 'plan', 'protocol', 'random'],
   thin: ['model', 'net', 'party', 'protocol', 'random', 'ring'],
-  operate: ['net', 'party', 'plan'],
-  cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
+  operate: ['net', 'party', 'plan', 'protocol'],
+  cli: ['operate', 'delegate', 'thin', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400
@@ -150,7 +150,7 @@ describe('the platform', () => {
       reached.add(path)
       for (const name of file.imports) if (name.startsWith('.')) visit(target(file, name))
     }
-    for (const entry of ['index.ts', 'server.ts', 'helper.ts', 'plan.ts', 'testing.ts']) visit(entry)
+    for (const entry of ['index.ts', 'server.ts', 'helper.ts', 'delegate.ts', 'thin.ts', 'plan.ts', 'testing.ts']) visit(entry)
     expect(reached.size).toBeGreaterThan(30)
     expect([...reached].filter((path) => isHost(byPath.get(path)!))).toEqual([])
   })

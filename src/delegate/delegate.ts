@@ -1,6 +1,6 @@
 // The delegate: plays the client of the protocol for owners of inputs, whose inputs and answers it never sees.
 import { RingfenceError } from '../errors.js'
-import type { Exchange, ExchangeCall } from '../net/exchange.js'
+import type { Exchange, ExchangeCall } from '../net/exchange/exchange.js'
 import { busy, type Channel, wait } from '../net/index.js'
 import { refused, spend } from '../party/allowance.js'
 import type { ClientContext } from '../party/backend.js'

@@ -1,13 +1,16 @@
 // One model of a server: registers it as soon as its helper is there, and puts a new one in its place without a break.
 import { RingfenceError } from '../errors.js'
+import type { Exchange } from '../net/exchange/exchange.js'
 import { type Channel, HEADER_BYTES, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
 import { DIGEST_BYTES, equal } from '../party/messages.js'
+import { OWN } from '../party/options.js'
 import { Server } from '../party/server.js'
 import type { ServerOptions } from '../party/server-options.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
+import { digestOf } from '../protocol/delegated/messages.js'
 
 const RETRY_FIRST_MS = 500
 const RETRY_MOST_MS = 5000
@@ -88,6 +91,23 @@ export class ServedModel {
     }
   }
 
+  /** What owners ask, of the model as it is now or of the one before it. @throws RingfenceError where nobody is served */
+  get exchange(): Exchange {
+    const servers = [this.#current, this.#retired].filter((server) => server !== undefined)
+    if (servers.length === 0) throw new RingfenceError('BUSY', 'the server has not registered yet; come back later')
+    const [newest, ...older] = servers.map((server) => ({ digest: server.planDigest, exchange: server.exchange }))
+    const all = [newest, ...older]
+    return {
+      requestBytes: Math.max(...all.map(({ exchange }) => exchange.requestBytes)),
+      describe: () => new Uint8Array(all.flatMap(({ exchange }) => [...exchange.describe()])),
+      answer: (request, call) => {
+        const plan = digestOf(request)
+        const { exchange } = all.find(({ digest }) => equal(digest, plan)) ?? newest
+        return exchange.answer(request, call)
+      },
+    }
+  }
+
   /** Serves one client with the model as it is, or as it was if that is the plan it holds. */
   async run(channel: Channel, peer: Peer): Promise<void> {
     const [current, retired] = [this.#current, this.#retired]
@@ -149,7 +169,7 @@ export class ServedModel {
   /** One inference from end to end, as a client's. */
   async #try(server: Server, { plan }: Compiled): Promise<void> {
     const [near, far] = memoryPair()
-    void server.run(far)
+    void server.run(far, { [OWN]: true } as Peer)
     const helper = await this.options.connectHelper('client')
     const client = await Client.create({
       server: near,

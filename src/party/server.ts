@@ -3,7 +3,7 @@
 import { RingfenceError } from '../errors.js'
 import { loadKernels } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
-import type { Exchange } from '../net/exchange.js'
+import type { Exchange } from '../net/exchange/exchange.js'
 import { busy, type Channel, type Frame, type Link, Meter, type Peer, Phase, wait } from '../net/index.js'
 import { type Compiled, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, planDigest } from '../plan/plan.js'
@@ -17,7 +17,7 @@ import { expectDelegate } from './delegated/proof.js'
 import type { ServerStatus } from './events.js'
 import { Ledger } from './ledger.js'
 import { checkVersion, DIGEST_BYTES, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
-import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, seedSource, unusedOf } from './options.js'
+import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, unusedOf } from './options.js'
 import { openUnless, register } from './registration.js'
 import { type Registered, serverBackend } from './server-backend.js'
 import type { ConnectHelper, ServerOptions } from './server-options.js'
@@ -287,7 +287,7 @@ export class Server {
     const { k, compiled, digest, options } = this.#parts
     const hello = await link.receive(Kind.hello, Phase.setup, 0, 1 + DIGEST_BYTES)
     checkVersion(hello[0])
-    if (options.delegateKey) await expectDelegate(link, options.delegateKey)
+    if (options.delegateKey && !(OWN in peer)) await expectDelegate(link, options.delegateKey)
     if (this.#helperLost) await this.#rejoin()
     if (this.#helperLost && !this.#backend.hasKept) throw this.#helperLost
     const { registration } = this.#parts

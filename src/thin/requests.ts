@@ -1,7 +1,7 @@
 // Requests with one answer each, over fetch: where they may go, and what a refusal means.
 import { RingfenceError } from '../errors.js'
 import { refusal } from '../net/access/credentials.js'
-import { EXCHANGE_PATH } from '../net/exchange.js'
+import { EXCHANGE_PATH } from '../net/exchange/exchange.js'
 import { peerFailure, readFailure } from '../net/failure.js'
 import { isLoopback } from '../net/loopback.js'
 

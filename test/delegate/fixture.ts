@@ -2,7 +2,7 @@
 import { Delegate, type DelegateOptions } from '../../src/delegate/delegate.js'
 import type { LentInference } from '../../src/delegate/pool.js'
 import { RingfenceError } from '../../src/errors.js'
-import type { Exchange } from '../../src/net/exchange.js'
+import type { Exchange } from '../../src/net/exchange/exchange.js'
 import { failurePayload } from '../../src/net/failure.js'
 import { type Channel, memoryPair, type Peer } from '../../src/net/index.js'
 import { Helper } from '../../src/party/helper/helper.js'

@@ -1,13 +1,12 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
-import { open, readFile } from 'node:fs/promises'
-import { RingfenceError } from '../../errors.js'
 import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
 import { Helper } from '../../party/helper/helper.js'
-import { type KeyPair, keyPair } from '../../random/seed.js'
+import { keyPair } from '../../random/seed.js'
 import { configured } from '../process/config-file.js'
+import { IDENTITY_FLAG, loadIdentity } from '../process/identity.js'
 import { readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
-import { type Command, fromHex, toHex } from '../terminal/arguments.js'
+import { type Command, toHex } from '../terminal/arguments.js'
 
 export const HELPER_PORT = 7701
 
@@ -16,11 +15,7 @@ export const helper: Command = {
   summary: 'Help servers and their clients with randomness. The helper sees no picture, no weight and no answer.',
   flags: {
     ...SERVICE_FLAGS,
-    identity: {
-      type: 'string',
-      valueHint: 'FILE',
-      description: 'file of the long-lived secret key, made when it is missing; without it every start has a new key',
-    },
+    ...IDENTITY_FLAG,
   },
   notes: [
     `Default: --listen 127.0.0.1:${HELPER_PORT}. Tell servers and clients the printed public key over a way you trust; they pin it with --helper-key.`,
@@ -65,29 +60,4 @@ export const helper: Command = {
     await service.stopped
     return 0
   },
-}
-
-/** Reads the key pair, or makes a new one in a file that only its owner can read. */
-async function loadIdentity(file: string): Promise<KeyPair> {
-  try {
-    const text = (await readFile(file, 'utf8')).trim()
-    if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
-    throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return newIdentity(file)
-    if (error instanceof RingfenceError) throw error
-    throw new RingfenceError('BAD_FILE', `${file}: the secret key cannot be read`, [], { cause: error })
-  }
-}
-
-async function newIdentity(file: string): Promise<KeyPair> {
-  const keys = keyPair()
-  try {
-    const handle = await open(file, 'wx', 0o600)
-    await handle.writeFile(`${toHex(keys.secretKey)}\n`)
-    await handle.close()
-  } catch (cause) {
-    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there`, [], { cause })
-  }
-  return keys
 }

@@ -2,6 +2,7 @@
 import { basename } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
+import { type Exchange, isExchange } from '../../net/exchange/exchange.js'
 import { connect, Meter, type PeerRole } from '../../net/index.js'
 import { Metrics } from '../../operate/metrics.js'
 import { ServedModel } from '../../operate/served-model.js'
@@ -29,6 +30,11 @@ export const serve: Command = {
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     ...PLAN_FLAGS,
     ...HELPER_KEY_FLAG,
+    delegate: {
+      type: 'string',
+      valueHint: 'HEX',
+      description: "the delegate's public key: strangers' inputs come through it, and no other client is served",
+    },
     'store-mb': { type: 'string', valueHint: 'MB', description: 'mcc: memory for material dealt ahead (default 512)' },
     keep: {
       type: 'string',
@@ -55,7 +61,10 @@ export const serve: Command = {
     const service = await Service.open({ ...order.service, metrics }, models)
     try {
       await models.compile(order, service, metrics)
-      if (service.open) {
+      if (service.open && order.delegateKey) {
+        const what = 'anyone may ask through the delegate'
+        log.say('warn', 'open', {}, `${what}; give --tokens or --jwks to bound how often`)
+      } else if (service.open) {
         const what = 'anyone may use this server up, and a client that deviates can read its weights'
         log.say('warn', 'open', {}, `${what}; give --tokens or --jwks`)
       }
@@ -105,7 +114,14 @@ class Models implements Party {
         },
         connectHelper: (role: PeerRole) =>
           connect(order.helper, { role, token: order.helperToken, keepAliveMs: order.service.listen.keepAliveMs }),
-        server: { ...order.service.times, helperKey: order.helperKey, keepMs: order.keepMs, storeBytes, meter },
+        server: {
+          ...order.service.times,
+          helperKey: order.helperKey,
+          delegateKey: order.delegateKey,
+          keepMs: order.keepMs,
+          storeBytes,
+          meter,
+        },
         overlapMs: order.overlapMs,
         hooks: {
           onEvent: (event) => service.tell(event, name),
@@ -126,6 +142,10 @@ class Models implements Party {
 
   run(channel: Parameters<Party['run']>[0], peer: Connection): Promise<void> {
     return this.#at(peer.target)!.run(channel, peer)
+  }
+
+  exchange(target: string): Exchange | undefined {
+    return isExchange(target) ? this.#at(target)?.exchange : undefined
   }
 
   refuses(target: string): 'not found' | 'unavailable' | undefined {
@@ -177,6 +197,7 @@ interface ServeOrder {
   readonly helperToken: string | undefined
   readonly plan: ReturnType<typeof planOptions>
   readonly helperKey: Uint8Array | undefined
+  readonly delegateKey: Uint8Array | undefined
   readonly keepMs: number | undefined
   readonly overlapMs: number
   readonly service: ServiceOrder
@@ -189,13 +210,15 @@ async function readOrder(flags: Flags, entries: readonly ModelEntry[]): Promise<
     flags.fault('--model: the configuration lists models; give one or the other')
   const helper = flags.required('helper', 'where the helper listens, for example ws://127.0.0.1:7701')
   const variant = flags.text('variant')
-  const plan = planOptions(flags)
+  const delegateKey = flags.key('delegate')
+  const plan = { ...planOptions(flags), ...(delegateKey && { delegated: true }) }
   const helperKey = flags.key('helper-key')
   const storeMB = flags.integer('store-mb', 1, 4096)
   const keepMs = seconds(flags, 'keep', 0, 604_800)
   if (plan.backend === 'securenn') {
     if (storeMB !== undefined) flags.fault('--store-mb: nothing is dealt ahead on securenn')
     if (keepMs !== undefined) flags.fault('--keep: nothing is dealt ahead on securenn')
+    if (delegateKey) flags.fault('--delegate: only mcc can be delegated')
   }
   const overlapMs = seconds(flags, 'overlap', 0, 604_800) ?? 600_000
   const service = readService(flags, SERVER_PORT)
@@ -216,6 +239,7 @@ async function readOrder(flags: Flags, entries: readonly ModelEntry[]): Promise<
     helperToken: await secretOf('helper-token', token),
     plan,
     helperKey,
+    delegateKey,
     keepMs,
     overlapMs,
     service,

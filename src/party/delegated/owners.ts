@@ -1,7 +1,7 @@
 // Where a server keeps the requests of owners until their delegate brings the other half (docs/protocol.md, "delegated").
 // Material is bound only when both halves are there; a request is answered once, or never.
 import { RingfenceError } from '../../errors.js'
-import type { Exchange, ExchangeCall } from '../../net/exchange.js'
+import type { Exchange, ExchangeCall } from '../../net/exchange/exchange.js'
 import { busy, type Link, Phase } from '../../net/index.js'
 import { decodeInputHalf, HEAD_BYTES } from '../../protocol/delegated/messages.js'
 import { Kind } from '../../protocol/kinds.js'

@@ -35,6 +35,9 @@ function decodeHead(bytes: Uint8Array): OwnerHead {
   return { id: bytes.slice(1, 1 + ID_BYTES), digest: bytes.slice(1 + ID_BYTES, HEAD_BYTES) }
 }
 
+/** The plan that bytes, which may be any, name where a request does. */
+export const digestOf = (request: Uint8Array): Uint8Array => request.subarray(1 + ID_BYTES, HEAD_BYTES)
+
 /** To the server: x - p, packed. */
 export interface InputHalf extends OwnerHead {
   readonly words: Uint8Array
