@@ -165,6 +165,7 @@ export class Delegate {
       throw new RingfenceError('PLAN_MISMATCH', 'the delegate works on another plan than the one this request is for')
     }
     if (this.#seeds.size >= WAITING) throw busy('the delegate', 1000)
+    this.#epochs.expect(message.epoch) // who asks again for its sake has not asked twice
     const allowed = spend(peer, 1)
     if (allowed.granted === 0) throw refused(allowed)
     const id = hex(message.id)

@@ -36,14 +36,14 @@ export class Epochs {
     return this.#now.keys.publicKey
   }
 
-  /**
-   * Opens a seed, once for an id.
-   * @throws RingfenceError PEER_GONE for a key that is gone: ask for the one of now; PROTOCOL, MATERIAL_USED
-   */
+  /** @throws RingfenceError PEER_GONE for a key that is gone: ask for the one of now */
+  expect(publicKey: Uint8Array): void {
+    this.#find(publicKey)
+  }
+
+  /** Opens a seed, once for an id. @throws RingfenceError PEER_GONE for a key that is gone, PROTOCOL, MATERIAL_USED */
   open(seal: Seal & { epoch: Uint8Array }, id: string, context: Uint8Array): Seed {
-    this.#turn()
-    const epoch = [this.#now, this.#before].find((each) => each && equal(each.keys.publicKey, seal.epoch))
-    if (!epoch) throw new RingfenceError('PEER_GONE', 'the key that this was sealed to is gone; ask for the one of now')
+    const epoch = this.#find(seal.epoch)
     if (epoch.ids.has(id)) throw new RingfenceError('MATERIAL_USED', 'a request with this id came before')
     const seed = openSeed(seal, { identity: this.identity, epoch: epoch.keys }, context)
     epoch.ids.add(id)
@@ -52,6 +52,13 @@ export class Epochs {
 
   release(): void {
     for (const epoch of [this.#now, this.#before]) epoch?.keys.secretKey.fill(0)
+  }
+
+  #find(publicKey: Uint8Array): Epoch {
+    this.#turn()
+    const epoch = [this.#now, this.#before].find((each) => each && equal(each.keys.publicKey, publicKey))
+    if (epoch) return epoch
+    throw new RingfenceError('PEER_GONE', 'the key that this was sealed to is gone; ask for the one of now')
   }
 
   #turn(): void {

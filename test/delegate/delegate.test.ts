@@ -31,12 +31,29 @@ describe('four parties', () => {
     expect([site.server.memoryInUse, site.helper.memoryInUse]).toEqual([0, 0])
   })
 
+  test('answer many owners at once, each with its own', async () => {
+    const before = site.lent.length
+    const owner = await site.owner()
+    const alone = await Promise.all([1, 2].map((seed) => owner.run(inputFor(compiled, seed))))
+    const owners = await Promise.all(Array.from({ length: 6 }, () => site.owner()))
+    const results = await Promise.all(owners.map((each, i) => each.run(inputFor(compiled, 1 + (i % 2)))))
+    await expect.poll(() => site.lent.length).toBe(before + 8)
+    for (const [i, { logits }] of results.entries()) {
+      // Two runs of one input differ in their rounding alone.
+      const gap = Math.max(...logits.map((logit, at) => Math.abs(logit - alone[i % 2].logits[at])))
+      expect(gap).toBeLessThan(0.05)
+    }
+    const used = site.lent.map(({ session, inference }) => `${session} ${inference}`)
+    expect(new Set(used).size).toBe(used.length)
+  })
+
   test('give the owner the integer reference, bit for bit', async () => {
     const owner = await site.owner()
+    const before = site.lent.length
     for (let seed = 1; seed <= 3; seed++) {
       const input = inputFor(compiled, seed)
       const result = await owner.run(input)
-      await expect.poll(() => site.lent.length).toBe(seed)
+      await expect.poll(() => site.lent.length).toBe(before + seed)
       expect(wrong(site, input, result)).toBeNull()
     }
     expect(site.errors).toEqual([])
