@@ -1,7 +1,7 @@
 // The delegate: plays the client of the protocol for owners of inputs, whose inputs and answers it never sees.
 import { RingfenceError } from '../errors.js'
 import type { Exchange, ExchangeCall } from '../net/exchange/exchange.js'
-import { busy, type Channel, wait } from '../net/index.js'
+import { busy, type Channel, type Meter, wait } from '../net/index.js'
 import { refused, spend } from '../party/allowance.js'
 import type { ClientContext } from '../party/backend.js'
 import { connectClient } from '../party/client/connect-client.js'
@@ -34,6 +34,8 @@ export interface DelegateOptions extends PartyOptions {
   connections?: number
   /** Inferences that are ready: fewer than `low` are filled up to `high`. Default 4 and 16. */
   prepared?: { low: number; high: number }
+  /** Counts what crosses its connections, but for the one that announces seeds. */
+  meter?: Meter
   /** Called when a connection ends with an error; it is made again. */
   onError?: (error: RingfenceError) => void
   /** Called after every inference. */
