@@ -26,10 +26,10 @@ export const delegate: Command = {
       description: 'what server and helper ask the delegate for; @FILE keeps it off the command line',
     },
     ...HELPER_KEY_FLAG,
-    connections: {
+    parallel: {
       type: 'string',
       valueHint: 'COUNT',
-      description: 'connections to the server: as many inferences run at once (default 2)',
+      description: 'inferences that run at once, each on a connection of its own (default 2)',
     },
     low: { type: 'string', valueHint: 'COUNT', description: 'prepares when fewer inferences are ready (default 4)' },
     high: { type: 'string', valueHint: 'COUNT', description: 'until so many are ready (default 16)' },
@@ -99,7 +99,7 @@ async function readOrder(flags: Flags) {
   const server = flags.required('server', 'where the server listens, for example ws://127.0.0.1:7702')
   const helper = flags.required('helper', 'where the helper listens, for example ws://127.0.0.1:7701')
   const helperKey = flags.key('helper-key')
-  const connections = flags.integer('connections', 1, 64)
+  const connections = flags.integer('parallel', 1, 64)
   const [low = 4, high = 16] = [flags.integer('low', 0, 4096), flags.integer('high', 1, 4096)]
   if (low > high) flags.fault(`--low: at most --high, ${high}, not ${low}`)
   const [identity, token] = [flags.text('identity'), flags.text('party-token')]

@@ -2,7 +2,7 @@
 // gate as connections do.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { type ErrorCode, RingfenceError } from '../../errors.js'
-import { REFUSAL_STATUS, type RefusalReason } from '../access/credentials.js'
+import { REFUSAL_STATUS, type Refusal, type RefusalReason, retryAfter } from '../access/credentials.js'
 import type { Entry, Gate } from '../access/gate.node.js'
 import { failurePayload } from '../failure.js'
 import type { Exchange } from './exchange.js'
@@ -13,8 +13,6 @@ export type ExchangeAt = (target: string) => Exchange | undefined
 export interface ExchangeServerOptions {
   readonly gate: Gate
   readonly at: ExchangeAt
-  /** Pages that may ask; default all. */
-  readonly origins: readonly string[] | undefined
   readonly onRefused: (reason: RefusalReason, remoteAddress: string) => void
 }
 
@@ -31,7 +29,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
 }
 
 /** Answers requests at the paths that it knows; false for others, which are somebody else's. */
-export function exchangeServer({ gate, at, origins, onRefused }: ExchangeServerOptions) {
+export function exchangeServer({ gate, at, onRefused }: ExchangeServerOptions) {
   let unfinished = 0
   /** Room for bodies, until it is given back. */
   const reserve = (bytes: number) => {
@@ -44,8 +42,8 @@ export function exchangeServer({ gate, at, origins, onRefused }: ExchangeServerO
 
   const serve = async (request: IncomingMessage, response: ServerResponse, exchange: () => Exchange) => {
     const entry = await gate.admit(request, response)
-    if (typeof entry === 'string') {
-      onRefused(entry, request.socket.remoteAddress ?? '')
+    if ('reason' in entry) {
+      onRefused(entry.reason, request.socket.remoteAddress ?? '')
       turnAway(response, entry)
       return
     }
@@ -71,7 +69,7 @@ export function exchangeServer({ gate, at, origins, onRefused }: ExchangeServerO
       }
     }
     if (!found) return false
-    allowOrigin(request, response, origins)
+    allowOrigin(request, response, gate.origins)
     if (request.method === 'OPTIONS') preflight(response)
     else if (request.method === 'GET' || request.method === 'POST') void serve(request, response, found)
     else send(response.setHeader('Allow', 'GET, POST, OPTIONS'), 405, new Uint8Array(0))
@@ -156,10 +154,11 @@ function preflight(response: ServerResponse): void {
 }
 
 /** Turned away by the gate, as an upgrade would be. */
-function turnAway(response: ServerResponse, reason: RefusalReason): void {
-  const status = REFUSAL_STATUS[reason]
+function turnAway(response: ServerResponse, refusal: Refusal): void {
+  const status = REFUSAL_STATUS[refusal.reason]
+  const later = retryAfter(refusal)
   if (status === 401) response.setHeader('WWW-Authenticate', 'Bearer')
-  if (status === 429 || status === 503) response.setHeader('Retry-After', '5')
+  if (later) response.setHeader('Retry-After', later)
   send(response, status, new Uint8Array(0))
 }
 

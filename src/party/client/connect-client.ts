@@ -2,14 +2,14 @@
 import { RingfenceError } from '../../errors.js'
 import { loadKernels } from '../../kernels/instance.js'
 import { connect, type Link, Meter, Phase } from '../../net/index.js'
-import { type Plan, PROTOCOL_VERSION, planDigest } from '../../plan/plan.js'
+import { type Plan, planDigest } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { layOut } from '../../protocol/step.js'
 import type { KeyPair } from '../../random/seed.js'
 import type { ClientContext } from '../backend.js'
 import { delegateProof } from '../delegated/proof.js'
 import { Keeping } from '../mcc/keeping.js'
-import { DIGEST_BYTES, decodeWelcome, equal, KEY_BYTES, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
+import { decodeWelcome, encodeClientHello, equal, KEY_BYTES, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
 import { deadlineOf, linkTo, seedSource, tokenFor } from '../options.js'
 import { receivePlan } from '../received-plan.js'
 import type { ClientOptions } from './client-options.js'
@@ -65,10 +65,7 @@ export async function greetServer(
   link: Link,
   { known, wanted, identity, signal }: Greeting,
 ): Promise<{ welcome: ServerWelcome; plan: Plan }> {
-  const hello = new Uint8Array(1 + DIGEST_BYTES)
-  hello[0] = PROTOCOL_VERSION
-  if (known && wanted) hello.set(wanted, 1)
-  link.send(Kind.hello, Phase.setup, 0, hello)
+  link.send(Kind.hello, Phase.setup, 0, encodeClientHello({ digest: wanted, hasPlan: known !== undefined }))
   const welcome = decodeWelcome(await welcomed(link, identity, signal))
   if (wanted && !equal(wanted, welcome.digest)) {
     throw new RingfenceError('PLAN_MISMATCH', 'the server runs another plan than the one this client accepts')
@@ -91,6 +88,6 @@ async function welcomed(link: Link, identity: KeyPair | undefined, signal?: Abor
       'this server takes inputs through its delegate alone: a client of its own and the helper would have the weights'
     throw new RingfenceError('UNAUTHORIZED', `${what}; use ThinClient of ringfence/thin, or ask whoever runs it`)
   }
-  link.send(Kind.proof, setup, step, delegateProof(identity, frame.payload))
+  link.send(Kind.identified, setup, step, delegateProof(identity, frame.payload))
   return link.receive(Kind.welcome, setup, step, WELCOME_BYTES, { signal })
 }

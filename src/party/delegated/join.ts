@@ -5,7 +5,7 @@ import { Phase } from '../../net/index.js'
 import { Kind } from '../../protocol/kinds.js'
 import { blindOutput, delegatedSizes, joinInput, readDelegateHalf } from '../../protocol/mcc/delegated.js'
 import { runServer, type ServerWalk } from '../../protocol/mcc/inference.js'
-import { releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
+import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
 import type { Owners } from './owners.js'
 
 /**
@@ -16,7 +16,7 @@ export async function runJoined(
   walk: ServerWalk,
   owners: Owners,
   frame: Uint8Array,
-  material: readonly StepMaterial[],
+  material: InferenceMaterial,
 ): Promise<void> {
   const { k, planned, client } = walk
   const sizes = delegatedSizes(planned.plan)!
@@ -24,12 +24,12 @@ export async function runJoined(
   const owner = owners.take(half.id)
   client.send(Kind.joined, Phase.online, 0, new Uint8Array([owner ? 1 : 0]))
   if (!owner) {
-    material.forEach(releaseMaterial)
+    releaseMaterial(material)
     return
   }
   try {
     const give = (y: Region) => owner.resolve(blindOutput(k, planned.plan, sizes, y, half.output))
-    await runServer({ ...walk, give }, joinInput(k, sizes, owner.words, half.input), material)
+    await runServer({ ...walk, give }, () => joinInput(k, sizes, owner.words, half.input), material)
   } catch (cause) {
     const what = 'the delegate left in the middle of the inference; ask again'
     owner.reject(new RingfenceError('PEER_GONE', what, [], { cause }))

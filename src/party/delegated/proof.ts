@@ -13,7 +13,7 @@ import { equal, KEY_BYTES } from '../messages.js'
 export async function expectDelegate(link: Link, delegateKey: Uint8Array): Promise<void> {
   const own = keyPair()
   link.send(Kind.challenge, Phase.setup, 0, own.publicKey)
-  const proof = await link.receive(Kind.proof, Phase.setup, 0, SEED_BYTES)
+  const proof = await link.receive(Kind.identified, Phase.setup, 0, SEED_BYTES)
   const order = { initiator: delegateKey, responder: own.publicKey }
   const expected = agreeSeed(ROLE, own, delegateKey, order, NOTHING)
   own.secretKey.fill(0)

@@ -7,6 +7,7 @@ import { requireRunnable } from '../../model/runnable.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
+import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
 import {
   type Activation,
   asMap,
@@ -109,7 +110,7 @@ export function compile(
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'delegated'],
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard', 'delegated'],
   securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
@@ -124,6 +125,7 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
     problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
     problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
   }
+  problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
   const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
@@ -131,6 +133,26 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
     problems.push('output: a label takes two classes at least, this output has one')
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
+}
+
+function guardOptionProblems({ guard, ring = 32, lo, delegated }: CompileOptions): string[] {
+  if (!guard) return []
+  const problems: string[] = []
+  const { sigma = DEFAULT_SIGMA } = guard
+  const least = Math.max(MIN_SIGMA, 33 - ring)
+  if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
+    problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
+  if (delegated) problems.push('delegated: a guarded plan cannot be delegated yet; leave one of the two out')
+  if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
+  return problems
+}
+
+/** @throws RingfenceError UNSUPPORTED */
+function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccPlan {
+  if (!options) return plan
+  const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
+  throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
+  return { ...plan, guard }
 }
 
 /** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
@@ -172,7 +194,7 @@ export class Compiler {
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
-    const plan = {
+    const bare = {
       format: 'plan/1',
       backend,
       network: arch.name,
@@ -187,6 +209,7 @@ export class Compiler {
       labels: arch.labels,
       steps: reordered(this.#steps, order),
     } as Plan
+    const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
     const bias = order.map((step) => numbers.words(this.#bias[step]))
     return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
   }
