@@ -5,6 +5,8 @@ import { type Command, Flags } from '../src/cli/terminal/arguments.js'
 import { commandHelp } from '../src/cli/terminal/help-text.js'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
+import { benchDelegate } from './delegate/bench.js'
+import { DELEGATED_FLAG, playDelegated } from './delegate/parties.js'
 import { playParty } from './processes/parties.js'
 import { benchAccuracy } from './suites/accuracy.js'
 import { benchBrowser } from './suites/browser.js'
@@ -42,6 +44,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['soak', withFlags(SOAK, benchSoak)],
   ['faults', plain(benchFaults)],
   ['cost', plain(benchCost)],
+  ['delegate', plain(benchDelegate)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
 const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare has more flags (--help), load and soak too`
@@ -88,6 +91,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   if (process.argv[2] === '--party') playParty()
+  else if (process.argv[2] === DELEGATED_FLAG) playDelegated()
   else if (process.argv[2] === '--securenn') playSecurenn()
   else if (process.argv[2] === '--echo') void echoMessages()
   else if (process.argv[2] === PARTY_FLAG) playComparison(BACKENDS)
