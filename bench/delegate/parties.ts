@@ -46,8 +46,10 @@ export class Process {
   }
 
   standing(): Promise<Standing> {
-    this.child.send({})
-    return answer<Standing>(this.child)
+    return new Promise((resolve) => {
+      this.child.once('message', (message) => resolve(message as Standing))
+      this.child.send({})
+    })
   }
 
   stop(): void {

@@ -58,11 +58,12 @@ export const delegate: Command = {
     )
     try {
       if (service.open) log.say('warn', 'open', {}, 'anyone may use this delegate up; give --tokens or --jwks')
+      const publicKey = toHex(order.party.identity.publicKey)
+      log.say('info', 'key', { publicKey }, `public key ${publicKey}, for the server and for owners of inputs`)
       const onError = (error: RingfenceError) => service.failed(error)
       const begun = await Promise.race([service.stopped, joined({ ...order.party, onError }, onError)])
       if (!begun) return 0
       party = begun
-      const publicKey = toHex(party.publicKey)
       const url = service.url.replace('ws', 'http')
       sayReady(log, { role: 'delegate', url, publicKey, metrics: service.metricsUrl })
       await service.stopped
