@@ -24,6 +24,8 @@ export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize } from './net/access/gate.node.js'
+export type { Exchange, ExchangeCall } from './net/exchange/exchange.js'
+export type { ExchangeAt } from './net/exchange/http.node.js'
 export type { Allowance, Peer, PeerRole, Principal } from './net/index.js'
 export {
   type ConnectionInfo,
