@@ -4,6 +4,7 @@ import type { ClientContext } from '../party/backend.js'
 import { MccClient } from '../party/mcc/client.js'
 import { asRingfenceError } from '../party/options.js'
 import type { MccPlan } from '../plan/plan.js'
+import { runDelegate } from '../protocol/mcc/delegated.js'
 import type { Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 
@@ -56,7 +57,8 @@ export class Seat {
       const owner = new Streams(k, seed, planned.plan.rounds)
       seed.fill(0)
       try {
-        return await this.#backend.lend(owner, id)
+        const { inference, result: begun } = await this.#backend.spend((walk) => runDelegate(walk, owner, id))
+        return { inference, begun }
       } finally {
         owner.release()
       }

@@ -183,6 +183,13 @@ describe('refused from the start', () => {
     await site.release()
   })
 
+  test('plans that cannot be delegated', () => {
+    const guarded = () => tinyNetwork(1, 2, { delegated: true, guard: {} })
+    expect(guarded).toThrow(/cannot be delegated yet/)
+    const published = () => tinyNetwork(1, 2, { delegated: true, backend: 'securenn' } as never)
+    expect(published).toThrow(/delegated: an option of back end mcc/)
+  })
+
   test('numbers that make no pool', async () => {
     const options = { server: '', helper: '', connections: 0, prepared: { low: 3, high: 2 } }
     expect((await failure(Delegate.create(options)))?.problems).toHaveLength(2)

@@ -8,9 +8,13 @@
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { add32, sub32 } from '../../kernels/ring.js'
+import { Phase } from '../../net/index.js'
 import { boundedInputBits, elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { Purpose, type PurposeCode, type Streams } from '../../random/streams.js'
 import { ID_BYTES, INFERENCE_BYTES, writeInference } from '../control.js'
+import { Kind } from '../kinds.js'
+import { isActive } from '../step.js'
+import { answerStep, type ClientWalk } from './inference.js'
 import { inputMask, outputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
@@ -128,4 +132,26 @@ function sumOf(k: Kernels, count: number, bits: number, messages: readonly Uint8
   }
   words.release()
   return sum
+}
+
+/**
+ * Delegate: plays the client of an inference whose input and answer belong to somebody else.
+ * @param owner streams of the seed that it shares with the owner
+ * @param id of the owner's request
+ * @returns false when the owner has left: the inference is used up all the same
+ */
+export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Array): Promise<boolean> {
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const frame = server.frame(Kind.join, Phase.online, 0, delegatedSizes(planned.plan)!.joinBytes)
+  writeDelegateHalf(k, planned, { ch, owner, inference, id }, frame)
+  server.sendFrame(frame)
+  meter.mark(Phase.online, 0)
+  const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
+  const leading = new Set(planned.waves.map(([step]) => step))
+  for (const step of begins === 1 ? planned.steps.filter(isActive) : []) {
+    meter.mark(Phase.online, step.index)
+    await answerStep(walk, step, !leading.has(step), undefined)
+  }
+  meter.stop()
+  return begins === 1
 }

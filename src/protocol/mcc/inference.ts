@@ -9,7 +9,6 @@ import { Kind } from '../kinds.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { delegatedSizes, writeDelegateHalf } from './delegated.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { guardSizes, guardTerms, lastActive } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
@@ -92,8 +91,12 @@ function startInference(
   server.sendFrame(frame)
 }
 
-/** @param beside whether the step's opening comes in the flight of the one before */
-async function answerStep(
+/**
+ * Client: answers a step's opening.
+ * @param beside whether the step's opening comes in the flight of the one before
+ * @param guard of a guarded plan
+ */
+export async function answerStep(
   walk: ClientWalk,
   step: ReluStep,
   beside: boolean,
@@ -133,28 +136,6 @@ async function prove({ k, server, signal }: ClientWalk, step: number, guard: Cli
   } finally {
     message.release()
   }
-}
-
-/**
- * Delegate: plays the client of an inference whose input and answer belong to somebody else.
- * @param owner streams of the seed that it shares with the owner
- * @param id of the owner's request
- * @returns false when the owner has left: the inference is used up all the same
- */
-export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Array): Promise<boolean> {
-  const { k, planned, server, meter, ch, inference, signal } = walk
-  const frame = server.frame(Kind.join, Phase.online, 0, delegatedSizes(planned.plan)!.joinBytes)
-  writeDelegateHalf(k, planned, { ch, owner, inference, id }, frame)
-  server.sendFrame(frame)
-  meter.mark(Phase.online, 0)
-  const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
-  const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of begins === 1 ? planned.steps.filter(isActive) : []) {
-    meter.mark(Phase.online, step.index)
-    await answerStep(walk, step, !leading.has(step), undefined)
-  }
-  meter.stop()
-  return begins === 1
 }
 
 /** What a server walks a plan with, on line. */
