@@ -36,7 +36,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   files: ['model', 'convert', 'plan', 'tune', 'train', 'net'],
   delegate: ['net', 'party', 'plan', 'protocol', 'random'],
   thin: ['model', 'net', 'party', 'protocol', 'random', 'ring'],
-  operate: ['net', 'party', 'plan', 'protocol'],
+  operate: ['net', 'party', 'plan', 'protocol', 'files'],
   cli: [
     'operate',
     'delegate',

@@ -65,7 +65,8 @@ export const delegate: Command = {
       if (!begun) return 0
       party = begun
       const url = service.url.replace('ws', 'http')
-      sayReady(log, { role: 'delegate', url, publicKey, metrics: service.metricsUrl })
+      const next = `infer --delegate ${url} --delegate-key ${publicKey} --server ${order.party.server} IMAGE…`
+      sayReady(log, { role: 'delegate', url, publicKey, metrics: service.metricsUrl }, [next, 'classifies pictures'])
       await service.stopped
       return 0
     } catch (error) {

@@ -63,7 +63,9 @@ export const helper: Command = {
       )
     }
     const publicKey = toHex(party.publicKey)
-    sayReady(log, { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl })
+    const facts = { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl }
+    const next = `serve --model resnet20-cifar10 --helper ${service.url} --helper-key ${publicKey}`
+    sayReady(log, facts, [next, 'offers a network'])
     await service.stopped
     return 0
   },

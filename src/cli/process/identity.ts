@@ -1,6 +1,8 @@
 // A party's long-lived secret key, in a file that only its owner can read.
-import { open, readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { open, unlink } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
+import { readTextOf } from '../../files/whole-files.js'
 import { type KeyPair, keyPair } from '../../random/seed.js'
 import { type FlagDefinitions, fromHex, toHex } from '../terminal/arguments.js'
 
@@ -14,25 +16,29 @@ export const IDENTITY_FLAG = {
 
 /** Reads the key pair, or makes a new one in a file that only its owner can read. */
 export async function loadIdentity(file: string): Promise<KeyPair> {
-  try {
-    const text = (await readFile(file, 'utf8')).trim()
-    if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
-    throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return newIdentity(file)
-    if (error instanceof RingfenceError) throw error
-    throw new RingfenceError('BAD_FILE', `${file}: the secret key cannot be read`, [], { cause: error })
-  }
+  if (!existsSync(file)) return newIdentity(file)
+  const text = (await readTextOf('a secret key', file)).trim()
+  if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
+  throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
 }
 
 async function newIdentity(file: string): Promise<KeyPair> {
   const keys = keyPair()
+  let made = false
   try {
     const handle = await open(file, 'wx', 0o600)
-    await handle.writeFile(`${toHex(keys.secretKey)}\n`)
-    await handle.close()
+    made = true
+    try {
+      await handle.writeFile(`${toHex(keys.secretKey)}\n`)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
   } catch (cause) {
-    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there`, [], { cause })
+    if (made) await unlink(file).catch(() => undefined) // half a key is none
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'ENOSPC' ? 'the disk is full' : code
+    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there (${why})`, [], { cause })
   }
   return keys
 }

@@ -88,7 +88,7 @@ function ownerReport({ images }: DemoOutcome) {
 
 export function demoText(outcome: DemoOutcome, out: Output): string {
   const paint = painter(out)
-  const columns = Math.min(100, columnsOf(out))
+  const columns = columnsOf(out)
   const sections = [
     heading(outcome, paint, columns),
     pictures(outcome, paint, columns),

@@ -178,6 +178,10 @@ export const PLAN_FLAGS = {
     type: 'boolean',
     description: 'mcc: bound the input first, as a plan for a delegate does; one round trip more',
   },
+  guard: {
+    type: 'boolean',
+    description: 'mcc: catch clients that deviate before they learn anything; compares all bits',
+  },
   fraction: { type: 'string', valueHint: 'BITS', description: 'securenn: fraction bits, 4 to 20 (default 12)' },
   'ignored-msb': {
     type: 'string',
@@ -198,6 +202,7 @@ export function planOptions(flags: Flags): CompileOptions {
     bits: flags.integer('bits', 4, 30),
     lo: flags.integer('lo', 0, 29),
     ...(flags.on('delegated') && { delegated: true }),
+    guard: flags.on('guard') ? {} : undefined,
     fraction: flags.integer('fraction', 4, 20),
     ignoredMsb: flags.integer('ignored-msb', 0, 62),
     ignoredLsb: flags.integer('ignored-lsb', 0, 62),

@@ -13,9 +13,10 @@ import { boundedInputBits, elementCount, type MccPlan, tensorShape } from '../..
 import { Purpose, type PurposeCode, type Streams } from '../../random/streams.js'
 import { ID_BYTES, INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
+import { tensorMask } from '../linear.js'
 import { isActive } from '../step.js'
 import { answerStep, type ClientWalk } from './inference.js'
-import { inputMask, outputMask } from './linear.js'
+import { outputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
 /** Lengths of what the three send in a delegated inference. */
@@ -78,7 +79,7 @@ export function writeDelegateHalf(
     frame.set(packed.u8(), ID_BYTES + INFERENCE_BYTES + at)
     for (const region of [packed, from, less]) region.release(true)
   }
-  put(ownerMask(owner, Purpose.ownerInput, inputs), inputMask(k, planned, ch, 0, inference), inputs, bits, 0)
+  put(ownerMask(owner, Purpose.ownerInput, inputs), tensorMask(k, planned, ch, 0, inference), inputs, bits, 0)
   const m = outputMask(ch, steps[steps.length - 1], inference)
   put(m, ownerMask(owner, Purpose.ownerOutput, outputs), outputs, plan.ring, inputBytes)
 }

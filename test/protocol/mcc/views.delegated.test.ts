@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { packedBytes } from '../../../src/kernels/bits.js'
 import { loadKernels, upload } from '../../../src/kernels/instance.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
+import { tensorMask } from '../../../src/protocol/linear.js'
 import {
   blindOutput,
   delegatedSizes,
@@ -11,7 +12,7 @@ import {
   readDelegateHalf,
   writeDelegateHalf,
 } from '../../../src/protocol/mcc/delegated.js'
-import { inputMask, outputMask } from '../../../src/protocol/mcc/linear.js'
+import { outputMask } from '../../../src/protocol/mcc/linear.js'
 import { layOut } from '../../../src/protocol/step.js'
 import { Purpose, Streams } from '../../../src/random/streams.js'
 import { packWords, unpackWords } from '../../../src/ring/bit-stream.js'
@@ -46,7 +47,7 @@ function messages(
     p.map((word, i) => x[i] - word),
     sizes.bits,
   )
-  const mask = inputMask(k, planned, ch, 0, run)
+  const mask = tensorMask(k, planned, ch, 0, run)
   const out = outputMask(ch, planned.steps[planned.steps.length - 1], run)
   const [r, m] = [mask.u32().slice(), out.u32().slice()]
   for (const region of [mask, out]) region.release()
