@@ -24,6 +24,8 @@ export { findModel, type PreparedModel, packagedModels, prepareModel } from './f
 export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/training/finetune-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize } from './net/access/gate.node.js'
+export type { Exchange, ExchangeCall } from './net/exchange/exchange.js'
+export type { ExchangeAt } from './net/exchange/http.node.js'
 export type { Allowance, Peer, PeerRole, Principal } from './net/index.js'
 export {
   type ConnectionInfo,

@@ -155,6 +155,20 @@ export type Plan = MccPlan | SecurennPlan
 /** Fraction bits of what the client of a `securenn` plan reads: those of the last tensor; it drops the others of y. */
 export const outputFraction = ({ input, steps }: SecurennPlan): number => steps[steps.length - 2]?.scale ?? input.scale
 
+/**
+ * Bits of an input that the plan bounds before it meets a weight, or null. Where the first step only opens and re-shares the
+ * input and nothing else reads it, no more of its words than these low bits is ever used.
+ */
+export function boundedInputBits(plan: Plan): number | null {
+  // A guarded plan takes its input otherwise: who answers openings vouches for the input too.
+  if (plan.backend !== 'mcc' || plan.guard) return null
+  const [{ linear, activation }, ...others] = plan.steps
+  const reads = (step: Step) => step.linear.some((op) => op.op === 'tensor' && op.tensor === 0)
+  const alone = linear.every(({ op }) => op === 'tensor' || op === 'lift') && !others.some(reads)
+  const plain = activation?.relu.kind === 'identity' && activation.truncate === 0 && !activation.bends
+  return alone && plain ? activation.bits : null
+}
+
 /** Bytes of a ring word in memory. */
 export const ringBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
 

@@ -1,5 +1,6 @@
 // What the demo prints: one line of JSON, or a report that fits the terminal.
 import { basename, relative } from 'node:path'
+import type { OwnerRun } from '../process/demo-facts.js'
 import type { DemoImage, DemoOutcome } from '../process/demo-outcome.js'
 import {
   columnsOf,
@@ -35,8 +36,10 @@ export const JSON_NOTES = [
   '--json ends with one line {model, backend, images: [{file, label, prediction, plaintextPrediction}], agree, ' +
     'maxLogitError, online: {ms, flights, bytesUp, bytesDown, clientToHelper, helperToClient, serverToHelper, ' +
     'helperToServer}, offline: {ms, clientDown, clientUp, helperToServer}, plaintextMs}: medians per inference in ' +
-    'milliseconds and bytes; with --guard also cheat: {changed, code}; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
-    "network's, every bit the reference's. On mcc the helper has no bytes on line, on securenn all bytes are on line.",
+    'milliseconds and bytes; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
+    "network's, every bit the reference's. With --guard also cheat: {changed, code}. " +
+    'With --delegate also delegate: true, owner: {roundTrips, bytesUp, bytesDown, ms}, and client means the delegate. On mcc ' +
+    'the helper has no bytes on line, on securenn all bytes are on line.',
 ]
 
 export function demoReport(outcome: DemoOutcome) {
@@ -73,7 +76,15 @@ export function demoReport(outcome: DemoOutcome) {
     },
     plaintextMs: rounded(middle(({ plaintextMs }) => plaintextMs)),
     ...(outcome.cheat && { cheat: outcome.cheat }),
+    ...(outcome.processes.owner && { delegate: true, owner: ownerReport(outcome) }),
   }
+}
+
+/** What one picture takes at its owner. */
+function ownerReport({ images }: DemoOutcome) {
+  const middle = (of: (run: OwnerRun) => number) => median(images.map(({ run }) => of(run.owner!)))
+  const ms = Number(middle((run) => run.ms).toFixed(3))
+  return { roundTrips: 1, bytesUp: middle(({ up }) => up), bytesDown: middle(({ down }) => down), ms }
 }
 
 export function demoText(outcome: DemoOutcome, out: Output): string {
@@ -94,15 +105,21 @@ export function demoText(outcome: DemoOutcome, out: Output): string {
 function heading(outcome: DemoOutcome, paint: Paint, width: number): string[] {
   const { model, variant, plan, network, processes } = outcome
   const shaped = network && [
-    `over ${network.name} (${network.profile.rttMs} ms round trip): client ↔ server, client ↔ helper; ` +
-      'server ↔ helper as it is',
+    `over ${network.name} (${network.profile.rttMs} ms round trip): ` +
+      (processes.owner ? 'owner ↔ server, owner ↔ delegate' : 'client ↔ server, client ↔ helper') +
+      '; the others as they are',
   ]
-  const { helper, server, client } = processes
+  const { helper, server, client, owner } = processes
   const does = plan.backend === 'mcc' ? 'deals randomness' : 'helps on line'
   const rows = [
     ['helper', `${helper.pid}`, helper.url ?? '', `${does}; sees no secret`],
     ['server', `${server.pid}`, server.url ?? '', 'has the weights; sees no picture'],
-    ['client', `${client.pid}`, '', 'has the pictures; sees no weight'],
+    ...(owner
+      ? [
+          ['delegate', `${client.pid}`, client.url ?? '', 'plays the client; sees no picture, no answer'],
+          ['owner', `${owner.pid}`, '', 'has the pictures; one request each'],
+        ]
+      : [['client', `${client.pid}`, '', 'has the pictures; sees no weight']]),
   ]
   const title = `${paint('bold', `${model}`)}, variant ${variant}, back end ${plan.backend}`
   const table = [
@@ -158,7 +175,9 @@ function times({ plan, images, setUp }: DemoOutcome, paint: Paint, width: number
   const plain = middle(({ plaintextMs }) => plaintextMs)
   const once = `set-up once: server ${duration(setUp.server.ms)}, client ${duration(setUp.client.ms)}`
   const before = plan.backend === 'mcc' ? `off line ${offline}` : 'nothing off line'
-  const privately = `on line ${paint('bold', online)}, ${before}`
+  const asked = images.flatMap(({ run }) => (run.owner ? [run.owner.ms] : []))
+  const owner = asked.length > 0 ? `owner ${paint('bold', duration(median(asked)))}, of that ` : ''
+  const privately = `${owner}on line ${paint('bold', online)}, ${before}`
   return [
     `${paint('bold', 'Time')} (median per inference)`,
     wrapped(`private: ${privately} · float network in plain text: ${plain}`, width, '  '),

@@ -1,22 +1,16 @@
 // The client in this thread. What happens between the handshake and the answer is its back end's affair: party/mcc or
 // party/securenn.
 import { RingfenceError } from '../../errors.js'
-import { loadKernels } from '../../kernels/instance.js'
-import { connect, type Link, Meter, type MeterReport, Phase } from '../../net/index.js'
-import { elementCount, type MccPlan, type Plan, planDigest, type SecurennPlan, tensorShape } from '../../plan/plan.js'
-import { Kind } from '../../protocol/kinds.js'
-import { layOut } from '../../protocol/step.js'
+import type { MeterReport } from '../../net/index.js'
+import { elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
 import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
-import { Keeping } from '../mcc/keeping.js'
-import { decodeWelcome, encodeClientHello, equal, MAX_BATCH, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
-import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from '../options.js'
-import { receivePlan } from '../received-plan.js'
+import { MAX_BATCH } from '../messages.js'
+import { asRingfenceError, Mutex } from '../options.js'
 import { SecurennClient } from '../securenn/client.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
-import { openMaterialStore } from './client-store.js'
-import { Dealer } from './dealer.js'
+import { connectClient } from './connect-client.js'
 
 export class LocalClient implements ClientEngine {
   readonly #context: ClientContext
@@ -70,38 +64,7 @@ export class LocalClient implements ClientEngine {
   }
 
   static async create(options: ClientOptions): Promise<LocalClient> {
-    const { signal, server: end } = options
-    const store = await openMaterialStore(options.keepMaterial)
-    const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
-    try {
-      const channel =
-        typeof end === 'string'
-          ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
-          : end
-      opened.push(channel)
-      const source = seedSource(options, [channel])
-      const meter = options.meter ?? new Meter()
-      const server = linkTo('server', channel, options, meter, true)
-      const wanted = options.plan ? planDigest(options.plan) : options.planDigest
-      const { welcome, plan } = await greetServer(server, options.plan, wanted, signal)
-      if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
-        throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
-      }
-      const k = loadKernels()
-      const dealer = new Dealer(options, { k, meter, welcome, plan })
-      opened.push(dealer)
-      const address = typeof end === 'string' ? end : ''
-      const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
-      const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
-      // With material left the helper may well be away.
-      if (!kept?.ready.length) await dealer.join(signal)
-      const planned = layOut(k, plan)
-      const held = { k, server, dealer, planned, kept, meter, deadlineMs: deadlineOf(options), source }
-      return new LocalClient(held, options)
-    } catch (error) {
-      for (const each of opened) each.close()
-      throw error
-    }
+    return new LocalClient(await connectClient(options), options)
   }
 
   get plan(): Plan {
@@ -199,20 +162,4 @@ function backendOf(context: ClientContext): ClientBackend {
   return context.planned.plan.backend === 'mcc'
     ? new MccClient(context as ClientContext<MccPlan>)
     : new SecurennClient(context as ClientContext<SecurennPlan>)
-}
-
-async function greetServer(
-  link: Link,
-  known: Plan | undefined,
-  wanted: Uint8Array | undefined,
-  signal: AbortSignal | undefined,
-): Promise<{ welcome: ServerWelcome; plan: Plan }> {
-  const hello = encodeClientHello({ digest: wanted, hasPlan: known !== undefined })
-  link.send(Kind.hello, Phase.setup, 0, hello)
-  const welcome = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES, { signal }))
-  if (wanted && !equal(wanted, welcome.digest)) {
-    throw new RingfenceError('PLAN_MISMATCH', 'the server runs another plan than the one this client accepts')
-  }
-  if (known && welcome.planBytes === 0) return { welcome, plan: known }
-  return { welcome, plan: await receivePlan(link, welcome, { signal }) }
 }

@@ -38,6 +38,11 @@ export interface CompileOptions<B extends Backend = Backend> extends MccOptions,
   backend?: B
   /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
   output?: 'logits' | 'label'
+  /**
+   * Begins with a step that opens and re-shares the input, so that it has `bits` bits whatever a client sends: what a
+   * delegated inference needs (docs/delegated.md). One round trip more; on `mcc`. Default false.
+   */
+  delegated?: boolean
   /** ChaCha rounds. Default 12. */
   rounds?: 12 | 20
 }
@@ -110,7 +115,7 @@ export function compile(
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard'],
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard', 'delegated'],
   securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
@@ -135,13 +140,14 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
-function guardOptionProblems({ guard, ring = 32, lo }: CompileOptions): string[] {
+function guardOptionProblems({ guard, ring = 32, lo, delegated }: CompileOptions): string[] {
   if (!guard) return []
   const problems: string[] = []
   const { sigma = DEFAULT_SIGMA } = guard
   const least = Math.max(MIN_SIGMA, 33 - ring)
   if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
     problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
+  if (delegated) problems.push('delegated: a guarded plan cannot be delegated yet; leave one of the two out')
   if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
   return problems
 }
@@ -186,7 +192,8 @@ export class Compiler {
   run(): Compiled {
     const { arch, numbers } = this
     const [input] = arch.inputs
-    this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
+    const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
+    this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
     this.#finish(arch.outputs[0])
     const { backend = 'mcc' } = this.options
