@@ -5,6 +5,7 @@ import { RingfenceError } from '../errors.js'
 import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js'
 import { fromBase64 } from '../model/relu/mask-bits.js'
 import { aligned, MAX_CHUNK } from './compile/chunks.js'
+import { outputProblems } from './outputs.js'
 import {
   type Activation,
   asMap,
@@ -26,6 +27,7 @@ import {
 const MAX_ELEMENTS = 2 ** 26
 const MAX_STEPS = 4096
 const MAX_OPERATIONS = 4096
+const MAX_OUTPUTS = 256
 /** Shifts of 64-bit values stay where plain-text reruns are exact. */
 const MAX_SHIFT = 2 ** 52
 /** ReLUs of one value. */
@@ -113,6 +115,22 @@ const securennActivation = v.strictObject({
   bends: v.optional(bends),
 })
 
+const outputs = v.strictObject({
+  opened: v.pipe(
+    v.array(
+      v.strictObject({
+        id,
+        shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
+        shift: v.pipe(integer, v.minValue(0), v.maxValue(64)),
+      }),
+    ),
+    v.minLength(1),
+    v.maxLength(MAX_OUTPUTS),
+  ),
+  tail: v.array(v.record(v.string(), v.unknown())),
+  names: v.pipe(v.array(id), v.minLength(1), v.maxLength(MAX_OUTPUTS)),
+})
+
 function planSchema<B extends string, A extends v.GenericSchema>(
   backend: B,
   ring: readonly [number, number],
@@ -126,6 +144,7 @@ function planSchema<B extends string, A extends v.GenericSchema>(
     rounds: v.picklist([12, 20]),
     input: v.strictObject({
       shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
+      layout: v.optional(v.literal('hwc')),
       scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
       bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
       preprocess: v.strictObject({
@@ -134,6 +153,7 @@ function planSchema<B extends string, A extends v.GenericSchema>(
       }),
     }),
     labels: v.array(id),
+    outputs: v.optional(outputs),
     steps: v.pipe(
       v.array(
         v.strictObject({
@@ -163,7 +183,7 @@ export function checkPlan(json: unknown): Plan {
     throw new RingfenceError('PLAN_MISMATCH', 'this is not a plan this version can walk', problems)
   }
   const plan = parsed.output as Plan
-  const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
+  const problems = [...plan.steps.flatMap((step, index) => stepProblems(plan, step, index)), ...outputProblems(plan)]
   if (elementCount(asMap(plan.input.shape)) > MAX_ELEMENTS)
     problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   if (problems.length > 0) {

@@ -232,7 +232,7 @@ export const concat: OnnxRead = (n) => {
   })
   if (alike) {
     const values = (all as Seen[]).map(({ value }) => value)
-    const joined = n.draft.layer(n.where, n.name, { op: 'concat' }, values)
+    const joined = n.draft.layer(n.where, n.name, { op: 'concat', axis: 0 }, values)
     return (
       joined && {
         value: joined,
@@ -243,7 +243,7 @@ export const concat: OnnxRead = (n) => {
   if (axis !== 1)
     return n.fault(`axis: expected the channels of every input, got ${axis} of ${formatShape(dimsOf(first.view))}`)
   const values = (all as Seen[]).map((each, i) => n.plain(each, n.node.inputs[i]))
-  return n.failed ? undefined : n.made(n.draft.layer(n.where, n.name, { op: 'concat' }, values as Value[]))
+  return n.failed ? undefined : n.made(n.draft.layer(n.where, n.name, { op: 'concat', axis: 0 }, values as Value[]))
 }
 
 const rankOf = (known: Known): number => ('constant' in known ? known.constant.shape.length : known.view.length)

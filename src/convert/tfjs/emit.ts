@@ -308,7 +308,7 @@ export class TfEmitter {
   concat(inputs: readonly Value[]): Value | undefined {
     const parts = joinedParts(inputs)
     if (parts === null) return this.fault('the vector has too many parts; the file is damaged')
-    const made = this.draft.layer(this.where, this.name, { op: 'concat' }, inputs)
+    const made = this.draft.layer(this.where, this.name, { op: 'concat', axis: 0 }, inputs)
     return made && (parts ? { ...made, parts } : made)
   }
 

@@ -3,6 +3,7 @@
 import { RingfenceError } from '../../errors.js'
 import { loadKernels } from '../../kernels/instance.js'
 import { connect, type Link, Meter, type MeterReport, Phase } from '../../net/index.js'
+import { inputWords } from '../../plan/outputs.js'
 import {
   elementCount,
   type MccPlan,
@@ -14,7 +15,7 @@ import {
 } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { layOut } from '../../protocol/step.js'
-import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
+import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
 import { Keeping } from '../mcc/keeping.js'
@@ -22,6 +23,7 @@ import { DIGEST_BYTES, decodeWelcome, equal, MAX_BATCH, type ServerWelcome, WELC
 import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from '../options.js'
 import { receivePlan } from '../received-plan.js'
 import { SecurennClient } from '../securenn/client.js'
+import { answerOf } from './answer.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
 import { openMaterialStore } from './client-store.js'
 import { Dealer } from './dealer.js'
@@ -141,19 +143,15 @@ export class LocalClient implements ClientEngine {
     return this.#guard(options, async () => {
       const { plan } = this.#context.planned
       const values = expectInput(input, elementCount(tensorShape(plan, 0)))
-      const words = encodeFixed(values, plan.input.scale, plan.input.bits)
+      const words = inputWords(plan, values)
       await this.#backend.claim(options)
       const started = performance.now()
       const { inference, raw, scale } = await this.#backend.infer(words, options)
       void this.#refill()
-      let prediction = 0
-      for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
       return {
-        logits: decodeFixed(raw, scale),
+        ...answerOf(plan, raw),
         raw,
         scale,
-        prediction,
-        label: plan.labels[prediction],
         inference,
         milliseconds: performance.now() - started,
       }

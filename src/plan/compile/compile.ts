@@ -4,9 +4,11 @@ import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
+import { bodyOf, splitNetwork } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
+import { saysOutputs } from '../outputs.js'
 import {
   type Activation,
   asMap,
@@ -15,6 +17,7 @@ import {
   elementCount,
   type MccPlan,
   type Plan,
+  type PlanOutputs,
   planRelu,
   reluShape,
   type SecurennPlan,
@@ -24,10 +27,11 @@ import { levelOrder, reordered } from '../waves.js'
 import { bent } from './activations.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
-import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
+import { lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
 import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
+import { type JoinedOutputs, joinOutputs } from './outputs.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -95,7 +99,8 @@ export function compile(
 ): Compiled {
   requireRunnable(arch)
   checkOptions(arch, options)
-  const own = withChannelWindows(arch, weights, calibration, spec, options.backend)
+  const { body } = splitNetwork(arch)
+  const own = withChannelWindows(body, weights, calibration, spec, options.backend)
   const numbers =
     options.backend === 'securenn'
       ? new SecurennNumbers(own.calibration, options)
@@ -121,12 +126,27 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   }
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
-  const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
-  if (output === 'label' && classes < 2)
-    problems.push('output: a label takes two classes at least, this output has one')
+  if (output === 'label') problems.push(...labelProblems(arch))
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
+
+/** What cannot be kept of a network that gives the label alone. */
+function labelProblems(arch: Architecture): string[] {
+  const { body, tail } = splitNetwork(arch)
+  if (body.outputs.length > 1) {
+    return [`output: a label is of one output, this network has ${body.outputs.length}: ${body.outputs.join(', ')}`]
+  }
+  const [classes] = asMap(body.byId.get(body.outputs[0])!.out)
+  if (classes < 2) return ['output: a label takes two classes at least, this output has one']
+  const changes = tail.filter(({ op }) => !KEEPS_ORDER.has(op)).map(({ id, op }) => `${id} (${op})`)
+  return changes.length > 0 ? [`output: a label is of the private part; behind it stands ${changes.join(', ')}`] : []
+}
+
+/** The largest of a vector stays the largest. */
+const KEEPS_ORDER: ReadonlySet<string> = new Set([
+  ...['softmax', 'logSoftmax', 'sigmoid', 'tanh', 'exp', 'identity', 'flatten', 'reshape'],
+])
 
 /** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
 export type Lowering = typeof lower
@@ -136,6 +156,11 @@ function reluBut(channels: number, passed: number): LayerRelu {
   if (passed === 0) return { kind: 'relu' }
   const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
   return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
+}
+
+/** A layer as a file has it, without what follows from the others. */
+function layerJson({ inShapes: _, tensors: __, ...layer }: Layer): Readonly<Record<string, unknown>> {
+  return layer
 }
 
 export class Compiler {
@@ -158,11 +183,12 @@ export class Compiler {
   ) {}
 
   run(): Compiled {
-    const { arch, numbers } = this
+    const { numbers } = this
+    const { body: arch, tail } = splitNetwork(this.arch)
     const [input] = arch.inputs
     this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
-    this.#finish(arch.outputs[0])
+    const outputs = this.#finish(arch, tail)
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
@@ -174,12 +200,14 @@ export class Compiler {
       rounds: this.options.rounds ?? 12,
       input: {
         shape: input.shape,
+        ...(input.layout && { layout: input.layout }),
         scale: numbers.scaleOf('input'),
         bits: numbers.inputBits,
         preprocess: input.preprocess,
       },
       labels: arch.labels,
       steps: reordered(this.#steps, order),
+      ...(outputs && { outputs }),
     } as Plan
     const bias = order.map((step) => numbers.words(this.#bias[step]))
     return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
@@ -231,7 +259,7 @@ export class Compiler {
   /** The layer that reads a value, if it is the only one and the value is no output. */
   #onlyReader(id: string): Layer | undefined {
     const readers = this.arch.layers.filter((layer) => layer.in.includes(id))
-    return readers.length === 1 && !this.arch.outputs.includes(id) ? readers[0] : undefined
+    return readers.length === 1 && !bodyOf(this.arch).outputs.includes(id) ? readers[0] : undefined
   }
 
   #maxPool(layer: LayerOf<'maxPool'>, input: Value): Value {
@@ -298,14 +326,37 @@ export class Compiler {
     return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }
 
-  #finish(output: string): void {
-    const value = this.#values.get(output)!
-    if (this.options.output === 'label') {
-      this.#finishLabel(value, output)
-      return
+  /** @returns what the plan has to say of its outputs */
+  #finish({ outputs, byId }: Architecture, tail: readonly Layer[]): PlanOutputs | undefined {
+    const values = outputs.map((id) => this.#values.get(id)!)
+    const id = outputs[outputs.length - 1]
+    const isLabel = this.options.output === 'label'
+    const joined = values.length === 1 ? undefined : this.#joined(outputs, values)
+    if (isLabel) this.#finishLabel(values[0], id)
+    else {
+      const value = joined ? { expression: joined.expression, factor: 1 } : values[0]
+      const { linear, scale } = this.#lower(value, joined?.scale ?? this.numbers.outputScale(id), id)
+      this.#steps.push({ id, linear, out: value.expression.shape, scale, activation: null })
     }
-    const { linear, scale } = this.#lower(value, this.numbers.outputScale(output), output)
-    this.#steps.push({ id: output, linear, out: value.expression.shape, scale, activation: null })
+    const opened = outputs.map((id, i) => ({ id, shape: byId.get(id)!.out, shift: joined?.shifts[i] ?? 0 }))
+    const behind = isLabel ? [] : tail
+    const names = isLabel ? outputs : this.arch.outputs
+    if (!saysOutputs(opened, behind, names)) return undefined
+    return { opened, tail: behind.map(layerJson), names }
+  }
+
+  /** All outputs as one value, each with the fraction bits that it could have alone. */
+  #joined(outputs: readonly string[], values: readonly Value[]): JoinedOutputs {
+    const { tensorScale } = this
+    const { weightLimit } = this.numbers
+    const apart = outputs.map((id, i) => {
+      const expression = lift(values[i])
+      return {
+        expression,
+        scale: stepScale(expression, { wanted: this.numbers.outputScale(id), weightLimit, tensorScale, id }),
+      }
+    })
+    return joinOutputs(apart, this.options.backend !== 'securenn')
   }
 
   /** Only which channel is largest goes out: 1 there, 0 elsewhere. */
