@@ -10,12 +10,12 @@ import * as bounds from './bounds.js'
 import * as fold from './fold.js'
 import { isChannelsLast } from './input-layout.js'
 import * as layers from './layers.js'
-import { type Bounded, type Known, OnnxNodeReader, type OnnxRead, type OnnxScope, type Seen } from './node.js'
-import { nodePath, type OnnxModel, type OnnxValueInfo, readOnnxModel } from './proto.js'
+import { type Bounded, type Known, OnnxNodeReader, type OnnxRead, type OnnxScope } from './node.js'
+import { nodePath, type OnnxModel, type OnnxNode, type OnnxValueInfo, readOnnxModel } from './proto.js'
 import * as resizes from './resize.js'
 import * as shapes from './shapes.js'
 import { decodeTensor, FLOAT_TYPES } from './tensor.js'
-import { dimsOf, flattenedView, plainView, sameView, transposedView, vectorOrder } from './view.js'
+import { plainView, transposedView } from './view.js'
 import * as windows from './windows.js'
 
 /** What the file leaves open. */
@@ -35,6 +35,7 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
   Object.entries({
     Abs: layers.absolute,
     Add: layers.add,
+    ArgMax: layers.argMax,
     AveragePool: windows.averagePool,
     BatchNormalization: layers.batchNormalization,
     Cast: layers.cast,
@@ -43,16 +44,22 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
     Constant: fold.constant,
     ConstantOfShape: fold.constantOfShape,
     Conv: windows.conv,
+    ConvTranspose: windows.convTranspose,
+    DepthToSpace: windows.depthToSpace,
     Div: layers.divide,
     Dropout: layers.same,
+    Erf: layers.pointwise('erf'),
+    Exp: layers.pointwise('exp'),
     Flatten: shapes.flatten,
     Gemm: layers.gemm,
     GlobalAveragePool: windows.globalAveragePool,
     GlobalMaxPool: windows.globalMaxPool,
     HardSigmoid: bounds.hardSigmoid,
+    HardSwish: layers.gated(bounds.hardSwishGate),
     Identity: layers.same,
     LeakyRelu: layers.leakyRelu,
-    LogSoftmax: layers.softmax,
+    Log: layers.pointwise('log'),
+    LogSoftmax: layers.softmax('logSoftmax'),
     MatMul: layers.matMul,
     Max: bounds.extreme('max'),
     MaxPool: windows.maxPool,
@@ -61,21 +68,27 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
     Neg: layers.negate,
     PRelu: layers.prelu,
     Pad: shapes.pad,
+    Pow: layers.power,
     Range: fold.range,
     ReduceMax: resizes.reduce('max'),
     ReduceMean: resizes.reduce('avg'),
+    ReduceSum: resizes.reduce('sum'),
+    Reciprocal: layers.pointwise('reciprocal'),
     Relu: bounds.relu,
     Reshape: shapes.reshape,
     Resize: resizes.resize,
     Shape: fold.shape,
-    Sigmoid: layers.sigmoid,
+    Sigmoid: layers.pointwise('sigmoid'),
     Size: fold.size,
     Slice: shapes.slice,
-    Softmax: layers.softmax,
+    Softmax: layers.softmax('softmax'),
+    Softplus: layers.pointwise('softplus'),
     Split: shapes.split,
+    Sqrt: layers.pointwise('sqrt'),
     Squeeze: shapes.squeeze,
     Sub: layers.subtract,
     Sum: layers.add,
+    Tanh: layers.pointwise('tanh'),
     Transpose: shapes.transpose,
     Unsqueeze: shapes.unsqueeze,
     Upsample: resizes.resize,
@@ -163,8 +176,10 @@ function requireKnownOps(model: OnnxModel, order: readonly number[], source: str
   throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
 }
 
-/** Longer outputs stay in their order: putting them into another takes a matrix of so many rows and columns. */
-const LONGEST_REORDERED = 1024
+/** Stands for an output where layers are made that bring it into the graph's order. */
+const outputNode = (name: string): OnnxNode => ({
+  ...{ name, op: 'Identity', domain: '', inputs: [name], outputs: [name], attributes: new Map() },
+})
 
 class GraphScope implements OnnxScope {
   readonly #known = new Map<string, Known | 'broken'>()
@@ -218,9 +233,9 @@ class GraphScope implements OnnxScope {
     if (!shape || !fits || (shape.length !== 1 && shape.length !== 3) || (dims && shape.length !== dims.length - 1)) {
       return fault(`expected known sizes of 1 to 3 axes after the batch, got ${quote(dims)}; give the input's shape`)
     }
-    const value = this.draft.input(info.name, shape as Shape)
+    const value = this.draft.input(info.name, shape as Shape, isLast ? 'hwc' : undefined)
     const view = plainView(value.shape, this.batch)
-    if (isLast) this.draft.notes.push(`${where}: taken as [batch,height,width,channels]; give it channels first here`)
+    if (isLast) this.draft.notes.push(`${where}: given as [height,width,channels], as in the file`)
     return { value, view: isLast ? transposedView(view, [0, 2, 3, 1]) : view }
   }
 
@@ -280,32 +295,16 @@ class GraphScope implements OnnxScope {
     const outputs: (readonly [string, Value])[] = []
     for (const [i, { name }] of this.model.outputs.entries()) {
       const known = this.find(name)
-      if (known && known !== 'broken' && 'value' in known) outputs.push([name, this.#output(name, known)])
-      else if (known !== 'broken') {
+      if (known && known !== 'broken' && 'value' in known) {
+        const reader = new OnnxNodeReader(outputNode(name), `graph.output[${i}] ${quote(name)}`, this.draft, this)
+        const settled = reader.settled(known, name)
+        if (settled) outputs.push([name, settled.value])
+      } else if (known !== 'broken') {
         const got = known ? `a constant ${formatShape(known.constant.shape)}` : 'a name that no node makes'
         this.draft.problems.push(`graph.output[${i}] ${quote(name)}: expected a computed value, got ${got}`)
       }
     }
     if (this.model.outputs.length === 0) this.draft.problems.push('graph.output: expected at least one, got none')
     return outputs
-  }
-
-  /** The value of an output; its elements stay where they lie. */
-  #output(name: string, { value, view }: Seen): Value {
-    const isFlat = view.length === 2 && value.shape.length === 3
-    const made = isFlat ? (this.draft.flatten(quote(name), name, value) ?? value) : value
-    const own = isFlat ? flattenedView(view, value.shape) : view
-    const [count] = made.shape
-    const places = view.length === 2 && count <= LONGEST_REORDERED ? vectorOrder(own, count, this.batch) : undefined
-    if (places) {
-      const order = new Int32Array(count)
-      for (const [i, place] of places.entries()) order[place] = i
-      return this.draft.reordered(quote(name), `${name}.order`, made, order) ?? made
-    }
-    if (!sameView(own, plainView(made.shape, this.batch))) {
-      const order = `${formatShape(dimsOf(view))} in the file, ${formatShape(made.shape)} here`
-      this.draft.notes.push(`output ${quote(name)}: its elements lie in another order: ${order}`)
-    }
-    return made
   }
 }

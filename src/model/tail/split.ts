@@ -10,12 +10,15 @@ import { isElementOp } from './elements.js'
 /** Ops that only the plain engine computes. */
 const PLAIN: ReadonlySet<Op> = new Set<Op>([
   ...(['sigmoid', 'tanh', 'exp', 'log', 'sqrt', 'square', 'reciprocal', 'softplus', 'erf', 'multiply'] as const),
-  ...(['softmax', 'logSoftmax', 'argMax', 'sum', 'slice', 'transpose', 'reshape'] as const),
+  ...(['softmax', 'logSoftmax', 'argMax', 'sum', 'transpose'] as const),
 ])
 
 /** Whether no private step computes a layer. */
 export function isPlainOnly(layer: Layer): boolean {
   const op = effectiveOp(layer)
+  const isSteep = [layer.out, ...layer.inShapes].some(({ length }) => length > 3)
+  if (op.op === 'reshape') return isSteep
+  if (op.op === 'slice') return isSteep || layer.out.length === 2 || (op.axis === 0 && op.step > 1)
   return PLAIN.has(op.op) || (op.op === 'concat' && op.axis !== 0)
 }
 

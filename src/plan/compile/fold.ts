@@ -312,7 +312,14 @@ export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: Layer
       return input
     case 'zero':
       return plain({ kind: 'zero', shape: out })
+    case 'slice': {
+      const { axis, from, step } = layer
+      const along = (value: number, other: number) =>
+        [1, 2].map((a) => (a === axis ? value : other)) as [number, number]
+      return embed(input, out, along(step, 1), along(from, 0), [axis === 0 ? -from : 0, 0, 0])
+    }
     case 'flatten':
+    case 'reshape':
       return { ...input, expression: reshape(input.expression, out) }
     case 'subsample':
       return embed(input, out, layer.stride, layer.offset, [0, 0, 0])
