@@ -26,7 +26,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
-      exclude: ['src/kernels/wasm.generated.ts'],
+      exclude: ['src/kernels/**/wasm.generated.ts'],
       reporter: ['text-summary', 'json-summary', 'html'],
     },
   },

@@ -1,6 +1,8 @@
 // `npm run bench -- NAME [flags]`
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { type Command, Flags } from '../src/cli/terminal/arguments.js'
+import { commandHelp } from '../src/cli/terminal/help-text.js'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { playParty } from './processes/parties.js'
@@ -16,9 +18,10 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
-import { benchLoad } from './suites/load.js'
+import { benchLoad, LOAD } from './suites/load.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchSoak, SOAK } from './suites/soak.js'
 
 /** Reads its own flags; a RingfenceError is for the user. */
 type Bench = (flags: readonly string[]) => Promise<unknown>
@@ -35,12 +38,13 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map([
   ['relu', plain(benchRelu)],
   ['securenn', plain(benchSecurenn)],
   ['browser', plain(benchBrowser)],
-  ['load', plain(benchLoad)],
+  ['load', withFlags(LOAD, benchLoad)],
+  ['soak', withFlags(SOAK, benchSoak)],
   ['faults', plain(benchFaults)],
   ['cost', plain(benchCost)],
   ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
 ])
-const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare --help shows more`
+const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare has more flags (--help), load and soak too`
 
 /** A bench that knows two flags. */
 function plain(bench: (options: { json: boolean; quick: boolean }) => Promise<unknown>): Bench {
@@ -48,6 +52,18 @@ function plain(bench: (options: { json: boolean; quick: boolean }) => Promise<un
     const unknown = flags.filter((flag) => flag !== '--json' && flag !== '--quick')
     if (unknown.length > 0) throw new RingfenceError('BAD_INPUT', `unknown: ${unknown.join(' ')}\n${USAGE}`)
     return bench({ json: flags.includes('--json'), quick: flags.includes('--quick') })
+  }
+}
+
+/** A bench whose flags are read as a command's are. */
+function withFlags(
+  command: Pick<Command, 'name' | 'summary' | 'flags'>,
+  bench: (flags: Flags) => Promise<unknown>,
+): Bench {
+  return async (args) => {
+    const flags = new Flags(command, args)
+    if (flags.on('help')) process.stdout.write(commandHelp(command, process.stdout))
+    else await bench(flags)
   }
 }
 

@@ -9,6 +9,7 @@ export {
   type ModelEvaluation,
   type VariantRow,
 } from './files/evaluate-model.js'
+export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/finetune-model.js'
 export { type ImageSet, type ImageSetOptions, readImageSet } from './files/image-set.js'
 export { type InspectedModel, type InspectModelOptions, inspectModel } from './files/inspect-model.js'
 export {

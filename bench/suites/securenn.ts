@@ -191,7 +191,7 @@ async function measure(window: Window, target: number, warmup: number, runs: num
     )
     const times = measured.times.slice(warmup)
     const bits = comparedBits(window)
-    const declared = totalBytes([...dreluMessages(window, VALUES), ...productMessages(VALUES)]) / VALUES
+    const declared = totalBytes([...dreluMessages(window, VALUES), ...productMessages(pairwise(VALUES))]) / VALUES
     return {
       bits,
       values: VALUES,

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   plan: async () => (await import('./commands/plan.js')).plan,
   calibrate: async () => (await import('./commands/calibrate.js')).calibrate,
   evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
+  finetune: async () => (await import('./commands/finetune.js')).finetune,
   cost: async () => (await import('./commands/cost.js')).cost,
   bench: async () => (await import('./commands/bench.js')).bench,
   doctor: async () => (await import('./commands/doctor.js')).doctor,

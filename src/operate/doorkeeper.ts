@@ -18,14 +18,14 @@ export class Doorkeeper {
   #jwks: Jwks | undefined
   readonly #accounts: Accounts
 
-  private constructor(private readonly options: DoorkeeperOptions) {
-    this.#accounts = options.accounts ?? new Accounts()
+  private constructor(accounts = new Accounts()) {
+    this.#accounts = accounts
   }
 
   /** @throws RingfenceError BAD_FILE, BAD_INPUT, INSECURE */
   static async create(options: DoorkeeperOptions): Promise<Doorkeeper> {
-    const doorkeeper = new Doorkeeper(options)
-    await doorkeeper.reread()
+    const doorkeeper = new Doorkeeper(options.accounts)
+    await doorkeeper.reread(options)
     return doorkeeper
   }
 
@@ -34,11 +34,11 @@ export class Doorkeeper {
     return !this.#tokens && !this.#jwks
   }
 
-  /** Reads its files again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
-  async reread(): Promise<void> {
-    const { tokens, jwks } = this.options
+  /** Reads files, these or again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
+  async reread({ tokens, jwks }: DoorkeeperOptions): Promise<void> {
     const read = tokens === undefined ? undefined : TokenFile.parse(await readTokens(tokens), tokens)
-    this.#jwks = jwks && (await Jwks.open(jwks))
+    const keys = jwks && (await Jwks.open(jwks))
+    this.#jwks = keys
     this.#tokens = read
   }
 

@@ -5,9 +5,8 @@ import type { Layer } from '../model/layers/layers.js'
 import { readLayers } from '../model/layers/list.js'
 import { parametersOf } from '../model/parameters.js'
 import { channelsFirst } from '../model/pictures/input.js'
-import type { Shape } from '../model/shape.js'
 import { isElementOp } from '../model/tail/elements.js'
-import { type OpenedValue, runTail } from '../model/tail/run.js'
+import { runTail } from '../model/tail/run.js'
 import type { NamedOutputs } from '../model/tail/split.js'
 import { decodeFixed, encodeFixed } from '../ring/codec.js'
 import { elementCount, outputFraction, type Plan, type PlanOutputs } from './plan.js'
@@ -101,14 +100,3 @@ export function outputProblems(plan: Plan): string[] {
   for (const name of names) if (!ids.has(name)) problems.push(`outputs: no value is called ${name}`)
   return problems
 }
-
-/** What the client opens when a network's body has these outputs. */
-export type Opened = OpenedValue & { readonly shift: number }
-
-/** Whether a plan has to say what its last step holds: of one output without a tail, shape and name follow from the step. */
-export function saysOutputs(opened: readonly Opened[], tail: readonly Layer[], names: readonly string[]): boolean {
-  const [{ id, shape }] = opened
-  return opened.length > 1 || tail.length > 0 || names[0] !== id || isOwnShape(shape)
-}
-
-const isOwnShape = (shape: Shape): boolean => shape.length === 3 && shape[1] * shape[2] === 1

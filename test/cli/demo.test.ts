@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { findModel, prepareModel } from '../../src/files/prepared-model.js'
-import { loadKernels } from '../../src/kernels/instance.js'
 import { HEADER_BYTES } from '../../src/net/framing.js'
 import type { SecurennPlan } from '../../src/plan/plan.js'
 import { RESERVED_BYTES } from '../../src/protocol/control.js'
+import { planLayout } from '../../src/protocol/layout.js'
 import { securennCost } from '../../src/protocol/securenn/cost.js'
-import { layOut } from '../../src/protocol/step.js'
-import { securennFlights } from '../../src/tune/inspection/securenn-flights.js'
 import { ringfence, root } from './program.js'
 
 const HELPER_LINKS = ['clientToHelper', 'helperToClient', 'serverToHelper', 'helperToServer']
@@ -115,10 +113,4 @@ async function compiled(model: string): Promise<SecurennPlan> {
   return plan as SecurennPlan
 }
 
-function declared(plan: SecurennPlan) {
-  const planned = layOut(loadKernels(), plan)
-  const cost = securennCost(planned)
-  expect(securennFlights(plan).reduce((sum, step) => sum + step, 0)).toBe(cost.flights)
-  planned.release()
-  return cost
-}
+const declared = (plan: SecurennPlan) => securennCost(planLayout(plan))

@@ -106,6 +106,26 @@ test('pages of other origins are kept out; programs have none', async () => {
   program.close()
 })
 
+test.each([
+  ['nobody knows better', undefined, 2000, '2'],
+  ['the hook says so', 7300, 7300, '8'],
+] as const)('who is told to come back hears when, program or page: %s', async (_, said, toPage, header) => {
+  const authorize = (): AccessDecision => ({ refused: 'busy', retryAfterMs: said })
+  const { url } = await guarded({ authorize })
+  const answer = await new Promise<string | undefined>((resolve) =>
+    new NodeWebSocket(url).once('unexpected-response', (request, { headers }) => {
+      request.destroy()
+      resolve(headers['retry-after'])
+    }),
+  )
+  expect(answer).toBe(header)
+  const program = await connect(url).catch((error) => error)
+  expect(program).toMatchObject({ code: 'BUSY', retryable: true, retryAfterMs: Number(header) * 1000 })
+  const fromPage = await connect(url, { open: page() })
+  const error = await fromPage.receive({ deadlineMs: 10_000 }).catch((error) => error)
+  expect(error).toMatchObject({ code: 'BUSY', retryable: true, retryAfterMs: toPage })
+})
+
 test('a principal has so many connections and no more, until one ends', async () => {
   const { url } = await guarded({ authorize: () => ({ principal: { name: 'anna', connections: 2 } }) })
   const [one, two] = [await connect(url), await connect(url)]

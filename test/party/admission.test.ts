@@ -3,8 +3,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import { Memory, type Region } from '../../src/kernels/memory.js'
 import { ALIVE_KIND, type Channel, type Link, memoryPair, Phase } from '../../src/net/index.js'
+import { Admission, Pace } from '../../src/party/admission.js'
 import { GRANT_MS, Grants } from '../../src/party/grant.js'
-import { Admission, Pace } from '../../src/party/helper/admission.js'
 import { HelpedSessions } from '../../src/party/helper/helped-sessions.js'
 import type { Helper } from '../../src/party/helper/helper.js'
 import {
@@ -12,6 +12,7 @@ import {
   decodeReserved,
   decodeWelcome,
   encodeBatch,
+  encodeClientHello,
   encodeDeal,
   encodeHello,
   GRANT_BYTES,
@@ -24,7 +25,7 @@ import {
 } from '../../src/party/messages.js'
 import type { Server } from '../../src/party/server.js'
 import { SessionLinks } from '../../src/party/session-links.js'
-import { canonicalJson, PROTOCOL_VERSION, planDigest } from '../../src/plan/plan.js'
+import { canonicalJson, planDigest } from '../../src/plan/plan.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import { freshSeed, keyPair } from '../../src/random/seed.js'
 import {
@@ -94,7 +95,7 @@ async function stranger(server: Server, principal?: string) {
   const [near, far] = memoryPair()
   void server.run(far, { principal: principal === undefined ? undefined : { name: principal } })
   const link = raw(near)
-  link.send(Kind.hello, Phase.setup, 0, new Uint8Array([PROTOCOL_VERSION, ...digest]))
+  link.send(Kind.hello, Phase.setup, 0, encodeClientHello({ digest, hasPlan: true }))
   const { registration, session } = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES))
   const reserve = async (first: number, count: number): Promise<Reserved> => {
     link.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
@@ -317,6 +318,21 @@ describe('room in the store', () => {
     await client.run(input)
     await client.release()
     await end()
+  })
+})
+
+describe('greetings', () => {
+  test('beyond the rate wait at the server, kept alive, and are then served; a release ends the wait', async () => {
+    const helper = await createHelper({ deadlineMs: 20_000 }) // it hears of a client only once the server has
+    const site = await Site.create(compiled, helper, { server: { joinsPerSecond: 1, deadlineMs: 400 } })
+    const held = await Promise.all([site.seat(), site.seat(), site.seat()]) // two at once, the third a second later
+    for (const { compare } of held) expect(await compare(input)).toBeNull()
+    const waiting = [1, 2, 3].map(() => failure(site.seat()))
+    await eventually(() => site.server.status.sessions === 6)
+    await site.server.release()
+    expect((await Promise.all(waiting)).map((error) => error?.code)).toEqual(['PEER_GONE', 'PEER_GONE', 'PEER_GONE'])
+    await Promise.all(held.map(({ client }) => client.release()))
+    await helper.release()
   })
 })
 

@@ -3,10 +3,12 @@ import { open, readFile } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
 import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
+import type { HelperStatus } from '../../party/events.js'
 import { Helper } from '../../party/helper/helper.js'
 import { type KeyPair, keyPair } from '../../random/seed.js'
-import { configured } from '../process/config-file.js'
-import { readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
+import { type Configured, configured } from '../process/config-file.js'
+import { MEGABYTES, megabytes, readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
+import { rereading } from '../process/reloading.js'
 import { type Command, fromHex, toHex } from '../terminal/arguments.js'
 
 export const HELPER_PORT = 7701
@@ -16,6 +18,11 @@ export const helper: Command = {
   summary: 'Help servers and their clients with randomness. The helper sees no picture, no weight and no answer.',
   flags: {
     ...SERVICE_FLAGS,
+    'registered-mb': {
+      ...MEGABYTES,
+      range: [1, 4096],
+      description: 'memory for the networks of all registered servers together (default 1024)',
+    },
     identity: {
       type: 'string',
       valueHint: 'FILE',
@@ -28,25 +35,25 @@ export const helper: Command = {
     'Whoever runs the helper must not be, or collude with, the server or a client.',
   ],
   async run(given, args) {
-    const { flags } = await configured(helper, given, args)
-    const identity = flags.text('identity')
-    const order = readService(flags, HELPER_PORT)
-    flags.check()
+    const read = () => configured(helper, given, args)
+    const first = await read()
+    const { identity, registeredBytes, service: order } = readOrder(first)
     const { log } = order
     const keys = identity === undefined ? keyPair() : await loadIdentity(identity)
     let service: Service | undefined
     const party = await Helper.create({
       ...order.times,
-      keys,
+      ...{ keys, registeredBytes },
       onEvent: (event) => service?.tell(event),
       onError: (error, peer) => service?.failed(error, peer),
     })
     const metrics = await Metrics.create({ helper: () => party.status })
+    const reread = rereading({ first, read, order: async (configured) => readOrder(configured), fixed: FIXED })
     service = await Service.open(
-      { ...order, metrics },
+      { ...order, metrics, reread },
       {
         run: (channel, peer) => party.run(channel, peer),
-        problems: () => [],
+        problems: () => problemsOf(party.status),
         drain: (withinMs) => party.drain(withinMs),
         release: () => party.release(),
       },
@@ -66,6 +73,27 @@ export const helper: Command = {
     return 0
   },
 }
+
+/** What a helper is made with. */
+const FIXED = ['identity', 'registered-mb', 'deadline', 'idle', 'unused', 'joins-per-second']
+
+function readOrder({ flags }: Configured) {
+  const identity = flags.text('identity')
+  const registeredBytes = megabytes(flags, 'registered-mb')
+  const service = readService(flags, HELPER_PORT)
+  flags.check()
+  return { identity, registeredBytes, service }
+}
+
+/** Why nobody new can be served. */
+function problemsOf({ draining, registered }: HelperStatus): string[] {
+  if (draining) return ['it is shutting down']
+  const { usedBytes, limitBytes } = registered
+  return usedBytes < FULL * limitBytes ? [] : ['its memory for networks is taken']
+}
+
+/** A helper with less free than the rest takes no network of a size that people use. */
+const FULL = 0.99
 
 /** Reads the key pair, or makes a new one in a file that only its owner can read. */
 async function loadIdentity(file: string): Promise<KeyPair> {

@@ -13,6 +13,8 @@ export interface FlagDefinition {
   readonly valueHint?: string
   /** One letter. */
   readonly alias?: string
+  /** The whole numbers that it may be, where it is one. */
+  readonly range?: readonly [min: number, max: number]
 }
 
 /** By name, without the dashes. */
@@ -90,6 +92,11 @@ export class Flags {
     this.#problems.push(problem)
   }
 
+  /** What was given. */
+  get values(): ReadonlyMap<string, string | true> {
+    return this.#values
+  }
+
   on(name: string): boolean {
     return this.#values.get(name) === true
   }
@@ -105,9 +112,12 @@ export class Flags {
     return value ?? ''
   }
 
-  integer(name: string, min: number, max: number): number | undefined {
+  /** A whole number; without bounds, of those of its definition. */
+  integer(name: string, least?: number, most?: number): number | undefined {
     const text = this.text(name)
     if (text === undefined) return undefined
+    const { range } = this.command.flags[name] ?? {}
+    const [min, max] = [least ?? range![0], most ?? range![1]]
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= min && value <= max) return value
     this.fault(`--${name}: expected a whole number from ${min} to ${max}, got ${text}`)

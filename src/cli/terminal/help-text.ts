@@ -16,7 +16,7 @@ export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>
   ].join('\n')
 }
 
-export function commandHelp({ name, summary, operands, flags, notes = [] }: Command, out: Output): string {
+export function commandHelp({ name, summary, operands, flags, notes = [] }: Omit<Command, 'run'>, out: Output): string {
   const paint = painter(out)
   const columns = columnsOf(out)
   const rows = Object.entries({ ...flags, ...COMMON_FLAGS } as FlagDefinitions).map(([flag, definition]) => {

@@ -19,6 +19,8 @@ export interface Dealing {
   readonly ch: Streams
   /** B */
   readonly share: ModelShare
+  /** The seed of B; only for guarded plans. */
+  readonly model: Streams | undefined
 }
 
 export interface DealerTerms {
@@ -96,6 +98,7 @@ export class Dealer {
   release(): void {
     this.#dealing?.ch.release()
     this.#dealing?.share.release()
+    this.#dealing?.model?.release()
     this.#dealing = undefined
     this.terms.welcome.modelSeed.fill(0)
   }
@@ -125,9 +128,10 @@ export class Dealer {
     seed.fill(0)
     const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
     const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
-    modelMask.release()
     welcome.modelSeed.fill(0)
-    return { helper, ch, share }
+    const guarded = plan.backend === 'mcc' && plan.guard
+    if (!guarded) modelMask.release()
+    return { helper, ch, share, model: guarded ? modelMask : undefined }
   }
 }
 

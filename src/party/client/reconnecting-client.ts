@@ -164,9 +164,8 @@ export class ReconnectingClient {
         const error = asRingfenceError(cause)
         if (this.#over) return
         if (!mayPass(error)) return this.#end(error)
-        const retryAfterMs = this.#firstPause() * 2 ** attempt
         const longest = this.#options.pausesMs?.[1] ?? 10_000
-        await this.#waitFor(error, Math.min(longest, retryAfterMs))
+        await this.#waitFor(error, Math.min(longest, this.#firstPause() * 2 ** attempt))
       }
     }
   }
@@ -204,7 +203,8 @@ export class ReconnectingClient {
   async #waitFor(why: RingfenceError, ms: number): Promise<void> {
     this.#why = why
     // Clients that lost the same server do not come back at the same moment.
-    const retryAfterMs = Math.ceil(ms * (0.75 + entropy(1)[0] / 1024))
+    const scattered = Math.ceil(ms * (0.75 + entropy(1)[0] / 1024))
+    const retryAfterMs = (why.retryAfterMs ?? 0) + scattered // no sooner than it was told to
     this.#options.onConnection?.({ state: 'waiting', why, retryAfterMs })
     await pause(retryAfterMs, this.#leaving.signal)
   }

@@ -8,7 +8,7 @@ import { bodyOf, splitNetwork } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
-import { saysOutputs } from '../outputs.js'
+import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
 import {
   type Activation,
   asMap,
@@ -31,7 +31,7 @@ import { lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.
 import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
-import { type JoinedOutputs, joinOutputs } from './outputs.js'
+import { type JoinedOutputs, joinOutputs, labelProblems, saidOutputs } from './outputs.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -109,7 +109,7 @@ export function compile(
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin'],
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard'],
   securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
@@ -124,6 +124,7 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
     problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
     problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
   }
+  problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
   if (output === 'label') problems.push(...labelProblems(arch))
@@ -131,22 +132,24 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
-/** What cannot be kept of a network that gives the label alone. */
-function labelProblems(arch: Architecture): string[] {
-  const { body, tail } = splitNetwork(arch)
-  if (body.outputs.length > 1) {
-    return [`output: a label is of one output, this network has ${body.outputs.length}: ${body.outputs.join(', ')}`]
-  }
-  const [classes] = asMap(body.byId.get(body.outputs[0])!.out)
-  if (classes < 2) return ['output: a label takes two classes at least, this output has one']
-  const changes = tail.filter(({ op }) => !KEEPS_ORDER.has(op)).map(({ id, op }) => `${id} (${op})`)
-  return changes.length > 0 ? [`output: a label is of the private part; behind it stands ${changes.join(', ')}`] : []
+function guardOptionProblems({ guard, ring = 32, lo }: CompileOptions): string[] {
+  if (!guard) return []
+  const problems: string[] = []
+  const { sigma = DEFAULT_SIGMA } = guard
+  const least = Math.max(MIN_SIGMA, 33 - ring)
+  if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
+    problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
+  if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
+  return problems
 }
 
-/** The largest of a vector stays the largest. */
-const KEEPS_ORDER: ReadonlySet<string> = new Set([
-  ...['softmax', 'logSoftmax', 'sigmoid', 'tanh', 'exp', 'identity', 'flatten', 'reshape'],
-])
+/** @throws RingfenceError UNSUPPORTED */
+function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccPlan {
+  if (!options) return plan
+  const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
+  throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
+  return { ...plan, guard }
+}
 
 /** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
 export type Lowering = typeof lower
@@ -156,11 +159,6 @@ function reluBut(channels: number, passed: number): LayerRelu {
   if (passed === 0) return { kind: 'relu' }
   const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
   return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
-}
-
-/** A layer as a file has it, without what follows from the others. */
-function layerJson({ inShapes: _, tensors: __, ...layer }: Layer): Readonly<Record<string, unknown>> {
-  return layer
 }
 
 export class Compiler {
@@ -192,7 +190,7 @@ export class Compiler {
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
-    const plan = {
+    const bare = {
       format: 'plan/1',
       backend,
       network: arch.name,
@@ -209,6 +207,7 @@ export class Compiler {
       steps: reordered(this.#steps, order),
       ...(outputs && { outputs }),
     } as Plan
+    const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
     const bias = order.map((step) => numbers.words(this.#bias[step]))
     return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
   }
@@ -339,10 +338,7 @@ export class Compiler {
       this.#steps.push({ id, linear, out: value.expression.shape, scale, activation: null })
     }
     const opened = outputs.map((id, i) => ({ id, shape: byId.get(id)!.out, shift: joined?.shifts[i] ?? 0 }))
-    const behind = isLabel ? [] : tail
-    const names = isLabel ? outputs : this.arch.outputs
-    if (!saysOutputs(opened, behind, names)) return undefined
-    return { opened, tail: behind.map(layerJson), names }
+    return isLabel ? saidOutputs(opened, [], outputs) : saidOutputs(opened, tail, this.arch.outputs)
   }
 
   /** All outputs as one value, each with the fraction bits that it could have alone. */

@@ -1,6 +1,8 @@
-// The last step's expression where a network has several outputs: they go out one after another, each at its own scale.
-import type { MapShape } from '../plan.js'
-import { elementCount } from '../plan.js'
+// What goes out at the end: several outputs one after another, each at its own scale, and what the plan says of them.
+import type { Architecture } from '../../model/architecture.js'
+import type { Layer } from '../../model/layers/layers.js'
+import { splitNetwork } from '../../model/tail/split.js'
+import { asMap, elementCount, type MapShape, type PlanOutputs } from '../plan.js'
 import { type Expression, reshape } from './expression.js'
 import { concat } from './max-pool.js'
 
@@ -52,4 +54,38 @@ function multiplied(e: Expression, factor: number): Expression {
     default:
       return { ...e, of: multiplied(e.of, factor) }
   }
+}
+
+/** What cannot be kept of a network that gives the label alone. */
+export function labelProblems(arch: Architecture): string[] {
+  const { body, tail } = splitNetwork(arch)
+  if (body.outputs.length > 1) {
+    return [`output: a label is of one output, this network has ${body.outputs.length}: ${body.outputs.join(', ')}`]
+  }
+  const [classes] = asMap(body.byId.get(body.outputs[0])!.out)
+  if (classes < 2) return ['output: a label takes two classes at least, this output has one']
+  const changes = tail.filter(({ op }) => !KEEPS_ORDER.has(op)).map(({ id, op }) => `${id} (${op})`)
+  return changes.length > 0 ? [`output: a label is of the private part; behind it stands ${changes.join(', ')}`] : []
+}
+
+/** The largest of a vector stays the largest. */
+const KEEPS_ORDER: ReadonlySet<string> = new Set([
+  ...['softmax', 'logSoftmax', 'sigmoid', 'tanh', 'exp', 'identity', 'flatten', 'reshape'],
+])
+
+/** A layer as a file has it, without what follows from the others. */
+function layerJson({ inShapes: _, tensors: __, ...layer }: Layer): Readonly<Record<string, unknown>> {
+  return layer
+}
+
+/** What a plan has to say of its outputs: of one without a tail, shape and name follow from the last step. */
+export function saidOutputs(
+  opened: PlanOutputs['opened'],
+  tail: readonly Layer[],
+  names: readonly string[],
+): PlanOutputs | undefined {
+  const [{ id, shape }] = opened
+  const isPixel = shape.length === 3 && shape[1] * shape[2] === 1
+  if (opened.length === 1 && tail.length === 0 && names[0] === id && !isPixel) return undefined
+  return { opened, tail: tail.map(layerJson), names }
 }

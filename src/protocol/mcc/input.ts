@@ -7,16 +7,18 @@ import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES } from '../control.js'
 import type { Message } from '../transcript.js'
+import { type GuardTerms, guardSizes } from './guard/terms.js'
 import { inputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
 const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
 
 /** Bytes of the frame that starts an inference: its number and x̂. */
-export const inputBytes = (plan: MccPlan): number => INFERENCE_BYTES + packedBytes(inputSize(plan), plan.ring)
+export const inputBytes = (plan: MccPlan, terms: GuardTerms | null = null): number =>
+  INFERENCE_BYTES + (terms ? guardSizes(terms).input : packedBytes(inputSize(plan), plan.ring))
 
-export const inputMessages = (plan: MccPlan): Message[] => [
-  { kind: 'input', from: 'client', to: 'server', bytes: inputBytes(plan), stage: 1 },
+export const inputMessages = (plan: MccPlan, terms: GuardTerms | null = null): Message[] => [
+  { kind: 'input', from: 'client', to: 'server', bytes: inputBytes(plan, terms), stage: 1 },
 ]
 
 /** Client: x̂ as it goes to the server. `input`: signed fixed-point words, CHW. The caller releases it. */

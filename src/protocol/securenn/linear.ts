@@ -15,9 +15,27 @@ import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
+import type { Message } from '../transcript.js'
+import { toServer } from './parties.js'
 import type { SecurennStep, SecurennSteps } from './step.js'
 
 const RING = 64
+
+/** Bytes of u, of y, and of what goes in for a tensor of `count` values: a word each. */
+export const wordBytes = (count: number): number => 8 * count
+
+/** u leaves as soon as the helper's part of the step before is done. */
+export const linearMessages = (size: number): Message[] => [toServer('linear', wordBytes(size), 0)]
+
+/** X_0 - r of a tensor's values that are not known to be zero. */
+export const tensorMessages = (values: number, stage: number): Message[] => [
+  { kind: 'tensor', from: 'client', to: 'server', bytes: wordBytes(values), stage, inPieces: true },
+]
+
+/** The server's share of the last y. */
+export const outputMessages = (size: number): Message[] => [
+  { kind: 'output', from: 'server', to: 'client', bytes: wordBytes(size), stage: 1, inPieces: true },
+]
 
 /** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
 export function tensorMask(

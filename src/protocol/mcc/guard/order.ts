@@ -2,6 +2,7 @@
 // server and helper share.
 import { type IndexMap, uploadIndexMap } from '../../../kernels/index-maps.js'
 import type { Kernels } from '../../../kernels/instance.js'
+import { MAX_PLACES } from '../../../plan/guard.js'
 import type { StreamAddress, Streams } from '../../../random/streams.js'
 
 /** Words taken from the stream at a time. */
@@ -39,8 +40,6 @@ class Draws {
     this.#next = 0
   }
 }
-
-export const MAX_PLACES = 2 ** 21
 
 /**
  * Which source stands at each of `count` places: a uniform permutation (Fisher and Yates). Both who hold the seed know it,

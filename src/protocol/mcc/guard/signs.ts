@@ -50,22 +50,6 @@ export function signSizes(set: SignSet): { tables: number; opened: number; rows:
   }
 }
 
-/** log₂ of how likely the best deviation passes one set: one wrong sign, at the right one of all places. */
-export const guessLog2 = (set: SignSet): number => -Math.log2(places(set))
-
-/**
- * The cheapest sets with which a wrong sign passes with at most 2^-bits: s sets of one trap each, or more traps where
- * there are few comparisons.
- */
-export function signSets(comparisons: number, bits: number): { sets: number; traps: number } {
-  const options = Array.from({ length: 8 }, (_, i) => {
-    const sets = i + 1
-    return { sets, traps: Math.max(1, Math.ceil(2 ** (bits / sets)) - comparisons) }
-  })
-  const cost = ({ sets, traps }: (typeof options)[number]) => sets * (comparisons + traps)
-  return options.reduce((a, b) => (cost(b) < cost(a) ? b : a))
-}
-
 interface Address {
   readonly inference: number
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { IndexMap } from '../../../../src/kernels/index-maps.js'
 import { loadKernels, type Region, upload } from '../../../../src/kernels/instance.js'
 import { groupsOf, readRows, rowBytes, tableBytes } from '../../../../src/kernels/mcc.js'
+import { signSets } from '../../../../src/plan/guard.js'
 import { secretOrder } from '../../../../src/protocol/mcc/guard/order.js'
 import {
   answerSigns,
@@ -12,7 +13,6 @@ import {
   openSigns,
   places,
   type SignSet,
-  signSets,
   signSizes,
 } from '../../../../src/protocol/mcc/guard/signs.js'
 import { Purpose, type StreamAddress, Streams } from '../../../../src/random/streams.js'
