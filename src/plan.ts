@@ -32,6 +32,7 @@ export {
   parseArchitecture,
   type WeightNames,
 } from './model/architecture.js'
+export { architectureSchema } from './model/schema.js'
 export { type Choices, parseChoices } from './model/choices.js'
 export { countNetwork, type LayerCounts, type NetworkCounts } from './model/count.js'
 export type { Json } from './model/json/fields.js'

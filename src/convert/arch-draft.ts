@@ -86,6 +86,8 @@ export class ArchDraft {
   /** UNSUPPORTED once something is refused that the file says well. */
   code: 'BAD_FILE' | 'UNSUPPORTED' = 'BAD_FILE'
   readonly notes: string[] = []
+  /** What helps against the problems, told behind them. */
+  hint: string | undefined
   /** Values that are bounded, by id: a second bound joins the first. */
   readonly bounds = new Map<string, Bounds>()
   readonly #inputs: { name: string; shape: Shape; layout?: 'hwc' }[] = []
@@ -235,7 +237,8 @@ export class ArchDraft {
 
   #listed(): string[] {
     const more = this.problems.length - MOST_PROBLEMS
-    return more > 0 ? [...this.problems.slice(0, MOST_PROBLEMS), `and ${more} more`] : this.problems
+    const listed = more > 0 ? [...this.problems.slice(0, MOST_PROBLEMS), `and ${more} more`] : this.problems
+    return this.hint ? [...listed, this.hint] : listed
   }
 
   /**

@@ -1,10 +1,12 @@
 // ONNX to `arch/1`: the graph becomes layers, its initializers become tensors.
-import { RingfenceError } from '../../errors.js'
+import { RingfenceError, throwIfAny } from '../../errors.js'
 import { quote } from '../../model/json/fields.js'
+import { summary } from '../../model/json/file.js'
 import type { Pad } from '../../model/layers/layers.js'
 import { formatShape, type Shape } from '../../model/shape.js'
 import { ArchDraft, type ConvertedNetwork, plainBytes, type Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
+import { endingHint, type HintValue, noSuchOutput } from '../outputs.js'
 import { stemOf } from '../weights/read.js'
 import * as bounds from './bounds.js'
 import * as fold from './fold.js'
@@ -26,6 +28,8 @@ export interface OnnxOptions {
   readonly name?: string
   /** Shape of every input without the batch, [c,h,w] or [n]; needed where the file leaves a size open. */
   readonly inputShape?: Shape
+  /** What the network gives, by the names of tensors or nodes; else the graph's outputs. */
+  readonly outputs?: readonly string[]
   /** Files of tensors beside the model (external data), by the locations that `externalLocations` lists. */
   readonly externalData?: ReadonlyMap<string, Uint8Array>
 }
@@ -103,7 +107,8 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
  */
 export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): ConvertedNetwork {
   const source = options.source ?? 'model.onnx'
-  const model = readOnnxModel(plainBytes(file), source)
+  const read = readOnnxModel(plainBytes(file), source)
+  const model = options.outputs ? { ...read, outputs: chosenOutputs(read, options.outputs, source) } : read
   const files = new Map([...(options.externalData ?? [])].map(([name, bytes]) => [name, plainBytes(bytes)]))
   const draft = new ArchDraft(
     source,
@@ -111,9 +116,10 @@ export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): Conver
   )
   const producers = producersOf(model, draft)
   const order = orderOf(model, producers, draft)
-  requireKnownOps(model, order, source)
+  requireKnownOps(model, order, producers, source)
   const graph = new GraphScope(model, draft, options.inputShape, files)
-  for (const index of order) graph.run(index)
+  const failed = new Set(order.filter((index) => !graph.run(index)))
+  if (failed.size > 0) draft.hint = hintFor(model, order, producers, (index) => !failed.has(index))
   const outputs = graph.outputs()
   draft.noteUnused('graph.initializer', graph.unread)
   return draft.finish(options.name ?? ownName(model.name, source), outputs)
@@ -133,6 +139,22 @@ const NAMELESS: ReadonlySet<string> = new Set([
 /** The graph's name; that of the file where an exporter made it up. */
 function ownName(graph: string, source: string): string {
   return NAMELESS.has(graph) ? stemOf(source) : graph
+}
+
+/** Tensors by their names, or the first of each node's. */
+function chosenOutputs(model: OnnxModel, names: readonly string[], source: string): OnnxValueInfo[] {
+  const problems: string[] = []
+  const chosen = names.map((name): OnnxValueInfo => {
+    const isTensor = model.nodes.some(({ outputs }) => outputs.includes(name))
+    const node = isTensor ? undefined : model.nodes.find((each) => each.name === name)
+    if (!isTensor && !node) {
+      const known = model.nodes.flatMap(({ outputs }) => outputs).filter((output) => output !== '')
+      problems.push(noSuchOutput(name, known))
+    }
+    return { name: node?.outputs[0] ?? name, type: 0, dims: undefined }
+  })
+  throwIfAny('BAD_INPUT', summary(source, problems.length), problems)
+  return chosen
 }
 
 /** Index of the node that makes each name. */
@@ -161,19 +183,75 @@ function orderOf(model: OnnxModel, producers: ReadonlyMap<string, number>, draft
   return order
 }
 
-function requireKnownOps(model: OnnxModel, order: readonly number[], source: string): void {
+/** Ops whose constant inputs are what a network has learnt. */
+const WEIGHS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Gemm', 'BatchNormalization', 'PRelu'])
+
+function requireKnownOps(
+  model: OnnxModel,
+  order: readonly number[],
+  producers: ReadonlyMap<string, number>,
+  source: string,
+): void {
+  const constants = constantNodes(model, order)
+  const isKnown = (index: number) => {
+    const { op, domain } = model.nodes[index]
+    const isFolded = constants.has(index) && fold.foldOf(op) !== undefined
+    return (domain === '' || domain === 'ai.onnx') && (READERS.has(op) || isFolded)
+  }
   const problems = order
-    .filter((index) => {
-      const { op, domain } = model.nodes[index]
-      return (domain !== '' && domain !== 'ai.onnx') || !(READERS.has(op) || fold.foldOf(op))
-    })
+    .filter((index) => !isKnown(index))
     .map((index) => {
       const { domain } = model.nodes[index]
       return `${nodePath(index, model.nodes[index])}${domain === '' ? '' : ` of operator set ${quote(domain)}`}`
     })
   if (problems.length === 0) return
   const text = `${source}: ${problems.length === 1 ? 'a node has' : `${problems.length} nodes have`}`
-  throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
+  const hint = hintFor(model, order, producers, isKnown)
+  throw new RingfenceError(
+    'UNSUPPORTED',
+    `${text} an op that cannot be converted:`,
+    hint ? [...problems, hint] : problems,
+  )
+}
+
+/** What to do about nodes that cannot be converted, where they only stand at the end. */
+function hintFor(
+  model: OnnxModel,
+  order: readonly number[],
+  producers: ReadonlyMap<string, number>,
+  isKnown: (index: number) => boolean,
+): string | undefined {
+  const valuesOf = (names: readonly string[]) =>
+    names.flatMap((name): HintValue[] => {
+      const place = producers.get(name)
+      return place === undefined ? [] : [[place, name]]
+    })
+  const constants = constantNodes(model, order)
+  const nodes = order.map((index) => {
+    const node = model.nodes[index]
+    const isMatrix = node.op === 'MatMul' && node.inputs.some((input) => !producers.has(input))
+    const weighs = WEIGHS.has(node.op) || isMatrix
+    const computes = !constants.has(index)
+    return [index, { inputs: valuesOf(node.inputs), computes, weighs, isKnown: isKnown(index) }] as const
+  })
+  return endingHint(new Map(nodes), order, valuesOf(model.outputs.map(({ name }) => name)))
+}
+
+/** Constants whatever they read: every size is known. */
+const FROM_SIZES: ReadonlySet<string> = new Set(['Shape', 'Size'])
+
+/** Nodes over constants alone. */
+function constantNodes(model: OnnxModel, order: readonly number[]): Set<number> {
+  const constants = new Set(model.initializers.map(({ name }) => name))
+  const found = new Set<number>()
+  for (const index of order) {
+    const { op, inputs, outputs } = model.nodes[index]
+    const isShape = FROM_SIZES.has(op)
+    if (!isShape && !inputs.every((name) => name === '' || constants.has(name))) continue
+    found.add(index)
+    for (const name of outputs) constants.add(name)
+  }
+  return found
 }
 
 /** Stands for an output where layers are made that bring it into the graph's order. */
@@ -270,7 +348,9 @@ class GraphScope implements OnnxScope {
     return this.#ends.has(name) && !this.#readers.has(name)
   }
 
-  run(index: number): void {
+  /** @returns whether there is no problem with the node itself */
+  run(index: number): boolean {
+    const before = this.draft.problems.length
     const node = this.model.nodes[index]
     const n = new OnnxNodeReader(node, nodePath(index, node), this.draft, this)
     const isConstant = node.inputs.length > 0 && node.inputs.every((name) => name === '' || this.#isConstant(name))
@@ -283,6 +363,7 @@ class GraphScope implements OnnxScope {
       const known = outputs ? outputs[i] : 'broken'
       if (known) this.#known.set(name, known)
     }
+    return this.draft.problems.length === before
   }
 
   #isConstant(name: string): boolean {

@@ -4,15 +4,24 @@ import * as shapes from './graph-shapes.js'
 import * as windows from './graph-windows.js'
 import type { NodeRead } from './node.js'
 
+/** Of two constants the arithmetic on sizes that stands before a reshape; else of values. */
+const sizesOr =
+  (f: (a: number, b: number) => number, read: NodeRead): NodeRead =>
+  (n) => {
+    const isSizes = n.inputs.length === 2 && n.inputs.every((known) => known && 'tensor' in known)
+    return isSizes ? shapes.ofSizes(n, f) : read(n)
+  }
+
 export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
   Object.entries({
     Abs: elements.absolute,
     ArgMax: elements.argMax,
-    Add: elements.add,
+    Add: sizesOr((a, b) => a + b, elements.add),
     AddN: elements.add,
-    AddV2: elements.add,
+    AddV2: sizesOr((a, b) => a + b, elements.add),
     AvgPool: windows.pool('avg'),
     BiasAdd: (n) => elements.offset(n, 0, 1, (v) => v),
+    Cast: shapes.cast,
     ClipByValue: elements.clip,
     ConcatV2: shapes.concat,
     Conv2D: windows.conv,
@@ -35,7 +44,7 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     MaxPool: windows.pool('max'),
     Mean: windows.globalPool('avg'),
     Minimum: elements.extreme('min'),
-    Mul: elements.multiply,
+    Mul: sizesOr((a, b) => a * b, elements.multiply),
     Neg: elements.negate,
     Pack: shapes.pack,
     Pad: windows.pad,
@@ -60,7 +69,7 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     Squeeze: shapes.squeeze,
     StopGradient: elements.same,
     StridedSlice: shapes.stridedSlice,
-    Sub: elements.subtract,
+    Sub: sizesOr((a, b) => a - b, elements.subtract),
     Sum: elements.sum,
     Tanh: elements.pointwise('tanh'),
     Transpose: shapes.transpose,

@@ -65,6 +65,29 @@ export const pack: NodeRead = (n) =>
     n.inputs.map((_, index) => n.integers(index)),
   )
 
+/** Sums, products and the like of sizes, element by element; one number meets every one of a list. */
+export function ofSizes(n: NodeReader, f: (a: number, b: number) => number): TfKnown | undefined {
+  const [a, b] = [n.integers(0), n.integers(1)]
+  if (!a || !b) return undefined
+  const count = Math.max(a.length, b.length)
+  if ((a.length !== count && a.length !== 1) || (b.length !== count && b.length !== 1) || count > 64) {
+    return n.fault(`expected short lists of one length, got ${a.length} and ${b.length}`)
+  }
+  const pick = (list: readonly number[], i: number) => list[list.length === 1 ? 0 : i]
+  const integers = Array.from({ length: count }, (_, i) => f(pick(a, i), pick(b, i)))
+  const isOne = [0, 1].every((index) => n.tensor(index)?.shape.length === 0)
+  return { tensor: { shape: isOne ? [] : [count], integers, from: quote(n.name) } }
+}
+
+/** A cast to float changes nothing here; sizes stay integers. */
+export const cast: NodeRead = (n) => {
+  const known = n.inputs[0]
+  const to = n.type('DstT')
+  if (!known) return undefined
+  if ('tensor' in known ? known.tensor.integers && to !== 'DT_FLOAT' : to === 'DT_FLOAT') return known
+  return n.fault(`DstT: expected a cast to float, got ${quote(to)}`)
+}
+
 /** Sizes of a value, for a reshape that keeps the batch. */
 export const shape: NodeRead = (n) => {
   const x = n.value()

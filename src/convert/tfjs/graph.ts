@@ -4,7 +4,7 @@ import { isObject, type Json, quote } from '../../model/json/fields.js'
 import type { Shape } from '../../model/shape.js'
 import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
-import { noSuchOutput } from '../outputs.js'
+import { endingHint, type HintValue, noSuchOutput } from '../outputs.js'
 import { NODE_READERS } from './graph-ops.js'
 import { unknownFusedOps } from './graph-windows.js'
 import { type GraphNode, NodeReader, nodeName, portOf, readDims, readGraphNodes, type TfKnown } from './node.js'
@@ -38,9 +38,10 @@ export function convertGraphModel(
   if (cycle)
     draft.problems.push(`modelTopology: expected no cycle, got ${cycleWords(cycle.map((i) => quote(nodes[i].name)))}`)
   draft.throwIfAny()
-  requireKnownOps(nodes, order, draft)
+  requireKnownOps(nodes, order, inputs, outputs, draft)
   const graph = new GraphRun(root, nodes, inputs, outputs, weights, draft, options.inputShape)
-  for (const index of order) graph.run(index)
+  const failed = new Set(order.filter((index) => !graph.run(index)))
+  if (failed.size > 0) draft.hint = hintFor(nodes, order, inputs, outputs, (index) => !failed.has(index))
   draft.noteUnused('weightsManifest', weights.unread)
   return draft.finish(options.name ?? 'graph', graph.outputs())
 }
@@ -102,17 +103,61 @@ function outputPlaces(
   })
 }
 
-function requireKnownOps(nodes: readonly GraphNode[], order: readonly number[], draft: ArchDraft): void {
+/** Ops whose constant inputs are what a network has learnt. */
+const WEIGHS = /Conv2D|DepthwiseConv|MatMul|FusedBatchNorm|Prelu/
+
+function requireKnownOps(
+  nodes: readonly GraphNode[],
+  order: readonly number[],
+  inputs: readonly (readonly number[])[],
+  outputs: readonly OutputPlace[],
+  draft: ArchDraft,
+): void {
+  const unknown = new Set<number>()
   const problems = order.flatMap((index) => {
     const node = nodes[index]
     const isKnown = node.op === 'Const' || node.op === 'Placeholder' || NODE_READERS.has(node.op)
     const fused = unknownFusedOps(new NodeReader(draft, node, [], 1))
-    if (fused.length > 0) return [`${node.where}: fused ${fused.map(quote).join(', ')}`]
-    return isKnown ? [] : [node.where]
+    if (isKnown && fused.length === 0) return []
+    unknown.add(index)
+    return [fused.length > 0 ? `${node.where}: fused ${fused.map(quote).join(', ')}` : node.where]
   })
   if (problems.length === 0) return
   const text = `${draft.source}: ${problems.length === 1 ? 'a node has' : `${problems.length} nodes have`}`
-  throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
+  const hint = hintFor(nodes, order, inputs, outputs, (index) => !unknown.has(index))
+  throw new RingfenceError(
+    'UNSUPPORTED',
+    `${text} an op that cannot be converted:`,
+    hint ? [...problems, hint] : problems,
+  )
+}
+
+/** What to do about nodes that cannot be converted, where they only stand at the end. */
+function hintFor(
+  nodes: readonly GraphNode[],
+  order: readonly number[],
+  inputs: readonly (readonly number[])[],
+  outputs: readonly OutputPlace[],
+  isKnown: (index: number) => boolean,
+): string | undefined {
+  const hintValue = (place: number, port: number): HintValue => {
+    const { name } = nodes[place]
+    return [place, port === 0 ? name : `${name}:${port}`]
+  }
+  const constants = new Set<number>()
+  const hinted = order.map((index) => {
+    const { op } = nodes[index]
+    const from = inputs[index]
+    if (op === 'Const' || (from.length > 0 && from.every((place) => constants.has(place)))) constants.add(index)
+    const computes = !constants.has(index) && op !== 'Placeholder'
+    const read = from.map((place, i) => hintValue(place, nodes[index].ports[i] ?? 0))
+    return [index, { inputs: read, computes, weighs: WEIGHS.test(op), isKnown: isKnown(index) }] as const
+  })
+  return endingHint(
+    new Map(hinted),
+    order,
+    outputs.map(([place, port]) => hintValue(place, port)),
+  )
 }
 
 class GraphRun {
@@ -132,7 +177,9 @@ class GraphRun {
     this.#made = Array(nodes.length)
   }
 
-  run(index: number): void {
+  /** @returns whether there is no problem with the node itself */
+  run(index: number): boolean {
+    const before = this.draft.problems.length
     const node = this.nodes[index]
     if (node.op === 'Placeholder') this.#made[index] = [this.#placeholder(node)]
     else if (node.op === 'Const') this.#made[index] = [this.#constant(node)]
@@ -141,7 +188,7 @@ class GraphRun {
         const names = new Set(this.inputs[index].map((place) => this.nodes[place].name))
         const lost = node.inputs.filter((name) => !names.has(name))
         this.draft.problems.push(`${node.where}: input: expected names of nodes, got ${lost.map(quote).join(', ')}`)
-        return
+        return false
       }
       const sources = this.inputs[index].map((place, i) => this.#output(place, node.ports[i], node.where))
       const reader = new NodeReader(this.draft, node, sources, this.#batch)
@@ -149,6 +196,7 @@ class GraphRun {
       if (!reader.failed && made) reader.checkAttributes()
       this.#made[index] = made === undefined || 'length' in made ? made : [made]
     }
+    return this.draft.problems.length === before
   }
 
   /** An output of a node; one that it does not have is reported. */

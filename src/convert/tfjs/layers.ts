@@ -4,6 +4,7 @@ import { quote } from '../../model/json/fields.js'
 import type { Shape } from '../../model/shape.js'
 import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
+import { noSuchOutput } from '../outputs.js'
 import { ACTIVATIONS, TfEmitter } from './emit.js'
 import { activationName, KERAS_READERS, type KerasFile, KerasReader } from './keras.js'
 import { KerasWeights, missingWeights } from './keras-weights.js'
@@ -16,6 +17,7 @@ interface Options {
   readonly inputShape?: Shape
   /** Whether TF.js itself made the model. */
   readonly byTfjs: boolean
+  readonly outputs?: readonly string[]
 }
 
 /** Convolutions say where the channels are, and so do pools where there are none; else they are last. */
@@ -35,7 +37,9 @@ export function convertLayersModel(
 ): ConvertedNetwork {
   const topology = readKerasTopology(modelTopology, (problem) => draft.problems.push(problem))
   draft.throwIfAny()
-  const { calls, outputs } = topology!
+  const { calls } = topology!
+  const outputs = options.outputs ? chosenCalls(options.outputs, calls, draft) : topology!.outputs
+  draft.throwIfAny()
   const { order, cycle } = computingOrder(
     calls.map(({ inputs }) => inputs),
     outputs,
@@ -53,6 +57,17 @@ export function convertLayersModel(
     return value ? [[name, value]] : []
   })
   return draft.finish(options.name ?? 'keras', named)
+}
+
+/** The last call of each layer. */
+function chosenCalls(names: readonly string[], calls: readonly KerasCall[], draft: ArchDraft): number[] {
+  return names.flatMap((name) => {
+    const found = calls.findLastIndex((call) => call.name === name)
+    if (found >= 0) return [found]
+    const known = calls.map((call) => call.name)
+    draft.problems.push(noSuchOutput(name, known))
+    return []
+  })
 }
 
 function requireKnownClasses(calls: readonly KerasCall[], order: readonly number[], draft: ArchDraft): void {

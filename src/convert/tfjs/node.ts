@@ -195,6 +195,12 @@ export class NodeReader extends TfEmitter {
     return isObject(list) && Array.isArray(list.i) ? list.i.map(Number) : []
   }
 
+  /** A data type by its name in TensorFlow, such as DT_FLOAT; numbers are those of its enumeration. */
+  type(name: string): string {
+    const { type } = this.#attribute(name)
+    return type === 1 ? 'DT_FLOAT' : String(type)
+  }
+
   text(name: string, fallback: string): string {
     return decodeText(this.#attribute(name).s) ?? fallback
   }

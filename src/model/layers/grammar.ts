@@ -137,6 +137,9 @@ export function readLayerOp(fields: Fields, choices: Readonly<Record<string, unk
   return READERS[name as Op](fields, choices)
 }
 
+/** Every op there is. */
+export const OPS: readonly Op[] = Object.keys(READERS) as Op[]
+
 /** How many inputs the op takes, as [fewest, most]. */
 export function inputCount(op: Op): readonly [number, number] {
   return INPUTS[op] ?? [1, 1]
