@@ -27,7 +27,22 @@ const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STO
 /** Longest wait that anybody is told, in milliseconds: ten minutes. */
 export const MAX_RETRY_MS = 600_000
 
-/** The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask. */
+/**
+ * The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask.
+ *
+ * @example
+ * ```ts
+ * import { Client, RingfenceError } from 'ringfence'
+ *
+ * try {
+ *   await Client.create({ server: 'wss://server.example', helper: 'wss://helper.example' })
+ * } catch (error) {
+ *   if (!(error instanceof RingfenceError)) throw error
+ *   if (error.code === 'PEER_GONE') console.error('a party cannot be reached:', error.message)
+ *   for (const problem of error.problems) console.error(problem)
+ * }
+ * ```
+ */
 export class RingfenceError extends Error {
   override readonly name = 'RingfenceError'
   /** Whether the same call, after `STORE_FULL` on the same client, else on a new one, may succeed with nothing changed. */

@@ -33,7 +33,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   files: ['model', 'convert', 'plan', 'tune', 'train', 'net'],
-  operate: ['net', 'party', 'plan'],
+  operate: ['net', 'party', 'plan', 'files'],
   cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'train', 'net', 'party', 'files'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']

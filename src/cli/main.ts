@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // The `ringfence` program: finds the command, runs it, turns an error into words and an exit status.
-import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../errors.js'
 import { type Command, Flags } from './terminal/arguments.js'
 import { reportFailure } from './terminal/failure-report.js'
@@ -29,7 +28,10 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   const json = name === '--json' || args.includes('--json')
   try {
     if (name === 'demo-party') return await (await import('./process/demo-party.js')).playParty()
-    if (name === '--version') return await printVersion()
+    if (name === '--version') {
+      process.stdout.write(`${(await import('./report/circumstances.js')).packageVersion()}\n`)
+      return 0
+    }
     const wantsHelp = name === undefined || name === '--help' || name === '-h' || name === 'help'
     if (wantsHelp) return await printHelp(name === 'help' ? args[0] : undefined, name !== undefined)
     const command = await find(name)
@@ -59,12 +61,6 @@ async function printHelp(about: string | undefined, asked: boolean): Promise<num
     out.write(programHelp(all, out))
   }
   return asked ? 0 : 1
-}
-
-async function printVersion(): Promise<number> {
-  const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
-  process.stdout.write(`${version}\n`)
-  return 0
 }
 
 /** They go on without anybody who reads what they say. */

@@ -1,6 +1,5 @@
 // Decides who is let in: by a file of tokens, by an identity provider's keys, or everybody.
-import { readFile } from 'node:fs/promises'
-import { RingfenceError } from '../errors.js'
+import { readTextOf } from '../files/whole-files.js'
 import type { AccessDecision, AccessRequest } from '../net/access/gate.node.js'
 import { Jwks, type JwksSource } from './jwks.js'
 import { Accounts } from './limits.js'
@@ -36,7 +35,8 @@ export class Doorkeeper {
 
   /** Reads files, these or again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
   async reread({ tokens, jwks }: DoorkeeperOptions): Promise<void> {
-    const read = tokens === undefined ? undefined : TokenFile.parse(await readTokens(tokens), tokens)
+    const read =
+      tokens === undefined ? undefined : TokenFile.parse(await readTextOf('a file of tokens', tokens), tokens)
     const keys = jwks && (await Jwks.open(jwks))
     this.#jwks = keys
     this.#tokens = read
@@ -52,16 +52,5 @@ export class Doorkeeper {
 
   async #find(token: string): Promise<Bearer | undefined> {
     return this.#tokens?.find(token) ?? (await this.#jwks?.find(token))
-  }
-}
-
-async function readTokens(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new RingfenceError('BAD_FILE', `expected a file of tokens at ${file}, but it cannot be read (${code})`, [], {
-      cause,
-    })
   }
 }

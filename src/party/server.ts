@@ -80,7 +80,16 @@ interface ServerParts {
   readonly options: ServerOptions
 }
 
-/** The server: it holds the weights and sees neither input nor answer. It serves many clients at once. */
+/** The server: it holds the weights and sees neither input nor answer. It serves many clients at once.
+ * @example
+ * ```ts
+ * import { findModel, listen, loadModelDirectory } from 'ringfence/node'
+ * import { compile, connect, Server } from 'ringfence/server'
+ * const { arch, weights, calibration, spec } = await loadModelDirectory(findModel('mnist-cnn3'))
+ * const server = await Server.create(compile(arch, weights, calibration, spec), () => connect('wss://helper.example'))
+ * await listen({ port: 7702, onConnection: (channel, peer) => server.run(channel, peer) })
+ * ```
+ */
 export class Server {
   #parts: ServerParts
   readonly #backend: ServerBackend

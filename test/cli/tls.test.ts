@@ -79,7 +79,7 @@ describe('helper and server behind TLS', () => {
   it('refuse certificate files that are not there', async () => {
     const { status, stderr } = await ringfence('helper', '--cert', 'no.pem', '--key', 'no.pem')
     expect(stderr).toContain('error BAD_FILE')
-    expect(stderr).toContain('expected a PEM file at no.pem')
+    expect(stderr).toContain('expected a PEM file, but no.pem: there is no such file')
     expect(status).toBe(1)
   })
 

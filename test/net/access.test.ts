@@ -40,7 +40,7 @@ const page =
 const bare = (url: string, protocols: string[]) => new NodeWebSocket(url, protocols) as unknown as WebSocketLike
 
 const failureOf = async (channel: Promise<Channel>): Promise<string> =>
-  codeOf(channel.then((open) => open.receive({ deadlineMs: 10_000 })))
+  codeOf(channel.then((open) => open.receive({ deadlineMs: 60_000 })))
 
 describe('a token', () => {
   test.each([
@@ -153,7 +153,7 @@ test('refuse keeps newcomers out and nobody else', async () => {
   listener.refuse()
   expect(await codeOf(connect(url))).toBe('BUSY')
   inside.send(new Uint8Array([7]))
-  expect([...(await inside.receive({ deadlineMs: 10_000 }))]).toEqual([7])
+  expect([...(await inside.receive({ deadlineMs: 60_000 }))]).toEqual([7])
   inside.close()
 })
 
@@ -208,7 +208,7 @@ test('the connecting side notices a peer that falls silent', async () => {
   const lively = await connect(url, { keepAliveMs: 100 })
   const channel = await connect(silent.url, { keepAliveMs: 100 })
   ;(sockets[0] as unknown as { hold(): void }).hold()
-  expect(await codeOf(channel.receive({ deadlineMs: 20_000 }))).toBe('PEER_GONE')
+  expect(await codeOf(channel.receive({ deadlineMs: 60_000 }))).toBe('PEER_GONE')
   expect(await codeOf(lively.receive({ deadlineMs: 500 }))).toBe('DEADLINE')
   lively.close()
 })

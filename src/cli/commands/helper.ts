@@ -1,6 +1,8 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
-import { open, readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { open, unlink } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
+import { readTextOf } from '../../files/whole-files.js'
 import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
 import type { HelperStatus } from '../../party/events.js'
@@ -68,7 +70,9 @@ export const helper: Command = {
       )
     }
     const publicKey = toHex(party.publicKey)
-    sayReady(log, { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl })
+    const facts = { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl }
+    const next = `serve --model resnet20-cifar10 --helper ${service.url} --helper-key ${publicKey}`
+    sayReady(log, facts, [next, 'offers a network'])
     await service.stopped
     return 0
   },
@@ -97,25 +101,29 @@ const FULL = 0.99
 
 /** Reads the key pair, or makes a new one in a file that only its owner can read. */
 async function loadIdentity(file: string): Promise<KeyPair> {
-  try {
-    const text = (await readFile(file, 'utf8')).trim()
-    if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
-    throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return newIdentity(file)
-    if (error instanceof RingfenceError) throw error
-    throw new RingfenceError('BAD_FILE', `${file}: the secret key cannot be read`, [], { cause: error })
-  }
+  if (!existsSync(file)) return newIdentity(file)
+  const text = (await readTextOf('a secret key', file)).trim()
+  if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
+  throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
 }
 
 async function newIdentity(file: string): Promise<KeyPair> {
   const keys = keyPair()
+  let made = false
   try {
     const handle = await open(file, 'wx', 0o600)
-    await handle.writeFile(`${toHex(keys.secretKey)}\n`)
-    await handle.close()
+    made = true
+    try {
+      await handle.writeFile(`${toHex(keys.secretKey)}\n`)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
   } catch (cause) {
-    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there`, [], { cause })
+    if (made) await unlink(file).catch(() => undefined) // half a key is none
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'ENOSPC' ? 'the disk is full' : code
+    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there (${why})`, [], { cause })
   }
   return keys
 }

@@ -20,6 +20,7 @@ import {
 import { rereading } from '../process/reloading.js'
 import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
 import { inFlags, secretOf } from '../terminal/flag-words.js'
+import { quoted } from '../terminal/terminal.js'
 
 export const SERVER_PORT = 7702
 
@@ -89,7 +90,7 @@ export const serve: Command = {
       for (const [name, { digest, plan }] of models.all()) {
         const url = service.url + (first.models.length > 0 ? `/m/${name}` : '')
         const facts = { url, model: offer.titles.get(name), backend: plan.backend, planDigest: toHex(digest) }
-        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl })
+        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl }, nextFor(url, order))
       }
       await service.stopped
       return 0
@@ -98,6 +99,12 @@ export const serve: Command = {
       throw error
     }
   },
+}
+
+/** The command that uses what is offered at `url`. */
+function nextFor(url: string, { helper, helperKey }: ServeOrder): readonly [command: string, does: string] {
+  const pin = helperKey ? ` --helper-key ${toHex(helperKey)}` : ''
+  return [`infer --server ${url} --helper ${quoted(helper)}${pin} IMAGE…`, 'classifies pictures']
 }
 
 /** What each model of an order takes. */

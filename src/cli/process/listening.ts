@@ -3,6 +3,7 @@ import { Log } from '../../operate/log.js'
 import type { ServiceOptions } from '../../operate/service.js'
 import type { HostOptions } from '../../party/options.js'
 import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
+import { nextCommand, painter } from '../terminal/terminal.js'
 
 const SECONDS = { type: 'string', valueHint: 'SECONDS' } as const
 const NUMBER = { type: 'string', valueHint: 'N' } as const
@@ -151,14 +152,19 @@ function origins(flags: Flags): string[] | undefined {
   return list
 }
 
-/** What whoever started the party waits for. */
-export function sayReady(log: Log, facts: Readonly<Record<string, string | undefined>>): void {
+/**
+ * What whoever started the party waits for.
+ * @param next the command that goes on from here, and what it does
+ */
+export function sayReady(
+  log: Log,
+  facts: Readonly<Record<string, string | undefined>>,
+  next: readonly [command: string, does: string],
+): void {
   const known = Object.entries(facts).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const indent = Math.max(...known.map(([name]) => words(name).length)) + 2
-  log.ready(
-    facts,
-    known.map(([name, value]) => `${words(name).padEnd(indent)}${value}`),
-  )
+  const lines = known.map(([name, value]) => `${words(name).padEnd(indent)}${value}`)
+  log.ready(facts, [...lines, nextCommand(...next, painter(process.stdout))])
 }
 
 /** `publicKey` → `public key` */

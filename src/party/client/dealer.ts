@@ -5,6 +5,7 @@ import type { Kernels } from '../../kernels/instance.js'
 import { type Channel, connect, type Link, type Meter, Phase } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
+import { UploadMasks } from '../../protocol/mcc/guard/upload.js'
 import { fillModelMask, type ModelShare, packShare } from '../../protocol/weights.js'
 import { agreeSeed, keyPair } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
@@ -19,8 +20,8 @@ export interface Dealing {
   readonly ch: Streams
   /** B */
   readonly share: ModelShare
-  /** The seed of B; only for guarded plans. */
-  readonly model: Streams | undefined
+  /** What hides the check of δ; only for guarded plans. */
+  readonly uploadMasks: UploadMasks | undefined
 }
 
 export interface DealerTerms {
@@ -98,7 +99,7 @@ export class Dealer {
   release(): void {
     this.#dealing?.ch.release()
     this.#dealing?.share.release()
-    this.#dealing?.model?.release()
+    this.#dealing?.uploadMasks?.release()
     this.#dealing = undefined
     this.terms.welcome.modelSeed.fill(0)
   }
@@ -131,7 +132,7 @@ export class Dealer {
     welcome.modelSeed.fill(0)
     const guarded = plan.backend === 'mcc' && plan.guard
     if (!guarded) modelMask.release()
-    return { helper, ch, share, model: guarded ? modelMask : undefined }
+    return { helper, ch, share, uploadMasks: guarded ? new UploadMasks(modelMask) : undefined }
   }
 }
 

@@ -41,7 +41,22 @@ function mayPass(error: RingfenceError): boolean {
   return !FINAL.includes(code) && (code !== 'ABORTED' || error.code === 'PEER_FAILED')
 }
 
-/** A client that outlives its connections. Calls wait while it has none. */
+/**
+ * A client that outlives its connections. Calls wait while it has none.
+ *
+ * @example
+ * ```ts
+ * import { ReconnectingClient } from 'ringfence'
+ *
+ * const client = await ReconnectingClient.create({
+ *   server: 'wss://server.example',
+ *   helper: 'wss://helper.example',
+ *   onConnection: ({ state }) => console.log(state), // connected, waiting, …
+ * })
+ * const input = new Float32Array(client.plan!.input.shape.reduce((product, size) => product * size, 1))
+ * console.log((await client.run(input)).prediction) // repeated once under other masks if the connection is lost
+ * ```
+ */
 export class ReconnectingClient {
   readonly #options: ReconnectOptions
   #client: Client | undefined

@@ -53,7 +53,19 @@ export interface HelperOptions extends HostOptions {
   registeredBytes?: number
 }
 
-/** The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients. */
+/**
+ * The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients.
+ *
+ * @example
+ * ```ts
+ * import { Helper } from 'ringfence/helper'
+ * import { listen } from 'ringfence/node'
+ *
+ * const helper = await Helper.create({ onError: (error) => console.error(error.message) })
+ * const { url } = await listen({ port: 7701, onConnection: (channel, peer) => helper.run(channel, peer) })
+ * console.log(`helper at ${url}, public key ${Buffer.from(helper.publicKey).toString('hex')}`)
+ * ```
+ */
 export class Helper {
   readonly #k: Kernels
   readonly #options: HelperOptions

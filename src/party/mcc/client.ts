@@ -106,7 +106,7 @@ export class MccClient implements ClientBackend {
 
   async #upload({ inference, streams }: InMemory, { signal, onProgress }: CallOptions): Promise<void> {
     const { k, planned, dealer, server, deadlineMs, meter } = this.context
-    const { share, model } = await dealer.join()
+    const { share, uploadMasks } = await dealer.join()
     const { steps } = planned
     meter.mark(Phase.offline, 0)
     server.send(Kind.upload, Phase.offline, 0, inferenceHead(inference))
@@ -116,7 +116,7 @@ export class MccClient implements ClientBackend {
       if (step + 1 < steps.length) meter.mark(Phase.offline, step + 1)
       onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
     }
-    await uploadInference(k, planned, share, streams, inference, send, model)
+    await uploadInference(k, planned, share, streams, inference, send, uploadMasks)
   }
 
   async infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {

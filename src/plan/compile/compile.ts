@@ -1,5 +1,5 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
-import { throwIfAny } from '../../errors.js'
+import { RingfenceError, throwIfAny } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
@@ -67,37 +67,42 @@ export const weightKey = (step: number, operation: number): string => `${step}.$
 
 /**
  * Compiles a network to run privately.
+ * @param calibration ranges of its values; a model's folder without them is refused here
  * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, BAD_INPUT for options or ranges that do not fit
  */
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec?: ReluSpec,
   options?: CompileOptions<'mcc'>,
 ): Compiled<MccPlan>
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec: ReluSpec | undefined,
   options: CompileOptions<'securenn'> & { backend: 'securenn' },
 ): Compiled<SecurennPlan>
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec?: ReluSpec,
   options?: CompileOptions,
 ): Compiled
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec?: ReluSpec,
   options: CompileOptions = {},
 ): Compiled {
   requireRunnable(arch)
+  if (!calibration) {
+    const how = 'measure them with `ringfence calibrate`, or with `calibrateNetwork` of ringfence/plan'
+    throw new RingfenceError('BAD_INPUT', `${arch.name}: expected the ranges of its values, got no calibration; ${how}`)
+  }
   checkOptions(arch, options)
   const { body } = splitNetwork(arch)
   const own = withChannelWindows(body, weights, calibration, spec, options.backend)

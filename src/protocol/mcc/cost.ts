@@ -97,14 +97,17 @@ export const batchMessages: readonly Message[] = [
   { kind: 'dealt', from: 'helper', to: 'client', bytes: 0, stage: 4, offline: true },
 ]
 
-export function planCost(layout: MccLayout): PlanCost {
-  const [before, after] = [onlineMessages(layout), offlineMessages(layout)]
-  const flights = partFlights(before)
+/** @param messages those of one inference, where they are at hand */
+export function planCost(
+  layout: MccLayout,
+  messages = { online: onlineMessages(layout), offline: offlineMessages(layout) },
+): PlanCost {
+  const flights = partFlights(messages.online)
   const steps = layout.waves.flat().map(({ step: { id }, relu }, i) => ({
     ...{ id, values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 },
-    ...costOf([...before[i + 1], ...after[i + 1]], flights[i + 1]),
+    ...costOf([...messages.online[i + 1], ...messages.offline[i + 1]], flights[i + 1]),
   }))
-  const all = [...before, ...after].flat()
+  const all = [...messages.online, ...messages.offline].flat()
   return {
     steps,
     total: costOf(

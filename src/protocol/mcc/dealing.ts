@@ -2,13 +2,13 @@
 import { pack, packedBytes } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import type { Streams } from '../../random/streams.js'
-import type { LinearSource } from '../linear.js'
+import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
-import { uploadTag } from './guard/upload.js'
-import { dealLinear, inputMask, outputMask, uploadLinear } from './linear.js'
+import { type UploadMasks, uploadTag } from './guard/upload.js'
+import { dealLinear, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
 import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
 import type { MccSteps, ReluStep } from './step.js'
@@ -26,7 +26,7 @@ class InputMasks {
   ) {}
 
   readonly get = (index: number): Region => {
-    this.#masks[index] ??= inputMask(this.k, this.steps, this.ch, index, this.inference)
+    this.#masks[index] ??= tensorMask(this.k, this.steps, this.ch, index, this.inference)
     return this.#masks[index]
   }
 
@@ -107,14 +107,14 @@ function dealInto(
   tables.release()
   words.release()
   if (!guard) return
-  const next = inputMask(k, planned, streams.ch, step.index + 1, inference)
+  const next = tensorMask(k, planned, streams.ch, step.index + 1, inference)
   guard.dealKeys(step, next, message.part(at + sizes.tables + sizes.words, sizes.keys))
   next.release(true)
 }
 
 /**
  * Client, off line: δ of every step, packed, then what a guard checks it by. `message` is lent to `emit` until it resolves.
- * @param model the seed of B, needed where the plan is guarded
+ * @param uploadMasks where the plan is guarded
  */
 export async function uploadInference(
   k: Kernels,
@@ -123,7 +123,7 @@ export async function uploadInference(
   ch: Streams,
   inference: number,
   emit: (step: number, message: Region) => void | Promise<void>,
-  model?: Streams,
+  uploadMasks?: UploadMasks,
 ): Promise<void> {
   const { plan, steps } = planned
   const terms = guardTerms(planned)
@@ -138,7 +138,7 @@ export async function uploadInference(
       await lend(message, (message) => emit(step.index, message))
     }
     if (terms) {
-      const message = uploadTag(k, plan, terms, { ch, model: model! }, masks.get, inference)
+      const message = uploadTag(k, plan, terms, { ch, masks: uploadMasks! }, masks.get, inference)
       await lend(message, (message) => emit(steps.length, message))
     }
   } finally {

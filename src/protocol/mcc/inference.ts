@@ -1,18 +1,20 @@
 // One inference through a whole plan, on line, per role: client and server walk the steps with the material of dealing.ts.
 // Parties put these between their links and their life cycle.
+
 import { packedBytes } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
+import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { guardSizes, guardTerms, lastActive } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
-import { inputMask, runLinear } from './linear.js'
+import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
 import { answerRelu, finishRelu, type Opened, openRelu, reluSizes } from './relu.js'
@@ -101,7 +103,7 @@ async function answerStep(
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
   const sizes = reluSizes(step, ring, guard?.terms)
-  const next = inputMask(k, planned, ch, step.index + 1, inference)
+  const next = tensorMask(k, planned, ch, step.index + 1, inference)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {

@@ -1,14 +1,15 @@
 // The input (docs/protocol.md, "input"): the client masks it with r_0, which it shares with the helper.
 //
 //   on line    client → server   x̂ = x - r_0
+
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES } from '../control.js'
+import { tensorMask } from '../linear.js'
 import type { Message } from '../transcript.js'
 import { type GuardTerms, guardSizes } from './guard/terms.js'
-import { inputMask } from './linear.js'
 import type { MccSteps } from './step.js'
 
 const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
@@ -25,7 +26,7 @@ export const inputMessages = (plan: MccPlan, terms: GuardTerms | null = null): M
 export function sendInput(k: Kernels, planned: MccSteps, ch: Streams, input: Int32Array, inference: number): Region {
   const { plan } = planned
   const size = inputSize(plan)
-  const mask = inputMask(k, planned, ch, 0, inference)
+  const mask = tensorMask(k, planned, ch, 0, inference)
   const masked = mask.i32()
   for (let i = 0; i < size; i++) masked[i] = input[i] - masked[i]
   const message = k.memory.alloc(packedBytes(size, plan.ring))

@@ -70,8 +70,8 @@ export function securennFlights(steps: readonly StepSizes[]): number[] {
   return [start + first, ...others]
 }
 
-export function securennCost(layout: SecurennLayout): SecurennPlanCost {
-  const parts = onlineMessages(layout)
+/** @param parts those of `onlineMessages`, where they are at hand */
+export function securennCost(layout: SecurennLayout, parts = onlineMessages(layout)): SecurennPlanCost {
   const flights = partFlights(parts)
   const steps = layout.steps.map(({ step: { id }, relu }, i) => ({
     ...{ id, comparisons: relu?.comparisons ?? 0, flights: flights[i + 1] },

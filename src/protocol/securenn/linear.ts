@@ -8,16 +8,14 @@
 //
 // r and s come from the seed of client and helper.
 
-import { scatter64 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
-import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
 import type { Message } from '../transcript.js'
 import { toServer } from './parties.js'
-import type { SecurennStep, SecurennSteps } from './step.js'
+import type { SecurennStep } from './step.js'
 
 const RING = 64
 
@@ -36,27 +34,6 @@ export const tensorMessages = (values: number, stage: number): Message[] => [
 export const outputMessages = (size: number): Message[] => [
   { kind: 'output', from: 'server', to: 'client', bytes: wordBytes(size), stage: 1, inPieces: true },
 ]
-
-/** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
-export function tensorMask(
-  k: Kernels,
-  { plan, steps }: SecurennSteps,
-  ch: Streams,
-  index: number,
-  inference: number,
-): Region {
-  const mask = ch.take(
-    { purpose: Purpose.inputMask, layer: index, inference },
-    elementCount(tensorShape(plan, index)) * 8,
-  )
-  const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
-  if (zeros) {
-    const nothing = k.memory.allocZero(zeros.count * 8)
-    scatter64(k, nothing, zeros, mask)
-    nothing.release()
-  }
-  return mask
-}
 
 /** Client and helper: s of a step. The caller releases it. */
 export function blind(ch: Streams, { index, size }: SecurennStep<ReluNumbers>, inference: number): Region {

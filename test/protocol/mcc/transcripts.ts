@@ -5,10 +5,11 @@ import { groupsOf, readRows, rowBytes, tableBytes } from '../../../src/kernels/m
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import { weightKey } from '../../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
+import { tensorMask } from '../../../src/protocol/linear.js'
 import { copies } from '../../../src/protocol/mcc/bends.js'
 import { dealInference, uploadInference } from '../../../src/protocol/mcc/dealing.js'
 import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
-import { inputMask, runLinear } from '../../../src/protocol/mcc/linear.js'
+import { runLinear } from '../../../src/protocol/mcc/linear.js'
 import {
   emptyMaterial,
   releaseMaterial,
@@ -241,7 +242,7 @@ export class Transcripts {
     server.add(wrapsApart(step, c, relu!.words))
     client.add(message.u8().subarray(0, sizes.opened))
     client.add(this.#unpadded(step, message, inference))
-    const next = inputMask(k, this.#planned, this.#ch, step.index + 1, inference)
+    const next = tensorMask(k, this.#planned, this.#ch, step.index + 1, inference)
     const reply = k.memory.alloc(sizes.reply)
     answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
     server.add(reply.u8())

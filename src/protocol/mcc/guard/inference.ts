@@ -1,15 +1,16 @@
 // A guard through one inference, per role (docs/protocol.md, "Guarded plans"): everything that the server has to believe
 // is checked together, once, before the output leaves.
+
 import { RingfenceError } from '../../../errors.js'
 import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
 import { elementCount } from '../../../plan/plan.js'
 import type { Streams } from '../../../random/streams.js'
-import { inputMask } from '../linear.js'
+import { tensorMask } from '../../linear.js'
 import type { MccSteps, ReluStep } from '../step.js'
 import { Compared } from './compared.js'
 import { dealInputKeys, openInput, takeBoundedInput } from './input.js'
 import { dealReplyKeys, expectReplies, liftReplies, type Switched } from './replies.js'
-import { answerSigns, checkSigns, dealSigns, openSigns, signSizes } from './signs.js'
+import { answerSigns, checkSigns, dealSigns, openSigns, type SignSecret, signSecret, signSizes } from './signs.js'
 import { type GuardTerms, guardSizes, PROOF_WORD } from './terms.js'
 import { UploadSums } from './upload.js'
 import { halvesOf, lifted, unpackLong } from './words.js'
@@ -141,7 +142,7 @@ export class ClientGuard {
   /** The input's message. `x`: signed fixed-point words, CHW. The caller releases the result. */
   input(x: Int32Array, planned: MccSteps): Region {
     const { k, terms, ch, inference } = this
-    const r = inputMask(k, planned, ch, 0, inference)
+    const r = tensorMask(k, planned, ch, 0, inference)
     const next = lifted(k, r, terms.input.size, terms.ring, ch, 0, inference)
     const message = openInput(k, x, next, ch, inference, terms, this.#sum)
     r.release(true)
@@ -190,6 +191,8 @@ function cut(word: Uint8Array, bits: number): Uint8Array {
 export class ServerGuard {
   readonly compared: Compared
   readonly #sum: Region
+  /** Of every second set, from its opening on. */
+  #secrets: readonly SignSecret[] = []
 
   constructor(
     private readonly k: Kernels,
@@ -226,8 +229,10 @@ export class ServerGuard {
     const { k, sh, inference, terms, material } = this
     const message = k.memory.alloc(guardSizes(terms).signs)
     let at = 0
+    this.#secrets = terms.sets.map((set) => signSecret(k, set, sh, { inference }))
     terms.sets.forEach((set, i) => {
-      const opening = openSigns(k, set, { y: this.compared.words, tables: material.tables(i) }, sh, { inference })
+      const own = { y: this.compared.words, tables: material.tables(i) }
+      const opening = openSigns(k, set, own, this.#secrets[i], sh, { inference })
       message.u8().set(opening.u8(), at)
       at += opening.byteLength
       opening.release()
@@ -240,14 +245,14 @@ export class ServerGuard {
    * @throws RingfenceError CHEATED, the same and after the same work whatever it is that was changed
    */
   check(proof: Uint8Array): void {
-    const { k, sh, inference, terms } = this
+    const { k, terms } = this
     const answers = upload(k.memory, proof)
     let at = PROOF_WORD
     let wrong = this.material.upload.remainder
-    for (const set of terms.sets) {
+    for (const [i, set] of terms.sets.entries()) {
       const { beta } = signSizes(set)
       const answer = answers.part(at, beta)
-      if (!checkSigns(k, set, { beta: this.compared.bits, answer }, sh, { inference })) wrong |= 1
+      if (!checkSigns(k, set, { beta: this.compared.bits, answer }, this.#secrets[i])) wrong |= 1
       at += beta
     }
     const due = cut(this.#sum.u8(), terms.word)
@@ -257,6 +262,7 @@ export class ServerGuard {
   }
 
   release(): void {
+    for (const secret of this.#secrets) secret.release()
     this.compared.release()
     this.#sum.release(true)
   }

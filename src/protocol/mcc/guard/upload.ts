@@ -25,6 +25,38 @@ export const tensorSizes = (plan: MccPlan): number[] =>
 const flagsOf = (registration: Streams, { index, size }: Pick<MccStep, 'index' | 'size'>): Region =>
   registration.take({ purpose: Purpose.uploadFlag, layer: index, inference: 0 }, size * 4)
 
+/** Bytes of z that a client keeps between inferences; beyond that it draws them anew each time. */
+const MAX_KEPT_BYTES = 2 ** 26
+
+/** A client's z: the same for all inferences of a registration, 17 words per element at σ = 16. */
+export class UploadMasks {
+  readonly #kept = new Map<string, Region>()
+  #room = MAX_KEPT_BYTES
+
+  /** @param model the seed of B; released with this */
+  constructor(private readonly model: Streams) {}
+
+  /** ⟨z_k, r⟩ of a tensor. */
+  dot(k: Kernels, tensor: number, vector: number, r: Region, size: number): number {
+    const name = `${tensor} ${vector}`
+    const kept = this.#kept.get(name)
+    const z = kept ?? maskOf(this.model, tensor, vector, size)
+    const sum = dot32(k, size, z, r)
+    if (kept) return sum
+    if (z.byteLength <= this.#room) {
+      this.#room -= z.byteLength
+      this.#kept.set(name, z)
+    } else z.release(true)
+    return sum
+  }
+
+  release(): void {
+    for (const z of this.#kept.values()) z.release(true)
+    this.#kept.clear()
+    this.model.release()
+  }
+}
+
 /** Server and client: z_k of a tensor. */
 const maskOf = (model: Streams, tensor: number, vector: number, size: number): Region =>
   model.take({ purpose: Purpose.uploadMask, layer: tensor, tensor: vector, inference: 0 }, size * 4)
@@ -116,12 +148,12 @@ export function uploadTag(
   k: Kernels,
   plan: MccPlan,
   terms: GuardTerms,
-  { ch, model }: { ch: Streams; model: Streams },
+  { ch, masks }: { ch: Streams; masks: UploadMasks },
   r: (tensor: number) => Region,
   inference: number,
 ): Region {
   const sums = UploadSums.padded(k, terms, ch, inference)
-  for (const [tensor, size] of tensorSizes(plan).entries()) sums.addMasked(model, tensor, r(tensor), size)
+  for (const [tensor, size] of tensorSizes(plan).entries()) sums.addMasked(masks, tensor, r(tensor), size)
   const message = k.memory.alloc(packedBytes(terms.vectors, terms.ring))
   sums.packInto(message)
   sums.release()
@@ -147,14 +179,12 @@ export class UploadSums {
   }
 
   /** Client: ⟨z_k, r⟩ of a tensor. */
-  addMasked(model: Streams, tensor: number, r: Region, size: number): void {
-    const sums = this.region.u32().slice()
-    for (let vector = 0; vector < sums.length; vector++) {
-      const z = maskOf(model, tensor, vector, size)
-      sums[vector] += dot32(this.k, size, z, r)
-      z.release(true)
+  addMasked(masks: UploadMasks, tensor: number, r: Region, size: number): void {
+    // The view is taken anew each time: memory may grow while z is drawn.
+    for (let vector = 0; vector < this.terms.vectors; vector++) {
+      const sum = masks.dot(this.k, tensor, vector, r, size)
+      this.region.u32()[vector] += sum
     }
-    this.region.u32().set(sums)
   }
 
   /** Helper: ⟨λ'_k, r⟩ of a tensor. */

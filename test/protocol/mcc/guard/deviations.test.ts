@@ -2,27 +2,12 @@
 // altered message does to MACs and sums is predicted exactly from the coins that only server and helper hold.
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../../../src/errors.js'
-import type { Channel } from '../../../../src/net/index.js'
 import { guardOf } from '../../../../src/plan/guard.js'
 import { Kind } from '../../../../src/protocol/kinds.js'
 import { localParties } from '../../../../src/testing.js'
+import { altered } from '../../../fixtures/deviating.js'
 import { drawFrom, type ReluGadget, reluPlan, whole } from '../gadget-plan.js'
 import { input } from '../metered-gadget.js'
-
-/** A channel whose outgoing messages of one kind and step are changed. */
-function altered(channel: Channel, alter: (kind: number, step: number, payload: Uint8Array) => void): Channel {
-  return {
-    send(message) {
-      const copy = message.slice()
-      alter(copy[4], copy[6] + 256 * copy[7], copy.subarray(8))
-      channel.send(copy)
-    },
-    receive: (options) => channel.receive(options),
-    drained: () => channel.drained(),
-    close: (reason) => channel.close(reason),
-    closed: channel.closed,
-  }
-}
 
 const gadgets: Record<string, Partial<ReluGadget>> = {
   relu: {},

@@ -3,9 +3,9 @@
 
 import type { Flags } from '../../src/cli/terminal/arguments.js'
 import { RingfenceError } from '../../src/errors.js'
-import { freePort, Party, questions } from '../processes/service.js'
-import { ask, type Outcome, pause, Tally } from '../processes/tally.js'
 import { table } from '../report.js'
+import { freePort, Party, questions } from './service.js'
+import { ask, type Outcome, pause, Tally } from './tally.js'
 
 const PARTIES = ['helper', 'server', 'clients'] as const
 const HOLDINGS = ['rss', 'heap', 'wasm'] as const

@@ -2,9 +2,9 @@
 // long they wait, who is told to come back, whether an answer is wrong, and whether memory stays where it is.
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import type { Flags } from '../../src/cli/terminal/arguments.js'
-import { freePort, Party, questions } from '../processes/service.js'
-import { ask, type Outcome, pause, Tally } from '../processes/tally.js'
 import { table } from '../report.js'
+import { freePort, Party, questions } from './service.js'
+import { ask, type Outcome, pause, Tally } from './tally.js'
 
 export interface LoadRow extends Outcome {
   readonly model: string
