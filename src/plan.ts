@@ -60,6 +60,7 @@ export type {
 export type { TensorName } from './model/parameters.js'
 export { type ComparisonWindow, type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu/spec.js'
 export { readSafetensors, type Tensor, writeSafetensors } from './model/safetensors.js'
+export { architectureSchema } from './model/schema.js'
 export type { Shape } from './model/shape.js'
 export { bindWeights, type LayerTensors, type Weights } from './model/weights.js'
 export type { NetworkProfile } from './net/shaper.js'

@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   finetune: async () => (await import('./commands/finetune.js')).finetune,
   cost: async () => (await import('./commands/cost.js')).cost,
   bench: async () => (await import('./commands/bench.js')).bench,
+  schema: async () => (await import('./commands/schema.js')).schema,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
 }
 

@@ -83,7 +83,7 @@ function chainFrom(
   { spec, keep, separate }: StepOptions,
 ): Layer[] {
   const chain = [first]
-  const weighs = first.op === 'conv2d' || first.op === 'linear' || isAffine(first)
+  const weighs = first.op === 'conv2d' || first.op === 'convTranspose2d' || first.op === 'linear' || isAffine(first)
   for (let last = first; (weighs || first.op === 'add') && !keep(last.id); ) {
     const next = successors.get(last.id)
     if (!next) break

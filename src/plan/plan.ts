@@ -101,6 +101,16 @@ export interface Step<A extends Activation = Activation> {
   readonly activation: A | null
 }
 
+/** What the words of the last step are, and what the client computes of them alone. */
+export interface PlanOutputs {
+  /** Values that lie one after another; of an output with a `shift` the scale is that much larger than the step's. */
+  readonly opened: readonly { readonly id: string; readonly shape: readonly number[]; readonly shift: number }[]
+  /** Layers over them as an `arch/1` file has them, none with weights. */
+  readonly tail: readonly Readonly<Record<string, unknown>>[]
+  /** The network's outputs, each an id of both. */
+  readonly names: readonly string[]
+}
+
 /** How to compute privately. */
 export type Backend = 'mcc' | 'securenn'
 
@@ -113,7 +123,10 @@ interface PlanOf<B extends Backend, A extends Activation> {
   /** ChaCha rounds of every stream. */
   readonly rounds: 12 | 20
   readonly input: {
+    /** CHW, or of a vector. */
     readonly shape: readonly number[]
+    /** The order in which values are given: the channels of each pixel side by side; channels first without it. */
+    readonly layout?: 'hwc'
     /** Fraction bits. */
     readonly scale: number
     /** Input values lie in (-2^(bits-1), 2^(bits-1)) as integers of that scale. */
@@ -128,6 +141,8 @@ interface PlanOf<B extends Backend, A extends Activation> {
   }
   readonly labels: readonly string[]
   readonly steps: readonly Step<A>[]
+  /** Absent where the last step is the one output, of its id and shape. */
+  readonly outputs?: PlanOutputs
 }
 
 /** What a client that deviates has to guess (docs/protocol.md, "Guarded plans"). */

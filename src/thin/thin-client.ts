@@ -112,7 +112,9 @@ export class ThinClient {
     const { scale } = terms.output
     const milliseconds = performance.now() - started
     const label = terms.labels[prediction]
-    return { logits: decodeFixed(raw, scale), raw, scale, prediction, label, inference, milliseconds }
+    const logits = decodeFixed(raw, scale)
+    const outputs = { output: { data: logits, shape: [raw.length] } }
+    return { logits, outputs, raw, scale, prediction, label, inference, milliseconds }
   }
 
   async #answered(

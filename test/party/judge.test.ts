@@ -15,7 +15,7 @@ let plaintext: Float32Array
 let result: InferenceResult
 
 const judged = (raw = result.raw, inference = result.inference): Judgement =>
-  judge(prepared.compiled, parties.masks(inference), { raw, scale: result.scale, input, plaintext })
+  judge(prepared.compiled, parties.masks(inference), { raw, input, plaintext })
 
 /** The result with one bit of one logit changed. */
 const tampered = (logit: number, bit: number): Int32Array => {

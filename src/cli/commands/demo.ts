@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import { type ImageFile, imageInputs, readImageFiles } from '../../files/image-files.js'
 import { findModel, type PreparedModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
-import { runFloat } from '../../float/run.js'
+import { FloatNetwork } from '../../float/network.js'
 import { exitStatus, judge } from '../../party/local/judge.js'
 import { type MaskSeeds, revealMasks } from '../../party/local/parties.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
@@ -112,11 +112,13 @@ async function runDemo(order: DemoOrder, how: Work): Promise<DemoOutcome> {
     const done = from + ((1 - from) * i) / order.images.length
     how.onProgress({ stage: 'rerunning in plain text', done, detail: `picture ${i + 1} of ${order.images.length}` })
     const started = performance.now()
-    const plaintext = runFloat(arch, weights, spec, input)
+    const float = FloatNetwork.prepare(arch, weights, { spec })
+    const [plaintext] = float.run([input])
+    float.release()
     const plaintextMs = performance.now() - started
     const run = played.runs[i]
     const masks = revealMasks(compiled.plan, played.seeds, run.inference)
-    const judgement = judge(compiled, masks, { raw: run.raw, scale: run.scale, input, plaintext })
+    const judgement = judge(compiled, masks, { raw: run.raw, input, plaintext })
     return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
   })
   const { processes, setUp, serverHelper, cheat } = played

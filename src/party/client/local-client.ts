@@ -2,13 +2,15 @@
 // party/securenn.
 import { RingfenceError } from '../../errors.js'
 import type { MeterReport } from '../../net/index.js'
+import { inputWords } from '../../plan/outputs.js'
 import { elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
-import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
+import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
 import { MAX_BATCH } from '../messages.js'
 import { asRingfenceError, Mutex } from '../options.js'
 import { SecurennClient } from '../securenn/client.js'
+import { answerOf } from './answer.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
 import { connectClient } from './connect-client.js'
 
@@ -96,19 +98,15 @@ export class LocalClient implements ClientEngine {
     return this.#guard(options, async () => {
       const { plan } = this.#context.planned
       const values = expectInput(input, elementCount(tensorShape(plan, 0)))
-      const words = encodeFixed(values, plan.input.scale, plan.input.bits)
+      const words = inputWords(plan, values)
       await this.#backend.claim(options)
       const started = performance.now()
       const { inference, raw, scale } = await this.#backend.infer(words, options)
       void this.#refill()
-      let prediction = 0
-      for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
       return {
-        logits: decodeFixed(raw, scale),
+        ...answerOf(plan, raw),
         raw,
         scale,
-        prediction,
-        label: plan.labels[prediction],
         inference,
         milliseconds: performance.now() - started,
       }

@@ -4,10 +4,10 @@ import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
+import { bodyOf, splitNetwork } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
-import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
 import {
   type Activation,
   asMap,
@@ -16,6 +16,7 @@ import {
   elementCount,
   type MccPlan,
   type Plan,
+  type PlanOutputs,
   planRelu,
   reluShape,
   type SecurennPlan,
@@ -25,10 +26,12 @@ import { levelOrder, reordered } from '../waves.js'
 import { bent } from './activations.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
-import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
+import { guarded, guardOptionProblems, requireOneOutput } from './guarded.js'
+import { lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
 import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
+import { type JoinedOutputs, joinOutputs, labelProblems, saidOutputs } from './outputs.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -106,7 +109,8 @@ export function compile(
     throw new RingfenceError('BAD_INPUT', `${arch.name}: expected the ranges of its values, got no calibration; ${how}`)
   }
   checkOptions(arch, options)
-  const own = withChannelWindows(arch, weights, calibration, spec, options.backend)
+  const { body } = splitNetwork(arch)
+  const own = withChannelWindows(body, weights, calibration, spec, options.backend)
   const numbers =
     options.backend === 'securenn'
       ? new SecurennNumbers(own.calibration, options)
@@ -133,31 +137,9 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
-  const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
-  if (output === 'label' && classes < 2)
-    problems.push('output: a label takes two classes at least, this output has one')
+  if (output === 'label') problems.push(...labelProblems(arch))
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
-}
-
-function guardOptionProblems({ guard, ring = 32, lo, delegated }: CompileOptions): string[] {
-  if (!guard) return []
-  const problems: string[] = []
-  const { sigma = DEFAULT_SIGMA } = guard
-  const least = Math.max(MIN_SIGMA, 33 - ring)
-  if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
-    problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
-  if (delegated) problems.push('delegated: a guarded plan cannot be delegated yet; leave one of the two out')
-  if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
-  return problems
-}
-
-/** @throws RingfenceError UNSUPPORTED */
-function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccPlan {
-  if (!options) return plan
-  const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
-  throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
-  return { ...plan, guard }
 }
 
 /** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
@@ -190,12 +172,14 @@ export class Compiler {
   ) {}
 
   run(): Compiled {
-    const { arch, numbers } = this
+    const { numbers } = this
+    const { body: arch, tail } = splitNetwork(this.arch)
     const [input] = arch.inputs
     const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
     this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
-    this.#finish(arch.outputs[0])
+    const outputs = this.#finish(arch, tail)
+    if (outputs) requireOneOutput(this.options)
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
@@ -207,12 +191,14 @@ export class Compiler {
       rounds: this.options.rounds ?? 12,
       input: {
         shape: input.shape,
+        ...(input.layout && { layout: input.layout }),
         scale: numbers.scaleOf('input'),
         bits: numbers.inputBits,
         preprocess: input.preprocess,
       },
       labels: arch.labels,
       steps: reordered(this.#steps, order),
+      ...(outputs && { outputs }),
     } as Plan
     const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
     const bias = order.map((step) => numbers.words(this.#bias[step]))
@@ -265,7 +251,7 @@ export class Compiler {
   /** The layer that reads a value, if it is the only one and the value is no output. */
   #onlyReader(id: string): Layer | undefined {
     const readers = this.arch.layers.filter((layer) => layer.in.includes(id))
-    return readers.length === 1 && !this.arch.outputs.includes(id) ? readers[0] : undefined
+    return readers.length === 1 && !bodyOf(this.arch).outputs.includes(id) ? readers[0] : undefined
   }
 
   #maxPool(layer: LayerOf<'maxPool'>, input: Value): Value {
@@ -332,14 +318,34 @@ export class Compiler {
     return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }
 
-  #finish(output: string): void {
-    const value = this.#values.get(output)!
-    if (this.options.output === 'label') {
-      this.#finishLabel(value, output)
-      return
+  /** @returns what the plan has to say of its outputs */
+  #finish({ outputs, byId }: Architecture, tail: readonly Layer[]): PlanOutputs | undefined {
+    const values = outputs.map((id) => this.#values.get(id)!)
+    const id = outputs[outputs.length - 1]
+    const isLabel = this.options.output === 'label'
+    const joined = values.length === 1 ? undefined : this.#joined(outputs, values)
+    if (isLabel) this.#finishLabel(values[0], id)
+    else {
+      const value = joined ? { expression: joined.expression, factor: 1 } : values[0]
+      const { linear, scale } = this.#lower(value, joined?.scale ?? this.numbers.outputScale(id), id)
+      this.#steps.push({ id, linear, out: value.expression.shape, scale, activation: null })
     }
-    const { linear, scale } = this.#lower(value, this.numbers.outputScale(output), output)
-    this.#steps.push({ id: output, linear, out: value.expression.shape, scale, activation: null })
+    const opened = outputs.map((id, i) => ({ id, shape: byId.get(id)!.out, shift: joined?.shifts[i] ?? 0 }))
+    return isLabel ? saidOutputs(opened, [], outputs) : saidOutputs(opened, tail, this.arch.outputs)
+  }
+
+  /** All outputs as one value, each with the fraction bits that it could have alone. */
+  #joined(outputs: readonly string[], values: readonly Value[]): JoinedOutputs {
+    const { tensorScale } = this
+    const { weightLimit } = this.numbers
+    const apart = outputs.map((id, i) => {
+      const expression = lift(values[i])
+      return {
+        expression,
+        scale: stepScale(expression, { wanted: this.numbers.outputScale(id), weightLimit, tensorScale, id }),
+      }
+    })
+    return joinOutputs(apart, this.options.backend !== 'securenn')
   }
 
   /** Only which channel is largest goes out: 1 there, 0 elsewhere. */

@@ -69,7 +69,8 @@ function fractionBits({ of, factor }: Pick<Extract<Expression, { kind: 'lift' }>
   return Math.max(0, Math.ceil(-Math.log2(of.kind === 'resize' ? factor * 4 ** of.bits : factor)))
 }
 
-function stepScale(e: Expression, setting: Setting): number {
+/** Most fraction bits that the step's y can have. @throws RingfenceError UNSUPPORTED when no common scale exists */
+export function stepScale(e: Expression, setting: Setting): number {
   // Bits that every weight and factor of the step would leave empty.
   let empty = setting.spare ?? 0
   let most = Number.POSITIVE_INFINITY

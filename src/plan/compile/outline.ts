@@ -6,6 +6,7 @@ import { parametersOf } from '../../model/parameters.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
 import { elementCount, type Shape } from '../../model/shape.js'
+import { bodyOf } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import type { LinearOp, Step } from '../plan.js'
@@ -52,8 +53,8 @@ export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
     const convolutions = step.linear.filter(({ op }) => op === 'conv').length
     return { id: step.id, compares: compares(step), convolutions }
   })
-  const linearLayers = arch.layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
-  return { steps, linearLayers, waves: waves(plan.steps).length, ...unfolded(arch, spec) }
+  const linearLayers = bodyOf(arch).layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
+  return { steps, linearLayers, waves: waves(plan.steps).length, ...unfolded(bodyOf(arch), spec) }
 }
 
 /** The tensors that an expression reads, its convolutions, and its shape. */
@@ -143,7 +144,7 @@ function unfolded(arch: Architecture, spec: ReluSpec | undefined): Pick<PlanOutl
 }
 
 const MULTIPLIES: ReadonlySet<string> = new Set([
-  ...['conv2d', 'linear', 'batchNorm', 'channelScale', 'weightedSum'],
+  ...['conv2d', 'convTranspose2d', 'linear', 'batchNorm', 'channelScale', 'affine', 'weightedSum'],
   // Their factors are public, but the fraction bits that they add have to go.
   ...['avgPool', 'globalAvgPool'],
 ])
