@@ -297,6 +297,7 @@ Object.assign(entries, {
 /** Functions that touch no caller's region: sizes, shapes, and what is made from host arrays. */
 export const APART = [
   'uploadIndexMap',
+  'shuffledMap',
   'tagBytes',
   'uploadPatchMap',
   'packedBytes',
