@@ -298,6 +298,8 @@ Object.assign(entries, {
 /** Functions that touch no caller's region: sizes, shapes, and what is made from host arrays. */
 export const APART = [
   'uploadIndexMap',
+  'shuffledMap',
+  'tagBytes',
   'uploadPatchMap',
   'packedBytes',
   'planeBytes',
