@@ -13,7 +13,7 @@ const SLOW = [
   'test/convert/{fuzz,fuzz-graph,published}.test.ts', // 30,000 damaged files
   'test/plan/{ranges,outline}.test.ts', // hundreds of random networks, every family of the literature
   'test/kernels/securenn.test.ts', // comparisons of every width against their twins
-  'test/protocol/mcc/{bends,guard/signs}.test.ts', // gadgets over many draws
+  'test/protocol/mcc/{bends,guard/signs,guard/enumerated}.test.ts', // gadgets over many draws, or all of them
   'test/protocol/securenn/cost.test.ts', // random networks over metered links
   'test/net/websocket.test.ts',
   'test/party/{admission,intake}.test.ts', // sockets and queues that are waited for

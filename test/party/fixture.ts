@@ -21,7 +21,7 @@ patientTimers()
 export const DEADLINE_MS = 250
 
 /** Two convolutions and a linear layer with a ReLU between each, over a 1 x 6 x 6 input. */
-export function tinyNetwork(seed: number, width = 2, options?: CompileOptions<'mcc'>): Compiled {
+export function tinyNetwork(seed: number, width = 2, options: CompileOptions<'mcc'> = {}): Compiled {
   const conv = { op: 'conv2d', kernel: [3, 3], pad: [1, 1, 1, 1], dilation: [1, 1], groups: 1, bias: true }
   const arch = parseArchitecture({
     format: 'arch/1',

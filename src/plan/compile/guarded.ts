@@ -2,9 +2,11 @@
 import { RingfenceError, throwIfAny } from '../../errors.js'
 import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
 import type { MccPlan } from '../plan.js'
-import type { CompileOptions } from './compile.js'
+import type { MccOptions } from './mcc-numbers.js'
 
-export function guardOptionProblems({ guard, ring = 32, lo, delegated }: CompileOptions): string[] {
+type Choices = MccOptions & { delegated?: boolean }
+
+export function guardOptionProblems({ guard, ring = 32, lo, delegated }: Choices): string[] {
   if (!guard) return []
   const problems: string[] = []
   const { sigma = DEFAULT_SIGMA } = guard
@@ -17,7 +19,7 @@ export function guardOptionProblems({ guard, ring = 32, lo, delegated }: Compile
 }
 
 /** The plan with its guard, where one is asked for. @throws RingfenceError UNSUPPORTED */
-export function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccPlan {
+export function guarded(plan: MccPlan, { guard: options }: Choices): MccPlan {
   if (!options) return plan
   const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
   throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
@@ -25,7 +27,7 @@ export function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccP
 }
 
 /** @throws RingfenceError UNSUPPORTED where a delegated plan has several outputs, or some of them left to its client */
-export function requireOneOutput({ delegated }: CompileOptions): void {
+export function requireOneOutput({ delegated }: Choices): void {
   if (!delegated) return
   const what = 'a delegated plan opens one output and leaves nothing of it to its client'
   throw new RingfenceError('UNSUPPORTED', `${what}; choose one with convert --outputs, or leave delegated out`)

@@ -20,29 +20,12 @@ import {
   watchRejections,
   wire,
 } from '../fixture.js'
+import { MemoryStore } from '../memory-store.js'
 
 const compiled = tinyNetwork(1)
 const input = inputFor(compiled)
 const rejections = watchRejections()
 afterEach(() => expect(rejections).toEqual([]))
-
-class MemoryStore implements MaterialStore {
-  readonly entries = new Map<string, StoredMaterial>()
-
-  async list(): Promise<StoredMaterial[]> {
-    return [...this.entries.values()].map((entry) => structuredClone(entry))
-  }
-
-  async put(entry: StoredMaterial): Promise<void> {
-    this.entries.set(entry.id, structuredClone(entry))
-  }
-
-  async take(id: string): Promise<StoredMaterial | undefined> {
-    const entry = this.entries.get(id)
-    this.entries.delete(id)
-    return entry
-  }
-}
 
 interface Visit extends OpenSeat {
   readonly losses: MaterialLoss[]
