@@ -49,7 +49,7 @@ it('goes from a checkpoint and a folder of pictures to a model that can be serve
     expect([npx, name]).toEqual(['npx', 'ringfence'])
     return execFileSync(process.execPath, [join(root, 'dist/cli.js'), ...args], { cwd: dir, encoding: 'utf8' })
   })
-  expect(said[3]).toMatch(/trained on 110 of 120 pictures of pictures, 10 held out/)
+  expect(said[3].replace(/\s+/g, ' ')).toMatch(/trained on 110 of 120 pictures of pictures, 10 held out/)
   for (const name of ['arch.json', 'weights.safetensors', 'relu-spec.json', 'calibration.json']) {
     expect(existsSync(join(dir, 'net-12', name)), name).toBe(true)
   }

@@ -12,8 +12,8 @@ import * as prg from '../../src/kernels/prg.js'
 import * as ring from '../../src/kernels/ring.js'
 import * as digits from '../../src/kernels/securenn/digits.js'
 import * as shares from '../../src/kernels/securenn/shares.js'
+import { gradientEntries, gradientModules } from './gradient/typed-calls.js'
 import { b1, type Entry, input, N, output, w4, w8 } from './operands.js'
-import { gradientEntries, gradientModules } from './typed-calls-gradient.js'
 import { mccEntries } from './typed-calls-mcc.js'
 
 export const entries: Record<string, Entry> = { ...mccEntries, ...gradientEntries }

@@ -104,7 +104,8 @@ describe('ringfence finetune', () => {
   ]
 
   it('prints a table that fits, and the same as JSON', async () => {
-    const text = await run(finetune, ...args(), '-o', at('cli'), '--relu-spec', at('spec.json'), '--batch', '20')
+    const wrapped = await run(finetune, ...args(), '-o', at('cli'), '--relu-spec', at('spec.json'), '--batch', '20')
+    const text = wrapped.replace(/\s+/g, ' ')
     expect(text).toContain('trained on 90 of 100 pictures of train-images-idx3-ubyte, 10 held out')
     expect(text).toMatch(/224 comparisons; 10 held out of .*: \d+\.\d\d % right before,\s+\d+\.\d\d % after/)
     expect(text).toMatch(/1 ← +\d+\.\d{4} +\d+\.\d\d % +\d+\.\d\d %/)

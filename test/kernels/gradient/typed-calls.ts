@@ -1,10 +1,10 @@
 // The typed calls of training's kernels with their operands.
 
-import { UNBOUNDED } from '../../src/kernels/float/maps.js'
-import type { ConvGeometry } from '../../src/kernels/geometry.js'
-import * as conv from '../../src/kernels/gradient/conv.js'
-import * as maps from '../../src/kernels/gradient/maps.js'
-import { b1, type Entry, input, N, output, w4 } from './operands.js'
+import { UNBOUNDED } from '../../../src/kernels/float/maps.js'
+import type { ConvGeometry } from '../../../src/kernels/geometry.js'
+import * as conv from '../../../src/kernels/gradient/conv.js'
+import * as maps from '../../../src/kernels/gradient/maps.js'
+import { b1, type Entry, input, N, output, w4 } from '../operands.js'
 
 const one = { c: 1, h: 2, w: 2 }
 const pool = { c: 1, h: 4, w: 4, kernel: [2, 2], stride: [2, 2], pad: [0, 0, 0, 0], out: [2, 2] } as const
