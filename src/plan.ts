@@ -66,6 +66,7 @@ export type { NetworkProfile } from './net/shaper.js'
 export { type Calibration, calibrate, parseCalibration, type Windows } from './plan/calibrate.js'
 export { chooseChunks } from './plan/compile/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile/compile.js'
+export { type LayerRounding, MOST_LOST } from './plan/compile/rounding.js'
 export { type ChannelFactors, equalize } from './plan/equalize/equalize.js'
 export {
   type Backend,

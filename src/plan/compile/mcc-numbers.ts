@@ -74,6 +74,10 @@ export class MccNumbers implements Numbers<MccActivation> {
     return Math.min(MAX_SCALE, Math.floor(this.inputBits - 2 - this.#margin - growth - Math.log2(range)))
   }
 
+  hasRange(id: string): boolean {
+    return this.calibration.maxAbs[id] !== undefined
+  }
+
   grown(scale: number, growth: number): number {
     return scale - growth
   }

@@ -4,7 +4,7 @@ import type { Architecture } from '../../model/architecture.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
 import type { Weights } from '../../model/weights.js'
 import type { Compiled } from '../../plan/compile/compile.js'
-import { elementCount, linearShape, type MccPlan, reluShape } from '../../plan/plan.js'
+import { elementCount, linearShape, type MccPlan, outputFraction, reluShape } from '../../plan/plan.js'
 import { type MccMasks, runReference } from '../../plan/reference/reference.js'
 import { decodeFixed, encodeFixed } from '../../ring/codec.js'
 
@@ -49,10 +49,8 @@ export function referenceJob({ compiled: { plan: given, model } }: ReferenceSetu
       const masks = plan.backend === 'mcc' ? drawnMasks(plan, first + i) : undefined
       const run = runReference(plan, model, words, masks)
       overflows += run.overflows
-      return decodeFixed(
-        run.output,
-        plan.backend === 'mcc' ? plan.steps[plan.steps.length - 1].scale : plan.input.scale,
-      )
+      const scale = plan.backend === 'mcc' ? plan.steps[plan.steps.length - 1].scale : outputFraction(plan)
+      return decodeFixed(run.output, scale)
     })
     return { logits, overflows }
   }
