@@ -95,9 +95,11 @@ export {
   type ReluPlanOptions,
   type ReluSpecFile,
 } from './tune/allocation/relu-plan.js'
+export type { Agreement } from './tune/calibration/agreement.js'
 export {
   type CalibrationOptions,
   type CalibrationProgress,
+  type CalibrationTarget,
   calibrateNetwork,
   type NetworkCalibration,
 } from './tune/calibration/calibrate-network.js'

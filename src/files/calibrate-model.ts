@@ -16,7 +16,7 @@ import { requireWritable, writeJson } from './whole-files.js'
 /** Which model on which pictures, and as `calibrateNetwork`. */
 export interface CalibrateModelOptions
   extends MeasuringOptions,
-    Pick<CalibrationOptions, 'target' | 'per' | 'probes' | 'ring' | 'bits' | 'margin'> {
+    Pick<CalibrationOptions, 'target' | 'per' | 'probes' | 'checked' | 'ring' | 'bits' | 'margin'> {
   /** A model's folder, or the name of a packaged model. */
   readonly model: string
   readonly variant?: string
