@@ -140,6 +140,19 @@ export type Plan = MccPlan | SecurennPlan
 /** Fraction bits of what the client of a `securenn` plan reads: those of the last tensor; it drops the others of y. */
 export const outputFraction = ({ input, steps }: SecurennPlan): number => steps[steps.length - 2]?.scale ?? input.scale
 
+/**
+ * Bits that outputs on `mcc` have above their margin: no later layer takes the room, and a logit that wraps is a wrong answer
+ * whatever the others are.
+ */
+export const OUTPUT_HEADROOM = 2
+
+/** What words of the input and of the output stay below in size as long as they are within range and margin. */
+export function bounds(plan: Plan): { readonly input: number; readonly output: number } {
+  const { backend, ring, input } = plan
+  const output = backend === 'mcc' ? 2 ** (ring - 2 - OUTPUT_HEADROOM) : Number.POSITIVE_INFINITY
+  return { input: 2 ** (input.bits - 2), output }
+}
+
 /** Bytes of a ring word in memory. */
 export const ringBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
 

@@ -4,6 +4,7 @@ import { RingfenceError } from '../../errors.js'
 import { loadKernels } from '../../kernels/instance.js'
 import { connect, type Link, Meter, type MeterReport, Phase } from '../../net/index.js'
 import {
+  bounds,
   elementCount,
   type MccPlan,
   type Plan,
@@ -148,6 +149,7 @@ export class LocalClient implements ClientEngine {
       void this.#refill()
       let prediction = 0
       for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
+      const { input: widest, output: largest } = bounds(plan)
       return {
         logits: decodeFixed(raw, scale),
         raw,
@@ -155,6 +157,7 @@ export class LocalClient implements ClientEngine {
         prediction,
         label: plan.labels[prediction],
         inference,
+        beyondRange: { input: countBeyond(words, widest), output: countBeyond(raw, largest) },
         milliseconds: performance.now() - started,
       }
     })
@@ -207,6 +210,13 @@ function backendOf(context: ClientContext): ClientBackend {
   return context.planned.plan.backend === 'mcc'
     ? new MccClient(context as ClientContext<MccPlan>)
     : new SecurennClient(context as ClientContext<SecurennPlan>)
+}
+
+/** How many words are no smaller than a bound. */
+function countBeyond(words: Int32Array, bound: number): number {
+  let beyond = 0
+  for (let i = 0; i < words.length; i++) if (Math.abs(words[i]) >= bound) beyond++
+  return beyond
 }
 
 async function greetServer(
