@@ -8,6 +8,7 @@ const library = {
   node: 'src/node.ts',
   plan: 'src/plan.ts',
   testing: 'src/testing.ts',
+  train: 'src/train.ts',
 }
 
 const common: Options = {

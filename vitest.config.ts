@@ -11,7 +11,14 @@ const SLOW = [
   'test/protocol/**/{views,views.*,joint-view,network-views,networks,waves,waves-broken}.test.ts',
   'test/party/**/{failures,memory,sessions,hostile}.test.ts', // every fault at every message, thousands of inferences
   'test/convert/{fuzz,fuzz-graph,published}.test.ts', // 30,000 damaged files
-  'test/tune/{knapsack/**,allocation/layer-moves.test.ts}', // the knapsack against every choice
+  'test/plan/{ranges,outline}.test.ts', // hundreds of random networks, every family of the literature
+  'test/kernels/securenn.test.ts', // comparisons of every width against their twins
+  'test/protocol/mcc/{bends,guard/signs}.test.ts', // gadgets over many draws
+  'test/protocol/securenn/cost.test.ts', // random networks over metered links
+  'test/net/websocket.test.ts',
+  'test/party/{admission,intake}.test.ts', // sockets and queues that are waited for
+  'test/tune/knapsack/**', // the knapsack against every choice
+  'test/tune/allocation/{layer-moves,choice-plan}.test.ts',
   'test/float/{networks,published}.test.ts', // trained networks in float
 ]
 
@@ -26,7 +33,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],
-      exclude: ['src/kernels/wasm.generated.ts'],
+      exclude: ['src/kernels/**/wasm.generated.ts'],
       reporter: ['text-summary', 'json-summary', 'html'],
     },
   },

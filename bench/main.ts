@@ -1,9 +1,18 @@
 // `npm run bench -- NAME [flags]`
 import { realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { type Command, type FlagDefinitions, Flags } from '../src/cli/terminal/arguments.js'
+import { reportFailure } from '../src/cli/terminal/failure-report.js'
+import { commandHelp, listed } from '../src/cli/terminal/help-text.js'
+import { columnsOf, painter } from '../src/cli/terminal/terminal.js'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
+import { description } from './compare/options.js'
+import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
+import { benchFaults } from './service/faults.js'
+import { benchLoad, LOAD } from './service/load.js'
+import { benchSoak, SOAK } from './service/soak.js'
 import { benchAccuracy } from './suites/accuracy.js'
 import { benchBrowser } from './suites/browser.js'
 import { BACKENDS, benchCompare } from './suites/compare.js'
@@ -11,61 +20,88 @@ import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
 import { benchEndToEnd } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
-import { benchFaults } from './suites/faults.js'
 import { benchFloat } from './suites/float.js'
+import { benchGuard } from './suites/guard.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
-import { benchLoad } from './suites/load.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 
-/** Reads its own flags; a RingfenceError is for the user. */
-type Bench = (flags: readonly string[]) => Promise<unknown>
+/** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
+type Bench = Pick<Command, 'summary' | 'flags' | 'notes'> & {
+  readonly run: (args: readonly string[]) => Promise<unknown>
+}
 
-const BENCHES: ReadonlyMap<string, Bench> = new Map([
-  ['kernels', plain(benchKernels)],
-  ['knapsack', plain(benchKnapsack)],
-  ['distortion', plain(benchDistortion)],
-  ['float', plain(benchFloat)],
-  ['exact', plain(benchExact)],
-  ['inspect', plain(benchInspect)],
-  ['accuracy', plain(benchAccuracy)],
-  ['e2e', plain(benchEndToEnd)],
-  ['relu', plain(benchRelu)],
-  ['securenn', plain(benchSecurenn)],
-  ['browser', plain(benchBrowser)],
-  ['load', plain(benchLoad)],
-  ['faults', plain(benchFaults)],
-  ['cost', plain(benchCost)],
-  ['compare', (flags) => benchCompare(flags, nodeHost(fileURLToPath(import.meta.url)))],
-])
-const USAGE = `usage: bench ${[...BENCHES.keys()].join('|')} [--json] [--quick]; compare --help shows more`
+const QUICK = { quick: { type: 'boolean', description: 'a rough look' } } as const satisfies FlagDefinitions
+
+const BENCHES: ReadonlyMap<string, Bench> = new Map(
+  Object.entries({
+    kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
+    relu: plain('2^16 ReLUs at once over loopback.', benchRelu),
+    e2e: plain('A whole private ResNet-18 in three processes, bare and on an emulated network.', benchEndToEnd),
+    securenn: plain('The same two on the published protocol.', benchSecurenn),
+    compare: {
+      ...description(BACKENDS),
+      run: (args) => benchCompare(args, nodeHost(fileURLToPath(import.meta.url))),
+    },
+    cost: plain('What the cost model predicts against what three processes take.', benchCost),
+    exact: plain('Large networks, every output value against the integer reference.', benchExact),
+    accuracy: plain('The packaged ResNet-20 on the test images of CIFAR-10.', benchAccuracy),
+    distortion: plain('A whole distortion table of ResNet-8 on every core.', benchDistortion),
+    knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
+    float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
+    guard: plain('A guarded plan beside the plain one, and the attacks on either.', benchGuard),
+    predict: plain('What one prediction of a cost takes.', benchPredict),
+    inspect: plain('The command inspect on every network of the literature.', benchInspect),
+    browser: plain('The same client in Chromium and in Node.', benchBrowser),
+    load: withFlags(LOAD, benchLoad),
+    soak: withFlags(SOAK, benchSoak),
+    faults: plain('Sixteen clients while parties are killed, held still and cut off at random.', benchFaults),
+  } satisfies Record<string, Bench>),
+)
 
 /** A bench that knows two flags. */
-function plain(bench: (options: { json: boolean; quick: boolean }) => Promise<unknown>): Bench {
-  return (flags) => {
-    const unknown = flags.filter((flag) => flag !== '--json' && flag !== '--quick')
-    if (unknown.length > 0) throw new RingfenceError('BAD_INPUT', `unknown: ${unknown.join(' ')}\n${USAGE}`)
-    return bench({ json: flags.includes('--json'), quick: flags.includes('--quick') })
+function plain(summary: string, bench: (options: { json: boolean; quick: boolean }) => Promise<unknown>): Bench {
+  const run = async (args: readonly string[]) => {
+    const flags = new Flags({ name: 'bench', flags: QUICK }, args)
+    flags.check()
+    return bench({ json: flags.on('json'), quick: flags.on('quick') })
   }
+  return { summary, flags: QUICK, run }
+}
+
+function help(): string {
+  const rows = [...BENCHES].map(([name, { summary }]) => [name, summary] as const)
+  const usage = `${painter(process.stdout)('bold', 'usage')}  npm run bench -- NAME [--help] [--json] …`
+  return [usage, '', ...listed(rows, columnsOf(process.stdout), painter(process.stdout)), ''].join('\n')
+}
+
+/** A bench whose flags are read as a command's are. */
+function withFlags(
+  command: Pick<Command, 'name' | 'summary' | 'flags'>,
+  bench: (flags: Flags) => Promise<unknown>,
+): Bench {
+  return { ...command, run: (args) => bench(new Flags(command, args)) }
 }
 
 /** Runs one bench; the result is the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
-  const [name, ...flags] = args
+  const [name, ...rest] = args
   const bench = BENCHES.get(name)
-  if (!bench) {
-    const asked = name === '--help' || name === '-h'
-    process[asked ? 'stdout' : 'stderr'].write(`${USAGE}\n`)
-    return asked ? 0 : 1
-  }
+  const asks = (arg: string) => arg === '--help' || arg === '-h'
   try {
-    await bench(flags)
+    if (name !== undefined && asks(name)) process.stdout.write(help())
+    else if (!bench) {
+      const known = [...BENCHES.keys()].join(', ')
+      const problem = name === undefined ? 'no bench is named' : `there is no bench ${name}`
+      throw new RingfenceError('BAD_INPUT', `${problem}; there are ${known}. See npm run bench -- --help`)
+    } else if (rest.some(asks)) process.stdout.write(commandHelp({ ...bench, name: `bench ${name}` }, process.stdout))
+    else await bench.run(rest)
     return 0
   } catch (error) {
     if (!(error instanceof RingfenceError)) throw error
-    process.stderr.write(`${error.message}\n`)
+    reportFailure(error, rest.includes('--json'))
     return 1
   }
 }

@@ -16,19 +16,36 @@ export type ErrorCode =
   | 'STORE_FULL' // no room for more one-time material; `retryAfterMs` says when to ask again
   | 'BUSY' // a party serves as many as it can; `retryAfterMs` says when to come back
   | 'UNAUTHORIZED' // the peer does not let this caller in, or no longer: no token, a wrong one, an allowance used up
+  | 'CHEATED' // a client of a guarded plan sent what no client that follows the protocol sends; its session has ended
   | 'MATERIAL_USED' // one-time material was asked for a second time, or never dealt
   | 'INSECURE' // refused: it would weaken the guarantees (plain text off loopback, test seeds on a network, …)
   | 'HOST' // the host lacks something that is needed (CSPRNG, WebAssembly, WebSocket)
 
+/** What may have passed by the time somebody asks again. What a peer tells of itself is as its own code, its `cause`. */
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['PEER_GONE', 'DEADLINE', 'STORE_FULL', 'BUSY'])
 
 /** Longest wait that anybody is told, in milliseconds: ten minutes. */
 export const MAX_RETRY_MS = 600_000
 
-/** The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask. */
+/**
+ * The one error of this package. `code` says what went wrong; a message never holds a secret, a share or a mask.
+ *
+ * @example
+ * ```ts
+ * import { Client, RingfenceError } from 'ringfence'
+ *
+ * try {
+ *   await Client.create({ server: 'wss://server.example', helper: 'wss://helper.example' })
+ * } catch (error) {
+ *   if (!(error instanceof RingfenceError)) throw error
+ *   if (error.code === 'PEER_GONE') console.error('a party cannot be reached:', error.message)
+ *   for (const problem of error.problems) console.error(problem)
+ * }
+ * ```
+ */
 export class RingfenceError extends Error {
   override readonly name = 'RingfenceError'
-  /** Whether the same call may succeed later without a change by the caller. */
+  /** Whether the same call, after `STORE_FULL` on the same client, else on a new one, may succeed with nothing changed. */
   readonly retryable: boolean
   /** Milliseconds after which a new attempt has a chance, 0 … 600,000, where the party that refused knows. */
   readonly retryAfterMs: number | undefined
@@ -45,7 +62,9 @@ export class RingfenceError extends Error {
     options?: { cause?: unknown; retryAfterMs?: number },
   ) {
     super(problems.length === 0 ? message : `${message}\n${problems.map((p) => `  - ${p}`).join('\n')}`, options)
-    this.retryable = RETRYABLE.has(code)
+    const { cause } = options ?? {}
+    const told = code === 'PEER_FAILED' && cause instanceof RingfenceError && cause.retryable
+    this.retryable = told || RETRYABLE.has(code)
     const wait = options?.retryAfterMs
     this.retryAfterMs = wait === undefined ? undefined : Math.min(MAX_RETRY_MS, Math.max(0, Math.ceil(wait)))
   }

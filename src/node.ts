@@ -9,6 +9,7 @@ export {
   type ModelEvaluation,
   type VariantRow,
 } from './files/evaluate-model.js'
+export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/finetune-model.js'
 export { type ImageSet, type ImageSetOptions, readImageSet } from './files/image-set.js'
 export { type InspectedModel, type InspectModelOptions, inspectModel } from './files/inspect-model.js'
 export {
@@ -18,8 +19,8 @@ export {
 } from './files/measure-distortion.js'
 export type { MeasuringOptions } from './files/measuring.js'
 export { loadModelDirectory, type ModelDirectory, type Sample } from './files/model-directory.js'
-export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plan-choices.js'
-export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plan-model.js'
+export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plans/plan-choices.js'
+export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plans/plan-model.js'
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize } from './net/access/gate.node.js'

@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - protocol speaks over a link but opens none: of net it sees types and phases;
  *  - convert reads the files of other programs, and knows only what a model is;
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
+ *  - gradient is the float engine's way back, a job that tune's threads can do; train decides what to do with it;
  *  - tune measures networks, also privately with parties in its own process, and reads no file;
  *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
  *  - the files directly in src are entry points of the package, which only gather names.
@@ -25,13 +26,15 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   convert: ['model'],
   net: [],
   float: ['kernels', 'model'],
+  gradient: ['kernels', 'model', 'float'],
   plan: ['kernels', 'model', 'ring', 'float'],
-  tune: ['model', 'plan', 'kernels', 'ring', 'float', 'protocol', 'net', 'party'],
+  tune: ['model', 'plan', 'kernels', 'ring', 'float', 'gradient', 'protocol', 'net', 'party'],
+  train: ['model', 'plan', 'float', 'gradient', 'tune'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  files: ['model', 'convert', 'plan', 'tune', 'net'],
-  operate: ['net', 'party', 'plan'],
-  cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'net', 'party', 'files'],
+  files: ['model', 'convert', 'plan', 'tune', 'train', 'net'],
+  operate: ['net', 'party', 'plan', 'files'],
+  cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'train', 'net', 'party', 'files'],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400
@@ -52,7 +55,7 @@ function sources(): Source[] {
   const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
   return files
     .map((file) => file.split(sep).join('/'))
-    .filter((path) => path !== 'kernels/wasm.generated.ts')
+    .filter((path) => !path.endsWith('wasm.generated.ts'))
     .map((path) => {
       const text = readFileSync(join(src, path), 'utf8')
       const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1')

@@ -20,3 +20,4 @@ export {
   mccExtend,
 } from './select'
 export { gather32, scatter32, gatherBits, patchSums, split64, join64 } from './gather'
+export { mccDot32, mccSubsetSums } from './sums'

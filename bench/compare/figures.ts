@@ -1,12 +1,12 @@
 // The charts of a comparison: bytes, time and error against compared bits, every back end in each.
-import { type Chart, type Series, svg } from './chart.js'
+import type { Chart, Point, Series } from '../../src/cli/report/chart.js'
 import { backendsOf, bestRows, type CompareRow, type Comparison, offlineBytes, onlineBytes } from './rows.js'
 
-const COLORS = { whole: '#2563eb', client: '#c2410c', server: '#047857', helper: '#7c3aed' } as const
+const COLORS = { whole: 0, client: 1, server: 2, helper: 3 } as const
 
 interface Quantity {
   readonly name: string
-  readonly color: string
+  readonly color: number
   /** Undefined where a row has none. */
   readonly value: (row: CompareRow) => number | undefined
   /** What was measured, where `value` is predicted. */
@@ -21,43 +21,47 @@ function lines(rows: readonly CompareRow[], best: 'bytes' | 'time', quantities: 
   const backends = backendsOf(rows)
   return backends.flatMap((backend, b) => {
     const mine = bestRows(rows, backend, best)
-    const points = (value: Quantity['value']) =>
-      mine.flatMap((row) => {
-        const y = value(row)
-        return y === undefined ? [] : [[row.bits, y] as const]
-      })
-    const drawn = quantities.map(({ name, color, value, measured }) => ({
-      name: backends.length > 1 ? `${backend}: ${name}` : name,
-      ...{ color, dashed: b > 0, points: points(value) },
-      ...(measured && { rings: points(measured) }),
-    }))
+    const drawn = quantities.map(({ name, color, value, measured }) => {
+      const whole = backends.length > 1 ? `${backend}: ${name}` : name
+      const points = (of: Quantity['value']): Point[] =>
+        mine.flatMap((row) => {
+          const y = of(row)
+          return y === undefined ? [] : [{ x: row.bits, y, name: `${whole}, ${row.bits} bits: ${compact(y)}` }]
+        })
+      return { name: whole, color, dashed: b > 0, points: points(value), ...(measured && { rings: points(measured) }) }
+    })
     return drawn.filter((series) => series.points.length > 0)
   })
 }
 
-function charts({ rows }: Comparison): Chart[] {
+export function charts({ rows }: Comparison): Chart[] {
+  const bits = [...new Set(rows.map((row) => row.bits))].sort((a, b) => a - b)
+  const shared = { xTitle: 'compared bits', xTicks: bits, formatX: String, yScale: 'logarithmic' } as const
   return [
     {
+      ...shared,
       title: 'Bytes per comparison, all links; the shape of fewest bytes',
-      unit: 'bytes',
-      format: compact,
+      yTitle: 'bytes',
+      formatY: compact,
       series: lines(rows, 'bytes', [
         { name: 'on line', color: COLORS.whole, value: (row) => onlineBytes(row) / row.elements },
         { name: 'off line', color: COLORS.client, value: (row) => offlineBytes(row) / row.elements },
       ]),
     },
     {
+      ...shared,
       title: 'Time per comparison on line, three parties together; the fastest shape',
-      unit: 'nanoseconds',
-      format: compact,
+      yTitle: 'nanoseconds',
+      formatY: compact,
       series: lines(rows, 'time', [
         { name: 'end to end', color: COLORS.whole, value: (row) => 1e9 / row.endToEnd.perSecond },
       ]),
     },
     {
+      ...shared,
       title: 'Work of each party per comparison, the helper’s dealing included; the fastest shape',
-      unit: 'nanoseconds',
-      format: compact,
+      yTitle: 'nanoseconds',
+      formatY: compact,
       series: lines(rows, 'time', [
         { name: 'client', color: COLORS.client, value: (row) => row.local.clientNs },
         { name: 'server', color: COLORS.server, value: (row) => row.local.serverNs },
@@ -65,9 +69,10 @@ function charts({ rows }: Comparison): Chart[] {
       ]),
     },
     {
+      ...shared,
       title: 'Wrong signs: predicted (lines) and measured (rings)',
-      unit: 'share of values',
-      format: (y) => `${compact(y * 100)} %`,
+      yTitle: 'share of values',
+      formatY: (y) => `${compact(y * 100)} %`,
       series: lines(rows, 'bytes', [
         {
           ...{ name: 'uniform values', color: COLORS.whole },
@@ -83,9 +88,3 @@ function charts({ rows }: Comparison): Chart[] {
     },
   ]
 }
-
-export const chartsSvg = (comparison: Comparison): string =>
-  svg(
-    `Comparing with zero: what a bit costs (${comparison.rows[0].elements.toLocaleString('en')} at once)`,
-    charts(comparison),
-  )

@@ -5,6 +5,8 @@ import { readFile } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { circumstances } from '../../src/cli/report/circumstances.js'
+import { columnsOf } from '../../src/cli/terminal/terminal.js'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { requireWritable, writeText } from '../../src/files/whole-files.js'
 import { runFloat } from '../../src/float/run.js'
@@ -35,6 +37,8 @@ export function nodeHost(program: string): Host {
   return {
     place: 'three processes on loopback',
     memory: totalmem() / 4,
+    circumstances,
+    columns: columnsOf(process.stdout),
     async endToEnd(job) {
       parties ??= Parties.start(program)
       return (await parties).play(job)

@@ -1,4 +1,5 @@
 // What the bench asks of the machine it runs on; beyond this it needs nothing that a browser lacks.
+import type { Circumstances } from '../../src/cli/report/circumstances.js'
 import { type Channel, memoryPair } from '../../src/net/index.js'
 import { type Activations, type Backend, ROLES, type Role } from './backend.js'
 import { type Job, type PartReports, playPart } from './parties.js'
@@ -12,6 +13,9 @@ export interface Host {
   endToEnd(job: Job): Promise<PartReports>
   /** Inputs of a layer of the shipped ResNet-20; null where the model is not at hand. */
   activations(): Promise<Activations | null>
+  circumstances(): Circumstances
+  /** Columns that a table may have. */
+  readonly columns: number
   print(text: string): void
   /** What is being measured now, apart from the report. */
   progress(text: string): void

@@ -1,4 +1,6 @@
 // What the command line of the comparison bench may say. All problems are found before any work.
+
+import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { throwIfAny } from '../../src/errors.js'
 import type { Backend } from './backend.js'
 
@@ -20,87 +22,89 @@ const QUICK = { bits: [4, 8, 16], elements: 4096 }
 const MOST_BITS = 64
 /** What a wasm32 memory can be asked for in one piece. */
 const MOST_MEMORY = 2 ** 31
-const SWITCHES = ['json', 'csv', 'quick']
-const SETTINGS = ['bits', 'ignored', 'backend', 'elements', 'svg', 'html']
 
-export function usage(backends: readonly Backend[]): string {
-  return `usage: bench compare [--bits 4,6,8,…] [--ignored N] [--backend NAME,…] [--elements N] [--json | --csv] [--svg FILE] [--html FILE] [--quick]
-  --bits      compared bits, each 1 to ${MOST_BITS} (${FULL.bits.join(',')})
-  --ignored   low bits that every comparison leaves out (those of 16-bit values beyond the compared ones)
-  --backend   back ends: ${backends.map(({ name }) => name).join(', ')} (all)
-  --elements  comparisons in one batch (${FULL.elements})
-  --json      rows as JSON; --csv: as CSV; without either a table
-  --svg       writes charts of bytes, time and error against bits; --html: charts and tables
-  --quick     a look within 20 s: bits ${QUICK.bits.join(',')}, ${QUICK.elements} elements, few repetitions`
+/** The bench as its help describes it. */
+export function description(backends: readonly Backend[]): Pick<Command, 'name' | 'summary' | 'flags' | 'notes'> {
+  return {
+    name: 'bench compare',
+    summary: 'What comparing with zero costs per compared bit, for every back end and chain shape.',
+    flags: {
+      bits: {
+        type: 'string',
+        valueHint: 'N,…',
+        description: `compared bits, each 1 to ${MOST_BITS} (default ${FULL.bits.join(', ')})`,
+      },
+      ignored: {
+        type: 'string',
+        valueHint: 'N',
+        description:
+          'low bits that every comparison leaves out (default: those of 16-bit values beyond the compared ones)',
+      },
+      backend: {
+        type: 'string',
+        valueHint: 'NAME,…',
+        description: `back ends (default all: ${backends.map(({ name }) => name).join(', ')})`,
+      },
+      elements: { type: 'string', valueHint: 'N', description: `comparisons in one batch (default ${FULL.elements})` },
+      csv: { type: 'boolean', description: 'print rows as CSV instead of text' },
+      svg: { type: 'string', valueHint: 'FILE', description: 'charts of bytes, time and error against bits' },
+      html: { type: 'string', valueHint: 'FILE', description: 'charts and tables as a page' },
+      quick: {
+        type: 'boolean',
+        description: `a look: bits ${QUICK.bits.join(', ')}, ${QUICK.elements} elements, few repetitions`,
+      },
+    },
+    notes: [
+      'Nothing but the report is on standard output with npm run --silent bench -- compare --csv > FILE; without ' +
+        '--silent npm writes its banner before it.',
+    ],
+  }
 }
 
 /**
  * @param memory bytes that one party may take
  * @throws RingfenceError BAD_INPUT with every problem of the flags, or with what does not fit into memory
  */
-export function parseOptions(flags: readonly string[], backends: readonly Backend[], memory: number): CompareOptions {
-  const problems: string[] = []
-  const given = readFlags(flags, problems)
-  const quick = given.has('quick')
+export function parseOptions(args: readonly string[], backends: readonly Backend[], memory: number): CompareOptions {
+  const flags = new Flags(description(backends), args)
+  const quick = flags.on('quick')
   const preset = quick ? QUICK : FULL
-  const bits = list(given.get('bits'))?.map(Number) ?? preset.bits
-  const elements = given.has('elements') ? number(given.get('elements')!) : preset.elements
-  for (const name of ['bits', 'backend'] as const) {
-    if (list(given.get(name))?.length === 0) problems.push(`--${name}: expected at least one, got none`)
-  }
+  const bits = list(flags, 'bits')?.map(Number) ?? preset.bits
   if (!bits.every((n) => Number.isInteger(n) && n >= 1 && n <= MOST_BITS)) {
-    problems.push(`--bits: expected whole numbers from 1 to ${MOST_BITS}, got ${given.get('bits')}`)
+    flags.fault(`--bits: expected whole numbers from 1 to ${MOST_BITS}, got ${flags.text('bits')}`)
   }
-  if (!Number.isSafeInteger(elements) || elements < 1) {
-    problems.push(`--elements: expected a whole number from 1, got ${given.get('elements')}`)
-  }
-  const ignored = given.has('ignored') ? number(given.get('ignored')!) : undefined
-  const most = MOST_BITS - Math.max(...bits)
-  if (ignored !== undefined && most >= 0 && !(ignored <= most)) {
-    const room = `0 to ${most} beside ${MOST_BITS - most} compared bits of ${MOST_BITS}`
-    problems.push(`--ignored: expected a whole number, ${room}, got ${given.get('ignored')}`)
-  }
-  const chosen = chooseBackends(list(given.get('backend')), backends, problems)
-  if (given.has('json') && given.has('csv')) problems.push('--json and --csv exclude each other')
-  throwIfAny('BAD_INPUT', 'bench compare cannot run like this:', problems)
+  const most = MOST_BITS - Math.min(MOST_BITS, Math.max(...bits.filter(Number.isInteger)))
   const options: CompareOptions = {
     bits: [...new Set(bits)].sort((a, b) => a - b),
-    backends: chosen,
-    ignored,
-    elements,
-    format: given.has('json') ? 'json' : given.has('csv') ? 'csv' : 'table',
-    svg: given.get('svg'),
-    html: given.get('html'),
+    backends: chooseBackends(flags, backends),
+    ignored: flags.integer('ignored', 0, most),
+    elements: flags.integer('elements', 1, Number.MAX_SAFE_INTEGER) ?? preset.elements,
+    format: flags.on('json') ? 'json' : flags.on('csv') ? 'csv' : 'table',
+    svg: flags.text('svg'),
+    html: flags.text('html'),
     quick,
   }
+  if (flags.on('json') && flags.on('csv')) flags.fault('expected one of --json and --csv')
+  flags.check()
   throwIfAny('BAD_INPUT', 'bench compare cannot run like this:', memoryProblems(options, Math.min(memory, MOST_MEMORY)))
   return options
 }
 
-/** `--name value` or `--name=value`; switches take no value. */
-function readFlags(flags: readonly string[], problems: string[]): Map<string, string> {
-  const given = new Map<string, string>()
-  for (let i = 0; i < flags.length; i++) {
-    const [, name, value] = /^--([a-z]+)(?:=(.*))?$/s.exec(flags[i]) ?? []
-    if (SWITCHES.includes(name) && value === undefined) given.set(name, '')
-    else if (!SETTINGS.includes(name)) problems.push(`unknown: ${flags[i]}`)
-    else if (value !== undefined) given.set(name, value)
-    else if (i + 1 < flags.length && !flags[i + 1].startsWith('--')) given.set(name, flags[++i])
-    else problems.push(`--${name}: expected a value, got none`)
-    if ((name === 'svg' || name === 'html') && given.get(name) === '') problems.push(`--${name}: expected a file name`)
-  }
+/** What stands between commas; at least one. */
+function list(flags: Flags, name: string): string[] | undefined {
+  const parts = flags.text(name)?.split(',')
+  const given = parts?.map((part) => part.trim()).filter((part) => part !== '')
+  if (given?.length === 0) flags.fault(`--${name}: expected at least one, got none`)
   return given
 }
 
-const list = (text?: string): string[] | undefined => text?.split(',').filter((part) => part.trim() !== '')
-const number = (text: string): number => (/^\d+$/.test(text) ? Number(text) : Number.NaN)
-
-function chooseBackends(names: readonly string[] | undefined, backends: readonly Backend[], problems: string[]) {
+function chooseBackends(flags: Flags, backends: readonly Backend[]): readonly Backend[] {
+  const names = list(flags, 'backend')
   if (!names) return backends
   const known = backends.map(({ name }) => name).join(', ')
   return [...new Set(names)].flatMap((name) => {
-    const found = backends.find((backend) => backend.name === name.trim())
-    if (!found) problems.push(`--backend: expected one of ${known}, got ${name}`)
+    const found = backends.find((backend) => backend.name === name)
+    if (!found) flags.fault(`--backend: expected one of ${known}, got ${name}`)
     return found ?? []
   })
 }

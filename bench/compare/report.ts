@@ -1,6 +1,9 @@
-// The comparison bench's results as an aligned table, JSON, CSV, charts and a page.
-import { table } from '../report.js'
-import { chartsSvg } from './figures.js'
+// The comparison bench's results as aligned tables, JSON, CSV, charts and a page.
+import { chartDocuments, chartsDocument } from '../../src/cli/report/chart.js'
+import { circumstancesWords } from '../../src/cli/report/circumstances.js'
+import { pageHtml } from '../../src/cli/report/page.js'
+import { type Column, tableLines, wrapped } from '../../src/cli/terminal/terminal.js'
+import { charts } from './figures.js'
 import { NETWORK } from './network.js'
 import {
   AGREEMENT,
@@ -9,6 +12,7 @@ import {
   type CompareRow,
   type Comparison,
   offlineBytes,
+  onlineBytes,
   PROFILES,
   SHAPED,
 } from './rows.js'
@@ -21,109 +25,159 @@ function shapeOf({ shape }: CompareRow): string {
     if (last?.width === width) last.times++
     else runs.push({ width, times: 1 })
   }
-  const named = runs.flatMap(({ width, times }) =>
-    times < 3 ? Array<string>(times).fill(`${width}`) : `${times}×${width}`,
-  )
-  return named.join('+') || '–'
+  return runs
+    .flatMap(({ width, times }) => (times < 3 ? Array<string>(times).fill(`${width}`) : `${times}×${width}`))
+    .join('+')
 }
 
 const perElement = (bytes: number, { elements }: CompareRow) => (bytes / elements).toFixed(2)
 const percent = (share: number) => (share === 0 ? '0' : `${(share * 100).toPrecision(3)} %`)
 const nanoseconds = (ns: number) => ns.toFixed(ns < 100 ? 1 : 0)
-const named = (row: CompareRow) => [row.backend, row.operation, `${row.bits}`, shapeOf(row)]
+const starred = (text: string, isBest: boolean) => `${text}${isBest ? ' *' : '  '}`
+
+/** A row's name in one column: `mcc 16: 4+4+4+4`, `securenn relu 8`. */
+function named(row: CompareRow): string {
+  const what = `${row.backend}${row.operation === 'comparison' ? '' : ` ${row.operation}`} ${row.bits}`
+  return row.shape.length === 0 ? what : `${what}: ${shapeOf(row)}`
+}
+
+type Cell = Column & { readonly cell: (row: CompareRow) => string }
 
 interface Table {
   readonly title: string
-  readonly head: readonly string[]
-  readonly rows: readonly (readonly string[])[]
+  /** The first holds words, the others numbers; a terminal leaves out what is optional. */
+  readonly columns: readonly Cell[]
+  readonly rows: readonly CompareRow[]
 }
 
-const tables = (comparison: Comparison): Table[] => [work(comparison), seconds(comparison), signs(comparison)]
+const first: Cell = { head: 'back end, bits: shape', shrinks: 'end', cell: named }
+const number = (head: string, cell: Cell['cell']): Cell => ({ head, cell, align: 'right' })
+const optional = (column: Cell): Cell => ({ ...column, optional: true })
 
-function work({ rows, unsupported, place }: Comparison): Table {
-  const head = [
-    ...['back end', 'operation', 'bits', 'shape', 'client ns', 'server ns', 'helper ns', 'end to end'],
-    ...['up B', 'down B', 'helper B', 'off line B', 'flights', 'best'],
+const tables = (comparison: Comparison): Table[] =>
+  [work, bytes, seconds, signs].map((table) => table(comparison)).filter(({ rows }) => rows.length > 0)
+
+function work({ rows, place }: Comparison): Table {
+  const spread = (ns: number, of: number) => `${((100 * ns) / of).toFixed(0)} %`
+  const party = (head: string, key: keyof CompareRow['local']['spread']): Cell[] => [
+    number(head, ({ local }) => nanoseconds(local[key])),
+    optional(number('±', ({ local }) => spread(local.spread[key], local[key]))),
   ]
-  const cells = rows.map((row) => [
-    ...named(row),
-    ...[row.local.clientNs, row.local.serverNs, row.local.helperNs].map(nanoseconds),
-    `${(row.endToEnd.perSecond / 1e6).toFixed(2)} M/s`,
-    ...[row.online.up, row.online.down, row.online.helper, offlineBytes(row)].map((b) => perElement(b, row)),
-    `${row.online.flights}`,
-    row.best.join(', '),
-  ])
-  const blank = Array<string>(head.length - 5).fill('')
-  const missing = unsupported.map(({ backend, bits, reason }) => [backend, 'none', `${bits}`, '–', ...blank, reason])
   return {
-    title: `Work and bytes per comparison, batches of ${rows[0].elements.toLocaleString('en')}; end to end: ${place}, on line`,
-    head,
-    rows: [...cells, ...missing],
+    title:
+      `Nanoseconds of work per comparison, batches of ${rows[0].elements.toLocaleString('en')}; end to end: ${place}, ` +
+      `on line, ${rows[0].endToEnd.runs} batches; ±: half of the repetitions lie within; *: the fastest shape`,
+    columns: [
+      first,
+      ...party('client', 'clientNs'),
+      ...party('server', 'serverNs'),
+      ...party('helper', 'helperNs'),
+      number('end to end', ({ endToEnd, best }) =>
+        starred(`${(endToEnd.perSecond / 1e6).toFixed(2)} M/s`, best.includes('time')),
+      ),
+      number('±', ({ endToEnd }) => spread(endToEnd.spread, 1)),
+    ],
+    rows,
+  }
+}
+
+function bytes({ rows }: Comparison): Table {
+  const per = (head: string, of: (row: CompareRow) => number) => number(head, (row) => perElement(of(row), row))
+  return {
+    title:
+      'Bytes per comparison, frame headers included; helper: both its links; flights: the longest chain of messages ' +
+      'over all links; *: the shape of fewest bytes',
+    columns: [
+      first,
+      per('up', ({ online }) => online.up),
+      per('down', ({ online }) => online.down),
+      per('helper', ({ online }) => online.helper),
+      per('off line', offlineBytes),
+      number('in all', (row) => {
+        return starred(perElement(onlineBytes(row) + offlineBytes(row), row), row.best.includes('bytes'))
+      }),
+      number('flights', ({ online }) => `${online.flights}`),
+    ],
+    rows,
   }
 }
 
 function seconds({ rows }: Comparison): Table {
+  const ms = (value: number) => (value * 1000).toFixed(1)
   return {
-    title: `Milliseconds per batch by declared cost, and what the emulated network made of it (≤ ${AGREEMENT * 100} % apart)`,
-    head: [
-      ...['back end', 'operation', 'bits', 'shape', ...PROFILES],
-      ...SHAPED.flatMap((profile) => [`${profile} emulated`, 'apart']),
+    title: `Milliseconds per batch by declared cost, and how far apart the emulated network was (!: more than ${AGREEMENT * 100} %)`,
+    columns: [
+      first,
+      ...PROFILES.flatMap((profile) => [
+        number(profile, (row) => ms(row.seconds[profile])),
+        ...SHAPED.filter((name) => name === profile).flatMap((name) => [
+          optional(number('emulated', ({ shaped }) => ms(shaped[name].measured))),
+          number('apart', ({ shaped }) => {
+            const { difference } = shaped[name]
+            return `${(difference * 100).toFixed(1)} %${Math.abs(difference) > AGREEMENT ? ' !' : '  '}`
+          }),
+        ]),
+      ]),
     ],
-    rows: rows.map((row) => [
-      ...named(row),
-      ...PROFILES.map((profile) => (row.seconds[profile] * 1000).toFixed(1)),
-      ...SHAPED.flatMap((profile) => {
-        const { measured, difference } = row.shaped[profile]
-        const beyond = Math.abs(difference) > AGREEMENT ? ' !' : ''
-        return [(measured * 1000).toFixed(1), `${(difference * 100).toFixed(1)} %${beyond}`]
-      }),
-    ]),
+    rows,
   }
 }
 
 function signs({ rows }: Comparison): Table {
   const layer = rows.find(({ wrongSign }) => wrongSign.layer)?.wrongSign.layer?.name
+  const real = (of: 'measured' | 'predicted') => (row: CompareRow) => percent(row.wrongSign.layer![of])
   return {
     title: `Wrong signs: of uniform values${layer ? `, and of the activations of ${layer} in ResNet-20` : ''}`,
-    head: ['back end', 'bits', 'of', 'uniform', 'predicted', ...(layer ? ['layer', 'predicted'] : [])],
-    rows: perBits(rows).map(({ backend, bits, opened, wrongSign: { measured, predicted, layer: real } }) => [
-      ...[backend, `${bits}`, `${opened}`, percent(measured), percent(predicted)],
-      ...(real ? [percent(real.measured), percent(real.predicted)] : []),
-    ]),
+    columns: [
+      { head: 'back end, bits', cell: ({ backend, bits }) => `${backend} ${bits}` },
+      number('of', ({ opened }) => `${opened}`),
+      number('uniform', ({ wrongSign }) => percent(wrongSign.measured)),
+      number('predicted', ({ wrongSign }) => percent(wrongSign.predicted)),
+      ...(layer ? [number('layer', real('measured')), number('predicted', real('predicted'))] : []),
+    ],
+    // Wrong signs do not depend on the shape: the one of fewest bytes stands for its bit count.
+    rows: backendsOf(rows).flatMap((backend) => bestRows(rows, backend, 'bytes')),
   }
 }
 
-/** Wrong signs do not depend on the shape: the one of fewest bytes stands for its bit count. */
-function perBits(rows: readonly CompareRow[]): CompareRow[] {
-  return backendsOf(rows).flatMap((backend) => bestRows(rows, backend, 'bytes'))
+function notes({ unsupported, circumstances }: Comparison): string[] {
+  return [
+    'shape: widths of the chunks that a back end cuts the compared bits into, least significant first; 5×4 is five of 4 bits.',
+    ...unsupported.map(({ backend, bits, reason }) => `${backend} ${bits}: none, ${reason}.`),
+    NETWORK,
+    circumstancesWords(circumstances),
+  ]
 }
 
-const NOTES = [
-  'shape: widths of the chunks that a back end cuts the compared bits into, least significant first; 5×4 is five of 4 bits.',
-  'Bytes are those of one comparison, frame headers included; helper: both links of the helper together. ' +
-    'Flights are the longest chain of messages over all links.',
-  'best: of the shapes of a back end at a bit count, fewest bytes on line and off line together, and fastest on line.',
-  NETWORK,
-]
-
-export function text(comparison: Comparison): string {
-  const parts = tables(comparison).map(({ title, head, rows }) => `${title}\n\n${table(head, rows)}`)
-  return [...parts, ...NOTES].join('\n\n')
+/** @param columns of the terminal */
+export function text(comparison: Comparison, columns: number): string {
+  const plain = (_: unknown, cell: string) => cell
+  const parts = tables(comparison).map(({ title, columns: heads, rows }) => {
+    const cells = rows.map((row) => heads.map(({ cell }) => cell(row)))
+    return [wrapped(title, columns), '', ...tableLines(heads, cells, plain, columns)].join('\n')
+  })
+  const next = '  next npm run bench -- compare --html FILE'
+  return [...parts, ...notes(comparison).map((note) => wrapped(note, columns)), next].join('\n\n')
 }
 
-export function json({ rows, unsupported }: Comparison): string {
-  return JSON.stringify({ compare: rows, unsupported })
+export function json({ rows, unsupported, place, circumstances }: Comparison): string {
+  return JSON.stringify({ compare: rows, unsupported, place, ...circumstances })
 }
 
 /** One line per row; nested fields become dotted names. */
-export function csv({ rows }: Comparison): string {
+export function csv({ rows, circumstances }: Comparison): string {
   const lines = rows.map((row) => {
     const { shape, best, ...rest } = row
-    return new Map(flat({ ...rest, shape: shape.join('+'), best: best.join(' ') }))
+    return new Map(flat({ ...rest, shape: shape.join('+'), best: best.join(' '), ...circumstances }))
   })
   const names = [...new Set(lines.flatMap((line) => [...line.keys()]))]
-  return [names.join(','), ...lines.map((line) => names.map((name) => line.get(name) ?? '').join(','))].join('\n')
+  return [names, ...lines.map((line) => names.map((name) => line.get(name) ?? ''))]
+    .map((cells) => cells.map(field).join(','))
+    .join('\n')
 }
+
+/** RFC 4180. */
+const field = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 
 function flat(value: object, prefix = ''): [string, string][] {
   return Object.entries(value).flatMap(([key, part]) => {
@@ -132,26 +186,22 @@ function flat(value: object, prefix = ''): [string, string][] {
   })
 }
 
-const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#1f2937;margin:2rem auto;max-width:76rem;padding:0 1rem}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;display:block;overflow-x:auto;white-space:nowrap}
-th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #e5e7eb}
-th{font-weight:600}td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}h2{font-size:16px;margin-top:2rem}svg{max-width:100%;height:auto}`
+const titleOf = ({ rows }: Comparison): string =>
+  `Comparing with zero: what a bit costs (${rows[0].elements.toLocaleString('en')} at once)`
 
-/** A page of its own, without anything from elsewhere. */
+export const svg = (comparison: Comparison): string =>
+  chartsDocument(titleOf(comparison), charts(comparison), [circumstancesWords(comparison.circumstances)])
+
 export function html(comparison: Comparison): string {
-  const clean = (cell: string) => cell.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`)
-  const row = (tag: string, cells: readonly string[]) =>
-    `<tr>${cells.map((cell) => `<${tag}>${clean(cell)}</${tag}>`).join('')}</tr>`
-  const body = tables(comparison).map(
-    ({ title, head, rows }) =>
-      `<h2>${clean(title)}</h2>\n<table>${row('th', head)}\n${rows.map((cells) => row('td', cells)).join('\n')}</table>`,
-  )
-  const rest = NOTES.map((note) => `<p>${clean(note)}</p>`)
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>What a compared bit costs</title><style>${STYLE}</style></head>
-<body>
-${chartsSvg(comparison)}
-${[...body, ...rest].join('\n')}
-</body></html>
-`
+  return pageHtml({
+    title: titleOf(comparison),
+    charts: chartDocuments(charts(comparison)),
+    tables: tables(comparison).map(({ title, columns, rows }) => ({
+      title,
+      head: columns.map(({ head }) => head),
+      rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
+      words: 1,
+    })),
+    notes: notes(comparison),
+  })
 }

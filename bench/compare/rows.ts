@@ -1,14 +1,21 @@
 // The measurement itself: one row per variant, and which row of a bit count is best.
 import { Bench } from 'tinybench'
+import type { Circumstances } from '../../src/cli/report/circumstances.js'
 import { RingfenceError } from '../../src/errors.js'
 import { networkProfiles } from '../../src/net/index.js'
 import { median } from '../report.js'
-import type { Activations, Backend, CompareCost, Values, Variant } from './backend.js'
+import type { Activations, Backend, CompareCost, LocalWork, Values, Variant } from './backend.js'
 import type { Host } from './host.js'
 import { secondsUnder } from './network.js'
 import type { CompareOptions } from './options.js'
 import { batchTimes, expectDeclared, type Job, metered, type ProfileName } from './parties.js'
 import { countFlights } from './waves.js'
+
+export interface LocalTimes {
+  readonly clientNs: number
+  readonly serverNs: number
+  readonly helperNs: number
+}
 
 export interface Rates {
   /** Share of the values whose sign came out wrong, and the expectation over the masks. */
@@ -25,10 +32,10 @@ export interface ShapedTime {
 
 export interface CompareRow extends CompareCost, Variant {
   readonly elements: number
-  /** Nanoseconds of local work per comparison, medians. */
-  readonly local: { readonly clientNs: number; readonly serverNs: number; readonly helperNs: number }
-  /** On line, with the material at hand; the median batch. */
-  readonly endToEnd: { readonly perSecond: number }
+  /** Nanoseconds of local work per comparison, medians, and of each the spread. */
+  readonly local: LocalTimes & { readonly spread: LocalTimes }
+  /** On line, with the material at hand; the median of `runs` batches. */
+  readonly endToEnd: { readonly perSecond: number; readonly runs: number; readonly spread: number }
   /** Uniform values of the range that calibration guarantees, and a real layer's. */
   readonly wrongSign: Rates & { readonly layer: (Rates & { readonly name: string }) | null }
   /** Seconds of one batch by declared cost. */
@@ -49,6 +56,7 @@ export interface Comparison {
   readonly rows: readonly CompareRow[]
   readonly unsupported: readonly Unsupported[]
   readonly place: string
+  readonly circumstances: Circumstances
 }
 
 export const PROFILES = ['lan', 'wan40', 'mobile80'] as const
@@ -60,8 +68,14 @@ export const AGREEMENT = 0.1
  * Through the emulated network as many runs as fit `shapedMs` by declared cost, at least one. Before batches of less than
  * `warmBelow` ms comes one that does not count: it is some ms late.
  */
-const FULL = { localMs: 200, warmup: 5, runs: 30, shapedRuns: 5, shapedMs: 3000, warmBelow: 1000 }
-const QUICK = { localMs: 10, warmup: 2, runs: 5, shapedRuns: 1, shapedMs: 0, warmBelow: 150 }
+const FULL = { localMs: 200, warmup: 10, runs: 30, shapedRuns: 5, shapedMs: 3000, warmBelow: 1000 }
+const QUICK = { localMs: 10, warmup: 10, runs: 5, shapedRuns: 1, shapedMs: 0, warmBelow: 150 }
+
+/**
+ * Every row is warmed up on its own, or the first of a back end pays for the compiler: rounds of all parties' work until
+ * one is no faster than those before it.
+ */
+const WARM_UP = { leastRounds: 4, mostMs: 1000, faster: 0.95 }
 
 /**
  * Measures every variant of every back end and bit count.
@@ -87,7 +101,7 @@ export async function compare(options: CompareOptions, host: Host): Promise<Comp
     host.progress(`${i + 1} of ${planned.length}: ${backend.name}, ${variant.operation} of ${variant.bits} bits`)
     rows.push(await measure(backend, variant, activations, options, host))
   }
-  return { rows: markBest(rows), unsupported, place: host.place }
+  return { rows: markBest(rows), unsupported, place: host.place, circumstances: host.circumstances() }
 }
 
 async function measure(
@@ -107,23 +121,24 @@ async function measure(
     const whole = { variant, elements, ...job }
     const parts = await host.endToEnd(whole)
     expectDeclared(variant, cost, metered(parts, whole, flights))
-    return median(batchTimes(backend, parts))
+    return batchTimes(backend, parts)
   }
-  const workMs = await play({ warmup: effort.warmup, runs: effort.runs })
+  const batches = await play({ warmup: effort.warmup, runs: effort.runs })
+  const workMs = median(batches)
   const under = (profile: ProfileName) => secondsUnder(networkProfiles[profile], messages, work ?? { server: [workMs] })
   const shaped: Partial<Record<(typeof SHAPED)[number], ShapedTime>> = {}
   for (const profile of SHAPED) {
     const declared = under(profile)
     const warmup = declared * 1000 < effort.warmBelow ? 1 : 0
     const runs = Math.max(1, Math.min(effort.shapedRuns, Math.floor(effort.shapedMs / (declared * 1000))))
-    const seconds = (await play({ warmup, runs, profile })) / 1000
+    const seconds = median(await play({ warmup, runs, profile })) / 1000
     shaped[profile] = { declared, measured: seconds, difference: seconds / declared - 1 }
   }
   return {
     ...variant,
     elements,
     local,
-    endToEnd: { perSecond: elements / (workMs / 1000) },
+    endToEnd: { perSecond: elements / (workMs / 1000), runs: batches.length, spread: deviation(batches) / workMs },
     ...cost,
     wrongSign: {
       measured,
@@ -137,6 +152,7 @@ async function measure(
 
 async function localWork(backend: Backend, variant: Variant, values: Values, ms: number) {
   const work = await backend.local(variant, values)
+  await warmUp(work)
   const bench = new Bench({ time: ms, iterations: 5, warmupTime: ms / 4, warmupIterations: 2 })
   // Declared asynchronous: otherwise tinybench tries them once, without waiting for the end.
   const options = { async: true }
@@ -144,14 +160,37 @@ async function localWork(backend: Backend, variant: Variant, values: Values, ms:
   bench.add('server', () => work.server(), options)
   bench.add('helper', () => work.helper(), options)
   await bench.run()
-  const [clientNs, serverNs, helperNs] = bench.tasks.map(({ name, result }) => {
+  const latencies = bench.tasks.map(({ name, result }) => {
     if (result.state !== 'completed') throw new Error(`${variant.backend} ${name}: ${result.state}`)
-    return (result.latency.p50 * 1e6) / values.length
+    return result.latency
   })
+  const perValue = (of: (latency: (typeof latencies)[number]) => number): LocalTimes => {
+    const [clientNs, serverNs, helperNs] = latencies.map((latency) => (of(latency) * 1e6) / values.length)
+    return { clientNs, serverNs, helperNs }
+  }
   const measured = wrongShare(values, work.signs())
   const between = await work.work?.()
   work.release()
-  return { local: { clientNs, serverNs, helperNs }, work: between, measured }
+  const local = { ...perValue(({ p50 }) => p50), spread: perValue(({ mad }) => mad) }
+  return { local, work: between, measured }
+}
+
+async function warmUp(work: LocalWork): Promise<void> {
+  const started = performance.now()
+  let best = Number.POSITIVE_INFINITY
+  for (let round = 1; performance.now() - started < WARM_UP.mostMs; round++) {
+    const begun = performance.now()
+    for (const party of [work.client, work.server, work.helper]) await party.call(work)
+    const took = performance.now() - begun
+    if (round >= WARM_UP.leastRounds && took > WARM_UP.faster * best) return
+    best = Math.min(best, took)
+  }
+}
+
+/** Median absolute deviation from the median: half of the values are no further from it. */
+function deviation(values: readonly number[]): number {
+  const middle = median(values)
+  return median(values.map((value) => Math.abs(value - middle)))
 }
 
 async function layerRates(backend: Backend, variant: Variant, activations: Activations, elements: number) {

@@ -23,8 +23,8 @@ import { freshSeed } from '../../src/random/seed.js'
 import { Streams } from '../../src/random/streams.js'
 import { prepareWorkload, type Workload } from '../../test/fixtures/workloads.js'
 import { answer } from '../processes/parties.js'
+import { measureNetworks, networkText } from '../processes/securenn-networks.js'
 import { median, table } from '../report.js'
-import { measureNetworks, networkText } from './securenn-networks.js'
 
 const VALUES = 65_536
 const WINDOWS: readonly { window: Window; target: number }[] = [
@@ -191,7 +191,7 @@ async function measure(window: Window, target: number, warmup: number, runs: num
     )
     const times = measured.times.slice(warmup)
     const bits = comparedBits(window)
-    const declared = totalBytes([...dreluMessages(window, VALUES), ...productMessages(VALUES)]) / VALUES
+    const declared = totalBytes([...dreluMessages(window, VALUES), ...productMessages(pairwise(VALUES))]) / VALUES
     return {
       bits,
       values: VALUES,

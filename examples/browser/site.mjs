@@ -1,4 +1,4 @@
-// A small web server: the built page under a strict content security policy, and two addresses the page asks.
+// A small web server: the built page under a strict content security policy, its source, and what the page asks for.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { extname, join, relative, sep } from 'node:path'
@@ -32,20 +32,42 @@ function filesOf(folder) {
   return new Map(files.map((path) => [`/${relative(folder, path).split(sep).join('/')}`, path]))
 }
 
+/** A body of at most `most` bytes, or undefined. */
+async function bodyOf(request, most) {
+  const parts = []
+  let size = 0
+  for await (const part of request) {
+    size += part.length
+    if (size > most) return undefined
+    parts.push(part)
+  }
+  return new Uint8Array(Buffer.concat(parts))
+}
+
 /**
- * @param folder the built page
+ * @param folders `built`: the page; `source`: what it is made of, shown as text below /source
  * @param parties WebSocket addresses the page may connect to
  * @param answers path → what the page is told there, as JSON, given the query
+ * @param posts path → likewise, given the body, of at most `most` bytes
  */
-export async function serve(folder, parties, answers, port) {
-  const files = filesOf(folder)
+export async function serve({ built, source }, parties, { answers, posts }, port) {
+  const files = filesOf(built)
+  const sources = filesOf(source)
   const headers = { 'content-security-policy': policy(parties), 'x-content-type-options': 'nosniff' }
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url, 'http://site')
     const reply = (status, type, body) =>
       response.writeHead(status, { ...headers, 'content-type': type, 'cache-control': 'no-store' }).end(body)
     const file = files.get(pathname === '/' ? '/index.html' : pathname)
-    if (request.method !== 'GET') reply(405, 'text/plain', 'GET only')
+    const shown = sources.get(pathname.replace(/^\/source(?=\/)/, ''))
+    const post = request.method === 'POST' && posts[pathname]
+    if (post) {
+      const body = await bodyOf(request, post.most).catch(() => undefined)
+      const answer = body && post.answer(body)
+      if (answer) reply(200, 'application/json', JSON.stringify(answer))
+      else reply(400, 'text/plain', 'this is no input of the network')
+    } else if (request.method !== 'GET') reply(405, 'text/plain', 'GET only')
+    else if (pathname.startsWith('/source/') && shown) reply(200, 'text/plain; charset=utf-8', readFileSync(shown))
     else if (answers[pathname]) reply(200, 'application/json', JSON.stringify(answers[pathname](searchParams)))
     else if (file) reply(200, TYPES[extname(file)] ?? 'application/octet-stream', readFileSync(file))
     else reply(404, 'text/plain', 'not found')

@@ -3,6 +3,8 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { findModel, loadModelDirectory } from 'ringfence/node'
+import { runFloat } from 'ringfence/plan'
 import { build } from 'vite'
 import { serve } from './site.mjs'
 import config, { outDir } from './vite.config.mjs'
@@ -39,6 +41,20 @@ function start(role, ...args) {
   })
 }
 
+/** The same network without any privacy, for who wants to compare: whoever asks here shows his picture. */
+const { arch, weights, spec } = await loadModelDirectory(findModel('resnet20-cifar10'))
+const inputBytes = 4 * arch.inputs[0].shape.reduce((product, size) => product * size, 1)
+const plain = {
+  most: inputBytes,
+  answer(body) {
+    if (body.length !== inputBytes) return undefined
+    const input = new Float32Array(body.buffer, body.byteOffset, inputBytes / 4)
+    const started = performance.now()
+    const logits = [...runFloat(arch, weights, spec, input)]
+    return { logits, milliseconds: performance.now() - started }
+  },
+}
+
 await build(config)
 const helper = await start('helper')
 const server = await start('server', helper.url)
@@ -46,7 +62,8 @@ const answers = {
   '/parties': () => ({ server: server.url, helper: helper.url }),
   '/seen': (query) => seen.get(query.get('viewer')) ?? {},
 }
-const site = (port) => serve(outDir, [server.url, helper.url], answers, port)
+const page = { built: outDir, source: fileURLToPath(new URL('.', import.meta.url)) }
+const site = (port) => serve(page, [server.url, helper.url], { answers, posts: { '/plain': plain } }, port)
 const url = await site(Number(values.port)).catch((error) => {
   if (error.code !== 'EADDRINUSE') throw error
   return site(0)

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // The `ringfence` program: finds the command, runs it, turns an error into words and an exit status.
-import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../errors.js'
 import { type Command, Flags } from './terminal/arguments.js'
 import { reportFailure } from './terminal/failure-report.js'
@@ -17,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   plan: async () => (await import('./commands/plan.js')).plan,
   calibrate: async () => (await import('./commands/calibrate.js')).calibrate,
   evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
+  finetune: async () => (await import('./commands/finetune.js')).finetune,
   cost: async () => (await import('./commands/cost.js')).cost,
   bench: async () => (await import('./commands/bench.js')).bench,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
@@ -27,7 +27,10 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   const json = name === '--json' || args.includes('--json')
   try {
     if (name === 'demo-party') return await (await import('./process/demo-party.js')).playParty()
-    if (name === '--version') return await printVersion()
+    if (name === '--version') {
+      process.stdout.write(`${(await import('./report/circumstances.js')).packageVersion()}\n`)
+      return 0
+    }
     const wantsHelp = name === undefined || name === '--help' || name === '-h' || name === 'help'
     if (wantsHelp) return await printHelp(name === 'help' ? args[0] : undefined, name !== undefined)
     const command = await find(name)
@@ -57,12 +60,6 @@ async function printHelp(about: string | undefined, asked: boolean): Promise<num
     out.write(programHelp(all, out))
   }
   return asked ? 0 : 1
-}
-
-async function printVersion(): Promise<number> {
-  const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
-  process.stdout.write(`${version}\n`)
-  return 0
 }
 
 /** They go on without anybody who reads what they say. */

@@ -96,6 +96,12 @@ export async function architectureOf(dir: string): Promise<string> {
   return (await readManifest(dir, undefined)).arch
 }
 
+/** The name of a variant's ReLU spec in a model's folder; undefined where it has none. @throws RingfenceError BAD_FILE */
+export async function reluSpecOf(dir: string, variant: string | undefined): Promise<string | undefined> {
+  const { reluSpec, loose } = await readManifest(dir, variant)
+  return reluSpec && (!loose || existsSync(resolve(dir, reluSpec))) ? reluSpec : undefined
+}
+
 async function readManifest(dir: string, variant: string | undefined): Promise<Manifest> {
   const json = await text(dir, 'model.json', true)
   if (json !== undefined) return parseManifest(json, dir, variant)

@@ -40,6 +40,19 @@ export async function readWhole(path: string, onProgress: OnProgress = () => {},
   }
 }
 
+/**
+ * A plain file's text.
+ * @param what it is expected to be, for the message
+ * @throws RingfenceError BAD_FILE when it cannot be read; none waits for a pipe, or reads a device without an end
+ */
+export async function readTextOf(what: string, path: string): Promise<string> {
+  try {
+    return new TextDecoder().decode(await readWhole(path))
+  } catch (cause) {
+    throw new RingfenceError('BAD_FILE', `expected ${what}, but ${(cause as Error).message}`, [], { cause })
+  }
+}
+
 const FILE = 'a plain file'
 
 function kindOf(stats: Stats): string {

@@ -61,7 +61,8 @@ export function prepareActivation(k: Kernels, layer: Layer, relu: LayerRelu): Ac
   }
 }
 
-function expectCount(layer: Layer, what: string, got: number, expected: number): void {
+/** @throws RingfenceError BAD_INPUT when a spec says too much or too little of a layer */
+export function expectCount(layer: Layer, what: string, got: number, expected: number): void {
   if (got === expected) return
   throw new RingfenceError('BAD_INPUT', `layer ${quote(layer.id)}: expected ${expected} ${what}, got ${got}`)
 }

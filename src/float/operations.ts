@@ -105,13 +105,15 @@ function copy(): Operation {
   return stateless(([x], out) => out.u8().set(x.u8()))
 }
 
-function geometryOf(layer: LayerOf<'conv2d'>): ConvGeometry {
+/** The convolution of a layer on its input. */
+export function geometryOf(layer: LayerOf<'conv2d'>): ConvGeometry {
   const { kernel, stride, pad, dilation, groups, cout } = layer
   const { c, h, w } = toMapSize(layer.inShapes[0])
   return { cin: c, h, w, cout, kernel, stride, pad, dilation, groups }
 }
 
-function fullGeometry(cin: number, cout: number): ConvGeometry {
+/** A matrix as a convolution of one pixel. */
+export function fullGeometry(cin: number, cout: number): ConvGeometry {
   const one = [1, 1] as const
   return { cin, h: 1, w: 1, cout, kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1 }
 }
@@ -217,7 +219,8 @@ function concat(): Operation {
   })
 }
 
-function poolOf(layer: LayerOf<'avgPool'> | LayerOf<'maxPool'>): FloatPool {
+/** Of a pooling layer. */
+export function poolOf(layer: LayerOf<'avgPool'> | LayerOf<'maxPool'>): FloatPool {
   const { kernel, stride, pad } = layer
   return { ...toMapSize(layer.inShapes[0]), kernel, stride, pad, out: [layer.out[1], layer.out[2]] }
 }

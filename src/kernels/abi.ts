@@ -211,6 +211,8 @@ interface MacExports {
   mccLiftPassed: Words
   mccMacPassed: Words
   mccMacDot: Words
+  mccDot32(a: number, b: number, count: number): number
+  mccSubsetSums(flags: number, words: number, count: number, vectors: number, sums: number): void
 }
 
 interface MccExports {

@@ -61,7 +61,7 @@ function limitOf(call: string, name: string, positions: ArrayLike<number>): numb
  */
 export function uploadIndexMap(k: Kernels, positions: ArrayLike<number>): IndexMap {
   const limit = limitOf('uploadIndexMap', 'position', positions)
-  const region = upload(k.memory, Uint32Array.from(positions))
+  const region = upload(k.memory, new Uint32Array(positions))
   return { count: positions.length, limit, raw: k.raw, region, release: () => region.release() }
 }
 

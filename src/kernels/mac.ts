@@ -210,3 +210,29 @@ export function macDot(k: Kernels, count: number, alpha: Region, words: Region, 
   expectSum('macDot', count, sum, { words: {}, long: { alpha, words } })
   k.raw.mccMacDot(alpha.ptr, words.ptr, count, sum.ptr)
 }
+
+/** Σ a·b mod 2^32 of u32 words. */
+export function dot32(k: Kernels, count: number, a: Region, b: Region): number {
+  expectInteger('dot32', 'count', count, 0, 2 ** 28)
+  expectWords('dot32', 'a', a, count, 4)
+  expectWords('dot32', 'b', b, count, 4)
+  return k.raw.mccDot32(a.ptr, b.ptr, count) >>> 0
+}
+
+/** sums[j] += Σ words[i] mod 2^32 over the i whose u32 flags have bit j, for j < vectors. */
+export function subsetSums(
+  k: Kernels,
+  count: number,
+  vectors: number,
+  flags: Region,
+  words: Region,
+  sums: Region,
+): void {
+  expectInteger('subsetSums', 'count', count, 0, 2 ** 28)
+  expectInteger('subsetSums', 'vectors', vectors, 1, 32)
+  expectWords('subsetSums', 'flags', flags, count, 4)
+  expectWords('subsetSums', 'words', words, count, 4)
+  expectWords('subsetSums', 'sums', sums, vectors, 4)
+  for (const input of [flags, words]) expectDisjoint('subsetSums', sums, vectors * 4, input, count * 4)
+  k.raw.mccSubsetSums(flags.ptr, words.ptr, count, vectors, sums.ptr)
+}

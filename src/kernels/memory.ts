@@ -45,6 +45,10 @@ export class Region {
     return new Float32Array(this.#memory.buffer, this.ptr, this.byteLength >>> 2)
   }
 
+  f64(): Float64Array {
+    return new Float64Array(this.#memory.buffer, this.ptr, this.byteLength >>> 3)
+  }
+
   u64(): BigUint64Array {
     return new BigUint64Array(this.#memory.buffer, this.ptr, this.byteLength >>> 3)
   }

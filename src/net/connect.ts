@@ -1,6 +1,6 @@
 // Opening a WebSocket to a party: what may be connected to, with which implementation, and what a failure means.
 import { RingfenceError } from '../errors.js'
-import { bearer, checkToken, refusal, subprotocols } from './access/credentials.js'
+import { bearer, checkToken, readRetryAfter, refusal, subprotocols } from './access/credentials.js'
 import { KeepAlive, type PingableSocket } from './access/keep-alive.js'
 import type { PeerRole } from './access/peer.js'
 import type { Channel, ChannelOptions } from './channel.js'
@@ -93,6 +93,10 @@ async function platformSocket(target: URL, options: ConnectOptions): Promise<Ope
       const ws = new WebSocket(url, subprotocols({ role }), settings)
       // One timer each: a party has few connections that it opened itself.
       ws.once('upgrade', ({ socket }) => new KeepAlive(keepAliveMs).watch(ws as PingableSocket, socket))
+      ws.once('unexpected-response', (request, { statusCode = 0, headers }) => {
+        request.destroy()
+        ws.emit('error', new Answered(statusCode, readRetryAfter(headers['retry-after'])))
+      })
       return ws as unknown as WebSocketLike
     }
   } catch (cause) {
@@ -144,10 +148,21 @@ function opened(ws: WebSocketLike, target: URL, options: ConnectOptions): Promis
   })
 }
 
-/** `ws` tells the status of an HTTP answer in its error's words; a page's WebSocket tells nobody. */
+/** An HTTP answer instead of a WebSocket; a page is told of none. */
+class Answered extends Error {
+  constructor(
+    readonly status: number,
+    readonly retryAfterMs: number | undefined,
+  ) {
+    super(`expected a WebSocket, got HTTP ${status}`)
+  }
+}
+
 function turnedAway(event: object): RingfenceError | undefined {
-  const { error } = event as { error?: { message?: unknown } }
-  const [, status] = /^Unexpected server response: (\d{3})$/.exec(String(error?.message)) ?? []
+  const { error } = event as { error?: unknown }
+  if (error instanceof Answered) return refusal(error.status, error.retryAfterMs)
+  // A `ws` that the caller opened tells the status, in its error's words.
+  const [, status] = /^Unexpected server response: (\d{3})$/.exec(String((error as Error | undefined)?.message)) ?? []
   return refusal(Number(status))
 }
 

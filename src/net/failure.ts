@@ -16,6 +16,8 @@ const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   STORE_FULL: 'it has no room for more one-time material; try again later',
   BUSY: 'it serves as many as it can; come back later',
   UNAUTHORIZED: 'it does not let this caller in, or no longer; ask whoever runs it for a token or a larger allowance',
+  CHEATED:
+    'it was sent what no client that follows the protocol sends; the session has ended, start a new one with an unchanged client',
   MATERIAL_USED: 'one-time material was used up or never dealt; deal a new bundle',
   INSECURE: 'it refused something that would weaken the guarantees; see its own log',
   HOST: 'its host lacks something it needs; see its own log',
@@ -43,7 +45,7 @@ export function readFailure(payload: Uint8Array, maxBytes: number): Failure | un
 }
 
 /**
- * What a caller gets: BUSY as such, for there is nothing to look up in the peer's log; else PEER_FAILED, whose `cause` is a
+ * What a caller gets: BUSY and CHEATED as such, for there is nothing to look up in the peer's log; else PEER_FAILED, whose `cause` is a
  * RingfenceError with the peer's own code.
  */
 export function peerFailure(peer: string, failure: Failure | undefined): RingfenceError {
@@ -52,7 +54,7 @@ export function peerFailure(peer: string, failure: Failure | undefined): Ringfen
   const cause = new RingfenceError(code, PUBLIC_TEXT[code], [], { retryAfterMs })
   if (code === 'BUSY') return busy(`the ${peer}`, retryAfterMs, cause)
   const what = `the ${peer} failed with ${code}: ${PUBLIC_TEXT[code]}`
-  return new RingfenceError('PEER_FAILED', what, [], { cause, retryAfterMs })
+  return new RingfenceError(code === 'CHEATED' ? code : 'PEER_FAILED', what, [], { cause, retryAfterMs })
 }
 
 /** BUSY, of `who`. */

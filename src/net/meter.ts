@@ -64,7 +64,20 @@ class Ledger {
   }
 }
 
-/** Counts bytes, messages, one-way waves and time of a party, per link, phase and step of the plan. */
+/**
+ * Counts bytes, messages, one-way waves and time of a party, per link, phase and step of the plan.
+ *
+ * @example
+ * ```ts
+ * import { Client, Meter } from 'ringfence'
+ *
+ * const meter = new Meter()
+ * const client = await Client.create({ server: 'wss://server.example', helper: 'wss://helper.example', meter })
+ * await client.prepare(1)
+ * const { offline } = meter.report().links.server
+ * console.log(offline.bytesSent, offline.bytesReceived, offline.flights)
+ * ```
+ */
 export class Meter {
   readonly #links = new Map<string, Ledger[]>()
   readonly #times: Map<number, number>[] = PHASE_NAMES.map(() => new Map())

@@ -5,7 +5,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo, Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { RingfenceError } from '../errors.js'
-import { REFUSAL_STATUS, type RefusalReason, SUBPROTOCOL } from './access/credentials.js'
+import { closingReason, REFUSAL_STATUS, type RefusalReason, SUBPROTOCOL } from './access/credentials.js'
 import { type Entry, Gate, type GateOptions, readsCloseCodes, refuseUpgrade } from './access/gate.node.js'
 import { Intake, type IntakeOptions } from './access/intake.node.js'
 import { KEEP_ALIVE_MS, KeepAlive } from './access/keep-alive.js'
@@ -59,6 +59,9 @@ export interface ListenOptions extends ChannelOptions, GateOptions, IntakeOption
   onConnection(channel: Channel, info: ConnectionInfo): void
 }
 
+/** What can change while a party listens. */
+export type Admitted = Pick<GateOptions, 'origins' | 'connections' | 'connectionsPerAddress'>
+
 /** A party's ear. */
 export interface Listener {
   /** Where to connect to; of a mounted one that does not listen yet, an empty text. */
@@ -66,6 +69,8 @@ export interface Listener {
   readonly port: number
   /** Lets nobody in from now on; who is in stays. */
   refuse(): void
+  /** Holds newcomers to other bounds, all three of them. */
+  admit(bounds: Admitted): void
   /** Greets newcomers with another certificate. @throws RingfenceError BAD_INPUT for one that cannot be used */
   renew(tls: TlsIdentity): void
   /** Stops listening and closes every connection. */
@@ -103,6 +108,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       return `${scheme}://${mounted ? '127.0.0.1' : shown}:${address.port}${path ?? ''}`
     },
     refuse: () => ear.refuse(),
+    admit: (bounds) => ear.admit(bounds),
     renew: (identity) => {
       if (!(http instanceof TlsServer)) throw new RingfenceError('BAD_INPUT', 'there is no TLS here to renew')
       http.setSecureContext(pem(identity))
@@ -140,6 +146,10 @@ class Ear {
     this.#gate.closed = true
   }
 
+  admit(bounds: Admitted): void {
+    this.#gate.change(bounds)
+  }
+
   async close(): Promise<void> {
     this.refuse()
     this.http.off('upgrade', this.#onUpgrade)
@@ -157,20 +167,23 @@ class Ear {
     const { path, server, onRefused } = this.options
     if (path !== undefined && request.url?.split('?', 1)[0] !== path) {
       // On somebody else's server the path may be another listener's.
-      if (!server || this.http.listenerCount('upgrade') === 1) refuseUpgrade(socket, 'not found')
+      if (!server || this.http.listenerCount('upgrade') === 1) refuseUpgrade(socket, { reason: 'not found' })
       return
     }
     const ignore = () => undefined // a caller that left before it was let in
     socket.on('error', ignore)
     const entry = await this.#gate.admit(request)
     socket.off('error', ignore)
-    if (typeof entry !== 'string') {
+    if (!('reason' in entry)) {
       this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, request, entry))
       return
     }
-    onRefused?.({ reason: entry, remoteAddress: request.socket.remoteAddress ?? '' })
+    onRefused?.({ reason: entry.reason, remoteAddress: request.socket.remoteAddress ?? '' })
     if (!readsCloseCodes(request)) refuseUpgrade(socket, entry)
-    else this.#sockets.handleUpgrade(request, socket, head, (ws) => ws.close(4000 + REFUSAL_STATUS[entry], entry))
+    else
+      this.#sockets.handleUpgrade(request, socket, head, (ws) =>
+        ws.close(4000 + REFUSAL_STATUS[entry.reason], closingReason(entry)),
+      )
   }
 
   #accept(ws: WebSocket, request: IncomingMessage, { address, role, principal, ...entry }: Entry): void {

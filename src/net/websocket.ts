@@ -1,6 +1,6 @@
 // A channel over a WebSocket: any WHATWG-like one, or the `ws` package with its flow control.
 import { RingfenceError } from '../errors.js'
-import { refusal } from './access/credentials.js'
+import { readClosingReason, refusal } from './access/credentials.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { InboxChannel, printable } from './inbox.js'
 
@@ -42,7 +42,7 @@ class WebSocketChannel extends InboxChannel {
     ws.addEventListener('message', ({ data }) => this.#arrived(data))
     ws.addEventListener('error', (event) => this.#broken(event))
     ws.addEventListener('close', ({ code, reason }) => {
-      const error = refusal(code - 4000)
+      const error = refusal(code - 4000, readClosingReason(reason))
       if (error) this.endWith(error)
       else this.peerGone(farewell(code, reason))
     })

@@ -1,6 +1,5 @@
 // Decides who is let in: by a file of tokens, by an identity provider's keys, or everybody.
-import { readFile } from 'node:fs/promises'
-import { RingfenceError } from '../errors.js'
+import { readTextOf } from '../files/whole-files.js'
 import type { AccessDecision, AccessRequest } from '../net/access/gate.node.js'
 import { Jwks, type JwksSource } from './jwks.js'
 import { Accounts } from './limits.js'
@@ -18,14 +17,14 @@ export class Doorkeeper {
   #jwks: Jwks | undefined
   readonly #accounts: Accounts
 
-  private constructor(private readonly options: DoorkeeperOptions) {
-    this.#accounts = options.accounts ?? new Accounts()
+  private constructor(accounts = new Accounts()) {
+    this.#accounts = accounts
   }
 
   /** @throws RingfenceError BAD_FILE, BAD_INPUT, INSECURE */
   static async create(options: DoorkeeperOptions): Promise<Doorkeeper> {
-    const doorkeeper = new Doorkeeper(options)
-    await doorkeeper.reread()
+    const doorkeeper = new Doorkeeper(options.accounts)
+    await doorkeeper.reread(options)
     return doorkeeper
   }
 
@@ -34,11 +33,12 @@ export class Doorkeeper {
     return !this.#tokens && !this.#jwks
   }
 
-  /** Reads its files again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
-  async reread(): Promise<void> {
-    const { tokens, jwks } = this.options
-    const read = tokens === undefined ? undefined : TokenFile.parse(await readTokens(tokens), tokens)
-    this.#jwks = jwks && (await Jwks.open(jwks))
+  /** Reads files, these or again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
+  async reread({ tokens, jwks }: DoorkeeperOptions): Promise<void> {
+    const read =
+      tokens === undefined ? undefined : TokenFile.parse(await readTextOf('a file of tokens', tokens), tokens)
+    const keys = jwks && (await Jwks.open(jwks))
+    this.#jwks = keys
     this.#tokens = read
   }
 
@@ -52,16 +52,5 @@ export class Doorkeeper {
 
   async #find(token: string): Promise<Bearer | undefined> {
     return this.#tokens?.find(token) ?? (await this.#jwks?.find(token))
-  }
-}
-
-async function readTokens(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new RingfenceError('BAD_FILE', `expected a file of tokens at ${file}, but it cannot be read (${code})`, [], {
-      cause,
-    })
   }
 }

@@ -1,8 +1,8 @@
 // Signed tokens (RFC 7519) of an identity provider, checked against its published keys (RFC 7517).
-import { readFile } from 'node:fs/promises'
 import type { JSONWebKeySet, JWTVerifyGetKey } from 'jose'
 import * as v from 'valibot'
 import { RingfenceError } from '../errors.js'
+import { readTextOf } from '../files/whole-files.js'
 import { isLoopback } from '../net/loopback.js'
 import type { Bearer } from './token-file.js'
 
@@ -71,11 +71,12 @@ export class Jwks {
 }
 
 async function readKeys(file: string): Promise<JSONWebKeySet> {
+  const text = await readTextOf('a JSON Web Key Set', file)
   try {
-    const keys = JSON.parse(await readFile(file, 'utf8'))
+    const keys = JSON.parse(text)
     if (Array.isArray(keys?.keys) && keys.keys.length > 0) return keys
   } catch (cause) {
-    throw new RingfenceError('BAD_FILE', `${file}: expected a JSON Web Key Set, but it cannot be read`, [], { cause })
+    throw new RingfenceError('BAD_FILE', `${file}: expected a JSON Web Key Set, but it is no JSON`, [], { cause })
   }
   throw new RingfenceError('BAD_FILE', `${file}: expected a JSON Web Key Set, {"keys": [...]} with at least one key`)
 }

@@ -126,6 +126,18 @@ export class Metrics {
         one((s) => s.registrations),
       )
       gauge(
+        'registered_bytes',
+        'Memory that the networks of all registered servers take',
+        [],
+        one((s) => s.registered.usedBytes),
+      )
+      gauge(
+        'registered_free_ratio',
+        'Share of that memory that is free',
+        [],
+        one((s) => 1 - s.registered.usedBytes / s.registered.limitBytes),
+      )
+      gauge(
         'connections',
         'Servers and clients that are connected',
         [],

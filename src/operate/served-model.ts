@@ -1,9 +1,10 @@
 // One model of a server: registers it as soon as its helper is there, and puts a new one in its place without a break.
+import { isDeepStrictEqual } from 'node:util'
 import { RingfenceError } from '../errors.js'
-import { type Channel, HEADER_BYTES, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
+import { type Channel, HEADER_BYTES, type Meter, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
-import { DIGEST_BYTES, equal } from '../party/messages.js'
+import { CLIENT_HELLO_BYTES, decodeClientHello, equal } from '../party/messages.js'
 import { Server, type ServerOptions } from '../party/server.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
@@ -23,7 +24,10 @@ export interface ModelOptions {
   /** Reads and compiles the model as it is now. */
   compile(): Promise<Compiled>
   connectHelper(role: PeerRole): Promise<Channel>
-  server: Omit<ServerOptions, 'onEvent' | 'onError'>
+  server: Omit<ServerOptions, 'onEvent' | 'onError' | 'meter'>
+  meter: Meter
+  /** What else the server depends on: its helper, and how it gets in there. */
+  reach: unknown
   hooks: ModelHooks
   /** How long a model that was replaced stays for those whose plan it is. */
   overlapMs: number
@@ -31,7 +35,7 @@ export interface ModelOptions {
 
 export class ServedModel {
   #current: Server | undefined
-  /** Replaced, but there for clients that hold its plan. */
+  /** Replaced, but there for clients that want its plan. */
   #retired: Server | undefined
   #compiled: Compiled
   readonly #end = new AbortController()
@@ -39,7 +43,7 @@ export class ServedModel {
   readonly #leaving = new Set<Promise<void>>()
 
   private constructor(
-    private readonly options: ModelOptions,
+    private options: ModelOptions,
     compiled: Compiled,
   ) {
     this.#compiled = compiled
@@ -75,11 +79,11 @@ export class ServedModel {
   async register(): Promise<void> {
     for (let ms = RETRY_FIRST_MS; ; ms = Math.min(2 * ms, RETRY_MOST_MS)) {
       try {
-        this.#current = await this.#serverOf(this.#compiled)
+        this.#current = await serverOf(this.#compiled, this.options)
         return
       } catch (error) {
         if (this.#end.signal.aborted) return
-        if (!(error instanceof RingfenceError) || !passes(error)) throw error
+        if (!(error instanceof RingfenceError) || !error.retryable) throw error
         this.options.hooks.onWaiting(error)
         await wait(ms, this.#end.signal)
         if (this.#end.signal.aborted) return
@@ -87,15 +91,15 @@ export class ServedModel {
     }
   }
 
-  /** Serves one client with the model as it is, or as it was if that is the plan it holds. */
+  /** Serves one client with the model as it is, or as it was if that is the plan it wants. */
   async run(channel: Channel, peer: Peer): Promise<void> {
     const [current, retired] = [this.#current, this.#retired]
     if (!current) return channel.close()
-    if (!retired) return current.run(channel, peer)
+    // Of one plan and other weights or bounds, there is no reason to want the old.
+    if (!retired || equal(retired.planDigest, current.planDigest)) return current.run(channel, peer)
     try {
       const hello = await channel.receive({ deadlineMs: HELLO_MS })
-      const digest = hello.subarray(HEADER_BYTES + 1, HEADER_BYTES + 1 + DIGEST_BYTES)
-      await (equal(digest, retired.planDigest) ? retired : current).run(withFirst(channel, hello), peer)
+      await (wants(hello, retired.planDigest) ? retired : current).run(withFirst(channel, hello), peer)
     } catch {
       channel.close() // it left before it said anything
     }
@@ -104,15 +108,26 @@ export class ServedModel {
   /**
    * Compiles, registers and tries the model as it is now, then serves it to whoever comes; the one before ends when the
    * overlap is over and its clients have their answers.
+   * @param options what holds from now on
    * @returns whether there was anything new
    * @throws RingfenceError what is wrong with the new one; the old one goes on
    */
-  async reload(drainMs: number): Promise<boolean> {
-    const compiled = await this.options.compile()
-    if (same(compiled, this.#compiled)) return false
-    const server = await this.#serverOf(compiled)
+  async reload(options: ModelOptions, drainMs: number): Promise<boolean> {
+    const compiled = await options.compile()
+    const terms = ({ server, reach }: ModelOptions) => [server, reach]
+    if (same(compiled, this.#compiled) && isDeepStrictEqual(terms(options), terms(this.options))) {
+      this.options = options
+      return false
+    }
+    if (!this.#current) {
+      // Not registered yet: the next attempt is with this one.
+      this.options = options
+      this.#compiled = compiled
+      return true
+    }
+    const server = await serverOf(compiled, options)
     try {
-      await this.#try(server, compiled)
+      await tryOut(server, compiled, options)
     } catch (error) {
       await server.release()
       throw error
@@ -120,7 +135,8 @@ export class ServedModel {
     const old = this.#current
     this.#current = server
     this.#compiled = compiled
-    if (old) this.#retire(old, drainMs)
+    this.options = options
+    this.#retire(old, drainMs)
     return true
   }
 
@@ -134,33 +150,6 @@ export class ServedModel {
     this.#released = true
     this.#end.abort()
     await Promise.all([this.#current?.release(), this.#retired?.release(), ...this.#leaving])
-  }
-
-  #serverOf(compiled: Compiled): Promise<Server> {
-    const { connectHelper, server, hooks } = this.options
-    return Server.create(compiled, () => connectHelper('server'), {
-      ...server,
-      onEvent: (event) => hooks.onEvent(event),
-      onError: (error, peer) => hooks.onError(error, peer),
-    })
-  }
-
-  /** One inference from end to end, as a client's. */
-  async #try(server: Server, { plan }: Compiled): Promise<void> {
-    const [near, far] = memoryPair()
-    void server.run(far)
-    const helper = await this.options.connectHelper('client')
-    const client = await Client.create({
-      server: near,
-      helper,
-      worker: false,
-      deadlineMs: this.options.server.deadlineMs,
-    })
-    try {
-      await client.run(new Float32Array(elementCount(tensorShape(plan, 0))))
-    } finally {
-      await client.release()
-    }
   }
 
   #retire(old: Server, drainMs: number): void {
@@ -178,9 +167,27 @@ export class ServedModel {
   }
 }
 
-/** Whether waiting may help: a helper that is away, late or full. */
-function passes({ code, retryable, cause }: RingfenceError): boolean {
-  return retryable || (code === 'PEER_FAILED' && cause instanceof RingfenceError && cause.retryable)
+function serverOf(compiled: Compiled, { connectHelper, server, meter, hooks }: ModelOptions): Promise<Server> {
+  return Server.create(compiled, () => connectHelper('server'), {
+    ...server,
+    meter,
+    onEvent: (event) => hooks.onEvent(event),
+    onError: (error, peer) => hooks.onError(error, peer),
+  })
+}
+
+/** One inference from end to end, as a client's. */
+async function tryOut(server: Server, { plan }: Compiled, options: ModelOptions): Promise<void> {
+  const [near, far] = memoryPair()
+  void server.run(far)
+  const helper = await options.connectHelper('client')
+  const { deadlineMs } = options.server
+  const client = await Client.create({ server: near, helper, worker: false, deadlineMs })
+  try {
+    await client.run(new Float32Array(elementCount(tensorShape(plan, 0))))
+  } finally {
+    await client.release()
+  }
 }
 
 function same(a: Compiled, b: Compiled): boolean {
@@ -191,6 +198,18 @@ function same(a: Compiled, b: Compiled): boolean {
 
 const identical = (a: ArrayBufferView, b: ArrayBufferView): boolean => Buffer.from(bytes(a)).equals(bytes(b))
 const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => new Uint8Array(buffer, byteOffset, byteLength)
+
+/** Whether a client's first frame asks for a plan; what it may be instead is for the server to say. */
+function wants(frame: Uint8Array, digest: Uint8Array): boolean {
+  const payload = frame.subarray(HEADER_BYTES)
+  if (payload.byteLength !== CLIENT_HELLO_BYTES) return false
+  try {
+    const { digest: wanted } = decodeClientHello(payload)
+    return wanted !== undefined && equal(wanted, digest)
+  } catch {
+    return false
+  }
+}
 
 /** A channel of which one message was read already. */
 function withFirst(channel: Channel, message: Uint8Array): Channel {

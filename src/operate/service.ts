@@ -13,13 +13,22 @@ import { listenForMetrics, type MetricsListener, operatorPages } from './pages.j
 import { aboutFiles, readTls, type TlsFiles } from './tls-files.js'
 
 export interface ServiceOptions {
-  listen: Pick<ListenOptions, 'host' | 'port' | 'behindProxy' | 'origins' | 'keepAliveMs'> & { tls?: TlsFiles }
+  listen: Omit<ListenOptions, 'tls' | 'server' | 'path' | 'onConnection' | 'onRequest' | 'onRefused' | 'authorize'> & {
+    tls?: TlsFiles
+  }
   door: DoorkeeperOptions
   metricsAt?: { host: string; port: number }
   /** Longest time for those at work to finish once the service is told to end. */
   drainMs: number
   log: Log
   metrics: Metrics
+  /** Reads its configuration again: what of it can change while it runs. @throws RingfenceError when it stays as it was */
+  reread?: () => Promise<Changeable>
+}
+
+/** What of a service can change while it runs. */
+export type Changeable = Pick<ServiceOptions, 'door' | 'drainMs'> & {
+  listen: Pick<ServiceOptions['listen'], 'tls' | 'origins' | 'connections' | 'connectionsPerAddress'>
 }
 
 /** What is behind the door. */
@@ -50,7 +59,7 @@ export class Service {
   draining = false
 
   private constructor(
-    private readonly options: ServiceOptions,
+    private options: ServiceOptions,
     private readonly party: Party,
     private readonly door: Doorkeeper,
     private readonly listener: Listener,
@@ -171,7 +180,7 @@ export class Service {
   readonly #onHangup = (): void => void this.#reload()
 
   async #reload(): Promise<void> {
-    const { log, listen: at } = this.options
+    const { log, reread } = this.options
     const attempt = async (what: string, work: () => Promise<void> | void) => {
       try {
         await work()
@@ -181,7 +190,17 @@ export class Service {
         log.say('error', 'reload failed', { what, message }, `${what} stays as it was: ${message}`)
       }
     }
-    if (!this.door.open) await attempt('who may connect', () => this.door.reread())
+    if (reread) {
+      await attempt('the configuration', async () => {
+        const { listen: at, ...changed } = await reread()
+        const { origins, connections, connectionsPerAddress } = at
+        this.listener.admit({ origins, connections, connectionsPerAddress })
+        const tls = this.options.listen.tls && (at.tls ?? this.options.listen.tls)
+        this.options = { ...this.options, ...changed, listen: { ...this.options.listen, tls } }
+      })
+    }
+    const { door, listen: at } = this.options
+    if (!this.door.open || door.tokens || door.jwks) await attempt('who may connect', () => this.door.reread(door))
     if (at.tls)
       await attempt('the certificate', async () => {
         const tls = await readTls(at.tls!)

@@ -1,6 +1,6 @@
 // The files of a certificate and its key.
-import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../errors.js'
+import { readTextOf } from '../files/whole-files.js'
 import type { TlsIdentity } from '../net/websocket-server.node.js'
 
 export interface TlsFiles {
@@ -10,7 +10,7 @@ export interface TlsFiles {
 
 /** @throws RingfenceError BAD_FILE */
 export async function readTls(files: TlsFiles): Promise<TlsIdentity> {
-  return { cert: await pemFile(files.cert), key: await pemFile(files.key) }
+  return { cert: await readTextOf('a PEM file', files.cert), key: await readTextOf('a PEM file', files.key) }
 }
 
 /** What `listen` and `renew` say of an identity, said of its files. */
@@ -24,16 +24,5 @@ export async function aboutFiles<T>(files: TlsFiles | undefined, use: () => T | 
     )
     const what = `${files.cert} and ${files.key}: expected a certificate and its private key, both PEM`
     throw new RingfenceError('BAD_FILE', what, problems, { cause: error })
-  }
-}
-
-async function pemFile(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new RingfenceError('BAD_FILE', `expected a PEM file at ${file}, but it cannot be read (${code})`, [], {
-      cause,
-    })
   }
 }

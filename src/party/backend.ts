@@ -1,9 +1,10 @@
 // What the parties leave to a back end: everything between the handshake and the answer.
-import type { RingfenceError } from '../errors.js'
+import type { ErrorCode, RingfenceError } from '../errors.js'
 import type { Kernels } from '../kernels/instance.js'
 import type { Frame, Link, Meter, Peer } from '../net/index.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import type { Plan } from '../plan/plan.js'
+import type { DealtGuard } from '../protocol/mcc/guard/inference.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
@@ -78,6 +79,8 @@ export interface ClientSession {
   readonly meter: Meter
   /** Shared with the helper. */
   readonly sh: Streams
+  /** Of the registration it belongs to, shared with the helper; only for guarded plans. */
+  readonly registration: Streams | undefined
   readonly ledger: Ledger
   /** Whom its room in the store counts for. */
   readonly owner: string
@@ -118,6 +121,8 @@ export interface HelpedServer<P extends Plan = Plan> {
   readonly digest: Uint8Array
   /** F */
   readonly share: ModelShare
+  /** What a guarded plan adds, on its way from the moment on that clients can know of the registration. */
+  guard: Promise<DealtGuard | undefined> | undefined
   readonly seed: Seed
   readonly grants: Grants
   /** Bundles of different clients do not interleave on the server's link; sessions take turns inference by inference. */
@@ -143,6 +148,8 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly streams: DealerStreams
   /** The material of an inference was dealt. */
   readonly onBundle?: (milliseconds: number) => void
+  /** An inference that the helper took part in has ended. */
+  readonly onInference?: (milliseconds: number, error?: ErrorCode) => void
   readonly deadlineMs: number
   readonly idleMs: number
   /** As `idleMs`, before its first request. */

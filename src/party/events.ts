@@ -34,6 +34,8 @@ export interface HelperStatus {
   readonly connections: number
   /** Servers that are registered, one for each of their models. */
   readonly registrations: number
+  /** Memory that their networks take together. */
+  readonly registered: { readonly usedBytes: number; readonly limitBytes: number }
   /** WASM memory in use. */
   readonly memoryBytes: number
 }

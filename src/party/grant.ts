@@ -3,13 +3,13 @@
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { RingfenceError } from '../errors.js'
-import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
-import { encodeBatch, equal, GRANT_BYTES, readInference, writeInference } from './messages.js'
+import { deriveSeed, type Seed } from '../random/seed.js'
+import { encodeBatch, equal, GRANT_BYTES, MAC_BYTES, readInference, writeInference } from './messages.js'
 
 /** How long a grant can be used. */
 export const GRANT_MS = 60_000
 
-const TIME_BYTES = GRANT_BYTES - SEED_BYTES
+const TIME_BYTES = GRANT_BYTES - MAC_BYTES
 
 /**
  * One registration's grants, at either of its ends. Times count from the registration, by either end's own clock: the two
@@ -59,6 +59,7 @@ export class Grants {
   }
 
   #mac(session: Uint8Array, first: number, count: number, time: Uint8Array): Uint8Array {
-    return hmac(sha256, this.#key, new Uint8Array([...session, ...encodeBatch(first, count), ...time]))
+    const granted = new Uint8Array([...session, ...encodeBatch(first, count), ...time])
+    return hmac(sha256, this.#key, granted).subarray(0, MAC_BYTES)
   }
 }

@@ -11,6 +11,7 @@ export {
   DEAL_BYTES,
   decodeBatch,
   GRANT_BYTES,
+  MAC_BYTES,
   MAX_BATCH,
   readInference,
   writeInference,
@@ -71,6 +72,29 @@ export function checkVersion(version: number): void {
       `the peer speaks version ${version} of the protocol, this is version ${PROTOCOL_VERSION}`,
     )
   }
+}
+
+/** First message of a client to its server: which plan it wants, and whether it has that plan already. */
+export interface ClientHello {
+  /** Undefined: any. */
+  digest: Uint8Array | undefined
+  hasPlan: boolean
+}
+
+export const CLIENT_HELLO_BYTES = 2 + DIGEST_BYTES
+
+export function encodeClientHello({ digest, hasPlan }: ClientHello): Uint8Array {
+  const out = new Uint8Array(CLIENT_HELLO_BYTES)
+  out.set([PROTOCOL_VERSION, Number(hasPlan)])
+  if (digest) out.set(digest, 2)
+  return out
+}
+
+/** @throws RingfenceError PROTOCOL for another version */
+export function decodeClientHello(payload: Uint8Array): ClientHello {
+  checkVersion(payload[0])
+  const digest = payload.subarray(2)
+  return { digest: digest.some((byte) => byte !== 0) ? digest : undefined, hasPlan: payload[1] === 1 }
 }
 
 /** The helper's answer to a server: registration, public key, `confirmation`. */

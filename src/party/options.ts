@@ -1,5 +1,5 @@
 // What all three parties take, and the two hooks that only tests and the demo's judge use.
-import { RingfenceError } from '../errors.js'
+import { type ErrorCode, RingfenceError } from '../errors.js'
 import { type Channel, Link, Meter, type Peer } from '../net/index.js'
 import { PIECE_BYTES } from '../protocol/pieces.js'
 import type { Seed } from '../random/seed.js'
@@ -22,6 +22,8 @@ export interface HostOptions extends PartyOptions {
   idleMs?: number
   /** The same for a client that has reserved nothing and run nothing yet. Default one minute. */
   unusedMs?: number
+  /** Clients that may join per second, in bursts of as many; others wait, then are told BUSY. Default 50. */
+  joinsPerSecond?: number
   /**
    * Called when a connection ends with an error; the party goes on serving the others. `peer` is what `run` was given;
    * absent where the connection is one of the party's own.
@@ -104,4 +106,20 @@ export class Mutex {
 export function asRingfenceError(error: unknown): RingfenceError {
   if (error instanceof RingfenceError) return error
   return new RingfenceError('PROTOCOL', 'an internal check failed; see the cause', [], { cause: error })
+}
+
+/** Tells how long a task took, and the code of the error it ended with, if any. */
+export async function timed<T>(
+  task: Promise<T>,
+  ended?: (milliseconds: number, error?: ErrorCode) => void,
+): Promise<T> {
+  const began = performance.now()
+  try {
+    const result = await task
+    ended?.(performance.now() - began)
+    return result
+  } catch (cause) {
+    ended?.(performance.now() - began, asRingfenceError(cause).code)
+    throw cause
+  }
 }

@@ -6,8 +6,11 @@ import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import { type Channel, type Link, Phase } from '../net/index.js'
 import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile/compile.js'
-import { canonicalJson, type Plan } from '../plan/plan.js'
+import { canonicalJson, type MccPlan, type Plan } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
+import { planLayout } from '../protocol/layout.js'
+import { guardTerms } from '../protocol/mcc/guard/terms.js'
+import { sendTransposes } from '../protocol/mcc/guard/upload.js'
 import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'
 import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
@@ -63,7 +66,30 @@ export async function register(
   const helperKey = welcome.slice(ID_BYTES, ID_BYTES + KEY_BYTES)
   const proof = welcome.subarray(ID_BYTES + KEY_BYTES)
   const helperSeed = agree(keys, digest, { id, helperKey, proof }, options.helperKey)
+  if (plan.backend === 'mcc') await sendGuard(k, plan, { helperSeed, modelSeed }, helper, options)
   return { id, helperKey, helperSeed, modelSeed, grants: new Grants(helperSeed, id) }
+}
+
+/** Guarded plans: what the helper checks the uploads of clients with. */
+async function sendGuard(
+  k: Kernels,
+  plan: MccPlan,
+  { helperSeed, modelSeed }: Pick<Registration, 'helperSeed' | 'modelSeed'>,
+  helper: Link,
+  options: SendOptions,
+): Promise<void> {
+  const layout = planLayout(plan)
+  const terms = guardTerms(layout)
+  if (!terms) return
+  const [registration, model] = [helperSeed, modelSeed].map((seed) => new Streams(k, seed, plan.rounds))
+  try {
+    await sendTransposes(k, layout, terms, { registration, model }, (tensor, message) =>
+      sendPieces(helper, Kind.transposes, Phase.setup, tensor, message, options),
+    )
+  } finally {
+    registration.release()
+    model.release()
+  }
 }
 
 function agree(

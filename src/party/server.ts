@@ -1,6 +1,6 @@
 // The server: owns the weights, registers its model with a helper, answers clients. It serves many at once; how is its
 // back end's affair: party/mcc or party/securenn.
-import { RingfenceError } from '../errors.js'
+import { type ErrorCode, RingfenceError } from '../errors.js'
 import { type Kernels, loadKernels } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import { type Channel, type Frame, type Link, Meter, type Peer, Phase, wait } from '../net/index.js'
@@ -11,13 +11,14 @@ import { layOut, type PlannedSteps } from '../protocol/step.js'
 import { type ModelShare, packShare } from '../protocol/weights.js'
 import { entropy } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
+import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from './admission.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from './backend.js'
 import type { ServerStatus } from './events.js'
 import type { Grants } from './grant.js'
 import { Ledger } from './ledger.js'
 import { STORE_SHARE } from './mcc/reservations.js'
 import { MccServer } from './mcc/server.js'
-import { checkVersion, DIGEST_BYTES, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
+import { CLIENT_HELLO_BYTES, decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
 import {
   AUDIT,
   asRingfenceError,
@@ -26,6 +27,7 @@ import {
   idleOf,
   linkTo,
   seedSource,
+  timed,
   unusedOf,
 } from './options.js'
 import { openUnless, type Registration, register } from './registration.js'
@@ -78,10 +80,20 @@ interface ServerParts {
   readonly options: ServerOptions
 }
 
-/** The server: it holds the weights and sees neither input nor answer. It serves many clients at once. */
+/** The server: it holds the weights and sees neither input nor answer. It serves many clients at once.
+ * @example
+ * ```ts
+ * import { findModel, listen, loadModelDirectory } from 'ringfence/node'
+ * import { compile, connect, Server } from 'ringfence/server'
+ * const { arch, weights, calibration, spec } = await loadModelDirectory(findModel('mnist-cnn3'))
+ * const server = await Server.create(compile(arch, weights, calibration, spec), () => connect('wss://helper.example'))
+ * await listen({ port: 7702, onConnection: (channel, peer) => server.run(channel, peer) })
+ * ```
+ */
 export class Server {
   #parts: ServerParts
   readonly #backend: ServerBackend
+  readonly #joins: Pace
   /** The plan as it travels. */
   readonly #planBytes: Uint8Array
   readonly #links = new Map<Link, Attention>()
@@ -95,6 +107,7 @@ export class Server {
   private constructor(parts: ServerParts) {
     this.#parts = parts
     this.#backend = backendOf(parts, () => this.#parts.registration.grants)
+    this.#joins = new Pace(parts.options.joinsPerSecond ?? JOINS_PER_SECOND, LONGEST_JOIN_MS)
     this.#planBytes = new TextEncoder().encode(canonicalJson(parts.compiled.plan))
   }
 
@@ -241,6 +254,7 @@ export class Server {
       this.#links.delete(link)
       backend?.release()
       session?.sh.release()
+      session?.registration?.release()
     }
   }
 
@@ -309,23 +323,25 @@ export class Server {
 
   async #welcome(link: Link, peer: Peer, meter: Meter): Promise<ClientSession> {
     const { k, compiled, digest, options } = this.#parts
-    const hello = await link.receive(Kind.hello, Phase.setup, 0, 1 + DIGEST_BYTES)
-    checkVersion(hello[0])
+    const hello = decodeClientHello(await link.receive(Kind.hello, Phase.setup, 0, CLIENT_HELLO_BYTES))
+    await keptAlive(link, deadlineOf(options), () => this.#joins.take(this.#end.signal))
     if (this.#helperLost) await this.#rejoin()
     if (this.#helperLost && !this.#backend.hasKept) throw this.#helperLost
     const { registration } = this.#parts
     const id = entropy(ID_BYTES)
-    // A client that names the plan it holds is spared the download; one that names another is told so by the digest.
-    const known = equal(hello.subarray(1), digest)
+    // A client that has the plan is spared the download; one that wants another is told so by the digest.
+    const known = hello.hasPlan && hello.digest !== undefined && equal(hello.digest, digest)
     const json = known ? new Uint8Array(0) : this.#planBytes
     const seed = sessionSeed(registration.helperSeed, id)
     options[AUDIT]?.({ session: id, seed: seed.slice() })
     const sh = new Streams(k, seed, compiled.plan.rounds)
     seed.fill(0)
+    const guarded = compiled.plan.backend === 'mcc' && compiled.plan.guard
+    const own = guarded ? new Streams(k, registration.helperSeed, compiled.plan.rounds) : undefined
     const name = hex(id)
     const { principal } = peer
     const owner = principal ? `principal ${principal.name}` : `session ${name}`
-    const session: ClientSession = { id, name, owner, link, peer, meter, sh, ledger: new Ledger() }
+    const session: ClientSession = { id, name, owner, link, peer, meter, sh, registration: own, ledger: new Ledger() }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })
@@ -342,28 +358,15 @@ export class Server {
     if (!frame) return false
     this.#links.set(link, { serving: true, since: performance.now() })
     const answers = frame.kind === Kind.input || frame.kind === Kind.start
-    const served = answers ? await this.#timed(peer, backend.serve(frame)) : await backend.serve(frame)
+    const ended = (milliseconds: number, error?: ErrorCode) =>
+      options.onEvent?.({ kind: 'inference', peer, milliseconds, error })
+    const served = answers ? await timed(backend.serve(frame), ended) : await backend.serve(frame)
     if (!served) {
       const what = `kind ${frame.kind}, phase ${frame.phase}, step ${frame.step} with ${frame.payload.byteLength} bytes`
       throw new RingfenceError('PROTOCOL', `the client sent ${what}, which is no request`)
     }
     await link.drained()
     return !(answers && this.#draining)
-  }
-
-  async #timed<T>(peer: Peer, inference: Promise<T>): Promise<T> {
-    const { onEvent } = this.#parts.options
-    const began = performance.now()
-    const ended = (error?: RingfenceError['code']) =>
-      onEvent?.({ kind: 'inference', peer, milliseconds: performance.now() - began, error })
-    try {
-      const result = await inference
-      ended()
-      return result
-    } catch (cause) {
-      ended(asRingfenceError(cause).code)
-      throw cause
-    }
   }
 
   async #nextRequest(link: Link, deadlineMs: number): Promise<Frame | null> {

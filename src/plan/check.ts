@@ -5,16 +5,19 @@ import { RingfenceError } from '../errors.js'
 import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js'
 import { fromBase64 } from '../model/relu/mask-bits.js'
 import { aligned, MAX_CHUNK } from './compile/chunks.js'
+import { guardProblems, MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
 import {
   type Activation,
   asMap,
   type Bends,
   type Blend,
   elementCount,
+  type Guard,
   type LinearOp,
   linearShape,
   type MapShape,
   type MccActivation,
+  type MccPlan,
   type Plan,
   reluShape,
   type SecurennActivation,
@@ -113,12 +116,26 @@ const securennActivation = v.strictObject({
   bends: v.optional(bends),
 })
 
-function planSchema<B extends string, A extends v.GenericSchema>(
+const guard = v.strictObject({
+  sigma: v.pipe(integer, v.minValue(MIN_SIGMA), v.maxValue(MAX_SIGMA)),
+  signs: v.nullable(
+    v.strictObject({
+      sets: v.pipe(integer, v.minValue(1), v.maxValue(8)),
+      traps: v.pipe(integer, v.minValue(1), v.maxValue(MAX_PLACES)),
+      bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
+      chunks: v.pipe(v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))), v.maxLength(16)),
+    }),
+  ),
+})
+
+function planSchema<B extends string, A extends v.GenericSchema, G extends v.ObjectEntries>(
   backend: B,
   ring: readonly [number, number],
   activation: A,
+  own: G,
 ) {
   return v.strictObject({
+    ...own,
     format: v.literal('plan/1'),
     backend: v.literal(backend),
     network: id,
@@ -151,8 +168,8 @@ function planSchema<B extends string, A extends v.GenericSchema>(
 }
 
 const schema = v.variant('backend', [
-  planSchema('mcc', [24, 32], mccActivation),
-  planSchema('securenn', [64, 64], securennActivation),
+  planSchema('mcc', [24, 32], mccActivation, { guard: v.optional(guard) }),
+  planSchema('securenn', [64, 64], securennActivation, {}),
 ])
 
 /** @throws RingfenceError PLAN_MISMATCH listing every problem */
@@ -166,10 +183,22 @@ export function checkPlan(json: unknown): Plan {
   const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
   if (elementCount(asMap(plan.input.shape)) > MAX_ELEMENTS)
     problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
+  if (problems.length === 0 && plan.backend === 'mcc' && plan.guard) problems.push(...signProblems(plan, plan.guard))
   if (problems.length > 0) {
     throw new RingfenceError('PLAN_MISMATCH', 'the plan contradicts itself', problems.slice(0, 20))
   }
   return plan
+}
+
+function signProblems(plan: MccPlan, guard: Guard): string[] {
+  const problems = guardProblems(plan, guard)
+  if (!guard.signs) return problems.map((problem) => `guard: ${problem}`)
+  const { bits, chunks } = guard.signs
+  const covered = chunks.reduce((sum, c) => sum + c, 0)
+  if (covered !== bits || !aligned(chunks)) problems.push(`chunks [${chunks}] cannot be laid out over ${bits} bits`)
+  const widest = Math.max(...plan.steps.map(({ activation }) => activation?.bits ?? 0))
+  if (widest > bits) problems.push(`${bits} bits are compared once more, a step opens ${widest}`)
+  return problems.map((problem) => `guard: ${problem}`)
 }
 
 function stepProblems(plan: Plan, step: Step, index: number): string[] {

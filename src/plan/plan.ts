@@ -130,8 +130,23 @@ interface PlanOf<B extends Backend, A extends Activation> {
   readonly steps: readonly Step<A>[]
 }
 
+/** What a client that deviates has to guess (docs/protocol.md, "Guarded plans"). */
+export interface Guard {
+  /** σ: how much longer than the ring one-time MACs are. A changed reply or upload passes with 2^-(σ+1). */
+  readonly sigma: number
+  /** How everything is compared once more; null where nothing is compared. */
+  readonly signs: {
+    /** Independent orders, each over all comparisons and its traps. */
+    readonly sets: number
+    readonly traps: number
+    /** The widest n' of the steps that compare: all are shifted to it. */
+    readonly bits: number
+    readonly chunks: readonly number[]
+  } | null
+}
+
 /** Comparisons by one-time tables, helper off line (docs/protocol.md, part one). */
-export type MccPlan = PlanOf<'mcc', MccActivation>
+export type MccPlan = PlanOf<'mcc', MccActivation> & { readonly guard?: Guard }
 /** The published protocol, helper on line (docs/protocol.md, part two). */
 export type SecurennPlan = PlanOf<'securenn', SecurennActivation>
 /** What is run: the same for all three parties, and secret to none. */

@@ -7,7 +7,7 @@ import type { ConvGeometry } from '../kernels/geometry.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { add32 } from '../kernels/ring.js'
 import { elementCount, type LinearOp, type MapShape } from '../plan/plan.js'
-import type { PlannedStep } from './step.js'
+import type { StepLayout } from './layout.js'
 
 /** Where a step's transposes read weights and leave their sums. */
 export interface AdjointTarget {
@@ -23,7 +23,7 @@ export interface AdjointTarget {
  */
 export function accumulateAdjoint(
   k: Kernels,
-  { step }: PlannedStep,
+  { step }: Pick<StepLayout, 'step'>,
   gammas: readonly Region[],
   target: AdjointTarget,
 ): void {

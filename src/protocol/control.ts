@@ -10,8 +10,11 @@ export const MAX_BATCH = 1024
 /** A request for material: how many inferences, from which on. */
 export const BATCH_BYTES = 12
 
+/** HMAC-SHA256 cut to half, as RFC 2104 §5 allows: a forger has one try in 2^128 per grant it shows. */
+export const MAC_BYTES = 16
+
 /** What a server grants at the helper, opaque to the client: an end and a MAC. */
-export const GRANT_BYTES = 8 + 32
+export const GRANT_BYTES = 8 + MAC_BYTES
 
 /** A client's request to the helper: a batch and its grant. */
 export const DEAL_BYTES = BATCH_BYTES + GRANT_BYTES

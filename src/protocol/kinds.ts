@@ -6,6 +6,7 @@ export const Kind = {
   welcome: 2, // the answer: keys, identifiers
   plan: 3, // the plan's JSON
   weights: 4, // server → helper: a piece of F
+  transposes: 5, // server → helper, guarded plans: λ' of one tensor
   reserve: 10, // client → server: room for inferences
   reserved: 11, // how many were granted, and the grant for the helper
   deal: 12, // client → helper: which inferences to deal, and the server's grant
@@ -20,6 +21,8 @@ export const Kind = {
   opening: 22, // server → client: e and table rows
   reply: 23, // client → server: β and z - r
   output: 24, // server → client: y - m, on securenn its share of y
+  signs: 25, // server → client, guarded plans: what is compared once more
+  proof: 26, // client → server, guarded plans: the tag of all replies, β of the second comparisons
   // An inference on securenn.
   pair: 30, // client → server: the seed they share
   start: 31, // client → server, client → helper, server → helper: the inference that starts

@@ -71,6 +71,8 @@ export interface ReluMaps<F extends Forms = Lists> {
   readonly resultElement: F['map'] | null
   /** Elements of the result that become zero. */
   readonly zeros: F['map'] | null
+  /** Position among values of every result's first copy; null where no copies are summed. */
+  readonly firstCopy: F['map'] | null
 }
 
 /** Several ReLUs of one opened value on `mcc`. */
@@ -181,7 +183,7 @@ export function reluMaps({ step, relu }: ActiveLayout, backend: Backend): ReluMa
 
 const NO_MAPS: ReluMaps = {
   ...{ valueElement: null, comparisonOf: null, tested: null, openedElement: null, copied: null, patch: null },
-  ...{ resultElement: null, zeros: null },
+  ...{ resultElement: null, zeros: null, firstCopy: null },
 }
 
 /** A map that is left out where it changes nothing. */
@@ -211,7 +213,7 @@ function patchMaps({ patchStart, patchElements, patchShift }: Patches): ReluMaps
 function resultMaps(step: Step, order: Int32Array, valueElement: Int32Array | null) {
   const size = elementCount(step.out)
   const sum = step.activation?.bends?.sum
-  if (!sum && order.length === size) return { resultElement: valueElement, zeros: null }
+  if (!sum && order.length === size) return { resultElement: valueElement, zeros: null, firstCopy: null }
   const kept = new Uint8Array(size)
   for (let i = 0; i < order.length; i++) kept[order[i] % size] = 1
   const ascending = (bit: number): Int32Array => {
@@ -225,5 +227,13 @@ function resultMaps(step: Step, order: Int32Array, valueElement: Int32Array | nu
   return {
     resultElement: sum ? mapOf(results, size) : valueElement,
     zeros: zeros === 0 ? null : ascending(0),
+    firstCopy: sum ? firstCopies(order, results, size) : null,
   }
+}
+
+/** Where in `order` each result comes first. `results`: ascending elements */
+function firstCopies(order: Int32Array, results: Int32Array, size: number): Int32Array {
+  const first = new Int32Array(size).fill(-1)
+  for (let i = order.length - 1; i >= 0; i--) first[order[i] % size] = i
+  return results.map((element) => first[element])
 }

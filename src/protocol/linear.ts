@@ -1,10 +1,34 @@
 // The linear steps of a plan over one party's tensors and weights, in the ring of its back end. All three parties walk
 // the same operations: the server over masked tensors and W, the client over masks and B, the helper over masks and F.
 import type { PackedWeights } from '../kernels/conv.js'
+import { scatter32, scatter64 } from '../kernels/index-maps.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { type WordRing, wordRing } from '../kernels/words.js'
-import { elementCount, type LinearOp } from '../plan/plan.js'
-import type { PlannedStep } from './step.js'
+import { elementCount, type LinearOp, tensorShape } from '../plan/plan.js'
+import { Purpose, type Streams } from '../random/streams.js'
+import type { PlannedStep, PlannedSteps } from './step.js'
+
+/** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
+export function tensorMask(
+  k: Kernels,
+  { plan, steps }: PlannedSteps,
+  ch: Streams,
+  index: number,
+  inference: number,
+): Region {
+  const { bytes } = wordRing(plan.ring)
+  const mask = ch.take(
+    { purpose: Purpose.inputMask, layer: index, inference },
+    elementCount(tensorShape(plan, index)) * bytes,
+  )
+  const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
+  if (zeros) {
+    const nothing = k.memory.allocZero(zeros.count * bytes)
+    ;(bytes === 4 ? scatter32 : scatter64)(k, nothing, zeros, mask)
+    nothing.release()
+  }
+  return mask
+}
 
 /** What one party puts into a linear step. */
 export interface LinearSource {

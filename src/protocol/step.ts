@@ -103,5 +103,6 @@ function inMemory(relu: ReluMaps, maps: MapsInMemory): ReluMaps<InMemory> {
     patch: patch && maps.patches(patch),
     resultElement: map(relu.resultElement),
     zeros: map(relu.zeros),
+    firstCopy: map(relu.firstCopy),
   }
 }

@@ -26,6 +26,13 @@ export const Purpose = {
   signTrap: 17, // server–helper: ŷ' of its traps; helper alone: their m'
   signPad: 18, // client–helper: pads of its tables
   signBits: 19, // helper alone: carry masks and keys of its tables
+  replyAlpha: 20, // server–helper: α, the secret factors of the MACs on replies
+  replyTag: 21, // client–helper: M, the tags of what a reply is made of
+  replyLift: 22, // client–helper: the bits of a tensor's mask r beyond n
+  inputWindow: 23, // client–helper: what hides a bounded input from the server
+  uploadPad: 24, // client–helper: μ, what hides the tag of δ
+  uploadFlag: 25, // server–helper, of a registration: γ, the subsets of δ that are checked
+  uploadMask: 26, // server–client, of a registration: z, what hides the transposes of γ from the helper
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

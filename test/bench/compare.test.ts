@@ -12,12 +12,16 @@ import type { Activations, Backend, Variant } from '../../bench/compare/backend.
 import { type Host, playInThread } from '../../bench/compare/host.js'
 import { mcc, sensibleShapes, wrongSignProbability } from '../../bench/compare/mcc/backend.js'
 import { chainOf, gadgetOf } from '../../bench/compare/mcc/gadget.js'
+import { description } from '../../bench/compare/options.js'
 import { metered } from '../../bench/compare/parties.js'
 import { csv, text } from '../../bench/compare/report.js'
 import { type CompareRow, type Comparison, compare } from '../../bench/compare/rows.js'
 import { countFlights } from '../../bench/compare/waves.js'
 import { BACKENDS, benchCompare } from '../../bench/suites/compare.js'
+import { circumstances } from '../../src/cli/report/circumstances.js'
+import { commandHelp } from '../../src/cli/terminal/help-text.js'
 import { loadKernels } from '../../src/kernels/instance.js'
+import { misplaced } from '../fixtures/drawings.js'
 
 const variantsOf = (bits: number, backend: Backend = mcc): readonly Variant[] => {
   const found = backend.variants(bits)
@@ -32,6 +36,8 @@ function threadHost(activations: Activations | null = null) {
   const host: Host = {
     place: 'one thread',
     memory: 2 ** 30,
+    columns: 80,
+    circumstances,
     endToEnd: (job) => {
       jobs++
       return playInThread(BACKENDS, job)
@@ -146,11 +152,13 @@ describe('the report', () => {
   })
 
   test('every row has the fields of the machine-readable form, in whole batches', () => {
-    const figures = { clientNs: expect.any(Number), serverNs: expect.any(Number), helperNs: expect.any(Number) }
+    const times = { clientNs: expect.any(Number), serverNs: expect.any(Number), helperNs: expect.any(Number) }
+    const figures = { ...times, spread: times }
     for (const row of measured.rows) {
       const { online, offline } = BACKENDS.find(({ name }) => name === row.backend)!.cost(row, 512)
       expect(row).toMatchObject({ elements: 512, local: figures, online, offline })
       expect(row.endToEnd.perSecond).toBeGreaterThan(0)
+      expect(row.endToEnd).toMatchObject({ runs: 5, spread: expect.any(Number) })
       expect(row.wrongSign.layer).toMatchObject({ name: 'conv' })
     }
     const measuredOf = (name: string) => measured.rows.flatMap(({ backend, bits }) => (backend === name ? bits : []))
@@ -168,40 +176,44 @@ describe('the report', () => {
     expect(marked('bytes')[1].shape).toEqual([4, 4])
   })
 
-  test('JSON, charts and page hold both back ends', () => {
-    const { compare: rows } = JSON.parse(printed[0]) as { compare: CompareRow[] }
+  test('JSON, charts and page hold both back ends, and say when and on what they were made', () => {
+    const { compare: rows, ...rest } = JSON.parse(printed[0]) as { compare: CompareRow[] }
     expect(rows).toEqual(measured.rows)
-    const charts = files.get('a.svg')!
+    expect(rest).toMatchObject(measured.circumstances)
+    const [charts, page] = [files.get('a.svg')!, files.get('a.html')!]
     expect(charts).toMatch(/^<svg [\s\S]*<\/svg>\n$/)
-    expect(charts).not.toMatch(/NaN|Infinity|undefined/)
-    for (const name of ['mcc', 'securenn']) expect(charts).toContain(`>${name}: on line`)
-    expect(files.get('a.html')).toContain(charts)
+    expect(misplaced(charts)).toEqual([])
+    for (const shown of [charts, page]) {
+      expect(shown).not.toMatch(/NaN|Infinity|undefined/)
+      for (const name of ['mcc', 'securenn']) expect(shown).toContain(`>${name}: on line`)
+      // In a chart it may take two lines.
+      expect(shown).toContain(measured.circumstances.date.slice(0, 10))
+    }
+    expect(page).toContain(`ringfence ${measured.circumstances.ringfence}`)
+    expect(page.match(/<svg /g)).toHaveLength(4)
   })
 
-  test('CSV has one line per row, all of one length', () => {
-    const lines = csv(measured)
-      .split('\n')
-      .map((line) => line.split(','))
+  test('CSV has one line per row, all of one length, and the machine in each', () => {
+    const cells = (line: string) => [...line.matchAll(/(?:^|,)("(?:[^"]|"")*"|[^,]*)/g)].map(([, cell]) => cell)
+    const lines = csv(measured).split('\n').map(cells)
     expect(lines).toHaveLength(measured.rows.length + 1)
     expect(new Set(lines.map((line) => line.length))).toEqual(new Set([lines[0].length]))
-    expect(lines[0]).toContain('offline.helperToServer')
+    expect(lines[0]).toEqual(expect.arrayContaining(['offline.helperToServer', 'endToEnd.spread', 'machine', 'date']))
+    expect(lines[1][lines[0].indexOf('date')]).toBe(measured.circumstances.date)
   })
 
-  test('the table is aligned, says why a bit count is missing and what the network is', () => {
-    const table = text(measured)
-    const [head, rule, ...rows] = table.split('\n').slice(2)
-    const last = rule.lastIndexOf(' ─') + 1
-    expect(head.indexOf('best')).toBe(last)
-    for (const row of rows.slice(0, measured.rows.length))
-      expect(row.slice(last)).toMatch(/^(bytes|time|bytes, time|)$/)
-    expect(table).toMatch(/securenn +none +1 .*the odd ring/)
-    expect(table).toContain('server–helper has 1 Gbit/s')
+  test('the tables fit 80 columns, say what is missing and what the network is', () => {
+    const table = text(measured, 80)
+    expect(table.split('\n').filter((line) => [...line].length > 80)).toEqual([])
+    expect(table).toMatch(/^ {2}mcc 8: 4\+4 .* \d+\.\d\d M\/s [* ] +\d+ %$/m)
+    expect(table.replace(/\s+/g, ' ')).toContain('securenn 1: none, the odd ring')
+    expect(table.replace(/\s+/g, ' ')).toContain('server–helper has 1 Gbit/s')
   })
 
-  test('the table shortens shapes of many chunks', () => {
+  test('the tables shorten shapes of many chunks', () => {
     const [row] = measured.rows
     const shape = [5, 4, 4, 4, 5, 5, 3, 3, 3, 3]
-    expect(text({ ...measured, rows: [{ ...row, shape }] })).toContain('  5+3×4+5+5+4×3  ')
+    expect(text({ ...measured, rows: [{ ...row, shape }] }, 120)).toContain(': 5+3×4+5+5+4×3  ')
   })
 })
 
@@ -232,21 +244,18 @@ describe('bad input: one error, before any work', () => {
     [['--bits', '0,8'], 'BAD_INPUT', /--bits: expected whole numbers from 1 to 64, got 0,8/],
     [['--bits', '65'], 'BAD_INPUT', /from 1 to 64/],
     [['--bits', '8,x'], 'BAD_INPUT', /got 8,x/],
-    [
-      ['--bits', '8', '--ignored', '64'],
-      'BAD_INPUT',
-      /--ignored: expected .* 0 to 56 beside 8 compared bits of 64, got 64/,
-    ],
+    [['--bits', '8', '--ignored', '64'], 'BAD_INPUT', /--ignored: expected a whole number from 0 to 56, got 64/],
     [['--ignored', '1.5'], 'BAD_INPUT', /--ignored: expected a whole number/],
     [['--bits', '1', '--backend', 'securenn'], 'UNSUPPORTED', /securenn, 1 bits: the odd ring/],
-    [['--bits='], 'BAD_INPUT', /expected at least one/],
+    [['--bits='], 'BAD_INPUT', /--bits needs a value/],
+    [['--bits', ','], 'BAD_INPUT', /--bits: expected at least one/],
     [['--backend', 'magic'], 'BAD_INPUT', /--backend: expected one of mcc, securenn, got magic/],
     [['--elements', '1e3'], 'BAD_INPUT', /--elements: expected a whole number/],
     [['--elements', '999999999999'], 'BAD_INPUT', /1\.0 GiB are there; ask for at most \d+/],
     [['--svg', '/nowhere/a.svg'], 'BAD_INPUT', /no such folder/],
-    [['--svg'], 'BAD_INPUT', /--svg: expected a value/],
-    [['--json', '--csv'], 'BAD_INPUT', /exclude each other/],
-    [['--fast', '--bits', '99'], 'BAD_INPUT', /unknown: --fast[\s\S]*1 to 64/],
+    [['--svg'], 'BAD_INPUT', /--svg needs a value/],
+    [['--json', '--csv'], 'BAD_INPUT', /expected one of --json and --csv/],
+    [['--fast', '--bits', '99'], 'BAD_INPUT', /unknown flag --fast[\s\S]*1 to 64/],
   ])('%j: %s', async (flags, code, message) => {
     const { host, printed, jobs } = threadHost()
     await expect(benchCompare(flags, host)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
@@ -254,10 +263,8 @@ describe('bad input: one error, before any work', () => {
   })
 
   test('--help says which back ends there are', async () => {
-    const { host, printed, jobs } = threadHost()
-    expect(await benchCompare(['--help'], host)).toBeNull()
-    expect(printed[0]).toContain(BACKENDS.map(({ name }) => name).join(', '))
-    expect(jobs()).toBe(0)
+    const lines = commandHelp(description(BACKENDS), { isTTY: false, columns: 0, write: () => true })
+    expect(lines).toContain(BACKENDS.map(({ name }) => name).join(', '))
   })
 })
 

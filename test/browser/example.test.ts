@@ -123,6 +123,34 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     await page.close()
   })
 
+  it('shows plain text beside the answer only when asked, and leads to its own source', async () => {
+    const page = await open()
+    const posts: (number | undefined)[] = []
+    page.on('request', (request) => {
+      if (request.method() === 'POST') posts.push(request.postDataBuffer()?.length)
+    })
+    await pick(page, 'horse')
+    await classify(page)
+    await status(page, 'The picture shows')
+    expect(posts).toEqual([])
+    await page.getByRole('button', { name: 'Compare with plain text' }).click()
+    const compared = page.locator('#compared').filter({ hasText: 'In plain text: horse' })
+    await compared.waitFor()
+    expect(await compared.textContent()).toMatch(/12\.3 kB that showed the picture\. .* at most 0\.\d{3} apart\.$/)
+    expect(posts).toEqual([4 * 3 * 32 * 32])
+    for (const link of await page.locator('footer a').all()) {
+      const source = await fetch(new URL((await link.getAttribute('href'))!, started.url))
+      expect(source.headers.get('content-type')).toContain('text/plain')
+      expect(await source.text()).toContain("from 'ringfence")
+    }
+    for (const body of [new Uint8Array(7), new Uint8Array(20_000)]) {
+      expect((await fetch(`${started.url}plain`, { method: 'POST', body })).status).toBe(400)
+    }
+    expect((await fetch(`${started.url}source/../../../package.json`)).status).toBe(404)
+    expect(faults).toEqual([])
+    await page.close()
+  })
+
   it('shows layers and cost as a Node client counts them, and the noise that the server received', async () => {
     const [wanted, steps] = await nodeClient(async (client) => {
       await client.run(new Float32Array(3 * 32 * 32))

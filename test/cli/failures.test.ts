@@ -80,8 +80,18 @@ describe('what the program says when it cannot do what was asked', () => {
     ],
     ['keys without an audience', ['helper', '--jwks', 'keys.json'], 'BAD_INPUT', /--jwks needs --audience/],
     ['an origin with a path', ['helper', '--origin', 'https://a.example/b'], 'BAD_INPUT', /without a path, got/],
-    ['tokens that are not there', ['helper', '--listen', '0', '--tokens', 'no.txt'], 'BAD_FILE', /at no\.txt.*ENOENT/],
-    ['a configuration that is not there', ['serve', '--config', 'no.json'], 'BAD_FILE', /at no\.json.*ENOENT/],
+    [
+      'tokens that are not there',
+      ['helper', '--listen', '0', '--tokens', 'no.txt'],
+      'BAD_FILE',
+      /a file of tokens, but no\.txt: there is no such file/,
+    ],
+    [
+      'a configuration that is not there',
+      ['serve', '--config', 'no.json'],
+      'BAD_FILE',
+      /a configuration, but no\.json: there is no such file/,
+    ],
   ]
   it.each(cases)('%s', async (_, args, code, text) => {
     const { status, stderr, stdout } = await ringfence(...args)

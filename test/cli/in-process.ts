@@ -1,5 +1,5 @@
 // Runs a command of the program in this process, without a build: what it prints, and what it throws.
-
+import { stripVTControlCharacters } from 'node:util'
 import { vi } from 'vitest'
 import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 
@@ -16,5 +16,16 @@ export async function run(command: Command, ...args: string[]): Promise<string> 
   } finally {
     stdout.mockRestore()
     stderr.mockRestore()
+  }
+}
+
+/** The same on a terminal, in colours that are taken off again. */
+export async function onTerminal(columns: number, command: Command, ...args: string[]): Promise<string> {
+  const before = { isTTY: process.stdout.isTTY, columns: process.stdout.columns }
+  Object.assign(process.stdout, { isTTY: true, columns })
+  try {
+    return stripVTControlCharacters(await run(command, ...args))
+  } finally {
+    Object.assign(process.stdout, before)
   }
 }

@@ -42,6 +42,28 @@ describe('ringfence helper, serve and infer', () => {
     expect(report.online.flights).toBe(8)
   })
 
+  it('print results, not progress, for thirty pictures off a terminal, in 80 columns', async () => {
+    const { status, stdout, stderr } = await ringfence('infer', ...urls, ...Array<string>(30).fill(PICTURE))
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines.filter((line) => /digit-7\.png +7 /.test(line))).toHaveLength(30)
+    expect(stderr.trimEnd().split('\n')).toEqual(['connecting …', 'classifying …'])
+    expect(lines.filter((line) => [...line].length > 80)).toEqual([])
+    expect(lines.at(-1)).toMatch(/next ringfence demo/)
+    expect(status).toBe(0)
+  })
+
+  it('say what to type next, in lines that a shell takes as they stand', async () => {
+    expect(helper.stdout).toContain(`  --helper-key ${publicKey}\n`)
+    const [, command] = /next ringfence (serve [\s\S]*?[^\\])\n/.exec(helper.stdout)!
+    expect(command.replaceAll(' \\\n ', '')).toBe(
+      `serve --model resnet20-cifar10 --helper ${urls[3]} --helper-key ${publicKey}`,
+    )
+    const before = helper.stdout.slice(0, helper.stdout.indexOf(`--helper-key ${publicKey}`))
+    // A line of the log is one, however long.
+    const lines = before.split('\n').filter((line) => !/^\d{4}-\d\d-\d\dT/.test(line))
+    expect(lines.filter((line) => line.length > 80)).toEqual([])
+  })
+
   it('keep the helper’s key in a file that only its owner can read', async () => {
     expect((await stat(join(folder, 'helper.key'))).mode & 0o777).toBe(0o600)
     const again = startRingfence('helper', '--listen', ':0', '--identity', join(folder, 'helper.key'), '--quiet')
@@ -73,7 +95,8 @@ describe('ringfence helper, serve and infer', () => {
 
   it('end cleanly on Ctrl-C and SIGTERM', async () => {
     const third = startRingfence('serve', '--model', 'mnist-cnn3', '--helper', urls[3], '--listen', '0')
-    await third.says(/plan digest/)
+    const next = await third.says(/next ringfence [\s\S]*?[^\\]\n/)
+    expect(next).toMatch(/infer --server ws:\S+ (\\\n {2})?--helper ws:\S+ IMAGE…/)
     expect(await third.stop('SIGTERM')).toBe(0)
     const second = startRingfence('helper', '--listen', ':0')
     await second.says(/ws:/)

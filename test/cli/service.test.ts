@@ -221,6 +221,7 @@ describe('what an operator sees', () => {
     expect(text).toMatch(/ringfence_link_bytes_total\{link="helper",direction="received"\} [1-9]/)
     expect(text).not.toContain('127.0.0.1')
     expect((await page(helper, '/metrics')).text).toMatch(/ringfence_registrations 1/)
+    expect(await page(helper, '/readyz')).toEqual({ status: 200, text: 'ready\n' })
   })
 })
 
@@ -254,8 +255,39 @@ describe('a configuration file', () => {
     expect(await classify(before)).toBe(7)
     const pinned = await Client.create({ server: url, helper, plan: before.plan })
     expect([pinned.plan.labels[7], await classify(pinned)]).toEqual([before.plan.labels[7], 7])
-    expect(planDigest).toMatch(/^[0-9a-f]{64}$/)
-    await Promise.all([before, other, after, pinned].map((client) => client.release()))
+    // So does who knows no more of it than its digest; any other digest is refused.
+    const digest = Buffer.from(planDigest, 'hex')
+    const trusting = await Client.create({ server: url, helper, planDigest: digest })
+    expect([trusting.plan.labels[7], await classify(trusting)]).toEqual([before.plan.labels[7], 7])
+    digest[0] ^= 1
+    const wrong = Client.create({ server: url, helper, planDigest: digest })
+    expect(await wrong.catch((error) => error.code)).toBe('PLAN_MISMATCH')
+    await Promise.all([before, other, after, pinned, trusting].map((client) => client.release()))
+
+    await server.says(/("event":"close"[\s\S]*){6}/)
+
+    // Models come and go with the file; what takes a restart is named.
+    const changed = [
+      { name: 'digits', model, 'store-mb': 32 },
+      { name: 'third', model: 'mnist-cnn3' },
+    ]
+    const listen = '127.0.0.1:1'
+    await writeFile(config, JSON.stringify({ helper, listen, log: 'json', connections: 1, models: changed }))
+    server.signal('SIGHUP')
+    await server.says(/"level":"warn","event":"restart","keys":"listen"/)
+    await server.says(/("event":"reloaded","what":"models"[\s\S]*){2}/)
+    const at = (name: string) => url.replace('digits', name)
+    await server.says(/"event":"helper","model":"third","up":true/)
+    expect(await Client.create({ server: at('other'), helper }).catch((error) => error.code)).toBe('BAD_INPUT')
+    const third = await Client.create({ server: at('third'), helper })
+    expect(await classify(third)).toBe(7)
+    expect(await Client.create({ server: at('third'), helper }).catch((error) => error.code)).toBe('BUSY')
+    await third.release()
+
+    // What cannot be used changes nothing.
+    await writeFile(config, JSON.stringify({ helper, colour: 'red', models: changed }))
+    server.signal('SIGHUP')
+    await server.says(/"event":"reload failed","what":"the configuration","message":"[^"]*colour: there is no such key/)
   })
 
   it('is refused with everything that is wrong with it', async () => {

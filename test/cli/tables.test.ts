@@ -1,18 +1,20 @@
 // What the commands print fits a terminal of 80 columns, and ends with the command to type next.
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { calibrate } from '../../src/cli/commands/calibrate.js'
+import { convert } from '../../src/cli/commands/convert.js'
 import { cost } from '../../src/cli/commands/cost.js'
 import { distortion } from '../../src/cli/commands/distortion.js'
+import { doctor } from '../../src/cli/commands/doctor.js'
 import { evaluate } from '../../src/cli/commands/evaluate.js'
 import { inspect } from '../../src/cli/commands/inspect.js'
 import { plan } from '../../src/cli/commands/plan.js'
 import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
+import { commandHelp } from '../../src/cli/terminal/help-text.js'
 import { shortened, tableLines } from '../../src/cli/terminal/terminal.js'
-import { run } from './in-process.js'
+import { onTerminal as terminal } from './in-process.js'
 
 const SAMPLES = 'models/samples'
 let dir: string
@@ -28,22 +30,15 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-/** Runs a command on a terminal of 80 columns. */
-async function onTerminal(command: Command, ...args: string[]): Promise<string[]> {
-  const { isTTY, columns } = process.stdout
-  Object.assign(process.stdout, { isTTY: true, columns: 80 })
-  try {
-    return stripVTControlCharacters(await run(command, ...args)).split('\n')
-  } finally {
-    Object.assign(process.stdout, { isTTY, columns })
-  }
-}
+const onTerminal = async (command: Command, ...args: string[]): Promise<string[]> =>
+  (await terminal(80, command, ...args)).split('\n')
 
 function expectFits(lines: readonly string[], next: RegExp): void {
   // Paths of files are not broken.
   const wide = lines.filter((line) => [...line].length > 80 && !line.includes(dir))
   expect(wide).toEqual([])
-  expect(lines.at(-2)).toMatch(next)
+  // A command that goes on in further lines is one.
+  expect(lines.join('\n').replaceAll(' \\\n ', '').split('\n').at(-2)).toMatch(next)
 }
 
 describe('on a terminal of 80 columns', () => {
@@ -51,6 +46,23 @@ describe('on a terminal of 80 columns', () => {
     const flags = ['resnet20-cifar10', '--variant', '06', '--backend', backend]
     expectFits(await onTerminal(cost, ...flags), /next ringfence serve --model resnet20-cifar10 --helper URL/)
     expectFits(await onTerminal(inspect, ...flags), /next ringfence cost resnet20-cifar10/)
+  })
+
+  it('doctor, convert and the help of every command', async () => {
+    expectFits(await onTerminal(doctor), /next ringfence demo/)
+    const converted = await onTerminal(convert, 'models/resnet20-cifar10/arch.json', '-o', at('expanded.json'))
+    expectFits(converted, /next ringfence inspect/)
+    const names = readdirSync('src/cli/commands').map((file) => file.slice(0, -3))
+    expect(names).toContain('serve')
+    for (const name of names) {
+      const { [name]: command } = await import(`../../src/cli/commands/${name}.ts`)
+      const out = { isTTY: false, columns: 0, write: () => true }
+      expect(
+        commandHelp(command, out)
+          .split('\n')
+          .filter((line) => [...line].length > 80),
+      ).toEqual([])
+    }
   })
 
   it('calibrate, on a folder of folders that are no classes, and evaluate', { timeout: 120_000 }, async () => {

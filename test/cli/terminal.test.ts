@@ -42,7 +42,7 @@ describe('output', () => {
     )
     expect([0.04, 8.26, 99.94, 240, 999.6].map(duration)).toEqual(['0.0 ms', '8.3 ms', '99.9 ms', '240 ms', '1.00 s'])
     expect([median([3, 1, 2]), median([4, 1, 2, 3])]).toEqual([2, 2.5])
-    expect([columnsOf(sink(false)), columnsOf(sink(true, 72))]).toEqual([100, 72])
+    expect([columnsOf(sink(false)), columnsOf(sink(true, 72))]).toEqual([80, 72])
   })
 })
 

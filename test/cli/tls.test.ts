@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { connect, type WebSocketLike } from '../../src/net/index.js'
 import { selfSigned } from '../net/certificate.js'
 import { type Running, ringfence, root, startRingfence } from './program.js'
 
@@ -48,10 +50,36 @@ describe('helper and server behind TLS', () => {
     expect(status).toBe(1)
   })
 
+  it('take another certificate on SIGHUP, and keep the one they have when the new one is none', async () => {
+    const [cert, key] = ['renewed.pem', 'renewed.key'].map((file) => join(folder, file))
+    const write = async (identity: { cert: string; key: string }) => {
+      await writeFile(cert, identity.cert)
+      await writeFile(key, identity.key)
+    }
+    const trusting = (ca: string) => (url: string) => new WebSocket(url, { ca }) as unknown as WebSocketLike
+    const [first, second] = [selfSigned(), selfSigned()]
+    await write(first)
+    const helper = startRingfence('helper', '--listen', '0', '--cert', cert, '--key', key, '--log', 'json')
+    running.push(helper)
+    const { url } = JSON.parse(await helper.says(/.*"event":"ready".*/))
+    const early = await connect(url, { open: trusting(first.cert) })
+    await write(second)
+    helper.signal('SIGHUP')
+    await helper.says(/"event":"reloaded","what":"the certificate"/)
+    await write({ cert: first.cert, key: second.key })
+    helper.signal('SIGHUP')
+    await helper.says(/"event":"reload failed","what":"the certificate"/)
+    const late = await connect(url, { open: trusting(second.cert) })
+    const refused = connect(url, { open: trusting(first.cert) })
+    expect(await refused.catch((error) => error.code)).toBe('INSECURE')
+    early.close()
+    late.close()
+  })
+
   it('refuse certificate files that are not there', async () => {
     const { status, stderr } = await ringfence('helper', '--cert', 'no.pem', '--key', 'no.pem')
     expect(stderr).toContain('error BAD_FILE')
-    expect(stderr).toContain('expected a PEM file at no.pem')
+    expect(stderr).toContain('expected a PEM file, but no.pem: there is no such file')
     expect(status).toBe(1)
   })
 

@@ -205,6 +205,13 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
         mac.macDot(k, n, m[0], m[1], sum)
       }
     },
+    'dot32, subsetSums': ({ k, random }) => {
+      const [a, b, sums] = [random(4 * n), random(4 * n), random(4 * 17)]
+      return () => {
+        mac.dot32(k, n, a, b)
+        mac.subsetSums(k, n, 17, a, b, sums)
+      }
+    },
     'maskTruncated, addTruncated': ({ k, random }) => {
       const [y, a] = [random(4 * n), random(4 * n)]
       return () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadKernels, type Region, upload } from '../../src/kernels/instance.js'
 import {
+  dot32,
   liftPassed,
   liftSelect,
   macDot,
@@ -10,6 +11,7 @@ import {
   macPassedKeys,
   macSelect,
   type SelectTags,
+  subsetSums,
 } from '../../src/kernels/mac.js'
 import { twinCentred, twinCombine, twinLifts, twinSpread } from './mac-twin.js'
 
@@ -106,6 +108,33 @@ for (const variant of ['simd', 'scalar'] as const) {
           expect(u64(expected.u64()[0] - (dot.u64()[0] - 3n))).toBe(tag.u64()[0])
           macDot(k, count, given.alpha, passed, passedExpected)
           expect(passedExpected.u64()[0]).toBe(passedTag.u64()[0])
+        }
+      })
+    }
+  })
+}
+
+for (const variant of ['simd', 'scalar'] as const) {
+  describe(`sums over vectors, ${variant}`, () => {
+    const k = loadKernels(variant)
+    for (const count of [0, 1, 7, 8, 64, 1027, 2051]) {
+      it(`${count} words`, () => {
+        const [a, b] = [words(Math.max(1, count), 32), words(Math.max(1, count), 32)]
+        const [x, y] = [upload(k.memory, a), upload(k.memory, b)]
+        const u32 = (value: bigint) => Number(BigInt.asUintN(32, value))
+        const sum = (term: (i: number) => bigint) =>
+          u32(Array.from({ length: count }, (_, i) => term(i)).reduce((all, one) => all + one, 0n))
+        expect(dot32(k, count, x, y)).toBe(sum((i) => BigInt(a[i]) * BigInt(b[i])))
+        for (const vectors of [1, 17, 32]) {
+          const sums = upload(
+            k.memory,
+            Uint32Array.from({ length: vectors }, (_, j) => 5 * j),
+          )
+          subsetSums(k, count, vectors, x, y, sums)
+          const due = Array.from({ length: vectors }, (_, j) =>
+            u32(BigInt(5 * j) + BigInt(sum((i) => ((a[i] >>> j) & 1 ? BigInt(b[i]) : 0n)))),
+          )
+          expect([...sums.u32()]).toEqual(due)
         }
       })
     }

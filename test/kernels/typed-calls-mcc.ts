@@ -52,6 +52,14 @@ const macEntries = {
     operands: { alpha: w8(), words: w8(), sum: sum() },
     call: (k, { alpha, words, sum }) => mac.macDot(k, N, alpha, words, sum),
   },
+  dot32: {
+    operands: { a: w4(), b: w4() },
+    call: (k, { a, b }) => void mac.dot32(k, N, a, b),
+  },
+  subsetSums: {
+    operands: { flags: w4(), words: w4(), sums: output(17, 4) },
+    call: (k, { flags, words, sums }) => mac.subsetSums(k, N, 17, flags, words, sums),
+  },
 } satisfies Record<string, Entry>
 
 export const mccEntries = {

@@ -40,7 +40,7 @@ const page =
 const bare = (url: string, protocols: string[]) => new NodeWebSocket(url, protocols) as unknown as WebSocketLike
 
 const failureOf = async (channel: Promise<Channel>): Promise<string> =>
-  codeOf(channel.then((open) => open.receive({ deadlineMs: 10_000 })))
+  codeOf(channel.then((open) => open.receive({ deadlineMs: 60_000 })))
 
 describe('a token', () => {
   test.each([
@@ -106,6 +106,26 @@ test('pages of other origins are kept out; programs have none', async () => {
   program.close()
 })
 
+test.each([
+  ['nobody knows better', undefined, 2000, '2'],
+  ['the hook says so', 7300, 7300, '8'],
+] as const)('who is told to come back hears when, program or page: %s', async (_, said, toPage, header) => {
+  const authorize = (): AccessDecision => ({ refused: 'busy', retryAfterMs: said })
+  const { url } = await guarded({ authorize })
+  const answer = await new Promise<string | undefined>((resolve) =>
+    new NodeWebSocket(url).once('unexpected-response', (request, { headers }) => {
+      request.destroy()
+      resolve(headers['retry-after'])
+    }),
+  )
+  expect(answer).toBe(header)
+  const program = await connect(url).catch((error) => error)
+  expect(program).toMatchObject({ code: 'BUSY', retryable: true, retryAfterMs: Number(header) * 1000 })
+  const fromPage = await connect(url, { open: page() })
+  const error = await fromPage.receive({ deadlineMs: 10_000 }).catch((error) => error)
+  expect(error).toMatchObject({ code: 'BUSY', retryable: true, retryAfterMs: toPage })
+})
+
 test('a principal has so many connections and no more, until one ends', async () => {
   const { url } = await guarded({ authorize: () => ({ principal: { name: 'anna', connections: 2 } }) })
   const [one, two] = [await connect(url), await connect(url)]
@@ -133,7 +153,7 @@ test('refuse keeps newcomers out and nobody else', async () => {
   listener.refuse()
   expect(await codeOf(connect(url))).toBe('BUSY')
   inside.send(new Uint8Array([7]))
-  expect([...(await inside.receive({ deadlineMs: 10_000 }))]).toEqual([7])
+  expect([...(await inside.receive({ deadlineMs: 60_000 }))]).toEqual([7])
   inside.close()
 })
 
@@ -188,7 +208,7 @@ test('the connecting side notices a peer that falls silent', async () => {
   const lively = await connect(url, { keepAliveMs: 100 })
   const channel = await connect(silent.url, { keepAliveMs: 100 })
   ;(sockets[0] as unknown as { hold(): void }).hold()
-  expect(await codeOf(channel.receive({ deadlineMs: 20_000 }))).toBe('PEER_GONE')
+  expect(await codeOf(channel.receive({ deadlineMs: 60_000 }))).toBe('PEER_GONE')
   expect(await codeOf(lively.receive({ deadlineMs: 500 }))).toBe('DEADLINE')
   lively.close()
 })

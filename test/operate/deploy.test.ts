@@ -20,7 +20,8 @@ const server = {
   store: { usedBytes: 0, limitBytes: 1 },
   memoryBytes: 0,
 }
-const atHelper = { draining: false, connections: 0, registrations: 0, memoryBytes: 0 }
+const registered = { usedBytes: 0, limitBytes: 1 }
+const atHelper = { draining: false, connections: 0, registrations: 0, registered, memoryBytes: 0 }
 
 async function known(): Promise<string> {
   const both = [{ servers: () => [['m', server] as const] }, { helper: () => atHelper }].map(async (sources) =>

@@ -69,11 +69,11 @@ describe('a file of tokens', () => {
     expect(await door.authorize(request('a'))).toMatchObject({ principal: { name: 'anna' } })
     expect(await door.authorize(request('b'))).toEqual({ refused: 'unauthorized' })
     await writeFile(tokens, `berta ${sha256('b')}`)
-    await door.reread()
+    await door.reread({ tokens })
     expect(await door.authorize(request('a'))).toEqual({ refused: 'unauthorized' })
     expect(await door.authorize(request('b'))).toMatchObject({ principal: { name: 'berta' } })
     await writeFile(tokens, 'rubbish')
-    await expect(door.reread()).rejects.toMatchObject({ code: 'BAD_FILE' })
+    await expect(door.reread({ tokens })).rejects.toMatchObject({ code: 'BAD_FILE' })
     expect(await door.authorize(request('b'))).toMatchObject({ principal: { name: 'berta' } })
   })
 

@@ -40,7 +40,7 @@ test.each(Object.keys(makers))('%s', async (name) => {
   expect(listeners.map(({ url }) => url)).toEqual(paths.map((path) => `ws://127.0.0.1:${port}${path}`))
   for (const { url } of listeners) {
     const channel = await connect(url)
-    expect(url.endsWith(new TextDecoder().decode(await channel.receive({ deadlineMs: 10_000 })))).toBe(true)
+    expect(url.endsWith(new TextDecoder().decode(await channel.receive({ deadlineMs: 60_000 })))).toBe(true)
     channel.close()
   }
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('hello')

@@ -3,7 +3,14 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Channel, memoryPair, Phase } from '../../src/net/index.js'
 import { Client } from '../../src/party/client/client.js'
-import { encodeBatch, HELLO_BYTES, MAX_BATCH, RESERVED_BYTES } from '../../src/party/messages.js'
+import {
+  CLIENT_HELLO_BYTES,
+  encodeBatch,
+  encodeClientHello,
+  HELLO_BYTES,
+  MAX_BATCH,
+  RESERVED_BYTES,
+} from '../../src/party/messages.js'
 import { Server } from '../../src/party/server.js'
 import { PROTOCOL_VERSION, planDigest } from '../../src/plan/plan.js'
 import { Kind } from '../../src/protocol/kinds.js'
@@ -212,7 +219,7 @@ describe('peers that say nothing, too much, or do not listen', () => {
     const [near, far] = memoryPair()
     const running = site.server.run(far)
     const link = raw(near)
-    link.send(Kind.hello, Phase.setup, 0, new Uint8Array([PROTOCOL_VERSION, ...planDigest(compiled.plan)]))
+    link.send(Kind.hello, Phase.setup, 0, encodeClientHello({ digest: planDigest(compiled.plan), hasPlan: true }))
     await link.receive(Kind.welcome, Phase.setup, 0, 132)
     const before = site.server.memoryInUse
     for (let i = 0; i < 2000; i++) link.send(Kind.reserve, Phase.offline, 0, encodeBatch(i * MAX_BATCH, MAX_BATCH))
@@ -282,11 +289,11 @@ describe('peers that say nothing, too much, or do not listen', () => {
     }
     expect(await say(helper, hello(PROTOCOL_VERSION + 1, 1))).toBe('PROTOCOL')
     expect(await say(helper, hello(PROTOCOL_VERSION, 9))).toBe('PROTOCOL')
-    expect(await say(helper, hello(PROTOCOL_VERSION, 1))).toBe('PROTOCOL')
+    expect(await say(helper, hello(PROTOCOL_VERSION, 1))).toBe('PEER_GONE')
     const tooLong = hello(PROTOCOL_VERSION, 2)
     tooLong.fill(255, HELLO_BYTES - 4)
     expect(await say(helper, tooLong)).toBe('FRAME')
-    expect(await say(site.server, new Uint8Array(33).fill(9))).toBe('PROTOCOL')
+    expect(await say(site.server, new Uint8Array(CLIENT_HELLO_BYTES).fill(9))).toBe('PROTOCOL')
     await end()
   })
 

@@ -271,3 +271,11 @@ describe('digest', () => {
     expect(digests.size).toBe(leaves + 1)
   })
 })
+
+describe('a network without calibration', () => {
+  it('is refused with what to do', () => {
+    const arch = network([{ id: 'r', op: 'relu', in: ['x'] }])
+    const error = caught(() => compile(arch, new Map(), undefined))
+    expect(error).toMatchObject({ code: 'BAD_INPUT', message: expect.stringMatching(/small: .*ringfence calibrate/) })
+  })
+})

@@ -10,7 +10,7 @@ import { runReference } from '../../src/plan/reference/reference.js'
 import { encodeFixed } from '../../src/ring/codec.js'
 import { growNetwork, securennOptions } from '../protocol/networks/zoo.js'
 
-const NETWORKS = 2000
+const NETWORKS = 500
 
 /** What keeps a random network from running; a missing range is never right. */
 function missingRange(compileOne: () => unknown): string | null {

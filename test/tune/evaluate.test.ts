@@ -1,6 +1,5 @@
 // Evaluation: predictions in float and as the integer reference, whoever makes them, in one go or in several.
 import { describe, expect, it } from 'vitest'
-import { front, paretoHtml, paretoSvg } from '../../src/cli/report/pareto-chart.js'
 import { runFloat } from '../../src/float/run.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { decodeImage } from '../../src/model/pictures/decode.js'
@@ -121,41 +120,6 @@ describe('evaluate', () => {
     const { float, reference } = await evaluate(network, inputs, { labels: all, compiled })
     expect(float.correct).toBe(19)
     expect(reference).toMatchObject({ correct: 19, agreeing: 20 })
-  })
-})
-
-describe('the Pareto chart', () => {
-  const points = [
-    [10, 0.5],
-    [20, 0.9],
-    [20, 0.8],
-    [30, 0.85],
-    [40, 0.95],
-  ].map(([x, y]) => ({ series: x > 15 ? 'a<b' : 'c', name: `${x}`, x, y }))
-
-  it('fills the points that nothing beats', () => {
-    expect(front(points).map(({ name, y }) => [name, y])).toEqual([
-      ['10', 0.5],
-      ['20', 0.9],
-      ['40', 0.95],
-    ])
-  })
-
-  it('is one well-formed document with every point and its name', () => {
-    const svg = paretoSvg('T & t', 'correct', [{ title: 'x', points, format: String }])
-    expect(svg.match(/<title>/g)).toHaveLength(5)
-    expect(svg).toContain('T &#38; t')
-    expect(svg).toContain('a&#60;b')
-    expect(svg).not.toMatch(/NaN|undefined|Infinity/)
-    for (const tag of ['svg', 'g', 'text', 'title']) {
-      expect(svg.match(new RegExp(`<${tag}[ >]`, 'g'))!.length).toBe(svg.match(new RegExp(`</${tag}>`, 'g'))!.length)
-    }
-    expect(paretoHtml('T', svg, [['<head>'], ['cell']])).toContain('<th>&#60;head&#62;</th>')
-  })
-
-  it('stands points of one size side by side', () => {
-    const alike = points.map((point) => ({ ...point, x: 5, y: 1 }))
-    expect(paretoSvg('one', 'correct', [{ title: 'x', points: alike, format: String }])).not.toMatch(/NaN|Infinity/)
   })
 })
 

@@ -170,7 +170,7 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
     },
     take: (tables) => ({ tables, words: unpackWords(k, step, RING, tables.part(sizes.tables, sizes.words)) }),
     open({ tables, words }) {
-      const { message, ...kept } = openRelu(k, step, streams.sh, y, { tables, words: words! }, 0, RING)
+      const { message, ...kept } = openRelu(k, step, streams.sh, y, { tables, words: words! }, 0)
       return { message, kept }
     },
     answer(message) {

@@ -4,7 +4,7 @@
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { type Link, Phase } from '../../../src/net/index.js'
 import { dreluMessages } from '../../../src/protocol/securenn/drelu.js'
-import { productMessages } from '../../../src/protocol/securenn/multiply.js'
+import { pairwise, productMessages } from '../../../src/protocol/securenn/multiply.js'
 import { after, lastStage, type Message } from '../../../src/protocol/transcript.js'
 import type { Backend, Party, Role, Values, Variant } from '../backend.js'
 import { onlineCost } from '../network.js'
@@ -27,7 +27,7 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
 function messages(variant: Variant, elements: number): readonly Message[] {
   const comparison = dreluMessages(windowOf(variant), elements)
   if (variant.operation === 'comparison') return comparison
-  return [...comparison, ...after(lastStage(comparison), productMessages(elements))]
+  return [...comparison, ...after(lastStage(comparison), productMessages(pairwise(elements)))]
 }
 
 const cost = (variant: Variant, elements: number): ReturnType<Backend['cost']> => ({

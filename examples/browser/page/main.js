@@ -1,6 +1,6 @@
 // The page: one client, one picture, and what is shown of them.
 import { pictureToInput, ReconnectingClient } from 'ringfence'
-import { showAnswer } from './answer.js'
+import { showAnswer, showPlain } from './answer.js'
 import { showCosts } from './costs.js'
 import { byId, element, ms } from './elements.js'
 import { explain } from './failures.js'
@@ -87,6 +87,7 @@ async function classify() {
     // The last step's upload comes once for each. What an earlier visit prepared was paid for then.
     const prepared = traffic.links.server.offline.steps.at(-1)?.messagesSent || 1
     const words = showAnswer(result, client.plan.labels)
+    byId('compare').onclick = () => void showPlain(input, result, client.plan.labels)
     say(`The picture shows: ${words}. Only this page knows.`, 'good')
     byId('progress-label').textContent = `Done in ${ms(result.milliseconds)} ms`
     const { server } = await showSeen(client.plan, picture)

@@ -11,9 +11,9 @@ export const bench: Command = {
   name: 'bench',
   summary:
     'Measure kernels, ReLUs, comparisons per bit, or a whole inference in three processes; in a clone of the repository.',
-  operands: 'kernels|relu|e2e|securenn|compare',
+  operands: 'NAME',
   flags: { quick: { type: 'boolean', description: 'fewer repetitions' } },
-  notes: ['compare has flags of its own: ringfence bench compare --help'],
+  notes: ['Which benches there are: npm run bench -- --help. Each has its own: npm run bench -- compare --help'],
   ownFlags: true,
   async run(_flags, args) {
     // Through a variable, so that the build leaves it alone: the benches start themselves again as their own processes.

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { diagnose, type Finding } from '../../party/diagnose.js'
 import type { Command } from '../terminal/arguments.js'
-import { painter } from '../terminal/terminal.js'
+import { columnsOf, nextCommand, type Paint, painter, quoted, wrapped } from '../terminal/terminal.js'
 
 const OLDEST_NODE = [20, 19] as const
 
@@ -19,7 +19,7 @@ export const doctor: Command = {
     flags.check()
     const findings = [runtime(), await clock(), ...(await diagnose({ server, helper }))]
     if (flags.on('json')) process.stdout.write(`${JSON.stringify({ findings })}\n`)
-    else process.stdout.write(text(findings))
+    else process.stdout.write(text(findings, server, helper))
     return findings.some(({ state }) => state === 'failed') ? 1 : 0
   },
 }
@@ -45,12 +45,27 @@ async function clock(): Promise<Finding> {
 
 const MARKS = { ok: ['green', '✓'], warning: ['yellow', '!'], failed: ['red', '✗'] } as const
 
-function text(findings: readonly Finding[]): string {
+function text(findings: readonly Finding[], server: string | undefined, helper: string | undefined): string {
   const paint = painter(process.stdout)
+  const columns = columnsOf(process.stdout)
   const width = Math.max(...findings.map(({ about }) => about.length))
   const lines = findings.map(({ about, state, says }) => {
     const [colour, mark] = MARKS[state]
-    return `${paint(colour, mark)} ${about.padEnd(width)}  ${says}`
+    const indent = width + 4
+    return `${paint(colour, mark)} ${about.padEnd(width)}  ${wrapped(says, columns, ' '.repeat(indent)).slice(indent)}`
   })
-  return `${lines.join('\n')}\n`
+  return `${[...lines, nextOf(findings, server, helper, paint)].join('\n')}\n`
+}
+
+/** What is wrong is looked at again; what is right is used. */
+function nextOf(findings: readonly Finding[], server: string | undefined, helper: string | undefined, paint: Paint) {
+  const urls = [server && `--server ${quoted(server)}`, helper && `--helper ${quoted(helper)}`]
+    .filter(Boolean)
+    .join(' ')
+  if (findings.some(({ state }) => state === 'failed')) {
+    return nextCommand(`doctor ${urls}`.trimEnd(), 'again, once that is put right', paint)
+  }
+  if (server && helper) return nextCommand(`infer ${urls} IMAGE…`, 'classifies pictures there', paint)
+  if (server || helper) return nextCommand('doctor --server URL --helper URL', 'whether the two belong together', paint)
+  return nextCommand('demo', 'all three parties on this machine', paint)
 }

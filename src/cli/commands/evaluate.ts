@@ -1,20 +1,15 @@
 // `ringfence evaluate`: how often a network is right in plain float, in fixed point, and privately.
-import {
-  type EvaluateModelOptions,
-  evaluateModel,
-  type ModelEvaluation,
-  type VariantRow,
-} from '../../files/evaluate-model.js'
+import { type EvaluateModelOptions, evaluateModel, type VariantRow } from '../../files/evaluate-model.js'
 import { requireWritable, writeWhole } from '../../files/whole-files.js'
 import { networkProfiles } from '../../net/index.js'
 import type { PrivateScore, Score } from '../../tune/evaluation/evaluate.js'
 import { type WindowChoice, windowName } from '../../tune/evaluation/evaluate-network.js'
-import { type ParetoPanel, type ParetoPoint, paretoHtml, paretoSvg } from '../report/pareto-chart.js'
+import { circumstances } from '../report/circumstances.js'
+import { type EvaluationColumn, type MadeEvaluation, paretoHtml, paretoSvg } from '../report/pareto-chart.js'
 import { type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import {
   byteSize,
-  type Column,
   columnsOf,
   count,
   duration,
@@ -71,7 +66,7 @@ export const evaluate: Command = {
       options.force,
     )
     const evaluated = async (how: Work) => {
-      const report = await evaluateModel({ ...options, ...how })
+      const report = { ...(await evaluateModel({ ...options, ...how })), circumstances: circumstances() }
       await writeFiles(report, files, options.force)
       return report
     }
@@ -119,7 +114,7 @@ function windowsOf(flags: Flags): readonly WindowChoice[] {
 }
 
 /** Without the outputs of every picture. */
-function jsonOf({ rows, ...report }: ModelEvaluation): unknown {
+function jsonOf({ rows, circumstances, ...report }: MadeEvaluation): unknown {
   const short = ({ images, correct, predictions }: Score) => ({ images, correct: correct ?? null, predictions })
   const compared = (score: PrivateScore) => {
     const { agreeing, overflows, maxError } = score
@@ -127,6 +122,7 @@ function jsonOf({ rows, ...report }: ModelEvaluation): unknown {
   }
   return {
     ...report,
+    ...circumstances,
     rows: rows.map((row) => ({
       ...row,
       float: short(row.float),
@@ -142,14 +138,10 @@ interface Files {
   readonly output: string | undefined
 }
 
-async function writeFiles(report: ModelEvaluation, { svg, html, output }: Files, force: boolean): Promise<void> {
-  const title = `${report.network} on ${report.images}`
-  const chart = paretoSvg(title, yTitle(report), panels(report))
-  const page = () =>
-    paretoHtml(title, chart, [COLUMNS.map(({ head }) => head), ...report.rows.map((row) => cellsOf(row))])
+async function writeFiles(report: MadeEvaluation, { svg, html, output }: Files, force: boolean): Promise<void> {
   const contents: [string | undefined, () => string][] = [
-    [svg, () => chart],
-    [html, page],
+    [svg, () => paretoSvg(report)],
+    [html, () => paretoHtml(report, COLUMNS)],
     [output, () => `${JSON.stringify(jsonOf(report), null, 1)}\n`],
   ]
   const wanted = contents.flatMap(([path, make]) =>
@@ -158,30 +150,8 @@ async function writeFiles(report: ModelEvaluation, { svg, html, output }: Files,
   if (wanted.length > 0) await writeWhole(wanted, force)
 }
 
-/** Accuracy where there are classes, else agreement with the plainest of what was evaluated: its own float network. */
-const yTitle = ({ labelled }: ModelEvaluation) =>
-  labelled ? 'correct, integer reference' : 'agreement of the integer reference with float'
-
-function panels({ rows, labelled, profile }: ModelEvaluation): ParetoPanel[] {
-  const points = (x: (row: VariantRow) => number): ParetoPoint[] =>
-    rows.map((row) => {
-      const { correct, agreeing, images } = row.reference
-      const y = (labelled ? correct! : agreeing) / images
-      return { series: windowName(row.windows), name: `${row.variant}, ${windowName(row.windows)}`, x: x(row), y }
-    })
-  return [
-    { title: 'by comparisons', points: points(({ drelus }) => drelus), format: count },
-    { title: 'by bytes on line', points: points((row) => row.onlineBytes), format: byteSize },
-    {
-      title: `by seconds on line, predicted (${profile})`,
-      points: points((row) => row.onlineSeconds),
-      format: (seconds) => duration(1000 * seconds),
-    },
-  ]
-}
-
-/** By row; the page has room for all of it, a terminal leaves out what is optional. */
-const COLUMNS: readonly (Column & { readonly cell: (row: VariantRow) => string })[] = [
+/** The page has room for all of it, a terminal leaves out what is optional. */
+const COLUMNS: readonly EvaluationColumn[] = [
   { head: 'variant', shrinks: 'middle', cell: ({ variant }) => variant },
   { head: 'windows', cell: ({ windows }) => (windows === 'calibrated' ? 'calibrated' : windowName(windows)) },
   ...(
@@ -203,7 +173,7 @@ const agreement = ({ agreeing, images }: PrivateScore): string => share(agreeing
 
 const cellsOf = (row: VariantRow): string[] => COLUMNS.map(({ cell }) => cell(row))
 
-function text(report: ModelEvaluation, files: readonly (string | undefined)[], model: string): string {
+function text(report: MadeEvaluation, files: readonly (string | undefined)[], model: string): string {
   const paint = painter(process.stdout)
   const columns = columnsOf(process.stdout)
   const { rows } = report

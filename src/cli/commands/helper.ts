@@ -1,12 +1,16 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
-import { open, readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { open, unlink } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
+import { readTextOf } from '../../files/whole-files.js'
 import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
+import type { HelperStatus } from '../../party/events.js'
 import { Helper } from '../../party/helper/helper.js'
 import { type KeyPair, keyPair } from '../../random/seed.js'
-import { configured } from '../process/config-file.js'
-import { readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
+import { type Configured, configured } from '../process/config-file.js'
+import { MEGABYTES, megabytes, readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
+import { rereading } from '../process/reloading.js'
 import { type Command, fromHex, toHex } from '../terminal/arguments.js'
 
 export const HELPER_PORT = 7701
@@ -16,6 +20,11 @@ export const helper: Command = {
   summary: 'Help servers and their clients with randomness. The helper sees no picture, no weight and no answer.',
   flags: {
     ...SERVICE_FLAGS,
+    'registered-mb': {
+      ...MEGABYTES,
+      range: [1, 4096],
+      description: 'memory for the networks of all registered servers together (default 1024)',
+    },
     identity: {
       type: 'string',
       valueHint: 'FILE',
@@ -28,25 +37,25 @@ export const helper: Command = {
     'Whoever runs the helper must not be, or collude with, the server or a client.',
   ],
   async run(given, args) {
-    const { flags } = await configured(helper, given, args)
-    const identity = flags.text('identity')
-    const order = readService(flags, HELPER_PORT)
-    flags.check()
+    const read = () => configured(helper, given, args)
+    const first = await read()
+    const { identity, registeredBytes, service: order } = readOrder(first)
     const { log } = order
     const keys = identity === undefined ? keyPair() : await loadIdentity(identity)
     let service: Service | undefined
     const party = await Helper.create({
       ...order.times,
-      keys,
+      ...{ keys, registeredBytes },
       onEvent: (event) => service?.tell(event),
       onError: (error, peer) => service?.failed(error, peer),
     })
     const metrics = await Metrics.create({ helper: () => party.status })
+    const reread = rereading({ first, read, order: async (configured) => readOrder(configured), fixed: FIXED })
     service = await Service.open(
-      { ...order, metrics },
+      { ...order, metrics, reread },
       {
         run: (channel, peer) => party.run(channel, peer),
-        problems: () => [],
+        problems: () => problemsOf(party.status),
         drain: (withinMs) => party.drain(withinMs),
         release: () => party.release(),
       },
@@ -61,33 +70,60 @@ export const helper: Command = {
       )
     }
     const publicKey = toHex(party.publicKey)
-    sayReady(log, { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl })
+    const facts = { role: 'helper', url: service.url, publicKey, metrics: service.metricsUrl }
+    const next = `serve --model resnet20-cifar10 --helper ${service.url} --helper-key ${publicKey}`
+    sayReady(log, facts, [next, 'offers a network'])
     await service.stopped
     return 0
   },
 }
 
+/** What a helper is made with. */
+const FIXED = ['identity', 'registered-mb', 'deadline', 'idle', 'unused', 'joins-per-second']
+
+function readOrder({ flags }: Configured) {
+  const identity = flags.text('identity')
+  const registeredBytes = megabytes(flags, 'registered-mb')
+  const service = readService(flags, HELPER_PORT)
+  flags.check()
+  return { identity, registeredBytes, service }
+}
+
+/** Why nobody new can be served. */
+function problemsOf({ draining, registered }: HelperStatus): string[] {
+  if (draining) return ['it is shutting down']
+  const { usedBytes, limitBytes } = registered
+  return usedBytes < FULL * limitBytes ? [] : ['its memory for networks is taken']
+}
+
+/** A helper with less free than the rest takes no network of a size that people use. */
+const FULL = 0.99
+
 /** Reads the key pair, or makes a new one in a file that only its owner can read. */
 async function loadIdentity(file: string): Promise<KeyPair> {
-  try {
-    const text = (await readFile(file, 'utf8')).trim()
-    if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
-    throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return newIdentity(file)
-    if (error instanceof RingfenceError) throw error
-    throw new RingfenceError('BAD_FILE', `${file}: the secret key cannot be read`, [], { cause: error })
-  }
+  if (!existsSync(file)) return newIdentity(file)
+  const text = (await readTextOf('a secret key', file)).trim()
+  if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
+  throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
 }
 
 async function newIdentity(file: string): Promise<KeyPair> {
   const keys = keyPair()
+  let made = false
   try {
     const handle = await open(file, 'wx', 0o600)
-    await handle.writeFile(`${toHex(keys.secretKey)}\n`)
-    await handle.close()
+    made = true
+    try {
+      await handle.writeFile(`${toHex(keys.secretKey)}\n`)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
   } catch (cause) {
-    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there`, [], { cause })
+    if (made) await unlink(file).catch(() => undefined) // half a key is none
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'ENOSPC' ? 'the disk is full' : code
+    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there (${why})`, [], { cause })
   }
   return keys
 }

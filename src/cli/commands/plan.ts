@@ -1,7 +1,7 @@
 // `ringfence plan`: the ReLU spec of least distortion within a budget.
 
-import { planModelChoices } from '../../files/plan-choices.js'
-import { type ForecastCosts, type PlannedModel, planModel } from '../../files/plan-model.js'
+import { planModelChoices } from '../../files/plans/plan-choices.js'
+import { type ForecastCosts, type PlannedModel, planModel } from '../../files/plans/plan-model.js'
 import { networkProfiles } from '../../net/index.js'
 import type { Budget } from '../../tune/allocation/relu-plan.js'
 import { choicesText } from '../report/choices.js'

@@ -1,16 +1,26 @@
 // `ringfence serve`: offers networks to clients until it is told to end.
 import { basename } from 'node:path'
-import { RingfenceError } from '../../errors.js'
 import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
-import { connect, Meter, type PeerRole } from '../../net/index.js'
+import { connect, Meter } from '../../net/index.js'
+import type { Log } from '../../operate/log.js'
 import { Metrics } from '../../operate/metrics.js'
-import { ServedModel } from '../../operate/served-model.js'
-import { type Connection, type Party, Service } from '../../operate/service.js'
-import type { ServerStatus } from '../../party/events.js'
-import { configured, type ModelEntry } from '../process/config-file.js'
-import { readService, SERVICE_FLAGS, type ServiceOrder, sayReady, seconds } from '../process/listening.js'
-import { type Command, type Flags, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
+import { Models } from '../../operate/models.js'
+import type { ModelOptions } from '../../operate/served-model.js'
+import { Service } from '../../operate/service.js'
+import { type Configured, configured } from '../process/config-file.js'
+import {
+  MEGABYTES,
+  megabytes,
+  readService,
+  SERVICE_FLAGS,
+  type ServiceOrder,
+  sayReady,
+  seconds,
+} from '../process/listening.js'
+import { rereading } from '../process/reloading.js'
+import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
 import { inFlags, secretOf } from '../terminal/flag-words.js'
+import { quoted } from '../terminal/terminal.js'
 
 export const SERVER_PORT = 7702
 
@@ -29,32 +39,48 @@ export const serve: Command = {
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     ...PLAN_FLAGS,
     ...HELPER_KEY_FLAG,
-    'store-mb': { type: 'string', valueHint: 'MB', description: 'mcc: memory for material dealt ahead (default 512)' },
+    'store-mb': { ...MEGABYTES, range: [1, 4096], description: 'mcc: memory for material dealt ahead (default 512)' },
+    'store-share': {
+      type: 'string',
+      valueHint: 'PERCENT',
+      range: [1, 100],
+      description: 'mcc: what one client, or all clients of a principal, may hold of it (default 25)',
+    },
     keep: {
       type: 'string',
       valueHint: 'SECONDS',
+      range: [0, 604_800],
       description: 'mcc: how long kept material outlives its connection (default 600)',
     },
     overlap: {
       type: 'string',
       valueHint: 'SECONDS',
-      description: 'how long a model that was replaced stays for clients that hold its plan (default 600)',
+      range: [0, 604_800],
+      description: 'how long a model that was replaced stays for clients that want its plan (default 600)',
     },
   },
   notes: [
     `Default: --listen 127.0.0.1:${SERVER_PORT}. Models that come with ringfence: ${packagedModels().join(', ')}.`,
     'Several models: a list `models` in the file of --config, each at /m/NAME; see docs/operate.md.',
-    'It waits for its helper, and goes on with what is prepared while the helper is away. SIGHUP reads models, tokens and certificate again; SIGTERM lets clients finish.',
+    'It waits for its helper, and goes on with what is prepared while the helper is away. SIGHUP reads configuration, models, tokens and certificate again; SIGTERM lets clients finish.',
   ],
   async run(given, args) {
-    const { flags, models: entries } = await configured(serve, given, args, { withModels: true })
-    const order = await readOrder(flags, entries)
+    const read = () => configured(serve, given, args, { withModels: true })
+    const first = await read()
+    const order = await readOrder(first)
     const models = new Models()
     const metrics = await Metrics.create({ servers: () => models.statuses() })
     const { log } = order.service
-    const service = await Service.open({ ...order.service, metrics }, models)
+    const take = (next: ServeOrder) => {
+      models.drainMs = next.service.drainMs
+      models.wanted = offer.of(next)
+    }
+    const reread = rereading({ first, read, order: readOrder, take })
+    const service = await Service.open({ ...order.service, metrics, reread }, models)
+    const offer = new Offer(service, metrics, log)
     try {
-      await models.compile(order, service, metrics)
+      take(order)
+      await models.compile()
       if (service.open) {
         const what = 'anyone may use this server up, and a client that deviates can read its weights'
         log.say('warn', 'open', {}, `${what}; give --tokens or --jwks`)
@@ -62,9 +88,9 @@ export const serve: Command = {
       const end = await Promise.race([service.stopped.then(() => 'stopped'), models.register()])
       if (end === 'stopped') return 0
       for (const [name, { digest, plan }] of models.all()) {
-        const url = service.url + (entries.length > 0 ? `/m/${name}` : '')
-        const facts = { url, model: models.titles.get(name), backend: plan.backend, planDigest: toHex(digest) }
-        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl })
+        const url = service.url + (first.models.length > 0 ? `/m/${name}` : '')
+        const facts = { url, model: offer.titles.get(name), backend: plan.backend, planDigest: toHex(digest) }
+        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl }, nextFor(url, order))
       }
       await service.stopped
       return 0
@@ -75,94 +101,62 @@ export const serve: Command = {
   },
 }
 
-/** The models of a server, by name; the first is also at every path that names none. */
-class Models implements Party {
-  readonly #models = new Map<string, ServedModel>()
-  /** What people call them. */
-  readonly titles = new Map<string, string>()
-  #drainMs = 0
-
-  all(): IterableIterator<[string, ServedModel]> {
-    return this.#models.entries()
-  }
-
-  *statuses(): Iterable<readonly [string, ServerStatus]> {
-    for (const [name, { status }] of this.#models) if (status) yield [name, status]
-  }
-
-  async compile(order: ServeOrder, service: Service, metrics: Metrics): Promise<void> {
-    this.#drainMs = order.service.drainMs
-    for (const { name, model, variant, storeBytes } of order.models) {
-      const folder = findModel(model)
-      const meter = new Meter()
-      metrics.follow({ meter }, 'helper')
-      const { log } = order.service
-      const served = await ServedModel.compile({
-        compile: async () => {
-          const prepared = await inFlags(prepareModel(folder, variant, order.plan))
-          this.titles.set(name, `${prepared.model.name}, variant ${prepared.model.variant}`)
-          return prepared.compiled
-        },
-        connectHelper: (role: PeerRole) =>
-          connect(order.helper, { role, token: order.helperToken, keepAliveMs: order.service.listen.keepAliveMs }),
-        server: { ...order.service.times, helperKey: order.helperKey, keepMs: order.keepMs, storeBytes, meter },
-        overlapMs: order.overlapMs,
-        hooks: {
-          onEvent: (event) => service.tell(event, name),
-          onError: (error, peer) => service.failed(error, peer, name),
-          onWaiting: ({ code, message }) =>
-            log.say('warn', 'waiting', { model: name, code, message }, `${name}: waiting for the helper: ${message}`),
-        },
-      })
-      this.#models.set(name, served)
-    }
-  }
-
-  /** Resolves when all are registered. */
-  async register(): Promise<'registered'> {
-    await Promise.all([...this.#models.values()].map((model) => model.register()))
-    return 'registered'
-  }
-
-  run(channel: Parameters<Party['run']>[0], peer: Connection): Promise<void> {
-    return this.#at(peer.target)!.run(channel, peer)
-  }
-
-  refuses(target: string): 'not found' | 'unavailable' | undefined {
-    const named = nameIn(target)
-    if (named !== undefined && !this.#models.has(named)) return this.#models.size > 0 ? 'not found' : 'unavailable'
-    return this.#at(target)?.status ? undefined : 'unavailable'
-  }
-
-  problems(): string[] {
-    if (this.#models.size === 0) return ['models are still being read']
-    return [...this.#models].flatMap(([name, { problem }]) => (problem ? [`${name}: ${problem}`] : []))
-  }
-
-  /** Each for itself: what is wrong with one holds up no other. */
-  async reload(): Promise<void> {
-    const problems: string[] = []
-    for (const [name, model] of this.#models) {
-      await model.reload(this.#drainMs).catch((error: Error) => problems.push(`${name}: ${error.message}`))
-    }
-    if (problems.length > 0) throw new RingfenceError('BAD_FILE', 'models that cannot be replaced go on', problems)
-  }
-
-  async drain(withinMs: number): Promise<boolean> {
-    return (await Promise.all([...this.#models.values()].map((model) => model.drain(withinMs)))).every(Boolean)
-  }
-
-  async release(): Promise<void> {
-    await Promise.all([...this.#models.values()].map((model) => model.release()))
-  }
-
-  #at(target: string | undefined): ServedModel | undefined {
-    const named = target === undefined ? undefined : nameIn(target)
-    return named === undefined ? this.#models.values().next().value : this.#models.get(named)
-  }
+/** The command that uses what is offered at `url`. */
+function nextFor(url: string, { helper, helperKey }: ServeOrder): readonly [command: string, does: string] {
+  const pin = helperKey ? ` --helper-key ${toHex(helperKey)}` : ''
+  return [`infer --server ${url} --helper ${quoted(helper)}${pin} IMAGE…`, 'classifies pictures']
 }
 
-const nameIn = (target: string): string | undefined => /^\/m\/([^/?]+)/.exec(target)?.[1]
+/** What each model of an order takes. */
+class Offer {
+  /** What people call the models. */
+  readonly titles = new Map<string, string>()
+  /** Of a model's links to its helper. */
+  readonly #meters = new Map<string, Meter>()
+
+  constructor(
+    private readonly service: Service,
+    private readonly metrics: Metrics,
+    private readonly log: Log,
+  ) {}
+
+  of(order: ServeOrder): Map<string, ModelOptions> {
+    return new Map(order.models.map((model) => [model.name, this.#model(order, model)]))
+  }
+
+  #model(order: ServeOrder, { name, model, variant, storeBytes }: ModelOrder): ModelOptions {
+    const { helper, helperToken: token, helperKey, keepMs, storeShare, overlapMs, plan } = order
+    const { times, listen } = order.service
+    const { keepAliveMs, maxPayload } = listen
+    return {
+      compile: async () => {
+        const prepared = await inFlags(prepareModel(findModel(model), variant, plan))
+        this.titles.set(name, `${prepared.model.name}, variant ${prepared.model.variant}`)
+        return prepared.compiled
+      },
+      connectHelper: (role) => connect(helper, { role, token, keepAliveMs, maxPayload }),
+      reach: [helper, token],
+      server: { ...times, helperKey, keepMs, storeBytes, storeShare },
+      meter: this.#meter(name),
+      overlapMs,
+      hooks: {
+        onEvent: (event) => this.service.tell(event, name),
+        onError: (error, peer) => this.service.failed(error, peer, name),
+        onWaiting: ({ code, message }) => {
+          const text = `${name}: waiting for the helper: ${message}`
+          this.log.say('warn', 'waiting', { model: name, code, message }, text)
+        },
+      },
+    }
+  }
+
+  #meter(name: string): Meter {
+    const meter = this.#meters.get(name) ?? new Meter()
+    if (!this.#meters.has(name)) this.metrics.follow({ meter }, 'helper')
+    this.#meters.set(name, meter)
+    return meter
+  }
+}
 
 interface ModelOrder {
   readonly name: string
@@ -178,11 +172,12 @@ interface ServeOrder {
   readonly plan: ReturnType<typeof planOptions>
   readonly helperKey: Uint8Array | undefined
   readonly keepMs: number | undefined
+  readonly storeShare: number | undefined
   readonly overlapMs: number
   readonly service: ServiceOrder
 }
 
-async function readOrder(flags: Flags, entries: readonly ModelEntry[]): Promise<ServeOrder> {
+async function readOrder({ flags, models: entries }: Configured): Promise<ServeOrder> {
   const hint = "the folder of a model, with the server's weights"
   const model = entries.length > 0 ? flags.text('model') : flags.required('model', hint)
   if (entries.length > 0 && model !== undefined)
@@ -191,23 +186,24 @@ async function readOrder(flags: Flags, entries: readonly ModelEntry[]): Promise<
   const variant = flags.text('variant')
   const plan = planOptions(flags)
   const helperKey = flags.key('helper-key')
-  const storeMB = flags.integer('store-mb', 1, 4096)
-  const keepMs = seconds(flags, 'keep', 0, 604_800)
+  const storeBytes = megabytes(flags, 'store-mb')
+  const percent = flags.integer('store-share')
+  const keepMs = seconds(flags, 'keep')
   if (plan.backend === 'securenn') {
-    if (storeMB !== undefined) flags.fault('--store-mb: nothing is dealt ahead on securenn')
-    if (keepMs !== undefined) flags.fault('--keep: nothing is dealt ahead on securenn')
+    for (const name of ['store-mb', 'store-share', 'keep']) {
+      if (flags.text(name) !== undefined) flags.fault(`--${name}: nothing is dealt ahead on securenn`)
+    }
   }
-  const overlapMs = seconds(flags, 'overlap', 0, 604_800) ?? 600_000
+  const overlapMs = seconds(flags, 'overlap') ?? 600_000
   const service = readService(flags, SERVER_PORT)
   const token = flags.text('helper-token')
   flags.check()
-  const bytes = (mb: number | undefined) => (mb === undefined ? undefined : mb * 2 ** 20)
-  const one = { name: basename(model ?? ''), model: model ?? '', variant, storeBytes: bytes(storeMB) }
+  const one = { name: basename(model ?? ''), model: model ?? '', variant, storeBytes }
   const several = entries.map((entry) => ({
     name: entry.name,
     model: entry.model,
     variant: entry.variant ?? variant,
-    storeBytes: bytes(entry['store-mb'] ?? storeMB),
+    storeBytes: entry['store-mb'] === undefined ? storeBytes : entry['store-mb'] * 2 ** 20,
   }))
   const models = entries.length > 0 ? several : [one]
   return {
@@ -217,6 +213,7 @@ async function readOrder(flags: Flags, entries: readonly ModelEntry[]): Promise<
     plan,
     helperKey,
     keepMs,
+    storeShare: percent === undefined ? undefined : percent / 100,
     overlapMs,
     service,
   }

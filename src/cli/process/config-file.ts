@@ -1,6 +1,6 @@
 // A configuration file: the flags of a command as JSON. What stands on the command line goes before it.
-import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
+import { readTextOf } from '../../files/whole-files.js'
 import { type Command, Flags } from '../terminal/arguments.js'
 
 /** One of several models of a server. */
@@ -49,13 +49,12 @@ export async function configured(
 }
 
 async function readObject(file: string): Promise<Record<string, unknown>> {
+  const text = await readTextOf('a configuration', file)
   let value: unknown
   try {
-    value = JSON.parse(await readFile(file, 'utf8'))
+    value = JSON.parse(text)
   } catch (cause) {
-    const why =
-      cause instanceof SyntaxError ? 'is no JSON' : `cannot be read (${(cause as NodeJS.ErrnoException).code})`
-    throw new RingfenceError('BAD_FILE', `expected a configuration at ${file}, but it ${why}`, [], { cause })
+    throw new RingfenceError('BAD_FILE', `expected a configuration at ${file}, but it is no JSON`, [], { cause })
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
   throw new RingfenceError('BAD_FILE', `${file}: expected a JSON object whose keys are flags`)

@@ -1,13 +1,10 @@
 // The JSON schema of a configuration file, made from the flags, so that neither can say what the other does not.
-import type { FlagDefinitions } from '../terminal/arguments.js'
+import type { FlagDefinition, FlagDefinitions } from '../terminal/arguments.js'
 
 /** @param commands the flags of each command that reads such a file */
 export function configSchema(commands: readonly FlagDefinitions[]): object {
   const flags = Object.entries(Object.assign({}, ...commands) as FlagDefinitions).filter(([name]) => name !== 'config')
-  const properties = flags.map(([name, { type, description }]) => {
-    const value = type === 'boolean' ? { type: 'boolean' } : { type: ['string', 'number', 'array'] }
-    return [name, { ...value, description }] as const
-  })
+  const properties = flags.map(([name, definition]) => [name, schemaOf(definition)] as const)
   const model = {
     type: 'object',
     required: ['name', 'model'],
@@ -30,4 +27,10 @@ export function configSchema(commands: readonly FlagDefinitions[]): object {
       models: { type: 'array', items: model, description: 'serve: several models, the first also at every other path' },
     },
   }
+}
+
+function schemaOf({ type, range, description }: FlagDefinition): object {
+  if (type === 'boolean') return { type, description }
+  if (range) return { type: 'integer', minimum: range[0], maximum: range[1], description }
+  return { type: ['string', 'number', 'array'], description }
 }

@@ -1,7 +1,14 @@
 // What `helper` and `serve` have in common: the flags of a service.
 import { Log } from '../../operate/log.js'
 import type { ServiceOptions } from '../../operate/service.js'
+import type { HostOptions } from '../../party/options.js'
 import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
+import { nextCommand, painter } from '../terminal/terminal.js'
+
+const SECONDS = { type: 'string', valueHint: 'SECONDS' } as const
+const NUMBER = { type: 'string', valueHint: 'N' } as const
+export const MEGABYTES = { type: 'string', valueHint: 'MB' } as const
+const WEEK = 604_800
 
 export const SERVICE_FLAGS = {
   listen: { type: 'string', valueHint: 'HOST:PORT', description: 'where to listen; port 0 picks a free one' },
@@ -27,24 +34,42 @@ export const SERVICE_FLAGS = {
     description: 'where to show /metrics, without TLS (default: where it listens, to callers on this machine)',
   },
   deadline: {
-    type: 'string',
-    valueHint: 'SECONDS',
+    ...SECONDS,
+    range: [1, 3600],
     description: 'longest silence of a peer that is waited for (default 30)',
   },
-  idle: {
-    type: 'string',
-    valueHint: 'SECONDS',
-    description: 'longest stay of a peer that asks for nothing (default 3600)',
-  },
+  idle: { ...SECONDS, range: [1, WEEK], description: 'longest stay of a peer that asks for nothing (default 3600)' },
+  unused: { ...SECONDS, range: [1, WEEK], description: 'the same, before it has asked for anything (default 60)' },
   'keep-alive': {
-    type: 'string',
-    valueHint: 'SECONDS',
+    ...SECONDS,
+    range: [1, 3600],
     description: 'how often to ping; who is silent for three pings is gone (default 15)',
   },
   drain: {
-    type: 'string',
-    valueHint: 'SECONDS',
+    ...SECONDS,
+    range: [0, 3600],
     description: 'longest time for those at work to finish when it is told to end (default 30)',
+  },
+  connections: { ...NUMBER, range: [1, 1_000_000], description: 'at a time, in all (default 4096)' },
+  'connections-per-address': {
+    ...NUMBER,
+    range: [1, 1_000_000],
+    description: 'at a time, from one address (default 1024)',
+  },
+  'joins-per-second': {
+    ...NUMBER,
+    range: [1, 10_000],
+    description: 'clients that may join; others wait, then are told to come back (default 50)',
+  },
+  'max-message-mb': {
+    ...MEGABYTES,
+    range: [10, 1024],
+    description: 'largest message that is accepted (default 16)',
+  },
+  'unfinished-mb': {
+    ...MEGABYTES,
+    range: [16, 4096],
+    description: 'messages that have begun and not ended, of all connections together (default 256)',
   },
   log: { type: 'string', valueHint: 'FORMAT', description: 'text (default) or json, one line each' },
   quiet: { type: 'boolean', description: 'log only warnings and errors' },
@@ -57,7 +82,7 @@ export const SERVICE_FLAGS = {
 
 export type ServiceOrder = Omit<ServiceOptions, 'metrics'> & {
   /** For `Server.create` and `Helper.create`. */
-  times: { deadlineMs?: number; idleMs?: number }
+  times: Pick<HostOptions, 'deadlineMs' | 'idleMs' | 'unusedMs' | 'joinsPerSecond'>
 }
 
 /** Reads the flags above. Problems are left with `flags`. */
@@ -77,20 +102,35 @@ export function readService(flags: Flags, defaultPort: number): ServiceOrder {
       behindProxy: flags.on('behind-proxy'),
       tls: cert && key ? { cert, key } : undefined,
       origins: origins(flags),
-      keepAliveMs: seconds(flags, 'keep-alive', 1, 3600),
+      keepAliveMs: seconds(flags, 'keep-alive'),
+      connections: flags.integer('connections'),
+      connectionsPerAddress: flags.integer('connections-per-address'),
+      maxPayload: megabytes(flags, 'max-message-mb'),
+      unfinishedBytes: megabytes(flags, 'unfinished-mb'),
     },
     door: { tokens: flags.text('tokens'), jwks: keys && audience ? { keys, audience, issuer } : undefined },
     metricsAt: parseAddress(flags, 'metrics-listen', 0),
-    drainMs: seconds(flags, 'drain', 0, 3600) ?? 30_000,
-    times: { deadlineMs: seconds(flags, 'deadline', 1, 3600), idleMs: seconds(flags, 'idle', 1, 604_800) },
+    drainMs: seconds(flags, 'drain') ?? 30_000,
+    times: {
+      deadlineMs: seconds(flags, 'deadline'),
+      idleMs: seconds(flags, 'idle'),
+      unusedMs: seconds(flags, 'unused'),
+      joinsPerSecond: flags.integer('joins-per-second'),
+    },
     log: new Log({ format, quiet: flags.on('quiet') }),
   }
 }
 
 /** A flag in seconds, as milliseconds. */
-export function seconds(flags: Flags, name: string, min: number, max: number): number | undefined {
-  const value = flags.integer(name, min, max)
+export function seconds(flags: Flags, name: string): number | undefined {
+  const value = flags.integer(name)
   return value === undefined ? undefined : value * 1000
+}
+
+/** A flag in megabytes, as bytes. */
+export function megabytes(flags: Flags, name: string): number | undefined {
+  const value = flags.integer(name)
+  return value === undefined ? undefined : value * 2 ** 20
 }
 
 function parseAddress(flags: Flags, name: string, defaultPort: number): { host: string; port: number } | undefined {
@@ -112,14 +152,19 @@ function origins(flags: Flags): string[] | undefined {
   return list
 }
 
-/** What whoever started the party waits for. */
-export function sayReady(log: Log, facts: Readonly<Record<string, string | undefined>>): void {
+/**
+ * What whoever started the party waits for.
+ * @param next the command that goes on from here, and what it does
+ */
+export function sayReady(
+  log: Log,
+  facts: Readonly<Record<string, string | undefined>>,
+  next: readonly [command: string, does: string],
+): void {
   const known = Object.entries(facts).filter((entry): entry is [string, string] => entry[1] !== undefined)
   const indent = Math.max(...known.map(([name]) => words(name).length)) + 2
-  log.ready(
-    facts,
-    known.map(([name, value]) => `${words(name).padEnd(indent)}${value}`),
-  )
+  const lines = known.map(([name, value]) => `${words(name).padEnd(indent)}${value}`)
+  log.ready(facts, [...lines, nextCommand(...next, painter(process.stdout))])
 }
 
 /** `publicKey` → `public key` */

@@ -1,5 +1,5 @@
 // What `plan --choices-table` shows: which option every choice takes.
-import type { PlannedChoices } from '../../files/plan-choices.js'
+import type { PlannedChoices } from '../../files/plans/plan-choices.js'
 import { columnsOf, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
 import { costWords, distortionWords } from './plan-words.js'
 

@@ -44,7 +44,10 @@ export function costText(report: CostReport, out: Output, model: string): string
   const [{ name }] = report.profiles
   const relus = `${count(report.total.comparisons)} comparisons`
   return [
-    `${paint('bold', report.network)}, back end ${report.backend}, ${relus}, ${report.total.flights} flights`,
+    wrapped(
+      `${paint('bold', report.network)}, back end ${report.backend}, ${relus}, ${report.total.flights} flights`,
+      columns,
+    ),
     '',
     `${paint('bold', 'Step by step')} (bytes of one inference; ms on ${name})`,
     ...stepLines(report, paint, columns),

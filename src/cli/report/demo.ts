@@ -77,7 +77,7 @@ export function demoReport(outcome: DemoOutcome) {
 
 export function demoText(outcome: DemoOutcome, out: Output): string {
   const paint = painter(out)
-  const columns = Math.min(100, columnsOf(out))
+  const columns = columnsOf(out)
   const sections = [
     heading(outcome, paint, columns),
     pictures(outcome, paint, columns),

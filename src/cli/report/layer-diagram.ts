@@ -1,77 +1,110 @@
-// Draws a network as SVG: boxes from the input down, bars for the ReLUs, lines at the left for what skips boxes.
+// Draws a network as SVG: boxes from the input down with bars for their ReLUs, lines at the left for what skips boxes.
 import type { Architecture } from '../../model/architecture.js'
 import { shapeWords } from '../../model/layers/words.js'
 import type { Inspection } from '../../tune/inspection/inspect-network.js'
-import { count } from '../terminal/terminal.js'
+import { begun, count, wrapped } from '../terminal/terminal.js'
 import { type Box, boxWords, diagramBoxes } from './diagram-boxes.js'
+import { charsIn, escaped, round, svgDocument, svgText } from './svg.js'
 
-const WIDTH = 470
-const TOP = 74
+/** Of a box; with a lane or two the picture is as wide as a telephone. */
+const WIDTH = 350
+const INSET = 10
 const GAP = 16
-const HEAD = 28
-const LINE = 15
+const WORDS = 12
+const BRANCHES = 11
+const LINE = 16
 const LANE = 11
-const BAR = 170
-/** Characters of a branch list on one line. */
-const BRANCH_CHARS = 76
-
-const FILLS: Readonly<Record<Box['kind'], readonly [fill: string, stroke: string]>> = {
-  input: ['#f2f2f2', '#888888'],
-  linear: ['#e3edf9', '#5b83b5'],
-  pool: ['#e3f1e0', '#6a9a5b'],
-  sum: ['#ece6f6', '#8a70b5'],
-}
+const MARGIN = 12
+/** Of the longest bar; its count stands beside it. */
+const BAR = 160
 
 interface Placed extends Box {
   readonly y: number
   readonly height: number
-  readonly lines: readonly string[]
+  readonly words: readonly Words[]
+  readonly branchLines: readonly string[]
   readonly relus: number
   readonly drelus: number
 }
 
+/** What stands on one line of a box. */
+type Words = readonly { readonly text: string; readonly isActivation: boolean }[]
+
 /** An SVG image of the layers with their ReLU counts. */
 export function layerDiagram(arch: Architecture, inspection: Inspection): string {
-  const boxes = placeBoxes(diagramBoxes(arch), inspection)
-  const lanes = assignLanes(boxes)
-  const left = 24 + LANE * (Math.max(-1, ...lanes.map(({ lane }) => lane)) + 1) + 12
-  const width = left + WIDTH + 24 + BAR + 130
+  const plain = diagramBoxes(arch)
+  const lanes = assignLanes(plain)
+  const left = MARGIN + (lanes.length === 0 ? 0 : 18 + LANE * Math.max(...lanes.map(({ lane }) => lane)))
+  const width = left + WIDTH + MARGIN
+  const heading = headingLines(inspection, width)
+  const boxes = placeBoxes(plain, inspection, heading.bottom)
   const last = boxes[boxes.length - 1]
-  const height = last.y + last.height + 24
   const most = Math.max(1, ...boxes.map(({ relus }) => relus))
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="Helvetica, Arial, sans-serif" font-size="12">`,
-    `<title>${escaped(arch.name)}</title>`,
-    '<defs><marker id="tip" markerWidth="7" markerHeight="6" refX="6" refY="3" orient="auto"><path d="M0,0 L7,3 L0,6 z" fill="#666"/></marker></defs>',
-    `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    ...heading(inspection, left),
+  const tip =
+    '<defs><marker id="tip" markerWidth="7" markerHeight="6" refX="6" refY="3" orient="auto"><path d="M0,0 L7,3 L0,6 z" class="fill-pale"/></marker></defs>'
+  return svgDocument(width, last.y + last.height + 16, arch.name, [
+    tip,
+    ...heading.body,
     ...lanes.map((lane) => laneLine(lane, boxes, left)),
-    ...boxes.flatMap((box, i) => boxLines(box, boxes[i - 1]?.id, i, left)),
-    ...boxes.flatMap((box) => (box.relus > 0 ? reluBar(box, left + WIDTH + 24, most) : [])),
-    '</svg>',
-    '',
-  ].join('\n')
+    ...boxes.flatMap((box, i) => boxLines(box, i, left, most)),
+  ])
 }
 
-function placeBoxes(boxes: readonly Box[], { layers }: Inspection): Placed[] {
+function headingLines(inspection: Inspection, width: number): { body: string[]; bottom: number } {
+  const { name, relus, drelus, params, macs, roundTrips, backend } = inspection
+  const ofThem = drelus === relus ? '' : `, ${count(drelus)} DReLUs`
+  const trips = roundTrips === null ? '' : ` · ${count(roundTrips)} round trips on ${backend}`
+  const facts = `${count(relus)} ReLUs${ofThem} · ${count(params)} parameters · ${count(macs)} multiplications${trips}`
+  const bars = relus === 0 ? [] : [`bars: ReLUs${drelus === relus ? '' : ', dark: DReLUs'}`]
+  const small = [facts, ...bars].flatMap((line) => wrapped(line, charsIn(width - 2 * MARGIN, WORDS)).split('\n'))
+  return {
+    body: [
+      svgText(MARGIN, 28, begun(name, charsIn(width - 2 * MARGIN, 18)), { size: 18, bold: true }),
+      ...small.map((line, i) => svgText(MARGIN, 48 + LINE * i, line, { size: WORDS, color: 'pale' })),
+    ],
+    bottom: 48 + LINE * small.length,
+  }
+}
+
+function placeBoxes(boxes: readonly Box[], { layers }: Inspection, top: number): Placed[] {
   const counts = new Map(layers.map((layer) => [layer.id, layer]))
-  let y = TOP
+  let y = top
   return boxes.map((box) => {
-    const lines = branchLines(box)
-    const height = HEAD + LINE * lines.length + (lines.length > 0 ? 6 : 0)
     const sum = (of: 'relus' | 'drelus') => box.layers.reduce((total, { id }) => total + (counts.get(id)?.[of] ?? 0), 0)
-    const placed = { ...box, y, height, lines, relus: sum('relus'), drelus: sum('drelus') }
+    const words = wordLines(box)
+    const lines = branchLines(box)
+    const relus = sum('relus')
+    const height = 12 + LINE * (words.length + lines.length + (relus > 0 ? 1 : 0))
+    const placed = { ...box, y, height, words, branchLines: lines, relus, drelus: sum('drelus') }
     y += height + GAP
     return placed
   })
 }
 
-function branchLines({ branches, zeros }: Box): string[] {
-  const words = [...branches, ...(zeros > 0 ? [`${zeros} zero`] : [])]
-  const lines: string[] = []
-  for (const word of words) {
+/** As many words on a line as fit, beside the shape on the first. */
+function wordLines(box: Box): Words[] {
+  const room = charsIn(WIDTH - 2 * INSET, WORDS)
+  const lines: { text: string; isActivation: boolean }[][] = []
+  let free = 0
+  for (const { text, isActivation } of boxWords(box)) {
     const line = lines[lines.length - 1]
-    if (line !== undefined && line.length + 3 + word.length <= BRANCH_CHARS) lines[lines.length - 1] += `   ${word}`
+    if (line && text.length + 3 <= free) line.push({ text, isActivation })
+    else {
+      free = room - (line ? 0 : shapeWords(box.out).length + 2) + 3
+      lines.push([{ text: begun(text, free - 3), isActivation }])
+    }
+    free -= Math.min(text.length + 3, free)
+  }
+  return lines
+}
+
+function branchLines({ branches, zeros }: Box): string[] {
+  const room = charsIn(WIDTH - 2 * INSET, BRANCHES)
+  const lines: string[] = []
+  for (const whole of [...branches, ...(zeros > 0 ? [`${zeros} zero`] : [])]) {
+    const word = begun(whole, room)
+    const line = lines[lines.length - 1]
+    if (line !== undefined && line.length + 3 + word.length <= room) lines[lines.length - 1] += `   ${word}`
     else lines.push(word)
   }
   return lines
@@ -85,7 +118,7 @@ interface Lane {
 }
 
 /** One line for every box whose value goes further than to the next box; short ones stay next to the boxes. */
-function assignLanes(boxes: readonly Placed[]): Lane[] {
+function assignLanes(boxes: readonly Box[]): Lane[] {
   const targets = new Map<number, number[]>()
   for (const [to, box] of boxes.entries()) {
     for (const from of box.from) if (from !== to - 1) targets.set(from, [...(targets.get(from) ?? []), to])
@@ -111,61 +144,40 @@ function laneLine({ from, to, lane }: Lane, boxes: readonly Placed[], left: numb
     .map((target) => {
       const end = boxes[target].y + 8
       const path = `M${left},${start} H${x + 5} Q${x},${start} ${x},${start + 5} V${end - 5} Q${x},${end} ${x + 5},${end} H${left - 1}`
-      return `<path d="${path}" fill="none" stroke="#777" marker-end="url(#tip)"/>`
+      return `<path d="${path}" fill="none" class="line-pale" marker-end="url(#tip)"/>`
     })
     .join('')
 }
 
-function heading({ name, relus, drelus, params, macs, roundTrips, backend }: Inspection, left: number): string[] {
-  const ofThem = drelus === relus ? '' : `, ${count(drelus)} DReLUs`
-  const trips = roundTrips === null ? '' : ` · ${count(roundTrips)} round trips on ${backend}`
-  return [
-    `<text x="${left}" y="28" font-size="18" font-weight="bold">${escaped(name)}</text>`,
-    `<text x="${left}" y="48" fill="#444">${count(relus)} ReLUs${ofThem} · ${count(params)} parameters · ${count(macs)} multiplications${trips}</text>`,
-    `<text x="${left + WIDTH + 24}" y="${TOP - 8}" fill="#444">ReLUs${drelus === relus ? '' : ' (dark: DReLUs)'}</text>`,
-  ]
-}
-
-function boxLines(box: Placed, above: string | undefined, place: number, left: number): string[] {
-  const [fill, stroke] = FILLS[box.kind]
+function boxLines(box: Placed, place: number, left: number, most: number): string[] {
+  const { y, height, kind, words, out, relus } = box
   const middle = left + WIDTH / 2
-  const words = boxWords(box).map(({ text, isActivation }) =>
-    isActivation ? `<tspan fill="#b4520f" font-weight="bold">${escaped(text)}</tspan>` : escaped(text),
-  )
-  const isNext = above !== undefined && box.from.includes(place - 1)
+  const arrow = `<path d="M${middle},${y - GAP} V${y - 1}" class="line-pale" fill="none" marker-end="url(#tip)"/>`
+  const line = (i: number) => y + 4 + LINE * (i + 1) - 3
   return [
-    ...(isNext
-      ? [`<path d="M${middle},${box.y - GAP} V${box.y - 1}" stroke="#666" fill="none" marker-end="url(#tip)"/>`]
-      : []),
-    `<g><title>${escaped(box.id)}</title><rect x="${left}" y="${box.y}" width="${WIDTH}" height="${box.height}" rx="5" fill="${fill}" stroke="${stroke}"/>`,
-    `<text x="${left + 10}" y="${box.y + 18}">${words.join(' · ')}</text>`,
-    `<text x="${left + WIDTH - 10}" y="${box.y + 18}" text-anchor="end" fill="#444">${shapeWords(box.out)}</text>`,
-    ...box.lines.map(
-      (line, i) =>
-        `<text x="${left + 10}" y="${box.y + HEAD + 10 + LINE * i}" font-size="11" fill="#555" xml:space="preserve">${escaped(line)}</text>`,
+    ...(place > 0 && box.from.includes(place - 1) ? [arrow] : []),
+    `<g><title>${escaped(box.id)}</title><rect x="${left}" y="${y}" width="${WIDTH}" height="${height}" rx="5" class="fill-${kind} line-pale" stroke-opacity="0.6"/>`,
+    ...words.map((each, i) => wordsText(left + INSET, line(i), each)),
+    svgText(left + WIDTH - INSET, line(0), shapeWords(out), { size: WORDS, color: 'pale', anchor: 'end' }),
+    ...box.branchLines.map((text, i) =>
+      svgText(left + INSET, line(words.length + i), text, { size: BRANCHES, color: 'pale' }),
     ),
+    ...(relus > 0 ? reluBar(box, left + INSET, line(words.length + box.branchLines.length), most) : []),
     '</g>',
   ]
 }
 
-function reluBar({ y, relus, drelus }: Placed, x: number, most: number): string[] {
-  const bar = (value: number, fill: string) =>
-    `<rect x="${x}" y="${y + 7}" width="${((BAR * value) / most).toFixed(1)}" height="14" fill="${fill}"/>`
-  const text = drelus === relus ? count(relus) : `${count(drelus)} of ${count(relus)}`
-  return [
-    bar(relus, '#f6d3b5'),
-    bar(drelus, '#e07b39'),
-    `<text x="${(x + (BAR * relus) / most + 6).toFixed(1)}" y="${y + 18}" fill="#444">${text}</text>`,
-  ]
+function wordsText(x: number, y: number, words: Words): string {
+  const spans = words.map(({ text, isActivation }) =>
+    isActivation ? `<tspan class="fill-accent" font-weight="bold">${escaped(text)}</tspan>` : escaped(text),
+  )
+  return `<text x="${x}" y="${y}" font-size="${WORDS}" class="fill-ink">${spans.join(' · ')}</text>`
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' }
-
-/** Text of a file, which may hold anything: also without control characters, which XML forbids. */
-function escaped(text: string): string {
-  return [...text]
-    .map(
-      (c) => ENTITIES[c] ?? (c < ' ' || (/[\ud800-\udfff\ufffe\uffff]/.test(c) === true && c.length === 1) ? '?' : c),
-    )
-    .join('')
+function reluBar({ relus, drelus }: Placed, x: number, y: number, most: number): string[] {
+  const bar = (value: number, color: string) =>
+    `<rect x="${x}" y="${y - 9}" width="${round((BAR * value) / most)}" height="10" class="fill-${color}"/>`
+  const text = drelus === relus ? count(relus) : `${count(drelus)} of ${count(relus)}`
+  const label = svgText(x + (BAR * relus) / most + 6, y, text, { size: BRANCHES, color: 'pale' })
+  return [bar(relus, 'relu'), bar(drelus, 'drelu'), label]
 }

@@ -13,6 +13,8 @@ export interface FlagDefinition {
   readonly valueHint?: string
   /** One letter. */
   readonly alias?: string
+  /** The whole numbers that it may be, where it is one. */
+  readonly range?: readonly [min: number, max: number]
 }
 
 /** By name, without the dashes. */
@@ -90,6 +92,11 @@ export class Flags {
     this.#problems.push(problem)
   }
 
+  /** What was given. */
+  get values(): ReadonlyMap<string, string | true> {
+    return this.#values
+  }
+
   on(name: string): boolean {
     return this.#values.get(name) === true
   }
@@ -105,9 +112,12 @@ export class Flags {
     return value ?? ''
   }
 
-  integer(name: string, min: number, max: number): number | undefined {
+  /** A whole number; without bounds, of those of its definition. */
+  integer(name: string, least?: number, most?: number): number | undefined {
     const text = this.text(name)
     if (text === undefined) return undefined
+    const { range } = this.command.flags[name] ?? {}
+    const [min, max] = [least ?? range![0], most ?? range![1]]
     const value = Number(text)
     if (/^\d+$/.test(text) && value >= min && value <= max) return value
     this.fault(`--${name}: expected a whole number from ${min} to ${max}, got ${text}`)
@@ -164,6 +174,10 @@ export const PLAN_FLAGS = {
   ring: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of the ring, 24 to 32 (default 32)' },
   bits: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of an opened value (default 16)' },
   lo: { type: 'string', valueHint: 'BITS', description: 'mcc: low bits that comparisons ignore (default 0, exact)' },
+  guard: {
+    type: 'boolean',
+    description: 'mcc: catch clients that deviate before they learn anything; compares all bits',
+  },
   fraction: { type: 'string', valueHint: 'BITS', description: 'securenn: fraction bits, 4 to 20 (default 12)' },
   'ignored-msb': {
     type: 'string',
@@ -183,6 +197,7 @@ export function planOptions(flags: Flags): CompileOptions {
     ring: flags.integer('ring', 24, 32),
     bits: flags.integer('bits', 4, 30),
     lo: flags.integer('lo', 0, 29),
+    guard: flags.on('guard') ? {} : undefined,
     fraction: flags.integer('fraction', 4, 20),
     ignoredMsb: flags.integer('ignored-msb', 0, 62),
     ignoredLsb: flags.integer('ignored-lsb', 0, 62),

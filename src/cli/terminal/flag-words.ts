@@ -1,6 +1,6 @@
 // What a library call says of its options, said of the flags that set them.
-import { readFile } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
+import { readTextOf } from '../../files/whole-files.js'
 import { type FlagDefinitions, PLAN_FLAGS } from './arguments.js'
 import { describeFailure } from './failure-report.js'
 
@@ -28,11 +28,5 @@ function aboutFlags(problem: string, flags: FlagDefinitions): string {
 /** The secret that a flag gives: as it stands, or from the file behind an @. @throws RingfenceError BAD_FILE */
 export async function secretOf(flag: string, text: string | undefined): Promise<string | undefined> {
   if (!text?.startsWith('@')) return text
-  const file = text.slice(1)
-  try {
-    return (await readFile(file, 'utf8')).trim()
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    throw new RingfenceError('BAD_FILE', `--${flag}: ${file} cannot be read (${code})`, [], { cause })
-  }
+  return (await readTextOf(`the secret of --${flag}`, text.slice(1))).trim()
 }

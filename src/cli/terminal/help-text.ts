@@ -5,9 +5,10 @@ import { columnsOf, type Output, type Paint, painter, wrapped } from './terminal
 export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>[], out: Output): string {
   const paint = painter(out)
   const rows = commands.map(({ name, summary }) => [name, summary] as const)
+  const what =
+    "private neural-network inference. A client's image, a server's network, neither shows the other its secret."
   return [
-    `${paint('bold', 'ringfence')}: private neural-network inference. A client's image, a server's network, neither shows`,
-    'the other its secret.',
+    wrapped(`${paint('bold', 'ringfence')}: ${what}`, columnsOf(out)),
     '',
     `${paint('bold', 'usage')}  ringfence COMMAND [--help] [--json] …`,
     '',
@@ -16,7 +17,8 @@ export function programHelp(commands: readonly Pick<Command, 'name' | 'summary'>
   ].join('\n')
 }
 
-export function commandHelp({ name, summary, operands, flags, notes = [] }: Command, out: Output): string {
+export function commandHelp(command: Omit<Command, 'run'>, out: Output): string {
+  const { name, summary, operands, flags, notes = [] } = command
   const paint = painter(out)
   const columns = columnsOf(out)
   const rows = Object.entries({ ...flags, ...COMMON_FLAGS } as FlagDefinitions).map(([flag, definition]) => {
@@ -34,7 +36,8 @@ export function commandHelp({ name, summary, operands, flags, notes = [] }: Comm
   ].join('\n')
 }
 
-function listed(rows: readonly (readonly [string, string])[], columns: number, paint: Paint): string[] {
+/** Terms and what they mean, as two columns. */
+export function listed(rows: readonly (readonly [string, string])[], columns: number, paint: Paint): string[] {
   const indent = 4 + Math.max(...rows.map(([term]) => term.length))
   return rows.map(([term, text]) => {
     const body = wrapped(text, columns, ' '.repeat(indent)).slice(indent)

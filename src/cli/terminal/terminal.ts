@@ -12,9 +12,9 @@ export function painter(stream: Output, env = process.env): Paint {
   return (format, text) => (coloured ? styleText(format, text, { validateStream: false }) : text)
 }
 
-/** Columns on a terminal of `stream`; 100 where there is none. */
+/** Columns on a terminal of `stream`; 80 where there is none, so that a log reads on any. */
 export function columnsOf(stream: Output): number {
-  return stream.isTTY && stream.columns ? stream.columns : 100
+  return stream.isTTY && stream.columns ? stream.columns : 80
 }
 
 export interface Column {
@@ -75,10 +75,25 @@ export function tableLines(
   return [paint('dim', line(columns.map(({ head }) => head))), ...rows.map(line)].map((text) => INDENT + text)
 }
 
-/** The command to type next, and what it does where there is room for that. */
+/** Where a flag begins, outside of quotes. */
+const BEFORE_FLAGS = / (?=--[a-z](?:[^']*'[^']*')*[^']*$)/
+const CONTINUED = ' \\'
+
+/**
+ * The command to type next, and what it does where there is room for that. One that is too long goes on in further
+ * lines, as a shell takes them.
+ */
 export function nextCommand(command: string, does: string, paint: Paint, most = columnsOf(process.stdout)): string {
-  const line = `  ${paint('dim', 'next')} ringfence ${command}`
-  return width(line) + 2 + width(does) > most ? line : `${line}  ${paint('dim', does)}`
+  const [first, ...flags] = command.split(BEFORE_FLAGS)
+  const lines = [`  ${paint('dim', 'next')} ringfence ${first}`]
+  for (const flag of flags) {
+    const longer = `${lines[lines.length - 1]} ${flag}`
+    if (width(longer) + CONTINUED.length <= most) lines[lines.length - 1] = longer
+    else lines.push(`  ${flag}`)
+  }
+  const [line] = lines
+  if (lines.length > 1 || width(line) + 2 + width(does) > most) return lines.join(`${CONTINUED}\n`)
+  return `${line}  ${paint('dim', does)}`
 }
 
 /** An argument as a shell takes it. */

@@ -33,40 +33,54 @@ export function packConvF32(k: Kernels, g: ConvGeometry, weights: Float32Array, 
   const problems = geometryProblems(g)
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'not a convolution', problems)
   const l = layoutOf(g)
+  expectLengths(g, l, weights, bias)
+  const at = l.weights + g.groups * groupBytes(k, l)
+  const region = k.memory.alloc(at + 4 * (g.cout + 3)) // whole tiles of biases are read
+  if (l.depthwise) region.u32().set(shapeWords(g, l))
+  else writeTables(region.u32(), g, l, 4)
+  const conv = { geometry: g, raw: k.raw, region, layout: l, bias: at, release: () => region.release() }
+  write(k, conv, weights, bias)
+  return conv
+}
+
+/** Other weights and biases for a packed convolution, of the same lengths. */
+export function repackConvF32(k: Kernels, conv: FloatConv, weights: Float32Array, bias?: Float32Array): void {
+  expectInstance('repackConvF32', 'weights', conv.raw, k)
+  expectLengths(conv.geometry, conv.layout, weights, bias)
+  write(k, conv, weights, bias)
+}
+
+function expectLengths(g: ConvGeometry, l: ConvLayout, weights: Float32Array, bias: Float32Array | undefined): void {
   if (weights.length !== g.cout * l.depth) {
     throw new RangeError(`weights: expected ${g.cout * l.depth} words, got ${weights.length}`)
   }
   if (bias && bias.length !== g.cout) throw new RangeError(`bias: expected ${g.cout} words, got ${bias.length}`)
-  const flat = l.depthwise || l.n === 1
-  const perGroup = flat ? l.rows * l.depth * 4 : k.raw.packedWeightBytes32(l.rows, l.depth)
-  const at = l.weights + g.groups * perGroup
-  const region = k.memory.alloc(at + 4 * (g.cout + 3)) // whole tiles of biases are read
-  if (l.depthwise) region.u32().set(shapeWords(g, l))
-  else writeTables(region.u32(), g, l, 4)
-  region
-    .part(at, 4 * (g.cout + 3))
-    .f32()
-    .fill(0)
-  if (bias)
-    region
-      .part(at, 4 * g.cout)
-      .f32()
-      .set(bias)
-  if (flat)
+}
+
+const isFlat = (l: ConvLayout): boolean => l.depthwise || l.n === 1
+
+/** Bytes of a group's packed weights. */
+function groupBytes(k: Kernels, l: ConvLayout): number {
+  return isFlat(l) ? l.rows * l.depth * 4 : k.raw.packedWeightBytes32(l.rows, l.depth)
+}
+
+function write(k: Kernels, conv: FloatConv, weights: Float32Array, bias: Float32Array | undefined): void {
+  const { region, layout: l, geometry: g } = conv
+  const biases = region.part(conv.bias, 4 * (g.cout + 3)).f32()
+  biases.fill(0)
+  if (bias) biases.set(bias)
+  if (isFlat(l)) {
     region
       .part(l.weights, 4 * weights.length)
       .f32()
       .set(weights)
-  else packGroups(k, region, l, weights, perGroup)
-  return { geometry: g, raw: k.raw, region, layout: l, bias: at, release: () => region.release() }
-}
-
-function packGroups(k: Kernels, region: Region, l: ConvLayout, weights: Float32Array, perGroup: number): void {
+    return
+  }
   const group = l.rows * l.depth
   const plain = k.memory.alloc(4 * group)
-  for (let i = 0; i * group < weights.length; i++) {
+  for (let i = 0; i < g.groups; i++) {
     plain.f32().set(weights.subarray(i * group, (i + 1) * group))
-    k.raw.packWeights32(plain.ptr, l.rows, l.depth, region.ptr + l.weights + i * perGroup)
+    k.raw.packWeights32(plain.ptr, l.rows, l.depth, region.ptr + l.weights + i * groupBytes(k, l))
   }
   plain.release()
 }
@@ -142,10 +156,10 @@ function product(
 ): void {
   const scratch = k.memory.alloc(k.raw.convScratch(l.depth) + 128)
   const { ptr } = region
-  const groupBytes = 4 * (g.cin / g.groups) * l.ph * l.pw
+  const imageBytes = 4 * (g.cin / g.groups) * l.ph * l.pw
   k.raw.convF32(
     ...([image, ptr + l.weights, ptr, ptr + l.pixels, y.ptr, g.groups, l.rows, l.depth, l.n] as const),
-    ...([groupBytes, first, last, bias, low, high, scratch.ptr] as const),
+    ...([imageBytes, first, last, bias, low, high, scratch.ptr] as const),
   )
   scratch.release()
 }

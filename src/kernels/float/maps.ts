@@ -97,7 +97,9 @@ export function blockActivationF32(
   expectDisjoint('blockActivationF32', out, 4 * c * h * w, blocks, 8 * c)
   const sizes = blocks.i32()
   for (let i = 0; i < 2 * c; i++) expectInteger('blockActivationF32', 'block', sizes[i], 0, LIMIT)
-  k.raw.blockActivationF32(x.ptr, blocks.ptr, bounds.low, bounds.high, out.ptr, c, h, w)
+  const scratch = k.memory.alloc(16 * w)
+  k.raw.blockActivationF32(x.ptr, blocks.ptr, bounds.low, bounds.high, out.ptr, c, h, w, scratch.ptr)
+  scratch.release()
 }
 
 /** Elements of bit 1 are cut to `bounds`; those of bit 0 stay (`pass`) or become zero. `bits`: one byte per element. */

@@ -66,8 +66,42 @@ export const REFUSAL_STATUS: Readonly<Record<RefusalReason, number>> = {
   unavailable: 503,
 }
 
+/** That a caller is not let in. */
+export interface Refusal {
+  reason: RefusalReason
+  /** When it may try again, where that helps; milliseconds. */
+  retryAfterMs?: number
+}
+
+/** When to try again, of those whom only the moment keeps outside, unless somebody knows better. */
+const RETRY_MS = 2000
+
+/** Fills in when to try again. */
+export function refusing(reason: RefusalReason, retryAfterMs?: number): Refusal {
+  const passes = reason === 'busy' || reason === 'unavailable'
+  return passes ? { reason, retryAfterMs: retryAfterMs ?? RETRY_MS } : { reason }
+}
+
+/** As a WebSocket's closing reason, for pages, which see no header. */
+export const closingReason = ({ reason, retryAfterMs }: Refusal): string =>
+  retryAfterMs === undefined ? reason : `${reason} ${Math.ceil(retryAfterMs)}`
+
+export function readClosingReason(text: string): number | undefined {
+  const [, ms] = / (\d{1,9})$/.exec(text) ?? []
+  return ms === undefined ? undefined : Number(ms)
+}
+
+/** HTTP's `Retry-After` (RFC 9110 §10.2.3), in seconds. */
+export const retryAfter = ({ retryAfterMs }: Refusal): string | undefined =>
+  retryAfterMs === undefined ? undefined : `${Math.ceil(retryAfterMs / 1000)}`
+
+/** Milliseconds; undefined for dates, which none of us sends. */
+export function readRetryAfter(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,6}$/.test(header) ? Number(header) * 1000 : undefined
+}
+
 /** What a caller learns of an HTTP status or, less 4000, of a close code; undefined for others. */
-export function refusal(status: number): RingfenceError | undefined {
+export function refusal(status: number, retryAfterMs?: number): RingfenceError | undefined {
   switch (status) {
     case 401:
       return new RingfenceError('UNAUTHORIZED', 'the peer lets nobody in without a valid token; pass one as `token`')
@@ -76,13 +110,15 @@ export function refusal(status: number): RingfenceError | undefined {
     case 404:
       return new RingfenceError('BAD_INPUT', 'there is nothing at this path; correct the URL')
     case 429:
-      return new RingfenceError(
-        'BUSY',
-        'the peer takes no more connections of this caller; close some or come back later',
-      )
+      return turnedAway('the peer takes no more connections of this caller; close some or', retryAfterMs)
     case 503:
-      return new RingfenceError('BUSY', 'the peer takes no more connections for the moment; come back later')
+      return turnedAway('the peer takes no more connections for the moment;', retryAfterMs)
     default:
       return undefined
   }
+}
+
+function turnedAway(what: string, retryAfterMs: number | undefined): RingfenceError {
+  const when = retryAfterMs === undefined ? 'later' : `in ${Math.ceil(retryAfterMs / 1000)} s`
+  return new RingfenceError('BUSY', `${what} come back ${when}`, [], { retryAfterMs })
 }

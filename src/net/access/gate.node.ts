@@ -3,7 +3,16 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { isLoopback } from '../loopback.js'
-import { type Credentials, REFUSAL_STATUS, type RefusalReason, readCredentials, SUBPROTOCOL } from './credentials.js'
+import {
+  type Credentials,
+  REFUSAL_STATUS,
+  type Refusal,
+  type RefusalReason,
+  readCredentials,
+  refusing,
+  retryAfter,
+  SUBPROTOCOL,
+} from './credentials.js'
 import type { PeerRole, Principal } from './peer.js'
 
 /** Somebody asks to be let in. */
@@ -22,7 +31,7 @@ export interface AccessRequest {
 }
 
 /** What `authorize` decides: who the caller is, undefined for nobody in particular, or that it stays outside. */
-export type AccessDecision = { principal: Principal | undefined } | { refused: RefusalReason }
+export type AccessDecision = { principal: Principal | undefined } | { refused: RefusalReason; retryAfterMs?: number }
 
 /** Asked for every caller before its connection is open; one that throws lets nobody in. */
 export type Authorize = (request: AccessRequest) => AccessDecision | Promise<AccessDecision>
@@ -54,20 +63,25 @@ export class Gate {
   /** Nobody enters any more. */
   closed = false
 
-  constructor(private readonly options: GateOptions) {}
+  constructor(private options: GateOptions) {}
+
+  /** For who comes from now on. */
+  change(options: Partial<GateOptions>): void {
+    this.options = { ...this.options, ...options }
+  }
 
   /** Who enters is counted until the connection ends. */
-  async admit(request: IncomingMessage): Promise<Entry | RefusalReason> {
+  async admit(request: IncomingMessage): Promise<Entry | Refusal> {
     const { authorize, origins, behindProxy } = this.options
     const { token, ...entry } = describe(request, behindProxy === true)
-    if (this.closed) return 'unavailable'
-    if (this.#full(entry.address)) return 'busy'
-    if (!behindProxy && !isPrivate(request.socket)) return 'forbidden'
-    if (origins && entry.origin !== undefined && !origins.includes(entry.origin)) return 'forbidden'
+    if (this.closed) return refusing('unavailable')
+    if (this.#full(entry.address)) return refusing('busy')
+    if (!behindProxy && !isPrivate(request.socket)) return refusing('forbidden')
+    if (origins && entry.origin !== undefined && !origins.includes(entry.origin)) return refusing('forbidden')
     if (!authorize) return this.#enter({ ...entry, principal: undefined }, request.socket)
     const decision = await decide(authorize, { ...entry, token, headers: request.headers })
-    if ('refused' in decision) return decision.refused
-    if (this.closed) return 'unavailable'
+    if ('refused' in decision) return refusing(decision.refused, decision.retryAfterMs)
+    if (this.closed) return refusing('unavailable')
     return this.#enter({ ...entry, principal: decision.principal }, request.socket)
   }
 
@@ -77,12 +91,12 @@ export class Gate {
   }
 
   /** Looks and counts at once: others may have entered while this caller was found out. */
-  #enter(entry: Entry, socket: Socket): Entry | 'busy' {
+  #enter(entry: Entry, socket: Socket): Entry | Refusal {
     const { address, principal } = entry
     const name = principal?.name
     const crowded =
       name !== undefined && this.#principals.of(name) >= (principal?.connections ?? Number.POSITIVE_INFINITY)
-    if (crowded || this.#full(address)) return 'busy'
+    if (crowded || this.#full(address)) return refusing('busy')
     const count = (more: 1 | -1) => {
       this.#addresses.add(address, more)
       if (name !== undefined) this.#principals.add(name, more)
@@ -141,10 +155,11 @@ export function readsCloseCodes({ headers }: IncomingMessage): boolean {
 }
 
 /** Answers an upgrade request with HTTP. */
-export function refuseUpgrade(socket: Socket, reason: RefusalReason): void {
+export function refuseUpgrade(socket: Socket, refusal: Refusal): void {
+  const { reason } = refusal
   const status = REFUSAL_STATUS[reason]
-  const extra =
-    status === 401 ? ['WWW-Authenticate: Bearer'] : status === 429 || status === 503 ? ['Retry-After: 5'] : []
+  const later = retryAfter(refusal)
+  const extra = later ? [`Retry-After: ${later}`] : status === 401 ? ['WWW-Authenticate: Bearer'] : []
   const lines = [`HTTP/1.1 ${status} ${reason}`, 'Connection: close', 'Content-Length: 0', ...extra, '', '']
   socket.once('finish', () => socket.destroy())
   socket.end(lines.join('\r\n'))

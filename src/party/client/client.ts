@@ -23,7 +23,21 @@ const forgotten = new FinalizationRegistry<ClientEngine>((engine) => void engine
 /** A client is held by its calls in progress, also when the caller kept nothing but the promise. */
 const busy = new Set<{ readonly client: Client }>()
 
-/** The client: it holds the input and learns the answer. One call at a time is worked on; others wait for their turn. */
+/**
+ * The client: it holds the input and learns the answer. One call at a time is worked on; others wait for their turn.
+ *
+ * @example
+ * ```ts
+ * import { Client, decodeImage, pictureToInput } from 'ringfence'
+ *
+ * const client = await Client.create({ server: 'wss://server.example', helper: 'wss://helper.example', keepPrepared: 2 })
+ * const picture = await (await fetch('/cat.png')).arrayBuffer()
+ * const input = pictureToInput(decodeImage(new Uint8Array(picture)), client.plan.input)
+ * const { label, milliseconds } = await client.run(input, { signal: AbortSignal.timeout(10_000) })
+ * console.log(label, milliseconds)
+ * await client.release()
+ * ```
+ */
 export class Client {
   readonly #engine: ClientEngine
 

@@ -5,6 +5,7 @@ import type { Kernels } from '../../kernels/instance.js'
 import { type Channel, connect, type Link, type Meter, Phase } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
+import { UploadMasks } from '../../protocol/mcc/guard/upload.js'
 import { fillModelMask, type ModelShare, packShare } from '../../protocol/weights.js'
 import { agreeSeed, keyPair } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
@@ -19,6 +20,8 @@ export interface Dealing {
   readonly ch: Streams
   /** B */
   readonly share: ModelShare
+  /** What hides the check of δ; only for guarded plans. */
+  readonly uploadMasks: UploadMasks | undefined
 }
 
 export interface DealerTerms {
@@ -96,6 +99,7 @@ export class Dealer {
   release(): void {
     this.#dealing?.ch.release()
     this.#dealing?.share.release()
+    this.#dealing?.uploadMasks?.release()
     this.#dealing = undefined
     this.terms.welcome.modelSeed.fill(0)
   }
@@ -125,9 +129,10 @@ export class Dealer {
     seed.fill(0)
     const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
     const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
-    modelMask.release()
     welcome.modelSeed.fill(0)
-    return { helper, ch, share }
+    const guarded = plan.backend === 'mcc' && plan.guard
+    if (!guarded) modelMask.release()
+    return { helper, ch, share, uploadMasks: guarded ? new UploadMasks(modelMask) : undefined }
   }
 }
 

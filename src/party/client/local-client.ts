@@ -8,7 +8,6 @@ import {
   elementCount,
   type MccPlan,
   type Plan,
-  PROTOCOL_VERSION,
   planDigest,
   type SecurennPlan,
   tensorShape,
@@ -19,7 +18,7 @@ import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
 import { Keeping } from '../mcc/keeping.js'
-import { DIGEST_BYTES, decodeWelcome, equal, MAX_BATCH, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
+import { decodeWelcome, encodeClientHello, equal, MAX_BATCH, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
 import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from '../options.js'
 import { receivePlan } from '../received-plan.js'
 import { SecurennClient } from '../securenn/client.js'
@@ -225,9 +224,7 @@ async function greetServer(
   wanted: Uint8Array | undefined,
   signal: AbortSignal | undefined,
 ): Promise<{ welcome: ServerWelcome; plan: Plan }> {
-  const hello = new Uint8Array(1 + DIGEST_BYTES)
-  hello[0] = PROTOCOL_VERSION
-  if (known && wanted) hello.set(wanted, 1)
+  const hello = encodeClientHello({ digest: wanted, hasPlan: known !== undefined })
   link.send(Kind.hello, Phase.setup, 0, hello)
   const welcome = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES, { signal }))
   if (wanted && !equal(wanted, welcome.digest)) {

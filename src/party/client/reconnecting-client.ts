@@ -41,7 +41,22 @@ function mayPass(error: RingfenceError): boolean {
   return !FINAL.includes(code) && (code !== 'ABORTED' || error.code === 'PEER_FAILED')
 }
 
-/** A client that outlives its connections. Calls wait while it has none. */
+/**
+ * A client that outlives its connections. Calls wait while it has none.
+ *
+ * @example
+ * ```ts
+ * import { ReconnectingClient } from 'ringfence'
+ *
+ * const client = await ReconnectingClient.create({
+ *   server: 'wss://server.example',
+ *   helper: 'wss://helper.example',
+ *   onConnection: ({ state }) => console.log(state), // connected, waiting, …
+ * })
+ * const input = new Float32Array(client.plan!.input.shape.reduce((product, size) => product * size, 1))
+ * console.log((await client.run(input)).prediction) // repeated once under other masks if the connection is lost
+ * ```
+ */
 export class ReconnectingClient {
   readonly #options: ReconnectOptions
   #client: Client | undefined
@@ -164,9 +179,8 @@ export class ReconnectingClient {
         const error = asRingfenceError(cause)
         if (this.#over) return
         if (!mayPass(error)) return this.#end(error)
-        const retryAfterMs = this.#firstPause() * 2 ** attempt
         const longest = this.#options.pausesMs?.[1] ?? 10_000
-        await this.#waitFor(error, Math.min(longest, retryAfterMs))
+        await this.#waitFor(error, Math.min(longest, this.#firstPause() * 2 ** attempt))
       }
     }
   }
@@ -204,7 +218,8 @@ export class ReconnectingClient {
   async #waitFor(why: RingfenceError, ms: number): Promise<void> {
     this.#why = why
     // Clients that lost the same server do not come back at the same moment.
-    const retryAfterMs = Math.ceil(ms * (0.75 + entropy(1)[0] / 1024))
+    const scattered = Math.ceil(ms * (0.75 + entropy(1)[0] / 1024))
+    const retryAfterMs = (why.retryAfterMs ?? 0) + scattered // no sooner than it was told to
     this.#options.onConnection?.({ state: 'waiting', why, retryAfterMs })
     await pause(retryAfterMs, this.#leaving.signal)
   }

@@ -1,15 +1,16 @@
 // The helper: deals randomness to servers for their clients, off line on `mcc`, on line on `securenn`. It never sees an
 // input or a weight.
-import { RingfenceError } from '../../errors.js'
+import { type ErrorCode, RingfenceError } from '../../errors.js'
 import { type Kernels, loadKernels } from '../../kernels/instance.js'
 import { type Channel, type Link, type Peer, Phase, wait } from '../../net/index.js'
 import type { MccPlan, SecurennPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { materialBytes } from '../../protocol/mcc/material.js'
+import { materialLengths } from '../../protocol/mcc/material.js'
 import type { DealerStreams } from '../../protocol/mcc/relu.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 import { agreeSeed, entropy, type KeyPair, keyPair, type Seed } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
+import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from '../admission.js'
 import type { HelpedClient, HelpedServer } from '../backend.js'
 import type { HelperStatus } from '../events.js'
 import { Grants } from '../grant.js'
@@ -38,9 +39,8 @@ import {
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
 import { SessionLinks } from '../session-links.js'
-import { keptAlive, Pace } from './admission.js'
 import { HelpedSessions } from './helped-sessions.js'
-import { Attendance, Budget, type RegisteredModel, receiveModel } from './registered.js'
+import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, releaseGuard } from './registered.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -51,14 +51,21 @@ export interface HelperOptions extends HostOptions {
    * that finds none is told BUSY. One whose clients have all been gone for `idleMs` is let go.
    */
   registeredBytes?: number
-  /** Clients that may join per second: each costs the helper a key agreement of some milliseconds. Default 50. */
-  joinsPerSecond?: number
 }
 
-/** Longest time that a client waits to join; with more before it, it is told to come back. Half of a default deadline. */
-const LONGEST_JOIN_MS = 15_000
-
-/** The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients. */
+/**
+ * The helper: it deals random numbers and sees neither input nor weights nor answer. It serves many servers and clients.
+ *
+ * @example
+ * ```ts
+ * import { Helper } from 'ringfence/helper'
+ * import { listen } from 'ringfence/node'
+ *
+ * const helper = await Helper.create({ onError: (error) => console.error(error.message) })
+ * const { url } = await listen({ port: 7701, onConnection: (channel, peer) => helper.run(channel, peer) })
+ * console.log(`helper at ${url}, public key ${Buffer.from(helper.publicKey).toString('hex')}`)
+ * ```
+ */
 export class Helper {
   readonly #k: Kernels
   readonly #options: HelperOptions
@@ -70,13 +77,14 @@ export class Helper {
   readonly #running = new Set<Promise<void>>()
   #draining = false
   #released = false
+  readonly #end = new AbortController()
 
   private constructor(options: HelperOptions) {
     this.#k = loadKernels()
     this.#options = options
     this.#keys = options.keys ?? keyPair()
     this.#budget = new Budget(options.registeredBytes ?? 2 ** 30)
-    this.#joins = new Pace(options.joinsPerSecond ?? 50, LONGEST_JOIN_MS)
+    this.#joins = new Pace(options.joinsPerSecond ?? JOINS_PER_SECOND, LONGEST_JOIN_MS)
   }
 
   /** A helper that serves nobody yet: `run` a channel for each who connects. */
@@ -111,6 +119,7 @@ export class Helper {
       draining: this.#draining,
       connections: this.#links.size,
       registrations: this.#registrations.size,
+      registered: this.#budget.status,
       memoryBytes: this.memoryInUse,
     }
   }
@@ -144,7 +153,7 @@ export class Helper {
       checkRole(hello.role, peer)
       const joined = () => this.#options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
       if (hello.role === Caller.server) await this.#serveServer(link, hello, joined)
-      else if (hello.role === Caller.client) await this.#serveClient(link, hello, source, joined)
+      else if (hello.role === Caller.client) await this.#serveClient(link, hello, source, joined, peer)
       else if (hello.role === Caller.session) await this.#serveSession(link, hello)
       else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
     } catch (cause) {
@@ -161,6 +170,7 @@ export class Helper {
   /** Closes every connection, then frees the memory and wipes every seed that connections held. */
   async release(): Promise<void> {
     this.#released = true
+    this.#end.abort()
     for (const link of this.#links) link.close()
     await Promise.all(this.#running)
   }
@@ -169,7 +179,7 @@ export class Helper {
     const model = await receiveModel(this.#k, link, hello, this.#budget)
     let registered: { id: Uint8Array; registration: HelpedServer } | undefined
     try {
-      await this.#joins.take()
+      await this.#joins.take(this.#end.signal)
       registered = this.#register(link, hello, model)
       const { id, registration } = registered
       link.send(
@@ -179,6 +189,8 @@ export class Helper {
         new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
       )
       joined()
+      registration.guard = receiveGuard(this.#k, link, registration.seed, model)
+      await registration.guard
       await Promise.race([link.closed, registration.attendance.over])
       registration.attendance.close()
       link.fail(new RingfenceError('DEADLINE', 'no client of this server came for a long time; register again'))
@@ -195,7 +207,7 @@ export class Helper {
     const grants = new Grants(seed, id)
     const sessionLinks = new SessionLinks()
     const registration: HelpedServer = {
-      ...{ link, planned, digest, share, seed, grants, sessionLinks, open: true },
+      ...{ link, planned, digest, share, guard: undefined, seed, grants, sessionLinks, open: true },
       mutex: new Mutex(),
       sessions: new HelpedSessions(grants, sessionLinks),
       running: new Map(),
@@ -215,18 +227,28 @@ export class Helper {
       client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
     await Promise.allSettled(registration.running.values())
     registration.grants.release()
+    registration.guard?.then((guard) => guard && releaseGuard(guard)).catch(() => undefined)
     registration.seed.fill(0)
   }
 
-  async #serveClient(link: Link, hello: HelperHello, source: () => Seed, joined: () => void): Promise<void> {
+  async #serveClient(
+    link: Link,
+    hello: HelperHello,
+    source: () => Seed,
+    joined: () => void,
+    peer: Peer,
+  ): Promise<void> {
     const registration = this.#registrations.get(hex(hello.registration))
     if (!registration) {
-      throw new RingfenceError('PROTOCOL', 'no server with this registration is connected; connect to the server again')
+      throw new RingfenceError(
+        'PEER_GONE',
+        'no server with this registration is connected; connect to the server again',
+      )
     }
     if (!equal(registration.digest, hello.digest)) {
       throw new RingfenceError('PLAN_MISMATCH', 'client and server hold different plans; update one of them')
     }
-    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take())
+    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take(this.#end.signal))
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
     const streams = this.#streams(registration, hello, source())
@@ -237,7 +259,10 @@ export class Helper {
     }
     const held = registration.sessions.hold(hex(session))
     const onBundle = (milliseconds: number) => this.#options.onEvent?.({ kind: 'bundle', milliseconds })
-    const client = { k: this.#k, link, registration, session, held, streams, onBundle, ...times }
+    const onInference = (milliseconds: number, error?: ErrorCode) =>
+      this.#options.onEvent?.({ kind: 'inference', peer, milliseconds, error })
+    const told = { onBundle, onInference }
+    const client = { k: this.#k, link, registration, session, held, streams, ...told, ...times }
     registration.attendance.enter()
     try {
       link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
@@ -256,7 +281,8 @@ export class Helper {
   /** A server's connection for one of its clients: lent to that client's inferences until it ends. */
   async #serveSession(link: Link, { registration: id, session, publicKey }: HelperHello): Promise<void> {
     const registration = this.#registrations.get(hex(id))
-    if (!registration || !equal(publicKey, sessionProof(registration.seed, session))) {
+    if (!registration) throw new RingfenceError('PEER_GONE', 'this registration has ended; register again')
+    if (!equal(publicKey, sessionProof(registration.seed, session))) {
       throw new RingfenceError('PROTOCOL', 'no registered server opened this session; connect to the server again')
     }
     if (!registration.sessionLinks.offer(hex(session), link)) {
@@ -280,7 +306,7 @@ export class Helper {
 
   /** Bytes the server of a plan receives per inference, without frame headers. */
   static materialBytes(planned: MccSteps): number {
-    return planned.steps.reduce((sum, step) => sum + materialBytes(step, planned.plan.ring), 0)
+    return materialLengths(planned).helper.reduce((sum, bytes) => sum + bytes, 0)
   }
 }
 

@@ -1,12 +1,19 @@
 // What a registered server holds at its helper, and the bound on all of them together: nothing takes memory before it has
 // come, and nothing comes to stay once the memory set aside is taken.
 import { packedBytes, unpack } from '../../kernels/bits.js'
-import { type Kernels, upload } from '../../kernels/instance.js'
+import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { busy, type Link, Phase } from '../../net/index.js'
+import { transposeBytes } from '../../plan/guard.js'
 import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
+import type { DealtGuard } from '../../protocol/mcc/guard/inference.js'
+import { guardTerms } from '../../protocol/mcc/guard/terms.js'
+import { takeTransposes, tensorSizes } from '../../protocol/mcc/guard/upload.js'
+import type { MccSteps } from '../../protocol/mcc/step.js'
 import { layOut, type PlannedSteps } from '../../protocol/step.js'
 import { type ModelShare, packShare } from '../../protocol/weights.js'
+import type { Seed } from '../../random/seed.js'
+import { Streams } from '../../random/streams.js'
 import type { HelperHello } from '../messages.js'
 import { filterBytes, layoutBytes, parsedBytes, receivePlan } from '../received-plan.js'
 import { receivePieces } from '../transfer.js'
@@ -18,8 +25,12 @@ const FULL_MS = 60_000
 export class Budget {
   #left: number
 
-  constructor(bytes: number) {
+  constructor(private readonly bytes: number) {
     this.#left = bytes
+  }
+
+  get status(): { usedBytes: number; limitBytes: number } {
+    return { usedBytes: this.bytes - this.#left, limitBytes: this.bytes }
   }
 
   /** What one registration takes of it, until `release`. */
@@ -43,6 +54,8 @@ export interface RegisteredModel {
   readonly planned: PlannedSteps
   /** F */
   readonly share: ModelShare
+  /** Takes more of the memory set aside. @throws RingfenceError BUSY */
+  take(bytes: number): void
   release(): void
 }
 
@@ -70,12 +83,47 @@ export async function receiveModel(
       planned.release()
       room.release()
     }
-    return { planned, share, release }
+    return { planned, share, take: room.take, release }
   } catch (error) {
     share?.release()
     room.release()
     throw error
   }
+}
+
+/**
+ * Receives what a guarded plan adds to a registration; undefined for other plans.
+ * @param seed shared with the server
+ * @throws as `receiveModel`
+ */
+export async function receiveGuard(
+  k: Kernels,
+  link: Link,
+  seed: Seed,
+  { planned, take }: RegisteredModel,
+): Promise<DealtGuard | undefined> {
+  const { plan } = planned
+  if (plan.backend !== 'mcc') return undefined
+  const terms = guardTerms(planned as MccSteps)
+  if (!terms) return undefined
+  take(transposeBytes(plan, plan.guard!))
+  const transposes: Region[] = []
+  try {
+    for (const [tensor, size] of tensorSizes(plan).entries()) {
+      const length = packedBytes(size, plan.ring) * terms.vectors
+      const payload = await receivePieces(link, Kind.transposes, Phase.setup, tensor, length)
+      transposes.push(takeTransposes(k, payload, size, terms))
+    }
+  } catch (error) {
+    for (const region of transposes) region.release()
+    throw error
+  }
+  return { terms, registration: new Streams(k, seed, plan.rounds), transposes }
+}
+
+export function releaseGuard({ registration, transposes }: DealtGuard): void {
+  registration.release()
+  for (const region of transposes) region.release(true)
 }
 
 function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: number) => void): Promise<ModelShare> {

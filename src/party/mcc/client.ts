@@ -1,10 +1,12 @@
 // The client on `mcc`: it asks the helper to deal, uploads its part of the material to the server, then runs inferences
 // with it (protocol/mcc/inference.ts).
 import { RingfenceError } from '../../errors.js'
+import type { Region } from '../../kernels/instance.js'
 import { busy, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { runClient, uploadInference } from '../../protocol/mcc/inference.js'
+import { uploadInference } from '../../protocol/mcc/dealing.js'
+import { runClient } from '../../protocol/mcc/inference.js'
 import type { Streams } from '../../random/streams.js'
 import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
@@ -104,15 +106,17 @@ export class MccClient implements ClientBackend {
 
   async #upload({ inference, streams }: InMemory, { signal, onProgress }: CallOptions): Promise<void> {
     const { k, planned, dealer, server, deadlineMs, meter } = this.context
-    const { share } = await dealer.join()
+    const { share, uploadMasks } = await dealer.join()
     const { steps } = planned
     meter.mark(Phase.offline, 0)
     server.send(Kind.upload, Phase.offline, 0, inferenceHead(inference))
-    await uploadInference(k, planned, share, streams, inference, async (step, message) => {
+    const send = async (step: number, message: Region) => {
       await sendPieces(server, Kind.delta, Phase.offline, step, message, { deadlineMs, signal })
+      if (step === steps.length) return
       if (step + 1 < steps.length) meter.mark(Phase.offline, step + 1)
       onProgress?.({ phase: 'prepare', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
-    })
+    }
+    await uploadInference(k, planned, share, streams, inference, send, uploadMasks)
   }
 
   async infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {

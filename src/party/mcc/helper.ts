@@ -4,9 +4,9 @@ import { scoped } from '../../kernels/scope.js'
 import { busy, type Link, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { dealInference } from '../../protocol/mcc/inference.js'
+import { dealInference } from '../../protocol/mcc/dealing.js'
+import { keptAlive } from '../admission.js'
 import type { HelpedClient } from '../backend.js'
-import { keptAlive } from '../helper/admission.js'
 import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, decodeBatch, ID_BYTES, writeInference } from '../messages.js'
 import { asRingfenceError } from '../options.js'
 import { sendPieces } from '../transfer.js'
@@ -55,12 +55,13 @@ async function deal(client: HelpedClient<MccPlan>, inference: number): Promise<v
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
   const toServer = new Emission(client)
+  const guard = await registration.guard
   const began = performance.now()
   try {
     link.send(Kind.bundle, Phase.offline, 0, head)
     await scoped(k, async (k) => {
       const [ch, sh, own] = [streams.ch.on(k).ofInference(inference), streams.sh.on(k), streams.own.on(k)]
-      await dealInference(k, planned, share, { ch, sh, own }, inference, toServer.step)
+      await dealInference(k, planned, share, { ch, sh, own }, inference, toServer.step, guard)
     })
     onBundle?.(performance.now() - began)
   } catch (cause) {

@@ -65,6 +65,12 @@ export class KeptSessions {
     }
   }
 
+  /** Ends a session, whoever holds it. */
+  end(name: string): void {
+    const kept = this.#sessions.get(name)
+    if (kept) this.#drop(kept)
+  }
+
   /** Ends parked sessions, the longest parked first, until the store has room for `count` inferences or none is left. */
   makeRoom(count: number): void {
     for (const kept of this.#parked.keys()) {
@@ -78,6 +84,7 @@ export class KeptSessions {
   }
 
   #drop(kept: KeptSession): void {
+    if (this.#sessions.get(kept.name) !== kept) return
     clearTimeout(this.#parked.get(kept))
     this.#parked.delete(kept)
     this.#sessions.delete(kept.name)

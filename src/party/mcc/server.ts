@@ -1,17 +1,17 @@
 // The server on `mcc`: it stores what helper and clients deal ahead and uses it up, inference by inference.
 import { RingfenceError } from '../../errors.js'
-import { packedBytes } from '../../kernels/bits.js'
 import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
+import { guardTerms } from '../../protocol/mcc/guard/terms.js'
 import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
-import { materialBytes, releaseMaterial, type StepMaterial } from '../../protocol/mcc/material.js'
+import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
 import { PIECE_BYTES } from '../../protocol/pieces.js'
+import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { GRANT_MS } from '../grant.js'
-import { Admission, keptAlive, type Place } from '../helper/admission.js'
 import {
   BATCH_BYTES,
   BUNDLE_BYTES,
@@ -33,9 +33,6 @@ import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
 import { type Lack, MaterialStore } from './store.js'
 
-/** Clients that may wait at a time, each in either queue. */
-const WAITING = 1024
-
 /** A client whose turn it is to prepare and who sends nothing for that long ends it; what it has reserved it keeps. */
 const TURN_MS = 2000
 
@@ -50,15 +47,17 @@ export interface StoreBounds {
 
 export class MccServer implements ServerBackend {
   readonly requestBytes: number
+  readonly inputBytes: number
   readonly store: MaterialStore
   readonly kept: KeptSessions
   lost: RingfenceError | undefined
   #helper: Link
+  readonly #sessions = new Set<MccSession>()
 
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
   /** Inferences on line. */
-  readonly running = new Admission({ slots: 16, waiting: WAITING })
+  readonly running = new Admission({ slots: RUNNING, waiting: WAITING })
 
   constructor(
     readonly context: ServerContext<MccPlan>,
@@ -66,7 +65,8 @@ export class MccServer implements ServerBackend {
   ) {
     const { k, planned, compiled } = context
     this.#helper = context.helper
-    this.requestBytes = Math.max(inputBytes(planned.plan), BATCH_BYTES, RESUME_BYTES)
+    this.inputBytes = inputBytes(planned.plan, guardTerms(planned))
+    this.requestBytes = Math.max(this.inputBytes, BATCH_BYTES, RESUME_BYTES)
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
   }
@@ -89,7 +89,6 @@ export class MccServer implements ServerBackend {
 
   async attend(): Promise<never> {
     const forever = { deadlineMs: Number.POSITIVE_INFINITY }
-    const { planned } = this.context
     const helper = this.#helper
     for (;;) {
       const head = await helper.receive(Kind.bundle, Phase.offline, 0, BUNDLE_BYTES, forever)
@@ -97,10 +96,9 @@ export class MccServer implements ServerBackend {
       const inference = readInference(head.subarray(ID_BYTES))
       const began = performance.now()
       let whole = true
-      for (const step of planned.steps) {
-        const length = materialBytes(step, planned.plan.ring)
-        const payload = await receiveMaterial(helper, step.index, length)
-        if (payload) this.store.dealt(session, inference, step.index, payload)
+      for (const [step, length] of this.store.lengths.helper.entries()) {
+        const payload = await receiveMaterial(helper, step, length)
+        if (payload) this.store.dealt(session, inference, step, payload)
         else {
           const why = new RingfenceError('PEER_FAILED', `the helper could not deal inference ${inference}`)
           this.store.undealt(session, inference, why)
@@ -123,7 +121,20 @@ export class MccServer implements ServerBackend {
   }
 
   async join(session: ClientSession): Promise<SessionBackend> {
-    return new MccSession(this, session)
+    const joined = new MccSession(this, session)
+    this.#sessions.add(joined)
+    return joined
+  }
+
+  leave(session: MccSession): void {
+    this.#sessions.delete(session)
+  }
+
+  /** A session whose client deviated: its material is gone, and so is every connection that could use it. */
+  burn(name: string, error: RingfenceError): void {
+    for (const session of this.#sessions) session.end(name, error)
+    this.kept.end(name)
+    this.store.forget(name)
   }
 }
 
@@ -138,7 +149,7 @@ async function receiveMaterial(helper: Link, step: number, length: number): Prom
 interface Claimed {
   readonly kept: KeptSession
   readonly inference: number
-  readonly material: StepMaterial[]
+  readonly material: InferenceMaterial
 }
 
 class MccSession implements SessionBackend {
@@ -165,6 +176,7 @@ class MccSession implements SessionBackend {
 
   release(): void {
     this.#left = true
+    this.server.leave(this)
     this.#lapsed()
     this.#unclaim()
     for (const kept of this.#held.values()) this.server.kept.leave(kept)
@@ -175,8 +187,7 @@ class MccSession implements SessionBackend {
     const { payload } = frame
     if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) await this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
-    else if (is(frame, Kind.input, Phase.online, inputBytes(this.server.context.planned.plan)))
-      await this.#infer(payload)
+    else if (is(frame, Kind.input, Phase.online, this.server.inputBytes)) await this.#infer(payload)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
     else if (is(frame, Kind.resume, Phase.setup, RESUME_BYTES)) this.#resume(payload)
     else if (is(frame, Kind.claim, Phase.online, CLAIM_BYTES)) await this.#claim(payload)
@@ -219,7 +230,7 @@ class MccSession implements SessionBackend {
   }
 
   #unclaim(): void {
-    this.#claimed?.material.forEach(releaseMaterial)
+    if (this.#claimed) releaseMaterial(this.#claimed.material)
     this.#claimed = undefined
   }
 
@@ -305,17 +316,15 @@ class MccSession implements SessionBackend {
   }
 
   async #upload(payload: Uint8Array): Promise<void> {
-    const { store, context } = this.server
-    const { link, name } = this.session
+    const { store } = this.server
+    const { link, name, registration } = this.session
     const inference = readInference(payload)
     if (!store.has(name, inference)) {
       throw new RingfenceError('MATERIAL_USED', `inference ${inference} was not reserved`)
     }
-    const { plan, steps } = context.planned
-    for (const step of steps) {
-      const length = packedBytes(step.size, plan.ring)
-      const delta = await receivePieces(link, Kind.delta, Phase.offline, step.index, length)
-      store.uploaded(name, inference, step.index, delta)
+    for (const [step, length] of store.lengths.client.entries()) {
+      const delta = await receivePieces(link, Kind.delta, Phase.offline, step, length)
+      store.uploaded(name, inference, step, delta, registration)
     }
   }
 
@@ -336,19 +345,30 @@ class MccSession implements SessionBackend {
     const { k, planned, share } = this.server.context
     const { link: client, meter } = this.session
     const sh = this.#claimed?.kept.sh ?? this.session.sh
+    const name = this.#claimed?.kept.name ?? this.session.name
     const inference = readInference(payload)
     const material = await this.#take(inference)
-    await runServer({ k, planned, share, client, meter, sh, inference }, payload.subarray(INFERENCE_BYTES), material)
+    try {
+      await runServer({ k, planned, share, client, meter, sh, inference }, payload.subarray(INFERENCE_BYTES), material)
+    } catch (error) {
+      if (error instanceof RingfenceError && error.code === 'CHEATED') this.server.burn(name, error)
+      throw error
+    }
+  }
+
+  /** Ends its connection if it may use the material of that session. */
+  end(name: string, error: RingfenceError): void {
+    if (this.session.name === name || this.#held.has(name)) this.session.link.fail(error)
   }
 
   /** An inference's material, once: what was claimed, or what the store has. */
-  async #take(inference: number): Promise<StepMaterial[]> {
+  async #take(inference: number): Promise<InferenceMaterial> {
     const { store, context } = this.server
     const claimed = this.#claimed
     this.#claimed = undefined
     if (!claimed) return store.take(this.session.name, inference, context.deadlineMs)
     if (claimed.inference === inference) return claimed.material
-    claimed.material.forEach(releaseMaterial)
+    releaseMaterial(claimed.material)
     throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
   }
 }

@@ -3,23 +3,25 @@
 import { RingfenceError } from '../../errors.js'
 import type { Kernels } from '../../kernels/instance.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
+import { type GuardTerms, guardTerms } from '../../protocol/mcc/guard/terms.js'
 import {
   emptyMaterial,
-  materialBytes,
+  type InferenceMaterial,
+  materialLengths,
   releaseMaterial,
-  type StepMaterial,
   takeDealt,
   takeDelta,
 } from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
+import type { Streams } from '../../random/streams.js'
 
 /** What an inference's material waits for. */
 export type Lack = 'upload' | 'deal' | 'nothing'
 
 /** The material of one inference of one session, while it arrives and until it is used. */
 class Bundle {
-  readonly steps: StepMaterial[]
-  /** Next step due from the helper and from the client. */
+  readonly material: InferenceMaterial
+  /** Next message due from the helper and from the client. */
   dealt = 0
   uploaded = 0
   /** Somebody waits for it, or has it: nobody else gets it. */
@@ -30,12 +32,14 @@ class Bundle {
 
   constructor(
     k: Kernels,
-    planned: MccSteps,
+    { steps }: MccSteps,
+    terms: GuardTerms | null,
     model: QuantizedModel,
+    private readonly due: { helper: number; client: number },
     readonly owner: string,
     readonly onProgress: (lacks: Lack) => void,
   ) {
-    this.steps = planned.steps.map((step) => emptyMaterial(k, step, model))
+    this.material = emptyMaterial(k, steps, terms, model)
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -44,12 +48,12 @@ class Bundle {
   }
 
   get complete(): boolean {
-    return this.dealt === this.steps.length && this.uploaded === this.steps.length
+    return this.dealt === this.due.helper && this.uploaded === this.due.client
   }
 
   advance(): void {
     if (this.complete) this.#resolve()
-    this.onProgress(this.complete ? 'nothing' : this.uploaded < this.steps.length ? 'upload' : 'deal')
+    this.onProgress(this.complete ? 'nothing' : this.uploaded < this.due.client ? 'upload' : 'deal')
   }
 
   fail(error: RingfenceError): void {
@@ -57,7 +61,7 @@ class Bundle {
   }
 
   release(): void {
-    for (const step of this.steps) releaseMaterial(step)
+    releaseMaterial(this.material)
   }
 }
 
@@ -69,6 +73,9 @@ export class MaterialStore {
   readonly places: number
   /** Of one inference. */
   readonly bytesEach: number
+  readonly #terms: GuardTerms | null
+  /** Lengths of what comes from the helper and from the client for one inference. */
+  readonly lengths: { readonly helper: readonly number[]; readonly client: readonly number[] }
 
   constructor(
     private readonly k: Kernels,
@@ -76,8 +83,9 @@ export class MaterialStore {
     private readonly model: QuantizedModel,
     limitBytes: number,
   ) {
-    const { plan, steps } = planned
-    this.bytesEach = steps.reduce((sum, step) => sum + materialBytes(step, plan.ring) + step.size * 4, 0)
+    this.#terms = guardTerms(planned)
+    this.lengths = materialLengths(planned)
+    this.bytesEach = [...this.lengths.helper, ...planned.steps.map(({ size }) => size * 4)].reduce((a, b) => a + b)
     this.places = Math.max(1, Math.floor(limitBytes / this.bytesEach))
   }
 
@@ -102,7 +110,9 @@ export class MaterialStore {
    * @param onProgress told, whenever some of the material has come, what it waits for
    */
   reserve(session: string, inference: number, owner: string, onProgress: (lacks: Lack) => void): void {
-    this.#bundles.set(key(session, inference), new Bundle(this.k, this.planned, this.model, owner, onProgress))
+    const due = { helper: this.lengths.helper.length, client: this.lengths.client.length }
+    const bundle = new Bundle(this.k, this.planned, this.#terms, this.model, due, owner, onProgress)
+    this.#bundles.set(key(session, inference), bundle)
     this.#held.set(owner, this.heldBy(owner) + 1)
   }
 
@@ -115,22 +125,25 @@ export class MaterialStore {
     return this.#bundles.has(key(session, inference))
   }
 
-  /** One step from the helper; steps come in order. Material nobody reserved is dropped. */
+  /** One message from the helper; they come in order. Material nobody reserved is dropped. */
   dealt(session: string, inference: number, step: number, payload: Uint8Array): void {
     const bundle = this.#bundles.get(key(session, inference))
     if (!bundle || bundle.dealt !== step) return
-    takeDealt(this.k, this.planned.steps[step], this.planned.plan.ring, payload, bundle.steps[step])
+    takeDealt(this.k, this.planned, this.#terms, step, payload, bundle.material)
     bundle.dealt++
     bundle.advance()
   }
 
-  /** One step's δ from the client; steps come in order. */
-  uploaded(session: string, inference: number, step: number, payload: Uint8Array): void {
+  /**
+   * One step's δ from the client, or what a guard checks it by; they come in order.
+   * @param registration shared with the helper, where the plan is guarded
+   */
+  uploaded(session: string, inference: number, step: number, payload: Uint8Array, registration?: Streams): void {
     const bundle = this.#bundles.get(key(session, inference))
     if (!bundle || bundle.uploaded !== step) {
       throw new RingfenceError('MATERIAL_USED', `inference ${inference} was not reserved or was uploaded before`)
     }
-    takeDelta(this.k, this.planned.steps[step], this.planned.plan.ring, payload, bundle.steps[step])
+    takeDelta(this.k, this.planned, step, payload, bundle.material, registration)
     bundle.uploaded++
     bundle.advance()
   }
@@ -139,7 +152,7 @@ export class MaterialStore {
    * Hands out an inference's material once it is complete; from then on it is gone from the store.
    * @throws RingfenceError MATERIAL_USED when it was never reserved or is used already, DEADLINE, or what `fail` was given
    */
-  async take(session: string, inference: number, deadlineMs: number): Promise<StepMaterial[]> {
+  async take(session: string, inference: number, deadlineMs: number): Promise<InferenceMaterial> {
     const at = key(session, inference)
     const bundle = this.#bundles.get(at)
     if (!bundle || bundle.taken) {
@@ -166,7 +179,7 @@ export class MaterialStore {
       clearTimeout(timer)
       this.#remove(at)
     }
-    return bundle.steps
+    return bundle.material
   }
 
   /** Everyone waiting for material learns that it will not come. */
@@ -176,7 +189,7 @@ export class MaterialStore {
 
   /** Frees what a session's client did not finish uploading; returns how many are left. */
   settle(session: string): number {
-    const whole = this.planned.steps.length
+    const whole = this.lengths.client.length
     return this.#drop(session, ({ uploaded }) => uploaded < whole)
   }
 

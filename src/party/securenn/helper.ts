@@ -5,13 +5,14 @@ import { type Link, Phase } from '../../net/index.js'
 import type { SecurennPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { runHelper } from '../../protocol/securenn/inference.js'
+import { keptAlive, LONGEST_WAIT_MS } from '../admission.js'
 import type { HelpedClient } from '../backend.js'
 import { INFERENCE_BYTES, readInference } from '../messages.js'
-import { asRingfenceError } from '../options.js'
+import { asRingfenceError, timed } from '../options.js'
 
 /** Serves a client's inferences until it leaves. */
 export async function helpClient(client: HelpedClient<SecurennPlan>): Promise<void> {
-  const { link, held, idleMs, unusedMs, registration } = client
+  const { link, held, idleMs, unusedMs, registration, onInference } = client
   let waitMs = unusedMs
   let server: Link | undefined
   const next = async (inference: number) => {
@@ -24,7 +25,7 @@ export async function helpClient(client: HelpedClient<SecurennPlan>): Promise<vo
       if (inference === null) return
       waitMs = idleMs
       held.ledger.burn(inference)
-      const running = next(inference)
+      const running = timed(next(inference), onInference)
       registration.running.set(link, running)
       await running.finally(() => registration.running.delete(link))
     }
@@ -46,13 +47,17 @@ async function nextInference(link: Link, deadlineMs: number): Promise<number | n
   }
 }
 
-async function help({ k, registration, streams, link }: HelpedClient<SecurennPlan>, server: Link, inference: number) {
+async function help(client: HelpedClient<SecurennPlan>, server: Link, inference: number) {
+  const { k, registration, streams, link, deadlineMs } = client
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
   const { planned, share } = registration
   // What the helper sends first depends on nothing but the number, which is burnt: it need not wait for the server's word.
   let word: Promise<void> | undefined
   const agree = async () => {
-    const theirs = readInference(await server.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES))
+    // The server has a queue, in which nobody waits for longer.
+    const patience = { deadlineMs: LONGEST_WAIT_MS + deadlineMs }
+    const word = () => server.receive(Kind.start, Phase.online, 0, INFERENCE_BYTES, patience)
+    const theirs = readInference(await keptAlive(link, deadlineMs, word))
     if (theirs === inference) return
     throw new RingfenceError('PROTOCOL', `the client starts inference ${inference}, its server ${theirs}`)
   }

@@ -8,6 +8,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { runServer } from '../../protocol/securenn/inference.js'
 import { SEED_BYTES } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
+import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
 import { refused, spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { Caller, DIGEST_BYTES, encodeHello, INFERENCE_BYTES, readInference, sessionProof } from '../messages.js'
@@ -18,7 +19,8 @@ export class SecurennServer implements ServerBackend {
   readonly requestBytes = INFERENCE_BYTES
   readonly hasKept = false
   readonly stored = { usedBytes: 0, limitBytes: 0 }
-  readonly waiting = 0
+  /** Inferences; each keeps three parties at work. */
+  readonly running = new Admission({ slots: RUNNING, waiting: WAITING, typicalMs: 400 })
   lost: RingfenceError | undefined
   #helper: Link
 
@@ -34,6 +36,10 @@ export class SecurennServer implements ServerBackend {
   async attend(): Promise<never> {
     await this.#helper.closed
     throw new RingfenceError('PEER_GONE', 'the helper closed the connection')
+  }
+
+  get waiting(): number {
+    return this.running.waiting
   }
 
   helperLost(error: RingfenceError): void {
@@ -60,6 +66,7 @@ export class SecurennServer implements ServerBackend {
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
   #left = false
+  readonly #place: Place = {}
   engaged = false
 
   constructor(
@@ -78,17 +85,22 @@ class SecurennSession implements SessionBackend {
     if (kind !== Kind.start || phase !== Phase.online || step !== 0 || payload.byteLength !== INFERENCE_BYTES)
       return false
     const { link, peer, sh, ledger, meter } = this.session
-    const { context, lost } = this.server
-    if (lost) throw lost
+    const { context, running } = this.server
     const { k, planned, share, compiled } = context
     const inference = readInference(payload)
-    const allowance = spend(peer, 1)
-    if (allowance.granted === 0) throw refused(allowance)
-    ledger.burn(inference)
-    this.engaged = true
+    if (this.server.lost) throw this.server.lost
+    // The helper, whom the client has asked too, waits for this connection and then for the word on it.
     const helper = await this.#toHelper()
-    helper.send(Kind.start, Phase.online, 0, payload)
+    let leave: (() => void) | undefined
     try {
+      leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.#place))
+      if (!leave) return true // the client has gone
+      if (this.server.lost) throw this.server.lost
+      const allowance = spend(peer, 1)
+      if (allowance.granted === 0) throw refused(allowance)
+      ledger.burn(inference)
+      this.engaged = true
+      helper.send(Kind.start, Phase.online, 0, payload)
       await scoped(k, (k) => {
         const side = { k, party: 1, common: this.common.on(k), dealt: sh.on(k), peer: link, helper } as const
         return runServer({ side, planned, share, meter, inference }, compiled.model)
@@ -97,6 +109,8 @@ class SecurennSession implements SessionBackend {
       const error = this.#left ? new RingfenceError('PEER_GONE', 'the client left during an inference') : cause
       helper.fail(asRingfenceError(error))
       throw error
+    } finally {
+      leave?.()
     }
     return true
   }
@@ -114,6 +128,7 @@ class SecurennSession implements SessionBackend {
     // What this side waits for will not come any more, and the helper need not wait either.
     void client.closed.then(() => {
       this.#left = true
+      this.#place.leave?.()
       link.close()
     })
     return link

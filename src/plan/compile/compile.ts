@@ -1,5 +1,5 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
-import { throwIfAny } from '../../errors.js'
+import { RingfenceError, throwIfAny } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
@@ -7,6 +7,7 @@ import { requireRunnable } from '../../model/runnable.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
+import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
 import {
   type Activation,
   asMap,
@@ -28,7 +29,7 @@ import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
 import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
-import { type LayerRounding, MOST_LOST, REFUSED_LOSS, withAverages } from './rounding.js'
+import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -66,38 +67,43 @@ export const weightKey = (step: number, operation: number): string => `${step}.$
 
 /**
  * Compiles a network to run privately.
+ * @param calibration ranges of its values; a model's folder without them is refused here
  * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, or weights of which fewer than three quarters would
  *   be left (`REFUSED_LOSS`); BAD_INPUT for options or ranges that do not fit
  */
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec?: ReluSpec,
   options?: CompileOptions<'mcc'>,
 ): Compiled<MccPlan>
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec: ReluSpec | undefined,
   options: CompileOptions<'securenn'> & { backend: 'securenn' },
 ): Compiled<SecurennPlan>
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec?: ReluSpec,
   options?: CompileOptions,
 ): Compiled
 export function compile(
   arch: Architecture,
   weights: Weights,
-  calibration: Calibration,
+  calibration: Calibration | undefined,
   spec?: ReluSpec,
   options: CompileOptions = {},
 ): Compiled {
   requireRunnable(arch)
+  if (!calibration) {
+    const how = 'measure them with `ringfence calibrate`, or with `calibrateNetwork` of ringfence/plan'
+    throw new RingfenceError('BAD_INPUT', `${arch.name}: expected the ranges of its values, got no calibration; ${how}`)
+  }
   checkOptions(arch, options)
   const own = withChannelWindows(arch, weights, calibration, spec, options.backend)
   const numbers =
@@ -108,7 +114,7 @@ export function compile(
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin'],
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard'],
   securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
@@ -123,6 +129,7 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
     problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
     problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
   }
+  problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
   const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
@@ -132,12 +139,24 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
-/** What to do about weights that lose too much. */
-const FINER = 'calibrate with factors per channel (per: channel, --per-channel), or open fewer bits'
+function guardOptionProblems({ guard, ring = 32, lo }: CompileOptions): string[] {
+  if (!guard) return []
+  const problems: string[] = []
+  const { sigma = DEFAULT_SIGMA } = guard
+  const least = Math.max(MIN_SIGMA, 33 - ring)
+  if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
+    problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
+  if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
+  return problems
+}
 
-/** `fc: 54 % of its weights are lost` */
-const wordsOf = ({ layer, lost }: LayerRounding): string =>
-  `${layer}: ${Math.round(100 * lost)} % of its weights are lost to rounding`
+/** @throws RingfenceError UNSUPPORTED */
+function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccPlan {
+  if (!options) return plan
+  const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
+  throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
+  return { ...plan, guard }
+}
 
 /** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
 export type Lowering = typeof lower
@@ -181,7 +200,7 @@ export class Compiler {
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
-    const plan = {
+    const bare = {
       format: 'plan/1',
       backend,
       network: arch.name,
@@ -196,18 +215,11 @@ export class Compiler {
       labels: arch.labels,
       steps: reordered(this.#steps, order),
     } as Plan
+    const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
     const bias = order.map((step) => numbers.words(this.#bias[step]))
-    const coarse = this.#coarseLayers()
+    const coarse = coarseLayers(this.#lost)
     const compiled = { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
     return coarse.length > 0 ? { ...compiled, coarse } : compiled
-  }
-
-  #coarseLayers(): LayerRounding[] {
-    const layers = [...this.#lost].map(([layer, lost]): LayerRounding => ({ layer, lost }))
-    const coarse = layers.filter(({ lost }) => lost > MOST_LOST).sort((a, b) => b.lost - a.lost)
-    const gone = coarse.filter(({ lost }) => lost > REFUSED_LOSS).map(wordsOf)
-    throwIfAny('UNSUPPORTED', `weights become too small as integers; ${FINER}`, gone)
-    return coarse
   }
 
   /** The weights, steps renumbered. */

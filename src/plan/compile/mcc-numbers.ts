@@ -18,6 +18,11 @@ export interface MccOptions {
   lo?: number | Readonly<Record<string, number>>
   /** Chunks per comparison chain. Default: whatever costs least. */
   chunks?: number
+  /**
+   * A client that deviates is caught before it learns anything, but for one attempt in 2^σ (docs/protocol.md, "Guarded
+   * plans"); `sigma` from 8 to 31, default 16. Comparisons then read all bits of what is opened.
+   */
+  guard?: { readonly sigma?: number }
   /** Bits between the largest value calibrated and the largest that is still right. Default the calibration's, else 1. */
   margin?: number
 }
@@ -104,7 +109,8 @@ export class MccNumbers implements Numbers<MccActivation> {
   }
 
   #lo(id: string, scale: number, relu: LayerRelu): number {
-    const { lo } = this.options
+    const { lo, guard } = this.options
+    if (guard) return 0
     const given = typeof lo === 'object' ? lo[id] : lo
     const comparison = 'comparison' in relu ? relu.comparison : undefined
     // The published window counts ignored bits of a value with its own number of fraction bits.

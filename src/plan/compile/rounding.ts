@@ -1,5 +1,6 @@
 // How much of a layer's weights is lost when they become integers, and what is done about it where an average over a large
 // window left them too little: the sum ends a step of its own, and the weights keep their size.
+import { throwIfAny } from '../../errors.js'
 import type { Expression } from './expression.js'
 
 /**
@@ -22,6 +23,24 @@ export interface LayerRounding {
 export interface Rounding extends LayerRounding {
   readonly of: Expression & { kind: 'conv' | 'lift' }
 }
+
+/**
+ * Layers that lose more than `MOST_LOST`, the worst first.
+ * @param lost by layer
+ * @throws RingfenceError UNSUPPORTED naming those that lose more than `REFUSED_LOSS`
+ */
+export function coarseLayers(lost: ReadonlyMap<string, number>): LayerRounding[] {
+  const layers = [...lost].map(([layer, share]): LayerRounding => ({ layer, lost: share }))
+  const coarse = layers.filter((layer) => layer.lost > MOST_LOST).sort((a, b) => b.lost - a.lost)
+  const gone = coarse.filter((layer) => layer.lost > REFUSED_LOSS)
+  const problems = gone.map(
+    ({ layer, lost }) => `${layer}: ${Math.round(100 * lost)} % of its weights are lost to rounding`,
+  )
+  throwIfAny('UNSUPPORTED', `weights become too small as integers; ${FINER}`, problems)
+  return coarse
+}
+
+const FINER = 'calibrate with factors per channel (per: channel, --per-channel), or open fewer bits'
 
 type Pool = Extract<Expression, { kind: 'pool' }>
 

@@ -2,6 +2,7 @@
 import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../control.js'
 import { isActive, type ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
+import { type GuardTerms, guardSizes, guardTerms, lastActive } from './guard/terms.js'
 import { inputMessages } from './input.js'
 import { linearMessages } from './linear.js'
 import { outputMessages } from './output.js'
@@ -30,8 +31,8 @@ export interface PlanCost {
 }
 
 /** All messages of a step; what its gadgets put into one message goes out as one. */
-export function stepMessages(step: MccStep<ReluNumbers>, ring: number): Message[] {
-  const rest = isActive(step) ? reluMessages(step, ring) : outputMessages(ring, step)
+export function stepMessages(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
+  const rest = isActive(step) ? reluMessages(step, ring, terms) : outputMessages(ring, step)
   const joined = new Map<Message['kind'], Message>()
   for (const message of [...linearMessages(ring, step), ...rest]) {
     const bytes = (joined.get(message.kind)?.bytes ?? 0) + message.bytes
@@ -44,18 +45,48 @@ const online = (messages: readonly Message[]) => messages.filter(({ offline }) =
 const offline = (messages: readonly Message[]) => messages.filter(({ offline }) => offline)
 
 /** One inference on line: the input, then the messages of each step. Steps of a wave do not wait for each other. */
-export function onlineMessages({ plan, waves }: MccLayout): Message[][] {
-  const steps = waves.map((wave) => wave.map((step) => online(stepMessages(step, plan.ring))))
-  return chained([[inputMessages(plan)], ...steps])
+export function onlineMessages(layout: MccLayout): Message[][] {
+  const { plan, waves } = layout
+  const terms = guardTerms(layout)
+  const { opening, proof } = guardMessages(terms)
+  const last = lastActive(layout.steps)
+  const steps = waves.map((wave) =>
+    wave.map((step) => {
+      const own = online(stepMessages(step, plan.ring, terms))
+      return step.index === last ? [...own, ...opening, ...proof] : own
+    }),
+  )
+  const start = inputMessages(plan, terms)
+  return chained([[last < 0 ? [...start, ...proof] : start], ...steps])
 }
 
-/** The material of one inference: which one it is, then the messages of each step. */
-export function offlineMessages({ plan, steps }: MccLayout): Message[][] {
+/** What a guard adds on line: beside the last opening and behind the last reply, or behind the input where nothing is opened. */
+function guardMessages(terms: GuardTerms | null): { opening: Message[]; proof: Message[] } {
+  if (!terms) return { opening: [], proof: [] }
+  const sizes = guardSizes(terms)
+  return {
+    opening: sizes.signs === 0 ? [] : [{ kind: 'signs', from: 'server', to: 'client', bytes: sizes.signs, stage: 1 }],
+    proof: [{ kind: 'proof', from: 'client', to: 'server', bytes: sizes.proof, stage: sizes.signs === 0 ? 1 : 2 }],
+  }
+}
+
+/** The material of one inference: which one it is, then the messages of each step, then those of the guard. */
+export function offlineMessages(layout: MccLayout): Message[][] {
+  const { plan, steps } = layout
+  const terms = guardTerms(layout)
   const start: Message[] = [
     { kind: 'upload', from: 'client', to: 'server', bytes: INFERENCE_BYTES, stage: 1, offline: true },
     { kind: 'bundle', from: 'helper', to: 'server', bytes: BUNDLE_BYTES, stage: 1, offline: true },
   ]
-  return [start, ...steps.map((step) => offline(stepMessages(step, plan.ring)))]
+  const dealt = steps.map((step) => offline(stepMessages(step, plan.ring, terms)))
+  if (!terms) return [start, ...dealt]
+  const sizes = guardSizes(terms)
+  const each = { to: 'server', stage: 0, offline: true, inPieces: true } as const
+  const guard: Message[] = [
+    { kind: 'material', from: 'helper', bytes: sizes.dealt, ...each },
+    { kind: 'delta', from: 'client', bytes: sizes.uploaded, ...each },
+  ]
+  return [start, ...dealt, guard]
 }
 
 /** Around the material of a batch of inferences: the client asks for it, and hears when each is on its way. */
@@ -66,14 +97,17 @@ export const batchMessages: readonly Message[] = [
   { kind: 'dealt', from: 'helper', to: 'client', bytes: 0, stage: 4, offline: true },
 ]
 
-export function planCost(layout: MccLayout): PlanCost {
-  const [before, after] = [onlineMessages(layout), offlineMessages(layout)]
-  const flights = partFlights(before)
+/** @param messages those of one inference, where they are at hand */
+export function planCost(
+  layout: MccLayout,
+  messages = { online: onlineMessages(layout), offline: offlineMessages(layout) },
+): PlanCost {
+  const flights = partFlights(messages.online)
   const steps = layout.waves.flat().map(({ step: { id }, relu }, i) => ({
     ...{ id, values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 },
-    ...costOf([...before[i + 1], ...after[i + 1]], flights[i + 1]),
+    ...costOf([...messages.online[i + 1], ...messages.offline[i + 1]], flights[i + 1]),
   }))
-  const all = [...before, ...after].flat()
+  const all = [...messages.online, ...messages.offline].flat()
   return {
     steps,
     total: costOf(

@@ -1,129 +1,24 @@
-// One inference through a whole plan, per role: off line the helper deals and the client uploads, on line client and server
-// walk the steps. Parties put these between their links and their life cycle.
-import { pack, packedBytes } from '../../kernels/bits.js'
+// One inference through a whole plan, on line, per role: client and server walk the steps with the material of dealing.ts.
+// Parties put these between their links and their life cycle.
+
+import { packedBytes } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
-import type { LinearSource } from '../linear.js'
+import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
+import { ClientGuard, ServerGuard } from './guard/inference.js'
+import { guardSizes, guardTerms, lastActive } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
-import { dealLinear, inputMask, outputMask, runLinear, uploadLinear } from './linear.js'
-import { materialBytes, releaseMaterial, type StepMaterial } from './material.js'
+import { runLinear } from './linear.js'
+import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
-import { answerRelu, type DealerStreams, dealRelu, finishRelu, type Opened, openRelu, reluSizes } from './relu.js'
+import { answerRelu, finishRelu, type Opened, openRelu, reluSizes } from './relu.js'
 import type { MccStep, MccSteps, ReluStep } from './step.js'
-import { packWords } from './words.js'
-
-/** The r of every tensor of one inference, made when first needed. */
-class InputMasks {
-  readonly #masks: (Region | undefined)[] = []
-
-  constructor(
-    private readonly k: Kernels,
-    private readonly steps: MccSteps,
-    private readonly ch: Streams,
-    private readonly inference: number,
-  ) {}
-
-  readonly get = (index: number): Region => {
-    this.#masks[index] ??= inputMask(this.k, this.steps, this.ch, index, this.inference)
-    return this.#masks[index]
-  }
-
-  release(): void {
-    for (const mask of this.#masks) mask?.release(true)
-    this.#masks.length = 0
-  }
-}
-
-/** Writes a packed vector at `offset` of a message; returns where it ends. */
-function put(k: Kernels, words: Region, count: number, bits: number, message: Region, offset: number): number {
-  const bytes = packedBytes(count, bits)
-  pack(k, words, count, bits, message.part(offset, bytes))
-  return offset + bytes
-}
-
-/** Helper: the material of one inference, one message per step. `message` is lent to `emit` until it resolves. */
-export async function dealInference(
-  k: Kernels,
-  planned: MccSteps,
-  share: ModelShare,
-  streams: DealerStreams,
-  inference: number,
-  emit: (step: number, message: Region) => void | Promise<void>,
-): Promise<void> {
-  const { plan, steps } = planned
-  const masks = new InputMasks(k, planned, streams.ch, inference)
-  const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: false }
-  try {
-    for (const step of steps) {
-      const message = k.memory.alloc(materialBytes(step, plan.ring))
-      const u = dealLinear(k, step, streams.ch, source, inference)
-      const at = put(k, u, step.size, plan.ring, message, 0)
-      u.release()
-      if (isActive(step)) dealInto(k, step, streams, inference, plan.ring, message, at)
-      try {
-        await emit(step.index, message)
-      } finally {
-        message.release()
-      }
-    }
-  } finally {
-    masks.release()
-  }
-}
-
-function dealInto(
-  k: Kernels,
-  step: ReluStep,
-  streams: DealerStreams,
-  inference: number,
-  ring: number,
-  message: Region,
-  at: number,
-): void {
-  const m = outputMask(streams.ch, step, inference)
-  const { tables, words } = dealRelu(k, step, streams, m, inference, ring)
-  m.release(true)
-  const sizes = reluSizes(step, ring)
-  message.u8().set(tables.u8().subarray(0, sizes.tables), at)
-  packWords(k, step, ring, words, message.part(at + sizes.tables, sizes.words))
-  tables.release()
-  words.release()
-}
-
-/** Client, off line: δ of every step, packed. `message` is lent to `emit` until it resolves. */
-export async function uploadInference(
-  k: Kernels,
-  planned: MccSteps,
-  share: ModelShare,
-  ch: Streams,
-  inference: number,
-  emit: (step: number, message: Region) => void | Promise<void>,
-): Promise<void> {
-  const { plan, steps } = planned
-  const masks = new InputMasks(k, planned, ch, inference)
-  const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: true }
-  try {
-    for (const step of steps) {
-      const delta = uploadLinear(k, step, ch, source, inference)
-      const message = k.memory.alloc(packedBytes(step.size, plan.ring))
-      pack(k, delta, step.size, plan.ring, message)
-      delta.release()
-      try {
-        await emit(step.index, message)
-      } finally {
-        message.release()
-      }
-    }
-  } finally {
-    masks.release()
-  }
-}
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -147,9 +42,26 @@ export async function runClient(
   input: Int32Array,
   onStep?: (step: number) => void,
 ): Promise<Int32Array> {
+  const terms = guardTerms(walk.planned)
+  const guard = terms ? new ClientGuard(walk.k, terms, walk.ch, walk.inference) : undefined
+  try {
+    return await walkSteps(walk, input, guard, onStep)
+  } finally {
+    guard?.release()
+  }
+}
+
+async function walkSteps(
+  walk: ClientWalk,
+  input: Int32Array,
+  guard: ClientGuard | undefined,
+  onStep: ((step: number) => void) | undefined,
+): Promise<Int32Array> {
   const { k, planned, server, meter, ch, inference, signal } = walk
   const { ring } = planned.plan
-  startInference(walk, input)
+  startInference(walk, input, guard)
+  const last = lastActive(planned.steps)
+  if (last < 0) await prove(walk, 0, guard)
   const leading = new Set(planned.waves.map(([step]) => step))
   for (const step of planned.steps) {
     meter.mark(Phase.online, step.index)
@@ -161,14 +73,19 @@ export async function runClient(
       meter.stop()
       return output
     }
-    await answerStep(walk, step, !leading.has(step))
+    await answerStep(walk, step, !leading.has(step), guard)
+    if (step.index === last) await prove(walk, last, guard)
     onStep?.(step.index)
   }
   throw new Error('a plan ends in a step without an activation')
 }
 
-function startInference({ k, planned, server, ch, inference }: ClientWalk, input: Int32Array): void {
-  const masked = sendInput(k, planned, ch, input, inference)
+function startInference(
+  { k, planned, server, ch, inference }: ClientWalk,
+  input: Int32Array,
+  guard: ClientGuard | undefined,
+): void {
+  const masked = guard ? guard.input(input, planned) : sendInput(k, planned, ch, input, inference)
   const frame = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
   writeInference(frame, inference)
   frame.set(masked.u8(), INFERENCE_BYTES)
@@ -177,22 +94,45 @@ function startInference({ k, planned, server, ch, inference }: ClientWalk, input
 }
 
 /** @param beside whether the step's opening comes in the flight of the one before */
-async function answerStep(walk: ClientWalk, step: ReluStep, beside: boolean): Promise<void> {
+async function answerStep(
+  walk: ClientWalk,
+  step: ReluStep,
+  beside: boolean,
+  guard: ClientGuard | undefined,
+): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
-  const sizes = reluSizes(step, ring)
-  const next = inputMask(k, planned, ch, step.index + 1, inference)
+  const sizes = reluSizes(step, ring, guard?.terms)
+  const next = tensorMask(k, planned, ch, step.index + 1, inference)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
     const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
     message = upload(k.memory, payload)
-    answerRelu(k, step, ch, message, next, reply, inference, ring)
+    answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
     server.send(Kind.reply, Phase.online, step.index, reply.u8())
   } finally {
     message?.release()
     reply.release()
     next.release(true)
+  }
+}
+
+/** The last message of a guarded inference: it answers what is compared once more, and vouches for all replies. */
+async function prove({ k, server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
+  if (!guard) return
+  const { signs } = guardSizes(guard.terms)
+  const payload =
+    signs === 0
+      ? new Uint8Array(0)
+      : await server.receive(Kind.signs, Phase.online, step, signs, { signal, beside: true })
+  const message = upload(k.memory, payload)
+  try {
+    const proof = guard.prove(message)
+    server.send(Kind.proof, Phase.online, step, proof.u8())
+    proof.release()
+  } finally {
+    message.release()
   }
 }
 
@@ -213,17 +153,21 @@ export interface ServerWalk {
  * (plan/waves.ts) all go out before the first of its replies is received.
  * @param input x̂, packed
  * @param material of this inference alone; used up and released
- * @throws RingfenceError PEER_GONE, PEER_FAILED, DEADLINE, PROTOCOL, FRAME
+ * @throws RingfenceError CHEATED from a guarded plan; PEER_GONE, PEER_FAILED, DEADLINE, PROTOCOL, FRAME
  */
-export async function runServer(walk: ServerWalk, input: Uint8Array, material: readonly StepMaterial[]): Promise<void> {
-  const { k, planned, meter } = walk
-  const tensors = new LiveTensors(planned, takeInput(k, planned, input))
+export async function runServer(walk: ServerWalk, input: Uint8Array, material: InferenceMaterial): Promise<void> {
+  const { k, planned, meter, sh, inference } = walk
+  const terms = guardTerms(planned)
+  const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
+  let tensors: LiveTensors | undefined
   try {
-    for (const wave of planned.waves) await serveWave(walk, wave, tensors, material)
+    tensors = new LiveTensors(planned, guard ? guard.input(input) : takeInput(k, planned, input))
+    for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
     meter.stop()
   } finally {
-    tensors.release()
-    material.forEach(releaseMaterial)
+    tensors?.release()
+    guard?.release()
+    releaseMaterial(material)
   }
 }
 
@@ -232,10 +176,12 @@ async function serveWave(
   wave: readonly MccStep[],
   tensors: LiveTensors,
   material: readonly StepMaterial[],
+  guard: ServerGuard | undefined,
 ): Promise<void> {
-  const { k, share, client, meter } = walk
+  const { k, planned, share, client, meter } = walk
   const source = { tensor: tensors.get, weights: share.weights, lifts: true }
-  const opened = new OpenedSteps(walk)
+  const opened = new OpenedSteps(walk, guard)
+  const last = lastActive(planned.steps)
   try {
     for (const step of wave) {
       if (step !== wave[0]) {
@@ -246,15 +192,34 @@ async function serveWave(
       meter.mark(Phase.online, step.index)
       runLinear(k, step, source, material[step.index].c)
       tensors.drop(step.index)
-      if (isActive(step)) opened.open(step, material[step.index])
-      else giveOutput(walk, step, material[step.index])
+      if (!isActive(step)) {
+        if (last < 0) await expectProof(walk, 0, guard)
+        giveOutput(walk, step, material[step.index])
+        continue
+      }
+      opened.open(step, material[step.index])
+      if (step.index === last) openSecondSets(walk, last, guard)
     }
     for (const step of wave.filter(isActive)) {
       tensors.add(step.index, await opened.finish(step, material[step.index]))
+      if (step.index === last) await expectProof(walk, last, guard)
     }
   } finally {
     opened.release()
   }
+}
+
+function openSecondSets({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): void {
+  if (!guard || guard.terms.sets.length === 0) return
+  const message = guard.signs()
+  client.send(Kind.signs, Phase.online, step, message.u8())
+  message.release()
+}
+
+/** The check, before the output is computed. @throws RingfenceError CHEATED */
+async function expectProof({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
+  if (!guard) return
+  guard.check(await client.receive(Kind.proof, Phase.online, step, guardSizes(guard.terms).proof))
 }
 
 function giveOutput({ k, planned, client }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
@@ -268,11 +233,14 @@ class OpenedSteps {
   /** What the reply is read with, by step. */
   readonly #kept = new Map<number, Pick<Opened, 'e' | 'a1'>>()
 
-  constructor(private readonly walk: ServerWalk) {}
+  constructor(
+    private readonly walk: ServerWalk,
+    private readonly guard: ServerGuard | undefined,
+  ) {}
 
   open(step: ReluStep, { c, relu }: StepMaterial): void {
-    const { k, planned, client, sh, inference } = this.walk
-    const { message, ...kept } = openRelu(k, step, sh, c, relu!, inference, planned.plan.ring)
+    const { k, client, sh, inference } = this.walk
+    const { message, ...kept } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
     this.#kept.set(step.index, kept)
     try {
       client.send(Kind.opening, Phase.online, step.index, message.u8())
@@ -286,12 +254,12 @@ class OpenedSteps {
     const { k, planned, client, meter } = this.walk
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
-    const { reply } = reluSizes(step, ring)
+    const { reply } = reluSizes(step, ring, this.guard?.terms)
     const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
     const kept = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
-      return finishRelu(k, step, kept, relu!, answer, ring)
+      return finishRelu(k, step, kept, relu!, answer, ring, this.guard)
     } finally {
       for (const region of [answer, kept.e, kept.a1]) region.release()
     }

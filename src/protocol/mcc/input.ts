@@ -1,29 +1,32 @@
 // The input (docs/protocol.md, "input"): the client masks it with r_0, which it shares with the helper.
 //
 //   on line    client → server   x̂ = x - r_0
+
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES } from '../control.js'
+import { tensorMask } from '../linear.js'
 import type { Message } from '../transcript.js'
-import { inputMask } from './linear.js'
+import { type GuardTerms, guardSizes } from './guard/terms.js'
 import type { MccSteps } from './step.js'
 
 const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
 
 /** Bytes of the frame that starts an inference: its number and x̂. */
-export const inputBytes = (plan: MccPlan): number => INFERENCE_BYTES + packedBytes(inputSize(plan), plan.ring)
+export const inputBytes = (plan: MccPlan, terms: GuardTerms | null = null): number =>
+  INFERENCE_BYTES + (terms ? guardSizes(terms).input : packedBytes(inputSize(plan), plan.ring))
 
-export const inputMessages = (plan: MccPlan): Message[] => [
-  { kind: 'input', from: 'client', to: 'server', bytes: inputBytes(plan), stage: 1 },
+export const inputMessages = (plan: MccPlan, terms: GuardTerms | null = null): Message[] => [
+  { kind: 'input', from: 'client', to: 'server', bytes: inputBytes(plan, terms), stage: 1 },
 ]
 
 /** Client: x̂ as it goes to the server. `input`: signed fixed-point words, CHW. The caller releases it. */
 export function sendInput(k: Kernels, planned: MccSteps, ch: Streams, input: Int32Array, inference: number): Region {
   const { plan } = planned
   const size = inputSize(plan)
-  const mask = inputMask(k, planned, ch, 0, inference)
+  const mask = tensorMask(k, planned, ch, 0, inference)
   const masked = mask.i32()
   for (let i = 0; i < size; i++) masked[i] = input[i] - masked[i]
   const message = k.memory.alloc(packedBytes(size, plan.ring))

@@ -9,15 +9,13 @@
 // weights that the client knows in full: the helper's part of it is zero.
 
 import { packedBytes } from '../../kernels/bits.js'
-import { scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub32 } from '../../kernels/ring.js'
-import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
 import type { Message } from '../transcript.js'
-import type { MccStep, MccSteps } from './step.js'
+import type { MccStep } from './step.js'
 
 /** Words are computed with mod 2^32; what travels is cut to n bits. */
 const RING_WORD = 32
@@ -28,27 +26,6 @@ export function linearMessages(ring: number, { size }: MccStep<ReluNumbers>): Me
     { kind: 'material', from: 'helper', ...each },
     { kind: 'delta', from: 'client', ...each },
   ]
-}
-
-/** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
-export function inputMask(
-  k: Kernels,
-  { plan, steps }: MccSteps,
-  ch: Streams,
-  index: number,
-  inference: number,
-): Region {
-  const mask = ch.take(
-    { purpose: Purpose.inputMask, layer: index, inference },
-    elementCount(tensorShape(plan, index)) * 4,
-  )
-  const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
-  if (zeros) {
-    const nothing = k.memory.allocZero(zeros.count * 4)
-    scatter32(k, nothing, zeros, mask)
-    nothing.release()
-  }
-  return mask
 }
 
 /** Client and helper: m of a step. The caller releases it. */

@@ -5,18 +5,35 @@ import type { Kernels, Region } from '../../kernels/instance.js'
 import { upload } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
+import type { Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { isActive } from '../step.js'
+import { GuardMaterial } from './guard/inference.js'
+import { type GuardTerms, guardSizes, guardTerms } from './guard/terms.js'
 import { type ReluMaterial, reluSizes } from './relu.js'
-import type { MccStep } from './step.js'
+import type { MccLayout, MccStep, MccSteps } from './step.js'
 import { unpackWords } from './words.js'
 
-/** Bytes of a step's message from helper to server: u, tables, correction words. */
-export function materialBytes(step: MccStep<ReluNumbers>, ring: number): number {
+/** Bytes of a step's message from helper to server: u, tables, correction words, keys. */
+export function materialBytes(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): number {
   const u = packedBytes(step.size, ring)
   if (!isActive(step)) return u
-  const { tables, words } = reluSizes(step, ring)
-  return u + tables + words
+  const { tables, words, keys } = reluSizes(step, ring, terms)
+  return u + tables + words + keys
+}
+
+/** Bytes of the messages of an inference's material: one per step, then what a guard adds. */
+export function materialLengths(layout: MccLayout): { helper: number[]; client: number[] } {
+  const { plan, steps } = layout
+  const terms = guardTerms(layout)
+  const [helper, client] = [steps.map((step) => materialBytes(step, plan.ring, terms)), steps.map(deltaBytes)]
+  if (!terms) return { helper, client }
+  const { dealt, uploaded } = guardSizes(terms)
+  return { helper: [...helper, dealt], client: [...client, uploaded] }
+
+  function deltaBytes({ size }: MccStep<ReluNumbers>): number {
+    return packedBytes(size, plan.ring)
+  }
 }
 
 /** What the server holds of one step: c = u + δ + bias as far as it has come, and the ReLU's material. */
@@ -25,41 +42,98 @@ export interface StepMaterial {
   relu: ReluMaterial | null
 }
 
-/** Server: room for a step's material; c starts as the bias. */
-export function emptyMaterial(k: Kernels, step: MccStep, model: QuantizedModel): StepMaterial {
-  return { c: upload(k.memory, model.bias[step.index]), relu: null }
+/** Everything a server holds for one inference. */
+export interface InferenceMaterial {
+  readonly steps: readonly StepMaterial[]
+  readonly guard: GuardMaterial | null
 }
 
-/** Server: takes in what the helper sent for a step. */
-export function takeDealt(k: Kernels, step: MccStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
+/** Server: room for an inference's material; every c starts as the bias. */
+export function emptyMaterial(
+  k: Kernels,
+  steps: readonly MccStep[],
+  terms: GuardTerms | null,
+  model: QuantizedModel,
+): InferenceMaterial {
+  return {
+    steps: steps.map(({ index }) => ({ c: upload(k.memory, model.bias[index]), relu: null })),
+    guard: terms && new GuardMaterial(k, terms),
+  }
+}
+
+/** Server: takes in what the helper sent for a step, or after all steps. */
+export function takeDealt(
+  k: Kernels,
+  { plan, steps }: MccSteps,
+  terms: GuardTerms | null,
+  index: number,
+  payload: Uint8Array,
+  material: InferenceMaterial,
+): void {
+  if (index === steps.length) {
+    material.guard!.dealt(payload)
+    return
+  }
+  const { ring } = plan
+  const step = steps[index]
+  const into = material.steps[index]
   const u = packedBytes(step.size, ring)
-  addPacked(k, payload.subarray(0, u), step.size, ring, into.c)
+  addPacked(k, payload.subarray(0, u), step.size, ring, into.c, null)
   if (!isActive(step)) return
-  const { tables, words } = reluSizes(step, ring)
+  const { tables, words } = reluSizes(step, ring, terms)
   const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
   into.relu = {
     tables: upload(k.memory, payload.subarray(u, u + tables)),
     words: unpackWords(k, step, ring, packed),
+    ...(terms && { keys: upload(k.memory, payload.subarray(u + tables + words)) }),
   }
   packed.release()
 }
 
-/** Server: takes in the client's δ of a step. */
-export function takeDelta(k: Kernels, step: MccStep, ring: number, payload: Uint8Array, into: StepMaterial): void {
-  addPacked(k, payload, step.size, ring, into.c)
+/**
+ * Server: takes in the client's δ of a step, or what it sent after all steps.
+ * @param registration shared with the helper, where the plan is guarded
+ */
+export function takeDelta(
+  k: Kernels,
+  { plan, steps }: MccSteps,
+  index: number,
+  payload: Uint8Array,
+  { steps: into, guard }: InferenceMaterial,
+  registration?: Streams,
+): void {
+  if (index === steps.length) {
+    guard!.uploaded(payload)
+    return
+  }
+  const step = steps[index]
+  const check = guard && ((delta: Region) => guard.upload.takeSubsets(registration!, step, delta))
+  addPacked(k, payload, step.size, plan.ring, into[index].c, check)
 }
 
-function addPacked(k: Kernels, payload: Uint8Array, count: number, ring: number, sum: Region): void {
+function addPacked(
+  k: Kernels,
+  payload: Uint8Array,
+  count: number,
+  ring: number,
+  sum: Region,
+  look: ((words: Region) => void) | null,
+): void {
   const packed = upload(k.memory, payload)
   const words = k.memory.alloc(count * 4)
   unpack(k, packed, count, ring, words)
   packed.release()
+  look?.(words)
   add32(k, sum, words, sum, count)
   words.release()
 }
 
-export function releaseMaterial({ c, relu }: StepMaterial): void {
-  c.release()
-  relu?.tables.release()
-  relu?.words.release()
+export function releaseMaterial({ steps, guard }: InferenceMaterial): void {
+  for (const { c, relu } of steps) {
+    c.release()
+    relu?.tables.release()
+    relu?.words.release()
+    relu?.keys?.release()
+  }
+  guard?.release()
 }

@@ -8,7 +8,7 @@
 // A value's comparison may be its own or that of the patch it lies in. Values that become zero are not opened at all.
 
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import { gather32, gatherBits, patchSums32, scatter32 } from '../../kernels/index-maps.js'
+import { gather32, patchSums32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import {
   type Addend,
@@ -25,40 +25,47 @@ import {
   tableBytes,
 } from '../../kernels/mcc.js'
 import { sub32 } from '../../kernels/ring.js'
-import { elementCount } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import type { PlannedRelu } from '../step.js'
 import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, walk } from './comparison.js'
+import type { Compared } from './guard/compared.js'
+import type { ClientGuard, ServerGuard } from './guard/inference.js'
+import { type GuardTerms, keyBytes } from './guard/terms.js'
+import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
+import { openedValues, perValue, picked, placed, tested } from './values.js'
 import { halves, type SelectWords, wordBytes } from './words.js'
 
-/** Byte lengths of a ReLU step's messages; every party computes them from the plan. */
-export function reluSizes(step: ReluStep<ReluNumbers>, ring: number) {
+/** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
+export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
   const { activation, relu } = step
   const { comparisons, results } = relu
-  const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
-  const rows = comparisons === 0 ? 0 : rowBytes(activation.chunks, comparisons)
   const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
   return {
-    opened,
-    rows,
-    opening: opened + rows,
+    ...openingSizes(step),
     beta: groupsOf(comparisons),
-    reply: groupsOf(comparisons) + packedBytes(results, ring),
+    reply: groupsOf(comparisons) + (terms ? longBytes(results, terms.word) : packedBytes(results, ring)),
     tables,
     words: wordBytes(step, ring),
+    keys: terms ? keyBytes(step, terms.word) : 0,
   }
 }
 
+function openingSizes({ activation, relu }: ReluStep<ReluNumbers>) {
+  const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
+  const rows = relu.comparisons === 0 ? 0 : rowBytes(activation.chunks, relu.comparisons)
+  return { opened, rows, opening: opened + rows }
+}
+
 /** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
-export function reluMessages(step: ReluStep<ReluNumbers>, ring: number): Message[] {
-  const { tables, words, opening, reply } = reluSizes(step, ring)
+export function reluMessages(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
+  const { tables, words, keys, opening, reply } = reluSizes(step, ring, terms)
+  const dealt = { stage: 0, offline: true, inPieces: true, bytes: tables + words + keys } as const
   return [
-    { kind: 'material', from: 'helper', to: 'server', bytes: tables + words, stage: 0, offline: true, inPieces: true },
+    { kind: 'material', from: 'helper', to: 'server', ...dealt },
     { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
     { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
   ]
@@ -68,35 +75,13 @@ export function reluMessages(step: ReluStep<ReluNumbers>, ring: number): Message
 export interface ReluMaterial {
   readonly tables: Region
   readonly words: SelectWords
+  /** Of a guarded plan: the keys of its replies, as they travel. */
+  readonly keys?: Region
 }
 
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
 function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
   return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (opened.values + opened.patches) * 4)
-}
-
-/** What comparisons test, in whole groups: `values` itself, or picked from it. Released by the caller if not `values`. */
-function tested(k: Kernels, { tested: index, comparisons }: PlannedRelu, values: Region): Region {
-  if (!index) return values
-  const out = grouped(k, comparisons)
-  gather32(k, values, index, out)
-  return out
-}
-
-/** Per-value bits from per-comparison bits. */
-function perValue(k: Kernels, { comparisonOf, switched }: PlannedRelu, bits: Region): Region {
-  if (!comparisonOf) return bits
-  const out = k.memory.alloc(groupsOf(switched))
-  gatherBits(k, bits, comparisonOf, out)
-  return out
-}
-
-/** The opened elements of a map, in the order in which they are opened. Released by the caller if it is not `map`. */
-function openedValues(k: Kernels, { opened, openedElement }: PlannedRelu, map: Region): Region {
-  if (!openedElement) return map
-  const out = k.memory.alloc(opened.values * 4)
-  gather32(k, map, openedElement, out)
-  return out
 }
 
 /** Truncates a map's opened values and patch sums and puts a' on them, by `mask`: one word each, in whole groups. */
@@ -125,7 +110,11 @@ export interface DealerStreams {
   readonly own: Streams
 }
 
-/** Helper: the material of one ReLU step. `m`: the mask of its y. The caller releases the result. */
+/**
+ * Helper: the material of one ReLU step. The caller releases the result.
+ * @param m the mask of its y
+ * @param compared where a guarded plan's second sets find what is compared
+ */
 export function dealRelu(
   k: Kernels,
   step: ReluStep,
@@ -133,6 +122,7 @@ export function dealRelu(
   m: Region,
   inference: number,
   ring: number,
+  compared?: Compared,
 ): ReluMaterial {
   const { activation, relu, index } = step
   const { bits } = activation
@@ -140,6 +130,7 @@ export function dealRelu(
   const opened = truncated(k, step, m, a, addTruncated)
   const words = halves(k, step, ring, streams.ch, inference, 'rho') // `dealComparison` draws [ρ]
   dealWrap(k, relu.opened.values, bits, { r: opened, a, omega: words.omega, mu: words.mu })
+  compared?.addWords(step, 'helper', opened, a)
   a.release()
   const r = copies(k, step, opened, false)
   if (r !== opened) opened.release()
@@ -151,6 +142,7 @@ export function dealRelu(
   const address = { layer: index, inference }
   const dealt = dealComparison(k, chainOf(activation), relu.comparisons, addends, streams, address)
   if (addends !== r) addends.release()
+  compared?.addBits(step, dealt.rho)
   const rho = perValue(k, relu, dealt.rho)
   dealSelect(k, relu.switched, bits, { r, rho, p: words.p, q: words.q })
   words.rho.u8().set(dealt.rhoWords.u8())
@@ -171,7 +163,10 @@ export interface Opened {
   readonly message: Region
 }
 
-/** Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives `e` and `a1` to `finishRelu`. */
+/**
+ * Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives `e` and `a1` to `finishRelu`.
+ * @param compared where a guarded plan's second sets find what is compared
+ */
 export function openRelu(
   k: Kernels,
   step: ReluStep,
@@ -179,20 +174,21 @@ export function openRelu(
   y: Region,
   { tables, words }: ReluMaterial,
   inference: number,
-  ring: number,
+  compared?: Compared,
 ): Opened {
   const { activation, relu } = step
-  const sizes = reluSizes(step, ring)
+  const { opening, opened: at, rows } = openingSizes(step)
   const a = openingMask(sh, step, inference)
   const opened = truncated(k, step, y, a, maskTruncated)
+  compared?.addWords(step, 'server', opened, a)
   shareAddend(k, 'server', relu.opened.values, 0, activation.bits, { x: a, omega: words.omega, out: a })
-  const message = k.memory.alloc(sizes.opening)
+  const message = k.memory.alloc(opening)
   pack(k, opened, relu.opened.values + relu.opened.patches, activation.bits, message)
   const e = copies(k, step, opened, true)
   if (e !== opened) opened.release()
   if (relu.comparisons > 0) {
     const x = tested(k, relu, e)
-    openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(sizes.opened, sizes.rows))
+    openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(at, rows))
     if (x !== e) x.release()
   }
   return { e, a1: a, message }
@@ -238,6 +234,7 @@ function shares(
  * @param message the opening
  * @param next r of the step's result, one word per element
  * @param reply out, `reluSizes(...).reply` bytes
+ * @param guard of a guarded plan
  */
 export function answerRelu(
   k: Kernels,
@@ -248,9 +245,10 @@ export function answerRelu(
   reply: Region,
   inference: number,
   ring: number,
+  guard?: ClientGuard,
 ): void {
   const { relu, activation } = step
-  const sizes = reluSizes(step, ring)
+  const sizes = reluSizes(step, ring, guard?.terms ?? null)
   const count = relu.opened.values + relu.opened.patches
   const opened = grouped(k, count)
   unpack(k, message, count, activation.bits, opened)
@@ -258,11 +256,20 @@ export function answerRelu(
   if (e !== opened) opened.release()
   const beta = answerComparison(k, step, ch, e, message.part(sizes.opened, sizes.rows), inference)
   reply.u8().set(beta.u8().subarray(0, sizes.beta))
-  const words = halves(k, step, ring, ch, inference)
-  const a1 = addendOf(k, step, ch, words.omega, inference)
-  const z = resultShares(k, step, { e, beta, words, a1 }, next)
-  pack(k, z, relu.results, ring, reply.part(sizes.beta, sizes.reply - sizes.beta))
-  for (const region of [z, a1, words, beta, e]) region.release()
+  const results = reply.part(sizes.beta, sizes.reply - sizes.beta)
+  if (guard) {
+    const replies = guard.replies(step, { e, beta }, next)
+    packLong(k, replies, relu.results, guard.terms.word, results)
+    replies.release()
+  } else {
+    const words = halves(k, step, ring, ch, inference)
+    const a1 = addendOf(k, step, ch, words.omega, inference)
+    const z = resultShares(k, step, { e, beta, words, a1 }, next)
+    pack(k, z, relu.results, ring, results)
+    for (const region of [z, a1, words]) region.release()
+  }
+  beta.release()
+  e.release()
 }
 
 /** Client: its share of A_1 of every opened value, from m. */
@@ -293,14 +300,6 @@ function resultShares(k: Kernels, step: ReluStep, dealt: SelectInput, next: Regi
   return results
 }
 
-/** Words of the results from one per element: `map` itself where all are. */
-function picked(k: Kernels, map: Region, { results, resultElement }: PlannedRelu): Region {
-  if (!resultElement) return map
-  const out = k.memory.alloc(results * 4)
-  gather32(k, map, resultElement, out)
-  return out
-}
-
 function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, rows: Region, inference: number): Region {
   const { relu, index } = step
   if (relu.comparisons === 0) return k.memory.alloc(0)
@@ -315,15 +314,17 @@ export function finishRelu(
   k: Kernels,
   step: ReluStep,
   { e, a1 }: Pick<Opened, 'e' | 'a1'>,
-  { words }: ReluMaterial,
+  { words, keys }: ReluMaterial,
   reply: Region,
   ring: number,
+  guard?: ServerGuard,
 ): Region {
   const { relu, activation } = step
   const { sum } = activation.bends ?? {}
-  const sizes = reluSizes(step, ring)
-  const other = k.memory.alloc(relu.results * 4)
-  unpack(k, reply.part(sizes.beta, sizes.reply - sizes.beta), relu.results, ring, other)
+  const sizes = reluSizes(step, ring, guard?.terms ?? null)
+  const results = reply.part(sizes.beta, sizes.reply - sizes.beta)
+  const other = guard ? guard.replies(step, { e, beta: reply }, keys!, results) : k.memory.alloc(relu.results * 4)
+  if (!guard) unpack(k, results, relu.results, ring, other)
   if (!sum) {
     shares(k, 'server', step, { e, beta: reply, words, a1, other, out: other })
     return placed(k, step, other)
@@ -335,13 +336,4 @@ export function finishRelu(
   addCopies(k, step, sum, nothing, total)
   nothing.release()
   return total
-}
-
-/** One word per element from the results'; releases what it was given if that is not the same. */
-function placed(k: Kernels, { step, relu }: ReluStep, results: Region): Region {
-  if (!relu.resultElement) return results
-  const out = k.memory.allocZero(elementCount(step.out) * 4)
-  scatter32(k, results, relu.resultElement, out)
-  results.release()
-  return out
 }

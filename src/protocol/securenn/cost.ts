@@ -1,11 +1,12 @@
 // The messages of a whole `securenn` plan over all three links, and what they cost, to the byte.
-import { elementCount, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { elementCount, tensorShape } from '../../plan/plan.js'
 import { INFERENCE_BYTES } from '../control.js'
-import { isActive, type ReluNumbers } from '../layout.js'
+import type { ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, lastStage, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
-import { toServer } from './parties.js'
+import type { Window } from './drelu.js'
+import { linearMessages, outputMessages, tensorMessages } from './linear.js'
 import { reluMessages } from './relu.js'
-import type { SecurennLayout, SecurennStep } from './step.js'
+import type { SecurennLayout } from './step.js'
 
 export interface SecurennStepCost {
   readonly id: string
@@ -24,39 +25,53 @@ export interface SecurennPlanCost {
 }
 
 /** All say which inference it is; the input follows, and the helper, which waits for the client alone, deals at once. */
-function startMessages(plan: SecurennPlan): Message[] {
+function startMessages(inputSize: number): Message[] {
   const start = { kind: 'start', bytes: INFERENCE_BYTES } as const
   return [
     { ...start, from: 'client', to: 'server', stage: 1 },
     { ...start, from: 'client', to: 'helper', stage: 1 },
     { ...start, from: 'server', to: 'helper', stage: 2 },
-    tensorMessage(elementCount(tensorShape(plan, 0)), 2),
+    ...tensorMessages(inputSize, 2),
   ]
 }
 
-const tensorMessage = (elements: number, stage: number): Message => ({
-  ...{ kind: 'tensor', from: 'client', to: 'server', bytes: 8 * elements, stage, inPieces: true },
-})
-
-/**
- * u leaves as soon as the helper's part of the step before is done. The tensor goes out with the client's last opening, or
- * with what came before: no flight of its own.
- */
-function stepMessages(step: SecurennStep<ReluNumbers>): Message[] {
-  const linear = toServer('linear', 8 * step.size, 0)
-  if (!isActive(step)) {
-    return [linear, { kind: 'output', from: 'server', to: 'client', bytes: 8 * step.size, stage: 1, inPieces: true }]
-  }
-  const relu = reluMessages(step)
-  return [linear, ...relu, tensorMessage(step.relu.results, relu.length === 0 ? 0 : lastStage(relu) + 1)]
+/** What a step's messages follow from. */
+export interface StepSizes {
+  readonly size: number
+  readonly activation: Window | null
+  readonly relu: Pick<ReluNumbers, 'comparisons' | 'switched' | 'results'> | null
 }
 
-/** One inference: the start, then the messages of each step. Steps follow one another. */
-export const onlineMessages = ({ plan, steps }: SecurennLayout): Message[][] =>
-  chained([startMessages(plan), ...steps.map(stepMessages)].map((messages) => [messages]))
+/** The tensor goes out with the client's last opening, or with what came before: no flight of its own. */
+function stepMessages({ size, activation, relu }: StepSizes): Message[] {
+  if (!activation || !relu) return [...linearMessages(size), ...outputMessages(size)]
+  const signs = reluMessages({ activation, relu })
+  return [
+    ...linearMessages(size),
+    ...signs,
+    ...tensorMessages(relu.results, signs.length === 0 ? 0 : lastStage(signs) + 1),
+  ]
+}
 
-export function securennCost(layout: SecurennLayout): SecurennPlanCost {
-  const parts = onlineMessages(layout)
+/** The start, then the messages of each step. Steps follow one another. */
+const inTurn = (inputSize: number, steps: readonly StepSizes[]): Message[][] =>
+  chained([startMessages(inputSize), ...steps.map(stepMessages)].map((messages) => [messages]))
+
+/** One inference. */
+export const onlineMessages = ({ plan, steps }: SecurennLayout): Message[][] =>
+  inTurn(elementCount(tensorShape(plan, 0)), steps)
+
+/**
+ * One-way waves per step of which each waits for the one before, over all links; the start's are the first step's. Sizes
+ * do not change them, but for whether anything is compared.
+ */
+export function securennFlights(steps: readonly StepSizes[]): number[] {
+  const [start, first, ...others] = partFlights(inTurn(1, steps))
+  return [start + first, ...others]
+}
+
+/** @param parts those of `onlineMessages`, where they are at hand */
+export function securennCost(layout: SecurennLayout, parts = onlineMessages(layout)): SecurennPlanCost {
   const flights = partFlights(parts)
   const steps = layout.steps.map(({ step: { id }, relu }, i) => ({
     ...{ id, comparisons: relu?.comparisons ?? 0, flights: flights[i + 1] },

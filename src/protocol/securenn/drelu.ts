@@ -41,8 +41,9 @@ import {
   sendRegions,
   toHelper,
   toServer,
+  total,
 } from './parties.js'
-import { answerComparison, askComparison } from './private-compare.js'
+import { answerComparison, askComparison, digitBytes } from './private-compare.js'
 
 /**
  * Which bits of a 64-bit value are compared. With l low and m high bits ignored the sign is right for
@@ -61,18 +62,33 @@ export const EXACT: Window = { ignoredMsb: 0, ignoredLsb: 0 }
 export const comparedBits = ({ ignoredMsb }: Window): number => 64 - ignoredMsb
 const isExact = ({ ignoredMsb, ignoredLsb }: Window): boolean => ignoredMsb === 0 && ignoredLsb === 0
 
+/** Byte lengths of what each message carries, in its order. Words come first: digits may end anywhere. */
+function dreluParts(count: number, bits: number) {
+  const [words, digits] = [8 * count, digitBytes(count, bits)]
+  return {
+    masked: [words],
+    converted: [words, words, words, digits, digits],
+    wrap: [words],
+    opened: [words],
+    answer: [words, words],
+    xor: [words, words],
+  }
+}
+
 /** The eight flights, for `count` values. */
 export function dreluMessages(window: Window, count: number): Message[] {
-  const [words, digits] = [8 * count, comparedBits(window) * count]
+  const bits = comparedBits(window)
+  const parts = dreluParts(count, bits)
+  const digits = digitBytes(count, bits)
   return [
-    ...toHelper('masked', words, 1),
-    toServer('converted', 3 * words + 2 * digits, 2),
+    ...toHelper('masked', total(parts.masked), 1),
+    toServer('converted', total(parts.converted), 2),
     ...toHelper('digits1', digits, 3),
-    toServer('wrap', words, 4),
-    ...exchanged('opened', words, 5),
+    toServer('wrap', total(parts.wrap), 4),
+    ...exchanged('opened', total(parts.opened), 5),
     ...toHelper('digits2', digits, 6),
-    toServer('answer', 2 * words, 7),
-    ...exchanged('xor', 2 * words, 8),
+    toServer('answer', total(parts.answer), 7),
+    ...exchanged('xor', total(parts.xor), 8),
   ]
 }
 
@@ -95,16 +111,17 @@ export async function drelu(side: Side, v: Region, count: number, window: Window
 
   const halves = await receiveHalves(side, count, bits, at)
   const flip1 = await askComparison(side, 'wrap', halves.bits1, r, count, bits, at)
-  const eta = await half(side, () => drawOdd(k, side.dealt, at, Draw.eta, count, bits), Kind.wrap, bytes, at)
-  const opening = k.memory.alloc(bytes)
+  const parts = dreluParts(count, bits)
+  const eta = await half(side, () => drawOdd(k, side.dealt, at, Draw.eta, count, bits), Kind.wrap, parts.wrap, at)
+  const opening = k.memory.alloc(total(parts.opened))
   convertShare(k, { a, wrap, delta: halves.delta, eta, flip: flip1, alpha, x: halves.x }, count, bits, party, opening)
   const z = await exchange(side, Kind.opened, at.layer, opening)
   addOdd(k, opening, z, count, bits, z)
 
   const flip2 = await askComparison(side, 'msb', halves.bits2, z, count, bits, at)
   const triple = drawTriple(side, XOR, pairwise(count), at)
-  const [answered, answer, c] = await receiveAnswer(side, count, at)
-  const openings = k.memory.alloc(2 * bytes)
+  const [answered, answer, c] = await receiveAnswer(side, count, parts.answer, at)
+  const openings = k.memory.alloc(total(parts.xor))
   const low = halves.low
   openXor(k, { answer, flip: flip2, low, z }, { ...triple, c }, count, party, openings)
   const theirs = await exchange(side, Kind.xor, at.layer, openings)
@@ -135,11 +152,8 @@ async function receiveHalves({ k, party, dealt, helper, signal }: Side, count: n
       release: () => [delta, bits1, x, bits2, low].forEach((r) => void r.release(true)),
     }
   }
-  const word = count * 8
-  const digits = count * bits
-  // Words first: digits may end anywhere, and words want their alignment.
-  const lengths = [word, word, word, digits, digits]
-  const [whole, delta, x, low, bits1, bits2] = await receiveRegions(k, helper, Kind.converted, at.layer, lengths, {
+  const { converted } = dreluParts(count, bits)
+  const [whole, delta, x, low, bits1, bits2] = await receiveRegions(k, helper, Kind.converted, at.layer, converted, {
     signal,
   })
   return { delta, bits1, x, bits2, low, release: () => whole.release() }
@@ -150,17 +164,18 @@ async function half(
   { k, party, helper, signal }: Side,
   draw: () => Region,
   kind: number,
-  bytes: number,
+  lengths: readonly number[],
   at: CallAddress,
 ) {
   if (party === 0) return draw()
-  return (await receiveRegions(k, helper, kind, at.layer, [bytes], { signal }))[0]
+  return (await receiveRegions(k, helper, kind, at.layer, lengths, { signal }))[0]
 }
 
 /** Shares of β' and of C; first what has to be released. */
 async function receiveAnswer(
   { k, party, dealt, helper, signal }: Side,
   count: number,
+  lengths: readonly number[],
   at: CallAddress,
 ): Promise<[Region[], Region, Region]> {
   if (party === 0) {
@@ -168,9 +183,7 @@ async function receiveAnswer(
     const c = drawWords(dealt, at, Draw.xorC, count)
     return [[answer, c], answer, c]
   }
-  const [whole, answer, c] = await receiveRegions(k, helper, Kind.answer, at.layer, [count * 8, count * 8], {
-    signal,
-  })
+  const [whole, answer, c] = await receiveRegions(k, helper, Kind.answer, at.layer, lengths, { signal })
   return [[whole], answer, c]
 }
 
@@ -178,9 +191,9 @@ async function receiveAnswer(
 export async function dealDrelu(helper: HelperSide, count: number, window: Window, at: CallAddress): Promise<void> {
   const { k, client, server } = helper
   const bits = comparedBits(window)
-  const bytes = count * 8
-  const [mine] = await receiveRegions(k, client, Kind.masked, at.layer, [bytes])
-  const [theirs] = await receiveRegions(k, server, Kind.masked, at.layer, [bytes])
+  const { masked } = dreluParts(count, bits)
+  const [mine] = await receiveRegions(k, client, Kind.masked, at.layer, masked)
+  const [theirs] = await receiveRegions(k, server, Kind.masked, at.layer, masked)
   const delta = k.memory.alloc(count)
   addWrap(k, mine, theirs, count, bits, mine, delta)
   await sendHalves(helper, mine, delta, count, bits, at)

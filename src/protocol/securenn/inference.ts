@@ -10,10 +10,11 @@ import type { QuantizedModel } from '../../plan/compile/compile.js'
 import { elementCount, outputFraction, tensorShape } from '../../plan/plan.js'
 import type { Streams } from '../../random/streams.js'
 import { Kind } from '../kinds.js'
+import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { clientLinear, dealLinear, serverLinear, tensorMask } from './linear.js'
+import { clientLinear, dealLinear, serverLinear, wordBytes } from './linear.js'
 import { type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
 import { dealRelu, relu } from './relu.js'
 import type { SecurennReluStep, SecurennSteps } from './step.js'
@@ -79,7 +80,7 @@ async function openOutput({ side, planned }: Walk, size: number, y: Region): Pro
   const { k, peer, signal } = side
   const { plan, steps } = planned
   const last = steps.length - 1
-  const [theirs] = await receiveRegions(k, peer, Kind.output, last, [size * 8], { signal })
+  const [theirs] = await receiveRegions(k, peer, Kind.output, last, [wordBytes(size)], { signal })
   add64(k, y, theirs, y, size)
   const drop = BigInt(plan.steps[last].scale - outputFraction(plan))
   const output = Int32Array.from({ length: size }, (_, i) => Number(BigInt.asIntN(64, y.u64()[i]) >> drop))
@@ -94,7 +95,7 @@ export async function runServer(
 ): Promise<void> {
   const { k, helper, peer } = side
   const size = elementCount(tensorShape(planned.plan, 0))
-  const [input] = await receiveRegions(k, peer, Kind.tensor, 0, [size * 8])
+  const [input] = await receiveRegions(k, peer, Kind.tensor, 0, [wordBytes(size)])
   const tensors = new LiveTensors(planned, input)
   try {
     const source = { tensor: tensors.get, weights: share.weights, lifts: true }
@@ -103,7 +104,7 @@ export async function runServer(
       const y = upload(k.memory, model.bias[step.index])
       serverLinear(k, step, source, y)
       tensors.drop(step.index)
-      const [u] = await receiveRegions(k, helper, Kind.linear, step.index, [step.size * 8])
+      const [u] = await receiveRegions(k, helper, Kind.linear, step.index, [wordBytes(step.size)])
       add64(k, y, u, y, step.size)
       u.release()
       if (!isActive(step)) {
@@ -124,7 +125,7 @@ export async function runServer(
 /** x̂ of a step's result: the server's share and what the client sent, zero elsewhere. Releases `values`. */
 async function receiveTensor({ k, peer }: Side, step: SecurennReluStep, values: Region): Promise<Region> {
   const { results: count, resultElement } = step.relu
-  const [theirs] = await receiveRegions(k, peer, Kind.tensor, step.index + 1, [count * 8])
+  const [theirs] = await receiveRegions(k, peer, Kind.tensor, step.index + 1, [wordBytes(count)])
   add64(k, values, theirs, values, count)
   theirs.release()
   if (!resultElement) return values

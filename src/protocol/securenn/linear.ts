@@ -8,37 +8,32 @@
 //
 // r and s come from the seed of client and helper.
 
-import { scatter64 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { sub64 } from '../../kernels/ring.js'
-import { elementCount, tensorShape } from '../../plan/plan.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { accumulate, type LinearSource } from '../linear.js'
-import type { SecurennStep, SecurennSteps } from './step.js'
+import type { Message } from '../transcript.js'
+import { toServer } from './parties.js'
+import type { SecurennStep } from './step.js'
 
 const RING = 64
 
-/** Client and helper: r of tensor `index`, zero where the tensor is known to be zero. The caller releases it. */
-export function tensorMask(
-  k: Kernels,
-  { plan, steps }: SecurennSteps,
-  ch: Streams,
-  index: number,
-  inference: number,
-): Region {
-  const mask = ch.take(
-    { purpose: Purpose.inputMask, layer: index, inference },
-    elementCount(tensorShape(plan, index)) * 8,
-  )
-  const zeros = index === 0 ? null : steps[index - 1].relu?.zeros
-  if (zeros) {
-    const nothing = k.memory.allocZero(zeros.count * 8)
-    scatter64(k, nothing, zeros, mask)
-    nothing.release()
-  }
-  return mask
-}
+/** Bytes of u, of y, and of what goes in for a tensor of `count` values: a word each. */
+export const wordBytes = (count: number): number => 8 * count
+
+/** u leaves as soon as the helper's part of the step before is done. */
+export const linearMessages = (size: number): Message[] => [toServer('linear', wordBytes(size), 0)]
+
+/** X_0 - r of a tensor's values that are not known to be zero. */
+export const tensorMessages = (values: number, stage: number): Message[] => [
+  { kind: 'tensor', from: 'client', to: 'server', bytes: wordBytes(values), stage, inPieces: true },
+]
+
+/** The server's share of the last y. */
+export const outputMessages = (size: number): Message[] => [
+  { kind: 'output', from: 'server', to: 'client', bytes: wordBytes(size), stage: 1, inPieces: true },
+]
 
 /** Client and helper: s of a step. The caller releases it. */
 export function blind(ch: Streams, { index, size }: SecurennStep<ReluNumbers>, inference: number): Region {

@@ -10,7 +10,16 @@ import { product } from '../../kernels/securenn/shares.js'
 import { Kind } from '../kinds.js'
 import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
-import { exchange, exchanged, type HelperSide, receiveRegions, type Side, sendRegions, toServer } from './parties.js'
+import {
+  exchange,
+  exchanged,
+  type HelperSide,
+  receiveRegions,
+  type Side,
+  sendRegions,
+  toServer,
+  total,
+} from './parties.js'
 
 /** Which draws a triple's shares are. */
 export const XOR = { a: Draw.xorA, b: Draw.xorB, c: Draw.xorC } as const
@@ -28,11 +37,17 @@ export interface Products {
 
 export const pairwise = (count: number): Products => ({ count, factors: count, factorOf: null })
 
+/** Byte lengths of the openings of x and of y, and of a share of C. */
+const productParts = ({ count, factors }: Pick<Products, 'count' | 'factors'>) => ({
+  openings: [8 * count, 8 * factors],
+  c: [8 * count],
+})
+
 /** One flight: C can come any time before it is needed. */
-export const productMessages = (count: number, factors = count): Message[] => [
-  ...exchanged('product', 8 * (count + factors), 1),
-  toServer('productC', 8 * count, 1),
-]
+export function productMessages(products: Pick<Products, 'count' | 'factors'>): Message[] {
+  const { openings, c } = productParts(products)
+  return [...exchanged('product', total(openings), 1), toServer('productC', total(c), 1)]
+}
 
 /** Client and server: this party's A and B. The caller releases them. */
 export function drawTriple({ dealt }: Side, draws: TripleDraws, { count, factors }: Products, at: CallAddress) {
@@ -63,9 +78,9 @@ export async function sendProduct({ server }: HelperSide, c: Region, at: CallAdd
 }
 
 /** Client and server: this party's C. The caller releases it. */
-async function receiveC({ k, party, dealt, helper, signal }: Side, { count }: Products, at: CallAddress) {
-  if (party === 0) return drawWords(dealt, at, PRODUCT.c, count)
-  return (await receiveRegions(k, helper, Kind.productC, at.layer, [count * 8], { signal }))[0]
+async function receiveC({ k, party, dealt, helper, signal }: Side, products: Products, at: CallAddress) {
+  if (party === 0) return drawWords(dealt, at, PRODUCT.c, products.count)
+  return (await receiveRegions(k, helper, Kind.productC, at.layer, productParts(products).c, { signal }))[0]
 }
 
 /** Client and server: shares of every x times its y. The caller releases the result. */
@@ -73,9 +88,10 @@ export async function multiply(side: Side, x: Region, y: Region, products: Produ
   const { k, party } = side
   const { count, factors } = products
   const { a, b } = drawTriple(side, PRODUCT, products, at)
-  const openings = k.memory.alloc((count + factors) * 8)
-  sub64(k, x, a, openings.part(0, count * 8), count)
-  sub64(k, y, b, openings.part(count * 8, factors * 8), factors)
+  const [ofX, ofY] = productParts(products).openings
+  const openings = k.memory.alloc(ofX + ofY)
+  sub64(k, x, a, openings.part(0, ofX), count)
+  sub64(k, y, b, openings.part(ofX, ofY), factors)
   const theirs = await exchange(side, Kind.product, at.layer, openings)
   const c = await receiveC(side, products, at)
   const out = k.memory.alloc(count * 8)

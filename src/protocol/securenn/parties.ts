@@ -31,6 +31,9 @@ export interface HelperSide {
   readonly server: Link
 }
 
+/** Bytes of a message that carries parts of these lengths. */
+export const total = (lengths: readonly number[]): number => lengths.reduce((sum, length) => sum + length, 0)
+
 /** A message of as many bytes from each of client and server to the helper. */
 export const toHelper = (kind: KindName, bytes: number, stage: number): Message[] =>
   (['client', 'server'] as const).map((from) => ({ kind, from, to: 'helper', bytes, stage, inPieces: true }))
@@ -53,10 +56,10 @@ export async function sendRegions(
   parts: readonly Region[],
   options?: ReceiveOptions,
 ): Promise<void> {
-  const total = parts.reduce((sum, part) => sum + part.byteLength, 0)
+  const bytes = total(parts.map(({ byteLength }) => byteLength))
   let [part, at] = [0, 0]
-  for (let sent = 0; sent === 0 || sent < total; ) {
-    const frame = link.frame(kind, Phase.online, step, Math.min(PIECE_BYTES, total - sent))
+  for (let sent = 0; sent === 0 || sent < bytes; ) {
+    const frame = link.frame(kind, Phase.online, step, Math.min(PIECE_BYTES, bytes - sent))
     for (let filled = 0; filled < frame.byteLength; ) {
       const length = Math.min(parts[part].byteLength - at, frame.byteLength - filled)
       // Views of WASM memory are taken anew: memory may have grown while this waited.
@@ -67,8 +70,8 @@ export async function sendRegions(
     }
     sent += frame.byteLength
     link.sendFrame(frame)
-    if (sent < total) await link.drained(options)
-    else if (total === 0) return
+    if (sent < bytes) await link.drained(options)
+    else if (bytes === 0) return
   }
 }
 
@@ -81,11 +84,11 @@ export async function receiveRegions(
   lengths: readonly number[],
   options?: ReceiveOptions,
 ): Promise<[whole: Region, ...parts: Region[]]> {
-  const total = lengths.reduce((sum, length) => sum + length, 0)
-  const whole = k.memory.alloc(total)
+  const bytes = total(lengths)
+  const whole = k.memory.alloc(bytes)
   try {
-    for (let at = 0; at === 0 || at < total; at += PIECE_BYTES) {
-      const piece = await link.receive(kind, Phase.online, step, Math.min(PIECE_BYTES, total - at), options)
+    for (let at = 0; at === 0 || at < bytes; at += PIECE_BYTES) {
+      const piece = await link.receive(kind, Phase.online, step, Math.min(PIECE_BYTES, bytes - at), options)
       whole.u8().set(piece, at)
     }
   } catch (error) {

@@ -19,6 +19,9 @@ const ROUNDS = {
   msb: { flip: Draw.flip2, digits: Draw.digits2, zero: Draw.zero2, turn: Draw.turn2, kind: Kind.digits2 },
 } as const
 
+/** Bytes of the digits of `count` values: one each. */
+export const digitBytes = (count: number, bits: number): number => count * bits
+
 /**
  * Client and server: asks x < t (`wrap`) or x > t (`msb`). Returns the flips, one byte per value; the caller releases
  * them.
@@ -39,7 +42,7 @@ export async function askComparison(
   const turn = drawBelow(k, common, at, draws.turn, count, bits)
   const asked = { out: k.memory.alloc(count * 8), less: k.memory.alloc(count), always: k.memory.alloc(count) }
   threshold(k, t, flip, count, bits, round === 'wrap', asked)
-  const digits = k.memory.alloc(count * bits)
+  const digits = k.memory.alloc(digitBytes(count, bits))
   compareDigits(k, { x, t: asked.out, less: asked.less, always: asked.always, zero, s }, count, bits, party, digits)
   rotateDigits(k, digits, turn, count, bits)
   for (const region of [s, zero, turn, asked.out, asked.less, asked.always]) region.release(true)
@@ -57,8 +60,9 @@ export async function answerComparison(
   at: CallAddress,
 ): Promise<Region> {
   const { kind } = ROUNDS[round]
-  const [a] = await receiveRegions(k, client, kind, at.layer, [count * bits])
-  const [b] = await receiveRegions(k, server, kind, at.layer, [count * bits])
+  const lengths = [digitBytes(count, bits)]
+  const [a] = await receiveRegions(k, client, kind, at.layer, lengths)
+  const [b] = await receiveRegions(k, server, kind, at.layer, lengths)
   const out = k.memory.alloc(count)
   anyZero(k, a, b, count, bits, out)
   a.release()

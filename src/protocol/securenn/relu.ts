@@ -25,7 +25,7 @@ export function reluMessages({
 }): Message[] {
   if (relu.comparisons === 0) return []
   const signs = dreluMessages(activation, relu.comparisons)
-  return [...signs, ...after(lastStage(signs), productMessages(relu.switched, relu.comparisons))]
+  return [...signs, ...after(lastStage(signs), productMessages({ count: relu.switched, factors: relu.comparisons }))]
 }
 
 /** 0 is the client. */

@@ -143,8 +143,12 @@ class MccWork {
   }
 }
 
-/** From the input to the logits, material in store. */
-export function onlinePrograms(layout: PlanLayout<MccPlan>, machine: MachineModel): Programs {
+/** From the input to the logits, material in store, by the messages of `onlineMessages`. */
+export function onlinePrograms(
+  layout: PlanLayout<MccPlan>,
+  machine: MachineModel,
+  messages = onlineMessages(layout),
+): Programs {
   const { plan, steps } = layout
   const work = new MccWork(machine, plan)
   const around = ({ kind }: Message, index: number): Work => {
@@ -162,13 +166,17 @@ export function onlinePrograms(layout: PlanLayout<MccPlan>, machine: MachineMode
     return { before: work.linear(step) + work.open(step), meanwhile: work.mask(index + 1) }
   }
   // The client answers an opening before it takes the next one of the wave.
-  return programsOf(machine, onlineMessages(layout), around, (role, messages) =>
-    role === 'client' ? messages.filter(({ from, to }) => from === role || to === role) : messagesOf(role, messages),
+  return programsOf(machine, messages, around, (role, all) =>
+    role === 'client' ? all.filter(({ from, to }) => from === role || to === role) : messagesOf(role, all),
   )
 }
 
-/** From the client's request until the server holds the material of one inference. */
-export function offlinePrograms(layout: PlanLayout<MccPlan>, machine: MachineModel): Programs {
+/** From the client's request until the server holds the material of one inference, by those of `offlineMessages`. */
+export function offlinePrograms(
+  layout: PlanLayout<MccPlan>,
+  machine: MachineModel,
+  messages = offlineMessages(layout),
+): Programs {
   const { plan, steps } = layout
   const work = new MccWork(machine, plan)
   const around = ({ kind }: Message, index: number): Work => {
@@ -177,7 +185,7 @@ export function offlinePrograms(layout: PlanLayout<MccPlan>, machine: MachineMod
     if (kind === 'delta') return { before: work.upload(step), after: work.takeDelta(step) }
     return {}
   }
-  const [start, ...material] = offlineMessages(layout)
+  const [start, ...material] = messages
   const asked = batchMessages.filter(({ kind }) => kind !== 'dealt')
   const dealt = batchMessages.filter(({ kind }) => kind === 'dealt')
   const parts = [[...asked, ...after(lastStage(asked), start)], ...material, dealt]

@@ -4,9 +4,9 @@
 import type { NetworkProfile } from '../../net/index.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import { type PlanLayout, planLayout } from '../../protocol/layout.js'
-import { planCost } from '../../protocol/mcc/cost.js'
+import { offlineMessages, onlineMessages, planCost } from '../../protocol/mcc/cost.js'
 import { materialBytes } from '../../protocol/mcc/material.js'
-import { securennCost } from '../../protocol/securenn/cost.js'
+import { securennCost, onlineMessages as securennMessages } from '../../protocol/securenn/cost.js'
 import { ROLES, type Role } from '../../protocol/transcript.js'
 import { DEFAULT_MACHINE } from './default-machine.js'
 import type { MachineModel } from './machine.js'
@@ -102,9 +102,10 @@ const NO_HELPER = { clientHelper: 0, serverHelper: 0, helperServer: 0 }
 function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostPrediction {
   const { machine = DEFAULT_MACHINE, cores } = options
   const network = networkOf(options)
-  const cost = planCost(layout)
-  const online = schedule(onlinePrograms(layout, machine), network, cores)
-  const offline = schedule(offlinePrograms(layout, machine), network, cores)
+  const messages = { online: onlineMessages(layout), offline: offlineMessages(layout) }
+  const cost = planCost(layout, messages)
+  const online = schedule(onlinePrograms(layout, machine, messages.online), network, cores)
+  const offline = schedule(offlinePrograms(layout, machine, messages.offline), network, cores)
   const seconds = stepSeconds(online)
   const steps = cost.steps.map(({ id, comparisons, flights, ...bytes }, i) => ({
     ...{ id, comparisons, flights, offline: bytes.offline, seconds: seconds[i] },
@@ -130,12 +131,10 @@ function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostP
 }
 
 function predictSecurenn(layout: PlanLayout<SecurennPlan>, options: PredictOptions): CostPrediction {
-  const cost = securennCost(layout)
-  const online = schedule(
-    securennPrograms(layout, options.machine ?? DEFAULT_MACHINE),
-    networkOf(options),
-    options.cores,
-  )
+  const { machine = DEFAULT_MACHINE, cores } = options
+  const messages = securennMessages(layout)
+  const cost = securennCost(layout, messages)
+  const online = schedule(securennPrograms(layout, machine, messages), networkOf(options), cores)
   const seconds = stepSeconds(online)
   const nothing = { clientUp: 0, helperToServer: 0 }
   const steps = cost.steps.map(({ id, comparisons, flights, payload }, i) => ({

@@ -101,8 +101,12 @@ class SecurennWork {
   }
 }
 
-/** One inference: nothing is dealt ahead. */
-export function securennPrograms(layout: PlanLayout<SecurennPlan>, machine: MachineModel): Programs {
+/** One inference, by its messages: nothing is dealt ahead. */
+export function securennPrograms(
+  layout: PlanLayout<SecurennPlan>,
+  machine: MachineModel,
+  messages = onlineMessages(layout),
+): Programs {
   const { plan, steps } = layout
   const work = new SecurennWork(machine, plan)
   const around = ({ kind, from }: Message, index: number): Work => {
@@ -156,5 +160,5 @@ export function securennPrograms(layout: PlanLayout<SecurennPlan>, machine: Mach
         return {}
     }
   }
-  return programsOf(machine, onlineMessages(layout), around)
+  return programsOf(machine, messages, around)
 }

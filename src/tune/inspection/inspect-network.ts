@@ -7,9 +7,9 @@ import { isActivation, type Layer } from '../../model/layers/layers.js'
 import { layerWords } from '../../model/layers/words.js'
 import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import type { Shape } from '../../model/shape.js'
-import { outlinePlan, type StepOutline } from '../../plan/compile/outline.js'
+import { outlinePlan } from '../../plan/compile/outline.js'
 import type { Backend } from '../../plan/plan.js'
-import { securennStepFlights } from './securenn-flights.js'
+import { securennTrips } from './securenn-flights.js'
 
 /** What one layer adds up to. */
 export interface InspectedLayer {
@@ -117,13 +117,4 @@ function foldingOf(
     if (!(error instanceof RingfenceError) || error.code !== 'UNSUPPORTED') throw error
     return { folding: null, problem: error.message }
   }
-}
-
-/** Two flights each; steps follow one another even where they do not wait for each other. */
-function securennTrips(steps: readonly Pick<StepOutline, 'compares'>[]): number {
-  const last = steps.length - 1
-  const flights = steps.map(({ compares }, i) => {
-    return securennStepFlights(compares, { isFirst: i === 0, isOutput: i === last })
-  })
-  return flights.reduce((sum, n) => sum + n, 0) / 2
 }

@@ -1,29 +1,20 @@
-// How long an inference's chain of messages is: on a slow network every flight costs half a round trip.
-import { type Plan, stepCounts } from '../../plan/plan.js'
+// How long an inference's chain of messages is on `securenn`: on a slow network every flight costs half a round trip. Links
+// carry messages of both directions at once there, so that no meter of a single party can count them.
+import type { StepOutline } from '../../plan/compile/outline.js'
+import type { SecurennPlan } from '../../plan/plan.js'
+import { planLayout } from '../../protocol/layout.js'
+import { securennFlights as flightsOf, type StepSizes } from '../../protocol/securenn/cost.js'
 import { EXACT } from '../../protocol/securenn/drelu.js'
-import { reluMessages } from '../../protocol/securenn/relu.js'
-import { flights } from '../../protocol/transcript.js'
 
-/** A DReLU and a product; the tensor goes out with the client's opening of it (docs/protocol.md, section 18). */
-const COMPARISON = flights(reluMessages({ activation: EXACT, relu: { comparisons: 1, switched: 1 } }))
-/** The start, and what the helper sends for the first step; the input arrives meanwhile. */
-const START = 2
+/** One-way waves per step of a plan, the start's with those of the first. */
+export const securennFlights = (plan: SecurennPlan): number[] => flightsOf(planLayout(plan).steps)
 
-/**
- * One-way waves over all links of which each waits for the one before, per step of a `securenn` plan. Links carry messages
- * of both directions at once there, so that no meter of a single party can count them.
- */
-export function securennFlights(plan: Plan): number[] {
-  return plan.steps.map((step, i) => {
-    const counts = stepCounts(step)
-    const compares = counts !== null && counts.singles + counts.patches > 0
-    return securennStepFlights(compares, { isFirst: i === 0, isOutput: step.activation === null })
+/** Round trips of an outlined plan: two flights each. */
+export function securennTrips(steps: readonly Pick<StepOutline, 'compares'>[]): number {
+  const sizes = steps.map(({ compares }, i): StepSizes => {
+    if (i === steps.length - 1) return { size: 1, activation: null, relu: null }
+    const count = compares ? 1 : 0
+    return { size: 1, activation: EXACT, relu: { comparisons: count, switched: count, results: 1 } }
   })
-}
-
-export function securennStepFlights(
-  compares: boolean,
-  { isFirst, isOutput }: { readonly isFirst: boolean; readonly isOutput: boolean },
-): number {
-  return (isFirst ? START : 0) + (compares ? COMPARISON : isOutput ? 1 : 0)
+  return flightsOf(sizes).reduce((sum, flights) => sum + flights, 0) / 2
 }

@@ -1,5 +1,5 @@
 // What a thread can be set up for. Setups, tasks and results are plain data that can be sent to another thread.
-
+import { shardJob } from '../../gradient/shard-job.js'
 import { rangesJob } from '../calibration/ranges-job.js'
 import { distortionJob } from '../distortion/job.js'
 import { floatJob, referenceJob } from '../evaluation/logits-job.js'
@@ -15,6 +15,7 @@ const JOBS = {
   ranges: rangesJob,
   float: floatJob,
   reference: referenceJob,
+  shard: shardJob,
 } as const
 
 /** What a thread can be set up for. */

@@ -51,6 +51,20 @@ export async function runTasks<K extends JobKind>(
   throwIfAborted(signal)
   if (tasks.length === 0) return
   const pool = await startPool(kind, setup)
+  try {
+    await runTasksOn(pool, tasks, onResult, signal)
+  } finally {
+    await pool.release()
+  }
+}
+
+/** As `runTasks`, on threads that stay set up for what comes next. */
+export async function runTasksOn<K extends JobKind>(
+  pool: WorkerPool<K>,
+  tasks: readonly Task<K>[],
+  onResult: (result: Result<K>, index: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   let next = 0
   let failed = false
   const lane = async () => {
@@ -60,19 +74,15 @@ export async function runTasks<K extends JobKind>(
       onResult(await pool.run(tasks[index]), index)
     }
   }
-  try {
-    const lanes = Array.from({ length: pool.threads }, () =>
-      lane().catch((error) => {
-        failed = true
-        throw error
-      }),
-    )
-    const ends = await Promise.allSettled(lanes)
-    const broken = ends.find((end) => end.status === 'rejected')
-    if (broken) throw broken.reason
-  } finally {
-    await pool.release()
-  }
+  const lanes = Array.from({ length: pool.threads }, () =>
+    lane().catch((error) => {
+      failed = true
+      throw error
+    }),
+  )
+  const ends = await Promise.allSettled(lanes)
+  const broken = ends.find((end) => end.status === 'rejected')
+  if (broken) throw broken.reason
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -11,9 +11,10 @@ import { writeSafetensors } from '../../../src/model/safetensors.js'
 import { namedTensors } from '../../../src/model/weights.js'
 import type { Inspection } from '../../../src/tune/inspection/inspect-network.js'
 import { pickle, tuple } from '../../convert/encode.js'
+import { misplaced } from '../../fixtures/drawings.js'
 import { randomWeights } from '../../fixtures/networks.js'
 import { committedJson, sharedFile } from '../../fixtures/reference-files.js'
-import { run } from '../in-process.js'
+import { onTerminal, run } from '../in-process.js'
 import { ringfence } from '../program.js'
 
 let dir = ''
@@ -148,7 +149,7 @@ describe('with more files', () => {
     const pickled = await report(arch(), '--relu-spec', put('spec.pickle', pickle(blocks)))
     expect(pickled.relus - pickled.drelus).toBe(16 * (32 * 32 - 8 * 8))
     expect(pickled.layers.find(({ id }) => id === 'relu')!.window).toEqual({ kind: 'block' })
-    const printed = await run(inspect, arch(), '--relu-spec', put('spec.pickle', pickle(blocks)))
+    const printed = await onTerminal(100, inspect, arch(), '--relu-spec', put('spec.pickle', pickle(blocks)))
     expect(printed).toMatch(/^ {2}relu +ReLU +16×32×32 +- +- +16,384 +1,024 {2}block$/m)
   })
 
@@ -157,7 +158,8 @@ describe('with more files', () => {
     const spec = { format: 'relu-spec/1', default: { kind: 'relu', comparison }, layers: {} }
     const { layers } = await report(arch(), '--relu-spec', put('spec.json', spec))
     expect(layers.find(({ id }) => id === 'relu')!.window).toEqual({ kind: 'relu', ...comparison })
-    expect(await run(inspect, arch(), '--relu-spec', put('spec.json', spec))).toMatch(/3 low, 44 high of 2\^-16/)
+    const printed = await onTerminal(100, inspect, arch(), '--relu-spec', put('spec.json', spec))
+    expect(printed).toMatch(/3 low, 44 high of 2\^-16/)
   })
 
   it('weights, which must fit; the branches that a supernet lacks count as zeros', async () => {
@@ -208,9 +210,10 @@ describe('the diagram', () => {
     const svg = readFileSync(at('net.svg'), 'utf8')
     // Input, 19 convolutions and 2 of shortcuts, 9 additions, average, classifier.
     expect(elements(svg).filter((name) => name === 'g')).toHaveLength(33)
-    expect(svg.match(/fill="#e07b39"/g)).toHaveLength(19)
+    expect(svg.match(/class="fill-drelu"/g)).toHaveLength(19)
     expect(svg).toContain('conv 3×3 · BN · <tspan')
     expect(svg).toContain('>832 of 16,384<')
+    expect(misplaced(svg)).toEqual([])
   })
 
   it('of a Seesaw network has one box for a sample layer, which lists its branches', async () => {
@@ -218,6 +221,7 @@ describe('the diagram', () => {
     const svg = readFileSync(at('net.svg'), 'utf8')
     expect(elements(svg).filter((name) => name === 'g').length).toBeLessThan(40)
     expect(svg.match(/weighted sum of 10/g)).toHaveLength(16)
+    expect(misplaced(svg)).toEqual([])
     expect(svg).toContain('skip   3×3   1×1   2×(dw 3×3 › 1×1)')
     // The stem goes to three aggregates besides the first stage.
     expect(svg.match(/<path d="M\d+,\d+ H\d+ Q/g)!.length).toBe(6)

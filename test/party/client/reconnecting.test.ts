@@ -1,5 +1,6 @@
 // A client that comes back: parties that go away and return, calls that are repeated once and never under the same mask.
 import { afterEach, expect, test } from 'vitest'
+import { RingfenceError } from '../../../src/errors.js'
 import { type Channel, memoryPair } from '../../../src/net/index.js'
 import {
   type Connection,
@@ -20,6 +21,22 @@ afterEach(() => expect(rejections).toEqual([]))
 /** Long enough for a machine that does much else. */
 const DEADLINE_MS = 20_000
 
+test('comes back no sooner than it is told to', async () => {
+  const site = new Site()
+  await site.start()
+  const told = new RingfenceError('BUSY', 'come back', [], { retryAfterMs: 300 })
+  let turnedAway = 2
+  site.turnAway = () => (turnedAway-- > 0 ? told : undefined)
+  const began = performance.now()
+  const client = await site.client()
+  expect(performance.now() - began).toBeGreaterThanOrEqual(600)
+  const waits = site.connections.flatMap((each) => (each.state === 'waiting' ? [each.retryAfterMs] : []))
+  expect(waits).toHaveLength(2)
+  for (const ms of waits) expect(ms).toBeGreaterThanOrEqual(300)
+  await client.release()
+  await site.stop()
+})
+
 /** Parties that can be stopped and started; every message of kind `input` that a client sent. */
 class Site {
   helper: Helper | undefined
@@ -29,6 +46,8 @@ class Site {
   readonly links: ReturnType<typeof wire>[] = []
   /** So many connections to the server are cut when the client replies. */
   cuts = 0
+  /** Why the server lets nobody in, if so. */
+  turnAway: () => RingfenceError | undefined = () => undefined
 
   async start(model = compiled): Promise<void> {
     this.helper ??= await createHelper({ deadlineMs: DEADLINE_MS })
@@ -50,6 +69,8 @@ class Site {
   }
 
   #toServer(): Channel {
+    const refusal = this.turnAway()
+    if (refusal) throw refusal
     const link = wire((message, _, from) => {
       if (from === 'a' && kindOf(message) === Kind.input) this.inputs.push(message.slice())
       if (from === 'a' && kindOf(message) === Kind.reply && this.cuts > 0) {

@@ -5,6 +5,7 @@ import type { Compiled } from '../../../src/plan/compile/compile.js'
 import { elementCount, type MccPlan } from '../../../src/plan/plan.js'
 import { planLayout } from '../../../src/protocol/layout.js'
 import { planCost } from '../../../src/protocol/mcc/cost.js'
+import { guardTerms } from '../../../src/protocol/mcc/guard/terms.js'
 import { inputBytes } from '../../../src/protocol/mcc/input.js'
 import { localParties, runReference } from '../../../src/testing.js'
 import { type Draw, drawFrom, expectedRelu, type ReluGadget, reluPlan, whole } from './gadget-plan.js'
@@ -35,7 +36,9 @@ export async function run(compiled: Compiled<MccPlan>, input: Int32Array) {
 type Phases = Record<'offline' | 'online', PhaseTraffic>
 
 function expectDeclared(compiled: Compiled<MccPlan>, clientServer: Phases, serverHelper: Phases): void {
-  const { steps, total } = planCost(planLayout(compiled.plan))
+  const layout = planLayout(compiled.plan)
+  const { steps, total } = planCost(layout)
+  const start = inputBytes(compiled.plan, guardTerms(layout))
   expect(clientServer.online.flights).toBe(total.flights)
   expect(clientServer.online.bytesSent).toBe(total.online.up)
   expect(clientServer.online.bytesReceived).toBe(total.online.down)
@@ -51,7 +54,7 @@ function expectDeclared(compiled: Compiled<MccPlan>, clientServer: Phases, serve
     }
     expect(payload).toEqual({
       flights: cost.flights + (first ? 1 : 0),
-      up: cost.online.up + (first ? inputBytes(compiled.plan) : 0),
+      up: cost.online.up + (first ? start : 0),
       down: cost.online.down,
     })
     const uploaded = clientServer.offline.steps.find(({ step }) => step === i)!

@@ -5,10 +5,11 @@ import { groupsOf, readRows, rowBytes, tableBytes } from '../../../src/kernels/m
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import { weightKey } from '../../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
+import { tensorMask } from '../../../src/protocol/linear.js'
 import { copies } from '../../../src/protocol/mcc/bends.js'
-import { dealInference, uploadInference } from '../../../src/protocol/mcc/inference.js'
+import { dealInference, uploadInference } from '../../../src/protocol/mcc/dealing.js'
 import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
-import { inputMask, runLinear } from '../../../src/protocol/mcc/linear.js'
+import { runLinear } from '../../../src/protocol/mcc/linear.js'
 import {
   emptyMaterial,
   releaseMaterial,
@@ -197,16 +198,16 @@ export class Transcripts {
   /** One inference, start to end. */
   async run(input: Int32Array, inference: number, server: Tally, client: Tally): Promise<void> {
     const k = this.#k
-    const { plan, steps } = this.#planned
-    const material = steps.map((step) => emptyMaterial(k, step, this.compiled.model))
+    const { steps } = this.#planned
+    const material = emptyMaterial(k, steps, null, this.compiled.model)
     const streams = { ch: this.#ch, sh: this.#sh, own: this.#own }
     await dealInference(k, this.#planned, this.#shares.f, streams, inference, (step, message) => {
       server.add(message.u8())
-      takeDealt(k, steps[step], plan.ring, message.u8().slice(), material[step])
+      takeDealt(k, this.#planned, null, step, message.u8().slice(), material)
     })
     await uploadInference(k, this.#planned, this.#shares.b, this.#ch, inference, (step, message) => {
       server.add(message.u8())
-      takeDelta(k, steps[step], plan.ring, message.u8().slice(), material[step])
+      takeDelta(k, this.#planned, step, message.u8().slice(), material)
     })
     const first = sendInput(k, this.#planned, this.#ch, input, inference)
     server.add(first.u8())
@@ -214,12 +215,13 @@ export class Transcripts {
     first.release()
     const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
     for (const step of steps) {
-      runLinear(k, step, source, material[step.index].c)
-      server.add(material[step.index].c.u8()) // its share y - m, which follows from what it received
-      if (isActive(step)) tensors.push(this.#relu(step, material[step.index], inference, server, client))
+      const own = material.steps[step.index]
+      runLinear(k, step, source, own.c)
+      server.add(own.c.u8()) // its share y - m, which follows from what it received
+      if (isActive(step)) tensors.push(this.#relu(step, own, inference, server, client))
     }
     for (const tensor of tensors) tensor.release()
-    material.forEach(releaseMaterial)
+    releaseMaterial(material)
     server.endRun()
     client.endRun()
   }
@@ -228,7 +230,7 @@ export class Transcripts {
     const k = this.#k
     const { ring } = this.compiled.plan
     const sizes = reluSizes(step, ring)
-    const { e, a1, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
+    const { e, a1, message } = openRelu(k, step, this.#sh, c, relu!, inference)
     // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
     if (step.relu.tested === null) {
       for (const by of [0x1111, 0x3377]) {
@@ -240,7 +242,7 @@ export class Transcripts {
     server.add(wrapsApart(step, c, relu!.words))
     client.add(message.u8().subarray(0, sizes.opened))
     client.add(this.#unpadded(step, message, inference))
-    const next = inputMask(k, this.#planned, this.#ch, step.index + 1, inference)
+    const next = tensorMask(k, this.#planned, this.#ch, step.index + 1, inference)
     const reply = k.memory.alloc(sizes.reply)
     answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
     server.add(reply.u8())

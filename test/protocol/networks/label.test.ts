@@ -40,7 +40,7 @@ describe('a client that is given the label', () => {
     'learns nothing else with %s',
     async (_, each) => {
       const compiled = compile(arch, weights, calibration, undefined, { ...each, output: 'label' } as CompileOptions)
-      const parties = await localParties(compiled, { party: { deadlineMs: 30_000 } })
+      const parties = await localParties(compiled, { party: { deadlineMs: 120_000 } })
       try {
         for (const input of inputs) {
           const { logits } = await parties.client.run(input)

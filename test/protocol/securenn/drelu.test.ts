@@ -94,7 +94,7 @@ describe('DReLU of the published protocol', () => {
     const [x, y] = await Promise.all([run(parties.client, a), run(parties.server, b), helper()])
     expect(opened(x, y, count)).toEqual(values.map((v) => (v > 0n ? v : 0n)))
     const signs = dreluMessages(EXACT, count)
-    const declared = [...signs, ...after(lastStage(signs), productMessages(count))]
+    const declared = [...signs, ...after(lastStage(signs), productMessages(pairwise(count)))]
     expect(parties.traffic.bytes).toBe(totalBytes(declared))
     expect(parties.traffic.bytes).toBe(count * (6 * 64 + 152))
     expect(parties.traffic.flights).toBeLessThanOrEqual(10)

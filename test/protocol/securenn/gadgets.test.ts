@@ -280,7 +280,7 @@ describe('products with a shared factor', () => {
       ])
       const expected = x.map((value, i) => BigInt.asIntN(64, value * y[factorOf[i]]))
       expect(opened(mine, theirs, count)).toEqual(expected)
-      expect(parties.traffic.bytes).toBe(totalBytes(productMessages(count, factors)))
+      expect(parties.traffic.bytes).toBe(totalBytes(productMessages({ count, factors })))
     }
   })
 })

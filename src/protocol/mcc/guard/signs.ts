@@ -50,22 +50,6 @@ export function signSizes(set: SignSet): { tables: number; opened: number; rows:
   }
 }
 
-/** log₂ of how likely the best deviation passes one set: one wrong sign, at the right one of all places. */
-export const guessLog2 = (set: SignSet): number => -Math.log2(places(set))
-
-/**
- * The cheapest sets with which a wrong sign passes with at most 2^-bits: s sets of one trap each, or more traps where
- * there are few comparisons.
- */
-export function signSets(comparisons: number, bits: number): { sets: number; traps: number } {
-  const options = Array.from({ length: 8 }, (_, i) => {
-    const sets = i + 1
-    return { sets, traps: Math.max(1, Math.ceil(2 ** (bits / sets)) - comparisons) }
-  })
-  const cost = ({ sets, traps }: (typeof options)[number]) => sets * (comparisons + traps)
-  return options.reduce((a, b) => (cost(b) < cost(a) ? b : a))
-}
-
 interface Address {
   readonly inference: number
 }
@@ -87,13 +71,31 @@ function withTraps(k: Kernels, set: SignSet, words: Region, traps: Region): Regi
   return out
 }
 
-/** What of a set server and helper share: its order, a'', g and the traps' ŷ'. */
-function shared(k: Kernels, set: SignSet, sh: Streams, address: Address) {
+/** What of a set only server and helper know: its order and g. */
+export interface SignSecret {
+  readonly order: IndexMap
+  readonly flips: Region
+  release(): void
+}
+
+/** Server and helper: the secret of one set. The caller releases it. */
+export function signSecret(k: Kernels, set: SignSet, sh: Streams, address: Address): SignSecret {
   const count = places(set)
+  const order = secretOrder(k, count, sh, { purpose: Purpose.signOrder, ...at(set, address) })
+  const flips = sh.take({ purpose: Purpose.signFlip, ...at(set, address) }, groupsOf(count))
   return {
-    order: secretOrder(k, count, sh, { purpose: Purpose.signOrder, ...at(set, address) }),
-    mask: sh.take({ purpose: Purpose.signMask, ...at(set, address) }, count * 4),
-    flips: sh.take({ purpose: Purpose.signFlip, ...at(set, address) }, groupsOf(count)),
+    ...{ order, flips },
+    release() {
+      order.release()
+      flips.release(true)
+    },
+  }
+}
+
+/** Server and helper: a'', and the traps' ŷ'. */
+function masksOf(set: SignSet, sh: Streams, address: Address) {
+  return {
+    mask: sh.take({ purpose: Purpose.signMask, ...at(set, address) }, places(set) * 4),
     traps: sh.take({ purpose: Purpose.signTrap, ...at(set, address) }, set.traps * 4),
   }
 }
@@ -112,7 +114,9 @@ export function dealSigns(
 ): Region {
   const count = places(set)
   const { chain, comparisons } = set
-  const { order, mask, flips, traps } = shared(k, set, sh, address)
+  const secret = signSecret(k, set, sh, address)
+  const { order, flips } = secret
+  const { mask, traps } = masksOf(set, sh, address)
   const own1 = { layer: 0, tensor: set.number, ...address }
   const trapMasks = own.take({ purpose: Purpose.signTrap, ...own1 }, set.traps * 4)
   const masks = withTraps(k, set, m, trapMasks)
@@ -127,7 +131,8 @@ export function dealSigns(
   const random = own.take({ purpose: Purpose.signBits, ...own1 }, dealerBytes(chain.chunks, count))
   const tables = ch.take({ purpose: Purpose.signPad, ...own1 }, tableBytes(chain.chunks, count))
   dealTables(k, chain, count, { r, rho: rhoPlaces, bits: random, tables })
-  for (const region of [order, mask, flips, traps, trapMasks, masks, r, bits, rhoPlaces, random]) region.release(true)
+  secret.release()
+  for (const region of [mask, traps, trapMasks, masks, r, bits, rhoPlaces, random]) region.release(true)
   return tables
 }
 
@@ -156,20 +161,21 @@ export function openSigns(
   k: Kernels,
   set: SignSet,
   { y, tables }: { y: Region; tables: Region },
+  { order }: SignSecret,
   sh: Streams,
   address: Address,
 ): Region {
   const count = places(set)
   const { chain } = set
   const sizes = signSizes(set)
-  const { order, mask, flips, traps } = shared(k, set, sh, address)
+  const { mask, traps } = masksOf(set, sh, address)
   const sources = withTraps(k, set, y, traps)
   const e = arranged(k, count, order, sources)
   maskTruncated(k, e, mask, count, 0, chain.bits, e)
   const message = k.memory.alloc(sizes.opened + sizes.rows)
   packOpened(k, e, count, chain.bits, message.part(0, sizes.opened))
   openRows(k, chain, count, e, tables, message.part(sizes.opened, sizes.rows))
-  for (const region of [order, mask, flips, traps, sources, e]) region.release()
+  for (const region of [mask, traps, sources, e]) region.release()
   return message
 }
 
@@ -194,11 +200,9 @@ export function checkSigns(
   k: Kernels,
   set: SignSet,
   { beta, answer }: { beta: Region; answer: Region },
-  sh: Streams,
-  address: Address,
+  { order, flips }: SignSecret,
 ): boolean {
   const count = places(set)
-  const { order, mask, flips, traps } = shared(k, set, sh, address)
   const bits = k.memory.allocZero(groupsOf(count))
   bits.u8().set(beta.u8().subarray(0, groupsOf(set.comparisons)))
   putTrapSigns({ ...set, traps: 0 }, new Uint32Array(0), new Uint32Array(0), bits.u8())
@@ -207,7 +211,7 @@ export function checkSigns(
   const [found, due, flipped] = [answer.u8(), expected.u8(), flips.u8()]
   let wrong = 0
   for (let i = 0; i < due.length; i++) wrong |= (found[i] ^ due[i] ^ flipped[i]) & lanesOf(count, i)
-  for (const region of [order, mask, flips, traps, bits, expected]) region.release()
+  for (const region of [bits, expected]) region.release()
   return wrong === 0
 }
 

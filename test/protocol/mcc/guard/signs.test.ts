@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { IndexMap } from '../../../../src/kernels/index-maps.js'
 import { loadKernels, type Region, upload } from '../../../../src/kernels/instance.js'
 import { groupsOf, readRows, rowBytes, tableBytes } from '../../../../src/kernels/mcc.js'
+import { signSets } from '../../../../src/plan/guard.js'
 import { secretOrder } from '../../../../src/protocol/mcc/guard/order.js'
 import {
   answerSigns,
@@ -12,7 +13,7 @@ import {
   openSigns,
   places,
   type SignSet,
-  signSets,
+  signSecret,
   signSizes,
 } from '../../../../src/protocol/mcc/guard/signs.js'
 import { Purpose, type StreamAddress, Streams } from '../../../../src/random/streams.js'
@@ -57,7 +58,7 @@ function run(set: SignSet, values: readonly number[], inference: number, sh = st
   const up = (data: ArrayBufferView) => upload(k.memory, data)
   const tables = dealSigns(k, set, { m: up(m), rho: up(rho) }, { ch, sh, own }, address)
   expect(tables.byteLength).toBe(signSizes(set).tables)
-  const message = openSigns(k, set, { y: up(y), tables }, sh, address)
+  const message = openSigns(k, set, { y: up(y), tables }, signSecret(k, set, sh, address), sh, address)
   expect(message.byteLength).toBe(signSizes(set).opened + signSizes(set).rows)
   const answer = answerSigns(k, set, message, ch, address)
   const at = { purpose: Purpose.signOrder, layer: 0, tensor: set.number, inference } as const
@@ -76,7 +77,12 @@ function run(set: SignSet, values: readonly number[], inference: number, sh = st
     message,
     order,
     check: (flips, others) =>
-      checkSigns(k, set, { beta: flipped(given, flips), answer: flipped(answer, others) }, sh, address),
+      checkSigns(
+        k,
+        set,
+        { beta: flipped(given, flips), answer: flipped(answer, others) },
+        signSecret(k, set, sh, address),
+      ),
   }
 }
 

@@ -1,6 +1,12 @@
 // Who is served at once, who waits, and who is told to come back: queues that are bounded in length and in time.
-import type { RingfenceError } from '../../errors.js'
-import { busy, type Link } from '../../net/index.js'
+import type { RingfenceError } from '../errors.js'
+import { busy, type Link, wait } from '../net/index.js'
+
+/** Clients that may wait at a time, in each queue. */
+export const WAITING = 1024
+
+/** Inferences on line at a time. */
+export const RUNNING = 16
 
 /** What a guest has to wait before it is served, at most; beyond it is told to come back. */
 export const LONGEST_WAIT_MS = 60_000
@@ -110,6 +116,12 @@ export class Admission {
   }
 }
 
+/** Greetings: each costs a party a key agreement, or a plan to send. */
+export const JOINS_PER_SECOND = 50
+
+/** Longest time that a client waits to join; with more before it, it is told to come back. Half of a default deadline. */
+export const LONGEST_JOIN_MS = 15_000
+
 /** Lets something happen so often, in bursts of a second's worth; who comes too early waits, up to a bound. */
 export class Pace {
   /** When the next may happen. */
@@ -122,13 +134,16 @@ export class Pace {
     private readonly clock: () => number = () => performance.now(),
   ) {}
 
-  /** Resolves when it is time. @throws RingfenceError BUSY when that would be too long */
-  async take(): Promise<void> {
+  /**
+   * Resolves when it is time, or nobody waits any more.
+   * @throws RingfenceError BUSY when that would be too long
+   */
+  async take(signal?: AbortSignal): Promise<void> {
     const now = this.clock()
     const due = Math.max(this.#due, now - 1000)
-    const wait = due - now
-    if (wait > this.longestMs) throw busy('this party', wait)
+    const ms = due - now
+    if (ms > this.longestMs) throw busy('this party', ms)
     this.#due = due + 1000 / this.perSecond
-    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+    if (ms > 0) await wait(ms, signal)
   }
 }

@@ -2,8 +2,8 @@
 // as its authors would run it: one comparison per 4×4 block on 16 of 64 bits.
 
 import type { Workload } from '../../test/fixtures/workloads.js'
-import { type Measured, measure } from '../processes/parties.js'
 import { median, megabytes, milliseconds, table } from '../report.js'
+import { type Measured, measure } from './parties.js'
 
 export interface SecurennNetworkRow {
   name: string

@@ -1,27 +1,27 @@
 // Plans the ReLUs of a network by the file of its distortions, and writes the ReLU spec.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { RingfenceError } from '../errors.js'
-import { type Architecture, parseArchitecture } from '../model/architecture.js'
-import { countNetwork } from '../model/count.js'
-import { type LayerRelu, resolveRelu } from '../model/relu/spec.js'
-import { networkProfiles } from '../net/index.js'
-import type { CompileOptions } from '../plan/compile/compile.js'
-import { type Budget, type Objective, planRelus, type ReluPlan } from '../tune/allocation/relu-plan.js'
-import { predict } from '../tune/cost/predict.js'
-import { shapePlan } from '../tune/cost/shape-plan.js'
-import { onlineBytes, predictedCosts } from '../tune/cost/spec-cost.js'
+import { RingfenceError } from '../../errors.js'
+import { type Architecture, parseArchitecture } from '../../model/architecture.js'
+import { countNetwork } from '../../model/count.js'
+import { type LayerRelu, resolveRelu } from '../../model/relu/spec.js'
+import { networkProfiles } from '../../net/index.js'
+import type { CompileOptions } from '../../plan/compile/compile.js'
+import { type Budget, type Objective, planRelus, type ReluPlan } from '../../tune/allocation/relu-plan.js'
+import { predict } from '../../tune/cost/predict.js'
+import { shapePlan } from '../../tune/cost/shape-plan.js'
+import { onlineBytes, predictedCosts } from '../../tune/cost/spec-cost.js'
 import {
   activationLayers,
   channelCount,
   type DistortionTable,
   parseDistortionTable,
   specNameOf,
-} from '../tune/distortion/table.js'
-import type { OnStage } from '../tune/progress.js'
-import { isModel, readArchitectureFile, readJson } from './architecture-file.js'
-import { findModel } from './prepared-model.js'
-import { requireWritable, writeJson } from './whole-files.js'
+} from '../../tune/distortion/table.js'
+import type { OnStage } from '../../tune/progress.js'
+import { isModel, readArchitectureFile, readJson } from '../architecture-file.js'
+import { findModel } from '../prepared-model.js'
+import { requireWritable, writeJson } from '../whole-files.js'
 
 /** Which network, within which budget. */
 export interface PlanModelOptions {

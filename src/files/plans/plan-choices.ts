@@ -1,12 +1,12 @@
 // Plans the choices of a network by the file of their distortions, and writes the choices file.
-import { networkProfiles } from '../net/index.js'
-import type { CompileOptions } from '../plan/compile/compile.js'
-import { type ChoicePlan, planChoices } from '../tune/allocation/choice-plan.js'
-import { parseChoiceTable } from '../tune/allocation/choice-table.js'
-import type { Budget, Objective } from '../tune/allocation/relu-plan.js'
-import type { OnStage } from '../tune/progress.js'
-import { readArchitectureFile, readJson } from './architecture-file.js'
-import { requireWritable, writeText } from './whole-files.js'
+import { networkProfiles } from '../../net/index.js'
+import type { CompileOptions } from '../../plan/compile/compile.js'
+import { type ChoicePlan, planChoices } from '../../tune/allocation/choice-plan.js'
+import { parseChoiceTable } from '../../tune/allocation/choice-table.js'
+import type { Budget, Objective } from '../../tune/allocation/relu-plan.js'
+import type { OnStage } from '../../tune/progress.js'
+import { readArchitectureFile, readJson } from '../architecture-file.js'
+import { requireWritable, writeText } from '../whole-files.js'
 
 /** Which network, within which budget. */
 export interface PlanChoicesOptions {

@@ -4,8 +4,8 @@
 import { RingfenceError } from '../../src/errors.js'
 import { ReconnectingClient } from '../../src/party/client/reconnecting-client.js'
 import { drawFrom } from '../../test/protocol/mcc/gadget-plan.js'
-import { freePort, isRight, Line, Party, type Question, questions } from '../processes/service.js'
 import { table } from '../report.js'
+import { freePort, isRight, Line, Party, type Question, questions } from './service.js'
 
 export interface FaultReport {
   readonly seed: number

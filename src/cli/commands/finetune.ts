@@ -1,0 +1,130 @@
+// `ringfence finetune`: weights for a ReLU spec, trained from those of the plain network.
+import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/finetune-model.js'
+import { DEFAULT_RECIPE, type Recipe } from '../../train/recipe.js'
+import type { Command, Flags } from '../terminal/arguments.js'
+import { printed, type Work } from '../terminal/printed.js'
+import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
+
+const D = DEFAULT_RECIPE
+
+export const finetune: Command = {
+  name: 'finetune',
+  summary:
+    'Train the weights for a ReLU spec, then calibrate and evaluate: what comparisons cost in accuracy comes back.',
+  operands: 'MODEL',
+  flags: {
+    images: {
+      type: 'string',
+      valueHint: 'PATH',
+      description: 'pictures with classes: a folder, or a CIFAR or MNIST file',
+    },
+    limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    'relu-spec': { type: 'string', valueHint: 'FILE', description: "train for this spec (default: the variant's own)" },
+    variant: { type: 'string', valueHint: 'NAME', description: "start from this variant's weights" },
+    test: { type: 'string', valueHint: 'PATH', description: 'evaluate on these pictures instead of those held out' },
+    output: { type: 'string', alias: 'o', valueHint: 'DIR', description: 'also -o: the folder that is made' },
+    epochs: { type: 'string', valueHint: 'N', description: `passes over the pictures (default ${D.epochs})` },
+    rate: { type: 'string', valueHint: 'R', description: `highest learning rate (default ${D.rate})` },
+    batch: { type: 'string', valueHint: 'N', description: `pictures of a step (default ${D.batch})` },
+    shard: { type: 'string', valueHint: 'N', description: `of them, how many a thread takes (default ${D.shard})` },
+    optimizer: { type: 'string', valueHint: 'NAME', description: 'sgd (default, with Nesterov momentum) or adam' },
+    schedule: { type: 'string', valueHint: 'NAME', description: 'how the rate falls: cosine (default) or steps' },
+    decay: { type: 'string', valueHint: 'D', description: `weight decay (default ${D.decay})` },
+    smoothing: { type: 'string', valueHint: 'S', description: `of labels (default ${D.smoothing})` },
+    distill: {
+      type: 'string',
+      valueHint: 'W',
+      description: `weight of the plain network's answers (default ${D.distill}; 0 for none)`,
+    },
+    shift: { type: 'string', valueHint: 'N', description: `move pictures by up to N pixels (default ${D.shift})` },
+    'no-flip': { type: 'boolean', description: 'never mirror a picture: digits, letters' },
+    holdout: { type: 'string', valueHint: 'SHARE', description: `held out to choose by (default ${D.holdout})` },
+    patience: { type: 'string', valueHint: 'N', description: 'stop after N epochs without a better share of those' },
+    seed: { type: 'string', valueHint: 'N', description: `of order and movements (default ${D.seed})` },
+    threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
+    force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+  },
+  notes: [
+    'The result depends on pictures, recipe and seed, not on the threads. Ctrl-C leaves DIR/weights.safetensors.part; the',
+    'same command goes on from there to the same numbers.',
+  ],
+  async run(flags) {
+    const options = readOptions(flags)
+    const tuned = (how: Work) => finetuneModel({ ...options, ...how })
+    await printed(flags, tuned, (report) => text(report))
+    return 0
+  },
+}
+
+function readOptions(flags: Flags): FinetuneModelOptions {
+  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
+  const options = {
+    model: flags.operands[0],
+    variant: flags.text('variant'),
+    reluSpec: flags.text('relu-spec'),
+    images: flags.required('images', 'a folder of pictures with classes, or a CIFAR or MNIST binary file'),
+    limit: flags.integer('limit', 1, 1e9),
+    test: flags.text('test'),
+    output: flags.required('output', 'the folder that is made'),
+    recipe: readRecipe(flags),
+    threads: flags.integer('threads', 1, 256),
+    force: flags.on('force'),
+  }
+  flags.check()
+  return options
+}
+
+function readRecipe(flags: Flags): Partial<Recipe> {
+  const oneOf = <T extends string>(name: string, names: readonly T[]): T | undefined => {
+    const value = flags.text(name)
+    if (value === undefined || names.includes(value as T)) return value as T | undefined
+    flags.fault(`--${name}: expected ${names.join(' or ')}, got ${value}`)
+    return undefined
+  }
+  return {
+    epochs: flags.integer('epochs', 1, 1e6),
+    rate: flags.number('rate', 0, 1e3),
+    batch: flags.integer('batch', 1, 65536),
+    shard: flags.integer('shard', 1, 4096),
+    optimizer: oneOf('optimizer', ['sgd', 'adam']),
+    schedule: oneOf('schedule', ['cosine', 'steps']),
+    decay: flags.number('decay', 0, 1),
+    smoothing: flags.number('smoothing', 0, 0.999),
+    distill: flags.number('distill', 0, 1e3),
+    shift: flags.integer('shift', 0, 1024),
+    flip: flags.on('no-flip') ? false : undefined,
+    holdout: flags.number('holdout', 0, 0.9),
+    patience: flags.integer('patience', 0, 1e6),
+    seed: flags.integer('seed', 0, 2 ** 32 - 1),
+  }
+}
+
+const percent = (share: number | null): string => (share === null ? '' : `${(100 * share).toFixed(2)} %`)
+
+function text(report: FinetunedModel): string {
+  const paint = painter(process.stdout)
+  const width = columnsOf(process.stdout)
+  const { network, variant, images, trained, heldOut, history, epoch, output, evaluated, reference } = report
+  const right = { align: 'right' } as const
+  const columns = ['epoch', 'loss', 'right in training', 'of those held out'].map((head) => ({ head, ...right }))
+  const rows = history.map((record) => [
+    ...[`${record.epoch}${record.epoch === epoch ? ' ←' : ''}`, record.loss.toFixed(4)],
+    ...[percent(record.accuracy), percent(record.held)],
+  ])
+  const about = `trained on ${count(trained)} of ${images}, ${count(heldOut)} held out`
+  const figures =
+    evaluated === null
+      ? ['nothing was held out: how often it is right is not known']
+      : [
+          `${count(report.comparisons!)} comparisons; ${evaluated}: ${percent(report.before)} right before, ${percent(report.after)} after`,
+          `in fixed point, as privately: ${reference!.correct} of ${reference!.images} right, ${reference!.agreeing} as in float`,
+        ]
+  return [
+    wrapped(`${paint('bold', network)}, from ${variant}: ${about}`, width),
+    ...tableLines(columns, rows, paint, width),
+    ...figures.map((line) => wrapped(line, width, '  ')),
+    `  ${paint('green', '→')} ${output}`,
+    nextCommand(`serve --model ${quoted(output)}`, 'the private server', paint),
+    '',
+  ].join('\n')
+}

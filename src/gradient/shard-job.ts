@@ -1,0 +1,74 @@
+// One thread's part in training: loss and gradients of some pictures of a batch.
+import { FloatNetwork } from '../float/network.js'
+import type { Architecture } from '../model/architecture.js'
+import type { ReluSpec } from '../model/relu/spec.js'
+import type { Weights } from '../model/weights.js'
+import { type LossOptions, lossOf } from './loss.js'
+import { slotsOf, toVector, withVector } from './parameters.js'
+import { Tape } from './tape.js'
+
+/** A network with the kinds of its activations. */
+export interface ShardNetwork {
+  readonly weights: Weights
+  readonly spec: ReluSpec | undefined
+}
+
+export interface ShardSetup extends ShardNetwork {
+  readonly arch: Architecture
+  readonly loss: LossOptions
+  /** Whose answers are distilled, under its own running statistics. */
+  readonly teacher: ShardNetwork | undefined
+}
+
+export interface ShardTask {
+  /** Trained tensors in the order of `slotsOf`. */
+  readonly parameters: Float32Array
+  /** Tasks of one version have the same parameters. */
+  readonly version: number
+  /** CHW, preprocessed. */
+  readonly inputs: readonly Float32Array[]
+  readonly labels: readonly number[]
+  /** Pictures of the whole batch, by which the gradients are divided. */
+  readonly batch: number
+}
+
+export interface ShardResult {
+  /** Of the batch's mean loss: this shard's part of it. */
+  readonly gradients: Float32Array
+  /** Means and variances of the batch norms, in the order of `slotsOf(arch, false)`. */
+  readonly statistics: Float32Array
+  /** Sum over the pictures. */
+  readonly loss: number
+  readonly hits: number
+  /** The first layer with a value that is not finite, where the loss is not. */
+  readonly fault?: string
+}
+
+export function shardJob({ arch, weights, spec, loss: options, teacher: given }: ShardSetup) {
+  const trained = slotsOf(arch)
+  const running = slotsOf(arch, false)
+  const tape = Tape.prepare(arch, weights, { spec })
+  const teacher = given && options.distill > 0 ? FloatNetwork.prepare(arch, given.weights, given) : undefined
+  let loaded: number | undefined
+  const run = ({ parameters, version, inputs, labels, batch }: ShardTask): ShardResult => {
+    if (version !== loaded) tape.load(withVector(weights, trained, parameters))
+    loaded = version
+    const outputs = tape.forward(inputs)
+    const answers = teacher?.run(inputs)
+    const losses = outputs.map((logits, i) => lossOf(logits, labels[i], options, answers?.[i]))
+    const loss = losses.reduce((sum, one) => sum + one.loss, 0)
+    const hits = losses.filter(({ hit }) => hit).length
+    const statistics = toVector(running, tape.statistics())
+    if (!Number.isFinite(loss)) {
+      const fault = tape.firstNonFinite(inputs) ?? 'the loss'
+      return { gradients: new Float32Array(0), statistics, loss, hits, fault }
+    }
+    const { weights: gradients } = tape.backward(losses.map(({ seed }) => seed.map((g) => g / batch)))
+    return { gradients: toVector(trained, gradients), statistics, loss, hits }
+  }
+  const release = () => {
+    tape.release()
+    teacher?.release()
+  }
+  return { run, release }
+}

@@ -1,0 +1,49 @@
+// Kernels with those of training beside them: a second module on the memory of the first.
+import { inflateSync } from 'fflate'
+import { bestVariant, type Kernels, loadKernels, type Variant } from '../instance.js'
+import { scalar, simd } from './wasm.generated.js'
+
+type Words = (...words: number[]) => void
+
+/** The ABI of assembly/gradient: pointers and lengths only. */
+export interface GradientExports {
+  weightGradScratch(rows: number): number
+  weightGradF32: Words
+  depthwiseWeightGradF32: Words
+  gatedClampF32(x: number, low: number, high: number, out: number, gates: number, n: number): void
+  gatedBlocksF32: Words
+  gatedMaskF32: Words
+  gateF32(x: number, gates: number, out: number, n: number): void
+  spreadF32: Words
+  avgPoolGradF32: Words
+  maxPoolGradF32: Words
+  resizeGradF32: Words
+  channelSumsF32(a: number, b: number, pictures: number, channels: number, n: number, sums: number): void
+  affine2F32: Words
+}
+
+/** Kernels that can also train. */
+export interface GradientKernels extends Kernels {
+  /** @internal Only files in this folder call them. */
+  readonly gradient: GradientExports
+}
+
+const packed = { simd, scalar }
+const compiled = new Map<Variant, WebAssembly.Module>()
+
+/** @internal A build's binary. */
+export function gradientBytes(variant: Variant): Uint8Array<ArrayBuffer> {
+  return inflateSync(Uint8Array.from(atob(packed[variant]), (character) => character.charCodeAt(0)))
+}
+
+/** A fresh instance of both modules. */
+export function loadGradientKernels(variant: Variant = bestVariant()): GradientKernels {
+  let module = compiled.get(variant)
+  if (!module) {
+    module = new WebAssembly.Module(gradientBytes(variant))
+    compiled.set(variant, module)
+  }
+  const kernels = loadKernels(variant)
+  const { exports } = new WebAssembly.Instance(module, { env: { memory: kernels.raw.memory } })
+  return { ...kernels, gradient: exports as unknown as GradientExports }
+}

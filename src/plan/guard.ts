@@ -1,0 +1,79 @@
+// What a guard needs to know of a plan, and how likely a client passes that deviates: public numbers (docs/protocol.md,
+// "Guarded plans").
+import { chooseChunks } from './compile/chunks.js'
+import { elementCount, type Guard, type MccPlan, type Step, stepCounts, tensorShape } from './plan.js'
+
+/** σ of a plan that names none: a changed message passes with 2^-17 at best. */
+export const DEFAULT_SIGMA = 16
+export const MIN_SIGMA = 8
+export const MAX_SIGMA = 31
+
+/** Places of an order, so that it is drawn without bias in doubles. */
+export const MAX_PLACES = 2 ** 21
+
+/** Words that a helper keeps per checked subset of δ, in bytes over all subsets: 3.7 million values at σ = 16. */
+export const MAX_TRANSPOSE_BYTES = 2 ** 28
+
+type Steps = Pick<MccPlan, 'steps'>
+
+/** Comparisons of all steps. */
+export const comparisonsOf = ({ steps }: Steps): number => steps.reduce((sum, step) => sum + compared(step), 0)
+
+function compared(step: Step): number {
+  const counts = stepCounts(step)
+  return counts ? counts.singles + counts.patches : 0
+}
+
+/**
+ * The cheapest sets with which a wrong sign passes with at most 2^-bits: s sets of one trap each, or more traps where
+ * there are few comparisons.
+ */
+export function signSets(comparisons: number, bits: number): { sets: number; traps: number } {
+  const options = Array.from({ length: 8 }, (_, i) => {
+    const sets = i + 1
+    return { sets, traps: Math.max(1, Math.ceil(2 ** (bits / sets)) - comparisons) }
+  })
+  const cost = ({ sets, traps }: (typeof options)[number]) => sets * (comparisons + traps)
+  return options.reduce((a, b) => (cost(b) < cost(a) ? b : a))
+}
+
+/** The guard of these steps: the cheapest one with which nothing passes more often than 2^-sigma. */
+export function guardOf(plan: Steps, sigma: number): Guard {
+  const comparisons = comparisonsOf(plan)
+  if (comparisons === 0) return { sigma, signs: null }
+  const widths = plan.steps.flatMap((step) => (compared(step) > 0 ? [step.activation!.bits] : []))
+  const bits = Math.max(...widths)
+  return { sigma, signs: { ...signSets(comparisons, sigma), bits, chunks: [...chooseChunks(bits)] } }
+}
+
+/** log₂ of how likely the best deviation of one inference passes: of a sign, of a reply, of an upload. */
+export function guardEpsilon(plan: Steps, { sigma, signs }: Guard): number {
+  const ofSign = signs ? signs.sets * Math.log2(comparisonsOf(plan) + signs.traps) : Number.POSITIVE_INFINITY
+  return -Math.min(ofSign, sigma + 1)
+}
+
+/** Bytes that a helper keeps per registration to check uploads. */
+export const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
+  plan.steps.reduce((sum, _, tensor) => sum + elementCount(tensorShape(plan, tensor)) * 4 * (sigma + 1), 0)
+
+/** Why a plan cannot be guarded so, one line each. */
+export function guardProblems(plan: MccPlan, guard: Guard): string[] {
+  const { sigma, signs } = guard
+  const problems: string[] = []
+  const comparisons = comparisonsOf(plan)
+  if (plan.ring + sigma <= 32) problems.push(`sigma: words of ${plan.ring} + ${sigma} bits, more than 32 are due`)
+  if (plan.input.bits > 31) problems.push(`the input has ${plan.input.bits} bits, a guarded one 31 at most`)
+  const windowed = plan.steps.filter(({ activation }) => (activation?.lo ?? 0) > 0)
+  problems.push(...windowed.map(({ id }) => `${id}: its comparison ignores low bits, a guarded one reads all of them`))
+  if ((signs === null) !== (comparisons === 0))
+    problems.push('signs are compared once more exactly where there are any')
+  if (comparisons + (signs?.traps ?? 0) > MAX_PLACES)
+    problems.push(`${comparisons} comparisons, at most ${MAX_PLACES - 1} can be compared once more`)
+  const bytes = transposeBytes(plan, guard)
+  if (bytes > MAX_TRANSPOSE_BYTES) {
+    problems.push(
+      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept`,
+    )
+  }
+  return problems
+}

@@ -1,0 +1,147 @@
+// The material of one inference, per role, before there is an input: the helper deals, the client uploads.
+import { pack, packedBytes } from '../../kernels/bits.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
+import type { Streams } from '../../random/streams.js'
+import { type LinearSource, tensorMask } from '../linear.js'
+import { isActive } from '../step.js'
+import type { ModelShare } from '../weights.js'
+import { type DealtGuard, HelperGuard } from './guard/inference.js'
+import { guardTerms } from './guard/terms.js'
+import { type UploadMasks, uploadTag } from './guard/upload.js'
+import { dealLinear, outputMask, uploadLinear } from './linear.js'
+import { materialBytes } from './material.js'
+import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
+import type { MccSteps, ReluStep } from './step.js'
+import { packWords } from './words.js'
+
+/** The r of every tensor of one inference, made when first needed. */
+class InputMasks {
+  readonly #masks: (Region | undefined)[] = []
+
+  constructor(
+    private readonly k: Kernels,
+    private readonly steps: MccSteps,
+    private readonly ch: Streams,
+    private readonly inference: number,
+  ) {}
+
+  readonly get = (index: number): Region => {
+    this.#masks[index] ??= tensorMask(this.k, this.steps, this.ch, index, this.inference)
+    return this.#masks[index]
+  }
+
+  release(): void {
+    for (const mask of this.#masks) mask?.release(true)
+    this.#masks.length = 0
+  }
+}
+
+/** Writes a packed vector at `offset` of a message; returns where it ends. */
+function put(k: Kernels, words: Region, count: number, bits: number, message: Region, offset: number): number {
+  const bytes = packedBytes(count, bits)
+  pack(k, words, count, bits, message.part(offset, bytes))
+  return offset + bytes
+}
+
+/** Hands a message on and frees it, come what may. */
+async function lend(message: Region, emit: (message: Region) => void | Promise<void>): Promise<void> {
+  try {
+    await emit(message)
+  } finally {
+    message.release()
+  }
+}
+
+/**
+ * Helper: the material of one inference, one message per step, then that of the guard. `message` is lent to `emit` until it
+ * resolves.
+ * @param dealt of a registration whose plan is guarded
+ */
+export async function dealInference(
+  k: Kernels,
+  planned: MccSteps,
+  share: ModelShare,
+  streams: DealerStreams,
+  inference: number,
+  emit: (step: number, message: Region) => void | Promise<void>,
+  dealt?: DealtGuard,
+): Promise<void> {
+  const { plan, steps } = planned
+  const masks = new InputMasks(k, planned, streams.ch, inference)
+  const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: false }
+  const guard = dealt && new HelperGuard(k, dealt, streams, inference)
+  try {
+    for (const step of steps) {
+      const message = k.memory.alloc(materialBytes(step, plan.ring, guard?.terms))
+      const u = dealLinear(k, step, streams.ch, source, inference)
+      const at = put(k, u, step.size, plan.ring, message, 0)
+      u.release()
+      guard?.addBlinds(step)
+      if (isActive(step)) dealInto(k, planned, step, streams, inference, message, at, guard)
+      await lend(message, (message) => emit(step.index, message))
+    }
+    if (guard) await lend(guard.finish(masks.get), (message) => emit(steps.length, message))
+  } finally {
+    guard?.release()
+    masks.release()
+  }
+}
+
+function dealInto(
+  k: Kernels,
+  planned: MccSteps,
+  step: ReluStep,
+  streams: DealerStreams,
+  inference: number,
+  message: Region,
+  at: number,
+  guard: HelperGuard | undefined,
+): void {
+  const { ring } = planned.plan
+  const m = outputMask(streams.ch, step, inference)
+  const { tables, words } = dealRelu(k, step, streams, m, inference, ring, guard?.compared)
+  m.release(true)
+  const sizes = reluSizes(step, ring, guard?.terms)
+  message.u8().set(tables.u8().subarray(0, sizes.tables), at)
+  packWords(k, step, ring, words, message.part(at + sizes.tables, sizes.words))
+  tables.release()
+  words.release()
+  if (!guard) return
+  const next = tensorMask(k, planned, streams.ch, step.index + 1, inference)
+  guard.dealKeys(step, next, message.part(at + sizes.tables + sizes.words, sizes.keys))
+  next.release(true)
+}
+
+/**
+ * Client, off line: δ of every step, packed, then what a guard checks it by. `message` is lent to `emit` until it resolves.
+ * @param uploadMasks where the plan is guarded
+ */
+export async function uploadInference(
+  k: Kernels,
+  planned: MccSteps,
+  share: ModelShare,
+  ch: Streams,
+  inference: number,
+  emit: (step: number, message: Region) => void | Promise<void>,
+  uploadMasks?: UploadMasks,
+): Promise<void> {
+  const { plan, steps } = planned
+  const terms = guardTerms(planned)
+  const masks = new InputMasks(k, planned, ch, inference)
+  const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: true }
+  try {
+    for (const step of steps) {
+      const delta = uploadLinear(k, step, ch, source, inference)
+      const message = k.memory.alloc(packedBytes(step.size, plan.ring))
+      pack(k, delta, step.size, plan.ring, message)
+      delta.release()
+      await lend(message, (message) => emit(step.index, message))
+    }
+    if (terms) {
+      const message = uploadTag(k, plan, terms, { ch, masks: uploadMasks! }, masks.get, inference)
+      await lend(message, (message) => emit(steps.length, message))
+    }
+  } finally {
+    masks.release()
+  }
+}

@@ -1,0 +1,92 @@
+// What a guard adds to a plan, in numbers: public, and the same at every party.
+import { packedBytes } from '../../../kernels/bits.js'
+import type { Chain } from '../../../kernels/mcc.js'
+import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
+import { isActive, type ReluNumbers } from '../../layout.js'
+import type { MccLayout, ReluStep } from '../step.js'
+import { type SignSet, signSizes } from './signs.js'
+import { longBytes } from './words.js'
+
+export interface GuardTerms {
+  readonly ring: number
+  /** N: bits of MACs and of guarded replies. */
+  readonly word: number
+  /** q: subsets of δ that are checked. */
+  readonly vectors: number
+  /** The second sets; none where nothing is compared. */
+  readonly sets: readonly SignSet[]
+  readonly input: { readonly size: number; readonly bits: number }
+}
+
+/** Null for a plan without a guard. */
+export function guardTerms({ plan, steps }: MccLayout): GuardTerms | null {
+  const { guard, ring } = plan
+  if (!guard) return null
+  const { sigma, signs } = guard
+  const comparisons = steps.reduce((sum, { relu }) => sum + (relu?.comparisons ?? 0), 0)
+  const sets = Array.from({ length: signs?.sets ?? 0 }, (_, number): SignSet => {
+    return { chain: chainOfSigns(signs!), comparisons, traps: signs!.traps, number }
+  })
+  return { ring, word: ring + sigma, vectors: sigma + 1, sets, input: inputWindow(plan) }
+}
+
+const chainOfSigns = ({ bits, chunks }: NonNullable<NonNullable<MccPlan['guard']>['signs']>): Chain => {
+  return { bits, lo: 0, chunks, add: 0 }
+}
+
+/** What is opened of the input: |x| < 2^(bits-1) of the plan, opened with the one bit more that the select needs. */
+function inputWindow(plan: MccPlan): GuardTerms['input'] {
+  return { size: elementCount(tensorShape(plan, 0)), bits: plan.input.bits + 1 }
+}
+
+/** The last step that opens anything: what is compared once more leaves with its opening. */
+export const lastActive = (steps: MccLayout['steps']): number => steps.findLastIndex((step) => isActive(step))
+
+/** Keys and tags of a step's replies: how many of each, and of how many bits. */
+export function keyShapes(
+  { relu, activation }: Pick<ReluStep<ReluNumbers>, 'relu' | 'activation'>,
+  word: number,
+): { field: KeyField; count: number; bits: number }[] {
+  const high = word - activation.bits
+  return [
+    { field: 'rho', count: relu.switched, bits: word },
+    { field: 'w0', count: relu.values, bits: word },
+    { field: 'w2', count: relu.switched, bits: word },
+    { field: 'q', count: relu.switched, bits: high },
+    { field: 'muQ', count: relu.values, bits: high },
+  ]
+}
+
+/** Of passed values only `w0` and `muQ`, which is then that of μ. */
+export type KeyField = 'rho' | 'w0' | 'w2' | 'q' | 'muQ'
+
+export const keyBytes = (step: Pick<ReluStep<ReluNumbers>, 'relu' | 'activation'>, word: number): number =>
+  keyShapes(step, word).reduce((sum, { count, bits }) => sum + longBytes(count, bits), 0)
+
+/** Byte lengths of what a guard sends beside the steps. */
+export function guardSizes(terms: GuardTerms) {
+  const { ring, word, vectors, sets, input } = terms
+  const each = sets.map(signSizes)
+  const sum = (of: (sizes: ReturnType<typeof signSizes>) => number) => each.reduce((all, sizes) => all + of(sizes), 0)
+  const checks = packedBytes(vectors, ring)
+  const inputKeys = longBytes(input.size, word) + longBytes(input.size, word - input.bits)
+  const tables = sum((sizes) => sizes.tables)
+  return {
+    /** Helper to server, after the steps' material: keys of the input, tables, h. */
+    inputKeys,
+    tables,
+    checks,
+    dealt: inputKeys + tables + checks,
+    /** Client to server, after δ: t. */
+    uploaded: checks,
+    /** Client to server: the input's opening, and the word that moves it to the ring. */
+    input: packedBytes(input.size, input.bits) + longBytes(input.size, word),
+    /** Server to client with the last opening. */
+    signs: sum(({ opened, rows }) => opened + rows),
+    /** Client to server with the last reply: T, β of the second sets. */
+    proof: PROOF_WORD + sum(({ beta }) => beta),
+  }
+}
+
+/** Bytes of T. */
+export const PROOF_WORD = 8

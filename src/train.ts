@@ -1,0 +1,24 @@
+// Training: gradients of networks, and fine-tuning of weights for a ReLU spec. Runs wherever WebAssembly does; what needs
+// files is `finetuneModel` of ringfence/node.
+
+export { RingfenceError } from './errors.js'
+export type { Norm } from './gradient/differentiable.js'
+export { type Loss, type LossOptions, lossOf } from './gradient/loss.js'
+export { type Gradients, Tape, type TapeOptions } from './gradient/tape.js'
+export {
+  type Finetuned,
+  type FinetuneOptions,
+  finetune,
+  firstState,
+  type LabelledPictures,
+  type ShardNetwork,
+  type TrainedNetwork,
+} from './train/finetune.js'
+export { DEFAULT_RECIPE, type Recipe, rateAt, recipeOf } from './train/recipe.js'
+export {
+  type EpochRecord,
+  formatTrainingState,
+  type Moment,
+  parseTrainingState,
+  type TrainingState,
+} from './train/state.js'
