@@ -1,11 +1,11 @@
 // What a client can know of values that left their range: its own input and output. Outputs have headroom of their own.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { FloatNetwork } from '../../src/float/network.js'
-import { parseArchitecture } from '../../src/model/architecture.js'
-import { type LocalParties, localParties } from '../../src/party/local/parties.js'
-import { calibrate } from '../../src/plan/calibrate.js'
-import { compile } from '../../src/plan/compile/compile.js'
-import { randomWeights } from '../fixtures/networks.js'
+import { FloatNetwork } from '../../../src/float/network.js'
+import { parseArchitecture } from '../../../src/model/architecture.js'
+import { type LocalParties, localParties } from '../../../src/party/local/parties.js'
+import { calibrate } from '../../../src/plan/calibrate.js'
+import { compile } from '../../../src/plan/compile/compile.js'
+import { randomWeights } from '../../fixtures/networks.js'
 
 const arch = parseArchitecture({
   format: 'arch/1',
