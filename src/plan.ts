@@ -67,6 +67,7 @@ export type { NetworkProfile } from './net/shaper.js'
 export { type Calibration, calibrate, parseCalibration, type Windows } from './plan/calibrate.js'
 export { chooseChunks } from './plan/compile/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile/compile.js'
+export { type LayerRounding, MOST_LOST } from './plan/compile/rounding.js'
 export { type ChannelFactors, equalize } from './plan/equalize/equalize.js'
 export {
   type Backend,
@@ -95,9 +96,11 @@ export {
   type ReluPlanOptions,
   type ReluSpecFile,
 } from './tune/allocation/relu-plan.js'
+export type { Agreement } from './tune/calibration/agreement.js'
 export {
   type CalibrationOptions,
   type CalibrationProgress,
+  type CalibrationTarget,
   calibrateNetwork,
   type NetworkCalibration,
 } from './tune/calibration/calibrate-network.js'

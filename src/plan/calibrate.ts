@@ -18,7 +18,7 @@ export interface Calibration {
   /**
    * Largest absolute values, by layer id: of every activation layer's input (and of its output, where a slope or a bound
    * can make that larger), of the output layer's values, of `input`, and of the values of layers where a step may end
-   * without an activation (`cutPoints`).
+   * without an activation (`cutPoints`, and averages).
    */
   readonly maxAbs: Readonly<Record<string, number>>
   /**
@@ -77,13 +77,15 @@ export function rangeSources(network: Architecture, spec: ReluSpec | undefined):
   const activations = arch.layers.filter(isActivation).map((layer): [string, string] => [layer.id, layer.in[0]])
   const taken = new Set(activations.map(([id]) => id))
   const steep = arch.layers.filter((layer) => ['leakyRelu', 'prelu', 'clip'].includes(effectiveOp(layer).op))
-  const cuts = cutPoints(arch, spec).filter((id) => !taken.has(id))
+  // An average over a large window may end a step, so that the weights behind it keep their size.
+  const averages = arch.layers.filter((layer) => AVERAGES.has(effectiveOp(layer).op)).map(({ id }) => id)
+  const cuts = new Set([...cutPoints(arch, spec), ...averages].filter((id) => !taken.has(id)))
   return [
     [INPUT_RANGE, arch.inputs[0].name],
     ...activations,
     // What is read behind a bend can be larger than what came to it.
     ...steep.map(({ id }): [string, string] => [id, id]),
-    ...cuts.map((id): [string, string] => [id, id]),
+    ...[...cuts].map((id): [string, string] => [id, id]),
     ...arch.outputs.map((id): [string, string] => [id, id]),
   ]
 }
@@ -173,20 +175,11 @@ export function cutPoints(network: Architecture, spec: ReluSpec | undefined): st
 }
 
 const AFFINE: ReadonlySet<string> = new Set(['batchNorm', 'channelScale', 'affine'])
+const AVERAGES: ReadonlySet<string> = new Set(['avgPool', 'globalAvgPool'])
 /** Ops that multiply or compare. */
 const ENDS: ReadonlySet<string> = new Set([
-  ...[
-    'conv2d',
-    'convTranspose2d',
-    'depthToSpace',
-    'linear',
-    'avgPool',
-    'globalAvgPool',
-    'maxPool',
-    'weightedSum',
-    'resize',
-  ],
-  ...AFFINE,
+  ...['conv2d', 'convTranspose2d', 'depthToSpace', 'linear', 'maxPool', 'weightedSum', 'resize'],
+  ...[...AVERAGES, ...AFFINE],
 ])
 
 /** A per-channel map right behind a convolution becomes part of it. */

@@ -6,8 +6,9 @@ import { type ReluCounts, type ReluLayout, reluCounts, reluLayout } from '../mod
 import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { asMap, elementCount } from '../model/shape.js'
+import { OUTPUT_HEADROOM } from './headroom.js'
 
-export { asMap, elementCount }
+export { asMap, elementCount, OUTPUT_HEADROOM }
 
 export type MapShape = readonly [number, number, number]
 
@@ -182,6 +183,13 @@ export function boundedInputBits(plan: Plan): number | null {
   const alone = linear.every(({ op }) => op === 'tensor' || op === 'lift') && !others.some(reads)
   const plain = activation?.relu.kind === 'identity' && activation.truncate === 0 && !activation.bends
   return alone && plain ? activation.bits : null
+}
+
+/** What words of the input and of the output stay below in size as long as they are within range and margin. */
+export function bounds(plan: Plan): { readonly input: number; readonly output: number } {
+  const { backend, ring, input } = plan
+  const output = backend === 'mcc' ? 2 ** (ring - 2 - OUTPUT_HEADROOM) : Number.POSITIVE_INFINITY
+  return { input: 2 ** (input.bits - 2), output }
 }
 
 /** Bytes of a ring word in memory. */

@@ -13,6 +13,7 @@ import { printed, type Work } from '../terminal/printed.js'
 import {
   byteSize,
   columnsOf,
+  count,
   duration,
   median,
   nextCommand,
@@ -144,6 +145,8 @@ interface ImageReport {
   readonly prediction: number
   readonly label: string | null
   readonly logits: readonly number[]
+  /** Values of input and output beyond the calibrated range. */
+  readonly beyondRange: InferenceResult['beyondRange']
   readonly onlineMs: number
   readonly offlineMs: number
 }
@@ -206,8 +209,8 @@ async function open({ server, helper, helperKey, planDigest, token, network }: I
 }
 
 function imageReport(file: string, result: InferenceResult, offlineMs: number): ImageReport {
-  const { prediction, label, logits, milliseconds } = result
-  return { file, prediction, label: label ?? null, logits: [...logits], onlineMs: milliseconds, offlineMs }
+  const { prediction, label, logits, beyondRange, milliseconds } = result
+  return { file, prediction, label: label ?? null, logits: [...logits], beyondRange, onlineMs: milliseconds, offlineMs }
 }
 
 function summary({ plan, traffic }: Client, images: readonly ImageReport[]): InferReport {
@@ -265,10 +268,23 @@ function text({ network, backend, delegate, images, online, offline }: InferRepo
       `${paint('bold', network)}, back end ${backend}${delegate ? ', delegated' : ''}`,
       ...tableLines(columns, rows, paint, width),
     ],
+    ...images.flatMap(({ file, beyondRange }) => beyondLine(file, beyondRange, paint, width)),
     wrapped(`per picture on line ${duration(online.ms)}, ${up}; ${before}`, width, '  '),
     nextCommand('demo --images IMAGE…', 'the same in three processes, every bit checked', paint),
     '',
   ].join('\n')
+}
+
+function beyondLine(
+  file: string,
+  { input, output }: InferenceResult['beyondRange'],
+  paint: ReturnType<typeof painter>,
+  width: number,
+): string[] {
+  if (input + output === 0) return []
+  const where = [input > 0 ? `${count(input)} of its values` : '', output > 0 ? `${count(output)} of its outputs` : '']
+  const what = `${where.filter(Boolean).join(' and ')} beyond what the network was calibrated for: do not rely on it`
+  return [wrapped(`${paint('yellow', 'warning')} ${basename(file)}: ${what}`, width, '  ')]
 }
 
 /** Softmax of one logit. */

@@ -87,6 +87,13 @@ export interface InferenceResult {
   readonly prediction: number
   readonly label: string | undefined
   readonly inference: number
+  /**
+   * How many values of the input lie beyond the range that the network was calibrated for, margin included, and how many of
+   * the output reach into the headroom above that, the upper three quarters of what their words hold (never on `securenn`,
+   * whose words hold far more). Where there are any the picture is unlike those calibrated on, and values inside the network,
+   * which nobody sees, may have wrapped: do not rely on the answer. That both are 0 does not say that none has.
+   */
+  readonly beyondRange: { readonly input: number; readonly output: number }
   /** On line, without preparation. */
   readonly milliseconds: number
 }

@@ -3,7 +3,7 @@
 import { RingfenceError } from '../../errors.js'
 import type { MeterReport } from '../../net/index.js'
 import { inputWords } from '../../plan/outputs.js'
-import { elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { bounds, elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
 import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
@@ -103,11 +103,13 @@ export class LocalClient implements ClientEngine {
       const started = performance.now()
       const { inference, raw, scale } = await this.#backend.infer(words, options)
       void this.#refill()
+      const { input: widest, output: largest } = bounds(plan)
       return {
         ...answerOf(plan, raw),
         raw,
         scale,
         inference,
+        beyondRange: { input: countBeyond(words, widest), output: countBeyond(raw, largest) },
         milliseconds: performance.now() - started,
       }
     })
@@ -160,4 +162,11 @@ function backendOf(context: ClientContext): ClientBackend {
   return context.planned.plan.backend === 'mcc'
     ? new MccClient(context as ClientContext<MccPlan>)
     : new SecurennClient(context as ClientContext<SecurennPlan>)
+}
+
+/** How many words are no smaller than a bound. */
+function countBeyond(words: Int32Array, bound: number): number {
+  let beyond = 0
+  for (let i = 0; i < words.length; i++) if (Math.abs(words[i]) >= bound) beyond++
+  return beyond
 }

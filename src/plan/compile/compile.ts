@@ -32,6 +32,7 @@ import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
 import { type JoinedOutputs, joinOutputs, labelProblems, saidOutputs } from './outputs.js'
+import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -55,6 +56,8 @@ export interface Compiled<P extends Plan = Plan> {
   readonly plan: P
   /** The server's secret: integer weights and biases, in step order. */
   readonly model: QuantizedModel<P>
+  /** Layers whose weights lost more than `MOST_LOST` of themselves when they became integers, the worst first, if any. */
+  readonly coarse?: readonly LayerRounding[]
 }
 
 /** Ring words of a plan's back end. */
@@ -73,7 +76,8 @@ export const weightKey = (step: number, operation: number): string => `${step}.$
 /**
  * Compiles a network to run privately.
  * @param calibration ranges of its values; a model's folder without them is refused here
- * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, BAD_INPUT for options or ranges that do not fit
+ * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, or weights of which fewer than three quarters would
+ *   be left (`REFUSED_LOSS`); BAD_INPUT for options or ranges that do not fit
  */
 export function compile(
   arch: Architecture,
@@ -161,6 +165,10 @@ export class Compiler {
   readonly #cuts = new Map<Expression, Value>()
   /** ReLU layers that wait until the max pool behind them has shrunk the map: the two commute. */
   readonly #postponed = new Map<string, LayerRelu>()
+  /** Sums over large windows that ended a step, so that weights behind them keep their size. */
+  readonly #averages = new Map<Expression, Expression>()
+  /** Layers by what their weights lost. */
+  readonly #lost = new Map<string, number>()
 
   constructor(
     private readonly arch: Architecture,
@@ -202,7 +210,9 @@ export class Compiler {
     } as Plan
     const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
     const bias = order.map((step) => numbers.words(this.#bias[step]))
-    return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+    const coarse = coarseLayers(this.#lost)
+    const compiled = { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+    return coarse.length > 0 ? { ...compiled, coarse } : compiled
   }
 
   /** The weights, steps renumbered. */
@@ -368,9 +378,28 @@ export class Compiler {
   #lower(value: Value, wanted: number, id: string): Scales {
     const { tensorScale } = this
     const { weightLimit, spare } = this.numbers
-    const result = this.lowering(lift(value), { wanted, spare, weightLimit, tensorScale, id })
+    const setting = { wanted, spare, weightLimit, tensorScale, id }
+    const expression = lift(value)
+    let result = this.lowering(expression, setting)
+    const coarse = result.roundings.filter(({ lost }) => lost > MOST_LOST).map(({ of }) => of)
+    const finer = withAverages(expression, new Set(coarse), (sum, bits) => this.#average(sum, bits))
+    if (finer !== expression) result = this.lowering(finer, setting)
+    for (const { layer, lost } of result.roundings) this.#lost.set(layer, Math.max(lost, this.#lost.get(layer) ?? 0))
     this.#keep(result.quantized, elementCount(value.expression.shape))
     return result
+  }
+
+  /** A sum over windows by 2^bits, as a tensor: it ends a step of its own. */
+  #average(sum: Extract<Expression, { kind: 'pool' }>, bits: number): Expression {
+    const known = this.#averages.get(sum)
+    if (known) return known
+    const { numbers } = this
+    // An average is no larger than what it is of.
+    const scale = numbers.hasRange(sum.layer!) ? numbers.scaleOf(sum.layer!) : scaleOf(sum.of, this)
+    const value: Value = { expression: sum, factor: 2 ** -bits }
+    const { expression } = this.#truncate(value, sum.layer!, { kind: 'identity' }, { scale })
+    this.#averages.set(sum, expression)
+    return expression
   }
 
   #keep({ weights, bias }: Quantized, size: number): void {

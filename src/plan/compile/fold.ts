@@ -154,7 +154,7 @@ function average(layer: LayerOf<'avgPool' | 'globalAvgPool'>, input: Value, cut:
       : layer
   const shape = asMap(layer.out)
   const { kernel, stride, pad } = window
-  const expression: Expression = { kind: 'pool', of: value.expression, kernel, stride, pad, shape }
+  const expression: Expression = { kind: 'pool', of: value.expression, layer: layer.id, kernel, stride, pad, shape }
   const divisors = windowSizes(window, [h, w], [shape[1], shape[2]])
   if (divisors.every((d) => d === divisors[0])) return { expression, factor: value.factor / divisors[0] }
   const factor = divisors.map((d) => value.factor / d)

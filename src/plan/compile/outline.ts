@@ -38,14 +38,14 @@ export interface PlanOutline {
 
 /**
  * The steps that `compile` makes, whatever the weights are: those of a network whose biases and statistics are not all
- * zero. Takes no memory for weights.
+ * zero, and without those of averages over windows so large that weights behind them would vanish. Takes no memory for weights.
  * @throws RingfenceError UNSUPPORTED as `compile`
  */
 export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
   requireRunnable(arch)
   const lowering: Lowering = (expression, { wanted }) => {
     const quantized = { weights: new Map<number, Int32Array>(), bias: new Float64Array(0) }
-    return { linear: operationsOf(expression), scale: wanted, quantized }
+    return { linear: operationsOf(expression), scale: wanted, quantized, roundings: [] }
   }
   const numbers = new MccNumbers(unitRanges(arch), {})
   const { plan } = new Compiler(arch, placeholders(arch), withoutWindows(spec), numbers, {}, lowering).run()

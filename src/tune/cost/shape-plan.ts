@@ -14,7 +14,8 @@ import type { Plan } from '../../plan/plan.js'
 
 /**
  * The plan that `compile` makes of a network whose weights nobody has: same steps, shapes, widths and bytes as with any
- * weights, fraction bits as for values below 1. Two things need measured ranges to be the trained network's: the windows
+ * weights (but for averages over windows so large that they end a step for the weights behind them), fraction bits as for
+ * values below 1. Two things need measured ranges to be the trained network's: the windows
  * of a ReLU spec that publishes them in fraction bits of its own, and whether the ring has room for the values.
  * @param calibration measured ranges, where there are some
  * @throws RingfenceError as `compile`
