@@ -23,11 +23,11 @@ import {
   type Step,
 } from '../plan.js'
 import { levelOrder, reordered } from '../waves.js'
-import { bent } from './activations.js'
+import { bent, reluBut } from './activations.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
 import { guarded, guardOptionProblems, requireOneOutput } from './guarded.js'
-import { lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
+import { type Lower, lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
 import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
@@ -146,16 +146,6 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
-/** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
-export type Lowering = typeof lower
-
-/** A ReLU that the last `passed` channels pass unchanged. */
-function reluBut(channels: number, passed: number): LayerRelu {
-  if (passed === 0) return { kind: 'relu' }
-  const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
-  return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
-}
-
 export class Compiler {
   readonly #values = new Map<string, Value>()
   readonly #steps: Step[] = []
@@ -176,7 +166,7 @@ export class Compiler {
     private readonly spec: ReluSpec | undefined,
     private readonly numbers: Numbers,
     private readonly options: CompileOptions,
-    private readonly lowering: Lowering = lower,
+    private readonly lowering: Lower = lower,
   ) {}
 
   run(): Compiled {

@@ -246,3 +246,6 @@ export function embed<E>(
     }
   }
 }
+
+/** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
+export type Lower = typeof lower

@@ -11,8 +11,9 @@ import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import type { LinearOp, Step } from '../plan.js'
 import { waves } from '../waves.js'
-import { Compiler, type Lowering } from './compile.js'
+import { Compiler } from './compile.js'
 import { type Expression, type Filter, UNLOADED } from './expression.js'
+import type { Lower } from './lower.js'
 import { MccNumbers } from './mcc-numbers.js'
 
 export interface StepOutline {
@@ -43,7 +44,7 @@ export interface PlanOutline {
  */
 export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
   requireRunnable(arch)
-  const lowering: Lowering = (expression, { wanted }) => {
+  const lowering: Lower = (expression, { wanted }) => {
     const quantized = { weights: new Map<number, Int32Array>(), bias: new Float64Array(0) }
     return { linear: operationsOf(expression), scale: wanted, quantized, roundings: [] }
   }
