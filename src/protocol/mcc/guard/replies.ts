@@ -7,6 +7,7 @@
 //
 // Where copies of an element are summed, one R comes back for all of them: α is the element's, times the copy's sign, and
 // r_next is counted with the first copy alone.
+import { unpack } from '../../../kernels/bits.js'
 import { gather32, gather64, scatter64 } from '../../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../../kernels/instance.js'
 import {
@@ -34,7 +35,7 @@ import { halves } from '../words.js'
 import { type GuardTerms, type KeyField, keyShapes, tagWidths } from './terms.js'
 import { longBytes, packLong, unpackLong } from './words.js'
 
-/** Tags (bytes of streams) or keys (u64) of a step's values. */
+/** Tags or keys of a step's values, and how many bytes apart they lie. */
 export type ReplyWords = Readonly<Record<KeyField, Region>> & { readonly bytes: TagBytes; release(): void }
 
 type Parts = { release(): void } & Record<'rho' | 'p' | 'q' | 'known' | 'omega' | 'mu', Region>
@@ -292,6 +293,22 @@ function addCopies64(k: Kernels, { relu, size }: ReluStep, { signs }: Summed, z:
   if (all !== z) all.release()
 }
 
+/** Server: the keys of a step's replies as they travelled; those of up to 32 bits stay u32. */
+function keysFrom(k: Kernels, step: ReluStep, message: Region, word: number): ReplyWords {
+  const apart = (bits: number) => (bits <= 32 ? 4 : 8)
+  let at = 0
+  const regions = keyShapes(step, word).map(({ field, count, bits }) => {
+    const travelled = longBytes(count, bits)
+    const part = message.part(at, travelled)
+    at += travelled
+    if (bits > 32) return [field, unpackLong(k, part, count, bits)] as const
+    const words = k.memory.alloc(tagBytes(count, apart(bits)))
+    unpack(k, part, count, bits, words)
+    return [field, words] as const
+  })
+  return withRelease(regions, { wide: apart(word), narrow: apart(word - step.activation.bits) })
+}
+
 /**
  * Server: adds to `sum` what the tags of a step's replies have to come to.
  * @param keys as they travelled
@@ -308,14 +325,7 @@ export function expectReplies(
   { word }: GuardTerms,
   sum: Region,
 ): void {
-  let at = 0
-  const regions = keyShapes(step, word).map(({ field, count, bits }) => {
-    const bytes = longBytes(count, bits)
-    const words = unpackLong(k, keys.part(at, bytes), count, bits)
-    at += bytes
-    return [field, words] as const
-  })
-  const words = withRelease(regions, LONG)
+  const words = keysFrom(k, step, keys, word)
   addTags(k, step, opened, words, sum)
   words.release()
   const alpha = factors(step, sh, inference)
