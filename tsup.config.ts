@@ -5,6 +5,8 @@ const library = {
   index: 'src/index.ts',
   server: 'src/server.ts',
   helper: 'src/helper.ts',
+  delegate: 'src/delegate.ts',
+  thin: 'src/thin.ts',
   node: 'src/node.ts',
   plan: 'src/plan.ts',
   testing: 'src/testing.ts',

@@ -8,6 +8,8 @@ import { columnsOf, painter } from '../src/cli/terminal/terminal.js'
 import { RingfenceError } from '../src/errors.js'
 import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { description } from './compare/options.js'
+import { benchDelegate } from './delegate/bench.js'
+import { DELEGATED_FLAG, playDelegated } from './delegate/parties.js'
 import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
@@ -27,6 +29,7 @@ import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
 import { benchRelu } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchTrain } from './suites/train.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
 type Bench = Pick<Command, 'summary' | 'flags' | 'notes'> & {
@@ -51,9 +54,11 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     distortion: plain('A whole distortion table of ResNet-8 on every core.', benchDistortion),
     knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
+    train: plain('A training step beside forward passes of the plain engine and of TensorFlow.js.', benchTrain),
     guard: plain('A guarded plan beside the plain one, and the attacks on either.', benchGuard),
     predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),
+    delegate: plain('What an owner of inputs waits for through a delegate, beside a direct client.', benchDelegate),
     browser: plain('The same client in Chromium and in Node.', benchBrowser),
     load: withFlags(LOAD, benchLoad),
     soak: withFlags(SOAK, benchSoak),
@@ -108,6 +113,7 @@ export async function main(args: readonly string[]): Promise<number> {
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   if (process.argv[2] === '--party') playParty()
+  else if (process.argv[2] === DELEGATED_FLAG) playDelegated()
   else if (process.argv[2] === '--securenn') playSecurenn()
   else if (process.argv[2] === '--echo') void echoMessages()
   else if (process.argv[2] === PARTY_FLAG) playComparison(BACKENDS)

@@ -1,6 +1,6 @@
 // Compiles assembly/ from the same sources twice (SIMD128 and scalar) and writes both, deflated and in base64, as modules
-// of src/kernels: the one form every bundler, Deno without permissions and a strict CSP accept. The kernels of training
-// are a module of their own that works on the memory of the first, so that nobody downloads them who does not train.
+// of src/kernels: the one form every bundler, Deno without permissions and a strict CSP accept. The float kernels are a
+// module of their own that works on the memory of the first: a client has no use for them.
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -57,4 +57,4 @@ export const scalar = '${builds.scalar}'
 }
 
 await generate('assembly/index.ts', 'kernels', 'src/kernels/wasm.generated.ts')
-await generate('assembly/gradient/index.ts', 'gradient', 'src/kernels/gradient/wasm.generated.ts', ['--importMemory'])
+await generate('assembly/float/index.ts', 'float', 'src/kernels/float/wasm.generated.ts', ['--importMemory'])

@@ -9,7 +9,6 @@ export {
   type ModelEvaluation,
   type VariantRow,
 } from './files/evaluate-model.js'
-export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/finetune-model.js'
 export { type ImageSet, type ImageSetOptions, readImageSet } from './files/image-set.js'
 export { type InspectedModel, type InspectModelOptions, inspectModel } from './files/inspect-model.js'
 export {
@@ -22,8 +21,11 @@ export { loadModelDirectory, type ModelDirectory, type Sample } from './files/mo
 export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plans/plan-choices.js'
 export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plans/plan-model.js'
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
+export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/training/finetune-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize } from './net/access/gate.node.js'
+export type { Exchange, ExchangeCall } from './net/exchange/exchange.js'
+export type { ExchangeAt } from './net/exchange/http.node.js'
 export type { Allowance, Peer, PeerRole, Principal } from './net/index.js'
 export {
   type ConnectionInfo,

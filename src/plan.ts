@@ -60,12 +60,14 @@ export type {
 export type { TensorName } from './model/parameters.js'
 export { type ComparisonWindow, type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu/spec.js'
 export { readSafetensors, type Tensor, writeSafetensors } from './model/safetensors.js'
+export { architectureSchema } from './model/schema.js'
 export type { Shape } from './model/shape.js'
 export { bindWeights, type LayerTensors, type Weights } from './model/weights.js'
 export type { NetworkProfile } from './net/shaper.js'
 export { type Calibration, calibrate, parseCalibration, type Windows } from './plan/calibrate.js'
 export { chooseChunks } from './plan/compile/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile/compile.js'
+export { type LayerRounding, MOST_LOST } from './plan/compile/rounding.js'
 export { type ChannelFactors, equalize } from './plan/equalize/equalize.js'
 export {
   type Backend,
@@ -94,9 +96,11 @@ export {
   type ReluPlanOptions,
   type ReluSpecFile,
 } from './tune/allocation/relu-plan.js'
+export type { Agreement } from './tune/calibration/agreement.js'
 export {
   type CalibrationOptions,
   type CalibrationProgress,
+  type CalibrationTarget,
   calibrateNetwork,
   type NetworkCalibration,
 } from './tune/calibration/calibrate-network.js'

@@ -16,6 +16,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - gradient is the float engine's way back, a job that tune's threads can do; train decides what to do with it;
  *  - tune measures networks, also privately with parties in its own process, and reads no file;
  *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
+ *  - delegate is a client of a party's that lends its inferences; thin, who borrows them, loads no kernels;
  *  - the files directly in src are entry points of the package, which only gather names.
  */
 const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
@@ -33,8 +34,25 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   files: ['model', 'convert', 'plan', 'tune', 'train', 'net'],
-  operate: ['net', 'party', 'plan', 'files'],
-  cli: ['operate', 'ring', 'random', 'model', 'convert', 'float', 'plan', 'tune', 'train', 'net', 'party', 'files'],
+  delegate: ['net', 'party', 'plan', 'protocol', 'random'],
+  thin: ['model', 'net', 'party', 'protocol', 'random', 'ring'],
+  operate: ['net', 'party', 'plan', 'protocol', 'files'],
+  cli: [
+    'operate',
+    'delegate',
+    'thin',
+    'ring',
+    'random',
+    'model',
+    'convert',
+    'float',
+    'plan',
+    'tune',
+    'train',
+    'net',
+    'party',
+    'files',
+  ],
 }
 const PLAN_OF_KERNELS = ['geometry', 'mcc']
 const MAX_LINES = 400
@@ -150,7 +168,8 @@ describe('the platform', () => {
       reached.add(path)
       for (const name of file.imports) if (name.startsWith('.')) visit(target(file, name))
     }
-    for (const entry of ['index.ts', 'server.ts', 'helper.ts', 'plan.ts', 'testing.ts']) visit(entry)
+    for (const entry of ['index.ts', 'server.ts', 'helper.ts', 'delegate.ts', 'thin.ts', 'plan.ts', 'testing.ts'])
+      visit(entry)
     expect(reached.size).toBeGreaterThan(30)
     expect([...reached].filter((path) => isHost(byPath.get(path)!))).toEqual([])
   })

@@ -1,5 +1,4 @@
-// Kernels that training needs beside the float ones: a module of its own on the memory of the first, so that no client
-// downloads it.
+// What training needs beside the kernels of the plain engine; part of their module.
 export * from './conv'
 export * from './depthwise'
 export * from './gates'

@@ -7,6 +7,9 @@
 //   R = sgn·ẽ·ρ + w_(2β+j) - r      w_0 = P, w_1 = w_0 + 2^n'·Q, w_2 = m' - 2^n'·(ω + μ) - P, w_3 = w_2 + 2^n'·(μ - Q)
 //
 // so that a tag of R is the same sum of tags M of ρ and w, and the key that checks it the same sum of keys K = M - α·(…).
+//
+// Tags are read as the bytes of a stream: one every `wide` or `narrow` bytes (⌈N/8⌉, and ⌈(N-n')/8⌉ for what counts times
+// 2^n'), eight of which are loaded. What lies above the bits that count is the same at client and helper, and falls out.
 
 /** E = (e + 2^(bits-2)) mod 2^bits read as signed number. */
 // @ts-ignore: decorator
@@ -24,29 +27,32 @@ function allOnes(flags: usize, i: i32): i64 {
 }
 
 /**
- * Keys of switched values in place of the tags M, which the client has as streams.
+ * Keys of switched values from the tags M, u64 each.
  * @param alpha u64; @param next u64, the lifted mask of the result (zero in all copies of an element but the first);
  * @param rho, p, q, known, omega, mu u32: the client's halves and its m', each below its own modulus
- * @param kRho, k0, kQ, k2, kMuQ u64, in place
+ * @param mRho, m0, m2 tags, one every `wide` bytes; @param mQ, mMuQ one every `narrow` bytes
  */
 export function mccMacKeys(
   count: i32, bits: i32, alpha: usize, rho: usize, p: usize, q: usize, known: usize, omega: usize, mu: usize, next: usize,
+  wide: i32, narrow: i32, mRho: usize, m0: usize, mQ: usize, m2: usize, mMuQ: usize,
   kRho: usize, k0: usize, kQ: usize, k2: usize, kMuQ: usize,
 ): void {
   for (let i = 0; i < count; i++) {
     const at = <usize>i << 2
     const to = <usize>i << 3
+    const w = <usize>i * wide
+    const h = <usize>i * narrow
     const a = load<i64>(alpha + to)
     const r = load<i64>(next + to)
     const P = <i64>load<u32>(p + at)
     const Q = <i64>load<u32>(q + at)
     const M = <i64>load<u32>(mu + at)
     const w2 = <i64>load<u32>(known + at) - ((<i64>load<u32>(omega + at) + M) << bits) - P
-    store<i64>(kRho + to, load<i64>(kRho + to) - a * <i64>load<u32>(rho + at))
-    store<i64>(k0 + to, load<i64>(k0 + to) - a * (P - r))
-    store<i64>(kQ + to, load<i64>(kQ + to) - a * Q)
-    store<i64>(k2 + to, load<i64>(k2 + to) - a * (w2 - r))
-    store<i64>(kMuQ + to, load<i64>(kMuQ + to) - a * (M - Q))
+    store<i64>(kRho + to, load<i64>(mRho + w) - a * <i64>load<u32>(rho + at))
+    store<i64>(k0 + to, load<i64>(m0 + w) - a * (P - r))
+    store<i64>(kQ + to, load<i64>(mQ + h) - a * Q)
+    store<i64>(k2 + to, load<i64>(m2 + w) - a * (w2 - r))
+    store<i64>(kMuQ + to, load<i64>(mMuQ + h) - a * (M - Q))
   }
 }
 
@@ -72,24 +78,26 @@ export function mccLiftSelect(
 
 /** sum += sign · Σ (sgn·ẽ·M_ρ + M_(2β+j)): the client's tag from tags, the server's expectation from keys. */
 export function mccMacSelect(
-  e: usize, count: i32, bits: i32, beta: usize, mRho: usize, m0: usize, mQ: usize, m2: usize, mMuQ: usize, sign: i32,
-  sum: usize,
+  e: usize, count: i32, bits: i32, beta: usize, wide: i32, narrow: i32,
+  mRho: usize, m0: usize, mQ: usize, m2: usize, mMuQ: usize, sign: i32, sum: usize,
 ): void {
   let total: i64 = 0
   for (let i = 0; i < count; i++) {
-    const to = <usize>i << 3
+    const w = <usize>i * wide
+    const h = <usize>i * narrow
     const x = centred(e + (<usize>i << 2), bits)
     const b = allOnes(beta, i)
-    const word = (load<i64>(m0 + to) & ~b) | (load<i64>(m2 + to) & b)
-    const high = (load<i64>(mQ + to) & ~b) | (load<i64>(mMuQ + to) & b)
-    total += (b | 1) * x * load<i64>(mRho + to) + word + ((high << bits) & (x >> 63))
+    const word = (load<i64>(m0 + w) & ~b) | (load<i64>(m2 + w) & b)
+    const high = (load<i64>(mQ + h) & ~b) | (load<i64>(mMuQ + h) & b)
+    total += (b | 1) * x * load<i64>(mRho + w) + word + ((high << bits) & (x >> 63))
   }
   store<i64>(sum, load<i64>(sum) + <i64>sign * total)
 }
 
 /** Keys of passed values: of w_0 = m' - 2^n'·(ω + μ) less the mask, and of the μ that w_1 = w_0 + 2^n'·μ adds. */
 export function mccMacPassedKeys(
-  count: i32, bits: i32, alpha: usize, known: usize, omega: usize, mu: usize, next: usize, k0: usize, kMu: usize,
+  count: i32, bits: i32, alpha: usize, known: usize, omega: usize, mu: usize, next: usize, wide: i32, narrow: i32,
+  m0: usize, mMu: usize, k0: usize, kMu: usize,
 ): void {
   for (let i = 0; i < count; i++) {
     const at = <usize>i << 2
@@ -97,8 +105,8 @@ export function mccMacPassedKeys(
     const a = load<i64>(alpha + to)
     const M = <i64>load<u32>(mu + at)
     const w0 = <i64>load<u32>(known + at) - ((<i64>load<u32>(omega + at) + M) << bits)
-    store<i64>(k0 + to, load<i64>(k0 + to) - a * (w0 - load<i64>(next + to)))
-    store<i64>(kMu + to, load<i64>(kMu + to) - a * M)
+    store<i64>(k0 + to, load<i64>(m0 + <usize>i * wide) - a * (w0 - load<i64>(next + to)))
+    store<i64>(kMu + to, load<i64>(mMu + <usize>i * narrow) - a * M)
   }
 }
 
@@ -117,12 +125,13 @@ export function mccLiftPassed(
 }
 
 /** sum += sign · Σ M_j. */
-export function mccMacPassed(e: usize, count: i32, bits: i32, m0: usize, mMu: usize, sign: i32, sum: usize): void {
+export function mccMacPassed(
+  e: usize, count: i32, bits: i32, wide: i32, narrow: i32, m0: usize, mMu: usize, sign: i32, sum: usize,
+): void {
   let total: i64 = 0
   for (let i = 0; i < count; i++) {
-    const to = <usize>i << 3
     const j = centred(e + (<usize>i << 2), bits) >> 63
-    total += load<i64>(m0 + to) + ((load<i64>(mMu + to) << bits) & j)
+    total += load<i64>(m0 + <usize>i * wide) + ((load<i64>(mMu + <usize>i * narrow) << bits) & j)
   }
   store<i64>(sum, load<i64>(sum) + <i64>sign * total)
 }

@@ -5,8 +5,8 @@ import { type Architecture, parseArchitecture } from '../../src/model/architectu
 import { Meter } from '../../src/net/index.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { type CompileOptions, compile } from '../../src/plan/compile/compile.js'
+import { inputWords } from '../../src/plan/outputs.js'
 import type { Backend } from '../../src/plan/plan.js'
-import { encodeFixed } from '../../src/ring/codec.js'
 import { localParties, runReference } from '../../src/testing.js'
 import { randomWeights } from '../../test/fixtures/networks.js'
 import { sampleInput } from '../../test/fixtures/workloads.js'
@@ -67,7 +67,7 @@ export async function runExactly(arch: Architecture, options: CompileOptions): P
     const start = performance.now()
     const { raw, logits, inference } = await parties.client.run(inputs[0])
     const done = performance.now()
-    const words = encodeFixed(inputs[0], plan.input.scale, plan.input.bits)
+    const words = inputWords(plan, inputs[0])
     const { output, overflows } = runReference(plan, model, words, parties.masks(inference))
     const seconds = [(done - start) / 1000, (performance.now() - done) / 1000] as const
     const [wanted] = FloatNetwork.prepare(arch, weights).run(inputs.slice(0, 1))

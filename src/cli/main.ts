@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./commands/demo.js')).demo,
   helper: async () => (await import('./commands/helper.js')).helper,
   serve: async () => (await import('./commands/serve.js')).serve,
+  delegate: async () => (await import('./commands/delegate.js')).delegate,
   infer: async () => (await import('./commands/infer.js')).infer,
   inspect: async () => (await import('./commands/inspect.js')).inspect,
   convert: async () => (await import('./commands/convert.js')).convert,
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   finetune: async () => (await import('./commands/finetune.js')).finetune,
   cost: async () => (await import('./commands/cost.js')).cost,
   bench: async () => (await import('./commands/bench.js')).bench,
+  schema: async () => (await import('./commands/schema.js')).schema,
   doctor: async () => (await import('./commands/doctor.js')).doctor,
 }
 
@@ -63,7 +65,7 @@ async function printHelp(about: string | undefined, asked: boolean): Promise<num
 }
 
 /** They go on without anybody who reads what they say. */
-const LONG_RUNNING: readonly (string | undefined)[] = ['serve', 'helper']
+const LONG_RUNNING: readonly (string | undefined)[] = ['serve', 'helper', 'delegate']
 
 // What was not written is lost: a report cut short never looks like a whole one, whoever reads the status.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {

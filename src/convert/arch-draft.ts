@@ -9,6 +9,7 @@ import { outputShape } from '../model/layers/shapes.js'
 import { parametersOf, type TensorName } from '../model/parameters.js'
 import type { Tensor } from '../model/safetensors.js'
 import { formatShape, type Shape, sameShape } from '../model/shape.js'
+import { isPlainOnly } from '../model/tail/split.js'
 import { Budget } from './weights/budget.js'
 
 /** What a converter returns; `parseArchitecture(arch)` and `bindWeights(…, tensors)` take it. */
@@ -53,7 +54,7 @@ export interface DraftTensor {
 export type DraftTensors = Readonly<Partial<Record<TensorName, DraftTensor>>>
 
 interface DraftLayer {
-  readonly id: string
+  id: string
   op: LayerOp
   in: readonly string[]
   readonly inShapes: readonly Shape[]
@@ -85,11 +86,14 @@ export class ArchDraft {
   /** UNSUPPORTED once something is refused that the file says well. */
   code: 'BAD_FILE' | 'UNSUPPORTED' = 'BAD_FILE'
   readonly notes: string[] = []
+  /** What helps against the problems, told behind them. */
+  hint: string | undefined
   /** Values that are bounded, by id: a second bound joins the first. */
   readonly bounds = new Map<string, Bounds>()
-  readonly #inputs: { name: string; shape: Shape }[] = []
+  readonly #inputs: { name: string; shape: Shape; layout?: 'hwc' }[] = []
   readonly #layers: DraftLayer[] = []
   readonly #ids = new Set<string>()
+  readonly #plain = new Set<string>()
   readonly #budget: Budget
 
   /** @param sourceBytes size of the foreign file, which bounds the memory spent on it */
@@ -111,13 +115,19 @@ export class ArchDraft {
     this.#budget.spend(4 * elements, 'its tensors')
   }
 
+  /** Whether a value is made, at some step, by a layer that no private step computes. */
+  isPlain({ id }: Value): boolean {
+    return this.#plain.has(id)
+  }
+
   constant(count: number, value: number, from: string): DraftTensor {
     return { shape: [count], data: this.floats(count).fill(value), from }
   }
 
-  input(name: string, shape: Shape): Value {
+  /** @param layout 'hwc' where its values are given channels last */
+  input(name: string, shape: Shape, layout?: 'hwc'): Value {
     const id = this.#unique(name)
-    this.#inputs.push({ name: id, shape })
+    this.#inputs.push({ name: id, shape, ...(layout && { layout }) })
     return { id, shape }
   }
 
@@ -141,6 +151,8 @@ export class ArchDraft {
     if (!this.#tensorsFit(where, layer)) return undefined
     const id = this.#unique(name)
     this.#layers.push({ ...layer, id })
+    const made = { ...layer, id, ...op, tensors: {} } as Layer
+    if (isPlainOnly(made) || layer.in.some((from) => this.#plain.has(from))) this.#plain.add(id)
     return { id, shape: out }
   }
 
@@ -225,7 +237,8 @@ export class ArchDraft {
 
   #listed(): string[] {
     const more = this.problems.length - MOST_PROBLEMS
-    return more > 0 ? [...this.problems.slice(0, MOST_PROBLEMS), `and ${more} more`] : this.problems
+    const listed = more > 0 ? [...this.problems.slice(0, MOST_PROBLEMS), `and ${more} more`] : this.problems
+    return this.hint ? [...listed, this.hint] : listed
   }
 
   /**
@@ -237,7 +250,10 @@ export class ArchDraft {
     const made = outputs.map(([output, value]) => this.#asLayer(output, value))
     this.throwIfAny()
     const becomes = this.#fuseBiases(new Set(made))
-    const ids = made.map((id) => becomes.get(id) ?? id)
+    const ids = this.#named(
+      outputs.map(([output]) => output),
+      made.map((id) => becomes.get(id) ?? id),
+    )
     const needed = this.#needed(ids)
     const layers: Json[] = []
     const tensors = new Map<string, Tensor>()
@@ -257,6 +273,21 @@ export class ArchDraft {
     }
     parseArchitecture(arch, this.source)
     return { arch, tensors, notes: this.notes }
+  }
+
+  /** Outputs are called what the file calls them, where no other layer is. @returns their ids */
+  #named(names: readonly string[], ids: readonly string[]): string[] {
+    const renamed = new Map<string, string>()
+    ids.forEach((id, i) => {
+      if (names[i] === '' || this.#ids.has(names[i]) || renamed.has(id)) return
+      renamed.set(id, names[i])
+      this.#ids.add(names[i])
+    })
+    for (const layer of this.#layers) {
+      layer.id = renamed.get(layer.id) ?? layer.id
+      layer.in = layer.in.map((id) => renamed.get(id) ?? id)
+    }
+    return ids.map((id) => renamed.get(id) ?? id)
   }
 
   /** An output must be a layer, so an input that is one gets an identity. */

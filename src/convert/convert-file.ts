@@ -36,6 +36,8 @@ export interface ConvertOptions extends PictureOptions {
   readonly choices?: Choices
   /** Channels first, where an ONNX or TensorFlow.js file leaves it open. */
   readonly inputShape?: Shape
+  /** Of an ONNX or TensorFlow.js file: what the network gives, by the names of nodes or tensors; what is behind is left out. */
+  readonly outputs?: readonly string[]
   /** Takes the tensors of this entry only, such as `state_dict`. */
   readonly unwrap?: string
   /** Takes only the tensors whose names start so, and takes it off them. */
@@ -112,16 +114,16 @@ function targetsOf(format: FileFormat | undefined): readonly Target[] {
 type Converted = Omit<Conversion, 'format'>
 
 async function convertKnown(order: Order, format: FileFormat): Promise<Converted> {
-  const { source, file, inputShape } = order
+  const { source, file, inputShape, outputs } = order
   switch (format) {
     case 'pickle':
       return reluSpec(order)
     case 'json':
       return expanded(order)
     case 'onnx':
-      return network(order, convertOnnx(file, { source, inputShape, externalData: await readExternal(order) }))
+      return network(order, convertOnnx(file, { source, inputShape, outputs, externalData: await readExternal(order) }))
     case 'tfjs':
-      return network(order, convertTfjs(file, await readShards(order), { source, inputShape }))
+      return network(order, convertTfjs(file, await readShards(order), { source, inputShape, outputs }))
     default: {
       const read = format === 'safetensors-index' ? await readShardedTensors(order) : readOwnTensors(order)
       return order.arch ? checkedWeights(order, order.arch, read) : bareWeights(order, read)

@@ -18,7 +18,7 @@ import { readWhole, type WholeFile, writeWhole } from './whole-files.js'
 
 /** As `convertFile`, with files for what it takes. */
 export interface ConvertFilesOptions
-  extends Pick<ConvertOptions, 'to' | 'inputShape' | 'unwrap' | 'stripPrefix' | 'drop' | 'masks'> {
+  extends Pick<ConvertOptions, 'to' | 'inputShape' | 'outputs' | 'unwrap' | 'stripPrefix' | 'drop' | 'masks'> {
   readonly input: string
   /** A file, or a folder (its name ends in /, or it is there); else in the current folder, named after the input. */
   readonly output?: string

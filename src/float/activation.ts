@@ -2,7 +2,8 @@
 // says of a ReLU: a block compares its mean with both bounds, a mask keeps the clip of single elements.
 import { RingfenceError } from '../errors.js'
 import { type Bounds, blockActivationF32, clampF32, type MapSize, maskActivationF32 } from '../kernels/float/conv.js'
-import { type Kernels, type Region, upload } from '../kernels/instance.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
+import { type Region, upload } from '../kernels/instance.js'
 import { quote } from '../model/json/fields.js'
 import { effectiveOp, type Layer } from '../model/layers/layers.js'
 import type { LayerRelu } from '../model/relu/spec.js'
@@ -32,7 +33,7 @@ export function toMapSize(shape: Shape): MapSize {
 }
 
 /** @throws RingfenceError BAD_INPUT when blocks or mask do not fit the layer's shape */
-export function prepareActivation(k: Kernels, layer: Layer, relu: LayerRelu): Activation {
+export function prepareActivation(k: FloatKernels, layer: Layer, relu: LayerRelu): Activation {
   const bounds = boundsOf(layer)
   const n = elementCount(layer.out)
   const nothing = () => {}

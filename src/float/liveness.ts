@@ -3,15 +3,14 @@ import type { Region } from '../kernels/instance.js'
 import type { Step, ValueIndex } from './steps.js'
 
 /**
- * Per value the last step that reads it; a value nobody reads is used last by the step that makes it, the output by
- * none.
+ * Per value the last step that reads it; a value nobody reads is used last by the step that makes it, outputs by none.
  */
-export function lastUses(steps: readonly Step[], output: ValueIndex): Int32Array {
+export function lastUses(steps: readonly Step[], outputs: readonly ValueIndex[]): Int32Array {
   const last = Int32Array.from({ length: steps.length + 1 }, (_, value) => value - 1)
   steps.forEach((step, i) => {
     for (const value of step.inputs) last[value] = i
   })
-  last[output] = steps.length
+  for (const output of outputs) last[output] = steps.length
   return last
 }
 

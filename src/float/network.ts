@@ -1,12 +1,15 @@
 // A network made ready for float32 runs: batch norms folded, weights packed, once for any number of inputs.
 import { RingfenceError } from '../errors.js'
-import { type Kernels, loadKernels, type Region } from '../kernels/instance.js'
+import { type FloatKernels, loadFloatKernels } from '../kernels/float/instance.js'
+import type { Region } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
-import { checkInput } from '../model/pictures/input.js'
+import { channelsFirst, checkInput } from '../model/pictures/input.js'
 import type { ReluSpec } from '../model/relu/spec.js'
+import { tailOutputs } from '../model/tail/run.js'
+import { bodyOf, type NamedOutputs } from '../model/tail/split.js'
 import type { Weights } from '../model/weights.js'
 import { lastUses, releaseUsed } from './liveness.js'
-import { FloatPass } from './pass.js'
+import { FloatPass, joined } from './pass.js'
 import { requireFloat } from './runnable.js'
 import { type Steps, stepsOf, type ValueIndex } from './steps.js'
 
@@ -19,7 +22,7 @@ export interface FloatOptions {
   /** Keeps every activation replaceable, for `FloatPass.vary`. */
   readonly variable?: boolean
   /** @internal The kernels' instance whose memory is used; a fresh one without it. */
-  readonly kernels?: Kernels
+  readonly kernels?: FloatKernels
 }
 
 /**
@@ -28,18 +31,18 @@ export interface FloatOptions {
  */
 export class FloatNetwork {
   readonly arch: Architecture
-  readonly #kernels: Kernels
+  readonly #kernels: FloatKernels
   readonly #steps: Steps
   readonly #lastUse: Int32Array
-  readonly #output: ValueIndex
+  readonly #outputs: readonly ValueIndex[]
   #released = false
 
-  private constructor(kernels: Kernels, arch: Architecture, steps: Steps) {
+  private constructor(kernels: FloatKernels, arch: Architecture, steps: Steps) {
     this.arch = arch
     this.#kernels = kernels
     this.#steps = steps
-    this.#output = steps.values.get(arch.outputs[0])!
-    this.#lastUse = lastUses(steps.steps, this.#output)
+    this.#outputs = bodyOf(arch).outputs.map((id) => steps.values.get(id)!)
+    this.#lastUse = lastUses(steps.steps, this.#outputs)
   }
 
   /**
@@ -49,9 +52,9 @@ export class FloatNetwork {
    */
   static prepare(arch: Architecture, weights: Weights, options: FloatOptions = {}): FloatNetwork {
     requireFloat(arch, weights)
-    const kernels = options.kernels ?? loadKernels()
+    const kernels = options.kernels ?? loadFloatKernels()
     const wanted = options.keep === 'all' ? undefined : new Set(options.keep)
-    const steps = stepsOf(kernels, arch, weights, {
+    const steps = stepsOf(kernels, bodyOf(arch), weights, {
       spec: options.spec,
       keep: (id) => wanted === undefined || wanted.has(id),
       separate: options.variable === true,
@@ -60,18 +63,28 @@ export class FloatNetwork {
   }
 
   /**
-   * The output layer's values (logits) for every input.
-   * @param inputs CHW, after preprocessing, of the network input's shape
+   * What a private run opens, for every input: the output layer's values (logits), of several outputs one after another;
+   * before what the client computes of them (a softmax at the end, say), which `outputs` does as well.
+   * @param inputs after preprocessing, of the network input's shape and in its order: CHW, or HWC where it says so
    * @throws RingfenceError BAD_INPUT for a wrong length, NaN or infinity
    */
   run(inputs: readonly Float32Array[]): Float32Array[] {
     for (const input of inputs) this.#check(input)
     return inputs.map((input) => {
       const values = this.#forward(input, false)
-      const logits = values[this.#output]!.f32().slice()
+      const logits = joined(this.#outputs.map((output) => values[output]!.f32()))
       for (const value of values) value?.release()
       return logits
     })
+  }
+
+  /**
+   * Every output of one input, by name.
+   * @throws RingfenceError as `run`
+   */
+  outputs(input: Float32Array): NamedOutputs {
+    const [values] = this.run([input])
+    return tailOutputs(this.arch, values)
   }
 
   /**
@@ -81,7 +94,7 @@ export class FloatNetwork {
   start(input: Float32Array): FloatPass {
     this.#check(input)
     const values = this.#forward(input, true) as Region[]
-    return new FloatPass(this.#kernels, this.#steps, this.#lastUse, this.#output, values)
+    return new FloatPass(this.#kernels, this.#steps, this.#lastUse, this.#outputs, values)
   }
 
   /** Gives the memory back; passes are released by those who started them. */
@@ -100,7 +113,8 @@ export class FloatNetwork {
     const { memory } = this.#kernels
     const { steps } = this.#steps
     const values: (Region | undefined)[] = [memory.alloc(input.byteLength)]
-    values[0]!.f32().set(input)
+    const { shape, layout } = this.arch.inputs[0]
+    values[0]!.f32().set(layout === 'hwc' ? channelsFirst(input, shape) : input)
     try {
       steps.forEach((step, i) => {
         const out = memory.alloc(4 * step.elements)

@@ -18,13 +18,16 @@ import {
   subF32,
   UNBOUNDED,
 } from '../kernels/float/conv.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
-import { type Kernels, type Region, upload } from '../kernels/instance.js'
+import { type Region, upload } from '../kernels/instance.js'
 import { embed32 } from '../kernels/ring.js'
 import { blendsOf } from '../model/layers/blends.js'
 import type { Layer, LayerOf, Op } from '../model/layers/layers.js'
+import { spreadLines, spreadMap, turnedWeights } from '../model/layers/transposed.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { elementCount } from '../model/shape.js'
+import { computeElements } from '../model/tail/elements.js'
 import { tensorOf, type Weights } from '../model/weights.js'
 import { prepareActivation, toMapSize } from './activation.js'
 import { type Affine, affineOf, foldAffine } from './affine.js'
@@ -39,7 +42,7 @@ export interface Operation {
 
 /** What an operation is made of besides its layer. */
 export interface Parts {
-  readonly k: Kernels
+  readonly k: FloatKernels
   readonly weights: Weights
   /** Per-channel maps behind a convolution that become part of it. */
   readonly affine: Affine | undefined
@@ -57,6 +60,7 @@ export function operationOf(layer: Layer, parts: Parts): Operation {
 
 const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, parts: Parts) => Operation } = {
   conv2d: (layer, parts) => convolution(geometryOf(layer), layer, parts),
+  convTranspose2d: transposedConvolution,
   linear: (layer, parts) => convolution(fullGeometry(layer.inShapes[0][0], layer.cout), layer, parts),
   batchNorm: perChannel,
   channelScale: perChannel,
@@ -69,7 +73,7 @@ const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, par
   },
   add,
   weightedSum,
-  concat,
+  concat: (layer) => (layer.axis === 0 ? concat() : elements(layer)),
   avgPool: (layer, { k }) => {
     const pool = poolOf(layer)
     return stateless(([x], out) => avgPoolF32(k, pool, x, layer.countPad, out))
@@ -95,10 +99,25 @@ const BUILDERS: { readonly [O in Exclude<Op, 'choice'>]: (layer: LayerOf<O>, par
   zero: () => stateless((_, out) => void out.u8().fill(0)),
   identity: copy,
   flatten: copy,
+  ...{ sigmoid: elements, tanh: elements, exp: elements, log: elements, sqrt: elements, square: elements },
+  ...{ reciprocal: elements, softplus: elements, erf: elements, multiply: elements, affine: elements },
+  ...{ softmax: elements, logSoftmax: elements, argMax: elements, sum: elements },
+  ...{ slice: elements, transpose: elements, reshape: elements, depthToSpace: elements },
 }
 
 function stateless(run: Operation['run']): Operation {
   return { run, release: () => {} }
+}
+
+/** What has no kernel of its own. */
+function elements(layer: Layer): Operation {
+  return stateless((inputs, out) =>
+    computeElements(
+      layer,
+      inputs.map((x) => x.f32()),
+      out.f32(),
+    ),
+  )
 }
 
 function copy(): Operation {
@@ -118,9 +137,45 @@ export function fullGeometry(cin: number, cout: number): ConvGeometry {
   return { cin, h: 1, w: 1, cout, kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1 }
 }
 
-function convolution(g: ConvGeometry, layer: LayerOf<'conv2d'> | LayerOf<'linear'>, parts: Parts): Operation {
+function transposedConvolution(layer: LayerOf<'convTranspose2d'>, parts: Parts): Operation {
+  const { k } = parts
+  const spread = spreadMap(layer)
+  const { c, h, w } = toMapSize(layer.inShapes[0])
+  const { cout, kernel, dilation, groups } = layer
+  const [height, width] = spread.size
+  const geometry = { cin: c, h: height, w: width, cout, kernel, stride: ONE, pad: NO_PAD, dilation, groups }
+  const weight = turnedWeights(tensorOf(parts.weights, layer.id, 'weight'), layer)
+  const inner = convolution(geometry, layer, parts, weight)
+  const rows = spreadLines(spread, 0, h)
+  const columns = spreadLines(spread, 1, w)
+  return {
+    run([x], out) {
+      const map = k.memory.allocZero(4 * c * height * width)
+      const [from, to] = [x.f32(), map.f32()]
+      for (let channel = 0; channel < c; channel++) {
+        for (const [y, row] of rows.entries()) {
+          if (row < 0) continue
+          const [source, target] = [(channel * h + row) * w, (channel * height + y) * width]
+          for (let i = 0; i < width; i++) if (columns[i] >= 0) to[target + i] = from[source + columns[i]]
+        }
+      }
+      inner.run([map], out)
+      map.release()
+    },
+    release: () => inner.release(),
+  }
+}
+
+const ONE = [1, 1] as const
+const NO_PAD = [0, 0, 0, 0] as const
+
+function convolution(
+  g: ConvGeometry,
+  layer: LayerOf<'conv2d'> | LayerOf<'linear'> | LayerOf<'convTranspose2d'>,
+  parts: Parts,
+  weight = tensorOf(parts.weights, layer.id, 'weight'),
+): Operation {
   const { k, weights, affine, bounds } = parts
-  const weight = tensorOf(weights, layer.id, 'weight')
   const bias = layer.bias ? tensorOf(weights, layer.id, 'bias') : undefined
   const folded = affine ? foldAffine(weight, bias, affine) : { weight, bias }
   const conv = packConvF32(k, g, folded.weight, folded.bias)
@@ -241,7 +296,7 @@ function resize(layer: LayerOf<'resize'>, { k }: Parts): Operation {
 
 /** Every stride-th row and column, between channels of zeros. */
 function shrink(
-  k: Kernels,
+  k: FloatKernels,
   layer: Layer,
   stride: readonly [number, number],
   offset: readonly [number, number],

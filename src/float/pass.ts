@@ -1,7 +1,8 @@
 // One input's way through the network with every value kept, so that a changed activation costs only what lies behind it.
 import { RingfenceError } from '../errors.js'
 import { addConvChannelF32, type FloatConv, subF32 } from '../kernels/float/conv.js'
-import type { Kernels, Region } from '../kernels/instance.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
+import type { Region } from '../kernels/instance.js'
 import { quote } from '../model/json/fields.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { asBlocks, prepareActivation, toMapSize } from './activation.js'
@@ -20,24 +21,24 @@ interface Variation {
 
 /** One input's way through the network, with every value kept. */
 export class FloatPass {
-  readonly #k: Kernels
+  readonly #k: FloatKernels
   readonly #steps: Steps
   readonly #last: Int32Array
-  readonly #output: ValueIndex
+  readonly #outputs: readonly ValueIndex[]
   readonly #kept: Region[]
 
   /** @internal Takes over `kept`, the values of all steps. */
-  constructor(k: Kernels, steps: Steps, last: Int32Array, output: ValueIndex, kept: Region[]) {
+  constructor(k: FloatKernels, steps: Steps, last: Int32Array, outputs: readonly ValueIndex[], kept: Region[]) {
     this.#k = k
     this.#steps = steps
     this.#last = last
-    this.#output = output
+    this.#outputs = outputs
     this.#kept = kept
   }
 
-  /** The output layer's values (logits). */
+  /** The output layer's values (logits), of several outputs one after another, as `FloatNetwork.run` gives them. */
   output(): Float32Array {
-    return this.#live(this.#output).f32().slice()
+    return joined(this.#outputs.map((output) => this.#live(output).f32()))
   }
 
   /**
@@ -78,7 +79,7 @@ export class FloatPass {
         else this.#rerun(step, i, fresh, out)
         releaseUsed(step, i, this.#last, fresh.values)
       })
-      return (fresh.values[this.#output] ?? this.#kept[this.#output]).f32().slice()
+      return joined(this.#outputs.map((output) => (fresh.values[output] ?? this.#kept[output]).f32()))
     } finally {
       for (const value of fresh.values) value?.release()
     }
@@ -164,6 +165,17 @@ export class FloatPass {
     }
     change.release()
   }
+}
+
+/** A copy of some values, one after another. */
+export function joined(values: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(values.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const value of values) {
+    out.set(value, at)
+    at += value.length
+  }
+  return out
 }
 
 function differing(

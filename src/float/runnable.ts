@@ -14,7 +14,6 @@ import { tensorOf, type Weights } from '../model/weights.js'
 export function requireFloat(arch: Architecture, weights: Weights): void {
   const problems = arch.layers.flatMap(layerProblems)
   if (arch.inputs.length !== 1) problems.push(`expected 1 input, got ${arch.inputs.length}`)
-  if (arch.outputs.length !== 1) problems.push(`expected 1 output, got ${arch.outputs.length}`)
   if (problems.length > 0) {
     throw new RingfenceError('UNSUPPORTED', `network ${quote(arch.name)} cannot be run in float:`, problems)
   }

@@ -1,6 +1,6 @@
 // From layers to steps: what can be done in one pass over a value becomes one step.
 import { UNBOUNDED } from '../kernels/float/conv.js'
-import type { Kernels } from '../kernels/instance.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
 import type { Architecture } from '../model/architecture.js'
 import { effectiveOp, isActivation, type Layer } from '../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../model/relu/spec.js'
@@ -37,7 +37,7 @@ export interface StepOptions {
   readonly separate: boolean
 }
 
-export function stepsOf(k: Kernels, arch: Architecture, weights: Weights, options: StepOptions): Steps {
+export function stepsOf(k: FloatKernels, arch: Architecture, weights: Weights, options: StepOptions): Steps {
   const layers = arch.layers.map(choose)
   const successors = successorsOf(layers, arch.outputs)
   const values = new Map<string, ValueIndex>([[arch.inputs[0].name, 0]])
@@ -83,7 +83,7 @@ function chainFrom(
   { spec, keep, separate }: StepOptions,
 ): Layer[] {
   const chain = [first]
-  const weighs = first.op === 'conv2d' || first.op === 'linear' || isAffine(first)
+  const weighs = first.op === 'conv2d' || first.op === 'convTranspose2d' || first.op === 'linear' || isAffine(first)
   for (let last = first; (weighs || first.op === 'add') && !keep(last.id); ) {
     const next = successors.get(last.id)
     if (!next) break
@@ -96,7 +96,7 @@ function chainFrom(
   return chain
 }
 
-function chainOperation(k: Kernels, chain: readonly Layer[], weights: Weights, { spec }: StepOptions): Operation {
+function chainOperation(k: FloatKernels, chain: readonly Layer[], weights: Weights, { spec }: StepOptions): Operation {
   const [first] = chain
   const last = chain[chain.length - 1]
   const maps = chain.filter(isAffine)

@@ -2,7 +2,7 @@
 // Gorski & Avidan's straight-through rule: nothing flows through the sign of the mean).
 import { boundsOf, expectCount, toMapSize } from '../float/activation.js'
 import { addF32, affineF32, type Bounds, maskActivationF32, subF32, UNBOUNDED } from '../kernels/float/conv.js'
-import type { GradientKernels } from '../kernels/gradient/instance.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
 import { channelSumsF32, gatedBlocksF32, gatedClampF32, gatedMaskF32, gateF32 } from '../kernels/gradient/maps.js'
 import { type Region, upload } from '../kernels/instance.js'
 import type { Layer } from '../model/layers/layers.js'
@@ -113,7 +113,7 @@ export function leaky(layer: Layer, constant: number | undefined, { k, relu, wei
   }
 }
 
-function gateOf(k: GradientKernels, layer: Layer, relu: LayerRelu): Gate {
+function gateOf(k: FloatKernels, layer: Layer, relu: LayerRelu): Gate {
   const bounds: Bounds = boundsOf(layer)
   const n = elementCount(layer.out)
   const release = () => {}

@@ -1,5 +1,5 @@
 // What every op has to be able to do for training: forward over the pictures of a batch, and backward.
-import type { GradientKernels } from '../kernels/gradient/instance.js'
+import type { FloatKernels } from '../kernels/float/instance.js'
 import type { Region } from '../kernels/instance.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
@@ -9,7 +9,7 @@ export type Norm = 'batch' | 'running'
 
 /** What an operation is made of besides its layer. */
 export interface Parts {
-  readonly k: GradientKernels
+  readonly k: FloatKernels
   readonly weights: Weights
   readonly norm: Norm
   /** Kind of an activation layer. */

@@ -1,18 +1,20 @@
 // Reverse-mode differentiation of a network over a batch: a forward pass that keeps what the backward pass reads, and the
 // way back, layer by layer.
-import { RingfenceError } from '../errors.js'
+import { RingfenceError, throwIfAny } from '../errors.js'
 import { requireFloat } from '../float/runnable.js'
 import { addF32 } from '../kernels/float/conv.js'
-import { type GradientKernels, loadGradientKernels } from '../kernels/gradient/instance.js'
+import { type FloatKernels, loadFloatKernels } from '../kernels/float/instance.js'
 import type { Region } from '../kernels/instance.js'
 import type { Architecture } from '../model/architecture.js'
+import { quote } from '../model/json/fields.js'
 import { effectiveOp, type Layer } from '../model/layers/layers.js'
-import { checkInput } from '../model/pictures/input.js'
+import { channelsFirst, checkInput } from '../model/pictures/input.js'
 import { type ReluSpec, resolveRelu } from '../model/relu/spec.js'
 import { elementCount } from '../model/shape.js'
+import { bodyOf } from '../model/tail/split.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
 import type { Differentiable, Norm } from './differentiable.js'
-import { differentiable } from './operations.js'
+import { differentiable, untrainable } from './operations.js'
 
 /** How a network is differentiated. */
 export interface TapeOptions {
@@ -23,7 +25,7 @@ export interface TapeOptions {
   /** Also gives the gradients of the inputs. */
   readonly inputs?: boolean
   /** @internal The kernels' instance whose memory is used; a fresh one without it. */
-  readonly kernels?: GradientKernels
+  readonly kernels?: FloatKernels
 }
 
 /** Gradients of a batch. */
@@ -50,7 +52,7 @@ interface Step {
 /** A network made ready for training steps on one kernels' instance, and so in one thread. */
 export class Tape {
   readonly arch: Architecture
-  readonly #k: GradientKernels
+  readonly #k: FloatKernels
   readonly #steps: readonly Step[]
   readonly #output: ValueIndex
   readonly #wantsInputs: boolean
@@ -59,7 +61,7 @@ export class Tape {
   #values: (Region | undefined)[] = []
   #pictures = 0
 
-  private constructor(arch: Architecture, k: GradientKernels, steps: readonly Step[], output: number, inputs: boolean) {
+  private constructor(arch: Architecture, k: FloatKernels, steps: readonly Step[], output: number, inputs: boolean) {
     this.arch = arch
     this.#k = k
     this.#steps = steps
@@ -76,12 +78,17 @@ export class Tape {
   }
 
   /**
+   * Of the part whose values go out: what the client computes behind it (a softmax at the end) has no tape.
    * @throws RingfenceError UNSUPPORTED naming all layers that cannot be run; BAD_INPUT for weights of another network or
    *   a spec that does not fit
    */
-  static prepare(arch: Architecture, weights: Weights, options: TapeOptions = {}): Tape {
-    requireFloat(arch, weights)
-    const { spec, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadGradientKernels() } = options
+  static prepare(network: Architecture, weights: Weights, options: TapeOptions = {}): Tape {
+    requireFloat(network, weights)
+    const arch = bodyOf(network)
+    const problems = untrainable(arch.layers)
+    if (arch.outputs.length !== 1) problems.push(`expected 1 output, got ${arch.outputs.length}`)
+    throwIfAny('UNSUPPORTED', `network ${quote(arch.name)} cannot be trained:`, problems)
+    const { spec, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadFloatKernels() } = options
     const values = new Map<string, ValueIndex>([[arch.inputs[0].name, 0]])
     const useful = [wantsInputs]
     const steps: Step[] = []
@@ -124,7 +131,10 @@ export class Tape {
     this.#pictures = inputs.length
     const batch = this.#take(0, elementCount(shape))
     const words = batch.f32()
-    for (const [i, input] of inputs.entries()) words.set(input, i * input.length)
+    const isLast = this.arch.inputs[0].layout === 'hwc'
+    for (const [i, input] of inputs.entries()) {
+      words.set(isLast ? channelsFirst(input, shape) : input, i * input.length)
+    }
     this.#steps.forEach((step, i) => {
       const out = this.#take(i + 1, step.elements)
       step.operation.forward(this.#valuesOf(step), out, this.#pictures)

@@ -5,8 +5,6 @@ export interface KernelExports
   extends PrgExports,
     RingExports,
     BitsExports,
-    FloatConvExports,
-    FloatMapExports,
     MccExports,
     MacExports,
     SecurennExports,
@@ -134,7 +132,8 @@ interface PrgExports {
   ): void
 }
 
-interface FloatConvExports {
+/** Of the float kernels, a module of their own. */
+export interface FloatConvExports {
   convF32(
     x: number,
     w: number,
@@ -167,7 +166,7 @@ interface FloatConvExports {
 
 type Words = (...words: number[]) => void
 
-interface FloatMapExports {
+export interface FloatMapExports {
   clampF32(x: number, low: number, high: number, out: number, n: number): void
   addF32(a: number, b: number, low: number, high: number, out: number, n: number): void
   subF32(a: number, b: number, out: number, n: number): void

@@ -5,7 +5,7 @@ import type { KernelExports } from './abi.js'
 import { expectDisjoint, expectInstance, expectInteger, expectWords } from './guard.js'
 import { type Kernels, type Region, upload } from './instance.js'
 
-/** Positions in WASM memory; made by `uploadIndexMap`, which checks them. */
+/** Positions in WASM memory; made by `uploadIndexMap`, which checks them, or by `shuffledMap`. */
 export interface IndexMap {
   /** Number of positions. */
   readonly count: number
@@ -63,6 +63,44 @@ export function uploadIndexMap(k: Kernels, positions: ArrayLike<number>): IndexM
   const limit = limitOf('uploadIndexMap', 'position', positions)
   const region = upload(k.memory, new Uint32Array(positions))
   return { count: positions.length, limit, raw: k.raw, region, release: () => region.release() }
+}
+
+/**
+ * A uniform permutation of `count` positions (Fisher and Yates), made where it stays. The caller releases the map, which
+ * wipes it.
+ * @param words uniform u32 words, as many as the region holds; apart from what the map allocates
+ * @param refill writes the next ones, whenever all are used and before the first
+ * @throws RangeError when `count` is no integer from 0 to 2^21
+ */
+export function shuffledMap(k: Kernels, count: number, words: Region, refill: () => void): IndexMap {
+  expectInteger('shuffledMap', 'count', count, 0, 2 ** 21)
+  expectWords('shuffledMap', 'words', words, 1, 4)
+  const region = k.memory.alloc(count * 4)
+  const first = region.u32()
+  for (let i = 0; i < count; i++) first[i] = i
+  for (let bound = count; bound > 1; ) {
+    refill()
+    // Views are taken anew: memory may have grown.
+    bound = shuffle(region.u32(), bound, words.u32())
+  }
+  return { count, limit: count, raw: k.raw, region, release: () => region.release(true) }
+}
+
+/** Fixes the last of `bound` places, then the one before it, while there are words; returns how many are left. */
+function shuffle(order: Uint32Array, bound: number, words: Uint32Array): number {
+  for (let next = 0; bound > 1 && next < words.length; ) {
+    // The high half of word · bound is uniform in [0, bound) once the 2^32 mod bound lowest values of the low half are
+    // left out; products with a bound of at most 2^21 are exact in doubles.
+    const product = words[next++] * bound
+    const j = Math.floor(product / 2 ** 32)
+    const low = product - j * 2 ** 32
+    if (low < bound && low < 2 ** 32 % bound) continue
+    bound--
+    const moved = order[bound]
+    order[bound] = order[j]
+    order[j] = moved
+  }
+  return bound
 }
 
 /**

@@ -1,5 +1,5 @@
-// Typed calls of the MAC kernels: one-time tags and keys of what the client replies (assembly/mcc/mac.ts). Tags, keys and
-// lifted words are u64, of which the plan's N bits count; what is dealt and opened is u32.
+// Typed calls of the MAC kernels: one-time tags and keys of what the client replies (assembly/mcc/mac.ts). Keys and lifted
+// words are u64, of which the plan's N bits count; tags are whole bytes of a stream; what is dealt and opened is u32.
 import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from './guard.js'
 import type { Kernels, Region } from './instance.js'
 
@@ -16,6 +16,18 @@ export interface KnownSelect extends KnownAddend {
   p: Region
   q: Region
 }
+
+/** How many bytes apart tags lie, 1 to 8: those of ρ, w_0 and w_2, and those that count times 2^bits. Keys are `LONG`. */
+export interface TagBytes {
+  readonly wide: number
+  readonly narrow: number
+}
+
+/** u64 words. */
+export const LONG: TagBytes = { wide: 8, narrow: 8 }
+
+/** Bytes that `count` tags take when `bytes` apart: eight are read of each, so that the last needs room behind it. */
+export const tagBytes = (count: number, bytes: number): number => (count === 0 ? 0 : (count - 1) * bytes + 8)
 
 /** Tags M or keys K of a switched value: of ρ, of w_0, of Q, of w_2 and of μ - Q. */
 export interface SelectTags {
@@ -34,61 +46,84 @@ export interface PassedTags {
 
 type Words = Readonly<Record<string, Region>>
 
-/** u32 words that a call reads, u64 words that it reads, flags, and what it writes: outputs lie apart from all else. */
+/** Words that a call reads (u32, u64, tags), flags, and what it writes: outputs lie apart from all else. */
 interface Operands {
   readonly words: Words
   readonly long: Words
+  readonly tags?: readonly Tag[]
   readonly outs: Words
   readonly beta?: Region
 }
 
-function expectCall(call: string, count: number, bits: number, { words, long, outs, beta }: Operands): void {
+interface Tag {
+  readonly name: string
+  readonly region: Region
+  readonly bytes: number
+}
+
+function expectCall(call: string, count: number, bits: number, { words, long, tags, outs, beta }: Operands): void {
   expectInteger(call, 'count', count, 0, 2 ** 28)
   expectInteger(call, 'bits', bits, 2, 32)
   const flags = (count + 7) >> 3
   if (beta) expectWords(call, 'beta', beta, flags, 1)
   for (const [name, region] of Object.entries(words)) expectWords(call, name, region, count, 4)
   for (const [name, region] of Object.entries(long)) expectWords(call, name, region, count, 8)
+  for (const { name, region, bytes } of tags ?? []) {
+    expectInteger(call, `bytes of ${name}`, bytes, 1, 8)
+    expectWords(call, name, region, tagBytes(count, bytes), 1)
+  }
   const written = Object.entries(outs)
   written.forEach(([name, out], i) => {
     expectWords(call, name, out, count, 8)
     if (beta) expectDisjoint(call, out, count * 8, beta, flags)
     for (const input of Object.values(words)) expectDisjoint(call, out, count * 8, input, count * 4)
     for (const input of Object.values(long)) expectSameOrDisjoint(call, out, input, count * 8)
+    for (const { region, bytes } of tags ?? []) expectDisjoint(call, out, count * 8, region, tagBytes(count, bytes))
     for (const [, other] of written.slice(0, i)) expectDisjoint(call, out, count * 8, other, count * 8)
   })
 }
 
 /** One u64 word that a call adds to, apart from all it reads. */
-function expectSum(call: string, count: number, sum: Region, { words, long, beta }: Omit<Operands, 'outs'>): void {
+function expectSum(call: string, count: number, sum: Region, operands: Omit<Operands, 'outs'>): void {
+  const { words, long, tags, beta } = operands
   expectWords(call, 'sum', sum, 1, 8)
   if (beta) expectDisjoint(call, sum, 8, beta, (count + 7) >> 3)
   for (const input of Object.values(words)) expectDisjoint(call, sum, 8, input, count * 4)
   for (const input of Object.values(long)) expectDisjoint(call, sum, 8, input, count * 8)
+  for (const { region, bytes } of tags ?? []) expectDisjoint(call, sum, 8, region, tagBytes(count, bytes))
 }
 
-const named = (tags: SelectTags | PassedTags): Words =>
-  Object.fromEntries(Object.entries(tags).map(([name, region]) => [`tag of ${name}`, region]))
+const keysOf = (keys: SelectTags | PassedTags): Words =>
+  Object.fromEntries(Object.entries(keys).map(([name, region]) => [`key of ${name}`, region]))
 
-/** Keys take the place of tags, which are not what they are made of. */
+const HIGH: readonly string[] = ['q', 'mu', 'muQ']
+
+const tagsOf = (tags: SelectTags | PassedTags, { wide, narrow }: TagBytes): Tag[] =>
+  Object.entries(tags).map(([name, region]) => {
+    return { name: `tag of ${name}`, region, bytes: HIGH.includes(name) ? narrow : wide }
+  })
+
+/** Keys lie apart from all they are made of. */
 function expectKeysApart(call: string, count: number, inputs: readonly Region[], tags: SelectTags | PassedTags): void {
   for (const out of Object.values(tags) as Region[]) {
     for (const input of inputs) expectDisjoint(call, out, count * 8, input, count * 8)
   }
 }
 
-/** Helper: the tags of switched values become keys K = M - α·word; `next`: the lifted mask of the result. */
+/** Helper: keys K = M - α·word of switched values from their tags; `next`: the lifted mask of the result. */
 export function macKeys(
   k: Kernels,
   count: number,
   bits: number,
   { alpha, next, rho, p, q, known, omega, mu }: KnownSelect & { alpha: Region; next: Region },
   tags: SelectTags,
+  bytes: TagBytes,
+  keys: SelectTags,
 ): void {
   const words = { rho, p, q, known, omega, mu }
-  expectCall('macKeys', count, bits, { words, long: {}, outs: named(tags) })
+  expectCall('macKeys', count, bits, { words, long: {}, tags: tagsOf(tags, bytes), outs: keysOf(keys) })
   expectCall('macKeys', count, bits, { words: {}, long: { alpha, next }, outs: {} })
-  expectKeysApart('macKeys', count, [alpha, next], tags)
+  expectKeysApart('macKeys', count, [alpha, next], keys)
   k.raw.mccMacKeys(
     count,
     bits,
@@ -100,11 +135,18 @@ export function macKeys(
     omega.ptr,
     mu.ptr,
     next.ptr,
+    bytes.wide,
+    bytes.narrow,
     tags.rho.ptr,
     tags.w0.ptr,
     tags.q.ptr,
     tags.w2.ptr,
     tags.muQ.ptr,
+    keys.rho.ptr,
+    keys.w0.ptr,
+    keys.q.ptr,
+    keys.w2.ptr,
+    keys.muQ.ptr,
   )
 }
 
@@ -140,10 +182,11 @@ export function macSelect(
   bits: number,
   { e, beta }: { e: Region; beta: Region },
   tags: SelectTags,
+  bytes: TagBytes,
   sign: 1 | -1,
   sum: Region,
 ): void {
-  const operands = { words: { e }, long: named(tags), beta }
+  const operands = { words: { e }, long: {}, tags: tagsOf(tags, bytes), beta }
   expectCall('macSelect', count, bits, { ...operands, outs: {} })
   expectSum('macSelect', count, sum, operands)
   k.raw.mccMacSelect(
@@ -151,6 +194,8 @@ export function macSelect(
     count,
     bits,
     beta.ptr,
+    bytes.wide,
+    bytes.narrow,
     tags.rho.ptr,
     tags.w0.ptr,
     tags.q.ptr,
@@ -168,11 +213,28 @@ export function macPassedKeys(
   bits: number,
   { alpha, next, known, omega, mu }: KnownAddend & { alpha: Region; next: Region },
   tags: PassedTags,
+  bytes: TagBytes,
+  keys: PassedTags,
 ): void {
-  expectCall('macPassedKeys', count, bits, { words: { known, omega, mu }, long: {}, outs: named(tags) })
+  const words = { known, omega, mu }
+  expectCall('macPassedKeys', count, bits, { words, long: {}, tags: tagsOf(tags, bytes), outs: keysOf(keys) })
   expectCall('macPassedKeys', count, bits, { words: {}, long: { alpha, next }, outs: {} })
-  expectKeysApart('macPassedKeys', count, [alpha, next], tags)
-  k.raw.mccMacPassedKeys(count, bits, alpha.ptr, known.ptr, omega.ptr, mu.ptr, next.ptr, tags.w0.ptr, tags.mu.ptr)
+  expectKeysApart('macPassedKeys', count, [alpha, next], keys)
+  k.raw.mccMacPassedKeys(
+    count,
+    bits,
+    alpha.ptr,
+    known.ptr,
+    omega.ptr,
+    mu.ptr,
+    next.ptr,
+    bytes.wide,
+    bytes.narrow,
+    tags.w0.ptr,
+    tags.mu.ptr,
+    keys.w0.ptr,
+    keys.mu.ptr,
+  )
 }
 
 /** Client: `liftSelect` of passed values. */
@@ -193,13 +255,14 @@ export function macPassed(
   bits: number,
   e: Region,
   tags: PassedTags,
+  bytes: TagBytes,
   sign: 1 | -1,
   sum: Region,
 ): void {
-  const operands = { words: { e }, long: named(tags) }
+  const operands = { words: { e }, long: {}, tags: tagsOf(tags, bytes) }
   expectCall('macPassed', count, bits, { ...operands, outs: {} })
   expectSum('macPassed', count, sum, operands)
-  k.raw.mccMacPassed(e.ptr, count, bits, tags.w0.ptr, tags.mu.ptr, sign, sum.ptr)
+  k.raw.mccMacPassed(e.ptr, count, bits, bytes.wide, bytes.narrow, tags.w0.ptr, tags.mu.ptr, sign, sum.ptr)
 }
 
 /** Adds Σ α·words to one u64 word. */

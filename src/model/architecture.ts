@@ -116,9 +116,11 @@ function readInputs(root: Fields): NetworkInput[] {
     if (seen.has(name)) fields.problem(`name: ${quote(name)} is taken by an earlier input`)
     seen.add(name)
     const shape = readShape(fields, 'shape') ?? []
+    const isLast = fields.oneOf('layout', ['chw', 'hwc'], 'chw') === 'hwc'
+    if (isLast && shape.length !== 3) fields.fault('layout', '"chw" for an input that is no map')
     const preprocess = readPreprocess(fields, shape)
     fields.noOthers()
-    return { name, shape, preprocess }
+    return { name, shape, ...(isLast ? { layout: 'hwc' } : {}), preprocess }
   })
 }
 

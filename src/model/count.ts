@@ -78,6 +78,9 @@ function countLayer(layer: Layer, spec: ReluSpec | undefined): LayerCounts {
 
 function macsOf(layer: Layer): number {
   if (layer.op === 'linear') return layer.cout * layer.inShapes[0][0]
+  if (layer.op === 'convTranspose2d') {
+    return elementCount(layer.inShapes[0]) * (layer.cout / layer.groups) * layer.kernel[0] * layer.kernel[1]
+  }
   if (layer.op !== 'conv2d') return 0
   const perElement = (layer.inShapes[0][0] / layer.groups) * layer.kernel[0] * layer.kernel[1]
   return elementCount(layer.out) * perElement

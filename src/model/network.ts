@@ -11,10 +11,13 @@ export interface Preprocess {
   readonly order?: 'bgr'
 }
 
-/** An input of the network; shapes are CHW or of a vector. */
+/** An input of the network. */
 export interface NetworkInput {
   readonly name: string
+  /** CHW, or of a vector. */
   readonly shape: Shape
+  /** 'hwc' where its values are given with the channels of each pixel side by side; channels first without it. */
+  readonly layout?: 'hwc'
   readonly preprocess: Preprocess
 }
 

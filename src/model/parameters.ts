@@ -13,7 +13,7 @@ export interface Parameter {
 }
 
 /**
- * conv2d: weight [cout, cin/groups, kh, kw], bias [cout]; linear: weight [cout, n], bias [cout]; batchNorm: weight,
+ * conv2d: weight [cout, cin/groups, kh, kw], bias [cout]; convTranspose2d: weight [cin, cout/groups, kh, kw], bias [cout]; linear: weight [cout, n], bias [cout]; batchNorm: weight,
  * bias, running_mean, running_var, each [c]; channelScale and prelu: weight [c]; weightedSum: coef [inputs].
  */
 export function parametersOf(layer: Layer): readonly Parameter[] {
@@ -21,6 +21,10 @@ export function parametersOf(layer: Layer): readonly Parameter[] {
   switch (layer.op) {
     case 'conv2d':
       return biased([layer.cout, cin / layer.groups, ...layer.kernel], layer.bias)
+    case 'convTranspose2d': {
+      const weight = trained('weight', [cin, layer.cout / layer.groups, ...layer.kernel])
+      return layer.bias ? [weight, trained('bias', [layer.cout])] : [weight]
+    }
     case 'linear':
       return biased([layer.cout, cin], layer.bias)
     case 'channelScale':

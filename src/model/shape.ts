@@ -27,10 +27,10 @@ export function asMap(shape: Shape): readonly [number, number, number] {
 }
 
 /** The shape in a field of a file, or undefined after reporting why there is none. */
-export function readShape(fields: Fields, name: string): Shape | undefined {
+export function readShape(fields: Fields, name: string, mostAxes = 3): Shape | undefined {
   const value = fields.value(name)
-  const fits = Array.isArray(value) && value.length >= 1 && value.length <= 3
+  const fits = Array.isArray(value) && value.length >= 1 && value.length <= mostAxes
   if (fits && value.every((size) => Number.isSafeInteger(size) && size >= 1 && size < 2 ** 28)) return value
-  fields.fault(name, '1 to 3 integers >= 1')
+  fields.fault(name, `1 to ${mostAxes} integers >= 1`)
   return undefined
 }

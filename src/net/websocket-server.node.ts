@@ -12,6 +12,7 @@ import { KEEP_ALIVE_MS, KeepAlive } from './access/keep-alive.js'
 import type { Peer } from './access/peer.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { DEFAULT_MAX_PAYLOAD, WS_SETTINGS } from './connect.js'
+import { type ExchangeAt, exchangeServer, withExchanges } from './exchange/http.node.js'
 import { isLoopback } from './loopback.js'
 import { type WebSocketLike, webSocketChannel } from './websocket.js'
 
@@ -51,7 +52,12 @@ export interface ListenOptions extends ChannelOptions, GateOptions, IntakeOption
   maxPayload?: number
   /** A peer that shows no sign of life for two such intervals is dropped. Default 15 s. */
   keepAliveMs?: number
-  /** Answers requests that are no WebSockets, on a server of our own. Default: 426, upgrade required. */
+  /**
+   * Which exchange answers requests at a path: a party's `exchange`, at `/delegated` behind each of its addresses. Callers pass
+   * `authorize` and are held to `origins` as connections are. On somebody else's server give requests to `onRequest`.
+   */
+  exchange?: ExchangeAt
+  /** Answers other requests that are no WebSockets, on a server of our own. Default: 426, upgrade required. */
   onRequest?: RequestListener
   /** Told of everybody who is not let in. */
   onRefused?(refused: Refused): void
@@ -67,6 +73,8 @@ export interface Listener {
   /** Where to connect to; of a mounted one that does not listen yet, an empty text. */
   readonly url: string
   readonly port: number
+  /** Answers requests to the `exchange`, and others with 426: to be put in the way of a server that it is mounted on. */
+  readonly onRequest: RequestListener
   /** Lets nobody in from now on; who is in stays. */
   refuse(): void
   /** Holds newcomers to other bounds, all three of them. */
@@ -92,12 +100,17 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     const what = `refused to listen on ${host} without TLS: messages would cross the network in plain text`
     throw new RingfenceError('INSECURE', `${what}; give tls, or set behindProxy when a proxy ends TLS`)
   }
-  const answer = options.onRequest ?? upgradeOnly
+  const gate = new Gate(options)
+  const { onRefused, exchange: at = () => undefined } = options
+  const refused = (reason: RefusalReason, remoteAddress: string) => onRefused?.({ reason, remoteAddress })
+  const exchanges = exchangeServer({ gate, at, onRefused: refused })
+  const answer = withExchanges(exchanges, options.onRequest ?? upgradeOnly)
   const http = mounted ?? (tls === undefined ? createServer(answer) : createTlsServer(pem(tls), answer))
-  const ear = new Ear(http, options)
+  const ear = new Ear(http, options, gate)
   if (!mounted) await bound(http, host, options.port ?? 0)
   const shown = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
   return {
+    onRequest: answer,
     get port() {
       return (http.address() as AddressInfo | null)?.port ?? 0
     },
@@ -123,7 +136,6 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 /** Turns upgrade requests of a server into channels. */
 class Ear {
   readonly #sockets: WebSocketServer
-  readonly #gate: Gate
   readonly #keepAlive: KeepAlive
   readonly #intake: Intake
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer) =>
@@ -132,22 +144,22 @@ class Ear {
   constructor(
     private readonly http: Server | TlsServer,
     private readonly options: ListenOptions,
+    private readonly gate: Gate,
   ) {
     const maxPayload = options.maxPayload ?? DEFAULT_MAX_PAYLOAD
     const handleProtocols = (offered: Set<string>) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
     this.#sockets = new WebSocketServer({ noServer: true, maxPayload, handleProtocols, ...WS_SETTINGS })
-    this.#gate = new Gate(options)
     this.#intake = new Intake(options)
     this.#keepAlive = new KeepAlive(options.keepAliveMs ?? KEEP_ALIVE_MS)
     http.on('upgrade', this.#onUpgrade)
   }
 
   refuse(): void {
-    this.#gate.closed = true
+    this.gate.closed = true
   }
 
   admit(bounds: Admitted): void {
-    this.#gate.change(bounds)
+    this.gate.change(bounds)
   }
 
   async close(): Promise<void> {
@@ -172,7 +184,7 @@ class Ear {
     }
     const ignore = () => undefined // a caller that left before it was let in
     socket.on('error', ignore)
-    const entry = await this.#gate.admit(request)
+    const entry = await this.gate.admit(request)
     socket.off('error', ignore)
     if (!('reason' in entry)) {
       this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#accept(ws, request, entry))

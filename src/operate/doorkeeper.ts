@@ -1,5 +1,6 @@
 // Decides who is let in: by a file of tokens, by an identity provider's keys, or everybody.
-import { readTextOf } from '../files/whole-files.js'
+import { existsSync } from 'node:fs'
+import { readTextOf, writeText } from '../files/whole-files.js'
 import type { AccessDecision, AccessRequest } from '../net/access/gate.node.js'
 import { Jwks, type JwksSource } from './jwks.js'
 import { Accounts } from './limits.js'
@@ -9,12 +10,16 @@ export interface DoorkeeperOptions {
   /** Path of a file of tokens. */
   tokens?: string
   jwks?: JwksSource
+  /** Path of a file of those who are not let in any more, a name on each line; `ban` adds to it. */
+  banned?: string
   accounts?: Accounts
 }
 
 export class Doorkeeper {
   #tokens: TokenFile | undefined
   #jwks: Jwks | undefined
+  #banned = new Set<string>()
+  #bannedIn: string | undefined
   readonly #accounts: Accounts
 
   private constructor(accounts = new Accounts()) {
@@ -34,10 +39,13 @@ export class Doorkeeper {
   }
 
   /** Reads files, these or again; when one is wrong all stays as it was. @throws RingfenceError as `create` */
-  async reread({ tokens, jwks }: DoorkeeperOptions): Promise<void> {
+  async reread({ tokens, jwks, banned }: DoorkeeperOptions): Promise<void> {
     const read =
       tokens === undefined ? undefined : TokenFile.parse(await readTextOf('a file of tokens', tokens), tokens)
     const keys = jwks && (await Jwks.open(jwks))
+    const names = banned !== undefined && existsSync(banned) ? await readTextOf('a file of names', banned) : ''
+    this.#bannedIn = banned
+    for (const name of names.split('\n')) if (name.trim() !== '') this.#banned.add(name.trim())
     this.#jwks = keys
     this.#tokens = read
   }
@@ -46,8 +54,15 @@ export class Doorkeeper {
     if (this.open) return { principal: undefined }
     const bearer = token === undefined ? undefined : await this.#find(token)
     if (!bearer) return { refused: 'unauthorized' }
+    if (this.#banned.has(bearer.name)) return { refused: 'forbidden' }
     if (role === 'server' && bearer.role !== 'server') return { refused: 'forbidden' }
     return { principal: this.#accounts.principal(bearer.name, bearer.limits) }
+  }
+
+  /** Lets nobody of that name in from now on, here and wherever its file is read. @throws what writing the file throws */
+  async ban(name: string): Promise<void> {
+    this.#banned.add(name)
+    if (this.#bannedIn !== undefined) await writeText(this.#bannedIn, `${[...this.#banned].join('\n')}\n`, true)
   }
 
   async #find(token: string): Promise<Bearer | undefined> {

@@ -1,6 +1,7 @@
 // The models of a server, by name: those it was told to offer, taken in and let go while it serves.
 import { RingfenceError } from '../errors.js'
 import type { RefusalReason } from '../net/access/credentials.js'
+import { type Exchange, isExchange } from '../net/exchange/exchange.js'
 import type { Channel } from '../net/index.js'
 import type { ServerStatus } from '../party/events.js'
 import { type ModelOptions, ServedModel } from './served-model.js'
@@ -36,6 +37,10 @@ export class Models implements Party {
   run(channel: Channel, peer: Connection): Promise<void> {
     const model = this.#at(peer.target)
     return model ? model.run(channel, peer) : Promise.resolve(channel.close())
+  }
+
+  exchange(target: string): Exchange | undefined {
+    return isExchange(target) ? this.#at(target)?.exchange : undefined
   }
 
   refuses(target: string): RefusalReason | undefined {

@@ -1,13 +1,17 @@
 // One model of a server: registers it as soon as its helper is there, and puts a new one in its place without a break.
 import { isDeepStrictEqual } from 'node:util'
 import { RingfenceError } from '../errors.js'
+import type { Exchange } from '../net/exchange/exchange.js'
 import { type Channel, HEADER_BYTES, type Meter, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
 import { CLIENT_HELLO_BYTES, decodeClientHello, equal } from '../party/messages.js'
-import { Server, type ServerOptions } from '../party/server.js'
+import { OWN } from '../party/options.js'
+import { Server } from '../party/server.js'
+import type { ServerOptions } from '../party/server-options.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
+import { digestOf } from '../protocol/delegated/messages.js'
 
 const RETRY_FIRST_MS = 500
 const RETRY_MOST_MS = 5000
@@ -88,6 +92,23 @@ export class ServedModel {
         await wait(ms, this.#end.signal)
         if (this.#end.signal.aborted) return
       }
+    }
+  }
+
+  /** What owners ask, of the model as it is now or of the one before it. @throws RingfenceError where nobody is served */
+  get exchange(): Exchange {
+    const servers = [this.#current, this.#retired].filter((server) => server !== undefined)
+    if (servers.length === 0) throw new RingfenceError('BUSY', 'the server has not registered yet; come back later')
+    const [newest, ...older] = servers.map((server) => ({ digest: server.planDigest, exchange: server.exchange }))
+    const all = [newest, ...older]
+    return {
+      requestBytes: Math.max(...all.map(({ exchange }) => exchange.requestBytes)),
+      describe: () => new Uint8Array(all.flatMap(({ exchange }) => [...exchange.describe()])),
+      answer: (request, call) => {
+        const plan = digestOf(request)
+        const { exchange } = all.find(({ digest }) => equal(digest, plan)) ?? newest
+        return exchange.answer(request, call)
+      },
     }
   }
 
@@ -179,7 +200,7 @@ function serverOf(compiled: Compiled, { connectHelper, server, meter, hooks }: M
 /** One inference from end to end, as a client's. */
 async function tryOut(server: Server, { plan }: Compiled, options: ModelOptions): Promise<void> {
   const [near, far] = memoryPair()
-  void server.run(far)
+  void server.run(far, { [OWN]: true } as Peer)
   const helper = await options.connectHelper('client')
   const { deadlineMs } = options.server
   const client = await Client.create({ server: near, helper, worker: false, deadlineMs })

@@ -1,8 +1,9 @@
 // A party as a service: it listens, tells what happens, reads its files again when told to, and ends without cutting
 // anybody off.
-import type { RingfenceError } from '../errors.js'
+import { RingfenceError } from '../errors.js'
 import type { RefusalReason } from '../net/access/credentials.js'
 import type { AccessRequest } from '../net/access/gate.node.js'
+import type { Exchange } from '../net/exchange/exchange.js'
 import { type Channel, Meter, type Peer } from '../net/index.js'
 import { type ConnectionInfo, type Listener, type ListenOptions, listen } from '../net/websocket-server.node.js'
 import type { PartyEvent } from '../party/events.js'
@@ -34,6 +35,8 @@ export type Changeable = Pick<ServiceOptions, 'door' | 'drainMs'> & {
 /** What is behind the door. */
 export interface Party {
   run(channel: Channel, peer: Connection): Promise<void>
+  /** What answers requests at this path, if anything does. @throws RingfenceError where nothing can be asked now */
+  exchange?(target: string): Exchange | undefined
   /** Why somebody who may enter cannot be served at this path, if so. */
   refuses?(target: string): RefusalReason | undefined
   /** Why nobody new can be served; empty when all is well. */
@@ -87,6 +90,7 @@ export class Service {
         ...at,
         tls,
         authorize,
+        exchange: (target) => service?.told(party.exchange?.(target)),
         onRequest: operatorPages(pages),
         onRefused: ({ reason, remoteAddress }) => {
           metrics.refused(reason)
@@ -144,6 +148,24 @@ export class Service {
     await this.party.release()
   }
 
+  /** An exchange whose failures are logged. */
+  told(exchange: Exchange | undefined): Exchange | undefined {
+    return (
+      exchange && {
+        requestBytes: exchange.requestBytes,
+        describe: () => exchange.describe(),
+        answer: async (request, call) => {
+          try {
+            return await exchange.answer(request, call)
+          } catch (error) {
+            if (error instanceof RingfenceError) this.failed(error, call.peer)
+            throw error
+          }
+        },
+      }
+    )
+  }
+
   /** Logs what a party tells of its peers. */
   tell(event: PartyEvent, model?: string): void {
     const { log, metrics } = this.options
@@ -175,6 +197,18 @@ export class Service {
     const left = error.code === 'PEER_GONE' && peer !== undefined
     const text = left ? `${name(who)}: left in the middle` : `${name(who)}: ${error.code}: ${message}`
     log.say(left ? 'info' : 'warn', left ? 'left' : 'failure', { ...who, model, code: error.code, message }, text)
+    if (error.code === 'CHEATED' && peer?.principal) void this.#ban(peer.principal.name)
+  }
+
+  async #ban(principal: string): Promise<void> {
+    const { log } = this.options
+    try {
+      await this.door.ban(principal)
+      log.say('warn', 'banned', { principal }, `${principal} deviated from the protocol and is not let in any more`)
+    } catch (error) {
+      const { message } = error as Error
+      log.say('error', 'ban failed', { principal, message }, `${principal} is banned until a restart: ${message}`)
+    }
   }
 
   readonly #onHangup = (): void => void this.#reload()

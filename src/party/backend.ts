@@ -12,6 +12,7 @@ import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
 import type { CallOptions } from './client/client-options.js'
 import type { Dealer } from './client/dealer.js'
+import type { Owners } from './delegated/owners.js'
 import type { ServerStatus } from './events.js'
 import type { Grants } from './grant.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
@@ -25,6 +26,8 @@ import type { SessionLinks } from './session-links.js'
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {
   readonly k: Kernels
+  /** As the server calls it. */
+  readonly session: Uint8Array
   readonly server: Link
   /** Connects to the helper when first asked. */
   readonly dealer: Dealer
@@ -102,6 +105,8 @@ export interface ServerBackend {
   readonly waiting: number
   /** Whether clients may come back for what they prepared: they need no helper. */
   readonly hasKept: boolean
+  /** Requests of owners, where a delegate can play the client. */
+  readonly owners?: Owners
   /** Frees what outlives connections. */
   release(): void
 }

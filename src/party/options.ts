@@ -48,6 +48,12 @@ export type Audit = (session: { session: Uint8Array; seed: Seed; model?: Seed })
  */
 export const SEEDS: unique symbol = Symbol('ringfence.seeds')
 
+/**
+ * Marks a connection that a server opened to itself, in its own process, to try what it serves: it is nobody's.
+ * @internal
+ */
+export const OWN: unique symbol = Symbol('ringfence.own')
+
 const inProcess = new WeakSet<Channel>()
 
 /** @internal Marks channels on which chosen seeds are allowed. */

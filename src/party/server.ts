@@ -1,65 +1,36 @@
 // The server: owns the weights, registers its model with a helper, answers clients. It serves many at once; how is its
 // back end's affair: party/mcc or party/securenn.
 import { type ErrorCode, RingfenceError } from '../errors.js'
-import { type Kernels, loadKernels } from '../kernels/instance.js'
+import { loadKernels } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
-import { type Channel, type Frame, type Link, Meter, type Peer, Phase, wait } from '../net/index.js'
+import type { Exchange } from '../net/exchange/exchange.js'
+import { busy, type Channel, type Frame, type Link, Meter, type Peer, Phase, wait } from '../net/index.js'
 import { type Compiled, weightKey } from '../plan/compile/compile.js'
-import { canonicalJson, type MccPlan, planDigest, type SecurennPlan } from '../plan/plan.js'
+import { canonicalJson, planDigest } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
-import { layOut, type PlannedSteps } from '../protocol/step.js'
-import { type ModelShare, packShare } from '../protocol/weights.js'
+import { layOut } from '../protocol/step.js'
+import { packShare } from '../protocol/weights.js'
 import { entropy } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from './admission.js'
-import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from './backend.js'
+import type { ClientSession, ServerBackend, SessionBackend } from './backend.js'
+import { expectDelegate } from './delegated/proof.js'
 import type { ServerStatus } from './events.js'
-import type { Grants } from './grant.js'
 import { Ledger } from './ledger.js'
-import { STORE_SHARE } from './mcc/reservations.js'
-import { MccServer } from './mcc/server.js'
 import { CLIENT_HELLO_BYTES, decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
-import {
-  AUDIT,
-  asRingfenceError,
-  deadlineOf,
-  type HostOptions,
-  idleOf,
-  linkTo,
-  seedSource,
-  timed,
-  unusedOf,
-} from './options.js'
-import { openUnless, type Registration, register } from './registration.js'
-import { SecurennServer } from './securenn/server.js'
-
-/** Opens a connection to the helper. */
-export type ConnectHelper = () => Channel | Promise<Channel>
-
-/** What a server takes beside its model. */
-export interface ServerOptions extends HostOptions {
-  /** Memory for one-time material that was dealt ahead. Default 512 MiB; room for one inference at least. */
-  storeBytes?: number
-  /**
-   * Part of that memory which one client, or all clients of one principal, may hold. Default 0.25. Where little is left it is
-   * less: nobody may hold more than is free for the others.
-   */
-  storeShare?: number
-  /**
-   * How long unused material outlives the connection of a client that asks for that (`keepMaterial`), in milliseconds; 0:
-   * not at all. Where the store is full it goes first. Default ten minutes.
-   */
-  keepMs?: number
-  /** The helper's public key, when it was learnt over a trusted way; another key is refused. */
-  helperKey?: Uint8Array
-  meter?: Meter
-}
+import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, timed, unusedOf } from './options.js'
+import { openUnless, register } from './registration.js'
+import { type Registered, serverBackend } from './server-backend.js'
+import type { ConnectHelper, ServerOptions } from './server-options.js'
 
 /** A server that lost its helper tries to register again after so long, then twice that, at most so long. */
 const REJOIN_FIRST_MS = 500
 const REJOIN_MOST_MS = 5000
 /** While a server drains, a client that asks for nothing during so long has finished. */
 const QUIET_MS = 2000
+
+/** After so many failed checks the server registers anew: each may have excluded one guess at the coins of uploads. */
+const CHEATS_PER_REGISTRATION = 4096
 
 /** What a client's connection is at. */
 interface Attention {
@@ -68,16 +39,8 @@ interface Attention {
 }
 
 /** What `Server.create` gathers. */
-interface ServerParts {
-  readonly k: Kernels
-  readonly compiled: Compiled
-  readonly planned: PlannedSteps
+interface ServerParts extends Registered {
   readonly digest: Uint8Array
-  readonly share: ModelShare
-  readonly helper: Link
-  readonly registration: Registration
-  readonly connectHelper: ConnectHelper | undefined
-  readonly options: ServerOptions
 }
 
 /** The server: it holds the weights and sees neither input nor answer. It serves many clients at once.
@@ -99,6 +62,9 @@ export class Server {
   readonly #links = new Map<Link, Attention>()
   readonly #running = new Set<Promise<void>>()
   #helperLost: RingfenceError | undefined
+  #cheats = 0
+  /** Names of principals that cheated. */
+  readonly #caught = new Set<string>()
   #rejoining: Promise<void> | undefined
   #draining = false
   #released = false
@@ -106,7 +72,7 @@ export class Server {
 
   private constructor(parts: ServerParts) {
     this.#parts = parts
-    this.#backend = backendOf(parts, () => this.#parts.registration.grants)
+    this.#backend = serverBackend(parts, () => this.#parts.registration.grants)
     this.#joins = new Pace(parts.options.joinsPerSecond ?? JOINS_PER_SECOND, LONGEST_JOIN_MS)
     this.#planBytes = new TextEncoder().encode(canonicalJson(parts.compiled.plan))
   }
@@ -189,6 +155,21 @@ export class Server {
   }
 
   /**
+   * What owners of inputs ask it, whose other half its delegate brings (docs/delegated.md): give it to `listen`. Answers
+   * come masked, and errors are UNSUPPORTED (no delegate serves here), PROTOCOL, FRAME, PLAN_MISMATCH, MATERIAL_USED, BUSY,
+   * UNAUTHORIZED, PEER_GONE, DEADLINE and ABORTED.
+   */
+  get exchange(): Exchange {
+    const { owners } = this.#backend
+    if (owners && this.#parts.options.delegateKey) {
+      return owners.exchange(() => {
+        if (this.#released || this.#draining) throw busy('the server', 1000)
+      })
+    }
+    throw new RingfenceError('UNSUPPORTED', 'no delegate serves here; give the server its key, on back end mcc')
+  }
+
+  /**
    * Takes no new client and lets those that are at work finish: each gets the answer it is waiting for, then its
    * connection ends. `release` follows.
    * @param withinMs how long to wait for them
@@ -238,6 +219,7 @@ export class Server {
     let backend: SessionBackend | undefined
     try {
       seedSource(options, [channel])
+      if (peer.principal && this.#caught.has(peer.principal.name)) throw caught(peer.principal.name)
       session = await this.#welcome(link, peer, meter)
       backend = await this.#backend.join(session)
       options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
@@ -248,6 +230,7 @@ export class Server {
       if (this.#released) return
       const error = asRingfenceError(cause)
       link.fail(error)
+      if (error.code === 'CHEATED' && session) this.#cheated(peer)
       options.onError?.(error, peer)
     } finally {
       link.close()
@@ -256,6 +239,13 @@ export class Server {
       session?.sh.release()
       session?.registration?.release()
     }
+  }
+
+  #cheated(peer: Peer): void {
+    const { helper, options } = this.#parts
+    if (peer.principal) this.#caught.add(peer.principal.name)
+    options.onCheat?.(peer)
+    if (++this.#cheats % CHEATS_PER_REGISTRATION === 0) helper.close()
   }
 
   /** For as long as the helper is there. */
@@ -324,6 +314,7 @@ export class Server {
   async #welcome(link: Link, peer: Peer, meter: Meter): Promise<ClientSession> {
     const { k, compiled, digest, options } = this.#parts
     const hello = decodeClientHello(await link.receive(Kind.hello, Phase.setup, 0, CLIENT_HELLO_BYTES))
+    if (options.delegateKey && !(OWN in peer)) await expectDelegate(link, options.delegateKey)
     await keptAlive(link, deadlineOf(options), () => this.#joins.take(this.#end.signal))
     if (this.#helperLost) await this.#rejoin()
     if (this.#helperLost && !this.#backend.hasKept) throw this.#helperLost
@@ -357,7 +348,7 @@ export class Server {
     const frame = await this.#nextRequest(link, backend.engaged ? idleOf(options) : unusedOf(options))
     if (!frame) return false
     this.#links.set(link, { serving: true, since: performance.now() })
-    const answers = frame.kind === Kind.input || frame.kind === Kind.start
+    const answers = frame.kind === Kind.input || frame.kind === Kind.start || frame.kind === Kind.join
     const ended = (milliseconds: number, error?: ErrorCode) =>
       options.onEvent?.({ kind: 'inference', peer, milliseconds, error })
     const served = answers ? await timed(backend.serve(frame), ended) : await backend.serve(frame)
@@ -379,16 +370,5 @@ export class Server {
   }
 }
 
-function backendOf(
-  { k, compiled, planned, share, helper, connectHelper, registration, options }: ServerParts,
-  grants: () => Grants,
-) {
-  const onBundle = (milliseconds: number) => options.onEvent?.({ kind: 'bundle', milliseconds })
-  const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options), onBundle }
-  if (compiled.plan.backend === 'mcc') {
-    const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000 } = options
-    return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs })
-  }
-  const open = async () => linkTo('helper', await connectHelper!(), options, options.meter)
-  return new SecurennServer(context as ServerContext<SecurennPlan>, registration, open)
-}
+const caught = (name: string): RingfenceError =>
+  new RingfenceError('UNAUTHORIZED', `${name} was caught deviating from the protocol and is not served any more`)

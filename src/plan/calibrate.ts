@@ -6,6 +6,7 @@ import { Fields, quote } from '../model/json/fields.js'
 import { parseObject, summary } from '../model/json/file.js'
 import { effectiveOp, isActivation, type Layer } from '../model/layers/layers.js'
 import { type ReluSpec, resolveRelu } from '../model/relu/spec.js'
+import { bodyOf } from '../model/tail/split.js'
 import type { Weights } from '../model/weights.js'
 import { type ChannelFactors, factorProblems } from './equalize/equalize.js'
 
@@ -17,7 +18,7 @@ export interface Calibration {
   /**
    * Largest absolute values, by layer id: of every activation layer's input (and of its output, where a slope or a bound
    * can make that larger), of the output layer's values, of `input`, and of the values of layers where a step may end
-   * without an activation (`cutPoints`).
+   * without an activation (`cutPoints`, and averages).
    */
   readonly maxAbs: Readonly<Record<string, number>>
   /**
@@ -71,18 +72,21 @@ export function calibrate(
 }
 
 /** Every key, and the layer or input whose values it ranges over; a key may stand there more than once. */
-export function rangeSources(arch: Architecture, spec: ReluSpec | undefined): [id: string, value: string][] {
+export function rangeSources(network: Architecture, spec: ReluSpec | undefined): [id: string, value: string][] {
+  const arch = bodyOf(network)
   const activations = arch.layers.filter(isActivation).map((layer): [string, string] => [layer.id, layer.in[0]])
   const taken = new Set(activations.map(([id]) => id))
   const steep = arch.layers.filter((layer) => ['leakyRelu', 'prelu', 'clip'].includes(effectiveOp(layer).op))
-  const cuts = cutPoints(arch, spec).filter((id) => !taken.has(id))
+  // An average over a large window may end a step, so that the weights behind it keep their size.
+  const averages = arch.layers.filter((layer) => AVERAGES.has(effectiveOp(layer).op)).map(({ id }) => id)
+  const cuts = new Set([...cutPoints(arch, spec), ...averages].filter((id) => !taken.has(id)))
   return [
     [INPUT_RANGE, arch.inputs[0].name],
     ...activations,
     // What is read behind a bend can be larger than what came to it.
     ...steep.map(({ id }): [string, string] => [id, id]),
-    ...cuts.map((id): [string, string] => [id, id]),
-    [arch.outputs[0], arch.outputs[0]],
+    ...[...cuts].map((id): [string, string] => [id, id]),
+    ...arch.outputs.map((id): [string, string] => [id, id]),
   ]
 }
 
@@ -143,7 +147,8 @@ function readRange(ranges: Fields, id: string): number {
 }
 
 /** Without these no plan can be made. */
-function requiredIds(arch: Architecture): string[] {
+function requiredIds(network: Architecture): string[] {
+  const arch = bodyOf(network)
   const activations = arch.layers.filter(isActivation).map((layer) => layer.id)
   return [...new Set([INPUT_RANGE, ...activations, ...arch.outputs])]
 }
@@ -152,7 +157,8 @@ function requiredIds(arch: Architecture): string[] {
  * Layers whose value may have met weights, and meets weights, an average or a maximum again: there `compile` has to end a
  * step although no activation stands there. A superset; a range too many does no harm.
  */
-export function cutPoints(arch: Architecture, spec: ReluSpec | undefined): string[] {
+export function cutPoints(network: Architecture, spec: ReluSpec | undefined): string[] {
+  const arch = bodyOf(network)
   const weighted = new Set<string>()
   const points = new Set<string>()
   for (const layer of arch.layers) {
@@ -168,25 +174,29 @@ export function cutPoints(arch: Architecture, spec: ReluSpec | undefined): strin
   return [...points]
 }
 
-const AFFINE: ReadonlySet<string> = new Set(['batchNorm', 'channelScale'])
+const AFFINE: ReadonlySet<string> = new Set(['batchNorm', 'channelScale', 'affine'])
+const AVERAGES: ReadonlySet<string> = new Set(['avgPool', 'globalAvgPool'])
 /** Ops that multiply or compare. */
 const ENDS: ReadonlySet<string> = new Set([
-  ...['conv2d', 'linear', 'avgPool', 'globalAvgPool', 'maxPool', 'weightedSum', 'resize'],
-  ...AFFINE,
+  ...['conv2d', 'convTranspose2d', 'depthToSpace', 'linear', 'maxPool', 'weightedSum', 'resize'],
+  ...[...AVERAGES, ...AFFINE],
 ])
 
 /** A per-channel map right behind a convolution becomes part of it. */
 const foldsInto = (layer: Layer, before: Layer): boolean =>
-  AFFINE.has(layer.op) && (before.op === 'conv2d' || before.op === 'linear' || AFFINE.has(before.op))
+  AFFINE.has(layer.op) &&
+  (before.op === 'conv2d' || before.op === 'convTranspose2d' || before.op === 'linear' || AFFINE.has(before.op))
 
 /** Whether a layer's value may have met weights or a public factor since the last truncation. */
 function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string) => boolean): boolean {
   const op = effectiveOp(layer)
   switch (op.op) {
     case 'conv2d':
+    case 'convTranspose2d':
     case 'linear':
     case 'batchNorm':
     case 'channelScale':
+    case 'affine':
     case 'weightedSum':
     case 'leakyRelu':
     case 'prelu':

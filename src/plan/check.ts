@@ -6,6 +6,7 @@ import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js
 import { fromBase64 } from '../model/relu/mask-bits.js'
 import { aligned, MAX_CHUNK } from './compile/chunks.js'
 import { guardProblems, MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
+import { outputProblems } from './outputs.js'
 import {
   type Activation,
   asMap,
@@ -29,6 +30,7 @@ import {
 const MAX_ELEMENTS = 2 ** 26
 const MAX_STEPS = 4096
 const MAX_OPERATIONS = 4096
+const MAX_OUTPUTS = 256
 /** Shifts of 64-bit values stay where plain-text reruns are exact. */
 const MAX_SHIFT = 2 ** 52
 /** ReLUs of one value. */
@@ -116,6 +118,22 @@ const securennActivation = v.strictObject({
   bends: v.optional(bends),
 })
 
+const outputs = v.strictObject({
+  opened: v.pipe(
+    v.array(
+      v.strictObject({
+        id,
+        shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
+        shift: v.pipe(integer, v.minValue(0), v.maxValue(64)),
+      }),
+    ),
+    v.minLength(1),
+    v.maxLength(MAX_OUTPUTS),
+  ),
+  tail: v.array(v.record(v.string(), v.unknown())),
+  names: v.pipe(v.array(id), v.minLength(1), v.maxLength(MAX_OUTPUTS)),
+})
+
 const guard = v.strictObject({
   sigma: v.pipe(integer, v.minValue(MIN_SIGMA), v.maxValue(MAX_SIGMA)),
   signs: v.nullable(
@@ -143,6 +161,7 @@ function planSchema<B extends string, A extends v.GenericSchema, G extends v.Obj
     rounds: v.picklist([12, 20]),
     input: v.strictObject({
       shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
+      layout: v.optional(v.literal('hwc')),
       scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
       bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
       preprocess: v.strictObject({
@@ -151,6 +170,7 @@ function planSchema<B extends string, A extends v.GenericSchema, G extends v.Obj
       }),
     }),
     labels: v.array(id),
+    outputs: v.optional(outputs),
     steps: v.pipe(
       v.array(
         v.strictObject({
@@ -180,7 +200,7 @@ export function checkPlan(json: unknown): Plan {
     throw new RingfenceError('PLAN_MISMATCH', 'this is not a plan this version can walk', problems)
   }
   const plan = parsed.output as Plan
-  const problems = plan.steps.flatMap((step, index) => stepProblems(plan, step, index))
+  const problems = [...plan.steps.flatMap((step, index) => stepProblems(plan, step, index)), ...outputProblems(plan)]
   if (elementCount(asMap(plan.input.shape)) > MAX_ELEMENTS)
     problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)
   if (problems.length === 0 && plan.backend === 'mcc' && plan.guard) problems.push(...signProblems(plan, plan.guard))

@@ -6,8 +6,9 @@ import { type ReluCounts, type ReluLayout, reluCounts, reluLayout } from '../mod
 import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { asMap, elementCount } from '../model/shape.js'
+import { OUTPUT_HEADROOM } from './headroom.js'
 
-export { asMap, elementCount }
+export { asMap, elementCount, OUTPUT_HEADROOM }
 
 export type MapShape = readonly [number, number, number]
 
@@ -101,6 +102,16 @@ export interface Step<A extends Activation = Activation> {
   readonly activation: A | null
 }
 
+/** What the words of the last step are, and what the client computes of them alone. */
+export interface PlanOutputs {
+  /** Values that lie one after another; of an output with a `shift` the scale is that much larger than the step's. */
+  readonly opened: readonly { readonly id: string; readonly shape: readonly number[]; readonly shift: number }[]
+  /** Layers over them as an `arch/1` file has them, none with weights. */
+  readonly tail: readonly Readonly<Record<string, unknown>>[]
+  /** The network's outputs, each an id of both. */
+  readonly names: readonly string[]
+}
+
 /** How to compute privately. */
 export type Backend = 'mcc' | 'securenn'
 
@@ -113,7 +124,10 @@ interface PlanOf<B extends Backend, A extends Activation> {
   /** ChaCha rounds of every stream. */
   readonly rounds: 12 | 20
   readonly input: {
+    /** CHW, or of a vector. */
     readonly shape: readonly number[]
+    /** The order in which values are given: the channels of each pixel side by side; channels first without it. */
+    readonly layout?: 'hwc'
     /** Fraction bits. */
     readonly scale: number
     /** Input values lie in (-2^(bits-1), 2^(bits-1)) as integers of that scale. */
@@ -128,6 +142,8 @@ interface PlanOf<B extends Backend, A extends Activation> {
   }
   readonly labels: readonly string[]
   readonly steps: readonly Step<A>[]
+  /** Absent where the last step is the one output, of its id and shape. */
+  readonly outputs?: PlanOutputs
 }
 
 /** What a client that deviates has to guess (docs/protocol.md, "Guarded plans"). */
@@ -154,6 +170,27 @@ export type Plan = MccPlan | SecurennPlan
 
 /** Fraction bits of what the client of a `securenn` plan reads: those of the last tensor; it drops the others of y. */
 export const outputFraction = ({ input, steps }: SecurennPlan): number => steps[steps.length - 2]?.scale ?? input.scale
+
+/**
+ * Bits of an input that the plan bounds before it meets a weight, or null. Where the first step only opens and re-shares the
+ * input and nothing else reads it, no more of its words than these low bits is ever used.
+ */
+export function boundedInputBits(plan: Plan): number | null {
+  // A guarded plan takes its input otherwise: who answers openings vouches for the input too.
+  if (plan.backend !== 'mcc' || plan.guard) return null
+  const [{ linear, activation }, ...others] = plan.steps
+  const reads = (step: Step) => step.linear.some((op) => op.op === 'tensor' && op.tensor === 0)
+  const alone = linear.every(({ op }) => op === 'tensor' || op === 'lift') && !others.some(reads)
+  const plain = activation?.relu.kind === 'identity' && activation.truncate === 0 && !activation.bends
+  return alone && plain ? activation.bits : null
+}
+
+/** What words of the input and of the output stay below in size as long as they are within range and margin. */
+export function bounds(plan: Plan): { readonly input: number; readonly output: number } {
+  const { backend, ring, input } = plan
+  const output = backend === 'mcc' ? 2 ** (ring - 2 - OUTPUT_HEADROOM) : Number.POSITIVE_INFINITY
+  return { input: 2 ** (input.bits - 2), output }
+}
 
 /** Bytes of a ring word in memory. */
 export const ringBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)

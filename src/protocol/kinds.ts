@@ -46,6 +46,14 @@ export const Kind = {
   xor: 57, // client ↔ server: openings of γ·δ
   productC: 58, // helper → server: C of a product
   product: 59, // client ↔ server: openings of a product
+  // A delegate and its server.
+  challenge: 60, // server → client: a key of this connection; welcome follows to who answers with its delegate's
+  identified: 61, // delegate → server: the seed that both keys agree on
+  delegate: 62, // delegate → server: this connection tells which halves are here
+  offer: 63, // delegate → server: the id of an owner's seed that has come
+  wanted: 64, // server → delegate: its other half is here
+  join: 65, // delegate → server: an id, an unused inference, p - r and m - p_out
+  joined: 66, // 1 when the inference begins, 0 when its owner has left
 } as const
 
 export type KindName = keyof typeof Kind

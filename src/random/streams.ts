@@ -33,6 +33,8 @@ export const Purpose = {
   uploadPad: 24, // client–helper: μ, what hides the tag of δ
   uploadFlag: 25, // server–helper, of a registration: γ, the subsets of δ that are checked
   uploadMask: 26, // server–client, of a registration: z, what hides the transposes of γ from the helper
+  ownerInput: 27, // owner–delegate: p, the mask of the input
+  ownerOutput: 28, // owner–delegate: p_out, the mask of the answer
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

@@ -116,7 +116,7 @@ function decode(text: unknown, length: number): Float32Array | undefined {
 
 /** @throws RingfenceError BAD_FILE unless the state lies within its run */
 export function requireWithin(state: TrainingState, epochs: number, stepsPerEpoch: number, source: string): void {
-  if (state.epoch <= epochs && state.step < stepsPerEpoch && state.history.length === state.epoch) return
+  if (state.epoch <= epochs && state.step <= stepsPerEpoch && state.history.length === state.epoch) return
   throw new RingfenceError('BAD_FILE', summary(source, 1), [
     `step ${state.step} of epoch ${state.epoch}: there is none`,
   ])

@@ -50,6 +50,19 @@ describe('ringfence demo', () => {
     expect(status).toBe(0)
   })
 
+  it('has a delegate play the client for an owner of one request a picture', async () => {
+    const pictures = [`${root}models/samples/digit-3.png`, `${root}models/samples/digit-8.png`]
+    const args = ['--delegate', '--model', 'mnist-cnn3', '--images', ...pictures, '--json']
+    const { status, stdout } = await ringfence('demo', ...args)
+    const report = JSON.parse(stdout.trimEnd().split('\n').at(-1)!)
+    expect(report).toMatchObject({ agree: true, delegate: true, online: { flights: 9 } })
+    expect(report.images.map(({ prediction }: { prediction: string }) => prediction)).toEqual(['3', '8'])
+    // Heads, 784 values of 16 bits, a sealed seed; ten words of 32 bits.
+    expect(report.owner).toMatchObject({ roundTrips: 1, bytesUp: 49 + 1568 + 161, bytesDown: 40 })
+    expect(report.owner.ms).toBeGreaterThan(0)
+    expect(status).toBe(0)
+  })
+
   it('emulates a network, takes a variant and pictures of the user’s', async () => {
     const picture = `${root}models/samples/horse-silhouette.png`
     const args = ['--variant', '12', '--network', 'wan40', '--images', picture, picture]

@@ -9,11 +9,13 @@ import { cost } from '../../src/cli/commands/cost.js'
 import { distortion } from '../../src/cli/commands/distortion.js'
 import { doctor } from '../../src/cli/commands/doctor.js'
 import { evaluate } from '../../src/cli/commands/evaluate.js'
+import { finetune } from '../../src/cli/commands/finetune.js'
 import { inspect } from '../../src/cli/commands/inspect.js'
 import { plan } from '../../src/cli/commands/plan.js'
 import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { commandHelp } from '../../src/cli/terminal/help-text.js'
 import { shortened, tableLines } from '../../src/cli/terminal/terminal.js'
+import { writeDigits } from '../train/digits.js'
 import { onTerminal as terminal } from './in-process.js'
 
 const SAMPLES = 'models/samples'
@@ -79,6 +81,25 @@ describe('on a terminal of 80 columns', () => {
     expectFits(await onTerminal(distortion, 'mnist-cnn3', ...few, '-o', table), /next ringfence plan mnist-cnn3/)
     const planned = ['--ratio', '0.5', '--distortion', table, '-o', at('spec.json')]
     expectFits(await onTerminal(plan, 'mnist-cnn3', ...planned), /next ringfence cost mnist-cnn3 --relu-spec/)
+  })
+})
+
+describe('a table of epochs', () => {
+  it('fits, and its report ends with the command that serves what was trained', { timeout: 120_000 }, async () => {
+    const images = writeDigits(dir, 'few', 2)
+    const lines = await onTerminal(
+      finetune,
+      'mnist-cnn3',
+      '--images',
+      images,
+      '--epochs',
+      '1',
+      '--threads',
+      '1',
+      '-o',
+      at('tuned'),
+    )
+    expectFits(lines, /next ringfence serve --model/)
   })
 })
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { FloatNetwork } from '../../src/float/network.js'
 import { runFloat } from '../../src/float/run.js'
-import { loadKernels } from '../../src/kernels/instance.js'
+import { loadFloatKernels } from '../../src/kernels/float/instance.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { type LayerRelu, parseReluSpec } from '../../src/model/relu/spec.js'
 import { randomWeights } from '../fixtures/networks.js'
@@ -56,7 +56,7 @@ describe('a prepared network', () => {
       expect(bits(network.run([input])[0])).toEqual(bits(together[i]))
       expect(bits(runFloat(ARCH, WEIGHTS, undefined, input))).toEqual(bits(together[i]))
     })
-    const scalar = FloatNetwork.prepare(ARCH, WEIGHTS, { kernels: loadKernels('scalar') })
+    const scalar = FloatNetwork.prepare(ARCH, WEIGHTS, { kernels: loadFloatKernels('scalar') })
     expect(scalar.run(INPUTS).map(bits)).toEqual(together.map(bits))
     expect(network.run([])).toEqual([])
   })
@@ -70,7 +70,7 @@ describe('a prepared network', () => {
   })
 
   it('gives all memory back', () => {
-    const kernels = loadKernels()
+    const kernels = loadFloatKernels()
     const before = kernels.memory.inUse
     for (const options of [{}, { variable: true }, { keep: 'all' as const }]) {
       const network = FloatNetwork.prepare(ARCH, WEIGHTS, { ...options, kernels })
@@ -91,7 +91,7 @@ describe('a prepared network', () => {
   })
 
   it('gives memory back after weights that do not belong to it', () => {
-    const kernels = loadKernels()
+    const kernels = loadFloatKernels()
     const before = kernels.memory.inUse
     const weights = new Map([...WEIGHTS].filter(([id]) => id !== 'fc'))
     expect(() => FloatNetwork.prepare(ARCH, weights, { kernels })).toThrow(/"fc"/)

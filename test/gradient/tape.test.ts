@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Norm } from '../../src/gradient/differentiable.js'
 import { Tape } from '../../src/gradient/tape.js'
-import { loadGradientKernels } from '../../src/kernels/gradient/instance.js'
+import { loadFloatKernels } from '../../src/kernels/float/instance.js'
 import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
 import { parametersOf } from '../../src/model/parameters.js'
 import { parseReluSpec, type ReluSpec } from '../../src/model/relu/spec.js'
@@ -10,7 +10,7 @@ import { elementCount } from '../../src/model/shape.js'
 import type { LayerTensors, Weights } from '../../src/model/weights.js'
 import { type SlowWeights, slowForward } from './twin.js'
 
-const kernels = loadGradientKernels()
+const kernels = loadFloatKernels()
 
 function network(shape: readonly number[], layers: readonly object[], choices: object = {}): Architecture {
   const wired = layers.map((layer, i) => ({ id: `l${i}`, in: [i === 0 ? 'x' : `l${i - 1}`], ...layer }))
@@ -247,7 +247,7 @@ describe('a tape', () => {
   const inputs = [numbers(16, 1), numbers(16, 2)]
 
   it('gives the bits of the other build, and of a second run', () => {
-    const runs = [kernels, kernels, loadGradientKernels('scalar')].map((own) => {
+    const runs = [kernels, kernels, loadFloatKernels('scalar')].map((own) => {
       const tape = Tape.prepare(arch, weightsOf(arch), { kernels: own, inputs: true })
       const outputs = tape.forward(inputs)
       const { weights, inputs: dx } = tape.backward(outputs)

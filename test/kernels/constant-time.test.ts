@@ -183,12 +183,15 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
     'macKeys, macPassedKeys': ({ k, random }) => {
       const long = () => random(8 * n)
       const [alpha, next, ...m] = Array.from({ length: 7 }, long)
+      const out = Array.from({ length: 5 }, long)
+      const bytes = { wide: 6, narrow: 4 }
       const [rho, p, q, known, omega, mu] = Array.from({ length: 6 }, () => random(4 * n))
       const dealt = { alpha, next, rho, p, q, known, omega, mu }
       const value = Math.min(bits, 32)
       return () => {
-        mac.macKeys(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] })
-        mac.macPassedKeys(k, n, value, dealt, { w0: m[0], mu: m[1] })
+        const keys = { rho: out[0], w0: out[1], q: out[2], w2: out[3], muQ: out[4] }
+        mac.macKeys(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] }, bytes, keys)
+        mac.macPassedKeys(k, n, value, dealt, { w0: m[0], mu: m[1] }, bytes, { w0: out[0], mu: out[1] })
       }
     },
     'liftSelect, macSelect, liftPassed, macPassed, macDot': ({ k, random }) => {
@@ -199,9 +202,18 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
       const value = Math.min(bits, 32)
       return () => {
         mac.liftSelect(k, n, value, dealt)
-        mac.macSelect(k, n, value, dealt, { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] }, 1, sum)
+        mac.macSelect(
+          k,
+          n,
+          value,
+          dealt,
+          { rho: m[0], w0: m[1], q: m[2], w2: m[3], muQ: m[4] },
+          { wide: 6, narrow: 4 },
+          1,
+          sum,
+        )
         mac.liftPassed(k, n, value, dealt)
-        mac.macPassed(k, n, value, e, { w0: m[0], mu: m[1] }, -1, sum)
+        mac.macPassed(k, n, value, e, { w0: m[0], mu: m[1] }, { wide: 6, narrow: 4 }, -1, sum)
         mac.macDot(k, n, m[0], m[1], sum)
       }
     },

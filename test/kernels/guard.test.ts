@@ -2,7 +2,7 @@
 // memory, and in place gives what it gives apart. A kernel without an entry in typed-calls.ts fails the first test.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadKernels } from '../../src/kernels/instance.js'
+import { loadFloatKernels } from '../../src/kernels/float/instance.js'
 import type { Entry } from './operands.js'
 import { APART, entries, MODULES } from './typed-calls.js'
 
@@ -14,7 +14,7 @@ it('names every typed call of the kernels', () => {
 })
 
 describe.each(['simd', 'scalar'] as const)('%s', (variant) => {
-  const k = loadKernels(variant)
+  const k = loadFloatKernels(variant)
   k.memory.alloc(2 ** 16).release() // what follows grows no memory
   const SIZE = 2 ** 15
   // Small bytes: bits, digits, shifts and floats that are numbers.

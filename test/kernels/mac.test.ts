@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { loadKernels, type Region, upload } from '../../src/kernels/instance.js'
 import {
   dot32,
+  LONG,
   liftPassed,
   liftSelect,
   macDot,
@@ -12,6 +13,7 @@ import {
   macSelect,
   type SelectTags,
   subsetSums,
+  tagBytes,
 } from '../../src/kernels/mac.js'
 import { twinCentred, twinCombine, twinLifts, twinSpread } from './mac-twin.js'
 
@@ -34,14 +36,14 @@ const words64 = (count: number): BigUint64Array =>
 for (const variant of ['simd', 'scalar'] as const) {
   describe(`reply MACs, ${variant}`, () => {
     const k = loadKernels(variant)
-    for (const [n, bits] of [
-      [32, 16],
-      [32, 31],
-      [24, 12],
+    for (const [n, bits, wide, narrow] of [
+      [32, 16, 6, 4],
+      [32, 31, 6, 3],
+      [24, 12, 5, 4],
       [30, 4],
-      [17, 17],
+      [17, 17, 7, 1],
     ]) {
-      it(`ring of ${n} bits, ${bits} opened`, () => {
+      it(`ring of ${n} bits, ${bits} opened, tags every ${wide ?? 8} and ${narrow ?? 8} bytes`, () => {
         for (const count of [0, 1, 7, 64, 67]) {
           const size = Math.max(1, count)
           const region = (data: ArrayBufferView): Region => upload(k.memory, data)
@@ -53,26 +55,38 @@ for (const variant of ['simd', 'scalar'] as const) {
             Region
           >
           const [alpha, next] = [words64(size), words64(size)]
-          const tags = Object.fromEntries(TAGS.map((name) => [name, words64(size)]))
-          const put = () => Object.fromEntries(TAGS.map((name) => [name, region(tags[name])])) as unknown as SelectTags
-          const [m, keys] = [put(), put()]
+          const bytesOf = { wide: wide ?? 8, narrow: narrow ?? 8 }
+          const each = (name: (typeof TAGS)[number]) => bytesOf[name === 'q' || name === 'muQ' ? 'narrow' : 'wide']
+          const streams = Object.fromEntries(
+            TAGS.map((name) => [name, new Uint8Array(random(tagBytes(size, each(name))))]),
+          )
+          // A tag is eight bytes of its stream, of which the next one may be part.
+          const tags = Object.fromEntries(
+            TAGS.map((name) => {
+              const view = new DataView(streams[name].buffer)
+              return [name, BigUint64Array.from({ length: size }, (_, i) => view.getBigUint64(i * each(name), true))]
+            }),
+          )
+          const m = Object.fromEntries(TAGS.map((name) => [name, region(streams[name])])) as unknown as SelectTags
+          const room = () => k.memory.alloc(8 * size)
+          const keys = Object.fromEntries(TAGS.map((name) => [name, room()])) as unknown as SelectTags
           const given = { alpha: region(alpha), next: region(next) }
-          macKeys(k, count, bits, { ...halves, ...given }, keys)
+          macKeys(k, count, bits, { ...halves, ...given }, m, bytesOf, keys)
           const opened = { e: region(e), beta: region(beta) }
           const out = k.memory.alloc(8 * size)
           liftSelect(k, count, bits, { ...halves, ...opened, next: given.next, out })
           const sum = () => region(BigUint64Array.of(3n))
           const [tag, expected] = [sum(), sum()]
-          macSelect(k, count, bits, opened, m, -1, tag)
-          macSelect(k, count, bits, opened, keys, -1, expected)
+          macSelect(k, count, bits, opened, m, bytesOf, -1, tag)
+          macSelect(k, count, bits, opened, keys, LONG, -1, expected)
           const passedTags = { w0: m.w0, mu: m.muQ }
-          const passedKeys = { w0: region(tags.w0), mu: region(tags.muQ) }
-          macPassedKeys(k, count, bits, { ...halves, ...given }, passedKeys)
+          const passedKeys = { w0: room(), mu: room() }
+          macPassedKeys(k, count, bits, { ...halves, ...given }, passedTags, bytesOf, passedKeys)
           const passed = k.memory.alloc(8 * size)
           liftPassed(k, count, bits, { ...halves, e: opened.e, next: given.next, out: passed })
           const [passedTag, passedExpected] = [sum(), sum()]
-          macPassed(k, count, bits, opened.e, passedTags, 1, passedTag)
-          macPassed(k, count, bits, opened.e, passedKeys, 1, passedExpected)
+          macPassed(k, count, bits, opened.e, passedTags, bytesOf, 1, passedTag)
+          macPassed(k, count, bits, opened.e, passedKeys, LONG, 1, passedExpected)
           let [twinTag, twinPassedTag] = [3n, 3n]
           const two = 1n << BigInt(bits)
           for (let i = 0; i < count; i++) {
@@ -80,25 +94,25 @@ for (const variant of ['simd', 'scalar'] as const) {
             const { rho, omega, mu, known } = own as Record<string, bigint>
             const b = (beta[i >> 3] >> (i & 7)) & 1
             const w = twinLifts(own, bits)
-            const each = Object.fromEntries(TAGS.map((name) => [name, tags[name][i]])) as Record<
+            const own64 = Object.fromEntries(TAGS.map((name) => [name, tags[name][i]])) as Record<
               (typeof TAGS)[number],
               bigint
             >
-            const spread = twinSpread(each, bits)
-            const key = Object.fromEntries(TAGS.map((name) => [name, keys[name].u64()[i]])) as typeof each
-            expect(key.rho).toBe(u64(each.rho - alpha[i] * rho))
+            const spread = twinSpread(own64, bits)
+            const key = Object.fromEntries(TAGS.map((name) => [name, keys[name].u64()[i]])) as typeof own64
+            expect(key.rho).toBe(u64(own64.rho - alpha[i] * rho))
             // The keys of all four w's, of which two come as differences.
             twinSpread(key, bits).forEach((found, j) => {
               expect(u64(found)).toBe(u64(spread[j] - alpha[i] * (w[j] - next[i])))
             })
             expect(out.u64()[i]).toBe(u64(twinCombine(e[i], b, rho, w, bits) - next[i]))
-            twinTag -= twinCombine(e[i], b, each.rho, spread, bits)
+            twinTag -= twinCombine(e[i], b, own64.rho, spread, bits)
             const j = twinCentred(e[i], bits) < 0n ? 1n : 0n
             const low = known - two * (omega + mu)
             expect(passed.u64()[i]).toBe(u64(low + j * two * mu - next[i]))
-            expect(passedKeys.w0.u64()[i]).toBe(u64(each.w0 - alpha[i] * (low - next[i])))
-            expect(passedKeys.mu.u64()[i]).toBe(u64(each.muQ - alpha[i] * mu))
-            twinPassedTag += each.w0 + j * two * each.muQ
+            expect(passedKeys.w0.u64()[i]).toBe(u64(own64.w0 - alpha[i] * (low - next[i])))
+            expect(passedKeys.mu.u64()[i]).toBe(u64(own64.muQ - alpha[i] * mu))
+            twinPassedTag += own64.w0 + j * two * own64.muQ
           }
           expect(tag.u64()[0]).toBe(u64(twinTag))
           expect(passedTag.u64()[0]).toBe(u64(twinPassedTag))

@@ -1,5 +1,6 @@
 // Operands of typed calls: the bytes each needs, its alignment, and what may be in place.
-import type { Kernels, Region } from '../../src/kernels/instance.js'
+import type { FloatKernels } from '../../src/kernels/float/instance.js'
+import type { Region } from '../../src/kernels/instance.js'
 
 /** One operand of a call: the bytes it needs, the alignment, whether it is written, and what may lie on it exactly. */
 export interface Operand {
@@ -11,7 +12,7 @@ export interface Operand {
 }
 export interface Entry {
   readonly operands: Readonly<Record<string, Operand>>
-  readonly call: (k: Kernels, at: Readonly<Record<string, Region>>) => unknown
+  readonly call: (k: FloatKernels, at: Readonly<Record<string, Region>>) => unknown
 }
 
 export const N = 19 // values of an elementwise call

@@ -13,16 +13,23 @@ const B = 16
 
 const known = { known: w4(), omega: w4(), mu: w4() }
 const dealt = { rho: w4(), p: w4(), q: w4(), ...known }
-/** Tags of a switched value, written or read. */
-const tags = (of: () => Operand) => ({ tRho: of(), tW0: of(), tQ: of(), tW2: of(), tMuQ: of() })
+const bytes = { wide: 6, narrow: 4 }
+const [wide, narrow] = [b1(mac.tagBytes(N, 6)), b1(mac.tagBytes(N, 4))]
+/** Tags and keys of a switched value. */
+const tags = { tRho: wide, tW0: wide, tQ: narrow, tW2: wide, tMuQ: narrow }
+const long = (): Operand => output(N, 8)
+const keys = { kRho: long(), kW0: long(), kQ: long(), kW2: long(), kMuQ: long() }
+const keysAt = ({ kRho, kW0, kQ, kW2, kMuQ }: At): mac.SelectTags => ({ rho: kRho, w0: kW0, q: kQ, w2: kW2, muQ: kMuQ })
 const tagsAt = ({ tRho, tW0, tQ, tW2, tMuQ }: At): mac.SelectTags => ({ rho: tRho, w0: tW0, q: tQ, w2: tW2, muQ: tMuQ })
 const dealtAt = ({ rho, p, q, known, omega, mu }: At) => ({ rho, p, q, known, omega, mu })
 const sum = () => output(1, 8)
 
 const macEntries = {
   macKeys: {
-    operands: { alpha: w8(), next: w8(), ...dealt, ...tags(() => output(N, 8)) },
-    call: (k, at) => mac.macKeys(k, N, B, { alpha: at.alpha, next: at.next, ...dealtAt(at) }, tagsAt(at)),
+    operands: { alpha: w8(), next: w8(), ...dealt, ...tags, ...keys },
+    call: (k, at) => {
+      mac.macKeys(k, N, B, { alpha: at.alpha, next: at.next, ...dealtAt(at) }, tagsAt(at), bytes, keysAt(at))
+    },
   },
   liftSelect: {
     operands: { e: w4(), beta: b1(groups), next: w8(), ...dealt, out: output(N, 8, 'next') },
@@ -32,21 +39,21 @@ const macEntries = {
     },
   },
   macSelect: {
-    operands: { e: w4(), beta: b1(groups), ...tags(w8), sum: sum() },
-    call: (k, at) => mac.macSelect(k, N, B, { e: at.e, beta: at.beta }, tagsAt(at), 1, at.sum),
+    operands: { e: w4(), beta: b1(groups), ...tags, sum: sum() },
+    call: (k, at) => mac.macSelect(k, N, B, { e: at.e, beta: at.beta }, tagsAt(at), bytes, 1, at.sum),
   },
   macPassedKeys: {
-    operands: { alpha: w8(), next: w8(), ...known, w0: output(N, 8), tMu: output(N, 8) },
-    call: (k, { alpha, next, known, omega, mu, w0, tMu }) =>
-      mac.macPassedKeys(k, N, B, { alpha, next, known, omega, mu }, { w0, mu: tMu }),
+    operands: { alpha: w8(), next: w8(), ...known, tW0: wide, tMu: narrow, w0: long(), kMu: long() },
+    call: (k, { alpha, next, known, omega, mu, tW0, tMu, w0, kMu }) =>
+      mac.macPassedKeys(k, N, B, { alpha, next, known, omega, mu }, { w0: tW0, mu: tMu }, bytes, { w0, mu: kMu }),
   },
   liftPassed: {
     operands: { e: w4(), next: w8(), ...known, out: output(N, 8, 'next') },
     call: (k, { e, next, known, omega, mu, out }) => mac.liftPassed(k, N, B, { e, next, known, omega, mu, out }),
   },
   macPassed: {
-    operands: { e: w4(), w0: w8(), tMu: w8(), sum: sum() },
-    call: (k, { e, w0, tMu, sum }) => mac.macPassed(k, N, B, e, { w0, mu: tMu }, -1, sum),
+    operands: { e: w4(), w0: wide, tMu: narrow, sum: sum() },
+    call: (k, { e, w0, tMu, sum }) => mac.macPassed(k, N, B, e, { w0, mu: tMu }, bytes, -1, sum),
   },
   macDot: {
     operands: { alpha: w8(), words: w8(), sum: sum() },

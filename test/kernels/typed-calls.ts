@@ -12,10 +12,11 @@ import * as prg from '../../src/kernels/prg.js'
 import * as ring from '../../src/kernels/ring.js'
 import * as digits from '../../src/kernels/securenn/digits.js'
 import * as shares from '../../src/kernels/securenn/shares.js'
+import { gradientEntries, gradientModules } from './gradient/typed-calls.js'
 import { b1, type Entry, input, N, output, w4, w8 } from './operands.js'
 import { mccEntries } from './typed-calls-mcc.js'
 
-export const entries: Record<string, Entry> = { ...mccEntries }
+export const entries: Record<string, Entry> = { ...mccEntries, ...gradientEntries }
 for (const width of [4, 8] as const) {
   const n = width * 8
   const all = { ...ring, ...planes, ...maps } as unknown as Record<string, (...args: unknown[]) => unknown>
@@ -297,6 +298,8 @@ Object.assign(entries, {
 /** Functions that touch no caller's region: sizes, shapes, and what is made from host arrays. */
 export const APART = [
   'uploadIndexMap',
+  'shuffledMap',
+  'tagBytes',
   'uploadPatchMap',
   'packedBytes',
   'planeBytes',
@@ -304,6 +307,9 @@ export const APART = [
   'writeTables',
   'shapeWords',
   'packConvF32',
+  'repackConvF32',
+  'prepareConvGradient',
+  'reloadConvGradient',
   'blendTable',
   'poolSize',
   'groupsOf',
@@ -314,4 +320,18 @@ export const APART = [
   'chainWordBytes',
 ]
 
-export const MODULES = [bits, conv, floatConv, floatMaps, maps, mac, mcc, planes, prg, ring, digits, shares]
+export const MODULES = [
+  bits,
+  conv,
+  floatConv,
+  floatMaps,
+  maps,
+  mac,
+  mcc,
+  planes,
+  prg,
+  ring,
+  digits,
+  shares,
+  ...gradientModules,
+]

@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { validate } from 'dockerfile-utils'
 import { describe, expect, test } from 'vitest'
+import { delegate } from '../../src/cli/commands/delegate.js'
 import { helper } from '../../src/cli/commands/helper.js'
 import { serve } from '../../src/cli/commands/serve.js'
 import { configSchema } from '../../src/cli/process/config-schema.js'
@@ -64,7 +65,7 @@ test('the dashboard is one, and its panels have figures', () => {
 })
 
 test('the published schema is that of the flags', () => {
-  expect(JSON.parse(read('ringfence.schema.json'))).toEqual(configSchema([helper.flags, serve.flags]))
+  expect(JSON.parse(read('ringfence.schema.json'))).toEqual(configSchema([helper.flags, serve.flags, delegate.flags]))
 })
 
 test('the Dockerfile has no fault, ends as nobody in particular, and starts the program itself', () => {

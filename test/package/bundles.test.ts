@@ -30,7 +30,14 @@ async function bundled(line: string): Promise<{ code: Uint8Array; inputs: string
   return { code: result.outputFiles[0].contents, inputs: inputs.map(([path]) => path) }
 }
 
-const ENTRIES = ['ringfence', 'ringfence/server', 'ringfence/helper', 'ringfence/plan']
+const ENTRIES = [
+  'ringfence',
+  'ringfence/server',
+  'ringfence/helper',
+  'ringfence/delegate',
+  'ringfence/thin',
+  'ringfence/plan',
+]
 
 describe('a bundle', () => {
   it.each(ENTRIES)('that takes only the error class of %s is below 5 kB', async (entry) => {
@@ -56,6 +63,16 @@ describe('a bundle', () => {
       expect(text.includes(packed), `${variant} kernels`).toBe(true)
     }
     expect(inputs.filter((path) => /node_modules\/(jpeg-js|fast-png)\//.test(path))).toEqual([])
+  })
+
+  it('with a thin client is at most 20 kB, compressed, without kernels', async () => {
+    const { code, inputs } = await bundled("export { ThinClient } from 'ringfence/thin'")
+    const size = gzipSync(code, { level: 9 }).byteLength
+    console.log(`a thin client: ${(size / 1000).toFixed(1)} kB compressed, ${(code.byteLength / 1000).toFixed(0)} kB`)
+    expect(size).toBeLessThanOrEqual(20_000)
+    const text = Buffer.from(code).toString()
+    expect(text.match(/WebAssembly|new Worker|SharedArrayBuffer|node:/g)).toBeNull()
+    expect(inputs.filter((path) => /node_modules\/(?!@noble\/)/.test(path))).toEqual([])
   })
 
   it('with a client and a picture reader carries neither converters nor planners', async () => {

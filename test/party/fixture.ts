@@ -6,7 +6,8 @@ import { parseArchitecture } from '../../src/model/architecture.js'
 import { type Channel, Link, memoryPair } from '../../src/net/index.js'
 import { Client, type ClientOptions, type InferenceResult } from '../../src/party/client/client.js'
 import { Helper, type HelperOptions } from '../../src/party/helper/helper.js'
-import { Server, type ServerOptions } from '../../src/party/server.js'
+import { Server } from '../../src/party/server.js'
+import type { ServerOptions } from '../../src/party/server-options.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile/compile.js'
 import { encodeFixed } from '../../src/ring/codec.js'
@@ -20,7 +21,7 @@ patientTimers()
 export const DEADLINE_MS = 250
 
 /** Two convolutions and a linear layer with a ReLU between each, over a 1 x 6 x 6 input. */
-export function tinyNetwork(seed: number, width = 2, options: CompileOptions = {}): Compiled {
+export function tinyNetwork(seed: number, width = 2, options: CompileOptions<'mcc'> = {}): Compiled {
   const conv = { op: 'conv2d', kernel: [3, 3], pad: [1, 1, 1, 1], dilation: [1, 1], groups: 1, bias: true }
   const arch = parseArchitecture({
     format: 'arch/1',

@@ -15,7 +15,7 @@ let plaintext: Float32Array
 let result: InferenceResult
 
 const judged = (raw = result.raw, inference = result.inference): Judgement =>
-  judge(prepared.compiled, parties.masks(inference), { raw, scale: result.scale, input, plaintext })
+  judge(prepared.compiled, parties.masks(inference), { raw, input, plaintext })
 
 /** The result with one bit of one logit changed. */
 const tampered = (logit: number, bit: number): Int32Array => {
@@ -36,6 +36,7 @@ function outcome(judgement: Judgement): DemoOutcome {
     processes: { helper: { pid: 1 }, server: { pid: 2 }, client: { pid: 3 } },
     setUp: { server: setUp, client: setUp },
     images: [{ file: 'digit.png', label: 3, plaintextPrediction: 3, plaintextMs: 1, run, judgement }],
+    cheat: undefined,
   }
 }
 

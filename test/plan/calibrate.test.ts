@@ -33,7 +33,7 @@ describe('calibrate', () => {
   it('measures every activation, clips among them, and every place where a step may end', () => {
     expect(cutPoints(ARCH, undefined)).toEqual(['c2', 'c3', 'cat'])
     const { maxAbs } = calibrate(ARCH, WEIGHTS, undefined, INPUTS)
-    expect(Object.keys(maxAbs).sort()).toEqual(['c2', 'c3', 'cat', 'fc', 'input', 'r', 'six'])
+    expect(Object.keys(maxAbs).sort()).toEqual(['c2', 'c3', 'cat', 'fc', 'gap', 'input', 'r', 'six'])
   })
 
   it('finds the ranges that the layers have one by one', () => {

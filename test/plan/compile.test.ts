@@ -192,7 +192,7 @@ describe('steps without a relu', () => {
   it('end where weights meet weights, each value once', () => {
     expect(cutPoints(CHAIN, undefined)).toEqual(['a', 's'])
     const calibration = calibrate(CHAIN, weigh(CHAIN), undefined, [input(CHAIN)])
-    expect(Object.keys(calibration.maxAbs).sort()).toEqual(['a', 'c', 'input', 's'])
+    expect(Object.keys(calibration.maxAbs).sort()).toEqual(['a', 'c', 'input', 'p', 's'])
     const compiled = compile(CHAIN, weigh(CHAIN), calibration)
     expect(compiled.plan.steps.map(({ id, activation }) => [id, activation?.relu.kind])).toEqual([
       ['a', 'identity'],

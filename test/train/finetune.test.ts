@@ -1,6 +1,7 @@
 // Training as a whole: it learns, it gives the same numbers whoever works on it and however often it is interrupted, and it
 // says what is wrong.
 import { describe, expect, it } from 'vitest'
+import { parseArchitecture } from '../../src/model/architecture.js'
 import { parseReluSpec } from '../../src/model/relu/spec.js'
 import type { Weights } from '../../src/model/weights.js'
 import {
@@ -112,6 +113,50 @@ describe('fine-tuning', () => {
     expect(bytes(result.weights)).toBe(bytes(whole.weights))
     expect(result.history).toEqual(whole.history)
     expect(result.epoch).toBe(whole.epoch)
+  })
+
+  it('goes on after an interruption while held-out pictures are judged', async () => {
+    const whole = await run()
+    const stop = new AbortController()
+    let state: TrainingState | undefined
+    const startPool: StartPool = (kind, setup) => {
+      if (kind === 'float') stop.abort()
+      return pool(1)(kind, setup)
+    }
+    const onState = (now: TrainingState) => {
+      state = now
+    }
+    await expect(run({ startPool, onState, signal: stop.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    expect([state!.epoch, state!.history.length]).toEqual([0, 0])
+    const left = formatTrainingState(state!, 'key')
+    const resume = parseTrainingState(left, firstState(network, recipeOf(recipe)), 'key', 'run.part')
+    const { weights: tuned, history } = await run({ resume })
+    expect(bytes(tuned)).toBe(bytes(whole.weights))
+    expect(history).toEqual(whole.history)
+  })
+
+  it('says how much memory a shard takes, before anything is computed', async () => {
+    const inputs = [{ name: 'x', shape: [3, 512, 512] }]
+    const conv = { id: 'c', op: 'conv2d', in: ['x'], cout: 32, kernel: [1, 1], bias: false }
+    const layers = [
+      conv,
+      { id: 'r', op: 'relu', in: ['c'] },
+      { id: 'p', op: 'globalAvgPool', in: ['r'] },
+      { id: 'v', op: 'flatten', in: ['p'] },
+      { id: 'f', op: 'linear', in: ['v'], cout: 2, bias: false },
+    ]
+    const wide = parseArchitecture({ format: 'arch/1', name: 'wide', inputs, outputs: ['f'], layers })
+    const tensors = new Map([
+      ['c', { weight: new Float32Array(96) }],
+      ['f', { weight: new Float32Array(64) }],
+    ])
+    const one = { inputs: [new Float32Array(3 * 512 * 512)], labels: [0] }
+    const asked = finetune({ arch: wide, weights: tensors, spec: undefined }, one, {
+      recipe: { batch: 512, shard: 512 },
+    })
+    await expect(asked).rejects.toThrow(
+      /a shard of 512 pictures keeps 5\.\d GiB per thread, more than 3\.0 GiB; try a shard of \d+/,
+    )
   })
 
   it('refuses the state of another run, and a damaged one', async () => {

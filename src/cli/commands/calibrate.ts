@@ -1,6 +1,8 @@
 // `ringfence calibrate`: ranges of values on sample pictures, and which bits comparisons need to look at.
 import { type CalibrateModelOptions, calibrateModel, type ModelCalibration } from '../../files/calibrate-model.js'
-import { type LayerWindow, QUIET, type WindowTarget } from '../../tune/calibration/windows.js'
+import type { Agreement } from '../../tune/calibration/agreement.js'
+import { AGREEMENT, type CalibrationTarget } from '../../tune/calibration/calibrate-network.js'
+import { type LayerWindow, QUIET } from '../../tune/calibration/windows.js'
 import type { Command, Flags } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
@@ -13,15 +15,25 @@ export const calibrate: Command = {
     images: { type: 'string', valueHint: 'PATH', description: 'pictures: a folder, or a CIFAR or MNIST binary file' },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
     variant: { type: 'string', valueHint: 'NAME', description: "the model's variant" },
+    agree: {
+      type: 'string',
+      valueHint: 'SHARE',
+      description: `comparisons read as few bits as answer like float on this share of pictures (default ${AGREEMENT})`,
+    },
+    checked: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'with --agree: pictures that are compared with float (default 200)',
+    },
     window: {
       type: 'string',
       valueHint: 'BITS',
-      description: 'comparisons read this many bits on average, where they do the least harm',
+      description: 'or this many bits on average, where they do the least harm',
     },
     noise: {
       type: 'string',
       valueHint: 'SHARE',
-      description: `or as few as keep a layer's wrong signs below this share of its outputs (default ${QUIET})`,
+      description: `or as few as keep a layer's wrong signs below this share of its outputs, such as ${QUIET}`,
     },
     probes: {
       type: 'string',
@@ -67,6 +79,7 @@ function readOptions(flags: Flags): CalibrateModelOptions & { readonly ring: num
     limit: flags.integer('limit', 1, 1e9),
     target: targetOf(flags),
     probes: flags.integer('probes', 0, 1e6),
+    checked: flags.integer('checked', 1, 1e6),
     ring: flags.integer('ring', 24, 32) ?? 32,
     bits: flags.integer('bits', 4, 30) ?? 16,
     margin: flags.number('margin', 0, 16),
@@ -80,13 +93,15 @@ function readOptions(flags: Flags): CalibrateModelOptions & { readonly ring: num
   return options
 }
 
-function targetOf(flags: Flags): WindowTarget {
+function targetOf(flags: Flags): CalibrationTarget {
+  const agreement = flags.number('agree', 0.01, 1)
   const meanBits = flags.number('window', 2, 30)
   const noise = flags.number('noise', 0, 1)
-  const given = [meanBits !== undefined, noise !== undefined, flags.on('exact')].filter(Boolean).length
-  if (given > 1) flags.fault('expected one of --window, --noise and --exact')
+  const given = [agreement, meanBits, noise].filter((value) => value !== undefined).length
+  if (given + Number(flags.on('exact')) > 1) flags.fault('expected one of --agree, --window, --noise and --exact')
   if (flags.on('exact')) return 'exact'
-  return meanBits === undefined ? { noise: noise ?? QUIET } : { meanBits }
+  if (meanBits !== undefined) return { meanBits }
+  return noise === undefined ? { agreement: agreement ?? AGREEMENT } : { noise }
 }
 
 interface LayerReport extends LayerWindow {
@@ -111,7 +126,8 @@ function reportOf(
 function text(report: ReturnType<typeof reportOf>, { model, images: path }: CalibrateModelOptions): string {
   const paint = painter(process.stdout)
   const columns = columnsOf(process.stdout)
-  const { network, variant, images, layers, windowBits, wrongSigns, outputChange, warnings, output, ring } = report
+  const { network, variant, images, layers, windowBits, wrongSigns, outputChange, agreement, warnings, output, ring } =
+    report
   const change = outputChange === null ? '' : `, which moves the outputs by ${outputChange.toPrecision(2)} (rms)`
   const right = { align: 'right' } as const
   const heads = [
@@ -126,6 +142,7 @@ function text(report: ReturnType<typeof reportOf>, { model, images: path }: Cali
   const comparisons = layers.reduce((sum, layer) => sum + layer.comparisons, 0)
   const wrong = `${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong`
   const lines = [
+    ...agreementLine(agreement),
     `comparisons read ${windowBits.toFixed(2)} bits on average; ${wrong} per inference${change}`,
     ...factorLine(layers),
     'margin in bits; noise of wrong signs by the size of the outputs; per channel: bits that an average one needs less',
@@ -146,6 +163,14 @@ function text(report: ReturnType<typeof reportOf>, { model, images: path }: Cali
     nextCommand(evaluated, `${there}how often it is right`, paint),
     '',
   ].join('\n')
+}
+
+/** Every error of a private run counts: wrong signs, and rounding. */
+function agreementLine(agreement: Agreement | null): string[] {
+  if (!agreement) return []
+  const { agreeing, pictures } = agreement
+  const share = `${((100 * agreeing) / pictures).toFixed(1)} %`
+  return [`answers as float does on ${agreeing} of ${pictures} pictures, ${share}: rounding and wrong signs counted`]
 }
 
 /** How far the factors go, where there are some. */

@@ -33,6 +33,11 @@ export const convert: Command = {
       valueHint: 'C,H,W',
       description: 'ONNX, TensorFlow.js: the shape of the input, channels first, where the file leaves it open',
     },
+    outputs: {
+      type: 'string',
+      valueHint: 'A,B',
+      description: 'ONNX, TensorFlow.js: the network gives these nodes or tensors; what is behind them is left out',
+    },
     unwrap: {
       type: 'string',
       valueHint: 'KEY',
@@ -87,6 +92,10 @@ function readOptions(flags: Flags): ConvertFilesOptions {
     choices: flags.text('choices'),
     to: flags.oneOf('to', TARGETS),
     inputShape: readShape(flags),
+    outputs: flags
+      .text('outputs')
+      ?.split(',')
+      .filter((name) => name !== ''),
     unwrap: flags.text('unwrap'),
     drop: (flags.text('drop') ?? '').split(',').filter((front) => front !== ''),
     masks: flags.text('masks'),

@@ -4,15 +4,16 @@ import { resolve } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import { type ImageFile, imageInputs, readImageFiles } from '../../files/image-files.js'
 import { findModel, type PreparedModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
-import { runFloat } from '../../float/run.js'
+import { FloatNetwork } from '../../float/network.js'
 import { exitStatus, judge } from '../../party/local/judge.js'
 import { type MaskSeeds, revealMasks } from '../../party/local/parties.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import { planDigest } from '../../plan/plan.js'
 import type { OnStage } from '../../tune/progress.js'
-import type { DemoOutcome } from '../process/demo-outcome.js'
+import { askOnce, type DelegateOrder, type DelegateReady, type OwnerOrder } from '../process/demo-delegated.js'
 import type {
   Bytes,
+  ClientOrder,
   ClientReady,
   HelperReady,
   HelperTraffic,
@@ -21,7 +22,8 @@ import type {
   ServerOrder,
   SetUp,
   StepDone,
-} from '../process/demo-party.js'
+} from '../process/demo-facts.js'
+import type { DemoOutcome } from '../process/demo-outcome.js'
 import { PartyProcess } from '../process/party-process.js'
 import { demoReport, demoText, JSON_NOTES } from '../report/demo.js'
 import { type Command, type Flags, NETWORK_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
@@ -40,6 +42,10 @@ export const demo: Command = {
     model: { type: 'string', valueHint: 'NAME', description: `a packaged model or a folder (${DEFAULT_MODEL})` },
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     images: { type: 'string', valueHint: 'FILE…', description: "pictures of yours instead of the model's samples" },
+    delegate: {
+      type: 'boolean',
+      description: "a fourth process, the delegate, plays the client; the pictures' owner sends one request each",
+    },
     ...NETWORK_FLAG,
     ...PLAN_FLAGS,
   },
@@ -56,7 +62,8 @@ export const demo: Command = {
       (outcome) => demoText(outcome, process.stdout),
       demoReport,
     )
-    return exitStatus(outcome.images.map(({ judgement }) => judgement))
+    const escaped = outcome.cheat !== undefined && outcome.cheat.code !== 'CHEATED'
+    return escaped ? 1 : exitStatus(outcome.images.map(({ judgement }) => judgement))
   },
 }
 
@@ -64,6 +71,8 @@ interface DemoOrder extends PreparedModel {
   readonly folder: string
   readonly options: CompileOptions
   readonly network: DemoOutcome['network']
+  /** A delegate plays the client. */
+  readonly delegate: boolean
   readonly images: readonly (ImageFile & { label: number | undefined; input: Float32Array })[]
 }
 
@@ -72,7 +81,9 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const variant = flags.text('variant')
   const first = flags.text('images')
   const network = flags.network()
-  const options = planOptions(flags)
+  const delegate = flags.on('delegate')
+  const options = { ...planOptions(flags), ...(delegate && { delegated: true }) }
+  if (delegate && options.backend === 'securenn') flags.fault('--delegate: only mcc can be delegated')
   flags.check()
   const folder = resolve(findModel(name))
   const prepared = await inFlags(prepareModel(folder, variant, options))
@@ -84,10 +95,10 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const files = await readImageFiles(samples.map(({ file }) => file))
   const inputs = imageInputs(files, prepared.compiled.plan)
   const images = files.map((file, i) => ({ ...file, label: samples[i].label, input: inputs[i] }))
-  return { ...prepared, folder, options, network, images }
+  return { ...prepared, folder, options, network, delegate, images }
 }
 
-type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper'> & {
+type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper' | 'cheat'> & {
   readonly runs: readonly PrivateRun[]
   readonly seeds: MaskSeeds
 }
@@ -101,16 +112,18 @@ async function runDemo(order: DemoOrder, how: Work): Promise<DemoOutcome> {
     const done = from + ((1 - from) * i) / order.images.length
     how.onProgress({ stage: 'rerunning in plain text', done, detail: `picture ${i + 1} of ${order.images.length}` })
     const started = performance.now()
-    const plaintext = runFloat(arch, weights, spec, input)
+    const float = FloatNetwork.prepare(arch, weights, { spec })
+    const [plaintext] = float.run([input])
+    float.release()
     const plaintextMs = performance.now() - started
     const run = played.runs[i]
     const masks = revealMasks(compiled.plan, played.seeds, run.inference)
-    const judgement = judge(compiled, masks, { raw: run.raw, scale: run.scale, input, plaintext })
+    const judgement = judge(compiled, masks, { raw: run.raw, input, plaintext })
     return { file, label, plaintextPrediction: largest(plaintext), plaintextMs, run, judgement }
   })
-  const { processes, setUp, serverHelper } = played
+  const { processes, setUp, serverHelper, cheat } = played
   const { name, variant } = model
-  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images }
+  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images, cheat }
 }
 
 /** Starts the three processes, has every picture classified, and ends them whatever happens. */
@@ -118,14 +131,15 @@ async function play(order: DemoOrder, { signal, onProgress }: Work): Promise<Pla
   const helper = new PartyProcess('helper')
   const server = new PartyProcess('server')
   const client = new PartyProcess('client')
-  const parties = [client, server, helper]
+  const owner = order.delegate ? new PartyProcess('owner') : undefined
+  const parties = [...(owner ? [owner] : []), client, server, helper]
   let onInterrupt = () => {}
   const interrupted = new Promise<never>((_, reject) => {
     onInterrupt = () => reject(new RingfenceError('ABORTED', 'the demo was interrupted'))
   })
   signal.addEventListener('abort', onInterrupt)
   try {
-    return await Promise.race([interrupted, direct({ helper, server, client }, order, onProgress)])
+    return await Promise.race([interrupted, direct({ helper, server, client }, owner, order, onProgress)])
   } finally {
     signal.removeEventListener('abort', onInterrupt)
     await Promise.all(parties.map((party) => party.stop()))
@@ -134,6 +148,7 @@ async function play(order: DemoOrder, { signal, onProgress }: Work): Promise<Pla
 
 async function direct(
   { helper, server, client }: Record<'helper' | 'server' | 'client', PartyProcess>,
+  owner: PartyProcess | undefined,
   order: DemoOrder,
   onProgress: OnStage,
 ): Promise<PlayedRun> {
@@ -146,13 +161,11 @@ async function direct(
     variant: model.variant,
     options,
     helper: helperReady,
+    delegateKey: owner && (await client.call<Uint8Array>('delegateKey')),
   } satisfies ServerOrder)
-  onProgress({ stage: 'connecting the client', done: 0.12 })
-  const clientReady = await client.call<ClientReady>('client', {
-    server: serverReady.url,
-    helper: helperReady,
-    network: network?.profile,
-  })
+  onProgress({ stage: owner ? 'connecting the delegate and the owner' : 'connecting the client', done: 0.12 })
+  const wires = { server: serverReady.url, helper: helperReady, network: network?.profile }
+  const clientReady = await (owner ? joinDelegate(client, owner, wires) : client.call<ClientReady>('client', wires))
   requireSamePlan(clientReady, order)
   const { plan } = order.compiled
   const dealsAhead = plan.backend === 'mcc'
@@ -168,22 +181,52 @@ async function direct(
       const share = dealsAhead ? (phase === 'prepare' ? 0 : 0.5) + done / 2 : done
       show(share, `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`)
     }
-    runs.push(await client.call<PrivateRun>('classify', resolve(file)))
+    const steps = plan.steps.length
+    runs.push(
+      await (owner ? askOnce({ client, owner }, file, steps) : client.call<PrivateRun>('classify', resolve(file))),
+    )
   }
-  const [ch, sh] = [await client.call<Revealed>('reveal'), await server.call<Revealed>('reveal')]
+  const ch = await client.call<Revealed>('reveal')
+  const sh = await server.call<Revealed>('reveal', ch.session)
   if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
   const total = await server.call<HelperTraffic>('helperTraffic', plan.steps.length)
+  const cheat = await playCheat(client, order, { server: serverReady.url, helper: helperReady })
   return {
     runs,
+    cheat,
     seeds: { ch: ch.seed, sh: sh.seed, model: ch.model! },
     setUp: { server: serverReady, client: clientReady },
     serverHelper: perInference(total, images.length),
     processes: {
       helper: { pid: helper.pid, url: helperReady.url },
       server: { pid: server.pid, url: serverReady.url },
-      client: { pid: client.pid },
+      client: { pid: client.pid, url: (clientReady as Partial<DelegateReady>).url },
+      owner: owner && { pid: owner.pid },
     },
   }
+}
+
+/** Beside the honest client of a guarded plan, one that is not. */
+async function playCheat(
+  client: PartyProcess,
+  { compiled: { plan }, images, network }: DemoOrder,
+  at: { server: string; helper: HelperReady },
+): Promise<DemoOutcome['cheat']> {
+  if (plan.backend !== 'mcc' || !plan.guard) return undefined
+  const order = { ...at, network: network?.profile, file: resolve(images[0].file) }
+  return { changed: 'one bit of one reply', code: await client.call<string>('cheat', order) }
+}
+
+/** The delegate in the client's process, and who asks it in the owner's. */
+async function joinDelegate(
+  client: PartyProcess,
+  owner: PartyProcess,
+  { server, helper, network }: ClientOrder,
+): Promise<DelegateReady> {
+  const delegateKey = await client.call<Uint8Array>('delegateKey')
+  const ready = await client.call<DelegateReady>('delegate', { server, helper } satisfies DelegateOrder)
+  await owner.call('owner', { server, delegate: ready.url, delegateKey, network } satisfies OwnerOrder)
+  return ready
 }
 
 function perInference({ setUp, offline, online, steps }: HelperTraffic, inferences: number): HelperTraffic {

@@ -1,5 +1,5 @@
 // `ringfence finetune`: weights for a ReLU spec, trained from those of the plain network.
-import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/finetune-model.js'
+import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/training/finetune-model.js'
 import { DEFAULT_RECIPE, type Recipe } from '../../train/recipe.js'
 import type { Command, Flags } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'

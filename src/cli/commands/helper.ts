@@ -1,17 +1,14 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
-import { existsSync } from 'node:fs'
-import { open, unlink } from 'node:fs/promises'
-import { RingfenceError } from '../../errors.js'
-import { readTextOf } from '../../files/whole-files.js'
 import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
 import type { HelperStatus } from '../../party/events.js'
 import { Helper } from '../../party/helper/helper.js'
-import { type KeyPair, keyPair } from '../../random/seed.js'
+import { keyPair } from '../../random/seed.js'
 import { type Configured, configured } from '../process/config-file.js'
+import { IDENTITY_FLAG, loadIdentity } from '../process/identity.js'
 import { MEGABYTES, megabytes, readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
 import { rereading } from '../process/reloading.js'
-import { type Command, fromHex, toHex } from '../terminal/arguments.js'
+import { type Command, toHex } from '../terminal/arguments.js'
 
 export const HELPER_PORT = 7701
 
@@ -25,11 +22,7 @@ export const helper: Command = {
       range: [1, 4096],
       description: 'memory for the networks of all registered servers together (default 1024)',
     },
-    identity: {
-      type: 'string',
-      valueHint: 'FILE',
-      description: 'file of the long-lived secret key, made when it is missing; without it every start has a new key',
-    },
+    ...IDENTITY_FLAG,
   },
   notes: [
     `Default: --listen 127.0.0.1:${HELPER_PORT}. Tell servers and clients the printed public key over a way you trust; they pin it with --helper-key.`,
@@ -98,32 +91,3 @@ function problemsOf({ draining, registered }: HelperStatus): string[] {
 
 /** A helper with less free than the rest takes no network of a size that people use. */
 const FULL = 0.99
-
-/** Reads the key pair, or makes a new one in a file that only its owner can read. */
-async function loadIdentity(file: string): Promise<KeyPair> {
-  if (!existsSync(file)) return newIdentity(file)
-  const text = (await readTextOf('a secret key', file)).trim()
-  if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
-  throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
-}
-
-async function newIdentity(file: string): Promise<KeyPair> {
-  const keys = keyPair()
-  let made = false
-  try {
-    const handle = await open(file, 'wx', 0o600)
-    made = true
-    try {
-      await handle.writeFile(`${toHex(keys.secretKey)}\n`)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch (cause) {
-    if (made) await unlink(file).catch(() => undefined) // half a key is none
-    const { code } = cause as NodeJS.ErrnoException
-    const why = code === 'ENOSPC' ? 'the disk is full' : code
-    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there (${why})`, [], { cause })
-  }
-  return keys
-}

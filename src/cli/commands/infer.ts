@@ -4,6 +4,8 @@ import { imageInputs, readImageFiles } from '../../files/image-files.js'
 import { type Channel, connect, shape } from '../../net/index.js'
 import { Client, type InferenceResult, type Progress } from '../../party/client/client.js'
 import type { Backend } from '../../plan/plan.js'
+import { meteredFetch } from '../../thin/metered.js'
+import { ThinClient } from '../../thin/thin-client.js'
 import { securennFlights } from '../../tune/inspection/securenn-flights.js'
 import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from '../terminal/arguments.js'
 import { secretOf } from '../terminal/flag-words.js'
@@ -11,6 +13,7 @@ import { printed, type Work } from '../terminal/printed.js'
 import {
   byteSize,
   columnsOf,
+  count,
   duration,
   median,
   nextCommand,
@@ -19,6 +22,16 @@ import {
   wrapped,
 } from '../terminal/terminal.js'
 
+const DELEGATE_FLAGS = {
+  delegate: {
+    type: 'string',
+    valueHint: 'URL',
+    description:
+      'the delegate, https://… (or http:// on this machine), in place of a helper: one request for each picture',
+  },
+  'delegate-key': { type: 'string', valueHint: 'HEX', description: "the delegate's public key, as it prints it" },
+} as const
+
 export const infer: Command = {
   name: 'infer',
   summary: "Classify pictures with a server's network. Neither server nor helper sees a picture or an answer.",
@@ -26,6 +39,7 @@ export const infer: Command = {
   flags: {
     server: { type: 'string', valueHint: 'URL', description: 'the server, wss://… (or ws:// on this machine)' },
     helper: { type: 'string', valueHint: 'URL', description: 'the helper that server works with' },
+    ...DELEGATE_FLAGS,
     token: {
       type: 'string',
       valueHint: 'TOKEN|@FILE',
@@ -41,14 +55,32 @@ export const infer: Command = {
   ],
   async run(flags) {
     const order = await readOrder(flags)
-    await printed(flags, (how) => classifyAll(order, how), text)
+    await printed(flags, (how) => (order.delegate ? askAll(order, order.delegate, how) : classifyAll(order, how)), text)
     return 0
   },
+}
+
+function readDelegate(flags: Flags): InferOrder['delegate'] {
+  const url = flags.text('delegate')
+  const key = flags.key('delegate-key')
+  if (url === undefined) {
+    if (key) flags.fault('--delegate-key goes with --delegate')
+    return undefined
+  }
+  for (const name of ['helper', 'helper-key', 'network']) {
+    if (flags.text(name) !== undefined) flags.fault(`--${name}: the delegate talks to the helper; leave it out`)
+  }
+  if (flags.text('delegate-key') === undefined) {
+    flags.fault('--delegate-key is missing: what the delegate prints when it starts, handed over in a way you trust')
+  }
+  return { url, key: key ?? new Uint8Array(0) }
 }
 
 interface InferOrder {
   readonly server: string
   readonly helper: string
+  /** Plays the client; the helper is its affair then. */
+  readonly delegate: { readonly url: string; readonly key: Uint8Array } | undefined
   readonly helperKey: Uint8Array | undefined
   readonly planDigest: Uint8Array | undefined
   readonly token: string | undefined
@@ -58,7 +90,9 @@ interface InferOrder {
 
 async function readOrder(flags: Flags): Promise<InferOrder> {
   const server = flags.required('server', 'where the server listens, for example ws://127.0.0.1:7702')
-  const helper = flags.required('helper', 'where the helper listens, for example ws://127.0.0.1:7701')
+  const delegate = readDelegate(flags)
+  const where = 'where the helper listens, for example ws://127.0.0.1:7701'
+  const helper = delegate ? '' : flags.required('helper', where)
   const helperKey = flags.key('helper-key')
   const digest = flags.text('plan-digest')
   if (digest !== undefined && !/^[0-9a-f]{64}$/i.test(digest))
@@ -69,7 +103,41 @@ async function readOrder(flags: Flags): Promise<InferOrder> {
   flags.check()
   const token = await secretOf('token', text)
   const planDigest = digest === undefined ? undefined : fromHex(digest)
-  return { server, helper, helperKey, planDigest, token, network, files: flags.operands }
+  return { server, helper, delegate, helperKey, planDigest, token, network, files: flags.operands }
+}
+
+/** Through the delegate: one round trip for each picture. */
+async function askAll(
+  { server, token, planDigest, files: names }: InferOrder,
+  { url, key }: NonNullable<InferOrder['delegate']>,
+  { signal, onProgress: onStage }: Work,
+): Promise<InferReport> {
+  const files = await readImageFiles(names)
+  onStage({ stage: 'connecting', done: 0 })
+  const counts = { requests: 0, bytesUp: 0, bytesDown: 0 }
+  const common = { server, delegate: url, delegateKey: key, token, planDigest, signal, fetch: meteredFetch(counts) }
+  const client = await ThinClient.create(common)
+  const before = { ...counts }
+  const inputs = imageInputs(files, client.terms)
+  const images: ImageReport[] = []
+  for (const [i, { file }] of files.entries()) {
+    onStage({ stage: 'classifying', done: i / files.length, detail: `picture ${i + 1} of ${files.length}` })
+    images.push(imageReport(file, await client.run(inputs[i], { signal }), 0))
+  }
+  const each = (what: 'bytesUp' | 'bytesDown') => (counts[what] - before[what]) / images.length
+  const ms = median(images.map(({ onlineMs }) => onlineMs))
+  return {
+    ...{ network: client.terms.network, backend: 'mcc', delegate: true, images },
+    online: {
+      ms,
+      flights: 2,
+      bytesUp: each('bytesUp'),
+      bytesDown: each('bytesDown'),
+      clientToHelper: 0,
+      helperToClient: 0,
+    },
+    offline: { ms: 0, clientUp: 0, clientDown: 0 },
+  }
 }
 
 interface ImageReport {
@@ -77,6 +145,8 @@ interface ImageReport {
   readonly prediction: number
   readonly label: string | null
   readonly logits: readonly number[]
+  /** Values of input and output beyond the calibrated range. */
+  readonly beyondRange: InferenceResult['beyondRange']
   readonly onlineMs: number
   readonly offlineMs: number
 }
@@ -84,6 +154,8 @@ interface ImageReport {
 interface InferReport {
   readonly network: string
   readonly backend: Backend
+  /** The delegate played the client. */
+  readonly delegate: boolean
   readonly images: readonly ImageReport[]
   /** Per image. */
   readonly online: {
@@ -137,8 +209,8 @@ async function open({ server, helper, helperKey, planDigest, token, network }: I
 }
 
 function imageReport(file: string, result: InferenceResult, offlineMs: number): ImageReport {
-  const { prediction, label, logits, milliseconds } = result
-  return { file, prediction, label: label ?? null, logits: [...logits], onlineMs: milliseconds, offlineMs }
+  const { prediction, label, logits, beyondRange, milliseconds } = result
+  return { file, prediction, label: label ?? null, logits: [...logits], beyondRange, onlineMs: milliseconds, offlineMs }
 }
 
 function summary({ plan, traffic }: Client, images: readonly ImageReport[]): InferReport {
@@ -148,6 +220,7 @@ function summary({ plan, traffic }: Client, images: readonly ImageReport[]): Inf
   return {
     network: plan.network,
     backend: plan.backend,
+    delegate: false,
     images,
     online: {
       ms: median(images.map(({ onlineMs }) => onlineMs)),
@@ -166,7 +239,7 @@ function summary({ plan, traffic }: Client, images: readonly ImageReport[]): Inf
   }
 }
 
-function text({ network, backend, images, online, offline }: InferReport): string {
+function text({ network, backend, delegate, images, online, offline }: InferReport): string {
   const paint = painter(process.stdout)
   const width = columnsOf(process.stdout)
   const rows = images.map(({ file, prediction, label, logits, onlineMs }) => [
@@ -185,16 +258,33 @@ function text({ network, backend, images, online, offline }: InferReport): strin
     ],
   ]
   const up = `${byteSize(online.bytesUp)} up, ${byteSize(online.bytesDown)} down, ${online.flights} flights`
-  const before =
-    backend === 'mcc'
+  const before = delegate
+    ? 'nothing before'
+    : backend === 'mcc'
       ? `off line ${duration(offline.ms)}, ${byteSize(offline.clientUp)} up, ${byteSize(offline.clientDown)} down`
       : `${byteSize(online.clientToHelper)} to the helper`
   return [
-    ...[`${paint('bold', network)}, back end ${backend}`, ...tableLines(columns, rows, paint, width)],
+    ...[
+      `${paint('bold', network)}, back end ${backend}${delegate ? ', delegated' : ''}`,
+      ...tableLines(columns, rows, paint, width),
+    ],
+    ...images.flatMap(({ file, beyondRange }) => beyondLine(file, beyondRange, paint, width)),
     wrapped(`per picture on line ${duration(online.ms)}, ${up}; ${before}`, width, '  '),
     nextCommand('demo --images IMAGE…', 'the same in three processes, every bit checked', paint),
     '',
   ].join('\n')
+}
+
+function beyondLine(
+  file: string,
+  { input, output }: InferenceResult['beyondRange'],
+  paint: ReturnType<typeof painter>,
+  width: number,
+): string[] {
+  if (input + output === 0) return []
+  const where = [input > 0 ? `${count(input)} of its values` : '', output > 0 ? `${count(output)} of its outputs` : '']
+  const what = `${where.filter(Boolean).join(' and ')} beyond what the network was calibrated for: do not rely on it`
+  return [wrapped(`${paint('yellow', 'warning')} ${basename(file)}: ${what}`, width, '  ')]
 }
 
 /** Softmax of one logit. */

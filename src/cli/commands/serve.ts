@@ -39,6 +39,11 @@ export const serve: Command = {
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     ...PLAN_FLAGS,
     ...HELPER_KEY_FLAG,
+    delegate: {
+      type: 'string',
+      valueHint: 'HEX',
+      description: "the delegate's public key: strangers' inputs come through it, and no other client is served",
+    },
     'store-mb': { ...MEGABYTES, range: [1, 4096], description: 'mcc: memory for material dealt ahead (default 512)' },
     'store-share': {
       type: 'string',
@@ -81,9 +86,15 @@ export const serve: Command = {
     try {
       take(order)
       await models.compile()
-      if (service.open) {
-        const what = 'anyone may use this server up, and a client that deviates can read its weights'
-        log.say('warn', 'open', {}, `${what}; give --tokens or --jwks`)
+      if (service.open && order.delegateKey) {
+        const what = 'anyone may ask through the delegate'
+        log.say('warn', 'open', {}, `${what}; give --tokens or --jwks to bound how often`)
+      } else if (service.open) {
+        const guarded = [...models.all()].every(([, { plan }]) => plan.backend === 'mcc' && plan.guard)
+        const reads = guarded
+          ? 'clients that deviate are caught, and may come back'
+          : `a client that deviates can read its weights${order.plan.backend === 'securenn' ? '' : ' (--guard prevents that)'}`
+        log.say('warn', 'open', {}, `anyone may use this server up, and ${reads}; give --tokens or --jwks`)
       }
       const end = await Promise.race([service.stopped.then(() => 'stopped'), models.register()])
       if (end === 'stopped') return 0
@@ -102,7 +113,11 @@ export const serve: Command = {
 }
 
 /** The command that uses what is offered at `url`. */
-function nextFor(url: string, { helper, helperKey }: ServeOrder): readonly [command: string, does: string] {
+function nextFor(
+  url: string,
+  { helper, helperKey, delegateKey }: ServeOrder,
+): readonly [command: string, does: string] {
+  if (delegateKey) return [`delegate --server ${url} --helper ${quoted(helper)}`, 'plays the client for strangers']
   const pin = helperKey ? ` --helper-key ${toHex(helperKey)}` : ''
   return [`infer --server ${url} --helper ${quoted(helper)}${pin} IMAGE…`, 'classifies pictures']
 }
@@ -125,7 +140,7 @@ class Offer {
   }
 
   #model(order: ServeOrder, { name, model, variant, storeBytes }: ModelOrder): ModelOptions {
-    const { helper, helperToken: token, helperKey, keepMs, storeShare, overlapMs, plan } = order
+    const { helper, helperToken: token, helperKey, delegateKey, keepMs, storeShare, overlapMs, plan } = order
     const { times, listen } = order.service
     const { keepAliveMs, maxPayload } = listen
     return {
@@ -136,7 +151,7 @@ class Offer {
       },
       connectHelper: (role) => connect(helper, { role, token, keepAliveMs, maxPayload }),
       reach: [helper, token],
-      server: { ...times, helperKey, keepMs, storeBytes, storeShare },
+      server: { ...times, helperKey, delegateKey, keepMs, storeBytes, storeShare },
       meter: this.#meter(name),
       overlapMs,
       hooks: {
@@ -171,6 +186,7 @@ interface ServeOrder {
   readonly helperToken: string | undefined
   readonly plan: ReturnType<typeof planOptions>
   readonly helperKey: Uint8Array | undefined
+  readonly delegateKey: Uint8Array | undefined
   readonly keepMs: number | undefined
   readonly storeShare: number | undefined
   readonly overlapMs: number
@@ -184,7 +200,8 @@ async function readOrder({ flags, models: entries }: Configured): Promise<ServeO
     flags.fault('--model: the configuration lists models; give one or the other')
   const helper = flags.required('helper', 'where the helper listens, for example ws://127.0.0.1:7701')
   const variant = flags.text('variant')
-  const plan = planOptions(flags)
+  const delegateKey = flags.key('delegate')
+  const plan = { ...planOptions(flags), ...(delegateKey && { delegated: true }) }
   const helperKey = flags.key('helper-key')
   const storeBytes = megabytes(flags, 'store-mb')
   const percent = flags.integer('store-share')
@@ -193,6 +210,7 @@ async function readOrder({ flags, models: entries }: Configured): Promise<ServeO
     for (const name of ['store-mb', 'store-share', 'keep']) {
       if (flags.text(name) !== undefined) flags.fault(`--${name}: nothing is dealt ahead on securenn`)
     }
+    if (delegateKey) flags.fault('--delegate: only mcc can be delegated')
   }
   const overlapMs = seconds(flags, 'overlap') ?? 600_000
   const service = readService(flags, SERVER_PORT)
@@ -212,6 +230,7 @@ async function readOrder({ flags, models: entries }: Configured): Promise<ServeO
     helperToken: await secretOf('helper-token', token),
     plan,
     helperKey,
+    delegateKey,
     keepMs,
     storeShare: percent === undefined ? undefined : percent / 100,
     overlapMs,

@@ -18,7 +18,7 @@ export function configSchema(commands: readonly FlagDefinitions[]): object {
   }
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
-    title: 'Configuration of ringfence helper and ringfence serve',
+    title: 'Configuration of ringfence helper, serve and delegate',
     type: 'object',
     additionalProperties: false,
     properties: {

@@ -2,7 +2,7 @@
 import type { NetworkProfile } from '../../net/index.js'
 import type { Judgement } from '../../party/local/judge.js'
 import type { Plan } from '../../plan/plan.js'
-import type { HelperTraffic, PrivateRun, SetUp } from './demo-party.js'
+import type { HelperTraffic, PrivateRun, SetUp } from './demo-facts.js'
 
 export interface DemoImage {
   readonly file: string
@@ -19,11 +19,18 @@ export interface DemoOutcome {
   readonly variant: string
   readonly plan: Plan
   readonly network: { readonly name: string; readonly profile: NetworkProfile } | undefined
-  readonly processes: { readonly helper: PartyAt; readonly server: PartyAt; readonly client: PartyAt }
+  readonly processes: {
+    readonly helper: PartyAt
+    readonly server: PartyAt
+    readonly client: PartyAt
+    readonly owner?: PartyAt
+  }
   readonly setUp: { readonly server: SetUp; readonly client: SetUp }
   /** The server's link to the helper, per inference but for the set-up. */
   readonly serverHelper: HelperTraffic
   readonly images: readonly DemoImage[]
+  /** Of a guarded plan: what became of a client that changed one bit of one message. */
+  readonly cheat: { readonly changed: string; readonly code: string } | undefined
 }
 
 export interface PartyAt {

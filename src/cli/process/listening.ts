@@ -71,6 +71,11 @@ export const SERVICE_FLAGS = {
     range: [16, 4096],
     description: 'messages that have begun and not ended, of all connections together (default 256)',
   },
+  banned: {
+    type: 'string',
+    valueHint: 'FILE',
+    description: 'who is not let in, a name on each line; clients of a guarded plan that deviate are added',
+  },
   log: { type: 'string', valueHint: 'FORMAT', description: 'text (default) or json, one line each' },
   quiet: { type: 'boolean', description: 'log only warnings and errors' },
   config: {
@@ -108,7 +113,11 @@ export function readService(flags: Flags, defaultPort: number): ServiceOrder {
       maxPayload: megabytes(flags, 'max-message-mb'),
       unfinishedBytes: megabytes(flags, 'unfinished-mb'),
     },
-    door: { tokens: flags.text('tokens'), jwks: keys && audience ? { keys, audience, issuer } : undefined },
+    door: {
+      tokens: flags.text('tokens'),
+      jwks: keys && audience ? { keys, audience, issuer } : undefined,
+      banned: flags.text('banned'),
+    },
     metricsAt: parseAddress(flags, 'metrics-listen', 0),
     drainMs: seconds(flags, 'drain') ?? 30_000,
     times: {

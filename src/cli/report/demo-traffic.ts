@@ -1,8 +1,8 @@
 // The demo's counts of bytes and flights: what each link carried, step by step and in all.
 
 import { securennFlights } from '../../tune/inspection/securenn-flights.js'
+import type { Bytes } from '../process/demo-facts.js'
 import type { DemoImage, DemoOutcome } from '../process/demo-outcome.js'
-import type { Bytes } from '../process/demo-party.js'
 import { byteSize, type Column, count, median, type Paint, plural, tableLines, wrapped } from '../terminal/terminal.js'
 import { describeSteps } from './step-words.js'
 
@@ -107,13 +107,21 @@ export function traffic(outcome: DemoOutcome, paint: Paint, width: number): stri
   // Nothing is ever off line on securenn.
   const phases = (during: number, before: number, once: number) =>
     (outcome.plan.backend === 'mcc' ? [during, before, once] : [during, once]).map(size)
+  const owned = outcome.images.flatMap(({ run }) => (run.owner ? [run.owner] : []))
+  const who = owned.length > 0 ? 'delegate' : 'client'
   const rows = [
-    ['client → server', ...phases(online.up, server.up, client.server.up)],
-    ['server → client', ...phases(online.down, server.down, client.server.down)],
+    ...(owned.length > 0
+      ? [
+          ['owner → both', ...phases(median(owned.map(({ up }) => up)), 0, 0)],
+          ['both → owner', ...phases(median(owned.map(({ down }) => down)), 0, 0)],
+        ]
+      : []),
+    [`${who} → server`, ...phases(online.up, server.up, client.server.up)],
+    [`server → ${who}`, ...phases(online.down, server.down, client.server.down)],
     ['helper → server', ...phases(serverHelper.online.down, serverHelper.offline.down, serverHelper.setUp.down)],
     ['server → helper', ...phases(serverHelper.online.up, serverHelper.offline.up, serverHelper.setUp.up)],
-    ['client → helper', ...phases(online.clientHelper.up, helper.up, client.helper.up)],
-    ['helper → client', ...phases(online.clientHelper.down, helper.down, client.helper.down)],
+    [`${who} → helper`, ...phases(online.clientHelper.up, helper.up, client.helper.up)],
+    [`helper → ${who}`, ...phases(online.clientHelper.down, helper.down, client.helper.down)],
   ]
   if (outcome.plan.backend === 'securenn') rows.push(allLinks(online, paint))
   const heads = ['on line', ...(outcome.plan.backend === 'mcc' ? ['off line'] : []), 'set-up, once']

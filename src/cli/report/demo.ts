@@ -1,5 +1,6 @@
 // What the demo prints: one line of JSON, or a report that fits the terminal.
 import { basename, relative } from 'node:path'
+import type { OwnerRun } from '../process/demo-facts.js'
 import type { DemoImage, DemoOutcome } from '../process/demo-outcome.js'
 import {
   columnsOf,
@@ -36,7 +37,9 @@ export const JSON_NOTES = [
     'maxLogitError, online: {ms, flights, bytesUp, bytesDown, clientToHelper, helperToClient, serverToHelper, ' +
     'helperToServer}, offline: {ms, clientDown, clientUp, helperToServer}, plaintextMs}: medians per inference in ' +
     'milliseconds and bytes; bytesUp and bytesDown are client to server and back; agree: every class is the float ' +
-    "network's, every bit the reference's. On mcc the helper has no bytes on line, on securenn all bytes are on line.",
+    "network's, every bit the reference's. With --guard also cheat: {changed, code}. " +
+    'With --delegate also delegate: true, owner: {roundTrips, bytesUp, bytesDown, ms}, and client means the delegate. On mcc ' +
+    'the helper has no bytes on line, on securenn all bytes are on line.',
 ]
 
 export function demoReport(outcome: DemoOutcome) {
@@ -72,7 +75,16 @@ export function demoReport(outcome: DemoOutcome) {
       helperToServer: serverHelper.offline.down,
     },
     plaintextMs: rounded(middle(({ plaintextMs }) => plaintextMs)),
+    ...(outcome.cheat && { cheat: outcome.cheat }),
+    ...(outcome.processes.owner && { delegate: true, owner: ownerReport(outcome) }),
   }
+}
+
+/** What one picture takes at its owner. */
+function ownerReport({ images }: DemoOutcome) {
+  const middle = (of: (run: OwnerRun) => number) => median(images.map(({ run }) => of(run.owner!)))
+  const ms = Number(middle((run) => run.ms).toFixed(3))
+  return { roundTrips: 1, bytesUp: middle(({ up }) => up), bytesDown: middle(({ down }) => down), ms }
 }
 
 export function demoText(outcome: DemoOutcome, out: Output): string {
@@ -93,15 +105,21 @@ export function demoText(outcome: DemoOutcome, out: Output): string {
 function heading(outcome: DemoOutcome, paint: Paint, width: number): string[] {
   const { model, variant, plan, network, processes } = outcome
   const shaped = network && [
-    `over ${network.name} (${network.profile.rttMs} ms round trip): client ↔ server, client ↔ helper; ` +
-      'server ↔ helper as it is',
+    `over ${network.name} (${network.profile.rttMs} ms round trip): ` +
+      (processes.owner ? 'owner ↔ server, owner ↔ delegate' : 'client ↔ server, client ↔ helper') +
+      '; the others as they are',
   ]
-  const { helper, server, client } = processes
+  const { helper, server, client, owner } = processes
   const does = plan.backend === 'mcc' ? 'deals randomness' : 'helps on line'
   const rows = [
     ['helper', `${helper.pid}`, helper.url ?? '', `${does}; sees no secret`],
     ['server', `${server.pid}`, server.url ?? '', 'has the weights; sees no picture'],
-    ['client', `${client.pid}`, '', 'has the pictures; sees no weight'],
+    ...(owner
+      ? [
+          ['delegate', `${client.pid}`, client.url ?? '', 'plays the client; sees no picture, no answer'],
+          ['owner', `${owner.pid}`, '', 'has the pictures; one request each'],
+        ]
+      : [['client', `${client.pid}`, '', 'has the pictures; sees no weight']]),
   ]
   const title = `${paint('bold', `${model}`)}, variant ${variant}, back end ${plan.backend}`
   const table = [
@@ -157,7 +175,9 @@ function times({ plan, images, setUp }: DemoOutcome, paint: Paint, width: number
   const plain = middle(({ plaintextMs }) => plaintextMs)
   const once = `set-up once: server ${duration(setUp.server.ms)}, client ${duration(setUp.client.ms)}`
   const before = plan.backend === 'mcc' ? `off line ${offline}` : 'nothing off line'
-  const privately = `on line ${paint('bold', online)}, ${before}`
+  const asked = images.flatMap(({ run }) => (run.owner ? [run.owner.ms] : []))
+  const owner = asked.length > 0 ? `owner ${paint('bold', duration(median(asked)))}, of that ` : ''
+  const privately = `${owner}on line ${paint('bold', online)}, ${before}`
   return [
     `${paint('bold', 'Time')} (median per inference)`,
     wrapped(`private: ${privately} · float network in plain text: ${plain}`, width, '  '),
@@ -170,7 +190,14 @@ function verdict(outcome: DemoOutcome, paint: Paint, columns: number): string[] 
   const judgeNote =
     'The judge is the process that started the three. In the demo, and only there, client and server reveal their session ' +
     'seeds to it, so that it can rerun the plan in plain text with the same masks and compare every logit bit for bit.'
-  return [paint('dim', wrapped(judgeNote, columns)), '', wrapped(conclusion(outcome, images, paint), columns)]
+  const cheat = outcome.cheat ? [wrapped(caught(outcome.cheat, paint), columns)] : []
+  return [paint('dim', wrapped(judgeNote, columns)), '', wrapped(conclusion(outcome, images, paint), columns), ...cheat]
+}
+
+function caught({ changed, code }: NonNullable<DemoOutcome['cheat']>, paint: Paint): string {
+  const what = `a second client, which changed ${changed},`
+  if (code === 'CHEATED') return `${paint(['green', 'bold'], '✓ CAUGHT')}: ${what} got no output: ${code}`
+  return `${paint(['red', 'bold'], '✗ NOT CAUGHT')}: ${what} ended with ${code}`
 }
 
 function conclusion(outcome: DemoOutcome, images: readonly DemoImage[], paint: Paint): string {

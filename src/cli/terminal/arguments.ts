@@ -174,6 +174,10 @@ export const PLAN_FLAGS = {
   ring: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of the ring, 24 to 32 (default 32)' },
   bits: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of an opened value (default 16)' },
   lo: { type: 'string', valueHint: 'BITS', description: 'mcc: low bits that comparisons ignore (default 0, exact)' },
+  delegated: {
+    type: 'boolean',
+    description: 'mcc: bound the input first, as a plan for a delegate does; one round trip more',
+  },
   guard: {
     type: 'boolean',
     description: 'mcc: catch clients that deviate before they learn anything; compares all bits',
@@ -197,6 +201,7 @@ export function planOptions(flags: Flags): CompileOptions {
     ring: flags.integer('ring', 24, 32),
     bits: flags.integer('bits', 4, 30),
     lo: flags.integer('lo', 0, 29),
+    ...(flags.on('delegated') && { delegated: true }),
     guard: flags.on('guard') ? {} : undefined,
     fraction: flags.integer('fraction', 4, 20),
     ignoredMsb: flags.integer('ignored-msb', 0, 62),

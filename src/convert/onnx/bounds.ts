@@ -1,8 +1,11 @@
 // ONNX nodes that bound their input from one side or both, alone or one behind another.
+import type { LayerOp } from '../../model/layers/layers.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
 
 /** From this size on a bound is no bound (exporters write the largest float for "none"). */
 const NO_BOUND = 3e38
+/** No float32 is larger. */
+const LARGEST = 3.4028234663852886e38
 
 export const relu: OnnxRead = (n) => bounded(n, n.seen(), 0, Number.POSITIVE_INFINITY)
 
@@ -29,8 +32,12 @@ export function extreme(kind: 'max' | 'min'): OnnxRead {
 export const hardSigmoid: OnnxRead = (n) => {
   const [alpha, beta] = [n.number('alpha', undefined, 0.2), n.number('beta', undefined, 0.5)]
   const x = n.seen()
-  return bounded(n, x && n.affine(x, alpha, beta, '.affine'), 0, 1)
+  return x && bounded(n, n.affine(x, alpha, beta, '.affine'), 0, 1)
 }
+
+/** x · max(0, min(1, x / 6 + 1 / 2)). */
+export const hardSwishGate = (n: OnnxNodeReader, x: Seen): Seen | undefined =>
+  bounded(n, n.affine(x, 1 / 6, 0.5, '.affine'), 0, 1)
 
 export function bounded(n: OnnxNodeReader, given: Seen | undefined, low: number, high: number): Seen | undefined {
   if (!given || n.failed) return undefined
@@ -40,6 +47,7 @@ export function bounded(n: OnnxNodeReader, given: Seen | undefined, low: number,
   const all = before && low < high ? { x: before.x, low: within(before.low), high: within(before.high) } : undefined
   const { x, ...range } = all ?? { x: given, low, high }
   if (!(range.low < range.high)) return n.fault(`expected bounds min < max, got ${range.low} and ${range.high}`)
+  if (n.draft.isPlain(x.value)) return n.kept(x, clipOf(range))
   const made = between(
     n,
     x,
@@ -48,6 +56,12 @@ export function bounded(n: OnnxNodeReader, given: Seen | undefined, low: number,
   )
   if (made) n.scope.bounds.set(made.value.id, { x, ...range })
   return made
+}
+
+/** Both bounds at once, where nothing is compared privately. */
+function clipOf({ low, high }: { readonly low: number; readonly high: number }): LayerOp {
+  if (low === 0 && high >= NO_BOUND) return { op: 'relu' }
+  return { op: 'clip', min: Math.max(low, -LARGEST), max: Math.min(high, LARGEST) }
 }
 
 /** One comparison where there is one bound: max(x, a) is relu(x - a) + a, min(x, b) is b - relu(b - x). */

@@ -3,7 +3,7 @@
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
 import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
-import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, squeezed, unsqueezed } from './shapes.js'
+import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './shapes.js'
 import { decodeTensor, FLOAT_TYPES, MOST_INTEGERS, type OnnxConstant, transposed } from './tensor.js'
 
 export const constant: OnnxRead = (n) => {
@@ -169,7 +169,7 @@ function elementwise(
   return filled(n, dims, isFloat, (i) => at(...read.map(({ list, place }) => list[place(i)])))
 }
 
-type Fold = (n: OnnxNodeReader, inputs: readonly OnnxConstant[]) => Known | undefined
+type Fold = (n: OnnxNodeReader, inputs: readonly OnnxConstant[]) => Known | readonly Known[] | undefined
 
 const reshaped = (constant: OnnxConstant, shape: Shape): Known => ({ constant: { ...constant, shape } })
 
@@ -262,6 +262,15 @@ const FOLDS: Readonly<Record<string, Fold>> = {
       made = next && 'constant' in next ? next.constant : undefined
     }
     return made && !n.failed ? { constant: made } : undefined
+  },
+  Split: (n, [x]) => {
+    const sizes = splitSizes(n, x.shape)
+    let at = 0
+    return sizes?.sizes.map((size): Known => {
+      const picks = Array.from({ length: size }, (_, i) => at + i)
+      at += size
+      return taken(n, x, sizes.axis, picks, x.shape.with(sizes.axis, size)) ?? { constant: x }
+    })
   },
   Squeeze: (n, [x]) => {
     const axes = n.integerList('axes', 1)

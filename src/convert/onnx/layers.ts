@@ -5,7 +5,7 @@ import type { DraftTensor, Value } from '../arch-draft.js'
 import type { Known, OnnxNodeReader, OnnxRead, Seen } from './node.js'
 import { padded } from './shapes.js'
 import { FLOAT_TYPES, transposed } from './tensor.js'
-import { dimsOf, sameView, type View, vectorOrder, wholeAxis } from './view.js'
+import { dimsOf, resizedView, sameView, type View, vectorOrder, wholeAxis } from './view.js'
 
 /** Gemm: alpha · A · B + beta · C, A computed, B [n,cout] or with transB [cout,n] as PyTorch has it. */
 export const gemm: OnnxRead = (n) => {
@@ -143,6 +143,8 @@ export const negate: OnnxRead = (n) => {
 /** `sign` · x + `change` · constant. */
 function offset(n: OnnxNodeReader, of: number, constant: number, sign: 1 | -1, change: 1 | -1): Seen | undefined {
   const given = n.seen(of)
+  const number = given && n.publicNumber(constant, given)
+  if (number !== undefined) return n.kept(given!, { op: 'affine', factor: sign, offset: change * number })
   const fit = given && n.perChannel(constant, given, (b) => change * b)
   if (!fit) return undefined
   const { x, numbers } = fit
@@ -155,21 +157,47 @@ function offset(n: OnnxNodeReader, of: number, constant: number, sign: 1 | -1, c
 
 export const multiply: OnnxRead = (n) => {
   const side = n.constantSide()
-  if (side === undefined) return n.refuse(PRODUCT)
-  return scale(n, 1 - side, side, (factor) => factor)
+  if (side !== undefined) return scale(n, 1 - side, side, (factor) => factor)
+  const [a, b] = [n.seen(0), n.seen(1)]
+  return a && b && product2(n, a, b)
 }
 
-const PRODUCT =
-  'it multiplies two computed values, which no layer can: gates, squeeze-excite, hard-swish and SiLU take such products; train the network with ReLU or ReLU6 in their place'
+/** Of two computed values, sizes of 1 broadcast. No private step computes it: the plan says so by the layer's name. */
+export function product2(n: OnnxNodeReader, a: Seen, b: Seen, suffix = ''): Seen | undefined {
+  const ordered = inOneOrder(n, [a, b])
+  if (!ordered) return undefined
+  const rank = Math.max(...ordered.values.map(({ shape }) => shape.length))
+  const values = ordered.values.map((value) => {
+    const { shape } = value
+    // A vector is a map of 1x1 where it meets one.
+    return shape.length === rank ? value : n.shaped(value, [...shape, ...Array<number>(rank - shape.length).fill(1)])
+  })
+  if (values.some((value) => value === undefined)) return undefined
+  const [x, y] = values as Value[]
+  const made = n.draft.layer(n.where, n.name + suffix, { op: 'multiply' }, [x, y])
+  const full = elementCount(x.shape) >= elementCount(y.shape) ? a : b
+  return made && (ordered.view ? { value: made, view: full.view } : n.made(made))
+}
 
 export const divide: OnnxRead = (n) => {
-  if (n.constantSide() !== 1) return n.fault('expected a constant divisor')
-  return scale(n, 0, 1, (divisor) => 1 / divisor)
+  const side = n.constantSide()
+  if (side === 1) return scale(n, 0, 1, (divisor) => 1 / divisor)
+  const divisor = n.seen(1)
+  const inverse = divisor && n.kept(divisor, { op: 'reciprocal' }, {}, '.inverse')
+  if (side === 0) return inverse && scaled(n, inverse, 0, (factor) => factor)
+  const x = n.seen(0)
+  return x && inverse && product2(n, x, inverse)
 }
 
 function scale(n: OnnxNodeReader, of: number, side: number, change: (x: number) => number): Seen | undefined {
   const given = n.seen(of)
-  const fit = given && n.perChannel(side, given, change)
+  return given && scaled(n, given, side, change)
+}
+
+function scaled(n: OnnxNodeReader, given: Seen, side: number, change: (x: number) => number): Seen | undefined {
+  const factor = n.publicNumber(side, given)
+  if (factor !== undefined) return n.kept(given, { op: 'affine', factor: change(factor), offset: 0 })
+  const fit = n.perChannel(side, given, change)
   return fit && n.kept(fit.x, { op: 'channelScale' }, { weight: fit.numbers })
 }
 
@@ -232,7 +260,7 @@ export const concat: OnnxRead = (n) => {
   })
   if (alike) {
     const values = (all as Seen[]).map(({ value }) => value)
-    const joined = n.draft.layer(n.where, n.name, { op: 'concat' }, values)
+    const joined = n.draft.layer(n.where, n.name, { op: 'concat', axis: 0 }, values)
     return (
       joined && {
         value: joined,
@@ -240,10 +268,14 @@ export const concat: OnnxRead = (n) => {
       }
     )
   }
-  if (axis !== 1)
-    return n.fault(`axis: expected the channels of every input, got ${axis} of ${formatShape(dimsOf(first.view))}`)
-  const values = (all as Seen[]).map((each, i) => n.plain(each, n.node.inputs[i]))
-  return n.failed ? undefined : n.made(n.draft.layer(n.where, n.name, { op: 'concat' }, values as Value[]))
+  const values = (all as Seen[]).map((each, i) => n.settled(each, n.node.inputs[i]))
+  if (n.failed || values.some((value) => value === undefined)) return undefined
+  const settled = values as Seen[]
+  const own = axis - (settled[0].view.length - settled[0].value.shape.length)
+  if (!(own >= 0)) return n.fault(`axis: expected one behind the batch, got ${axis}`)
+  const inputs = settled.map(({ value }) => value)
+  const joined = n.draft.layer(n.where, n.name, { op: 'concat', axis: own }, inputs)
+  return joined && { value: joined, view: resizedView(settled[0].view, inputs[0].shape, joined.shape) }
 }
 
 const rankOf = (known: Known): number => ('constant' in known ? known.constant.shape.length : known.view.length)
@@ -272,32 +304,57 @@ function withZeros(n: OnnxNodeReader, inputs: readonly Known[], axis: number): S
   return padded(n, x, [side], 0)
 }
 
-/** Kept in the order of the classes, so at the end of the network it may be left out. */
-export const softmax: OnnxRead = (n) => {
-  const x = n.seen()
-  if (!x) return undefined
-  const rank = x.view.length
-  const axis = n.axis('axis', n.scope.opset < 13 ? 1 : -1, rank)
-  if (!n.scope.endsAt(n.node.outputs[0])) return n.fault('expected it as the last node only, where it is left out')
-  const [channels] = x.value.shape
-  const isClasses = wholeAxis(x.view, axis, x.value.shape) === 0 || channels === 1
-  if (!isClasses) return n.fault(`axis: expected the channels of ${formatShape(dimsOf(x.view))}, got ${axis}`)
-  return leftOut(n, x)
+/** Softmax along one axis; before set 13 along all axes from `axis` on. */
+export function softmax(op: 'softmax' | 'logSoftmax'): OnnxRead {
+  return (n) => {
+    const x = n.seen()
+    if (!x) return undefined
+    const dims = dimsOf(x.view)
+    const isOld = n.scope.opset < 13
+    const axis = n.axis('axis', isOld ? 1 : -1, dims.length)
+    if (isOld && elementCount(dims.slice(axis + 1)) > 1) {
+      return n.fault(`axis: expected the last, before operator set 13, got ${axis} of ${formatShape(dims)}`)
+    }
+    return n.along(x, axis, (own) => ({ op, axis: own }))
+  }
 }
 
-/** Kept in order element by element, so at the end of the network it may be left out. */
-export const sigmoid: OnnxRead = (n) => {
+export const argMax: OnnxRead = (n) => {
   const x = n.seen()
   if (!x) return undefined
-  if (n.scope.endsAt(n.node.outputs[0])) return leftOut(n, x)
-  return n.refuse(
-    'expected it as the last node only, where it is left out; elsewhere train the network with ReLU instead',
-  )
+  const axis = n.axis('axis', 0, x.view.length)
+  const keepDims = n.integer('keepdims', 1) !== 0
+  const made = n.along(x, axis, (own) => ({ op: 'argMax', axis: own }))
+  return made && (keepDims ? made : { value: made.value, view: made.view.filter((_, dim) => dim !== axis) })
 }
 
-function leftOut(n: OnnxNodeReader, x: Seen): Seen {
-  n.draft.notes.push(`${n.where}: left out; the network's output is its input, the logits`)
-  return x
+/** A function of every element alone. */
+export function pointwise(
+  op: 'sigmoid' | 'tanh' | 'exp' | 'log' | 'sqrt' | 'softplus' | 'erf' | 'reciprocal',
+): OnnxRead {
+  return (n) => {
+    const x = n.seen()
+    return x && n.kept(x, { op })
+  }
+}
+
+/** x · hardSigmoid(x), and x times other functions of x. */
+export function gated(gate: (n: OnnxNodeReader, x: Seen) => Seen | undefined): OnnxRead {
+  return (n) => {
+    const x = n.seen()
+    const factor = x && gate(n, x)
+    return factor && product2(n, x, factor)
+  }
+}
+
+/** x², √x and 1 / x by their exponents. */
+export const power: OnnxRead = (n) => {
+  const x = n.seen()
+  const exponent = n.oneNumber(1)
+  if (!x || exponent === undefined) return undefined
+  if (exponent === 1) return x
+  const op = ({ 2: 'square', 0.5: 'sqrt', [-1]: 'reciprocal' } as const)[exponent as 2]
+  return op ? n.kept(x, { op }) : n.fault(`expected an exponent 2, 1, 0.5 or -1, got ${exponent}`)
 }
 
 /** Identity, Dropout at inference. */

@@ -1,7 +1,7 @@
 // What the reader of one ONNX node sees: its attributes, its inputs by what they are, and a place to report faults.
 import { quote } from '../../model/json/fields.js'
 import type { LayerOp, Pad, Pair } from '../../model/layers/layers.js'
-import { formatShape, type Shape } from '../../model/shape.js'
+import { formatShape, type Shape, sameShape } from '../../model/shape.js'
 import type { ArchDraft, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
 import { attributeFault } from './attributes.js'
 import type { OnnxAttribute, OnnxNode } from './proto.js'
@@ -14,7 +14,9 @@ import {
   plainView,
   resizedView,
   sameView,
+  settlingSteps,
   type View,
+  wholeAxis,
 } from './view.js'
 
 /** A computed value, and how the graph's tensor lies over it. */
@@ -147,8 +149,50 @@ export class OnnxNodeReader {
       if (order === null) return value
       if (order) return this.draft.reordered(this.where, `${this.name}.order`, value, order)
     }
-    const got = `${formatShape(dimsOf(view))} over a value ${formatShape(value.shape)} whose elements lie otherwise`
-    return this.fault(`input ${quote(input)}: expected [batch,channels,height,width] or [batch,n], got ${got}`)
+    return this.settled(seen, input)?.value
+  }
+
+  /**
+   * A value whose elements lie in the graph's order under the graph's sizes: reshaped and transposed where they do not.
+   * Its view has a dimension for each axis, behind the batch's where the graph has one.
+   */
+  settled(seen: Seen, input = this.node.inputs[0]): Seen | undefined {
+    const steps = settlingSteps(seen.view, seen.value.shape, this.scope.batch)
+    if (!steps) {
+      const got = formatShape(dimsOf(seen.view))
+      return this.fault(`input ${quote(input)}: expected the batch first and at most 6 axes behind it, got ${got}`)
+    }
+    let { value } = seen
+    const apply = (op: LayerOp) => {
+      const made = this.draft.layer(this.where, `${this.name}.order`, op, [value])
+      if (made) value = made
+      return made
+    }
+    const { refined, order, shape, view } = steps
+    const moves = order.some((axis, i) => axis !== i)
+    if (moves && !sameShape(refined, value.shape) && !apply({ op: 'reshape', shape: refined })) return undefined
+    if (moves && !apply({ op: 'transpose', order })) return undefined
+    const made = this.shaped(value, shape)
+    return made && { value: made, view }
+  }
+
+  /** The same elements in their order under another shape. */
+  shaped(value: Value, shape: Shape): Value | undefined {
+    if (sameShape(shape, value.shape)) return value
+    if (shape.length === 1) return this.draft.flatten(this.where, `${this.name}.flatten`, value)
+    return this.draft.layer(this.where, `${this.name}.shape`, { op: 'reshape', shape }, [value])
+  }
+
+  /** A layer along one dimension of the graph's tensor, which stays as it is or becomes 1. */
+  along(seen: Seen, dim: number, op: (axis: number) => LayerOp, suffix = ''): Seen | undefined {
+    const whole = wholeAxis(seen.view, dim, seen.value.shape)
+    const x = whole === undefined ? this.settled(seen) : seen
+    if (!x) return undefined
+    const axis = whole ?? dim - (x.view.length - x.value.shape.length)
+    if (!(axis >= 0))
+      return this.fault(`axis: expected one behind the batch, got ${dim} of ${formatShape(dimsOf(x.view))}`)
+    const made = this.draft.layer(this.where, this.name + suffix, op(axis), [x.value])
+    return made && { value: made, view: resizedView(x.view, x.value.shape, made.shape) }
   }
 
   /** A map as a vector, for [batch,n] tensors; its elements may stand in another order than the graph's. */
@@ -181,10 +225,22 @@ export class OnnxNodeReader {
 
   /** factor · x + offset. */
   affine(x: Seen, factor: number, offset: number, suffix = ''): Seen | undefined {
+    if (this.draft.isPlain(x.value)) return this.kept(x, { op: 'affine', factor, offset }, {}, suffix)
     const [channels] = x.value.shape
     const of = (value: number) => this.draft.constant(channels, value, String(value))
     const tensors = { weight: of(factor), bias: of(offset), running_mean: of(0), running_var: of(1) }
     return this.kept(x, { op: 'batchNorm', eps: 0 }, tensors, suffix)
+  }
+
+  /**
+   * The one number of a constant input for a value that the client may compute with: behind a layer that no private step
+   * computes, a number is public, and a tensor of the network would not be.
+   */
+  publicNumber(index: number, { value }: Seen): number | undefined {
+    if (!this.draft.isPlain(value)) return undefined
+    const { floats, shape } = this.constant(index) ?? {}
+    if (!floats || floats.length === 0 || shape!.length > 6 || !floats.every((x) => x === floats[0])) return undefined
+    return floats[0]
   }
 
   /** A constant input; undefined when it is left out. */

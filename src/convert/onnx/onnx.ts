@@ -1,21 +1,23 @@
 // ONNX to `arch/1`: the graph becomes layers, its initializers become tensors.
-import { RingfenceError } from '../../errors.js'
+import { RingfenceError, throwIfAny } from '../../errors.js'
 import { quote } from '../../model/json/fields.js'
+import { summary } from '../../model/json/file.js'
 import type { Pad } from '../../model/layers/layers.js'
 import { formatShape, type Shape } from '../../model/shape.js'
 import { ArchDraft, type ConvertedNetwork, plainBytes, type Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
+import { endingHint, type HintValue, noSuchOutput } from '../outputs.js'
 import { stemOf } from '../weights/read.js'
 import * as bounds from './bounds.js'
 import * as fold from './fold.js'
 import { isChannelsLast } from './input-layout.js'
 import * as layers from './layers.js'
-import { type Bounded, type Known, OnnxNodeReader, type OnnxRead, type OnnxScope, type Seen } from './node.js'
-import { nodePath, type OnnxModel, type OnnxValueInfo, readOnnxModel } from './proto.js'
+import { type Bounded, type Known, OnnxNodeReader, type OnnxRead, type OnnxScope } from './node.js'
+import { nodePath, type OnnxModel, type OnnxNode, type OnnxValueInfo, readOnnxModel } from './proto.js'
 import * as resizes from './resize.js'
 import * as shapes from './shapes.js'
 import { decodeTensor, FLOAT_TYPES } from './tensor.js'
-import { dimsOf, flattenedView, plainView, sameView, transposedView, vectorOrder } from './view.js'
+import { plainView, transposedView } from './view.js'
 import * as windows from './windows.js'
 
 /** What the file leaves open. */
@@ -26,6 +28,8 @@ export interface OnnxOptions {
   readonly name?: string
   /** Shape of every input without the batch, [c,h,w] or [n]; needed where the file leaves a size open. */
   readonly inputShape?: Shape
+  /** What the network gives, by the names of tensors or nodes; else the graph's outputs. */
+  readonly outputs?: readonly string[]
   /** Files of tensors beside the model (external data), by the locations that `externalLocations` lists. */
   readonly externalData?: ReadonlyMap<string, Uint8Array>
 }
@@ -35,6 +39,7 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
   Object.entries({
     Abs: layers.absolute,
     Add: layers.add,
+    ArgMax: layers.argMax,
     AveragePool: windows.averagePool,
     BatchNormalization: layers.batchNormalization,
     Cast: layers.cast,
@@ -43,16 +48,22 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
     Constant: fold.constant,
     ConstantOfShape: fold.constantOfShape,
     Conv: windows.conv,
+    ConvTranspose: windows.convTranspose,
+    DepthToSpace: windows.depthToSpace,
     Div: layers.divide,
     Dropout: layers.same,
+    Erf: layers.pointwise('erf'),
+    Exp: layers.pointwise('exp'),
     Flatten: shapes.flatten,
     Gemm: layers.gemm,
     GlobalAveragePool: windows.globalAveragePool,
     GlobalMaxPool: windows.globalMaxPool,
     HardSigmoid: bounds.hardSigmoid,
+    HardSwish: layers.gated(bounds.hardSwishGate),
     Identity: layers.same,
     LeakyRelu: layers.leakyRelu,
-    LogSoftmax: layers.softmax,
+    Log: layers.pointwise('log'),
+    LogSoftmax: layers.softmax('logSoftmax'),
     MatMul: layers.matMul,
     Max: bounds.extreme('max'),
     MaxPool: windows.maxPool,
@@ -61,21 +72,27 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
     Neg: layers.negate,
     PRelu: layers.prelu,
     Pad: shapes.pad,
+    Pow: layers.power,
     Range: fold.range,
     ReduceMax: resizes.reduce('max'),
     ReduceMean: resizes.reduce('avg'),
+    ReduceSum: resizes.reduce('sum'),
+    Reciprocal: layers.pointwise('reciprocal'),
     Relu: bounds.relu,
     Reshape: shapes.reshape,
     Resize: resizes.resize,
     Shape: fold.shape,
-    Sigmoid: layers.sigmoid,
+    Sigmoid: layers.pointwise('sigmoid'),
     Size: fold.size,
     Slice: shapes.slice,
-    Softmax: layers.softmax,
+    Softmax: layers.softmax('softmax'),
+    Softplus: layers.pointwise('softplus'),
     Split: shapes.split,
+    Sqrt: layers.pointwise('sqrt'),
     Squeeze: shapes.squeeze,
     Sub: layers.subtract,
     Sum: layers.add,
+    Tanh: layers.pointwise('tanh'),
     Transpose: shapes.transpose,
     Unsqueeze: shapes.unsqueeze,
     Upsample: resizes.resize,
@@ -90,7 +107,8 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
  */
 export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): ConvertedNetwork {
   const source = options.source ?? 'model.onnx'
-  const model = readOnnxModel(plainBytes(file), source)
+  const read = readOnnxModel(plainBytes(file), source)
+  const model = options.outputs ? { ...read, outputs: chosenOutputs(read, options.outputs, source) } : read
   const files = new Map([...(options.externalData ?? [])].map(([name, bytes]) => [name, plainBytes(bytes)]))
   const draft = new ArchDraft(
     source,
@@ -98,9 +116,10 @@ export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): Conver
   )
   const producers = producersOf(model, draft)
   const order = orderOf(model, producers, draft)
-  requireKnownOps(model, order, source)
+  requireKnownOps(model, order, producers, source)
   const graph = new GraphScope(model, draft, options.inputShape, files)
-  for (const index of order) graph.run(index)
+  const failed = new Set(order.filter((index) => !graph.run(index)))
+  if (failed.size > 0) draft.hint = hintFor(model, order, producers, (index) => !failed.has(index))
   const outputs = graph.outputs()
   draft.noteUnused('graph.initializer', graph.unread)
   return draft.finish(options.name ?? ownName(model.name, source), outputs)
@@ -120,6 +139,22 @@ const NAMELESS: ReadonlySet<string> = new Set([
 /** The graph's name; that of the file where an exporter made it up. */
 function ownName(graph: string, source: string): string {
   return NAMELESS.has(graph) ? stemOf(source) : graph
+}
+
+/** Tensors by their names, or the first of each node's. */
+function chosenOutputs(model: OnnxModel, names: readonly string[], source: string): OnnxValueInfo[] {
+  const problems: string[] = []
+  const chosen = names.map((name): OnnxValueInfo => {
+    const isTensor = model.nodes.some(({ outputs }) => outputs.includes(name))
+    const node = isTensor ? undefined : model.nodes.find((each) => each.name === name)
+    if (!isTensor && !node) {
+      const known = model.nodes.flatMap(({ outputs }) => outputs).filter((output) => output !== '')
+      problems.push(noSuchOutput(name, known))
+    }
+    return { name: node?.outputs[0] ?? name, type: 0, dims: undefined }
+  })
+  throwIfAny('BAD_INPUT', summary(source, problems.length), problems)
+  return chosen
 }
 
 /** Index of the node that makes each name. */
@@ -148,23 +183,81 @@ function orderOf(model: OnnxModel, producers: ReadonlyMap<string, number>, draft
   return order
 }
 
-function requireKnownOps(model: OnnxModel, order: readonly number[], source: string): void {
+/** Ops whose constant inputs are what a network has learnt. */
+const WEIGHS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Gemm', 'BatchNormalization', 'PRelu'])
+
+function requireKnownOps(
+  model: OnnxModel,
+  order: readonly number[],
+  producers: ReadonlyMap<string, number>,
+  source: string,
+): void {
+  const constants = constantNodes(model, order)
+  const isKnown = (index: number) => {
+    const { op, domain } = model.nodes[index]
+    const isFolded = constants.has(index) && fold.foldOf(op) !== undefined
+    return (domain === '' || domain === 'ai.onnx') && (READERS.has(op) || isFolded)
+  }
   const problems = order
-    .filter((index) => {
-      const { op, domain } = model.nodes[index]
-      return (domain !== '' && domain !== 'ai.onnx') || !(READERS.has(op) || fold.foldOf(op))
-    })
+    .filter((index) => !isKnown(index))
     .map((index) => {
       const { domain } = model.nodes[index]
       return `${nodePath(index, model.nodes[index])}${domain === '' ? '' : ` of operator set ${quote(domain)}`}`
     })
   if (problems.length === 0) return
   const text = `${source}: ${problems.length === 1 ? 'a node has' : `${problems.length} nodes have`}`
-  throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
+  const hint = hintFor(model, order, producers, isKnown)
+  throw new RingfenceError(
+    'UNSUPPORTED',
+    `${text} an op that cannot be converted:`,
+    hint ? [...problems, hint] : problems,
+  )
 }
 
-/** Longer outputs stay in their order: putting them into another takes a matrix of so many rows and columns. */
-const LONGEST_REORDERED = 1024
+/** What to do about nodes that cannot be converted, where they only stand at the end. */
+function hintFor(
+  model: OnnxModel,
+  order: readonly number[],
+  producers: ReadonlyMap<string, number>,
+  isKnown: (index: number) => boolean,
+): string | undefined {
+  const valuesOf = (names: readonly string[]) =>
+    names.flatMap((name): HintValue[] => {
+      const place = producers.get(name)
+      return place === undefined ? [] : [[place, name]]
+    })
+  const constants = constantNodes(model, order)
+  const nodes = order.map((index) => {
+    const node = model.nodes[index]
+    const isMatrix = node.op === 'MatMul' && node.inputs.some((input) => !producers.has(input))
+    const weighs = WEIGHS.has(node.op) || isMatrix
+    const computes = !constants.has(index)
+    return [index, { inputs: valuesOf(node.inputs), computes, weighs, isKnown: isKnown(index) }] as const
+  })
+  return endingHint(new Map(nodes), order, valuesOf(model.outputs.map(({ name }) => name)))
+}
+
+/** Constants whatever they read: every size is known. */
+const FROM_SIZES: ReadonlySet<string> = new Set(['Shape', 'Size'])
+
+/** Nodes over constants alone. */
+function constantNodes(model: OnnxModel, order: readonly number[]): Set<number> {
+  const constants = new Set(model.initializers.map(({ name }) => name))
+  const found = new Set<number>()
+  for (const index of order) {
+    const { op, inputs, outputs } = model.nodes[index]
+    const isShape = FROM_SIZES.has(op)
+    if (!isShape && !inputs.every((name) => name === '' || constants.has(name))) continue
+    found.add(index)
+    for (const name of outputs) constants.add(name)
+  }
+  return found
+}
+
+/** Stands for an output where layers are made that bring it into the graph's order. */
+const outputNode = (name: string): OnnxNode => ({
+  ...{ name, op: 'Identity', domain: '', inputs: [name], outputs: [name], attributes: new Map() },
+})
 
 class GraphScope implements OnnxScope {
   readonly #known = new Map<string, Known | 'broken'>()
@@ -218,9 +311,9 @@ class GraphScope implements OnnxScope {
     if (!shape || !fits || (shape.length !== 1 && shape.length !== 3) || (dims && shape.length !== dims.length - 1)) {
       return fault(`expected known sizes of 1 to 3 axes after the batch, got ${quote(dims)}; give the input's shape`)
     }
-    const value = this.draft.input(info.name, shape as Shape)
+    const value = this.draft.input(info.name, shape as Shape, isLast ? 'hwc' : undefined)
     const view = plainView(value.shape, this.batch)
-    if (isLast) this.draft.notes.push(`${where}: taken as [batch,height,width,channels]; give it channels first here`)
+    if (isLast) this.draft.notes.push(`${where}: given as [height,width,channels], as in the file`)
     return { value, view: isLast ? transposedView(view, [0, 2, 3, 1]) : view }
   }
 
@@ -255,7 +348,9 @@ class GraphScope implements OnnxScope {
     return this.#ends.has(name) && !this.#readers.has(name)
   }
 
-  run(index: number): void {
+  /** @returns whether there is no problem with the node itself */
+  run(index: number): boolean {
+    const before = this.draft.problems.length
     const node = this.model.nodes[index]
     const n = new OnnxNodeReader(node, nodePath(index, node), this.draft, this)
     const isConstant = node.inputs.length > 0 && node.inputs.every((name) => name === '' || this.#isConstant(name))
@@ -268,6 +363,7 @@ class GraphScope implements OnnxScope {
       const known = outputs ? outputs[i] : 'broken'
       if (known) this.#known.set(name, known)
     }
+    return this.draft.problems.length === before
   }
 
   #isConstant(name: string): boolean {
@@ -280,32 +376,16 @@ class GraphScope implements OnnxScope {
     const outputs: (readonly [string, Value])[] = []
     for (const [i, { name }] of this.model.outputs.entries()) {
       const known = this.find(name)
-      if (known && known !== 'broken' && 'value' in known) outputs.push([name, this.#output(name, known)])
-      else if (known !== 'broken') {
+      if (known && known !== 'broken' && 'value' in known) {
+        const reader = new OnnxNodeReader(outputNode(name), `graph.output[${i}] ${quote(name)}`, this.draft, this)
+        const settled = reader.settled(known, name)
+        if (settled) outputs.push([name, settled.value])
+      } else if (known !== 'broken') {
         const got = known ? `a constant ${formatShape(known.constant.shape)}` : 'a name that no node makes'
         this.draft.problems.push(`graph.output[${i}] ${quote(name)}: expected a computed value, got ${got}`)
       }
     }
     if (this.model.outputs.length === 0) this.draft.problems.push('graph.output: expected at least one, got none')
     return outputs
-  }
-
-  /** The value of an output; its elements stay where they lie. */
-  #output(name: string, { value, view }: Seen): Value {
-    const isFlat = view.length === 2 && value.shape.length === 3
-    const made = isFlat ? (this.draft.flatten(quote(name), name, value) ?? value) : value
-    const own = isFlat ? flattenedView(view, value.shape) : view
-    const [count] = made.shape
-    const places = view.length === 2 && count <= LONGEST_REORDERED ? vectorOrder(own, count, this.batch) : undefined
-    if (places) {
-      const order = new Int32Array(count)
-      for (const [i, place] of places.entries()) order[place] = i
-      return this.draft.reordered(quote(name), `${name}.order`, made, order) ?? made
-    }
-    if (!sameView(own, plainView(made.shape, this.batch))) {
-      const order = `${formatShape(dimsOf(view))} in the file, ${formatShape(made.shape)} here`
-      this.draft.notes.push(`output ${quote(name)}: its elements lie in another order: ${order}`)
-    }
-    return made
   }
 }

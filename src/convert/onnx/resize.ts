@@ -3,13 +3,13 @@ import { quote } from '../../model/json/fields.js'
 import type { LayerOp, Pair } from '../../model/layers/layers.js'
 import { formatShape } from '../../model/shape.js'
 import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../resize-sampling.js'
-import type { OnnxNodeReader, OnnxRead } from './node.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
 import { dimsOf, wholeAxis } from './view.js'
 
 const NO_PAD = [0, 0, 0, 0] as const
 
-/** ReduceMean and ReduceMax over rows, columns or both. */
-export function reduce(kind: 'avg' | 'max'): OnnxRead {
+/** ReduceMean and ReduceMax over rows, columns or both; means and sums over other axes, which no private step computes. */
+export function reduce(kind: 'avg' | 'max' | 'sum'): OnnxRead {
   return (n) => {
     const x = n.seen()
     const axes = n.integerList('axes', 1)
@@ -26,16 +26,31 @@ export function reduce(kind: 'avg' | 'max'): OnnxRead {
     const [, h, w] = value.shape
     const isWhole = ([size, all]: readonly number[]) => size === 1 || size === all
     const fits = gone.every(({ axis }) => axis > 0) && isWhole([kernel[0], h]) && isWhole([kernel[1], w])
-    if (!fits || value.shape.length !== 3) {
-      return n.fault(
-        `axes: expected rows, columns or both of a map, got ${quote(axes ?? 'all')} of ${formatShape(dimsOf(view))}`,
-      )
-    }
+    if (kind === 'sum' || !fits || value.shape.length !== 3) return summed(n, x, [...dims], kind, keepDims)
     const rest = view.map((atoms) => atoms.filter((atom) => !gone.includes(atom)))
     const kept = keepDims ? rest : rest.filter((_, dim) => !dims.has(dim))
     const made = n.draft.layer(n.where, n.name, poolOf(kind, kernel, [h, w]), [value])
     return made && { value: made, view: kept }
   }
+}
+
+function summed(
+  n: OnnxNodeReader,
+  x: Seen,
+  dims: readonly number[],
+  kind: 'avg' | 'max' | 'sum',
+  keepDims: boolean,
+): Seen | undefined {
+  const sizes = dimsOf(x.view)
+  if (kind === 'max') {
+    return n.fault(`axes: expected rows, columns or both of a map, got ${quote(dims)} of ${formatShape(sizes)}`)
+  }
+  const axes = dims.filter((dim) => sizes[dim] > 1)
+  let made: Seen | undefined = x
+  for (const [i, dim] of axes.entries()) made = made && n.along(made, dim, (axis) => ({ op: 'sum', axis }), `.sum${i}`)
+  const count = axes.reduce((product, dim) => product * sizes[dim], 1)
+  const mean = made && (kind === 'avg' ? n.kept(made, { op: 'affine', factor: 1 / count, offset: 0 }) : made)
+  return mean && { value: mean.value, view: keepDims ? mean.view : mean.view.filter((_, dim) => !dims.includes(dim)) }
 }
 
 function poolOf(kind: 'avg' | 'max', kernel: Pair, [h, w]: Pair): LayerOp {

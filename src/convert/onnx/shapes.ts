@@ -11,13 +11,24 @@ function reshaped(n: OnnxNodeReader, { value, view }: Seen, dims: readonly numbe
   const isFlat = value.flatOf && sameView(view, plainView(value.shape, batch))
   const map = isFlat ? value.flatOf! : value
   const made = reshapedView(isFlat ? plainView(map.shape, batch) : view, dims)
-  if (!made)
-    return n.fault(
-      `expected a shape that splits or joins axes of ${formatShape(dimsOf(view))}, got ${formatShape(dims)}`,
-    )
+  if (!made) return otherwise(n, { value, view }, dims)
   const isVector =
     dims.length === 2 && sameView(flattenedView(made, map.shape), plainView([elementCount(map.shape)], batch))
   return isVector ? n.made(isFlat ? value : n.draft.flatten(n.where, n.name, map)) : { value: map, view: made }
+}
+
+/** Elements in the graph's order under sizes that cut through its axes. */
+function otherwise(n: OnnxNodeReader, x: Seen, dims: readonly number[]): Seen | undefined {
+  const settled = n.settled(x)
+  if (!settled) return undefined
+  const { batch } = n.scope
+  const shape = dims.length > 1 && dims[0] === batch ? dims.slice(1) : dims
+  if (elementCount(shape) !== elementCount(settled.value.shape)) {
+    return n.fault(`shape: expected the batch of ${batch} first, got ${formatShape(dims)}`)
+  }
+  const value = n.shaped(settled.value, shape)
+  const view = value && plainView(shape, batch)
+  return value && { value, view: shape === dims ? view!.slice(1) : view! }
 }
 
 export const flatten: OnnxRead = (n) => {
@@ -120,9 +131,7 @@ function spanned(n: OnnxNodeReader, x: Seen, spans: readonly Span[], fill = 0, s
   for (const { dim, from, to, step } of spans) {
     if (from === 0 && to === dims[dim] && step === 1) continue
     const axis = wholeAxis(view, dim, value.shape) ?? (dims[dim] === 1 ? singleAxis(x, dim) : undefined)
-    if (axis === undefined || value.shape.length !== 3) {
-      return n.fault(`expected channels, rows or columns of a map, got axis ${dim} of ${formatShape(dims)}`)
-    }
+    if (axis === undefined || value.shape.length !== 3) return sliced(n, x, spans, suffix)
     before[axis] = -from || 0
     after[axis] = to - dims[dim] || 0
     stride[axis] = step
@@ -142,6 +151,20 @@ function spanned(n: OnnxNodeReader, x: Seen, spans: readonly Span[], fill = 0, s
     apply({ op: 'pad', pad, fill }, '')
   }
   if (stride[1] * stride[2] > 1) apply({ op: 'subsample', stride: [stride[1], stride[2]], offset: [0, 0] }, '.step')
+  return made
+}
+
+/** Slices of anything else: one layer for each. */
+function sliced(n: OnnxNodeReader, x: Seen, spans: readonly Span[], suffix: string): Seen | undefined {
+  const dims = dimsOf(x.view)
+  let made: Seen | undefined = x
+  for (const { dim, from, to, step } of spans) {
+    if (from === 0 && to === dims[dim] && step === 1) continue
+    if (from < 0 || to > dims[dim]) {
+      return n.fault(`expected channels, rows or columns of a map, got axis ${dim} of ${formatShape(dims)}`)
+    }
+    made = made && n.along(made, dim, (axis) => ({ op: 'slice', axis, from, to, step }), suffix)
+  }
   return made
 }
 
@@ -213,21 +236,28 @@ export const slice: OnnxRead = (n) => {
   return spanned(n, x, spans)
 }
 
+/** How much of a dimension each output of a Split gets; undefined after reporting why that is not to be had. */
+export function splitSizes(n: OnnxNodeReader, dims: Shape): { axis: number; sizes: readonly number[] } | undefined {
+  const given = n.integerList('split', 1)
+  const count = n.integer('num_outputs', n.node.outputs.length)
+  if (n.failed) return undefined
+  const axis = n.axis('axis', 0, dims.length)
+  const size = dims[axis] ?? 0
+  const even = Math.ceil(size / count)
+  const sizes = given ?? Array.from({ length: count }, (_, i) => Math.min(even, size - i * even))
+  const fits = sizes.length === n.node.outputs.length && sizes.every((s) => s >= 1)
+  if (fits && sizes.reduce((a, b) => a + b, 0) === size) return { axis, sizes }
+  return n.fault(`split: expected ${n.node.outputs.length} sizes that sum to ${size}, got ${quote(sizes)}`)
+}
+
 /** Parts of a value along one dimension, one per output. */
 export const split: OnnxRead = (n) => {
   const x = n.seen()
-  const given = n.integerList('split', 1)
-  const count = n.integer('num_outputs', n.node.outputs.length)
-  if (!x || n.failed) return undefined
-  const axis = n.axis('axis', 0, x.view.length)
-  const size = dimsOf(x.view)[axis] ?? 0
-  const even = Math.ceil(size / count)
-  const sizes = given ?? Array.from({ length: count }, (_, i) => Math.min(even, size - i * even))
-  if (sizes.length !== n.node.outputs.length || sizes.some((s) => s < 1) || sizes.reduce((a, b) => a + b, 0) !== size) {
-    return n.fault(`split: expected ${n.node.outputs.length} sizes that sum to ${size}, got ${quote(sizes)}`)
-  }
+  const all = x && splitSizes(n, dimsOf(x.view))
+  if (!x || !all) return undefined
+  const { axis } = all
   let at = 0
-  const parts = sizes.map((part, i) => {
+  const parts = all.sizes.map((part, i) => {
     const from = at
     at += part
     return spanned(n, x, [{ dim: axis, from, to: at, step: 1 }], 0, `.${i}`)

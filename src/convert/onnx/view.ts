@@ -92,6 +92,35 @@ export function resizedView(view: View, before: Shape, after: Shape): View {
   })
 }
 
+/** Most axes that a layer of `arch/1` moves. */
+const MOST_AXES = 6
+
+/** How a value gets the graph's order and sizes. */
+export interface SettlingSteps {
+  /** The value's axes cut into their parts, then in which order these come, then the graph's sizes without the batch. */
+  readonly refined: Shape
+  readonly order: readonly number[]
+  readonly shape: Shape
+  /** Of the settled value. */
+  readonly view: View
+}
+
+/** Undefined where the batch does not come first, or there are too many axes. */
+export function settlingSteps(view: View, shape: Shape, batch: number): SettlingSteps | undefined {
+  const dims = dimsOf(view)
+  const isBatched = dims.length > 1 && dims[0] === batch && view[0].every(({ axis }) => axis === BATCH)
+  const own = isBatched ? view.slice(1) : view
+  const atoms = own.flat()
+  if (atoms.some(({ axis }) => axis === BATCH)) return undefined
+  const parts = shape.flatMap((_, axis) => atoms.filter((atom) => atom.axis === axis).sort((a, b) => b.step - a.step))
+  const target = isBatched ? dims.slice(1) : dims
+  const refined = parts.map(({ size }) => size)
+  const order = atoms.map((atom) => parts.indexOf(atom))
+  if (target.length > MOST_AXES || parts.length > MOST_AXES) return undefined
+  const plain = target.map((size, axis) => (size === 1 ? [] : [{ axis, size, step: 1 }]))
+  return { refined, order, shape: target, view: isBatched ? [view[0], ...plain] : plain }
+}
+
 /** The view over the flattened value, whose only axis counts through all of its elements. */
 export function flattenedView(view: View, shape: Shape): View {
   const steps = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1))

@@ -34,6 +34,67 @@ export const conv: OnnxRead = (n) => {
   return n.made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
 }
 
+/** ConvTranspose: weight [cin, cout/group, kh, kw] is PyTorch's layout already. */
+export const convTranspose: OnnxRead = (n) => {
+  const weight = n.floats(1)
+  const bias = n.floats(2, false)
+  const x = n.value()
+  if (weight && weight.shape.length !== 4) {
+    return n.fault(`tensor ${weight.from}: expected a 2-D kernel [cin,cout/group,kh,kw], got ${quote(weight.shape)}`)
+  }
+  if (!weight || !x || n.failed) return undefined
+  const kernel: Pair = [weight.shape[2], weight.shape[3]]
+  const declared = n.pair('kernel_shape', kernel)
+  if (declared[0] !== kernel[0] || declared[1] !== kernel[1]) {
+    return n.fault(`kernel_shape: expected ${quote(kernel)} as tensor ${weight.from} has it, got ${quote(declared)}`)
+  }
+  const stride = n.pair('strides', ONE)
+  const dilation = n.pair('dilations', ONE)
+  const groups = n.integer('group', 1)
+  const extra = n.integerList('output_padding') ?? [0, 0]
+  const cut = cutOf(n, x.shape, reachOf(kernel, dilation), stride, extra)
+  if (!cut || n.failed) return undefined
+  const fields = { cout: weight.shape[1] * groups, kernel, stride, dilation, groups, bias: !!bias }
+  const op = { op: 'convTranspose2d', ...fields, ...cut } as const
+  return n.made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
+}
+
+/** What is cut off the full result: `pads`, or what output_shape or auto_pad leaves (ConvTranspose in Operators.md). */
+function cutOf(n: OnnxNodeReader, shape: Shape, reach: Pair, stride: Pair, extra: readonly number[]) {
+  if (shape.length !== 3) return n.fault(`expected a map [c,h,w], got ${quote(shape)}`)
+  const auto = n.text('auto_pad', 'NOTSET')
+  const wanted = n.integerList('output_shape')?.slice(-2)
+  const outputPad: Pair = [extra[0] ?? 0, extra[1] ?? 0]
+  if (extra.length !== 2 || extra.some((size) => !(size >= 0 && size < 2 ** 24))) {
+    return n.fault(`output_padding: expected two integers >= 0, got ${quote(extra)}`)
+  }
+  if (!wanted && (auto === 'NOTSET' || auto === 'VALID')) {
+    const pad = padding(n, shape, reach, stride)
+    return pad && { pad, outputPad }
+  }
+  const halves = ([0, 1] as const).map((axis) => {
+    const full = (shape[axis + 1] - 1) * stride[axis] + reach[axis] + outputPad[axis]
+    const all = full - (wanted?.[axis] ?? shape[axis + 1] * stride[axis])
+    const small = Math.floor(all / 2)
+    return auto === 'SAME_LOWER' ? [all - small, small] : [small, all - small]
+  })
+  const [[top, bottom], [left, right]] = halves
+  if ([top, left, bottom, right].every((size) => size >= 0))
+    return { pad: [top, left, bottom, right] as Pad, outputPad }
+  return n.fault(`output_shape: expected at most the full result, got ${quote(wanted ?? auto)}`)
+}
+
+/** DepthToSpace: `DCR` counts blocks before channels, `CRD` channels before blocks. */
+export const depthToSpace: OnnxRead = (n) => {
+  const x = n.value()
+  const block = n.integer('blocksize', 0)
+  const mode = n.text('mode', 'DCR')
+  if (mode !== 'DCR' && mode !== 'CRD') return n.fault(`mode: expected DCR or CRD, got ${quote(mode)}`)
+  if (!(block >= 1 && block <= 64)) return n.fault(`blocksize: expected an integer from 1 to 64, got ${block}`)
+  const op = { op: 'depthToSpace', block, order: mode === 'DCR' ? 'dcr' : 'crd' } as const
+  return x && n.made(n.draft.layer(n.where, n.name, op, [x]))
+}
+
 export const maxPool: OnnxRead = (n) => {
   if (n.pair('dilations', ONE).some((d) => d !== 1))
     return n.fault('dilations: expected [1,1]; arch/1 has no dilated pool')

@@ -1,30 +1,35 @@
 // TensorFlow's operations as layers: what Keras layers and graph nodes have in common. Kernels and vectors come as
 // TensorFlow has them, channels last.
 import { quote } from '../../model/json/fields.js'
-import type { LayerOp, Pad, Pair, Resize } from '../../model/layers/layers.js'
+import type { Pad, Pair, Resize } from '../../model/layers/layers.js'
 import { formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { ArchDraft, Bounds, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
+import type { Bounds, DraftTensor, Value } from '../arch-draft.js'
 import { reachOf, samePadding } from '../window-padding.js'
-import {
-  convKernel,
-  denseKernel,
-  depthwiseKernel,
-  inOrder,
-  joinedParts,
-  type Layout,
-  orderOf,
-  partsOf,
-  sameOrder,
-} from './layout.js'
+import { TfArranger } from './arrange.js'
+import { convKernel, denseKernel, depthwiseKernel, inOrder, joinedParts, orderOf, sameOrder } from './layout.js'
 
 /** Keras's names of the activations that can be converted. */
-export const ACTIVATIONS: ReadonlySet<string> = new Set(['linear', 'relu', 'relu6', 'leaky_relu', 'softmax', 'sigmoid'])
+export const ACTIVATIONS: ReadonlySet<string> = new Set([
+  ...[
+    'linear',
+    'relu',
+    'relu6',
+    'leaky_relu',
+    'softmax',
+    'sigmoid',
+    'tanh',
+    'softplus',
+    'exponential',
+    'swish',
+    'silu',
+  ],
+])
 
 /** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
 const LEAKY_SLOPE = 0.2
 
-/** Longer vectors stay in their order: putting them into another takes a matrix of so many rows and columns. */
-const LONGEST_REORDERED = 1024
+/** No float32 is larger. */
+const LARGEST = 3.4028234663852886e38
 
 export interface TfWindow {
   readonly stride: Pair
@@ -34,28 +39,7 @@ export interface TfWindow {
 }
 
 /** Emits the layers of one Keras layer or graph node. Every method reports its faults and then returns undefined. */
-export class TfEmitter {
-  constructor(
-    readonly draft: ArchDraft,
-    /** Path of the layer or node, for messages. */
-    readonly where: string,
-    /** Id of the layer that carries its name. */
-    readonly name: string,
-    /** Where the file's maps have their channels. */
-    readonly layout: Layout = 'channels_last',
-  ) {}
-
-  fault(text: string): undefined {
-    this.draft.problems.push(`${this.where}: ${text}`)
-    return undefined
-  }
-
-  layer(op: LayerOp, inputs: readonly Value[], tensors: DraftTensors = {}, suffix = ''): Value | undefined {
-    const made = this.draft.layer(this.where, this.name + suffix, op, inputs, tensors)
-    const [{ parts }] = inputs
-    return made && parts && sameShape(made.shape, inputs[0].shape) ? { ...made, parts } : made
-  }
-
+export class TfEmitter extends TfArranger {
   /** kernel [kh,kw,cin/groups,cout]. */
   conv(x: Value, kernel: DraftTensor, window: TfWindow, bias?: DraftTensor, suffix = ''): Value | undefined {
     const [, , perGroup, cout] = kernel.shape
@@ -164,16 +148,20 @@ export class TfEmitter {
   }
 
   bias(x: Value, bias: DraftTensor): Value | undefined {
+    const [first] = bias.data
+    if (this.draft.isPlain(x) && bias.data.every((v) => v === first)) return this.#affine(x, 1, first)
     const made = this.draft.bias(this.where, this.name, x, inOrder(this.draft, bias, x))
     return made && x.parts ? { ...made, parts: x.parts } : made
   }
 
   scale(x: Value, weight: DraftTensor, suffix = ''): Value | undefined {
+    const [first] = weight.data
+    if (this.draft.isPlain(x) && weight.data.every((v) => v === first)) return this.#affine(x, first, 0, suffix)
     return this.layer({ op: 'channelScale' }, [x], { weight: inOrder(this.draft, weight, x) }, suffix)
   }
 
-  /** An activation by Keras's name; `isLast` where nothing but the network's end follows. */
-  activation(kind: string, x: Value, isLast: boolean, suffix = ''): Value | undefined {
+  /** An activation by Keras's name. */
+  activation(kind: string, x: Value, suffix = ''): Value | undefined {
     switch (kind) {
       case 'linear':
         return x
@@ -184,10 +172,20 @@ export class TfEmitter {
       case 'leaky_relu':
         return this.leakyRelu(x, LEAKY_SLOPE, suffix)
       case 'softmax':
+        return this.alongLast(x, 'softmax', suffix)
       case 'sigmoid':
-        return this.leftOut(kind, x, isLast)
+      case 'tanh':
+      case 'softplus':
+        return this.layer({ op: kind }, [x], {}, suffix)
+      case 'exponential':
+        return this.layer({ op: 'exp' }, [x], {}, suffix)
+      case 'swish':
+      case 'silu': {
+        const gate = this.layer({ op: 'sigmoid' }, [x], {}, `${suffix}/gate`)
+        return gate && this.layer({ op: 'multiply' }, [x, gate], {}, suffix)
+      }
       default:
-        return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')} (softmax last), got ${quote(kind)}`)
+        return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')}, got ${quote(kind)}`)
     }
   }
 
@@ -206,6 +204,7 @@ export class TfEmitter {
         return this.#remember(this.layer({ op: 'clip', min, max }, [before.x]), { x: before.x, low: min, high: max })
     }
     if (low === 0) return this.#remember(this.layer({ op: 'relu' }, [x]), { x, low })
+    if (this.draft.isPlain(x)) return this.layer({ op: 'clip', min: low ?? -LARGEST, max: high ?? LARGEST }, [x])
     const [sign, bound] = low === undefined ? [-1, high!] : [1, low]
     const shifted = this.#affine(x, sign, -sign * bound, '/shift')
     const cut = shifted && this.layer({ op: 'relu' }, [shifted], {}, '/relu')
@@ -219,6 +218,7 @@ export class TfEmitter {
 
   /** factor · x + offset. */
   #affine(x: Value, factor: number, offset: number, suffix = ''): Value | undefined {
+    if (this.draft.isPlain(x)) return this.layer({ op: 'affine', factor, offset }, [x], {}, suffix)
     const of = (value: number) => this.draft.constant(x.shape[0], value, String(value))
     const tensors = { weight: of(factor), bias: of(offset), running_mean: of(0), running_var: of(1) }
     return this.layer({ op: 'batchNorm', eps: 0 }, [x], tensors, suffix)
@@ -244,38 +244,50 @@ export class TfEmitter {
     return this.layer({ op: 'prelu' }, [x], { weight: inOrder(this.draft, all, x) }, suffix)
   }
 
-  /** Kept in the order of the classes, so at the end of the network it may be left out. */
-  softmax(x: Value, isLast: boolean): Value | undefined {
-    return this.leftOut('softmax', x, isLast)
+  /** The product of two values, sizes of 1 broadcast. No private step computes it. */
+  multiply(a: Value, b: Value, suffix = ''): Value | undefined {
+    const inputs = this.#inOneOrder([a, b])
+    if (!inputs) return undefined
+    const rank = Math.max(...inputs.map(({ shape }) => shape.length))
+    const ranked = inputs.map((x, i) => {
+      const front = Array<number>(rank - x.shape.length).fill(1)
+      // A vector meets the last axis of a map, which holds its channels.
+      const isPixel = rank === 3 && x.shape.length === 1 && this.layout === 'channels_last'
+      return this.shaped(x, isPixel ? [...x.shape, 1, 1] : [...front, ...x.shape], `${suffix}/input${i}`)
+    })
+    if (ranked.some((value) => value === undefined)) return undefined
+    return this.layer({ op: 'multiply' }, ranked as Value[], {}, suffix)
   }
 
-  leftOut(kind: 'softmax' | 'sigmoid', x: Value, isLast: boolean): Value | undefined {
-    if (!isLast) return this.fault(`${kind}: expected it at the end of the network only, where it is left out`)
-    this.draft.notes.push(`${this.where}: ${kind} left out; the network's output is its input, the logits`)
-    return x
-  }
-
-  /** @param axes in which order the file counts: 'hwc' channels last, 'chw' first, 'wch' of one taken for the other */
-  flatten(x: Value, suffix = '', axes = this.layout === 'channels_last' ? 'hwc' : 'chw'): Value | undefined {
-    if (x.shape.length === 1) return x
-    const flat = this.draft.flatten(this.where, this.name + suffix, x)
-    const parts = partsOf(x.shape, axes)
-    return flat && (parts ? { ...flat, parts } : flat)
-  }
-
-  /** Sizes without the batch, channels last; -1 takes what is left. */
-  reshape(x: Value, target: readonly number[]): Value | undefined {
-    const isLast = this.layout === 'channels_last'
-    const inFile = (shape: Shape) => (shape.length === 3 && isLast ? [shape[1], shape[2], shape[0]] : shape)
-    const count = x.shape.reduce((product, size) => product * size, 1)
-    const open = target.indexOf(-1)
-    const rest = target.reduce((product, size, i) => (i === open ? product : product * size), 1)
-    const dims = target.map((size, i) => (i === open ? count / rest : size))
-    if (sameShape(dims, inFile(x.shape))) return x
-    if (x.flatOf && sameShape(dims, inFile(x.flatOf.shape))) return x.flatOf
-    if (dims.length === 1 && dims[0] === count) return this.flatten(x)
-    const from = formatShape(inFile(x.shape))
-    return this.fault(`expected a shape that flattens ${from} or keeps it, got ${formatShape(target)}`)
+  /** kernel [kh,kw,cout,cin]; the result has `size` rows and columns. */
+  convTranspose(
+    x: Value,
+    kernel: DraftTensor,
+    { stride, dilation, padding }: TfWindow,
+    size: Pair,
+    bias?: DraftTensor,
+  ) {
+    const [kh, kw, cout, cin] = kernel.shape
+    if (kernel.shape.length !== 4) return this.#notKernel(kernel, '[height,width,cout,cin]')
+    if (!this.#isMap(x)) return undefined
+    if (cin !== x.shape[0]) {
+      return this.fault(
+        `tensor ${kernel.from}: expected ${x.shape[0]} input channels, got ${formatShape(kernel.shape)}`,
+      )
+    }
+    // As the gradient of a convolution with this padding, which a `same` one splits evenly.
+    const reach = reachOf([kh, kw], dilation)
+    const cuts = ([0, 1] as const).map((axis) => {
+      const over = (x.shape[axis + 1] - 1) * stride[axis] + reach[axis] - size[axis]
+      const before = padding === 'same' ? Math.max(0, Math.floor(over / 2)) : padding === 'valid' ? 0 : padding[axis]
+      return { before, after: Math.max(0, over - before), extra: Math.max(0, before - over) }
+    })
+    const pad = [cuts[0].before, cuts[1].before, cuts[0].after, cuts[1].after] as const
+    const outputPad = [cuts[0].extra, cuts[1].extra] as const
+    const fields = { cout, kernel: [kh, kw], stride, pad, outputPad, dilation, groups: 1, bias: !!bias } as const
+    // [kh,kw,cout,cin] counts as a convolution's [kh,kw,cin,cout] with both exchanged.
+    const weight = convKernel(this.draft, kernel)
+    return this.layer({ op: 'convTranspose2d', ...fields }, [x], bias ? { weight, bias } : { weight })
   }
 
   add(given: readonly Value[]): Value | undefined {
@@ -305,10 +317,15 @@ export class TfEmitter {
     return this.layer({ op: 'resize', size: [h, w], mode: 'broadcast' }, [x], {}, suffix)
   }
 
-  concat(inputs: readonly Value[]): Value | undefined {
+  /** @param dim axis of the file's tensor, batch included; the last one, of vectors and of the channels of maps, if none */
+  concat(inputs: readonly Value[], dim?: number): Value | undefined {
+    const axis = dim === undefined ? 0 : this.axisOf(inputs[0], dim)
+    if (axis !== 0 || inputs[0].shape.length === 2) {
+      return this.draft.layer(this.where, this.name, { op: 'concat', axis }, inputs)
+    }
     const parts = joinedParts(inputs)
     if (parts === null) return this.fault('the vector has too many parts; the file is damaged')
-    const made = this.draft.layer(this.where, this.name, { op: 'concat' }, inputs)
+    const made = this.draft.layer(this.where, this.name, { op: 'concat', axis: 0 }, inputs)
     return made && (parts ? { ...made, parts } : made)
   }
 
@@ -327,18 +344,5 @@ export class TfEmitter {
     if (!this.#isMap(x)) return undefined
     const isPixel = x.shape[1] * x.shape[2] === 1
     return this.layer({ op: 'resize', size, mode: isPixel ? 'broadcast' : mode }, [x])
-  }
-
-  /** A network output: a vector in the file's order where that takes no large matrix, else with a note. */
-  output(name: string, x: Value): Value | undefined {
-    if (x.shape.length === 1 && x.parts && x.shape[0] <= LONGEST_REORDERED) {
-      const order = orderOf(this.draft, x, { id: '', shape: x.shape })
-      return this.draft.reordered(quote(name), `${name}/order`, x, order)
-    }
-    const isMap = x.shape.length === 3 && x.shape[1] * x.shape[2] > 1
-    if (x.parts || (isMap && this.layout === 'channels_last')) {
-      this.draft.notes.push(`output ${quote(name)}: its elements are ordered channels first, not channels last`)
-    }
-    return x
   }
 }

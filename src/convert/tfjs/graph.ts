@@ -4,13 +4,16 @@ import { isObject, type Json, quote } from '../../model/json/fields.js'
 import type { Shape } from '../../model/shape.js'
 import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
-import { NODE_READERS, unknownFusedOps } from './graph-ops.js'
-import { type GraphNode, NodeReader, nodeName, readDims, readGraphNodes, type TfKnown } from './node.js'
+import { endingHint, type HintValue, noSuchOutput } from '../outputs.js'
+import { NODE_READERS } from './graph-ops.js'
+import { unknownFusedOps } from './graph-windows.js'
+import { type GraphNode, NodeReader, nodeName, portOf, readDims, readGraphNodes, type TfKnown } from './node.js'
 import type { TfWeights } from './weights.js'
 
 interface Options {
   readonly name?: string
   readonly inputShape?: Shape
+  readonly outputs?: readonly string[]
 }
 
 /** @throws RingfenceError as `convertTfjs` */
@@ -26,15 +29,19 @@ export function convertGraphModel(
   for (const [i, node] of nodes.entries()) {
     if (places.get(node.name) !== i) draft.problems.push(`${node.where}: a later node has the same name`)
   }
-  const outputs = outputPlaces(root, nodes, places, inputs, draft)
+  const outputs = outputPlaces(root, nodes, places, inputs, draft, options.outputs)
   draft.throwIfAny()
-  const { order, cycle } = computingOrder(inputs, outputs)
+  const { order, cycle } = computingOrder(
+    inputs,
+    outputs.map(([place]) => place),
+  )
   if (cycle)
     draft.problems.push(`modelTopology: expected no cycle, got ${cycleWords(cycle.map((i) => quote(nodes[i].name)))}`)
   draft.throwIfAny()
-  requireKnownOps(nodes, order, draft)
+  requireKnownOps(nodes, order, inputs, outputs, draft)
   const graph = new GraphRun(root, nodes, inputs, outputs, weights, draft, options.inputShape)
-  for (const index of order) graph.run(index)
+  const failed = new Set(order.filter((index) => !graph.run(index)))
+  if (failed.size > 0) draft.hint = hintFor(nodes, order, inputs, outputs, (index) => !failed.has(index))
   draft.noteUnused('weightsManifest', weights.unread)
   return draft.finish(options.name ?? 'graph', graph.outputs())
 }
@@ -49,6 +56,26 @@ function signatureOf(root: Json): Json {
   return isObject(signature) ? signature : {}
 }
 
+/** A node and which of its outputs. */
+type OutputPlace = readonly [place: number, port: number]
+
+function chosenPlace(
+  name: string,
+  nodes: readonly GraphNode[],
+  places: ReadonlyMap<string, number>,
+  draft: ArchDraft,
+): OutputPlace[] {
+  const place = places.get(nodeName(name))
+  if (place !== undefined) return [[place, portOf(name)]]
+  draft.problems.push(
+    noSuchOutput(
+      name,
+      nodes.filter(({ op }) => op !== 'Const').map((node) => node.name),
+    ),
+  )
+  return []
+}
+
 /** What the signature names; without one, the nodes that nobody reads. */
 function outputPlaces(
   root: Json,
@@ -56,88 +83,132 @@ function outputPlaces(
   places: ReadonlyMap<string, number>,
   inputs: readonly (readonly number[])[],
   draft: ArchDraft,
-): number[] {
+  chosen: readonly string[] | undefined,
+): OutputPlace[] {
   const { outputs } = signatureOf(root)
+  if (chosen) return chosen.flatMap((name) => chosenPlace(name, nodes, places, draft))
   if (!isObject(outputs) || Object.keys(outputs).length === 0) {
     const read = new Set(inputs.flat())
-    return nodes.map((_, i) => i).filter((i) => !read.has(i) && !['Const', 'Placeholder', 'NoOp'].includes(nodes[i].op))
+    const ends = nodes
+      .map((_, i) => i)
+      .filter((i) => !read.has(i) && !['Const', 'Placeholder', 'NoOp'].includes(nodes[i].op))
+    return ends.map((place) => [place, 0])
   }
   return Object.entries(outputs).flatMap(([key, info]) => {
     const name = isObject(info) && typeof info.name === 'string' ? info.name : key
     const place = places.get(nodeName(name))
-    if (place !== undefined) return [place]
+    if (place !== undefined) return [[place, portOf(name)] as const]
     draft.problems.push(`signature.outputs: expected the name of a node, got ${quote(name)}`)
     return []
   })
 }
 
-function requireKnownOps(nodes: readonly GraphNode[], order: readonly number[], draft: ArchDraft): void {
+/** Ops whose constant inputs are what a network has learnt. */
+const WEIGHS = /Conv2D|DepthwiseConv|MatMul|FusedBatchNorm|Prelu/
+
+function requireKnownOps(
+  nodes: readonly GraphNode[],
+  order: readonly number[],
+  inputs: readonly (readonly number[])[],
+  outputs: readonly OutputPlace[],
+  draft: ArchDraft,
+): void {
+  const unknown = new Set<number>()
   const problems = order.flatMap((index) => {
     const node = nodes[index]
     const isKnown = node.op === 'Const' || node.op === 'Placeholder' || NODE_READERS.has(node.op)
-    const fused = unknownFusedOps(new NodeReader(draft, node, [], 1, false))
-    if (fused.length > 0) return [`${node.where}: fused ${fused.map(quote).join(', ')}`]
-    return isKnown ? [] : [node.where]
+    const fused = unknownFusedOps(new NodeReader(draft, node, [], 1))
+    if (isKnown && fused.length === 0) return []
+    unknown.add(index)
+    return [fused.length > 0 ? `${node.where}: fused ${fused.map(quote).join(', ')}` : node.where]
   })
   if (problems.length === 0) return
   const text = `${draft.source}: ${problems.length === 1 ? 'a node has' : `${problems.length} nodes have`}`
-  throw new RingfenceError('UNSUPPORTED', `${text} an op that cannot be converted:`, problems)
+  const hint = hintFor(nodes, order, inputs, outputs, (index) => !unknown.has(index))
+  throw new RingfenceError(
+    'UNSUPPORTED',
+    `${text} an op that cannot be converted:`,
+    hint ? [...problems, hint] : problems,
+  )
 }
 
-/** Ops that change no element of their first input. */
-const PASSES_ON: ReadonlySet<string> = new Set(['Identity', 'Reshape', 'Squeeze'])
+/** What to do about nodes that cannot be converted, where they only stand at the end. */
+function hintFor(
+  nodes: readonly GraphNode[],
+  order: readonly number[],
+  inputs: readonly (readonly number[])[],
+  outputs: readonly OutputPlace[],
+  isKnown: (index: number) => boolean,
+): string | undefined {
+  const hintValue = (place: number, port: number): HintValue => {
+    const { name } = nodes[place]
+    return [place, port === 0 ? name : `${name}:${port}`]
+  }
+  const constants = new Set<number>()
+  const hinted = order.map((index) => {
+    const { op } = nodes[index]
+    const from = inputs[index]
+    if (op === 'Const' || (from.length > 0 && from.every((place) => constants.has(place)))) constants.add(index)
+    const computes = !constants.has(index) && op !== 'Placeholder'
+    const read = from.map((place, i) => hintValue(place, nodes[index].ports[i] ?? 0))
+    return [index, { inputs: read, computes, weighs: WEIGHS.test(op), isKnown: isKnown(index) }] as const
+  })
+  return endingHint(
+    new Map(hinted),
+    order,
+    outputs.map(([place, port]) => hintValue(place, port)),
+  )
+}
 
 class GraphRun {
-  readonly #made: (TfKnown | undefined)[]
-  readonly #ends: ReadonlySet<number>
+  /** What every node computes, one thing per output. */
+  readonly #made: (readonly (TfKnown | undefined)[] | undefined)[]
   #batch = 1
 
   constructor(
     readonly root: Json,
     readonly nodes: readonly GraphNode[],
     readonly inputs: readonly (readonly number[])[],
-    readonly outputPlaces: readonly number[],
+    readonly outputPlaces: readonly OutputPlace[],
     readonly weights: TfWeights,
     readonly draft: ArchDraft,
     readonly inputShape: Shape | undefined,
   ) {
     this.#made = Array(nodes.length)
-    this.#ends = this.#findEnds()
   }
 
-  /** The outputs nobody reads, and what the end of the network only passes on under another shape. */
-  #findEnds(): Set<number> {
-    const readers = new Map<number, number>()
-    for (const sources of this.inputs) for (const source of sources) readers.set(source, (readers.get(source) ?? 0) + 1)
-    const ends = new Set<number>()
-    for (let place of this.outputPlaces) {
-      if (readers.has(place)) continue
-      ends.add(place)
-      while (PASSES_ON.has(this.nodes[place].op) && this.inputs[place].length > 0) {
-        place = this.inputs[place][0]
-        if (readers.get(place) !== 1) break
-        ends.add(place)
-      }
-    }
-    return ends
-  }
-
-  run(index: number): void {
+  /** @returns whether there is no problem with the node itself */
+  run(index: number): boolean {
+    const before = this.draft.problems.length
     const node = this.nodes[index]
-    if (node.op === 'Placeholder') this.#made[index] = this.#placeholder(node)
-    else if (node.op === 'Const') this.#made[index] = this.#constant(node)
+    if (node.op === 'Placeholder') this.#made[index] = [this.#placeholder(node)]
+    else if (node.op === 'Const') this.#made[index] = [this.#constant(node)]
     else {
       if (this.inputs[index].length !== node.inputs.length) {
         const names = new Set(this.inputs[index].map((place) => this.nodes[place].name))
         const lost = node.inputs.filter((name) => !names.has(name))
         this.draft.problems.push(`${node.where}: input: expected names of nodes, got ${lost.map(quote).join(', ')}`)
-        return
+        return false
       }
-      const sources = this.inputs[index].map((place) => this.#made[place])
-      const reader = new NodeReader(this.draft, node, sources, this.#batch, this.#ends.has(index))
-      this.#made[index] = NODE_READERS.get(node.op)!(reader)
-      if (!reader.failed && this.#made[index]) reader.checkAttributes()
+      const sources = this.inputs[index].map((place, i) => this.#output(place, node.ports[i], node.where))
+      const reader = new NodeReader(this.draft, node, sources, this.#batch)
+      const made = NODE_READERS.get(node.op)!(reader)
+      if (!reader.failed && made) reader.checkAttributes()
+      this.#made[index] = made === undefined || 'length' in made ? made : [made]
     }
+    return this.draft.problems.length === before
+  }
+
+  /** An output of a node; one that it does not have is reported. */
+  #output(place: number, port: number, where: string): TfKnown | undefined {
+    const made = this.#made[place]
+    if (made && port >= made.length) {
+      const { name } = this.nodes[place]
+      this.draft.problems.push(
+        `${where}: input: expected one of ${made.length} outputs of ${quote(name)}, got number ${port}`,
+      )
+    }
+    return made?.[port]
   }
 
   #constant(node: GraphNode): TfKnown | undefined {
@@ -150,7 +221,7 @@ class GraphRun {
   }
 
   #placeholder(node: GraphNode): TfKnown | undefined {
-    const reader = new NodeReader(this.draft, node, [], 1, false)
+    const reader = new NodeReader(this.draft, node, [], 1)
     const dims = reader.shapeAttribute() ?? this.#signatureShape(node.name)
     if (dims && dims[0] >= 1 && dims[0] < 2 ** 24) this.#batch = dims[0]
     const declared = dims?.length === 4 ? [dims[3], dims[1], dims[2]] : dims?.slice(1)
@@ -172,11 +243,11 @@ class GraphRun {
   }
 
   outputs(): (readonly [string, Value])[] {
-    return this.outputPlaces.flatMap((place) => {
-      const known = this.#made[place]
+    return this.outputPlaces.flatMap(([place, port]) => {
+      const known = this.#made[place]?.[port]
       const { name, where } = this.nodes[place]
       if (known && 'value' in known) {
-        const value = new NodeReader(this.draft, this.nodes[place], [], 1, true).output(name, known.value)
+        const value = new NodeReader(this.draft, this.nodes[place], [], 1).output(name, known.value)
         return value ? [[name, value] as const] : []
       }
       if (known) this.draft.problems.push(`${where}: expected a computed output, got a constant`)

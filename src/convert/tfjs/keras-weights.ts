@@ -27,6 +27,7 @@ export class KerasWeights {
 
 /** The weights of each class, by their names in Keras 2 and 3, with the flag that turns them off. */
 const WEIGHTS: Readonly<Record<string, readonly { readonly names: readonly string[]; readonly flag?: string }[]>> = {
+  Conv2DTranspose: [{ names: ['kernel'] }, { names: ['bias'], flag: 'use_bias' }],
   Conv2D: [{ names: ['kernel'] }, { names: ['bias'], flag: 'use_bias' }],
   DepthwiseConv2D: [{ names: ['depthwise_kernel', 'kernel'] }, { names: ['bias'], flag: 'use_bias' }],
   SeparableConv2D: [

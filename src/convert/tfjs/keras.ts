@@ -17,8 +17,6 @@ export class KerasReader extends TfEmitter {
     readonly call: KerasCall,
     readonly inputs: readonly Value[],
     readonly weights: KerasWeights,
-    /** Whether the call is an output of the network that no other layer reads. */
-    readonly isLast: boolean,
     readonly file: KerasFile,
   ) {
     super(draft, call.where, call.name, file.layout)
@@ -103,7 +101,7 @@ export class KerasReader extends TfEmitter {
   /** An `activation` field: a name, null, or in Keras 3 an object with the name in it. */
   activated(x: Value | undefined): Value | undefined {
     const kind = this.field('activation') ?? 'linear'
-    return x && this.activation(activationName(kind), x, this.isLast, '/activation')
+    return x && this.activation(activationName(kind), x, '/activation')
   }
 }
 
@@ -296,6 +294,28 @@ const reshape: KerasRead = (l, x) => {
 
 const add: KerasRead = (l) => l.add(l.inputs)
 
+const multiply: KerasRead = (l, x) =>
+  l.inputs.slice(1).reduce<Value | undefined>((product, y, i) => {
+    return product && l.multiply(product, y, i === l.inputs.length - 2 ? '' : `/${i}`)
+  }, x)
+
+/** Rows and columns as TensorFlow counts them: `same` makes stride times as many. */
+const conv2dTranspose: KerasRead = (l, x) => {
+  const kernel = l.weight('kernel')
+  const bias = l.flag('use_bias', true) ? l.weight('bias') : undefined
+  const stride = l.pair('strides', [1, 1])
+  const window = l.window(stride)
+  const extra = l.field('output_padding') ?? null
+  if (extra !== null) return l.fault(`output_padding: expected none, got ${quote(extra)}`)
+  if (!kernel || x.shape.length !== 3) return kernel && l.fault(`expected a map, got ${formatShape(x.shape)}`)
+  const reach = [0, 1].map((axis) => (kernel.shape[axis] - 1) * window.dilation[axis] + 1)
+  const size = ([0, 1] as const).map((axis) => {
+    const more = window.padding === 'same' ? 0 : Math.max(reach[axis] - stride[axis], 0)
+    return x.shape[axis + 1] * stride[axis] + more
+  })
+  return l.activated(l.convTranspose(x, kernel, window, [size[0], size[1]], bias))
+}
+
 const concatenate: KerasRead = (l, x) => {
   const axis = l.field('axis') ?? -1
   return l.isChannels(axis, x) ? l.concat(l.inputs) : l.fault(`axis: expected the channels, got ${quote(axis)}`)
@@ -303,7 +323,7 @@ const concatenate: KerasRead = (l, x) => {
 
 const softmax: KerasRead = (l, x) => {
   const axis = l.field('axis') ?? -1
-  return l.isChannels(axis, x) ? l.softmax(x, l.isLast) : l.fault(`axis: expected the channels, got ${quote(axis)}`)
+  return l.isChannels(axis, x) ? l.alongLast(x, 'softmax') : l.fault(`axis: expected the channels, got ${quote(axis)}`)
 }
 
 const rescaling: KerasRead = (l, x) => {
@@ -334,6 +354,7 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     BatchNormalization: batchNormalization,
     Concatenate: concatenate,
     Conv2D: conv2d,
+    Conv2DTranspose: conv2dTranspose,
     Cropping2D: edges('cropping', -1),
     Dense: dense,
     DepthwiseConv2D: depthwiseConv2d,
@@ -346,6 +367,7 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     Identity: same,
     LeakyReLU: leakyRelu,
     MaxPooling2D: pool('max'),
+    Multiply: multiply,
     PReLU: prelu,
     ReLU: relu,
     Rescaling: rescaling,

@@ -4,6 +4,7 @@ import { quote } from '../../model/json/fields.js'
 import type { Shape } from '../../model/shape.js'
 import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
+import { noSuchOutput } from '../outputs.js'
 import { ACTIVATIONS, TfEmitter } from './emit.js'
 import { activationName, KERAS_READERS, type KerasFile, KerasReader } from './keras.js'
 import { KerasWeights, missingWeights } from './keras-weights.js'
@@ -16,6 +17,7 @@ interface Options {
   readonly inputShape?: Shape
   /** Whether TF.js itself made the model. */
   readonly byTfjs: boolean
+  readonly outputs?: readonly string[]
 }
 
 /** Convolutions say where the channels are, and so do pools where there are none; else they are last. */
@@ -35,7 +37,9 @@ export function convertLayersModel(
 ): ConvertedNetwork {
   const topology = readKerasTopology(modelTopology, (problem) => draft.problems.push(problem))
   draft.throwIfAny()
-  const { calls, outputs } = topology!
+  const { calls } = topology!
+  const outputs = options.outputs ? chosenCalls(options.outputs, calls, draft) : topology!.outputs
+  draft.throwIfAny()
   const { order, cycle } = computingOrder(
     calls.map(({ inputs }) => inputs),
     outputs,
@@ -53,6 +57,17 @@ export function convertLayersModel(
     return value ? [[name, value]] : []
   })
   return draft.finish(options.name ?? 'keras', named)
+}
+
+/** The last call of each layer. */
+function chosenCalls(names: readonly string[], calls: readonly KerasCall[], draft: ArchDraft): number[] {
+  return names.flatMap((name) => {
+    const found = calls.findLastIndex((call) => call.name === name)
+    if (found >= 0) return [found]
+    const known = calls.map((call) => call.name)
+    draft.problems.push(noSuchOutput(name, known))
+    return []
+  })
 }
 
 function requireKnownClasses(calls: readonly KerasCall[], order: readonly number[], draft: ArchDraft): void {
@@ -74,7 +89,7 @@ function requireKnownClasses(calls: readonly KerasCall[], order: readonly number
 
 /** The value of every call; undefined after a fault that has been reported. */
 function runCalls(
-  { calls, outputs }: KerasTopology,
+  { calls }: KerasTopology,
   order: readonly number[],
   weights: KerasWeights,
   draft: ArchDraft,
@@ -82,9 +97,6 @@ function runCalls(
   file: KerasFile,
 ): (Value | undefined)[] {
   const made: (Value | undefined)[] = Array(calls.length)
-  const readers = new Map<number, number>()
-  for (const index of order) for (const input of calls[index].inputs) readers.set(input, (readers.get(input) ?? 0) + 1)
-  const ends = new Set(outputs.filter((output) => !readers.has(output)))
   const lacking = new Set<number>()
   for (const index of order) {
     const missing = missingWeights({ ...calls[index], where: `modelTopology: ${calls[index].where}` }, weights)
@@ -102,13 +114,38 @@ function runCalls(
     if (inputs.length === 0) draft.problems.push(`${where}: expected an input, got none`)
     if (inputs.length === 0 || inputs.some((value) => value === undefined)) continue
     if (lacking.has(index)) continue
-    const reader = new KerasReader(draft, { ...call, where }, inputs as Value[], weights, ends.has(index), file)
     const before = draft.problems.length
-    const value = KERAS_READERS.get(call.className)!(reader, inputs[0]!)
-    if (draft.problems.length === before) reader.checkFields()
+    const value = readCall({ ...call, where }, inputs as Value[], weights, draft, file)
     made[index] = draft.problems.length === before ? value : undefined
   }
   return made
+}
+
+/** Classes that work along rows and columns, and take a map's channels to be where their own data_format says. */
+const BY_FORMAT = /^(Conv2D(Transpose)?|DepthwiseConv2D|SeparableConv2D|UpSampling2D|(Global)?(Max|Average)Pooling2D)$/
+
+/** A layer whose data_format is not the network's works on the map as it lies: its axes are others. */
+function readCall(
+  call: KerasCall,
+  given: readonly Value[],
+  weights: KerasWeights,
+  draft: ArchDraft,
+  file: KerasFile,
+): Value | undefined {
+  const { data_format: own } = call.config
+  const isOther =
+    BY_FORMAT.test(call.className) && (own === 'channels_first' || own === 'channels_last') && own !== file.layout
+  const orders = [[1, 2, 0], [2, 0, 1]] as const // biome-ignore format: there and back
+  const [there, back] = file.layout === 'channels_last' ? orders : [orders[1], orders[0]]
+  const turn = (x: Value | undefined, order: readonly number[], suffix: string) =>
+    x && draft.layer(call.where, `${call.name}/${suffix}`, { op: 'transpose', order }, [x])
+  const inputs = isOther ? given.map((x) => turn(x, there, 'as')) : given
+  if (inputs.some((x) => x === undefined)) return undefined
+  const reader = new KerasReader(draft, call, inputs as Value[], weights, isOther ? { ...file, layout: own } : file)
+  const before = draft.problems.length
+  const value = KERAS_READERS.get(call.className)!(reader, inputs[0]!)
+  if (draft.problems.length === before) reader.checkFields()
+  return isOther && value?.shape.length === 3 ? turn(value, back, 'back') : value
 }
 
 function readInput(call: KerasCall, draft: ArchDraft, given: Shape | undefined, layout: Layout): Value | undefined {

@@ -11,16 +11,18 @@ export interface GraphNode {
   readonly where: string
   readonly name: string
   readonly op: string
-  /** Names of the nodes whose first output it reads; control inputs are left out. */
+  /** Names of the nodes it reads; control inputs are left out. */
   readonly inputs: readonly string[]
+  /** Which output of each it reads. */
+  readonly ports: readonly number[]
   readonly attributes: Json
 }
 
 /** What a node computes: a value of the network, or elements known now. */
 export type TfKnown = { readonly value: Value } | { readonly tensor: TfTensor }
 
-/** @returns what the node computes, or undefined after its faults have been reported */
-export type NodeRead = (node: NodeReader) => TfKnown | undefined
+/** @returns what the node computes, a list where it has several outputs, or undefined after its faults have been reported */
+export type NodeRead = (node: NodeReader) => TfKnown | readonly (TfKnown | undefined)[] | undefined
 
 export function madeOf(value: Value | undefined): TfKnown | undefined {
   return value && { value }
@@ -51,15 +53,18 @@ function readNode(entry: unknown, path: string): GraphNode | string {
     return `${where}: input: expected a list of names, got ${quote(input)}`
   }
   const data: string[] = input.filter((source: string) => !source.startsWith('^'))
-  const second = data.find((source) => /:[1-9]/.test(source))
-  if (second) return `${where}: input: expected first outputs of nodes, got ${quote(second)}`
   if (!isObject(attr)) return `${where}: attr: expected an object, got ${quote(attr)}`
-  return { where, name, op, inputs: data.map(nodeName), attributes: attr }
+  return { where, name, op, inputs: data.map(nodeName), ports: data.map(portOf), attributes: attr }
 }
 
 /** The node of an output `name:0`. */
 export function nodeName(output: string): string {
-  return output.replace(/:0$/, '')
+  return output.replace(/:\d{1,6}$/, '')
+}
+
+/** Which output of its node `name:1` is. */
+export function portOf(output: string): number {
+  return Number(/:(\d{1,6})$/.exec(output)?.[1] ?? 0)
 }
 
 /** Names of attributes that change nothing at inference. */
@@ -94,7 +99,6 @@ export class NodeReader extends TfEmitter {
     readonly inputs: readonly (TfKnown | undefined)[],
     /** Size of the batch dimension, for shapes that the graph computes; 1 when it is open. */
     readonly batch: number,
-    readonly isLast: boolean,
   ) {
     super(draft, node.where, node.name)
   }
@@ -189,6 +193,12 @@ export class NodeReader extends TfEmitter {
   integerList(name: string): number[] {
     const { list } = this.#attribute(name)
     return isObject(list) && Array.isArray(list.i) ? list.i.map(Number) : []
+  }
+
+  /** A data type by its name in TensorFlow, such as DT_FLOAT; numbers are those of its enumeration. */
+  type(name: string): string {
+    const { type } = this.#attribute(name)
+    return type === 1 ? 'DT_FLOAT' : String(type)
   }
 
   text(name: string, fallback: string): string {

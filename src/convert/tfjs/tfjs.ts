@@ -15,6 +15,8 @@ export interface TfjsOptions {
   readonly name?: string
   /** Shape of every input without the batch, channels first: [c,h,w] or [n]; needed where the file leaves a size open. */
   readonly inputShape?: Shape
+  /** What the network gives, by the names of nodes or layers, of a graph also of their outputs (`split:1`); else the file's. */
+  readonly outputs?: readonly string[]
 }
 
 /**

@@ -5,9 +5,9 @@ import type { KernelExports } from '../abi.js'
 import { type ConvLayout, layoutOf, shapeWords, writeTables } from '../conv.js'
 import { type ConvGeometry, geometryProblems } from '../geometry.js'
 import { expectDisjoint, expectInstance, expectInteger, expectWords } from '../guard.js'
-import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
 import { embed32 } from '../planes.js'
+import type { FloatKernels } from './instance.js'
 import { type Bounds, UNBOUNDED } from './maps.js'
 
 /** Weights and biases in the order that `convF32` reads, with the tables of their geometry. */
@@ -29,7 +29,7 @@ export interface FloatConv {
  *
  * @throws RingfenceError BAD_INPUT with every problem of the geometry
  */
-export function packConvF32(k: Kernels, g: ConvGeometry, weights: Float32Array, bias?: Float32Array): FloatConv {
+export function packConvF32(k: FloatKernels, g: ConvGeometry, weights: Float32Array, bias?: Float32Array): FloatConv {
   const problems = geometryProblems(g)
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'not a convolution', problems)
   const l = layoutOf(g)
@@ -44,7 +44,7 @@ export function packConvF32(k: Kernels, g: ConvGeometry, weights: Float32Array, 
 }
 
 /** Other weights and biases for a packed convolution, of the same lengths. */
-export function repackConvF32(k: Kernels, conv: FloatConv, weights: Float32Array, bias?: Float32Array): void {
+export function repackConvF32(k: FloatKernels, conv: FloatConv, weights: Float32Array, bias?: Float32Array): void {
   expectInstance('repackConvF32', 'weights', conv.raw, k)
   expectLengths(conv.geometry, conv.layout, weights, bias)
   write(k, conv, weights, bias)
@@ -60,11 +60,11 @@ function expectLengths(g: ConvGeometry, l: ConvLayout, weights: Float32Array, bi
 const isFlat = (l: ConvLayout): boolean => l.depthwise || l.n === 1
 
 /** Bytes of a group's packed weights. */
-function groupBytes(k: Kernels, l: ConvLayout): number {
+function groupBytes(k: FloatKernels, l: ConvLayout): number {
   return isFlat(l) ? l.rows * l.depth * 4 : k.raw.packedWeightBytes32(l.rows, l.depth)
 }
 
-function write(k: Kernels, conv: FloatConv, weights: Float32Array, bias: Float32Array | undefined): void {
+function write(k: FloatKernels, conv: FloatConv, weights: Float32Array, bias: Float32Array | undefined): void {
   const { region, layout: l, geometry: g } = conv
   const biases = region.part(conv.bias, 4 * (g.cout + 3)).f32()
   biases.fill(0)
@@ -91,14 +91,14 @@ function write(k: Kernels, conv: FloatConv, weights: Float32Array, bias: Float32
  *
  * @throws RangeError when a region is too short, y overlaps x, or the weights belong to another instance
  */
-export function convF32(k: Kernels, conv: FloatConv, x: Region, y: Region, bounds: Bounds = UNBOUNDED): void {
+export function convF32(k: FloatKernels, conv: FloatConv, x: Region, y: Region, bounds: Bounds = UNBOUNDED): void {
   const { geometry: g, layout: l } = conv
   expectConv('convF32', k, conv, x, g.cin * g.h * g.w, y)
   if (l.depthwise) {
     const scratch = k.memory.alloc(4 * l.ph * l.pw + 16 * g.stride[1] + 16)
     const { ptr } = conv.region
     const { low, high } = bounds
-    k.raw.depthwiseF32(x.ptr, ptr + l.weights, ptr + conv.bias, y.ptr, ptr, low, high, scratch.ptr)
+    k.float.depthwiseF32(x.ptr, ptr + l.weights, ptr + conv.bias, y.ptr, ptr, low, high, scratch.ptr)
     scratch.release()
     return
   }
@@ -113,7 +113,7 @@ export function convF32(k: Kernels, conv: FloatConv, x: Region, y: Region, bound
  *
  * @throws RangeError as `convF32`, and for grouped convolutions
  */
-export function addConvChannelF32(k: Kernels, conv: FloatConv, channel: number, x: Region, y: Region): void {
+export function addConvChannelF32(k: FloatKernels, conv: FloatConv, channel: number, x: Region, y: Region): void {
   const { geometry: g, layout: l } = conv
   expectConv('addConvChannelF32', k, conv, x, g.h * g.w, y)
   if (g.groups !== 1) throw new RangeError('addConvChannelF32: expected a convolution of one group')
@@ -126,7 +126,7 @@ export function addConvChannelF32(k: Kernels, conv: FloatConv, channel: number, 
   if (image !== x) image.release()
 }
 
-function expectConv(call: string, k: Kernels, conv: FloatConv, x: Region, words: number, y: Region): void {
+function expectConv(call: string, k: FloatKernels, conv: FloatConv, x: Region, words: number, y: Region): void {
   const { geometry: g, layout: l } = conv
   expectInstance(call, 'weights', conv.raw, k)
   expectWords(call, 'x', x, words, 4)
@@ -135,7 +135,7 @@ function expectConv(call: string, k: Kernels, conv: FloatConv, x: Region, words:
   expectDisjoint(call, y, 4 * g.cout * l.n, conv.region, conv.region.byteLength)
 }
 
-function padded(k: Kernels, g: ConvGeometry, l: ConvLayout, channels: number, x: Region): Region {
+function padded(k: FloatKernels, g: ConvGeometry, l: ConvLayout, channels: number, x: Region): Region {
   if (g.pad.every((edge) => edge === 0)) return x
   const image = k.memory.alloc(4 * channels * l.ph * l.pw)
   const from = { c: channels, h: g.h, w: g.w, stride: [1, 1], offset: [0, 0] } as const
@@ -145,7 +145,7 @@ function padded(k: Kernels, g: ConvGeometry, l: ConvLayout, channels: number, x:
 
 /** The taps first ≤ t < last of every group. */
 function product(
-  k: Kernels,
+  k: FloatKernels,
   { geometry: g, layout: l, region }: FloatConv,
   image: number,
   y: Region,
@@ -157,7 +157,7 @@ function product(
   const scratch = k.memory.alloc(k.raw.convScratch(l.depth) + 128)
   const { ptr } = region
   const imageBytes = 4 * (g.cin / g.groups) * l.ph * l.pw
-  k.raw.convF32(
+  k.float.convF32(
     ...([image, ptr + l.weights, ptr, ptr + l.pixels, y.ptr, g.groups, l.rows, l.depth, l.n] as const),
     ...([imageBytes, first, last, bias, low, high, scratch.ptr] as const),
   )

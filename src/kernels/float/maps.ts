@@ -1,8 +1,8 @@
 // Float32 kernels other than convolution, on CHW maps. An activation is a pair of bounds, low <= high, that results are cut
 // to: [0, ∞] is a ReLU, [0, 6] a ReLU6; a NaN stays one. Elementwise calls may work in place, nothing else may.
 import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from '../guard.js'
-import type { Kernels } from '../instance.js'
 import type { Region } from '../memory.js'
+import type { FloatKernels } from './instance.js'
 
 export interface Bounds {
   readonly low: number
@@ -34,34 +34,41 @@ function expectMaps(call: string, x: Region, { c, h, w }: MapSize, y: Region, oh
 }
 
 /** out[i] = x[i] cut to `bounds`. */
-export function clampF32(k: Kernels, x: Region, bounds: Bounds, out: Region, n: number): void {
+export function clampF32(k: FloatKernels, x: Region, bounds: Bounds, out: Region, n: number): void {
   expectMapped('clampF32', x, out, n)
-  k.raw.clampF32(x.ptr, bounds.low, bounds.high, out.ptr, n)
+  k.float.clampF32(x.ptr, bounds.low, bounds.high, out.ptr, n)
 }
 
 /** out[i] = a[i] + b[i], cut to `bounds`. */
-export function addF32(k: Kernels, a: Region, b: Region, out: Region, n: number, bounds: Bounds = UNBOUNDED): void {
+export function addF32(
+  k: FloatKernels,
+  a: Region,
+  b: Region,
+  out: Region,
+  n: number,
+  bounds: Bounds = UNBOUNDED,
+): void {
   expectMapped('addF32', a, out, n)
   expectMapped('addF32', b, out, n)
-  k.raw.addF32(a.ptr, b.ptr, bounds.low, bounds.high, out.ptr, n)
+  k.float.addF32(a.ptr, b.ptr, bounds.low, bounds.high, out.ptr, n)
 }
 
 /** out[i] = a[i] - b[i]. */
-export function subF32(k: Kernels, a: Region, b: Region, out: Region, n: number): void {
+export function subF32(k: FloatKernels, a: Region, b: Region, out: Region, n: number): void {
   expectMapped('subF32', a, out, n)
   expectMapped('subF32', b, out, n)
-  k.raw.subF32(a.ptr, b.ptr, out.ptr, n)
+  k.float.subF32(a.ptr, b.ptr, out.ptr, n)
 }
 
 /** out[i] += x[i]·factor. */
-export function addScaledF32(k: Kernels, x: Region, factor: number, out: Region, n: number): void {
+export function addScaledF32(k: FloatKernels, x: Region, factor: number, out: Region, n: number): void {
   expectMapped('addScaledF32', x, out, n)
-  k.raw.addScaledF32(x.ptr, factor, out.ptr, n)
+  k.float.addScaledF32(x.ptr, factor, out.ptr, n)
 }
 
 /** out[c, n] = x[c, n]·factors[c] + shifts[c], cut to `bounds`. */
 export function affineF32(
-  k: Kernels,
+  k: FloatKernels,
   x: Region,
   factors: Region,
   shifts: Region,
@@ -75,7 +82,7 @@ export function affineF32(
   expectWords('affineF32', 'shifts', shifts, channels, 4)
   for (const perChannel of [factors, shifts])
     expectDisjoint('affineF32', out, 4 * channels * n, perChannel, 4 * channels)
-  k.raw.affineF32(x.ptr, factors.ptr, shifts.ptr, bounds.low, bounds.high, out.ptr, channels, n)
+  k.float.affineF32(x.ptr, factors.ptr, shifts.ptr, bounds.low, bounds.high, out.ptr, channels, n)
 }
 
 /**
@@ -84,7 +91,7 @@ export function affineF32(
  * @param blocks two i32 words per channel, height and width; [0, 1] passes the channel on, [1, 0] makes it zero
  */
 export function blockActivationF32(
-  k: Kernels,
+  k: FloatKernels,
   x: Region,
   blocks: Region,
   bounds: Bounds,
@@ -98,13 +105,13 @@ export function blockActivationF32(
   const sizes = blocks.i32()
   for (let i = 0; i < 2 * c; i++) expectInteger('blockActivationF32', 'block', sizes[i], 0, LIMIT)
   const scratch = k.memory.alloc(16 * w)
-  k.raw.blockActivationF32(x.ptr, blocks.ptr, bounds.low, bounds.high, out.ptr, c, h, w, scratch.ptr)
+  k.float.blockActivationF32(x.ptr, blocks.ptr, bounds.low, bounds.high, out.ptr, c, h, w, scratch.ptr)
   scratch.release()
 }
 
 /** Elements of bit 1 are cut to `bounds`; those of bit 0 stay (`pass`) or become zero. `bits`: one byte per element. */
 export function maskActivationF32(
-  k: Kernels,
+  k: FloatKernels,
   x: Region,
   bits: Region,
   pass: boolean,
@@ -115,7 +122,7 @@ export function maskActivationF32(
   expectMapped('maskActivationF32', x, out, n)
   expectWords('maskActivationF32', 'bits', bits, n, 1)
   expectDisjoint('maskActivationF32', out, 4 * n, bits, n)
-  k.raw.maskActivationF32(x.ptr, bits.ptr, Number(pass), bounds.low, bounds.high, out.ptr, n)
+  k.float.maskActivationF32(x.ptr, bits.ptr, Number(pass), bounds.low, bounds.high, out.ptr, n)
 }
 
 export interface FloatPool extends MapSize {
@@ -131,7 +138,7 @@ function poolWords(call: string, g: FloatPool, x: Region, y: Region): number[] {
   expectMaps(call, x, g, y, ...g.out)
   for (const value of [...g.kernel, ...g.stride]) expectInteger(call, 'kernel, stride', value, 1, LIMIT)
   for (const value of g.pad) expectInteger(call, 'pad', value, 0, LIMIT)
-  // Kernels compute positions in i32: where one wrapped, they would read beside the map.
+  // FloatKernels compute positions in i32: where one wrapped, they would read beside the map.
   for (const axis of [0, 1] as const) {
     expectInteger(call, 'reach', (g.out[axis] - 1) * g.stride[axis] + g.kernel[axis], 1, LIMIT)
   }
@@ -142,18 +149,18 @@ function poolWords(call: string, g: FloatPool, x: Region, y: Region): number[] {
  * y[c, oh, ow] = means of x[c, h, w] over windows cut to the map, which must each hold an element of it.
  * @param countPad divide by the window's size within the padded map, not by the number of elements in it
  */
-export function avgPoolF32(k: Kernels, g: FloatPool, x: Region, countPad: boolean, y: Region): void {
-  k.raw.avgPoolF32(...poolWords('avgPoolF32', g, x, y), ...g.pad, ...g.out, Number(countPad), y.ptr)
+export function avgPoolF32(k: FloatKernels, g: FloatPool, x: Region, countPad: boolean, y: Region): void {
+  k.float.avgPoolF32(...poolWords('avgPoolF32', g, x, y), ...g.pad, ...g.out, Number(countPad), y.ptr)
 }
 
 /** y[c, oh, ow] = largest element of x[c, h, w] in each window; what lies outside the map does not count. */
-export function maxPoolF32(k: Kernels, g: FloatPool, x: Region, y: Region): void {
-  k.raw.maxPoolF32(...poolWords('maxPoolF32', g, x, y), g.pad[0], g.pad[1], ...g.out, y.ptr)
+export function maxPoolF32(k: FloatKernels, g: FloatPool, x: Region, y: Region): void {
+  k.float.maxPoolF32(...poolWords('maxPoolF32', g, x, y), g.pad[0], g.pad[1], ...g.out, y.ptr)
 }
 
 /** y[c, oh, ow] = `fill` but for x, whose first row and column go to `top` and `left`; negative ones crop. */
 export function padF32(
-  k: Kernels,
+  k: FloatKernels,
   size: MapSize,
   x: Region,
   [top, left]: readonly [number, number],
@@ -163,7 +170,7 @@ export function padF32(
 ): void {
   expectMaps('padF32', x, size, y, oh, ow)
   for (const value of [top, left]) expectInteger('padF32', 'offset', value, -LIMIT, LIMIT)
-  k.raw.padF32(x.ptr, size.c, size.h, size.w, top, left, fill, oh, ow, y.ptr)
+  k.float.padF32(x.ptr, size.c, size.h, size.w, top, left, fill, oh, ow, y.ptr)
 }
 
 /** One output row (or column) between two of the input: (1 - weight)·x[first] + weight·x[second]. */
@@ -174,7 +181,7 @@ export interface Blend {
 }
 
 /** The form in which `resizeF32` reads the blends of one axis. */
-export function blendTable(k: Kernels, blends: readonly Blend[]): Region {
+export function blendTable(k: FloatKernels, blends: readonly Blend[]): Region {
   const table = k.memory.alloc(12 * blends.length)
   const words = table.i32()
   const floats = table.f32()
@@ -188,7 +195,7 @@ export function blendTable(k: Kernels, blends: readonly Blend[]): Region {
 
 /** y[c, oh, ow]: every row blended from two rows of x, every column from two columns. Tables are `blendTable`'s. */
 export function resizeF32(
-  k: Kernels,
+  k: FloatKernels,
   size: MapSize,
   x: Region,
   rows: Region,
@@ -202,7 +209,7 @@ export function resizeF32(
   for (const [table, lines] of [[rows, oh] as const, [columns, ow] as const]) {
     expectDisjoint('resizeF32', y, 4 * size.c * oh * ow, table, 12 * lines)
   }
-  k.raw.resizeF32(x.ptr, size.c, size.h, size.w, rows.ptr, columns.ptr, oh, ow, y.ptr)
+  k.float.resizeF32(x.ptr, size.c, size.h, size.w, rows.ptr, columns.ptr, oh, ow, y.ptr)
 }
 
 function expectBlends(name: string, table: Region, count: number, size: number): void {

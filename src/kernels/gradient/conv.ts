@@ -3,11 +3,11 @@
 import { RingfenceError } from '../../errors.js'
 import { type ConvLayout, layoutOf, writeTables } from '../conv.js'
 import { convF32, type FloatConv, packConvF32, repackConvF32 } from '../float/conv.js'
+import type { FloatKernels } from '../float/instance.js'
 import { type ConvGeometry, geometryProblems, outputSize } from '../geometry.js'
 import { expectDisjoint, expectInstance, expectWords } from '../guard.js'
 import type { KernelExports, Region } from '../instance.js'
 import { embed32 } from '../planes.js'
-import type { GradientKernels } from './instance.js'
 
 /** What the gradients of one convolution need; made by `prepareConvGradient`. */
 export interface ConvGradient {
@@ -26,7 +26,7 @@ export interface ConvGradient {
  * @param weights [cout, cin/groups, kh, kw], as `packConvF32` takes them
  * @throws RingfenceError BAD_INPUT with every problem of the geometry
  */
-export function prepareConvGradient(k: GradientKernels, g: ConvGeometry, weights: Float32Array): ConvGradient {
+export function prepareConvGradient(k: FloatKernels, g: ConvGeometry, weights: Float32Array): ConvGradient {
   const problems = geometryProblems(g)
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'not a convolution', problems)
   const layout = layoutOf(g)
@@ -41,7 +41,7 @@ export function prepareConvGradient(k: GradientKernels, g: ConvGeometry, weights
 }
 
 /** Other weights for the same convolution. */
-export function reloadConvGradient(k: GradientKernels, conv: ConvGradient, weights: Float32Array): void {
+export function reloadConvGradient(k: FloatKernels, conv: ConvGradient, weights: Float32Array): void {
   repackConvF32(k, conv.back, turned(conv.geometry, weights))
 }
 
@@ -67,21 +67,23 @@ function turned(g: ConvGeometry, weights: Float32Array): Float32Array {
 }
 
 /** dx[cin, h, w] from dy[cout, oh, ow]. */
-export function inputGradF32(k: GradientKernels, conv: ConvGradient, dy: Region, dx: Region): void {
+export function inputGradF32(k: FloatKernels, conv: ConvGradient, dy: Region, dx: Region): void {
   const { geometry: g, layout: l, back } = conv
   const [oh, ow] = outputSize(g)
   expectInstance('inputGradF32', 'weights', conv.raw, k)
   expectWords('inputGradF32', 'dy', dy, g.cout * l.n, 4)
+  expectWords('inputGradF32', 'dx', dx, g.cin * g.h * g.w, 4)
+  expectDisjoint('inputGradF32', dx, 4 * g.cin * g.h * g.w, dy, 4 * g.cout * l.n)
   const { h, w } = back.geometry
   const [top, left] = [g.dilation[0] * (g.kernel[0] - 1) - g.pad[0], g.dilation[1] * (g.kernel[1] - 1) - g.pad[1]]
   const spread = k.memory.alloc(4 * g.cout * h * w)
-  k.gradient.spreadF32(dy.ptr, g.cout, oh, ow, ...g.stride, top, left, spread.ptr, h, w)
+  k.float.spreadF32(dy.ptr, g.cout, oh, ow, ...g.stride, top, left, spread.ptr, h, w)
   convF32(k, back, spread, dx)
   spread.release()
 }
 
 /** dw[cout, cin/groups, kh, kw] += what the picture x[cin, h, w] with the gradient dy[cout, oh, ow] gives. */
-export function weightGradF32(k: GradientKernels, conv: ConvGradient, x: Region, dy: Region, dw: Region): void {
+export function weightGradF32(k: FloatKernels, conv: ConvGradient, x: Region, dy: Region, dw: Region): void {
   const { geometry: g, layout: l, tables } = conv
   const [oh, ow] = outputSize(g)
   expectInstance('weightGradF32', 'weights', conv.raw, k)
@@ -95,13 +97,13 @@ export function weightGradF32(k: GradientKernels, conv: ConvGradient, x: Region,
   const plane = 4 * l.ph * l.pw
   if (l.depthwise) {
     const { stride, groups } = g
-    k.gradient.depthwiseWeightGradF32(
+    k.float.depthwiseWeightGradF32(
       ...([image.ptr, dy.ptr, tables.ptr, l.depth, dw.ptr, groups, l.rows, 4 * l.pw, plane] as const),
       ...([...stride, oh, ow] as const),
     )
   } else {
-    const scratch = k.memory.alloc(k.gradient.weightGradScratch(l.rows))
-    k.gradient.weightGradF32(
+    const scratch = k.memory.alloc(k.float.weightGradScratch(l.rows))
+    k.float.weightGradF32(
       ...([image.ptr, dy.ptr, tables.ptr, tables.ptr + l.pixels, dw.ptr, g.groups, l.rows, l.depth, l.n] as const),
       ...([(g.cin / g.groups) * plane, scratch.ptr] as const),
     )
@@ -110,7 +112,7 @@ export function weightGradF32(k: GradientKernels, conv: ConvGradient, x: Region,
   if (image !== x) image.release()
 }
 
-function padded(k: GradientKernels, g: ConvGeometry, l: ConvLayout, x: Region): Region {
+function padded(k: FloatKernels, g: ConvGeometry, l: ConvLayout, x: Region): Region {
   const image = k.memory.alloc(4 * g.cin * l.ph * l.pw)
   const from = { c: g.cin, h: g.h, w: g.w, stride: [1, 1], offset: [0, 0] } as const
   embed32(k, from, x, { channels: g.cin, h: l.ph, w: l.pw, channelOffset: 0, top: g.pad[0], left: g.pad[1] }, image)

@@ -1,9 +1,10 @@
 // Gradients of the float kernels other than convolution, and activations that keep their gates: one byte per element, all
 // bits where it passed, none elsewhere. Elementwise calls may work in place, nothing else may.
+
+import type { FloatKernels } from '../float/instance.js'
 import type { Bounds, FloatPool, MapSize } from '../float/maps.js'
 import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from '../guard.js'
 import type { Region } from '../memory.js'
-import type { GradientKernels } from './instance.js'
 
 const LIMIT = 2 ** 28
 
@@ -17,7 +18,7 @@ function expectGated(call: string, x: Region, out: Region, gates: Region, n: num
 
 /** As `clampF32`, with gates [n]. */
 export function gatedClampF32(
-  k: GradientKernels,
+  k: FloatKernels,
   x: Region,
   { low, high }: Bounds,
   out: Region,
@@ -25,12 +26,12 @@ export function gatedClampF32(
   n: number,
 ): void {
   expectGated('gatedClampF32', x, out, gates, n)
-  k.gradient.gatedClampF32(x.ptr, low, high, out.ptr, gates.ptr, n)
+  k.float.gatedClampF32(x.ptr, low, high, out.ptr, gates.ptr, n)
 }
 
 /** As `blockActivationF32`, with gates [c·h·w]. */
 export function gatedBlocksF32(
-  k: GradientKernels,
+  k: FloatKernels,
   x: Region,
   blocks: Region,
   { low, high }: Bounds,
@@ -43,16 +44,18 @@ export function gatedBlocksF32(
   expectGated(call, x, out, gates, c * h * w)
   expectDisjoint(call, out, 4 * c * h * w, x, 4 * c * h * w)
   expectWords(call, 'blocks', blocks, 2 * c, 4)
+  expectDisjoint(call, out, 4 * c * h * w, blocks, 8 * c)
+  expectDisjoint(call, gates, c * h * w, blocks, 8 * c)
   const sizes = blocks.i32()
   for (let i = 0; i < 2 * c; i++) expectInteger(call, 'block', sizes[i], 0, LIMIT)
   const scratch = k.memory.alloc(16 * w)
-  k.gradient.gatedBlocksF32(x.ptr, blocks.ptr, low, high, out.ptr, gates.ptr, c, h, w, scratch.ptr)
+  k.float.gatedBlocksF32(x.ptr, blocks.ptr, low, high, out.ptr, gates.ptr, c, h, w, scratch.ptr)
   scratch.release()
 }
 
 /** As `maskActivationF32`, with gates [n]. */
 export function gatedMaskF32(
-  k: GradientKernels,
+  k: FloatKernels,
   x: Region,
   bits: Region,
   pass: boolean,
@@ -63,13 +66,15 @@ export function gatedMaskF32(
 ): void {
   expectGated('gatedMaskF32', x, out, gates, n)
   expectWords('gatedMaskF32', 'bits', bits, n, 1)
-  k.gradient.gatedMaskF32(x.ptr, bits.ptr, Number(pass), low, high, out.ptr, gates.ptr, n)
+  expectDisjoint('gatedMaskF32', out, 4 * n, bits, n)
+  expectDisjoint('gatedMaskF32', gates, n, bits, n)
+  k.float.gatedMaskF32(x.ptr, bits.ptr, Number(pass), low, high, out.ptr, gates.ptr, n)
 }
 
 /** out[i] = x[i] where the gate is open, else 0. */
-export function gateF32(k: GradientKernels, x: Region, gates: Region, out: Region, n: number): void {
+export function gateF32(k: FloatKernels, x: Region, gates: Region, out: Region, n: number): void {
   expectGated('gateF32', x, out, gates, n)
-  k.gradient.gateF32(x.ptr, gates.ptr, out.ptr, n)
+  k.float.gateF32(x.ptr, gates.ptr, out.ptr, n)
 }
 
 /**
@@ -77,7 +82,7 @@ export function gateF32(k: GradientKernels, x: Region, gates: Region, out: Regio
  * inside.
  */
 export function spreadF32(
-  k: GradientKernels,
+  k: FloatKernels,
   { c, h, w }: MapSize,
   x: Region,
   stride: readonly [number, number],
@@ -93,7 +98,7 @@ export function spreadF32(
   expectWords('spreadF32', 'x', x, c * h * w, 4)
   expectWords('spreadF32', 'y', y, c * ph * pw, 4)
   expectDisjoint('spreadF32', y, 4 * c * ph * pw, x, 4 * c * h * w)
-  k.gradient.spreadF32(x.ptr, c, h, w, ...stride, top, left, y.ptr, ph, pw)
+  k.float.spreadF32(x.ptr, c, h, w, ...stride, top, left, y.ptr, ph, pw)
 }
 
 function poolWords(call: string, g: FloatPool, dy: Region, dx: Region): number[] {
@@ -110,26 +115,27 @@ function poolWords(call: string, g: FloatPool, dy: Region, dx: Region): number[]
 }
 
 /** dx[c, h, w] of `avgPoolF32`. */
-export function avgPoolGradF32(k: GradientKernels, g: FloatPool, dy: Region, countPad: boolean, dx: Region): void {
+export function avgPoolGradF32(k: FloatKernels, g: FloatPool, dy: Region, countPad: boolean, dx: Region): void {
   const words = poolWords('avgPoolGradF32', g, dy, dx)
-  k.gradient.avgPoolGradF32(dy.ptr, ...words, ...g.pad, ...g.out, Number(countPad), dx.ptr)
+  k.float.avgPoolGradF32(dy.ptr, ...words, ...g.pad, ...g.out, Number(countPad), dx.ptr)
 }
 
 /** dx[c, h, w] of `maxPoolF32` on x: to the first of equal largest elements. Every window must hold an element of x. */
-export function maxPoolGradF32(k: GradientKernels, g: FloatPool, x: Region, dy: Region, dx: Region): void {
+export function maxPoolGradF32(k: FloatKernels, g: FloatPool, x: Region, dy: Region, dx: Region): void {
   const words = poolWords('maxPoolGradF32', g, dy, dx)
   expectWords('maxPoolGradF32', 'x', x, g.c * g.h * g.w, 4)
+  expectDisjoint('maxPoolGradF32', dx, 4 * g.c * g.h * g.w, x, 4 * g.c * g.h * g.w)
   for (const axis of [0, 1] as const) {
     const size = [g.h, g.w][axis]
     expectInteger('maxPoolGradF32', 'first window', g.kernel[axis] - g.pad[axis], 1, LIMIT)
     expectInteger('maxPoolGradF32', 'last window', (g.out[axis] - 1) * g.stride[axis] - g.pad[axis], -LIMIT, size - 1)
   }
-  k.gradient.maxPoolGradF32(x.ptr, dy.ptr, ...words, g.pad[0], g.pad[1], ...g.out, dx.ptr)
+  k.float.maxPoolGradF32(x.ptr, dy.ptr, ...words, g.pad[0], g.pad[1], ...g.out, dx.ptr)
 }
 
 /** dx[c, h, w] of `resizeF32`, with the tables of `blendTable`. */
 export function resizeGradF32(
-  k: GradientKernels,
+  k: FloatKernels,
   { c, h, w }: MapSize,
   dy: Region,
   rows: Region,
@@ -143,12 +149,13 @@ export function resizeGradF32(
   expectDisjoint('resizeGradF32', dx, 4 * c * h * w, dy, 4 * c * oh * ow)
   for (const [table, lines, size] of [[rows, oh, h] as const, [columns, ow, w] as const]) {
     expectWords('resizeGradF32', 'blends', table, 3 * lines, 4)
+    expectDisjoint('resizeGradF32', dx, 4 * c * h * w, table, 12 * lines)
     const words = table.i32()
     for (let i = 0; i < 3 * lines; i++) {
       if (i % 3 < 2) expectInteger('resizeGradF32', 'blend', words[i], 0, size - 1)
     }
   }
-  k.gradient.resizeGradF32(dy.ptr, c, h, w, rows.ptr, columns.ptr, oh, ow, dx.ptr)
+  k.float.resizeGradF32(dy.ptr, c, h, w, rows.ptr, columns.ptr, oh, ow, dx.ptr)
 }
 
 /** Σa and Σa·b of a channel. */
@@ -159,7 +166,7 @@ export interface ChannelSums {
 
 /** Sums of a and of a·b [pictures, channels, n] per channel, in double precision. */
 export function channelSumsF32(
-  k: GradientKernels,
+  k: FloatKernels,
   a: Region,
   b: Region,
   pictures: number,
@@ -169,7 +176,7 @@ export function channelSumsF32(
   for (const value of [pictures, channels, n]) expectInteger('channelSumsF32', 'size', value, 1, LIMIT)
   for (const region of [a, b]) expectWords('channelSumsF32', 'a, b', region, pictures * channels * n, 4)
   const sums = k.memory.alloc(16 * channels)
-  k.gradient.channelSumsF32(a.ptr, b.ptr, pictures, channels, n, sums.ptr)
+  k.float.channelSumsF32(a.ptr, b.ptr, pictures, channels, n, sums.ptr)
   const pairs = sums.f64()
   const pick = (offset: number) => Float64Array.from({ length: channels }, (_, c) => pairs[2 * c + offset])
   const both = { sum: pick(0), dot: pick(1) }
@@ -179,7 +186,7 @@ export function channelSumsF32(
 
 /** out[c, n] = x[c, n]·p[c] + y[c, n]·q[c] + r[c]; `coefficients`: p, q and r, one after another. */
 export function affine2F32(
-  k: GradientKernels,
+  k: FloatKernels,
   x: Region,
   y: Region,
   coefficients: Region,
@@ -192,5 +199,5 @@ export function affine2F32(
   for (const region of [x, y]) expectSameOrDisjoint('affine2F32', out, region, 4 * channels * n)
   expectDisjoint('affine2F32', out, 4 * channels * n, coefficients, 12 * channels)
   const p = coefficients.ptr
-  k.gradient.affine2F32(x.ptr, y.ptr, p, p + 4 * channels, p + 8 * channels, out.ptr, channels, n)
+  k.float.affine2F32(x.ptr, y.ptr, p, p + 4 * channels, p + 8 * channels, out.ptr, channels, n)
 }

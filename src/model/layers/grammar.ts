@@ -1,18 +1,32 @@
 // The fields each op of `arch/1` has, with their defaults (those of PyTorch where it has the op).
 import { Fields, isObject, quote } from '../json/fields.js'
-import type { LayerOp, Op, Pad, Pair } from './layers.js'
+import type { AlongAxis, LayerOp, Op, Pad, Pair, Pointwise } from './layers.js'
 
 const ONE: Pair = [1, 1]
 const NONE: Pad = [0, 0, 0, 0]
 const SIZE = { min: 1 }
 const EDGE = { min: 0 }
+/** Of shapes that have one axis to three, or six behind a reshape. */
+const AXIS = { min: 0, max: 5 }
+const MANY = Number.POSITIVE_INFINITY
 /** Negative entries crop. */
 const CROP = { min: -(2 ** 24) }
 
 type Reader = (fields: Fields, choices: Readonly<Record<string, unknown>>) => LayerOp
 
 /** Inputs an op takes: exactly one unless it is listed here. */
-const FEWEST_INPUTS: Partial<Record<Op, number>> = { add: 2, weightedSum: 1, concat: 1, choice: 1 }
+const INPUTS: Partial<Record<Op, readonly [fewest: number, most: number]>> = {
+  ...{ add: [2, MANY], weightedSum: [1, MANY], concat: [1, MANY], choice: [1, MANY] },
+  multiply: [2, 2],
+}
+
+const along =
+  (op: AlongAxis['op']): Reader =>
+  (f) => ({ op, axis: f.integer('axis', AXIS, 0) })
+
+const only =
+  (op: Pointwise['op']): Reader =>
+  () => ({ op })
 
 const READERS: Record<Op, Reader> = {
   conv2d: (f) => ({
@@ -24,6 +38,22 @@ const READERS: Record<Op, Reader> = {
     dilation: f.integers<Pair>('dilation', 2, SIZE, ONE),
     groups: f.integer('groups', SIZE, 1),
     bias: f.boolean('bias', true),
+  }),
+  convTranspose2d: (f) => ({
+    op: 'convTranspose2d',
+    cout: f.integer('cout', SIZE),
+    kernel: f.integers<Pair>('kernel', 2, SIZE),
+    stride: f.integers<Pair>('stride', 2, SIZE, ONE),
+    pad: f.integers<Pad>('pad', 4, EDGE, NONE),
+    outputPad: f.integers<Pair>('outputPad', 2, EDGE, [0, 0]),
+    dilation: f.integers<Pair>('dilation', 2, SIZE, ONE),
+    groups: f.integer('groups', SIZE, 1),
+    bias: f.boolean('bias', true),
+  }),
+  depthToSpace: (f) => ({
+    op: 'depthToSpace',
+    block: f.integer('block', { min: 1, max: 64 }),
+    order: f.oneOf('order', ['dcr', 'crd'], 'crd'),
   }),
   linear: (f) => ({ op: 'linear', cout: f.integer('cout', SIZE), bias: f.boolean('bias', true) }),
   batchNorm: readBatchNorm,
@@ -59,9 +89,42 @@ const READERS: Record<Op, Reader> = {
   identity: () => ({ op: 'identity' }),
   zero: () => ({ op: 'zero' }),
   add: () => ({ op: 'add' }),
-  concat: () => ({ op: 'concat' }),
+  concat: (f) => ({ op: 'concat', axis: f.integer('axis', AXIS, 0) }),
   flatten: () => ({ op: 'flatten' }),
   globalAvgPool: () => ({ op: 'globalAvgPool' }),
+  affine: (f) => ({ op: 'affine', factor: f.number('factor', 1), offset: f.number('offset', 0) }),
+  slice: (f) => ({
+    op: 'slice',
+    axis: f.integer('axis', AXIS, 0),
+    from: f.integer('from', EDGE, 0),
+    to: f.integer('to', SIZE),
+    step: f.integer('step', SIZE, 1),
+  }),
+  transpose: (f) => ({ op: 'transpose', order: readSizes(f, 'order', 0) }),
+  reshape: (f) => ({ op: 'reshape', shape: readSizes(f, 'shape', 1) }),
+  softmax: along('softmax'),
+  logSoftmax: along('logSoftmax'),
+  argMax: along('argMax'),
+  sum: along('sum'),
+  sigmoid: only('sigmoid'),
+  tanh: only('tanh'),
+  exp: only('exp'),
+  log: only('log'),
+  sqrt: only('sqrt'),
+  square: only('square'),
+  reciprocal: only('reciprocal'),
+  softplus: only('softplus'),
+  erf: only('erf'),
+  multiply: only('multiply'),
+}
+
+/** One integer to six. */
+function readSizes(f: Fields, name: string, min: number): readonly number[] {
+  const list = f.numbers(name)
+  const fits =
+    list.length >= 1 && list.length <= 6 && list.every((x) => Number.isSafeInteger(x) && x >= min && x < 2 ** 28)
+  if (!fits && !f.failed) f.fault(name, `1 to 6 integers >= ${min}`)
+  return fits ? list : [1]
 }
 
 /** Reads the op of a layer and the fields that belong to it; undefined when the op itself is unknown. */
@@ -74,10 +137,12 @@ export function readLayerOp(fields: Fields, choices: Readonly<Record<string, unk
   return READERS[name as Op](fields, choices)
 }
 
+/** Every op there is. */
+export const OPS: readonly Op[] = Object.keys(READERS) as Op[]
+
 /** How many inputs the op takes, as [fewest, most]. */
 export function inputCount(op: Op): readonly [number, number] {
-  const fewest = FEWEST_INPUTS[op]
-  return fewest === undefined ? [1, 1] : [fewest, Number.POSITIVE_INFINITY]
+  return INPUTS[op] ?? [1, 1]
 }
 
 function readBatchNorm(f: Fields): LayerOp {

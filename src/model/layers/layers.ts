@@ -30,6 +30,27 @@ export interface Conv2d {
   readonly groups: number
   readonly bias: boolean
 }
+/**
+ * Transposed convolution, as PyTorch's ConvTranspose2d; weights [cin, cout / groups, kh, kw]. `pad` (top, left, bottom,
+ * right) is cut off the full result, `outputPad` adds rows and columns at its end.
+ */
+export interface ConvTranspose2d {
+  readonly op: 'convTranspose2d'
+  readonly cout: number
+  readonly kernel: Pair
+  readonly stride: Pair
+  readonly pad: Pad
+  readonly outputPad: Pair
+  readonly dilation: Pair
+  readonly groups: number
+  readonly bias: boolean
+}
+/** Blocks of channels become blocks of pixels; `crd` counts as PyTorch's PixelShuffle, `dcr` as TensorFlow and ONNX's default. */
+export interface DepthToSpace {
+  readonly op: 'depthToSpace'
+  readonly block: number
+  readonly order: 'dcr' | 'crd'
+}
 /** A matrix of weights [cout, inputs] times a vector. */
 export interface Linear {
   readonly op: 'linear'
@@ -117,13 +138,50 @@ export interface Choice {
   readonly of: readonly LayerOp[]
   readonly chosen: number | undefined
 }
+/** factor · x + offset, public numbers. */
+export interface AffineMap {
+  readonly op: 'affine'
+  readonly factor: number
+  readonly offset: number
+}
+/** Values one after another along an axis, 0 the channels. */
+export interface Concat {
+  readonly op: 'concat'
+  readonly axis: number
+}
+/** Along an axis; `argMax` and `sum` leave a size of 1 there. */
+export type AlongAxis = OnlyOp<'softmax' | 'logSoftmax' | 'argMax' | 'sum'> & { readonly axis: number }
+/** Elements `from` … `to` - 1 of an axis, every `step`-th. */
+export interface Slice {
+  readonly op: 'slice'
+  readonly axis: number
+  readonly from: number
+  readonly to: number
+  readonly step: number
+}
+/** Axis i of the result is axis `order`[i] of the input. */
+export interface Transpose {
+  readonly op: 'transpose'
+  readonly order: readonly number[]
+}
+/** The same elements, in their order, under another shape. */
+export interface Reshape {
+  readonly op: 'reshape'
+  readonly shape: Shape
+}
 type OnlyOp<O extends string> = O extends string ? { readonly op: O } : never
 /** Ops without fields of their own. */
-export type Plain = OnlyOp<'relu' | 'prelu' | 'identity' | 'zero' | 'add' | 'concat' | 'flatten' | 'globalAvgPool'>
+export type Plain = OnlyOp<'relu' | 'prelu' | 'identity' | 'zero' | 'add' | 'flatten' | 'globalAvgPool'>
+/** Of every element alone: the function that its name says. `multiply` is of two inputs, sizes of 1 broadcast. */
+export type Pointwise = OnlyOp<
+  'sigmoid' | 'tanh' | 'exp' | 'log' | 'sqrt' | 'square' | 'reciprocal' | 'softplus' | 'erf' | 'multiply'
+>
 
 /** The fields of a layer that belong to its op. */
 export type LayerOp =
   | Conv2d
+  | ConvTranspose2d
+  | DepthToSpace
   | Linear
   | BatchNorm
   | ChannelScale
@@ -137,7 +195,14 @@ export type LayerOp =
   | ShortcutA
   | PadMap
   | Choice
+  | AffineMap
+  | Concat
+  | AlongAxis
+  | Slice
+  | Transpose
+  | Reshape
   | Plain
+  | Pointwise
 
 export type Op = LayerOp['op']
 /** A layer of a network. */

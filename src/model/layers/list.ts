@@ -48,7 +48,7 @@ function readDraft(entry: Json, index: number, problems: string[], choices: Json
   if (Array.isArray(entry.in) && (inputs.length < fewest || inputs.length > most)) {
     fields.fault('in', most === fewest ? `${most} input` : `at least ${fewest} input${fewest > 1 ? 's' : ''}`)
   }
-  const declared = fields.has('out') ? readShape(fields, 'out') : undefined
+  const declared = fields.has('out') ? readShape(fields, 'out', 6) : undefined
   const specName = fields.has('specName') ? fields.string('specName') : undefined
   const tensors = fields.texts('tensors')
   if (op) fields.noOthers()

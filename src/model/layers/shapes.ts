@@ -1,7 +1,7 @@
 // The shape a layer's output has, from its op and the shapes of its inputs.
 
 import { elementCount, formatShape, type Shape, sameShape } from '../shape.js'
-import type { AvgPool, Conv2d, LayerOp, MaxPool, PadMap, Pair } from './layers.js'
+import type { AvgPool, Conv2d, ConvTranspose2d, LayerOp, MaxPool, PadMap, Pair } from './layers.js'
 
 type Report = (problem: string) => void
 
@@ -34,6 +34,16 @@ function shapeOf(op: LayerOp, inputs: readonly Shape[], report: Report): Shape |
     case 'zero':
     case 'batchNorm':
     case 'channelScale':
+    case 'affine':
+    case 'sigmoid':
+    case 'tanh':
+    case 'exp':
+    case 'log':
+    case 'sqrt':
+    case 'square':
+    case 'reciprocal':
+    case 'softplus':
+    case 'erf':
       return input
     case 'add':
     case 'weightedSum':
@@ -47,7 +57,32 @@ function shapeOf(op: LayerOp, inputs: readonly Shape[], report: Report): Shape |
     case 'choice':
       return choiceShape(op.of, inputs, report)
     case 'concat':
-      return concatShape(inputs, report)
+      return concatShape(inputs, op.axis, report)
+    case 'multiply':
+      return broadcastShape(inputs, report)
+    case 'softmax':
+    case 'logSoftmax':
+      return hasAxis(op.axis, input, report) ? input : undefined
+    case 'argMax':
+    case 'sum':
+      return hasAxis(op.axis, input, report) ? input.with(op.axis, 1) : undefined
+    case 'slice':
+      if (!hasAxis(op.axis, input, report)) return undefined
+      if (op.from < op.to && op.to <= input[op.axis]) return input.with(op.axis, Math.ceil((op.to - op.from) / op.step))
+      report(`expected from < to <= ${input[op.axis]}, the size of axis ${op.axis}, got ${op.from} and ${op.to}`)
+      return undefined
+    case 'transpose':
+      if (op.order.length === input.length && input.every((_, axis) => op.order.includes(axis))) {
+        return op.order.map((axis) => input[axis])
+      }
+      report(`order: expected the axes of ${formatShape(input)}, got ${formatShape(op.order)}`)
+      return undefined
+    case 'reshape':
+      if (elementCount(op.shape) === elementCount(input)) return op.shape
+      report(
+        `shape: expected one of the ${elementCount(input)} elements of ${formatShape(input)}, got ${formatShape(op.shape)}`,
+      )
+      return undefined
     default:
       return isMap(input, report) ? mapShape(op, input, report) : undefined
   }
@@ -55,13 +90,31 @@ function shapeOf(op: LayerOp, inputs: readonly Shape[], report: Report): Shape |
 
 type MapOp = Extract<
   LayerOp,
-  { op: 'conv2d' | 'avgPool' | 'maxPool' | 'globalAvgPool' | 'resize' | 'subsample' | 'shortcutA' | 'pad' }
+  {
+    op:
+      | 'conv2d'
+      | 'convTranspose2d'
+      | 'depthToSpace'
+      | 'avgPool'
+      | 'maxPool'
+      | 'globalAvgPool'
+      | 'resize'
+      | 'subsample'
+      | 'shortcutA'
+      | 'pad'
+  }
 >
 
 function mapShape(op: MapOp, [c, h, w]: Shape, report: Report): Shape | undefined {
   switch (op.op) {
     case 'conv2d':
       return convShape(op, c, h, w, report)
+    case 'convTranspose2d':
+      return transposedShape(op, c, h, w, report)
+    case 'depthToSpace':
+      if (c % op.block ** 2 === 0) return [c / op.block ** 2, h * op.block, w * op.block]
+      report(`block: expected one whose square divides the ${c} input channels, got ${op.block}`)
+      return undefined
     case 'avgPool':
     case 'maxPool':
       return poolShape(op, c, h, w, report)
@@ -92,16 +145,32 @@ function padShape({ pad: [top, left, bottom, right] }: PadMap, c: number, h: num
   return [c, top + h + bottom, left + w + right]
 }
 
-function convShape(op: Conv2d, c: number, h: number, w: number, report: Report): Shape | undefined {
+/** Whether both numbers of channels are multiples of the groups; else it is reported. */
+function groupsFit({ groups, cout }: Conv2d | ConvTranspose2d, c: number, report: Report): boolean {
   let fits = true
   const divides = (what: string, count: number) => {
-    if (count % op.groups === 0) return
-    report(`groups: expected a divisor of the ${count} ${what} channels, got ${op.groups}`)
+    if (count % groups === 0) return
+    report(`groups: expected a divisor of the ${count} ${what} channels, got ${groups}`)
     fits = false
   }
   divides('input', c)
-  divides('output', op.cout)
-  if (!fits) return undefined
+  divides('output', cout)
+  return fits
+}
+
+function transposedShape(op: ConvTranspose2d, c: number, h: number, w: number, report: Report): Shape | undefined {
+  if (!groupsFit(op, c, report)) return undefined
+  if (op.outputPad.some((size, i) => size >= Math.max(op.stride[i], op.dilation[i]))) {
+    report(`outputPad: expected less than stride or dilation, got ${formatShape(op.outputPad)}`)
+    return undefined
+  }
+  const along = (size: number, i: 0 | 1) =>
+    (size - 1) * op.stride[i] + (op.kernel[i] - 1) * op.dilation[i] + 1 + op.outputPad[i] - op.pad[i] - op.pad[i + 2]
+  return [op.cout, along(h, 0), along(w, 1)]
+}
+
+function convShape(op: Conv2d, c: number, h: number, w: number, report: Report): Shape | undefined {
+  if (!groupsFit(op, c, report)) return undefined
   const [top, left, bottom, right] = op.pad
   const reach = [(op.kernel[0] - 1) * op.dilation[0] + 1, (op.kernel[1] - 1) * op.dilation[1] + 1]
   const oh = Math.floor((h + top + bottom - reach[0]) / op.stride[0]) + 1
@@ -133,13 +202,33 @@ function equalShapes(inputs: readonly Shape[], report: Report): Shape | undefine
   return undefined
 }
 
-function concatShape(inputs: readonly Shape[], report: Report): Shape | undefined {
+function hasAxis(axis: number, shape: Shape, report: Report): boolean {
+  if (axis < shape.length) return true
+  report(`axis: expected an axis of ${formatShape(shape)}, got ${axis}`)
+  return false
+}
+
+function concatShape(inputs: readonly Shape[], axis: number, report: Report): Shape | undefined {
   const [first] = inputs
-  if (!inputs.every((shape) => sameShape(shape.slice(1), first.slice(1)))) {
-    report(`expected inputs that differ in channels only, got ${inputs.map(formatShape).join(' and ')}`)
+  if (!hasAxis(axis, first, report)) return undefined
+  if (!inputs.every((shape) => axis < shape.length && sameShape(shape.with(axis, 1), first.with(axis, 1)))) {
+    const along = axis === 0 ? 'channels' : `axis ${axis}`
+    report(`expected inputs that differ in ${along} only, got ${inputs.map(formatShape).join(' and ')}`)
     return undefined
   }
-  return [inputs.reduce((sum, shape) => sum + shape[0], 0), ...first.slice(1)]
+  return first.with(
+    axis,
+    inputs.reduce((sum, shape) => sum + shape[axis], 0),
+  )
+}
+
+/** Sizes of 1 grow to the other's. */
+function broadcastShape([a, b]: readonly Shape[], report: Report): Shape | undefined {
+  if (a.length === b.length && a.every((size, i) => size === b[i] || size === 1 || b[i] === 1)) {
+    return a.map((size, i) => Math.max(size, b[i]))
+  }
+  report(`expected inputs of one shape, or with sizes of 1, got ${formatShape(a)} and ${formatShape(b)}`)
+  return undefined
 }
 
 function choiceShape(of: readonly LayerOp[], inputs: readonly Shape[], report: Report): Shape | undefined {

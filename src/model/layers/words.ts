@@ -19,6 +19,23 @@ function opWords(op: LayerOp, layer: Layer): string {
       const dilation = op.dilation[0] * op.dilation[1] === 1 ? '' : `, dilated ${Math.max(...op.dilation)}`
       return `${kind} ${by(op.kernel)}${stridden(op.stride)}${dilation}`
     }
+    case 'convTranspose2d':
+      return `transposed conv ${by(op.kernel)}${stridden(op.stride)}`
+    case 'depthToSpace':
+      return `depth to space ${op.block}×${op.block}`
+    case 'affine':
+      return `${op.factor} x + ${op.offset}`
+    case 'softmax':
+    case 'logSoftmax':
+    case 'argMax':
+    case 'sum':
+      return `${WORDS[op.op]}${op.axis === 0 ? '' : ` along axis ${op.axis}`}`
+    case 'slice':
+      return `slice ${op.from} … ${op.to - 1} of axis ${op.axis}`
+    case 'transpose':
+      return `transpose ${op.order.join(' ')}`
+    case 'reshape':
+      return `reshape ${shapeWords(op.shape)}`
     case 'avgPool':
       return `avg pool ${by(op.kernel)}${op.stride[0] === op.kernel[0] ? '' : stridden(op.stride)}`
     case 'maxPool':
@@ -58,6 +75,20 @@ const WORDS = {
   concat: 'concat',
   flatten: 'flatten',
   globalAvgPool: 'global avg pool',
+  softmax: 'softmax',
+  logSoftmax: 'log softmax',
+  argMax: 'arg max',
+  sum: 'sum',
+  sigmoid: 'sigmoid',
+  tanh: 'tanh',
+  exp: 'exp',
+  log: 'log',
+  sqrt: 'square root',
+  square: 'square',
+  reciprocal: 'reciprocal',
+  softplus: 'softplus',
+  erf: 'erf',
+  multiply: 'product',
 } as const
 
 /** `16×32×32` */

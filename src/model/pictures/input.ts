@@ -15,13 +15,13 @@ export interface Picture {
 const LUMA = [0.299, 0.587, 0.114] as const
 
 /**
- * CHW float32, `(value * scale - mean) / std` with value 0..255. Grey is repeated for three channels, colour becomes
+ * CHW float32 (HWC where the input says so), `(value * scale - mean) / std` with value 0..255. Grey is repeated for three channels, colour becomes
  * luma for one; nothing is scaled or cropped.
  * @throws RingfenceError BAD_INPUT when width, height or channels do not fit
  */
 export function pictureToInput(
   picture: Picture,
-  input: Pick<NetworkInput, 'shape' | 'preprocess'>,
+  input: Pick<NetworkInput, 'shape' | 'preprocess' | 'layout'>,
   name = 'picture',
 ): Float32Array {
   const { shape, preprocess } = input
@@ -38,13 +38,22 @@ export function pictureToInput(
   }
   const plane = width * height
   const out = new Float32Array(channels * plane)
+  const [apart, next] = input.layout === 'hwc' ? [1, channels] : [plane, 1]
   for (let c = 0; c < channels; c++) {
     const factor = preprocess.scale / preprocess.std[c]
     const shift = preprocess.mean[c] / preprocess.std[c]
     const level = channels === 1 && picture.channels === 3 ? luma : sample
     const from = preprocess.order === 'bgr' ? 2 - c : c
-    for (let i = 0; i < plane; i++) out[c * plane + i] = level(picture, i, from) * factor - shift
+    for (let i = 0; i < plane; i++) out[c * apart + i * next] = level(picture, i, from) * factor - shift
   }
+  return out
+}
+
+/** HWC values as CHW. */
+export function channelsFirst(values: Float32Array, [channels, height, width]: Shape): Float32Array {
+  const out = new Float32Array(values.length)
+  const plane = height * width
+  for (let c = 0; c < channels; c++) for (let i = 0; i < plane; i++) out[c * plane + i] = values[i * channels + c]
   return out
 }
 

@@ -56,6 +56,12 @@ export interface Entry extends Omit<AccessRequest, 'headers' | 'token'> {
   principal: Principal | undefined
 }
 
+/** What ends sometime. */
+interface Life {
+  readonly destroyed: boolean
+  once(event: 'close', listener: () => void): unknown
+}
+
 /** Decides who enters and counts who is in. */
 export class Gate {
   readonly #principals = new Count()
@@ -65,24 +71,29 @@ export class Gate {
 
   constructor(private options: GateOptions) {}
 
+  /** Pages that may connect; undefined: all. */
+  get origins(): readonly string[] | undefined {
+    return this.options.origins
+  }
+
   /** For who comes from now on. */
   change(options: Partial<GateOptions>): void {
     this.options = { ...this.options, ...options }
   }
 
-  /** Who enters is counted until the connection ends. */
-  async admit(request: IncomingMessage): Promise<Entry | Refusal> {
+  /** Who enters is counted until `life` closes: the connection, or the answer to one request. */
+  async admit(request: IncomingMessage, life: Life = request.socket): Promise<Entry | Refusal> {
     const { authorize, origins, behindProxy } = this.options
     const { token, ...entry } = describe(request, behindProxy === true)
     if (this.closed) return refusing('unavailable')
     if (this.#full(entry.address)) return refusing('busy')
     if (!behindProxy && !isPrivate(request.socket)) return refusing('forbidden')
     if (origins && entry.origin !== undefined && !origins.includes(entry.origin)) return refusing('forbidden')
-    if (!authorize) return this.#enter({ ...entry, principal: undefined }, request.socket)
+    if (!authorize) return this.#enter({ ...entry, principal: undefined }, life)
     const decision = await decide(authorize, { ...entry, token, headers: request.headers })
     if ('refused' in decision) return refusing(decision.refused, decision.retryAfterMs)
     if (this.closed) return refusing('unavailable')
-    return this.#enter({ ...entry, principal: decision.principal }, request.socket)
+    return this.#enter({ ...entry, principal: decision.principal }, life)
   }
 
   #full(address: string): boolean {
@@ -91,7 +102,7 @@ export class Gate {
   }
 
   /** Looks and counts at once: others may have entered while this caller was found out. */
-  #enter(entry: Entry, socket: Socket): Entry | Refusal {
+  #enter(entry: Entry, life: Life): Entry | Refusal {
     const { address, principal } = entry
     const name = principal?.name
     const crowded =
@@ -102,8 +113,8 @@ export class Gate {
       if (name !== undefined) this.#principals.add(name, more)
     }
     count(1)
-    if (socket.destroyed) count(-1)
-    else socket.once('close', () => count(-1))
+    if (life.destroyed) count(-1)
+    else life.once('close', () => count(-1))
     return entry
   }
 }

@@ -1,6 +1,7 @@
 // What a client is told and what it tells: the types that its caller, its worker and its back ends share.
 import type { RingfenceError } from '../../errors.js'
 import type { Channel, Meter, MeterReport } from '../../net/index.js'
+import type { NamedOutputs } from '../../plan/outputs.js'
 import type { Plan } from '../../plan/plan.js'
 import type { PartyOptions } from '../options.js'
 import type { MaterialStore } from './client-store.js'
@@ -70,15 +71,29 @@ export interface ClientOptions extends PartyOptions {
 
 /** What the client has learnt from one input. */
 export interface InferenceResult {
-  /** Real values of the network's output, one per class; of a plan that gives the label alone, 1 for it and 0 elsewhere. */
+  /**
+   * Real values that the private part gives, one per class; of several outputs one after another, before what the client
+   * computes of them (a softmax at the end). Of a plan that gives the label alone, 1 for it and 0 elsewhere.
+   */
   readonly logits: Float32Array
-  /** The same as fixed-point integers of `scale` fraction bits. */
+  /** Every output of the network by its name, with its shape (channels first where it is a map). */
+  readonly outputs: NamedOutputs
+  /** The logits as fixed-point integers of `scale` fraction bits, or of more where the plan's outputs say so. */
   readonly raw: Int32Array
   readonly scale: number
-  /** Index of the largest logit, and its name when the network gives names. */
+  /** Of one map of classes: the largest channel at every pixel, row by row. */
+  readonly classMap?: Uint16Array
+  /** Index of the largest value of the first output, and its name where the network gives names to classes. */
   readonly prediction: number
   readonly label: string | undefined
   readonly inference: number
+  /**
+   * How many values of the input lie beyond the range that the network was calibrated for, margin included, and how many of
+   * the output reach into the headroom above that, the upper three quarters of what their words hold (never on `securenn`,
+   * whose words hold far more). Where there are any the picture is unlike those calibrated on, and values inside the network,
+   * which nobody sees, may have wrapped: do not rely on the answer. That both are 0 does not say that none has.
+   */
+  readonly beyondRange: { readonly input: number; readonly output: number }
   /** On line, without preparation. */
   readonly milliseconds: number
 }

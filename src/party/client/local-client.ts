@@ -1,22 +1,18 @@
 // The client in this thread. What happens between the handshake and the answer is its back end's affair: party/mcc or
 // party/securenn.
 import { RingfenceError } from '../../errors.js'
-import { loadKernels } from '../../kernels/instance.js'
-import { connect, type Link, Meter, type MeterReport, Phase } from '../../net/index.js'
-import { elementCount, type MccPlan, type Plan, planDigest, type SecurennPlan, tensorShape } from '../../plan/plan.js'
-import { Kind } from '../../protocol/kinds.js'
-import { layOut } from '../../protocol/step.js'
-import { decodeFixed, encodeFixed, expectInput } from '../../ring/codec.js'
+import type { MeterReport } from '../../net/index.js'
+import { inputWords } from '../../plan/outputs.js'
+import { bounds, elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
+import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
-import { Keeping } from '../mcc/keeping.js'
-import { decodeWelcome, encodeClientHello, equal, MAX_BATCH, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
-import { asRingfenceError, deadlineOf, linkTo, Mutex, seedSource, tokenFor } from '../options.js'
-import { receivePlan } from '../received-plan.js'
+import { MAX_BATCH } from '../messages.js'
+import { asRingfenceError, Mutex } from '../options.js'
 import { SecurennClient } from '../securenn/client.js'
+import { answerOf } from './answer.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
-import { openMaterialStore } from './client-store.js'
-import { Dealer } from './dealer.js'
+import { connectClient } from './connect-client.js'
 
 export class LocalClient implements ClientEngine {
   readonly #context: ClientContext
@@ -70,38 +66,7 @@ export class LocalClient implements ClientEngine {
   }
 
   static async create(options: ClientOptions): Promise<LocalClient> {
-    const { signal, server: end } = options
-    const store = await openMaterialStore(options.keepMaterial)
-    const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
-    try {
-      const channel =
-        typeof end === 'string'
-          ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
-          : end
-      opened.push(channel)
-      const source = seedSource(options, [channel])
-      const meter = options.meter ?? new Meter()
-      const server = linkTo('server', channel, options, meter, true)
-      const wanted = options.plan ? planDigest(options.plan) : options.planDigest
-      const { welcome, plan } = await greetServer(server, options.plan, wanted, signal)
-      if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
-        throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
-      }
-      const k = loadKernels()
-      const dealer = new Dealer(options, { k, meter, welcome, plan })
-      opened.push(dealer)
-      const address = typeof end === 'string' ? end : ''
-      const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
-      const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
-      // With material left the helper may well be away.
-      if (!kept?.ready.length) await dealer.join(signal)
-      const planned = layOut(k, plan)
-      const held = { k, server, dealer, planned, kept, meter, deadlineMs: deadlineOf(options), source }
-      return new LocalClient(held, options)
-    } catch (error) {
-      for (const each of opened) each.close()
-      throw error
-    }
+    return new LocalClient(await connectClient(options), options)
   }
 
   get plan(): Plan {
@@ -133,20 +98,18 @@ export class LocalClient implements ClientEngine {
     return this.#guard(options, async () => {
       const { plan } = this.#context.planned
       const values = expectInput(input, elementCount(tensorShape(plan, 0)))
-      const words = encodeFixed(values, plan.input.scale, plan.input.bits)
+      const words = inputWords(plan, values)
       await this.#backend.claim(options)
       const started = performance.now()
       const { inference, raw, scale } = await this.#backend.infer(words, options)
       void this.#refill()
-      let prediction = 0
-      for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
+      const { input: widest, output: largest } = bounds(plan)
       return {
-        logits: decodeFixed(raw, scale),
+        ...answerOf(plan, raw),
         raw,
         scale,
-        prediction,
-        label: plan.labels[prediction],
         inference,
+        beyondRange: { input: countBeyond(words, widest), output: countBeyond(raw, largest) },
         milliseconds: performance.now() - started,
       }
     })
@@ -201,18 +164,9 @@ function backendOf(context: ClientContext): ClientBackend {
     : new SecurennClient(context as ClientContext<SecurennPlan>)
 }
 
-async function greetServer(
-  link: Link,
-  known: Plan | undefined,
-  wanted: Uint8Array | undefined,
-  signal: AbortSignal | undefined,
-): Promise<{ welcome: ServerWelcome; plan: Plan }> {
-  const hello = encodeClientHello({ digest: wanted, hasPlan: known !== undefined })
-  link.send(Kind.hello, Phase.setup, 0, hello)
-  const welcome = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES, { signal }))
-  if (wanted && !equal(wanted, welcome.digest)) {
-    throw new RingfenceError('PLAN_MISMATCH', 'the server runs another plan than the one this client accepts')
-  }
-  if (known && welcome.planBytes === 0) return { welcome, plan: known }
-  return { welcome, plan: await receivePlan(link, welcome, { signal }) }
+/** How many words are no smaller than a bound. */
+function countBeyond(words: Int32Array, bound: number): number {
+  let beyond = 0
+  for (let i = 0; i < words.length; i++) if (Math.abs(words[i]) >= bound) beyond++
+  return beyond
 }

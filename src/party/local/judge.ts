@@ -2,8 +2,8 @@
 // bit. It needs what no party holds alone: the masks of both session seeds, the weights and the input.
 import { RingfenceError } from '../../errors.js'
 import type { Compiled } from '../../plan/compile/compile.js'
+import { inputWords, openedValues } from '../../plan/outputs.js'
 import { type Masks, runReference } from '../../plan/reference/reference.js'
-import { decodeFixed, encodeFixed } from '../../ring/codec.js'
 
 export interface Judgement {
   /** Logits whose bits differ between the private run and the reference, of `logits`. */
@@ -19,19 +19,17 @@ export interface Judgement {
 export interface Exhibit {
   /** Fixed-point logits as the client opened them. */
   readonly raw: Int32Array
-  /** Their fraction bits. */
-  readonly scale: number
-  /** The client's input, CHW, normalised. */
+  /** The client's input, normalised. */
   readonly input: Float32Array
   /** Logits of the float network for the same input. */
   readonly plaintext: Float32Array
 }
 
 /** @param masks of the same inference */
-export function judge({ plan, model }: Compiled, masks: Masks, { raw, scale, input, plaintext }: Exhibit): Judgement {
-  const words = encodeFixed(input, plan.input.scale, plan.input.bits)
+export function judge({ plan, model }: Compiled, masks: Masks, { raw, input, plaintext }: Exhibit): Judgement {
+  const words = inputWords(plan, input)
   const { output, overflows } = runReference(plan, model, words, masks)
-  const logits = decodeFixed(raw, scale)
+  const logits = openedValues(plan, raw)
   const maxLogitError = plaintext.reduce((most, logit, i) => Math.max(most, Math.abs(logit - logits[i])), 0)
   return { differing: differences(raw, output), logits: output.length, overflows, maxLogitError }
 }

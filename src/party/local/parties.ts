@@ -16,7 +16,8 @@ import { Purpose, Streams } from '../../random/streams.js'
 import { Client, type ClientOptions } from '../client/client.js'
 import { Helper } from '../helper/helper.js'
 import { AUDIT, type Audit, allowChosenSeeds, type PartyOptions } from '../options.js'
-import { Server, type ServerOptions } from '../server.js'
+import { Server } from '../server.js'
+import type { ServerOptions } from '../server-options.js'
 
 /** Two ends of an in-process channel on which chosen seeds are allowed. */
 export function localPair(): [Channel, Channel] {

@@ -6,7 +6,7 @@ import { busy, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { uploadInference } from '../../protocol/mcc/dealing.js'
-import { runClient } from '../../protocol/mcc/inference.js'
+import { type ClientWalk, runClient } from '../../protocol/mcc/inference.js'
 import type { Streams } from '../../random/streams.js'
 import { refused } from '../allowance.js'
 import type { ClientBackend, ClientContext, RawResult } from '../backend.js'
@@ -120,15 +120,27 @@ export class MccClient implements ClientBackend {
   }
 
   async infer(input: Int32Array, { signal, onProgress }: CallOptions): Promise<RawResult> {
+    const { steps } = this.context.planned
+    const { inference, result } = await this.spend((walk) => {
+      const onStep = (step: number) => {
+        const progress = { step: step + 1, steps: steps.length, layer: steps[step].step.id }
+        onProgress?.({ phase: 'run', inference: walk.inference, ...progress })
+      }
+      return runClient(walk, input, onStep)
+    }, signal)
+    return { inference, raw: result, scale: steps[steps.length - 1].step.scale }
+  }
+
+  /** Uses up what was claimed. */
+  async spend<T>(
+    run: (walk: ClientWalk) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<{ inference: number; result: T }> {
     const { inference, streams: ch } = this.#claimed!
     this.#claimed = undefined
     const { k, planned, server, meter } = this.context
-    const { steps } = planned
-    const onStep = (step: number) =>
-      onProgress?.({ phase: 'run', inference, step: step + 1, steps: steps.length, layer: steps[step].step.id })
     try {
-      const raw = await runClient({ k, planned, server, meter, ch, inference, signal }, input, onStep)
-      return { inference, raw, scale: steps[steps.length - 1].step.scale }
+      return { inference, result: await run({ k, planned, server, meter, ch, inference, signal }) }
     } finally {
       ch.release()
     }

@@ -1,8 +1,9 @@
 // The server on `mcc`: it stores what helper and clients deal ahead and uses it up, inference by inference.
 import { RingfenceError } from '../../errors.js'
 import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
-import type { MccPlan } from '../../plan/plan.js'
+import { type MccPlan, planDigest } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
+import { delegatedSizes } from '../../protocol/mcc/delegated.js'
 import { guardTerms } from '../../protocol/mcc/guard/terms.js'
 import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
@@ -11,6 +12,8 @@ import { PIECE_BYTES } from '../../protocol/pieces.js'
 import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
+import { runJoined } from '../delegated/join.js'
+import { Owners } from '../delegated/owners.js'
 import { GRANT_MS } from '../grant.js'
 import {
   BATCH_BYTES,
@@ -48,6 +51,9 @@ export interface StoreBounds {
 export class MccServer implements ServerBackend {
   readonly requestBytes: number
   readonly inputBytes: number
+  /** Of a delegate's half; none where the plan bounds no input. */
+  readonly joinBytes: number
+  readonly owners: Owners
   readonly store: MaterialStore
   readonly kept: KeptSessions
   lost: RingfenceError | undefined
@@ -66,7 +72,10 @@ export class MccServer implements ServerBackend {
     const { k, planned, compiled } = context
     this.#helper = context.helper
     this.inputBytes = inputBytes(planned.plan, guardTerms(planned))
-    this.requestBytes = Math.max(this.inputBytes, BATCH_BYTES, RESUME_BYTES)
+    const sizes = delegatedSizes(planned.plan)
+    this.joinBytes = sizes?.joinBytes ?? -1
+    this.owners = new Owners({ digest: planDigest(planned.plan), sizes })
+    this.requestBytes = Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES)
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
   }
@@ -84,6 +93,7 @@ export class MccServer implements ServerBackend {
   }
 
   release(): void {
+    this.owners.end(new RingfenceError('PEER_GONE', 'the server ends; ask again later'))
     this.kept.release()
   }
 
@@ -188,6 +198,9 @@ class MccSession implements SessionBackend {
     if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) await this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
     else if (is(frame, Kind.input, Phase.online, this.server.inputBytes)) await this.#infer(payload)
+    else if (is(frame, Kind.join, Phase.online, this.server.joinBytes)) await this.#infer(payload, true)
+    else if (is(frame, Kind.delegate, Phase.setup, 0)) this.#attend()
+    else if (is(frame, Kind.offer, Phase.online, ID_BYTES)) this.server.owners.offer(payload, this.session.link)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
     else if (is(frame, Kind.resume, Phase.setup, RESUME_BYTES)) this.#resume(payload)
     else if (is(frame, Kind.claim, Phase.online, CLAIM_BYTES)) await this.#claim(payload)
@@ -328,28 +341,37 @@ class MccSession implements SessionBackend {
     }
   }
 
-  async #infer(payload: Uint8Array): Promise<void> {
+  /** From now on this connection tells which owners' seeds are at the delegate. */
+  #attend(): void {
+    this.engaged = true
+    this.server.owners.attend(this.session.link)
+  }
+
+  /** @param delegated whether it is a delegate's half, or an input */
+  async #infer(payload: Uint8Array, delegated = false): Promise<void> {
     const { running, context } = this.server
     const { link } = this.session
     await keptAlive(link, context.deadlineMs, async () => {
       const leave = await running.enter(this.#place)
       try {
-        if (leave) await this.#inTurn(payload)
+        if (leave) await this.#inTurn(payload, delegated)
       } finally {
         leave?.()
       }
     })
   }
 
-  async #inTurn(payload: Uint8Array): Promise<void> {
+  async #inTurn(payload: Uint8Array, delegated: boolean): Promise<void> {
     const { k, planned, share } = this.server.context
     const { link: client, meter } = this.session
     const sh = this.#claimed?.kept.sh ?? this.session.sh
     const name = this.#claimed?.kept.name ?? this.session.name
-    const inference = readInference(payload)
+    const inference = readInference(delegated ? payload.subarray(ID_BYTES) : payload)
     const material = await this.#take(inference)
+    const walk = { k, planned, share, client, meter, sh, inference }
     try {
-      await runServer({ k, planned, share, client, meter, sh, inference }, payload.subarray(INFERENCE_BYTES), material)
+      if (delegated) await runJoined(walk, this.server.owners, payload, material)
+      else await runServer(walk, payload.subarray(INFERENCE_BYTES), material)
     } catch (error) {
       if (error instanceof RingfenceError && error.code === 'CHEATED') this.server.burn(name, error)
       throw error

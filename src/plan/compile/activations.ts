@@ -119,3 +119,10 @@ function blocksOf(spec: LayerRelu, whole: Blocks, passing: (blocks: Blocks) => B
   const comparison = 'comparison' in spec && spec.comparison ? { comparison: spec.comparison } : {}
   return { kind: 'block', blocks: [...blocks, ...passing(blocks)], ...comparison }
 }
+
+/** A ReLU that the last `passed` channels pass unchanged. */
+export function reluBut(channels: number, passed: number): LayerRelu {
+  if (passed === 0) return { kind: 'relu' }
+  const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
+  return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
+}

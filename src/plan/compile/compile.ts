@@ -4,10 +4,10 @@ import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
+import { bodyOf, splitNetwork } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
-import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
 import {
   type Activation,
   asMap,
@@ -16,19 +16,23 @@ import {
   elementCount,
   type MccPlan,
   type Plan,
+  type PlanOutputs,
   planRelu,
   reluShape,
   type SecurennPlan,
   type Step,
 } from '../plan.js'
 import { levelOrder, reordered } from '../waves.js'
-import { bent } from './activations.js'
+import { bent, reluBut } from './activations.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
-import { lower, type Quantized, type Scales, scaleOf } from './lower.js'
+import { guarded, guardOptionProblems, requireOneOutput } from './guarded.js'
+import { type Lower, lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
 import { maxPool } from './max-pool.js'
 import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
+import { type JoinedOutputs, joinOutputs, labelProblems, saidOutputs } from './outputs.js'
+import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -38,6 +42,11 @@ export interface CompileOptions<B extends Backend = Backend> extends MccOptions,
   backend?: B
   /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
   output?: 'logits' | 'label'
+  /**
+   * Begins with a step that opens and re-shares the input, so that it has `bits` bits whatever a client sends: what a
+   * delegated inference needs (docs/delegated.md). One round trip more; on `mcc`. Default false.
+   */
+  delegated?: boolean
   /** ChaCha rounds. Default 12. */
   rounds?: 12 | 20
 }
@@ -47,6 +56,8 @@ export interface Compiled<P extends Plan = Plan> {
   readonly plan: P
   /** The server's secret: integer weights and biases, in step order. */
   readonly model: QuantizedModel<P>
+  /** Layers whose weights lost more than `MOST_LOST` of themselves when they became integers, the worst first, if any. */
+  readonly coarse?: readonly LayerRounding[]
 }
 
 /** Ring words of a plan's back end. */
@@ -65,7 +76,8 @@ export const weightKey = (step: number, operation: number): string => `${step}.$
 /**
  * Compiles a network to run privately.
  * @param calibration ranges of its values; a model's folder without them is refused here
- * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, BAD_INPUT for options or ranges that do not fit
+ * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, or weights of which fewer than three quarters would
+ *   be left (`REFUSED_LOSS`); BAD_INPUT for options or ranges that do not fit
  */
 export function compile(
   arch: Architecture,
@@ -101,7 +113,8 @@ export function compile(
     throw new RingfenceError('BAD_INPUT', `${arch.name}: expected the ranges of its values, got no calibration; ${how}`)
   }
   checkOptions(arch, options)
-  const own = withChannelWindows(arch, weights, calibration, spec, options.backend)
+  const { body } = splitNetwork(arch)
+  const own = withChannelWindows(body, weights, calibration, spec, options.backend)
   const numbers =
     options.backend === 'securenn'
       ? new SecurennNumbers(own.calibration, options)
@@ -110,7 +123,7 @@ export function compile(
 }
 
 const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard'],
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard', 'delegated'],
   securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
 }
 
@@ -128,40 +141,9 @@ function checkOptions(arch: Architecture, options: CompileOptions): void {
   problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
   const { output = 'logits' } = options
   if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
-  const [classes] = asMap(arch.byId.get(arch.outputs[0])?.out ?? arch.inputs[0].shape)
-  if (output === 'label' && classes < 2)
-    problems.push('output: a label takes two classes at least, this output has one')
+  if (output === 'label') problems.push(...labelProblems(arch))
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
-}
-
-function guardOptionProblems({ guard, ring = 32, lo }: CompileOptions): string[] {
-  if (!guard) return []
-  const problems: string[] = []
-  const { sigma = DEFAULT_SIGMA } = guard
-  const least = Math.max(MIN_SIGMA, 33 - ring)
-  if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
-    problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
-  if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
-  return problems
-}
-
-/** @throws RingfenceError UNSUPPORTED */
-function guarded(plan: MccPlan, { guard: options }: CompileOptions): MccPlan {
-  if (!options) return plan
-  const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
-  throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
-  return { ...plan, guard }
-}
-
-/** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
-export type Lowering = typeof lower
-
-/** A ReLU that the last `passed` channels pass unchanged. */
-function reluBut(channels: number, passed: number): LayerRelu {
-  if (passed === 0) return { kind: 'relu' }
-  const block = (c: number) => (c < channels - passed ? ([1, 1] as const) : ([0, 1] as const))
-  return { kind: 'block', blocks: Array.from({ length: channels }, (_, c) => block(c)) }
 }
 
 export class Compiler {
@@ -173,6 +155,10 @@ export class Compiler {
   readonly #cuts = new Map<Expression, Value>()
   /** ReLU layers that wait until the max pool behind them has shrunk the map: the two commute. */
   readonly #postponed = new Map<string, LayerRelu>()
+  /** Sums over large windows that ended a step, so that weights behind them keep their size. */
+  readonly #averages = new Map<Expression, Expression>()
+  /** Layers by what their weights lost. */
+  readonly #lost = new Map<string, number>()
 
   constructor(
     private readonly arch: Architecture,
@@ -180,15 +166,18 @@ export class Compiler {
     private readonly spec: ReluSpec | undefined,
     private readonly numbers: Numbers,
     private readonly options: CompileOptions,
-    private readonly lowering: Lowering = lower,
+    private readonly lowering: Lower = lower,
   ) {}
 
   run(): Compiled {
-    const { arch, numbers } = this
+    const { numbers } = this
+    const { body: arch, tail } = splitNetwork(this.arch)
     const [input] = arch.inputs
-    this.#values.set(input.name, { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 })
+    const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
+    this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
-    this.#finish(arch.outputs[0])
+    const outputs = this.#finish(arch, tail)
+    if (outputs) requireOneOutput(this.options)
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)
@@ -200,16 +189,20 @@ export class Compiler {
       rounds: this.options.rounds ?? 12,
       input: {
         shape: input.shape,
+        ...(input.layout && { layout: input.layout }),
         scale: numbers.scaleOf('input'),
         bits: numbers.inputBits,
         preprocess: input.preprocess,
       },
       labels: arch.labels,
       steps: reordered(this.#steps, order),
+      ...(outputs && { outputs }),
     } as Plan
     const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
     const bias = order.map((step) => numbers.words(this.#bias[step]))
-    return { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+    const coarse = coarseLayers(this.#lost)
+    const compiled = { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+    return coarse.length > 0 ? { ...compiled, coarse } : compiled
   }
 
   /** The weights, steps renumbered. */
@@ -258,7 +251,7 @@ export class Compiler {
   /** The layer that reads a value, if it is the only one and the value is no output. */
   #onlyReader(id: string): Layer | undefined {
     const readers = this.arch.layers.filter((layer) => layer.in.includes(id))
-    return readers.length === 1 && !this.arch.outputs.includes(id) ? readers[0] : undefined
+    return readers.length === 1 && !bodyOf(this.arch).outputs.includes(id) ? readers[0] : undefined
   }
 
   #maxPool(layer: LayerOf<'maxPool'>, input: Value): Value {
@@ -325,14 +318,34 @@ export class Compiler {
     return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }
 
-  #finish(output: string): void {
-    const value = this.#values.get(output)!
-    if (this.options.output === 'label') {
-      this.#finishLabel(value, output)
-      return
+  /** @returns what the plan has to say of its outputs */
+  #finish({ outputs, byId }: Architecture, tail: readonly Layer[]): PlanOutputs | undefined {
+    const values = outputs.map((id) => this.#values.get(id)!)
+    const id = outputs[outputs.length - 1]
+    const isLabel = this.options.output === 'label'
+    const joined = values.length === 1 ? undefined : this.#joined(outputs, values)
+    if (isLabel) this.#finishLabel(values[0], id)
+    else {
+      const value = joined ? { expression: joined.expression, factor: 1 } : values[0]
+      const { linear, scale } = this.#lower(value, joined?.scale ?? this.numbers.outputScale(id), id)
+      this.#steps.push({ id, linear, out: value.expression.shape, scale, activation: null })
     }
-    const { linear, scale } = this.#lower(value, this.numbers.outputScale(output), output)
-    this.#steps.push({ id: output, linear, out: value.expression.shape, scale, activation: null })
+    const opened = outputs.map((id, i) => ({ id, shape: byId.get(id)!.out, shift: joined?.shifts[i] ?? 0 }))
+    return isLabel ? saidOutputs(opened, [], outputs) : saidOutputs(opened, tail, this.arch.outputs)
+  }
+
+  /** All outputs as one value, each with the fraction bits that it could have alone. */
+  #joined(outputs: readonly string[], values: readonly Value[]): JoinedOutputs {
+    const { tensorScale } = this
+    const { weightLimit } = this.numbers
+    const apart = outputs.map((id, i) => {
+      const expression = lift(values[i])
+      return {
+        expression,
+        scale: stepScale(expression, { wanted: this.numbers.outputScale(id), weightLimit, tensorScale, id }),
+      }
+    })
+    return joinOutputs(apart, this.options.backend !== 'securenn')
   }
 
   /** Only which channel is largest goes out: 1 there, 0 elsewhere. */
@@ -355,9 +368,28 @@ export class Compiler {
   #lower(value: Value, wanted: number, id: string): Scales {
     const { tensorScale } = this
     const { weightLimit, spare } = this.numbers
-    const result = this.lowering(lift(value), { wanted, spare, weightLimit, tensorScale, id })
+    const setting = { wanted, spare, weightLimit, tensorScale, id }
+    const expression = lift(value)
+    let result = this.lowering(expression, setting)
+    const coarse = result.roundings.filter(({ lost }) => lost > MOST_LOST).map(({ of }) => of)
+    const finer = withAverages(expression, new Set(coarse), (sum, bits) => this.#average(sum, bits))
+    if (finer !== expression) result = this.lowering(finer, setting)
+    for (const { layer, lost } of result.roundings) this.#lost.set(layer, Math.max(lost, this.#lost.get(layer) ?? 0))
     this.#keep(result.quantized, elementCount(value.expression.shape))
     return result
+  }
+
+  /** A sum over windows by 2^bits, as a tensor: it ends a step of its own. */
+  #average(sum: Extract<Expression, { kind: 'pool' }>, bits: number): Expression {
+    const known = this.#averages.get(sum)
+    if (known) return known
+    const { numbers } = this
+    // An average is no larger than what it is of.
+    const scale = numbers.hasRange(sum.layer!) ? numbers.scaleOf(sum.layer!) : scaleOf(sum.of, this)
+    const value: Value = { expression: sum, factor: 2 ** -bits }
+    const { expression } = this.#truncate(value, sum.layer!, { kind: 'identity' }, { scale })
+    this.#averages.set(sum, expression)
+    return expression
   }
 
   #keep({ weights, bias }: Quantized, size: number): void {

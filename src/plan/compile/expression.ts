@@ -23,7 +23,8 @@ export const isLoaded = ({ weights }: Pick<Filter, 'weights'>): boolean => weigh
 export type Expression =
   | { kind: 'tensor'; tensor: number; shape: MapShape }
   | { kind: 'conv'; of: Expression; filter: Filter; shape: MapShape }
-  | { kind: 'pool'; of: Expression; kernel: Pair; stride: Pair; pad: Quad; shape: MapShape }
+  /** Sums over windows; `layer` is the average that they are part of. */
+  | { kind: 'pool'; of: Expression; layer?: string; kernel: Pair; stride: Pair; pad: Quad; shape: MapShape }
   | { kind: 'embed'; of: Expression; stride: Pair; from: Pair; at: MapShape; shape: MapShape }
   /** Times a public factor per position; brings an unweighted value to the step's scale. */
   | { kind: 'lift'; of: Expression; factor: number | readonly number[]; shape: MapShape }

@@ -2,14 +2,17 @@
 import { RingfenceError } from '../../errors.js'
 import { blendsOf } from '../../model/layers/blends.js'
 import type { Layer, LayerOf } from '../../model/layers/layers.js'
+import { spreadLines, spreadMap, turnedWeights } from '../../model/layers/transposed.js'
 import type { LayerTensors } from '../../model/weights.js'
 import { asMap, type MapShape } from '../plan.js'
 import {
   affineFilter,
+  channelsFrom,
   type Expression,
   type Filter,
   foldAffine,
   isWeighted,
+  place,
   reshape,
   type Value,
 } from './expression.js'
@@ -24,6 +27,62 @@ const plain = (expression: Expression): Value => ({ expression, factor: 1 })
 /** An unweighted value, for an operation that needs one: ends the step when the value is weighted. */
 function unweighted(value: Value, from: string, cut: Cut): Value {
   return isWeighted(value.expression) ? cut(value, from) : value
+}
+
+/** Rows and columns moved apart: each line is one of the map's, or zeros (-1). */
+function spread(of: Expression, rows: readonly number[], columns: readonly number[]): Expression {
+  const [c, h, w] = of.shape
+  const room = place(of, [0, 0, 0], [c, h + 1, w + 1])
+  const lines = (list: readonly number[], zeros: number) =>
+    list.map((line) => [line < 0 ? zeros : line, line < 0 ? zeros : line, 0] as const)
+  const shape: MapShape = [c, rows.length, columns.length]
+  return { kind: 'resize', of: room, rows: lines(rows, h), columns: lines(columns, w), bits: 0, shape }
+}
+
+function convTranspose(
+  layer: LayerOf<'convTranspose2d'>,
+  input: Value,
+  { weight, bias }: LayerTensors,
+  cut: Cut,
+): Value {
+  const { expression, factor } = unweighted(input, layer.in[0], cut)
+  const [cin, h, w] = expression.shape
+  const map = spreadMap(layer)
+  const of = spread(expression, spreadLines(map, 0, h), spreadLines(map, 1, w))
+  const { cout, kernel, dilation, groups } = layer
+  const geometry = { cin, h: map.size[0], w: map.size[1], cout, kernel, dilation, groups, stride: ONE, pad: NO_PAD }
+  const turned = turnedWeights(weight!, layer)
+  const weights = factor === 1 ? turned : turned.map((x) => x * factor)
+  const filter = { layer: layer.id, geometry, weights, bias: bias ?? new Float32Array(cout) }
+  return plain({ kind: 'conv', of, filter, shape: asMap(layer.out) })
+}
+
+const ONE = [1, 1] as const
+const NO_PAD = [0, 0, 0, 0] as const
+
+/** Every channel of a block goes to its own rows and columns of the larger map. */
+function depthToSpace(layer: LayerOf<'depthToSpace'>, input: Value, cut: Cut): Value {
+  const { expression, factor } = unweighted(input, layer.in[0], cut)
+  const { block, order } = layer
+  const shape = asMap(layer.out)
+  const [c] = shape
+  const [, h, w] = expression.shape
+  const lines = (phase: number, count: number) =>
+    Array.from({ length: count * block }, (_, i) => (i % block === phase ? Math.floor(i / block) : -1))
+  const parts = Array.from({ length: block ** 2 }, (_, n): Expression => {
+    const [down, right] = [Math.floor(n / block), n % block]
+    const own = order === 'dcr' ? channelsFrom(expression, n * c, [c, h, w]) : everyChannel(expression, n, [c, h, w])
+    return spread(own, lines(down, h), lines(right, w))
+  })
+  return { expression: parts.length === 1 ? parts[0] : { kind: 'add', of: parts, shape }, factor }
+}
+
+/** Channels `first`, `first` + step, …: rows of the map that has a row for each of them. */
+function everyChannel(e: Expression, first: number, [c, h, w]: MapShape): Expression {
+  const step = e.shape[0] / c
+  const rows = reshape(e, [c, step, h * w])
+  const shape: MapShape = [c, 1, h * w]
+  return reshape({ kind: 'embed', of: rows, stride: ONE, from: [first, 0], at: [0, 0, 0], shape }, [c, h, w])
 }
 
 function conv(layer: LayerOf<'conv2d' | 'linear'>, input: Value, tensors: LayerTensors, cut: Cut): Value {
@@ -95,7 +154,7 @@ function average(layer: LayerOf<'avgPool' | 'globalAvgPool'>, input: Value, cut:
       : layer
   const shape = asMap(layer.out)
   const { kernel, stride, pad } = window
-  const expression: Expression = { kind: 'pool', of: value.expression, kernel, stride, pad, shape }
+  const expression: Expression = { kind: 'pool', of: value.expression, layer: layer.id, kernel, stride, pad, shape }
   const divisors = windowSizes(window, [h, w], [shape[1], shape[2]])
   if (divisors.every((d) => d === divisors[0])) return { expression, factor: value.factor / divisors[0] }
   const factor = divisors.map((d) => value.factor / d)
@@ -212,13 +271,26 @@ export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: Layer
   const [input] = inputs
   const out = asMap(layer.out)
   const needsData = !['add', 'zero', 'concat', 'weightedSum'].includes(layer.op)
-  if (needsData && input.expression.kind === 'zero' && !['conv2d', 'linear', 'batchNorm'].includes(layer.op)) {
+  if (
+    needsData &&
+    input.expression.kind === 'zero' &&
+    !['conv2d', 'convTranspose2d', 'linear', 'batchNorm', 'affine'].includes(layer.op)
+  ) {
     return plain({ kind: 'zero', shape: out })
   }
   switch (layer.op) {
     case 'conv2d':
     case 'linear':
       return conv(layer, input, tensors, cut)
+    case 'convTranspose2d':
+      return convTranspose(layer, input, tensors, cut)
+    case 'depthToSpace':
+      return depthToSpace(layer, input, cut)
+    case 'affine': {
+      const [channels] = asMap(layer.inShapes[0])
+      const of = (value: number) => new Float32Array(channels).fill(value)
+      return affine(layer, input, of(layer.factor), of(layer.offset), cut)
+    }
     case 'batchNorm':
       return batchNorm(layer, input, tensors, cut)
     case 'channelScale':
@@ -240,7 +312,14 @@ export function foldLayer(layer: Layer, inputs: readonly Value[], tensors: Layer
       return input
     case 'zero':
       return plain({ kind: 'zero', shape: out })
+    case 'slice': {
+      const { axis, from, step } = layer
+      const along = (value: number, other: number) =>
+        [1, 2].map((a) => (a === axis ? value : other)) as [number, number]
+      return embed(input, out, along(step, 1), along(from, 0), [axis === 0 ? -from : 0, 0, 0])
+    }
     case 'flatten':
+    case 'reshape':
       return { ...input, expression: reshape(input.expression, out) }
     case 'subsample':
       return embed(input, out, layer.stride, layer.offset, [0, 0, 0])

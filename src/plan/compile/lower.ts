@@ -3,6 +3,7 @@
 import { RingfenceError } from '../../errors.js'
 import { elementCount, type LinearOp, type MapShape } from '../plan.js'
 import type { Expression, Filter } from './expression.js'
+import { lostShare, type Rounding } from './rounding.js'
 
 export interface Quantized {
   /** By operation: [cout, cin/groups, kh, kw]. */
@@ -16,6 +17,8 @@ export interface Scales {
   /** Fraction bits of y. */
   readonly scale: number
   readonly quantized: Quantized
+  /** Of every operation with weights or factors. */
+  readonly roundings: readonly Rounding[]
 }
 
 interface Setting {
@@ -39,7 +42,8 @@ export function lower(expression: Expression, setting: Setting): Scales {
   lowering.emit(expression)
   const constant = biasOf(expression)
   const bias = constant?.map((b) => Math.round(b * 2 ** scale)) ?? null
-  return { linear: lowering.operations, scale, quantized: { weights: lowering.weights, bias } }
+  const { operations: linear, weights, roundings } = lowering
+  return { linear, scale, quantized: { weights, bias }, roundings }
 }
 
 /** Fraction bits of an unweighted expression. */
@@ -69,7 +73,8 @@ function fractionBits({ of, factor }: Pick<Extract<Expression, { kind: 'lift' }>
   return Math.max(0, Math.ceil(-Math.log2(of.kind === 'resize' ? factor * 4 ** of.bits : factor)))
 }
 
-function stepScale(e: Expression, setting: Setting): number {
+/** Most fraction bits that the step's y can have. @throws RingfenceError UNSUPPORTED when no common scale exists */
+export function stepScale(e: Expression, setting: Setting): number {
   // Bits that every weight and factor of the step would leave empty.
   let empty = setting.spare ?? 0
   let most = Number.POSITIVE_INFINITY
@@ -102,6 +107,7 @@ function stepScale(e: Expression, setting: Setting): number {
 class Lowering {
   readonly operations: LinearOp[] = []
   readonly weights = new Map<number, Int32Array>()
+  readonly roundings: Rounding[] = []
   readonly #emitted = new Map<Expression, number>()
 
   constructor(
@@ -114,8 +120,9 @@ class Lowering {
     if (known !== undefined) return known
     const index = this.operations.push(this.#operation(e)) - 1
     if (e.kind === 'conv') {
-      const fraction = this.scale - scaleOf(e.of, this.setting)
-      this.weights.set(index, rounded(e.filter.weights, 2 ** fraction))
+      const unit = 2 ** (this.scale - scaleOf(e.of, this.setting))
+      this.weights.set(index, rounded(e.filter.weights, unit))
+      this.roundings.push({ layer: e.filter.layer, of: e, lost: lostShare(e.filter.weights, unit) })
     }
     this.#emitted.set(e, index)
     return index
@@ -138,6 +145,8 @@ class Lowering {
         const spare = Math.max(0, bits - Math.floor(given / 2))
         const up = 2 ** given * 4 ** spare
         const of = this.emit(e.of.kind === 'resize' ? coarser(e.of, spare) : e.of)
+        const factors = typeof e.factor === 'number' ? [e.factor] : e.factor
+        this.roundings.push({ layer: this.setting.id, of: e, lost: lostShare(factors, up) })
         const factor =
           typeof e.factor === 'number' ? Math.round(e.factor * up) : e.factor.map((f) => Math.round(f * up))
         return { op: 'lift', of, factor, out }
@@ -237,3 +246,6 @@ export function embed<E>(
     }
   }
 }
+
+/** Turns an expression into operations and integer weights; another one than `lower` may only look at it. */
+export type Lower = typeof lower

@@ -5,7 +5,7 @@ import { isActivation } from '../../model/layers/layers.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { Calibration } from '../calibrate.js'
 import { ofLayer } from '../equalize/channel-windows.js'
-import type { MapShape, MccActivation, StepRelu } from '../plan.js'
+import { type MapShape, type MccActivation, OUTPUT_HEADROOM, type StepRelu } from '../plan.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import type { Numbers } from './numbers.js'
 
@@ -79,6 +79,10 @@ export class MccNumbers implements Numbers<MccActivation> {
     return Math.min(MAX_SCALE, Math.floor(this.inputBits - 2 - this.#margin - growth - Math.log2(range)))
   }
 
+  hasRange(id: string): boolean {
+    return this.calibration.maxAbs[id] !== undefined
+  }
+
   grown(scale: number, growth: number): number {
     return scale - growth
   }
@@ -135,10 +139,11 @@ export class MccNumbers implements Numbers<MccActivation> {
     return 2 ** truncate - 1
   }
 
-  /** y itself goes out: its sign bit, the margin and its whole part have to fit the ring. */
+  /** y itself goes out: its sign bit, the margin, the headroom of outputs and its whole part have to fit the ring. */
   outputScale(id: string): number {
     const range = outputRange(this.calibration, id)
-    return Math.min(this.ring - 2, Math.floor(this.ring - 2 - this.#margin - Math.log2(range)))
+    const room = this.ring - 2 - OUTPUT_HEADROOM
+    return Math.min(room, Math.floor(room - this.#margin - Math.log2(range)))
   }
 
   words(values: Float64Array): Int32Array {

@@ -18,6 +18,8 @@ export interface Numbers<A extends Activation = Activation> {
    * @throws RingfenceError BAD_INPUT when the calibration has no such range or the ring cannot hold it
    */
   scaleOf(id: string, growth?: number, offset?: number): number
+  /** Whether values were calibrated under `id`. */
+  hasRange(id: string): boolean
   /** Fraction bits of values up to 2^growth times larger than those of `scale`. */
   grown(scale: number, growth: number): number
   /** Most fraction bits y may have if its result is to have `scale`. */

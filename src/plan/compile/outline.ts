@@ -6,12 +6,14 @@ import { parametersOf } from '../../model/parameters.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
 import { elementCount, type Shape } from '../../model/shape.js'
+import { bodyOf } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import type { LinearOp, Step } from '../plan.js'
 import { waves } from '../waves.js'
-import { Compiler, type Lowering } from './compile.js'
+import { Compiler } from './compile.js'
 import { type Expression, type Filter, UNLOADED } from './expression.js'
+import type { Lower } from './lower.js'
 import { MccNumbers } from './mcc-numbers.js'
 
 export interface StepOutline {
@@ -37,14 +39,14 @@ export interface PlanOutline {
 
 /**
  * The steps that `compile` makes, whatever the weights are: those of a network whose biases and statistics are not all
- * zero. Takes no memory for weights.
+ * zero, and without those of averages over windows so large that weights behind them would vanish. Takes no memory for weights.
  * @throws RingfenceError UNSUPPORTED as `compile`
  */
 export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
   requireRunnable(arch)
-  const lowering: Lowering = (expression, { wanted }) => {
+  const lowering: Lower = (expression, { wanted }) => {
     const quantized = { weights: new Map<number, Int32Array>(), bias: new Float64Array(0) }
-    return { linear: operationsOf(expression), scale: wanted, quantized }
+    return { linear: operationsOf(expression), scale: wanted, quantized, roundings: [] }
   }
   const numbers = new MccNumbers(unitRanges(arch), {})
   const { plan } = new Compiler(arch, placeholders(arch), withoutWindows(spec), numbers, {}, lowering).run()
@@ -52,8 +54,8 @@ export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
     const convolutions = step.linear.filter(({ op }) => op === 'conv').length
     return { id: step.id, compares: compares(step), convolutions }
   })
-  const linearLayers = arch.layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
-  return { steps, linearLayers, waves: waves(plan.steps).length, ...unfolded(arch, spec) }
+  const linearLayers = bodyOf(arch).layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
+  return { steps, linearLayers, waves: waves(plan.steps).length, ...unfolded(bodyOf(arch), spec) }
 }
 
 /** The tensors that an expression reads, its convolutions, and its shape. */
@@ -143,7 +145,7 @@ function unfolded(arch: Architecture, spec: ReluSpec | undefined): Pick<PlanOutl
 }
 
 const MULTIPLIES: ReadonlySet<string> = new Set([
-  ...['conv2d', 'linear', 'batchNorm', 'channelScale', 'weightedSum'],
+  ...['conv2d', 'convTranspose2d', 'linear', 'batchNorm', 'channelScale', 'affine', 'weightedSum'],
   // Their factors are public, but the fraction bits that they add have to go.
   ...['avgPool', 'globalAvgPool'],
 ])

@@ -91,6 +91,10 @@ export class SecurennNumbers implements Numbers<SecurennActivation> {
     return Math.max(0, this.#fraction - Math.ceil(Math.log2(range / INPUT_SIZE)))
   }
 
+  hasRange(id: string): boolean {
+    return this.calibration.maxAbs[id] !== undefined
+  }
+
   grown(scale: number): number {
     return scale
   }

@@ -4,6 +4,7 @@
 import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp, type Layer } from '../../model/layers/layers.js'
 import { asMap, type Shape } from '../../model/shape.js'
+import { bodyOf } from '../../model/tail/split.js'
 
 /** Ops with one weight per pair of channels, or one per channel: their outputs' factors are their own. */
 const FREE: ReadonlySet<string> = new Set(['conv2d', 'linear', 'batchNorm', 'channelScale', 'zero'])
@@ -21,7 +22,8 @@ export class ChannelTies {
   readonly #first = new Map<string, number>()
   readonly #parent: Int32Array
 
-  constructor(arch: Architecture) {
+  constructor(network: Architecture) {
+    const arch = bodyOf(network)
     let nodes = 1
     for (const [id, shape] of valuesOf(arch)) {
       this.#first.set(id, nodes)

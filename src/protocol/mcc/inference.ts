@@ -93,8 +93,12 @@ function startInference(
   server.sendFrame(frame)
 }
 
-/** @param beside whether the step's opening comes in the flight of the one before */
-async function answerStep(
+/**
+ * Client: answers a step's opening.
+ * @param beside whether the step's opening comes in the flight of the one before
+ * @param guard of a guarded plan
+ */
+export async function answerStep(
   walk: ClientWalk,
   step: ReluStep,
   beside: boolean,
@@ -146,22 +150,29 @@ export interface ServerWalk {
   /** Shared with the helper: a'. */
   readonly sh: Streams
   readonly inference: number
+  /** Takes ŷ of the last step, one word per element. Default: it goes to the client. */
+  readonly give?: (y: Region) => void
 }
 
 /**
  * Server: the linear steps over x̂, an opening and a reply per ReLU step, the output. The openings of a wave
  * (plan/waves.ts) all go out before the first of its replies is received.
- * @param input x̂, packed
+ * @param input x̂, packed; or what makes it, one word per element
  * @param material of this inference alone; used up and released
  * @throws RingfenceError CHEATED from a guarded plan; PEER_GONE, PEER_FAILED, DEADLINE, PROTOCOL, FRAME
  */
-export async function runServer(walk: ServerWalk, input: Uint8Array, material: InferenceMaterial): Promise<void> {
+export async function runServer(
+  walk: ServerWalk,
+  input: Uint8Array | (() => Region),
+  material: InferenceMaterial,
+): Promise<void> {
   const { k, planned, meter, sh, inference } = walk
   const terms = guardTerms(planned)
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
   let tensors: LiveTensors | undefined
   try {
-    tensors = new LiveTensors(planned, guard ? guard.input(input) : takeInput(k, planned, input))
+    const made = typeof input === 'function' ? input() : guard ? guard.input(input) : takeInput(k, planned, input)
+    tensors = new LiveTensors(planned, made)
     for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
     meter.stop()
   } finally {
@@ -222,7 +233,11 @@ async function expectProof({ client }: ServerWalk, step: number, guard: ServerGu
   guard.check(await client.receive(Kind.proof, Phase.online, step, guardSizes(guard.terms).proof))
 }
 
-function giveOutput({ k, planned, client }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+  if (give) {
+    give(c)
+    return
+  }
   const output = sendOutput(k, step, c, planned.plan.ring)
   client.send(Kind.output, Phase.online, step.index, output.u8())
   output.release()

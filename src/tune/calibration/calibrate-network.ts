@@ -1,14 +1,17 @@
 // A whole calibration in one call: ranges, factors that follow from them, how much each layer matters, and windows.
+import { RingfenceError } from '../../errors.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import { type ChannelFactors, equalize } from '../../plan/equalize/equalize.js'
+import { allLogits } from '../evaluation/evaluate.js'
 import type { StageProgress } from '../progress.js'
 import type { PoolOptions } from '../workers/pool.js'
+import { type Agreement, agreeingWindows } from './agreement.js'
 import { channelFactors, type FactorsPer } from './channel-factors.js'
 import type { MeasuredRanges } from './part.js'
 import { calibrationOf, measureRanges, type Ranges } from './ranges.js'
 import type { RangesSetup } from './ranges-job.js'
 import { type GainOptions, measureGains } from './window-gains.js'
-import { chooseWindows, type LayerWindow, QUIET, type WindowTarget } from './windows.js'
+import { type ChosenWindows, chooseWindows, type LayerWindow, type WindowTarget } from './windows.js'
 
 /** How far a calibration is. */
 export interface CalibrationProgress extends StageProgress {
@@ -16,14 +19,26 @@ export interface CalibrationProgress extends StageProgress {
   readonly measured?: MeasuredRanges
 }
 
+/** A share of the inputs on which answers are those of float; or as windows are chosen without looking at answers. */
+export type CalibrationTarget = { readonly agreement: number } | WindowTarget
+
+/** The share of calibration inputs on which a network answers as in float, unless something cheaper is asked for. */
+export const AGREEMENT = 0.99
+const CHECKED = 200
+
 /** What a calibration aims at, and who works on it. */
 export interface CalibrationOptions extends PoolOptions {
   /** What the inputs are, in words, for the file; default `sample inputs`. */
   readonly source?: string
-  /** How many bits comparisons read; default as few as keep a layer's noise below `QUIET`. */
-  readonly target?: WindowTarget
-  /** Factors per layer or per channel, so that values fill the bits they have; none without it. */
+  /** How many bits comparisons read; default as few as agree with float on `AGREEMENT` of the inputs. */
+  readonly target?: CalibrationTarget
+  /**
+   * Factors per layer or per channel, so that values fill the bits they have. Without it there are none, unless an
+   * agreement is asked for that takes factors per channel.
+   */
   readonly per?: FactorsPer
+  /** For an agreement: on how many inputs it is counted, evenly spread. Default 200. */
+  readonly checked?: number
   /** For a mean width: how many inputs tell how much each layer matters; 0 counts all layers alike. Default 8. */
   readonly probes?: number
   /** n, default 32. */
@@ -56,6 +71,8 @@ export interface NetworkCalibration {
   readonly wrongSigns: number
   /** Root mean square of what they are expected to change in the outputs; null where no layer was probed. */
   readonly outputChange: number | null
+  /** On how many inputs the integer reference answers as float; null where no agreement was asked for. */
+  readonly agreement: Agreement | null
 }
 
 /** Inputs that tell how much each layer matters. */
@@ -72,23 +89,88 @@ export async function calibrateNetwork(
   inputs: readonly Float32Array[],
   options: CalibrationOptions = {},
 ): Promise<NetworkCalibration> {
-  const { source = 'sample inputs', target = { noise: QUIET }, ring = 32, bits = 16, margin = 1, onProgress } = options
-  const { plain, channels, ranges } = await measured(network, inputs, options)
-  const basis: Calibration = { ...calibrationOf(ranges, source), ...(channels ? { channels } : {}) }
-  const probes = typeof target === 'object' && 'meanBits' in target ? (options.probes ?? PROBES) : 0
-  const gains = await probedGains(network, inputs, ranges, basis, { ...options, probes })
-  onProgress?.({ stage: 'choosing windows', done: 0 })
-  const { windows, layers } = await chooseWindows(network, ranges, basis, { ring, bits, margin, target, gains })
-  const isDefault = target === 'exact' && margin === 1 && bits === 16
+  const { source = 'sample inputs', target = { agreement: AGREEMENT }, bits = 16, margin = 1 } = options
+  const plain = await plainRanges(network, inputs, options)
+  const withFactors = async (per: FactorsPer | undefined): Promise<Basis> => {
+    const { channels, ranges } = await rangesWith(network, inputs, plain, per, options)
+    return { ranges, calibration: { ...calibrationOf(ranges, source), ...(channels ? { channels } : {}) } }
+  }
+  const chosen =
+    typeof target === 'object' && 'agreement' in target
+      ? await agreeing(network, inputs, withFactors, { ...options, target })
+      : await chosenWindows(network, inputs, await withFactors(options.per), { ...options, target })
+  const { windows, layers, basis } = chosen
+  const isDefault = Object.values(windows.lo).every((lo) => lo === 0) && margin === 1 && bits === 16
   const sum = (of: (layer: LayerWindow) => number) => layers.reduce((total, layer) => total + of(layer), 0)
   const comparisons = sum((layer) => layer.comparisons)
   return {
-    ...{ calibration: isDefault ? basis : { ...basis, windows }, plain, ranges, layers, comparisons },
+    calibration: isDefault ? basis.calibration : { ...basis.calibration, windows },
+    ...{ plain, ranges: basis.ranges, layers, comparisons },
     windowBits: sum((layer) => (layer.bits - layer.lo) * layer.comparisons) / comparisons,
     wrongSigns: sum((layer) => layer.predicted.probability * layer.comparisons),
-    outputChange: gains ? Math.sqrt(sum(({ effect = 0 }) => effect)) : null,
+    outputChange: chosen.gains ? Math.sqrt(sum(({ effect = 0 }) => effect)) : null,
+    agreement: chosen.agreement ?? null,
   }
 }
+
+/** What windows are chosen for. */
+interface Basis {
+  readonly ranges: Ranges
+  /** Without windows. */
+  readonly calibration: Calibration
+}
+
+interface Choice extends ChosenWindows {
+  readonly basis: Basis
+  readonly gains?: ReadonlyMap<string, number>
+  readonly agreement?: Agreement
+}
+
+type Chosen<T> = CalibrationOptions & { readonly target: T }
+
+async function chosenWindows(
+  network: RangesSetup,
+  inputs: readonly Float32Array[],
+  basis: Basis,
+  options: Chosen<WindowTarget>,
+): Promise<Choice> {
+  const { target, ring, bits, margin, onProgress } = options
+  const probes = typeof target === 'object' && 'meanBits' in target ? (options.probes ?? PROBES) : 0
+  const { ranges, calibration } = basis
+  const gains = await probedGains(network, inputs, ranges, calibration, { ...options, probes })
+  onProgress?.({ stage: 'choosing windows', done: 0 })
+  const chosen = await chooseWindows(network, ranges, calibration, { ring, bits, margin, target, gains })
+  return { ...chosen, basis, gains }
+}
+
+/** Without factors, and with factors per channel where rounding alone changes too many answers. */
+async function agreeing(
+  network: RangesSetup,
+  inputs: readonly Float32Array[],
+  withFactors: (per: FactorsPer | undefined) => Promise<Basis>,
+  { target, per, checked = CHECKED, startPool, signal, onProgress, ...numbers }: Chosen<{ readonly agreement: number }>,
+): Promise<Choice> {
+  const { agreement: share } = target
+  if (!(share > 0 && share <= 1)) {
+    throw new RingfenceError('BAD_INPUT', `expected an agreement above 0 and at most 1, got ${share}`)
+  }
+  const count = Math.min(checked, inputs.length)
+  const some = Array.from({ length: count }, (_, i) => inputs[Math.floor((i * inputs.length) / count)])
+  const onFloat = (done: number) => onProgress?.({ stage: 'answering in float', done })
+  const { logits } = await allLogits('float', network, some, { startPool, signal, onProgress: onFloat })
+  const onCheck = (done: number, detail: string) => onProgress?.({ stage: 'choosing windows', done, detail })
+  let best: (Choice & { readonly agreement: Agreement }) | undefined
+  for (const factors of per ? [per] : [undefined, 'channel' as const]) {
+    const basis = await withFactors(factors)
+    const options = { ...numbers, share, startPool, signal, onCheck }
+    const found = { ...(await agreeingWindows(network, some, logits, basis, options)), basis }
+    if (!best || shareOf(found.agreement) > shareOf(best.agreement)) best = found
+    if (shareOf(best.agreement) >= share) break
+  }
+  return best!
+}
+
+const shareOf = ({ agreeing, pictures }: Agreement): number => agreeing / pictures
 
 /** Ranges of what comparisons read: values with their factors. */
 export function comparedRanges(
@@ -118,29 +200,44 @@ export async function probedGains(
   return measureGains(network, inputs.slice(0, probes), ranges, calibration, { ...options, onProgress: onGain })
 }
 
-/** Once for the network as it is, and again with the factors that follow. */
-async function measured(
+type Measuring = Pick<CalibrationOptions, 'margin' | 'resume' | 'startPool' | 'signal' | 'onProgress'>
+
+/** Of the network as it is. */
+async function plainRanges(
   network: RangesSetup,
   inputs: readonly Float32Array[],
-  { per, margin = 1, resume, startPool, signal, onProgress }: CalibrationOptions,
-) {
-  const told = (stage: string, of: (ranges: Ranges) => MeasuredRanges) => (done: number, ranges: Ranges) =>
-    onProgress?.({ stage, done, detail: `${ranges.inputs} of ${inputs.length} pictures`, measured: of(ranges) })
-  const measure = (channels: ChannelFactors | undefined, left: Ranges | undefined, onRanges: ReturnType<typeof told>) =>
-    comparedRanges(network, inputs, channels, {
-      ...{ startPool, signal, onProgress: onRanges },
-      ...(left ? { resume: left } : {}),
-    })
-  const plain =
-    resume?.plain ??
-    (await measure(
-      undefined,
-      resume?.ranges,
-      told('measuring', (ranges) => ({ ranges })),
-    ))
-  if (!per) return { plain, channels: undefined, ranges: plain }
-  const channels = channelFactors(network.arch, plain, { per, margin })
-  const onRanges = told('measuring with factors', (ranges) => ({ plain, ranges }))
-  const ranges = await measure(channels, resume?.plain && resume.ranges, onRanges)
-  return { plain, channels, ranges }
+  { resume, ...options }: Measuring,
+): Promise<Ranges> {
+  if (resume?.plain) return resume.plain
+  const onRanges = told('measuring', inputs.length, options, (ranges) => ({ ranges }))
+  return comparedRanges(network, inputs, undefined, { ...options, resume: resume?.ranges, onProgress: onRanges })
+}
+
+/** The factors that follow from `plain`, and what is measured with them. */
+async function rangesWith(
+  { arch, weights, spec }: RangesSetup,
+  inputs: readonly Float32Array[],
+  plain: Ranges,
+  per: FactorsPer | undefined,
+  { margin = 1, resume, ...options }: Measuring,
+): Promise<{ channels: ChannelFactors | undefined; ranges: Ranges }> {
+  if (!per) return { channels: undefined, ranges: plain }
+  const channels = channelFactors(arch, plain, { per, margin })
+  const onRanges = told('measuring with factors', inputs.length, options, (ranges) => ({ plain, ranges }))
+  const left = resume?.plain && resume.ranges
+  const ranges = await comparedRanges({ arch, weights, spec }, inputs, channels, {
+    ...{ ...options, resume: left, onProgress: onRanges },
+  })
+  return { channels, ranges }
+}
+
+/** Tells progress, and what a later call goes on from. */
+function told(
+  stage: string,
+  count: number,
+  { onProgress }: Measuring,
+  of: (ranges: Ranges) => MeasuredRanges,
+): (done: number, ranges: Ranges) => void {
+  return (done, ranges) =>
+    onProgress?.({ stage, done, detail: `${ranges.inputs} of ${count} pictures`, measured: of(ranges) })
 }

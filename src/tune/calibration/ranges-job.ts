@@ -1,5 +1,6 @@
 // Ranges and what comparisons look like near zero, as one thread measures them.
 import { FloatNetwork } from '../../float/network.js'
+import type { FloatPass } from '../../float/pass.js'
 import type { Architecture } from '../../model/architecture.js'
 import { effectiveOp } from '../../model/layers/layers.js'
 import { type ReluLayout, reluLayout } from '../../model/relu/layout.js'
@@ -39,6 +40,8 @@ export interface LayerSample {
 export interface RangesPart {
   readonly inputs: number
   readonly maxAbs: Readonly<Record<string, number>>
+  /** What all inputs but the one that reaches furthest reach, range by range; 0 of a single input. */
+  readonly nextAbs: Readonly<Record<string, number>>
   /** By layer id. */
   readonly layers: ReadonlyMap<string, LayerSample>
 }
@@ -70,10 +73,14 @@ class RangesPost {
   run({ inputs }: RangesTask): RangesPart {
     const { arch } = this.setup
     const maxAbs = Object.fromEntries(this.#sources.map(([id]) => [id, 0]))
+    const nextAbs = { ...maxAbs }
     const tallies = new Map(activationLayers(arch).map((layer) => [layer.id, new Tally(asMap(layer.out)[0])]))
     for (const input of inputs) {
       const pass = this.#network.start(input)
-      for (const [id, value] of this.#sources) maxAbs[id] = Math.max(maxAbs[id], largest(pass.view(value)))
+      for (const [id, most] of this.#reaches(pass)) {
+        nextAbs[id] = Math.max(nextAbs[id], Math.min(maxAbs[id], most))
+        maxAbs[id] = Math.max(maxAbs[id], most)
+      }
       for (const layer of activationLayers(arch)) {
         const tally = tallies.get(layer.id)!
         const values = pass.view(layer.in[0])
@@ -82,7 +89,17 @@ class RangesPost {
       }
       pass.release()
     }
-    return { inputs: inputs.length, maxAbs, layers: new Map([...tallies].map(([id, tally]) => [id, tally.sample()])) }
+    const layers = new Map([...tallies].map(([id, tally]) => [id, tally.sample()]))
+    return { inputs: inputs.length, maxAbs, nextAbs, layers }
+  }
+
+  /** Largest absolute values of one input; a range may have two places. */
+  #reaches(pass: FloatPass): Map<string, number> {
+    const reached = new Map<string, number>()
+    for (const [id, value] of this.#sources) {
+      reached.set(id, Math.max(reached.get(id) ?? 0, largest(pass.view(value))))
+    }
+    return reached
   }
 
   release(): void {

@@ -14,6 +14,8 @@ export type { LayerSample } from './ranges-job.js'
 export interface Ranges {
   readonly inputs: number
   readonly maxAbs: Calibration['maxAbs']
+  /** What all inputs but the one that reaches furthest reach, range by range; 0 of a single input. */
+  readonly nextAbs: Calibration['maxAbs']
   /** By id of the activation layer. */
   readonly layers: ReadonlyMap<string, LayerSample>
 }
@@ -65,10 +67,15 @@ export async function measureRanges(
 
 function joined(a: Ranges | undefined, b: RangesPart): Ranges {
   if (!a) return b
-  const maxAbs: Record<string, number> = { ...a.maxAbs }
-  for (const [id, most] of Object.entries(b.maxAbs)) maxAbs[id] = Math.max(maxAbs[id], most)
+  const maxAbs: Record<string, number> = {}
+  const nextAbs: Record<string, number> = {}
+  for (const id of Object.keys(a.maxAbs)) {
+    const [x, y] = [a.maxAbs[id], b.maxAbs[id]]
+    maxAbs[id] = Math.max(x, y)
+    nextAbs[id] = Math.max(Math.min(x, y), a.nextAbs[id], b.nextAbs[id])
+  }
   const layers = new Map([...a.layers].map(([id, sample]) => [id, joinedSample(sample, b.layers.get(id)!)]))
-  return { inputs: a.inputs + b.inputs, maxAbs, layers }
+  return { inputs: a.inputs + b.inputs, maxAbs, nextAbs, layers }
 }
 
 function joinedSample(a: LayerSample, b: LayerSample): LayerSample {
@@ -86,23 +93,27 @@ export function calibrationOf({ maxAbs }: Ranges, source: string): Calibration {
 }
 
 /** Ranges as JSON, for a measurement that goes on later. */
-export function rangesJson({ inputs, maxAbs, layers }: Ranges): Json {
+export function rangesJson({ inputs, maxAbs, nextAbs, layers }: Ranges): Json {
   const sparse = (values: Float64Array) =>
     Object.fromEntries([...values.entries()].filter(([, value]) => value !== 0).map(([bin, value]) => [bin, value]))
   const samples = [...layers].map(([id, { channelMax, counts, energy, output }]) => [
     id,
     { channelMax: [...channelMax], counts: sparse(counts), energy: sparse(energy), output },
   ])
-  return { inputs, maxAbs, layers: Object.fromEntries(samples) }
+  return { inputs, maxAbs, nextAbs, layers: Object.fromEntries(samples) }
 }
 
 /** What `rangesJson` made of this network's ranges; adds what is wrong with it to the problems of `fields`. */
 export function readRanges(fields: Fields, { arch, spec }: Pick<RangesSetup, 'arch' | 'spec'>): Ranges {
   const { where, problems } = fields
   const inputs = fields.integer('inputs', { min: 1 })
-  const most = new Fields(fields.record('maxAbs'), `${where}, maxAbs`, problems)
-  const maxAbs = Object.fromEntries(rangeSources(arch, spec).map(([id]) => [id, sizeOf(most, id)]))
-  most.noOthers()
+  const sizes = (name: string) => {
+    const own = new Fields(fields.record(name), `${where}, ${name}`, problems)
+    const all = Object.fromEntries(rangeSources(arch, spec).map(([id]) => [id, sizeOf(own, id)]))
+    own.noOthers()
+    return all
+  }
+  const [maxAbs, nextAbs] = [sizes('maxAbs'), sizes('nextAbs')]
   const samples = new Fields(fields.record('layers'), `${where}, layers`, problems)
   const layers = activationLayers(arch).map(({ id, out }) => {
     const own = new Fields(samples.record(id), `${where}, layer ${quote(id)}`, problems)
@@ -115,7 +126,7 @@ export function readRanges(fields: Fields, { arch, spec }: Pick<RangesSetup, 'ar
   })
   samples.noOthers()
   fields.noOthers()
-  return { inputs, maxAbs, layers: new Map(layers) }
+  return { inputs, maxAbs, nextAbs, layers: new Map(layers) }
 }
 
 function sizeOf(fields: Fields, name: string): number {

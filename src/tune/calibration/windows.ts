@@ -41,6 +41,12 @@ export interface LayerWindow {
 /** How many bits comparisons read: on average over all of them, or as few as keep the noise below a share. */
 export type WindowTarget = { readonly meanBits: number } | { readonly noise: number } | 'exact'
 
+/** Windows as a calibration has them, and what they do to each layer, by the order of the plan. */
+export interface ChosenWindows {
+  readonly windows: Windows
+  readonly layers: readonly LayerWindow[]
+}
+
 /** The numbers of the plan, and how much its comparisons may read. */
 export interface WindowOptions {
   /** n, default 32. */
@@ -54,7 +60,7 @@ export interface WindowOptions {
   readonly gains?: ReadonlyMap<string, number>
 }
 
-/** The layer's noise, as a share of its outputs, that is below what top-1 predictions notice. */
+/** The layer's noise, as a share of its outputs, that is below what the predictions of ResNets notice. */
 export const QUIET = 0.02
 
 /**
@@ -82,7 +88,7 @@ export async function chooseWindows(
   ranges: Ranges,
   calibration: Calibration,
   { ring = 32, bits = 16, margin = 1, target, gains }: WindowOptions,
-): Promise<{ windows: Windows; layers: readonly LayerWindow[] }> {
+): Promise<ChosenWindows> {
   const { plan } = compile(arch, weights, calibration, spec, { ring, bits, margin, lo: 0 })
   const layers = comparedLayers(plan, ranges)
   const choice = await chosen(layers, bits, target, gains)

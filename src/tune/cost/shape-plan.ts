@@ -5,6 +5,7 @@ import { parametersOf, type TensorName } from '../../model/parameters.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
 import { elementCount } from '../../model/shape.js'
+import { bodyOf } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import { type Calibration, cutPoints, INPUT_RANGE } from '../../plan/calibrate.js'
 import { type CompileOptions, compile } from '../../plan/compile/compile.js'
@@ -13,7 +14,8 @@ import type { Plan } from '../../plan/plan.js'
 
 /**
  * The plan that `compile` makes of a network whose weights nobody has: same steps, shapes, widths and bytes as with any
- * weights, fraction bits as for values below 1. Two things need measured ranges to be the trained network's: the windows
+ * weights (but for averages over windows so large that they end a step for the weights behind them), fraction bits as for
+ * values below 1. Two things need measured ranges to be the trained network's: the windows
  * of a ReLU spec that publishes them in fraction bits of its own, and whether the ring has room for the values.
  * @param calibration measured ranges, where there are some
  * @throws RingfenceError as `compile`
@@ -45,7 +47,8 @@ const VALUE: Readonly<Record<TensorName, number>> = {
   ...{ weight: 0.75, bias: 0.375, running_mean: 0.125, running_var: 1.5, coef: 0.5 },
 }
 
-function unitRanges(arch: Architecture, spec: ReluSpec | undefined): Calibration {
+function unitRanges(network: Architecture, spec: ReluSpec | undefined): Calibration {
+  const arch = bodyOf(network)
   const activations = arch.layers.filter(isActivation).map(({ id }) => id)
   const ids = [INPUT_RANGE, ...activations, ...cutPoints(arch, spec), ...arch.outputs]
   return { format: 'calibration/1', source: 'none: shapes alone', maxAbs: Object.fromEntries(ids.map((id) => [id, 1])) }

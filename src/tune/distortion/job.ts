@@ -5,6 +5,7 @@ import type { Architecture } from '../../model/architecture.js'
 import type { Pair } from '../../model/layers/layers.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import { elementCount } from '../../model/shape.js'
+import { splitNetwork } from '../../model/tail/split.js'
 import type { Weights } from '../../model/weights.js'
 import { channelCount, isTooLarge } from './table.js'
 
@@ -73,7 +74,8 @@ class DistortionPost {
       })
       if (this.#kept.length === 0) pass.release()
     }
-    const outputs = elementCount(this.setup.arch.byId.get(this.setup.arch.outputs[0])!.out)
+    const { body } = splitNetwork(this.setup.arch)
+    const outputs = body.outputs.reduce((sum, id) => sum + elementCount(body.byId.get(id)!.out), 0)
     return sums.map((sum, n) => (changes[n] === undefined ? Number.NaN : sum / (this.setup.inputs.length * outputs)))
   }
 

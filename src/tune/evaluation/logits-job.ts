@@ -4,9 +4,9 @@ import type { Architecture } from '../../model/architecture.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
 import type { Weights } from '../../model/weights.js'
 import type { Compiled } from '../../plan/compile/compile.js'
+import { inputWords, openedValues } from '../../plan/outputs.js'
 import { elementCount, linearShape, type MccPlan, reluShape } from '../../plan/plan.js'
 import { type MccMasks, runReference } from '../../plan/reference/reference.js'
-import { decodeFixed, encodeFixed } from '../../ring/codec.js'
 
 /** A network in float. */
 export interface FloatSetup {
@@ -45,14 +45,11 @@ export function referenceJob({ compiled: { plan: given, model } }: ReferenceSetu
     const plan = lo && given.backend === 'mcc' ? withWindows(given, lo) : given
     let overflows = 0
     const logits = inputs.map((input, i) => {
-      const words = encodeFixed(input, plan.input.scale, plan.input.bits)
+      const words = inputWords(plan, input)
       const masks = plan.backend === 'mcc' ? drawnMasks(plan, first + i) : undefined
       const run = runReference(plan, model, words, masks)
       overflows += run.overflows
-      return decodeFixed(
-        run.output,
-        plan.backend === 'mcc' ? plan.steps[plan.steps.length - 1].scale : plan.input.scale,
-      )
+      return openedValues(plan, run.output)
     })
     return { logits, overflows }
   }

@@ -235,7 +235,11 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   },
   Identity: ([x]) => x,
   Dropout: ([x]) => x,
-  Softmax: ([x]) => x,
+  Softmax: ([x]) => {
+    const powers = x.data.map(Math.exp)
+    const sum = powers.reduce((a, b) => a + b)
+    return { ...x, data: powers.map((power) => power / sum) }
+  },
 }
 
 function mapChannels(x: Value, reduce: (values: readonly number[]) => number): number[] {

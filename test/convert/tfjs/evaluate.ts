@@ -174,3 +174,10 @@ export function channelsFirst({ shape, data }: Value): number[] {
   const [h, w, c] = shape
   return Array.from({ length: h * w * c }, (_, i) => data[(i % (h * w)) * c + Math.floor(i / (h * w))])
 }
+
+/** Of a vector. */
+export function softmax({ shape, data }: Value): Value {
+  const powers = data.map(Math.exp)
+  const sum = powers.reduce((a, b) => a + b)
+  return { shape, data: powers.map((power) => power / sum) }
+}

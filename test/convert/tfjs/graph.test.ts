@@ -163,9 +163,9 @@ describe('graph models', () => {
     const converted = expectSame(
       encodeGraph([7, 6, 4], nodes, weights, ['out']),
       x,
-      tf.dense(tf.flatten(hidden), w, c3),
+      tf.softmax(tf.dense(tf.flatten(hidden), w, c3)),
     )
-    expect(ops(converted)).toBe('conv2d,relu,flatten,linear')
+    expect(ops(converted)).toBe('conv2d,relu,flatten,linear,softmax')
   })
 
   it('a squeezed map of one pixel, a matrix the other way round, and two outputs', () => {

@@ -7,7 +7,7 @@ describe('layers models', () => {
   const x = image(7, 6, 4)
   const same = { strides: [2, 2], padding: 'same' as const }
 
-  it('a classifier: same padding, a flattened map into a dense layer, softmax left out', () => {
+  it('a classifier: same padding, a flattened map into a dense layer, softmax', () => {
     const [k, b, w, c] = [weight([3, 3, 4, 5]), weight([5]), weight([60, 3]), weight([3])]
     const layers = [
       layer('Conv2D', 'conv', { filters: 5, kernel_size: [3, 3], ...same, activation: 'relu' }),
@@ -22,11 +22,9 @@ describe('layers models', () => {
       'out/bias': c,
     })
     const hidden = tf.relu(tf.conv(x, k, { strides: [2, 2], padding: 'same' }, b))
-    const converted = expectSame(files, x, tf.dense(tf.flatten(hidden), w, c))
-    expect(ops(converted)).toBe('conv2d,relu,flatten,linear')
-    expect(converted.notes).toEqual([
-      'modelTopology: layers[3] "out" (Dense): softmax left out; the network\'s output is its input, the logits',
-    ])
+    const converted = expectSame(files, x, tf.softmax(tf.dense(tf.flatten(hidden), w, c)))
+    expect(ops(converted)).toBe('conv2d,relu,flatten,linear,softmax')
+    expect(converted.notes).toEqual([])
   })
 
   const k = weight([3, 2, 4, 6])

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../../src/errors.js'
 import * as f from '../../../src/kernels/float/conv.js'
+import { loadFloatKernels } from '../../../src/kernels/float/instance.js'
 import { type ConvGeometry, outputSize } from '../../../src/kernels/geometry.js'
-import { loadKernels } from '../../../src/kernels/instance.js'
 import type { Region } from '../../../src/kernels/memory.js'
 import { Bay, VARIANTS } from '../fixture.js'
 import * as twin from './float-twin.js'
@@ -49,7 +49,7 @@ const geometries = fc
   .filter((g) => outputSize(g).every((size) => size > 0))
 
 describe.each(VARIANTS)('float kernels, %s', (variant) => {
-  const k = loadKernels(variant)
+  const k = loadFloatKernels(variant)
   const bay = new Bay(k)
   const room = (words: number, offset = 0) => bay.room(4 * words, 4 * offset)
   const place = (values: ArrayLike<number>, offset = 0): Region => {
@@ -274,7 +274,7 @@ describe.each(VARIANTS)('float kernels, %s', (variant) => {
     expect(() => f.packConvF32(k, BASE, numbers(144), numbers(3))).toThrow(RangeError)
     const [x, y] = [room(144), room(144)]
     const conv = f.packConvF32(k, BASE, numbers(144))
-    expect(() => f.convF32(loadKernels(variant), conv, x, y)).toThrow(RangeError)
+    expect(() => f.convF32(loadFloatKernels(variant), conv, x, y)).toThrow(RangeError)
     expect(() => f.convF32(k, conv, x.part(0, 572), y)).toThrow(RangeError)
     expect(() => f.convF32(k, conv, x, x)).toThrow(RangeError)
     expect(() => f.addConvChannelF32(k, conv, 4, x, y)).toThrow(RangeError)
@@ -285,7 +285,7 @@ describe.each(VARIANTS)('float kernels, %s', (variant) => {
 
 it('float convolutions have the same bits in both builds', () => {
   const bits = VARIANTS.map((variant) => {
-    const k = loadKernels(variant)
+    const k = loadFloatKernels(variant)
     return [
       { ...BASE, cin: 40, cout: 7, h: 9, w: 9 },
       { ...BASE, cin: 70, h: 1, w: 1, kernel: [1, 1], pad: [0, 0, 0, 0] } as const,

@@ -7,19 +7,21 @@
 //              server            x̂_0 = ẽ + R
 import { pack, packedBytes, unpack } from '../../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
-import { liftPassed, macDot, macPassed, macPassedKeys } from '../../../kernels/mac.js'
+import { LONG, liftPassed, macDot, macPassed, macPassedKeys, tagBytes } from '../../../kernels/mac.js'
 import { extend } from '../../../kernels/mcc.js'
 import { mask32, shrLogical32, sub32 } from '../../../kernels/ring.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
-import { type GuardTerms, guardSizes } from './terms.js'
+import { type GuardTerms, guardSizes, tagWidths } from './terms.js'
 import { halvesOf, longBytes, packLong, unpackLong } from './words.js'
 
 /** The tensor that the input is, among those whose masks and tags are addressed by number. */
 const INPUT = 0
 
-const tagsOf = (ch: Streams, { size }: GuardTerms['input'], inference: number) => {
+const tagsOf = (ch: Streams, { input: { size, bits }, word }: GuardTerms, inference: number) => {
   const at = { purpose: Purpose.replyTag, layer: INPUT, inference } as const
-  return { w0: ch.take({ ...at, tensor: 0 }, size * 8), mu: ch.take({ ...at, tensor: 1 }, size * 8) }
+  const bytes = tagWidths(bits, word)
+  const draw = (tensor: number, each: number) => ch.take({ ...at, tensor }, tagBytes(size, each))
+  return { tags: { w0: draw(0, bytes.wide), mu: draw(1, bytes.narrow) }, bytes }
 }
 
 const factors = (sh: Streams, { size }: GuardTerms['input'], inference: number): Region =>
@@ -40,17 +42,20 @@ export function dealInputKeys(
   { ch, sh }: { ch: Streams; sh: Streams },
   next: Region,
   inference: number,
-  { word, input }: GuardTerms,
+  terms: GuardTerms,
   message: Region,
 ): void {
+  const { word, input } = terms
   const { size, bits } = input
   const mask = windowMask(k, input, ch, inference)
-  const [keys, alpha] = [tagsOf(ch, input, inference), factors(sh, input, inference)]
-  macPassedKeys(k, size, bits, { alpha, next, ...mask }, keys)
+  const { tags, bytes } = tagsOf(ch, terms, inference)
+  const alpha = factors(sh, input, inference)
+  const keys = { w0: k.memory.alloc(size * 8), mu: k.memory.alloc(size * 8) }
+  macPassedKeys(k, size, bits, { alpha, next, ...mask }, tags, bytes, keys)
   const first = longBytes(size, word)
   packLong(k, keys.w0, size, word, message.part(0, first))
   packLong(k, keys.mu, size, word - bits, message.part(first, longBytes(size, word - bits)))
-  for (const region of [...Object.values(mask), ...Object.values(keys), alpha]) region.release(true)
+  for (const each of [mask, tags, keys, { alpha }]) for (const region of Object.values(each)) region.release(true)
 }
 
 /**
@@ -73,8 +78,8 @@ export function openInput(
   const e = upload(k.memory, x)
   sub32(k, e, mask.known, e, size)
   mask32(k, e, bits, e, size)
-  const tags = tagsOf(ch, input, inference)
-  macPassed(k, size, bits, e, tags, 1, sum)
+  const { tags, bytes } = tagsOf(ch, terms, inference)
+  macPassed(k, size, bits, e, tags, bytes, 1, sum)
   const replies = k.memory.alloc(size * 8)
   liftPassed(k, size, bits, { e, next, ...mask, out: replies })
   const message = k.memory.alloc(guardSizes(terms).input)
@@ -106,7 +111,7 @@ export function takeBoundedInput(
     w0: unpackLong(k, keys.part(0, first), size, word),
     mu: unpackLong(k, keys.part(first, longBytes(size, word - bits)), size, word - bits),
   }
-  macPassed(k, size, bits, e, tags, 1, sum)
+  macPassed(k, size, bits, e, tags, LONG, 1, sum)
   const alpha = factors(sh, input, inference)
   macDot(k, size, alpha, replies, sum)
   const [other, high] = halvesOf(k, replies, size)

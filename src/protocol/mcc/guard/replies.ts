@@ -7,9 +7,11 @@
 //
 // Where copies of an element are summed, one R comes back for all of them: α is the element's, times the copy's sign, and
 // r_next is counted with the first copy alone.
+import { unpack } from '../../../kernels/bits.js'
 import { gather32, gather64, scatter64 } from '../../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../../kernels/instance.js'
 import {
+  LONG,
   liftPassed,
   liftSelect,
   macDot,
@@ -17,7 +19,10 @@ import {
   macPassed,
   macPassedKeys,
   macSelect,
+  type PassedTags,
   type SelectTags,
+  type TagBytes,
+  tagBytes,
 } from '../../../kernels/mac.js'
 import { addTruncated } from '../../../kernels/mcc.js'
 import { add64, mask32, mul64, sub64 } from '../../../kernels/ring.js'
@@ -27,11 +32,11 @@ import { outputMask } from '../linear.js'
 import type { ReluStep } from '../step.js'
 import { openedValues, perValue } from '../values.js'
 import { halves } from '../words.js'
-import { type GuardTerms, type KeyField, keyShapes } from './terms.js'
+import { type GuardTerms, type KeyField, keyShapes, tagWidths } from './terms.js'
 import { longBytes, packLong, unpackLong } from './words.js'
 
-/** Tags or keys of a step's values, u64. */
-export type ReplyWords = Readonly<Record<KeyField, Region>> & { release(): void }
+/** Tags or keys of a step's values, and how many bytes apart they lie. */
+export type ReplyWords = Readonly<Record<KeyField, Region>> & { readonly bytes: TagBytes; release(): void }
 
 type Parts = { release(): void } & Record<'rho' | 'p' | 'q' | 'known' | 'omega' | 'mu', Region>
 
@@ -71,19 +76,28 @@ function clientParts(k: Kernels, step: ReluStep, ch: Streams, inference: number,
 const passedOf = ({ relu }: ReluStep, region: Region, bytes: 4 | 8): Region =>
   region.part(relu.switched * bytes, relu.passed * bytes)
 
-const selectTags = ({ rho, w0, q, w2, muQ }: ReplyWords): SelectTags => ({ rho, w0, q, w2, muQ })
-
-/** Tags of a step's replies. `tensor` is that of the step's result. */
-function tagsOf(step: ReluStep, ch: Streams, inference: number, word: number): ReplyWords {
-  const regions = keyShapes(step, word).map(({ field, count }, tensor) => {
-    const address = { purpose: Purpose.replyTag, layer: step.index + 1, tensor, inference }
-    return [field, ch.take(address, count * 8)] as const
-  })
-  return withRelease(regions)
+/** The tags or keys that belong to passed values. */
+function passedTags({ relu }: ReluStep, { w0, muQ, bytes: { wide, narrow } }: ReplyWords): PassedTags {
+  const tail = (region: Region, bytes: number) =>
+    region.part(relu.passed === 0 ? 0 : relu.switched * bytes, tagBytes(relu.passed, bytes))
+  return { w0: tail(w0, wide), mu: tail(muQ, narrow) }
 }
 
-function withRelease(regions: readonly (readonly [KeyField, Region])[]): ReplyWords {
+const selectTags = ({ rho, w0, q, w2, muQ }: ReplyWords): SelectTags => ({ rho, w0, q, w2, muQ })
+
+/** Tags of a step's replies, addressed by the number of the step's result and by field. */
+function tagsOf(step: ReluStep, ch: Streams, inference: number, word: number): ReplyWords {
+  const widths = tagWidths(step.activation.bits, word)
+  const regions = keyShapes(step, word).map(({ field, count, bits }, tensor) => {
+    const address = { purpose: Purpose.replyTag, layer: step.index + 1, tensor, inference }
+    return [field, ch.take(address, tagBytes(count, Math.ceil(bits / 8)))] as const
+  })
+  return withRelease(regions, widths)
+}
+
+function withRelease(regions: readonly (readonly [KeyField, Region])[], bytes: TagBytes): ReplyWords {
   return {
+    bytes,
     ...(Object.fromEntries(regions) as Record<KeyField, Region>),
     release() {
       for (const [, region] of regions) region.release(true)
@@ -136,23 +150,31 @@ export function dealReplyKeys(
   const { relu, activation } = step
   const { sum } = activation.bends ?? {}
   const parts = clientParts(k, step, ch, inference, ring)
-  const keys = tagsOf(step, ch, inference, word)
+  const tags = tagsOf(step, ch, inference, word)
+  const shapes = keyShapes(step, word)
+  const keys = withRelease(
+    shapes.map(({ field, count }) => [field, k.memory.alloc(count * 8)] as const),
+    LONG,
+  )
   const alpha = factors(step, sh, inference)
   const own = sum ? signedFactors(k, step, sum, alpha) : alpha
   const moved = sum ? k.memory.allocZero(relu.values * 8) : picked64(k, step, next)
   const [known, omega, mu] = [parts.known, parts.omega, parts.mu]
-  macKeys(k, relu.switched, activation.bits, { ...parts, alpha: own, next: moved }, selectTags(keys))
+  const given = { ...parts, alpha: own, next: moved }
+  macKeys(k, relu.switched, activation.bits, given, selectTags(tags), tags.bytes, selectTags(keys))
   const tail = (region: Region, bytes: 4 | 8) => passedOf(step, region, bytes)
   macPassedKeys(
     k,
     relu.passed,
     activation.bits,
     { alpha: tail(own, 8), next: tail(moved, 8), known: tail(known, 4), omega: tail(omega, 4), mu: tail(mu, 4) },
-    { w0: tail(keys.w0, 8), mu: tail(keys.muQ, 8) },
+    passedTags(step, tags),
+    tags.bytes,
+    passedTags(step, keys),
   )
   if (sum) countNext(k, step, alpha, next, keys)
   let at = 0
-  for (const { field, count, bits } of keyShapes(step, word)) {
+  for (const { field, count, bits } of shapes) {
     const bytes = longBytes(count, bits)
     packLong(k, keys[field], count, bits, message.part(at, bytes))
     at += bytes
@@ -161,6 +183,7 @@ export function dealReplyKeys(
   if (own !== alpha) own.release(true)
   alpha.release(true)
   keys.release()
+  tags.release()
   parts.release()
 }
 
@@ -204,11 +227,10 @@ function addTags(k: Kernels, step: ReluStep, { e, beta }: Switched, words: Reply
   const { bits } = activation
   if (relu.switched > 0) {
     const switches = perValue(k, relu, beta)
-    macSelect(k, relu.switched, bits, { e, beta: switches }, selectTags(words), 1, sum)
+    macSelect(k, relu.switched, bits, { e, beta: switches }, selectTags(words), words.bytes, 1, sum)
     if (switches !== beta) switches.release()
   }
-  const tags = { w0: passedOf(step, words.w0, 8), mu: passedOf(step, words.muQ, 8) }
-  macPassed(k, relu.passed, bits, passedOf(step, e, 4), tags, 1, sum)
+  macPassed(k, relu.passed, bits, passedOf(step, e, 4), passedTags(step, words), words.bytes, 1, sum)
 }
 
 /**
@@ -271,6 +293,22 @@ function addCopies64(k: Kernels, { relu, size }: ReluStep, { signs }: Summed, z:
   if (all !== z) all.release()
 }
 
+/** Server: the keys of a step's replies as they travelled; those of up to 32 bits stay u32. */
+function keysFrom(k: Kernels, step: ReluStep, message: Region, word: number): ReplyWords {
+  const apart = (bits: number) => (bits <= 32 ? 4 : 8)
+  let at = 0
+  const regions = keyShapes(step, word).map(({ field, count, bits }) => {
+    const travelled = longBytes(count, bits)
+    const part = message.part(at, travelled)
+    at += travelled
+    if (bits > 32) return [field, unpackLong(k, part, count, bits)] as const
+    const words = k.memory.alloc(tagBytes(count, apart(bits)))
+    unpack(k, part, count, bits, words)
+    return [field, words] as const
+  })
+  return withRelease(regions, { wide: apart(word), narrow: apart(word - step.activation.bits) })
+}
+
 /**
  * Server: adds to `sum` what the tags of a step's replies have to come to.
  * @param keys as they travelled
@@ -287,14 +325,7 @@ export function expectReplies(
   { word }: GuardTerms,
   sum: Region,
 ): void {
-  let at = 0
-  const regions = keyShapes(step, word).map(({ field, count, bits }) => {
-    const bytes = longBytes(count, bits)
-    const words = unpackLong(k, keys.part(at, bytes), count, bits)
-    at += bytes
-    return [field, words] as const
-  })
-  const words = withRelease(regions)
+  const words = keysFrom(k, step, keys, word)
   addTags(k, step, opened, words, sum)
   words.release()
   const alpha = factors(step, sh, inference)

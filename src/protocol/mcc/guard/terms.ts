@@ -1,5 +1,6 @@
 // What a guard adds to a plan, in numbers: public, and the same at every party.
 import { packedBytes } from '../../../kernels/bits.js'
+import type { TagBytes } from '../../../kernels/mac.js'
 import type { Chain } from '../../../kernels/mcc.js'
 import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { isActive, type ReluNumbers } from '../../layout.js'
@@ -55,6 +56,11 @@ export function keyShapes(
     { field: 'q', count: relu.switched, bits: high },
     { field: 'muQ', count: relu.values, bits: high },
   ]
+}
+
+/** Tags are whole bytes of their streams. */
+export const tagWidths = (bits: number, word: number): TagBytes => {
+  return { wide: Math.ceil(word / 8), narrow: Math.ceil((word - bits) / 8) }
 }
 
 /** Of passed values only `w0` and `muQ`, which is then that of μ. */

@@ -11,10 +11,8 @@ import { dot32, subsetSums } from '../../../kernels/mac.js'
 import { add32, sub32 } from '../../../kernels/ring.js'
 import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
-import { accumulateAdjoint } from '../../adjoint.js'
-import { fillModelMask, filterSlots } from '../../weights.js'
 import { outputMask } from '../linear.js'
-import type { MccLayout, MccStep } from '../step.js'
+import type { MccStep } from '../step.js'
 import type { GuardTerms } from './terms.js'
 
 /** Elements of every tensor that steps read. */
@@ -22,7 +20,7 @@ export const tensorSizes = (plan: MccPlan): number[] =>
   plan.steps.map((_, tensor) => elementCount(tensorShape(plan, tensor)))
 
 /** Server and helper: which of a step's words of δ belong to which subset, one bit each. */
-const flagsOf = (registration: Streams, { index, size }: Pick<MccStep, 'index' | 'size'>): Region =>
+export const flagsOf = (registration: Streams, { index, size }: Pick<MccStep, 'index' | 'size'>): Region =>
   registration.take({ purpose: Purpose.uploadFlag, layer: index, inference: 0 }, size * 4)
 
 /** Bytes of z that a client keeps between inferences; beyond that it draws them anew each time. */
@@ -58,73 +56,8 @@ export class UploadMasks {
 }
 
 /** Server and client: z_k of a tensor. */
-const maskOf = (model: Streams, tensor: number, vector: number, size: number): Region =>
+export const maskOf = (model: Streams, tensor: number, vector: number, size: number): Region =>
   model.take({ purpose: Purpose.uploadMask, layer: tensor, tensor: vector, inference: 0 }, size * 4)
-
-/**
- * Server: λ' of every tensor, q vectors of packed words after one another. `message` is lent to `emit`.
- * @param registration shared with the helper
- * @param model the seed of B, shared with clients
- */
-export async function sendTransposes(
-  k: Kernels,
-  { plan, steps }: MccLayout,
-  { ring, vectors }: GuardTerms,
-  { registration, model }: { registration: Streams; model: Streams },
-  emit: (tensor: number, message: Region) => void | Promise<void>,
-): Promise<void> {
-  const sizes = tensorSizes(plan)
-  const sums = sizes.map((size) => Array.from({ length: vectors }, () => k.memory.allocZero(size * 4)))
-  const slots = new Map(filterSlots(plan).map((slot) => [`${slot.step}.${slot.operation}`, slot]))
-  try {
-    for (const step of steps) {
-      const gammas = subsets(k, step, vectors, registration)
-      const filters = new Map<number, Region>()
-      accumulateAdjoint(k, step, gammas, {
-        tensor: (index) => sums[index],
-        weights(operation) {
-          const slot = slots.get(`${step.index}.${operation}`)!
-          const words = filters.get(operation) ?? k.memory.alloc(slot.words * 4)
-          if (!filters.has(operation)) fillModelMask(model, slot, words)
-          filters.set(operation, words)
-          return words
-        },
-      })
-      for (const region of [...gammas, ...filters.values()]) region.release(true)
-    }
-    for (const [tensor, size] of sizes.entries()) {
-      const each = packedBytes(size, ring)
-      const message = k.memory.alloc(each * vectors)
-      sums[tensor].forEach((lambda, vector) => {
-        const z = maskOf(model, tensor, vector, size)
-        add32(k, lambda, z, lambda, size)
-        z.release(true)
-        pack(k, lambda, size, ring, message.part(vector * each, each))
-      })
-      try {
-        await emit(tensor, message)
-      } finally {
-        message.release()
-      }
-    }
-  } finally {
-    for (const region of sums.flat()) region.release(true)
-  }
-}
-
-/** γ_k of a step as words of 0 and 1. */
-function subsets(k: Kernels, step: Pick<MccStep, 'index' | 'size'>, vectors: number, registration: Streams): Region[] {
-  const flags = flagsOf(registration, step)
-  const bits = flags.u32()
-  const out = Array.from({ length: vectors }, (_, vector) =>
-    upload(
-      k.memory,
-      bits.map((word) => (word >>> vector) & 1),
-    ),
-  )
-  flags.release(true)
-  return out
-}
 
 /** Helper: λ' of one tensor, q vectors of u32 words after one another. */
 export function takeTransposes(

@@ -1,12 +1,12 @@
-// Kernels with those of training beside them: a second module on the memory of the first.
+// Kernels with the float ones beside them, of the plain engine and of training: a second module on the memory of the first.
 import { inflateSync } from 'fflate'
+import type { FloatConvExports, FloatMapExports } from '../abi.js'
 import { bestVariant, type Kernels, loadKernels, type Variant } from '../instance.js'
 import { scalar, simd } from './wasm.generated.js'
 
 type Words = (...words: number[]) => void
 
-/** The ABI of assembly/gradient: pointers and lengths only. */
-export interface GradientExports {
+interface GradientExports {
   weightGradScratch(rows: number): number
   weightGradF32: Words
   depthwiseWeightGradF32: Words
@@ -22,28 +22,31 @@ export interface GradientExports {
   affine2F32: Words
 }
 
-/** Kernels that can also train. */
-export interface GradientKernels extends Kernels {
-  /** @internal Only files in this folder call them. */
-  readonly gradient: GradientExports
+/** The ABI of assembly/float: pointers and lengths only. */
+export interface FloatExports extends FloatConvExports, FloatMapExports, GradientExports {}
+
+/** Kernels that compute in float too. */
+export interface FloatKernels extends Kernels {
+  /** @internal The raw exports; only files in this folder and beside it call them. */
+  readonly float: FloatExports
 }
 
 const packed = { simd, scalar }
 const compiled = new Map<Variant, WebAssembly.Module>()
 
 /** @internal A build's binary. */
-export function gradientBytes(variant: Variant): Uint8Array<ArrayBuffer> {
+export function floatBytes(variant: Variant): Uint8Array<ArrayBuffer> {
   return inflateSync(Uint8Array.from(atob(packed[variant]), (character) => character.charCodeAt(0)))
 }
 
 /** A fresh instance of both modules. */
-export function loadGradientKernels(variant: Variant = bestVariant()): GradientKernels {
+export function loadFloatKernels(variant: Variant = bestVariant()): FloatKernels {
   let module = compiled.get(variant)
   if (!module) {
-    module = new WebAssembly.Module(gradientBytes(variant))
+    module = new WebAssembly.Module(floatBytes(variant))
     compiled.set(variant, module)
   }
   const kernels = loadKernels(variant)
   const { exports } = new WebAssembly.Instance(module, { env: { memory: kernels.raw.memory } })
-  return { ...kernels, gradient: exports as unknown as GradientExports }
+  return { ...kernels, float: exports as unknown as FloatExports }
 }

@@ -1,0 +1,93 @@
+// How a client comes to know its server: the connection, the plan both agree on, and what its back end needs.
+import { RingfenceError } from '../../errors.js'
+import { loadKernels } from '../../kernels/instance.js'
+import { connect, type Link, Meter, Phase } from '../../net/index.js'
+import { type Plan, planDigest } from '../../plan/plan.js'
+import { Kind } from '../../protocol/kinds.js'
+import { layOut } from '../../protocol/step.js'
+import type { KeyPair } from '../../random/seed.js'
+import type { ClientContext } from '../backend.js'
+import { delegateProof } from '../delegated/proof.js'
+import { Keeping } from '../mcc/keeping.js'
+import { decodeWelcome, encodeClientHello, equal, KEY_BYTES, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
+import { deadlineOf, linkTo, seedSource, tokenFor } from '../options.js'
+import { receivePlan } from '../received-plan.js'
+import type { ClientOptions } from './client-options.js'
+import { openMaterialStore } from './client-store.js'
+import { Dealer } from './dealer.js'
+
+/** @param identity of a delegate, for a server that takes no other clients */
+export async function connectClient(options: ClientOptions, identity?: KeyPair): Promise<ClientContext> {
+  const { signal, server: end } = options
+  const store = await openMaterialStore(options.keepMaterial)
+  const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
+  try {
+    const channel =
+      typeof end === 'string'
+        ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
+        : end
+    opened.push(channel)
+    const source = seedSource(options, [channel])
+    const meter = options.meter ?? new Meter()
+    const server = linkTo('server', channel, options, meter, true)
+    const wanted = options.plan ? planDigest(options.plan) : options.planDigest
+    const { welcome, plan } = await greetServer(server, { known: options.plan, wanted, identity, signal })
+    if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
+      throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
+    }
+    const k = loadKernels()
+    const dealer = new Dealer(options, { k, meter, welcome, plan })
+    opened.push(dealer)
+    const address = typeof end === 'string' ? end : ''
+    const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
+    const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
+    // With material left the helper may well be away.
+    if (!kept?.ready.length) await dealer.join(signal)
+    const planned = layOut(k, plan)
+    const { session } = welcome
+    return { k, session, server, dealer, planned, kept, meter, deadlineMs: deadlineOf(options), source }
+  } catch (error) {
+    for (const each of opened) each.close()
+    throw error
+  }
+}
+
+/** What a client says of itself, and insists on. */
+interface Greeting {
+  readonly known?: Plan | undefined
+  readonly wanted?: Uint8Array | undefined
+  readonly identity?: KeyPair | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** @throws RingfenceError PLAN_MISMATCH, UNAUTHORIZED (the server takes its delegate alone), PROTOCOL, … */
+export async function greetServer(
+  link: Link,
+  { known, wanted, identity, signal }: Greeting,
+): Promise<{ welcome: ServerWelcome; plan: Plan }> {
+  link.send(Kind.hello, Phase.setup, 0, encodeClientHello({ digest: wanted, hasPlan: known !== undefined }))
+  const welcome = decodeWelcome(await welcomed(link, identity, signal))
+  if (wanted && !equal(wanted, welcome.digest)) {
+    throw new RingfenceError('PLAN_MISMATCH', 'the server runs another plan than the one this client accepts')
+  }
+  if (known && welcome.planBytes === 0) return { welcome, plan: known }
+  return { welcome, plan: await receivePlan(link, welcome, { signal }) }
+}
+
+async function welcomed(link: Link, identity: KeyPair | undefined, signal?: AbortSignal): Promise<Uint8Array> {
+  const [setup, step] = [Phase.setup, 0] as const
+  const frame = await link.receiveAny(WELCOME_BYTES, { signal })
+  const is = (kind: number, bytes: number) =>
+    frame.kind === kind && frame.phase === setup && frame.step === step && frame.payload.byteLength === bytes
+  if (is(Kind.welcome, WELCOME_BYTES)) return frame.payload
+  if (!is(Kind.challenge, KEY_BYTES)) {
+    throw new RingfenceError('PROTOCOL', 'the server answered a greeting with something else than a welcome')
+  }
+  if (!identity) {
+    const what =
+      'this server takes inputs through its delegate alone: a client of its own and the helper would have the weights'
+    throw new RingfenceError('UNAUTHORIZED', `${what}; use ThinClient of ringfence/thin, or ask whoever runs it`)
+  }
+  link.send(Kind.identified, setup, step, delegateProof(identity, frame.payload))
+  return link.receive(Kind.welcome, setup, step, WELCOME_BYTES, { signal })
+}

@@ -1,0 +1,35 @@
+// What a server takes beside its model.
+import type { Channel, Meter, Peer } from '../net/index.js'
+import type { HostOptions } from './options.js'
+
+/** Opens a connection to the helper. */
+export type ConnectHelper = () => Channel | Promise<Channel>
+
+/** What a server takes beside its model. */
+export interface ServerOptions extends HostOptions {
+  /** Memory for one-time material that was dealt ahead. Default 512 MiB; room for one inference at least. */
+  storeBytes?: number
+  /**
+   * Part of that memory which one client, or all clients of one principal, may hold. Default 0.25. Where little is left it is
+   * less: nobody may hold more than is free for the others.
+   */
+  storeShare?: number
+  /**
+   * How long unused material outlives the connection of a client that asks for that (`keepMaterial`), in milliseconds; 0:
+   * not at all. Where the store is full it goes first. Default ten minutes.
+   */
+  keepMs?: number
+  /** The helper's public key, when it was learnt over a trusted way; another key is refused. */
+  helperKey?: Uint8Array
+  /**
+   * The public key of the delegate that plays the client for strangers. No other client is served then: whoever is one and
+   * works with the helper has the weights. Default: every client is served, and no owner of an input is.
+   */
+  delegateKey?: Uint8Array
+  /**
+   * A client of a guarded plan sent what no client that follows the protocol sends. Its session has ended and its material
+   * is burnt; if it is a principal, this server serves it no more.
+   */
+  onCheat?: (peer: Peer) => void
+  meter?: Meter
+}

@@ -1,0 +1,8 @@
+// ringfence for owners of inputs behind a delegate: fetch and a few kilobytes, no WebAssembly, no worker.
+export { type ErrorCode, RingfenceError } from './errors.js'
+export { type Picture, pictureToInput } from './model/pictures/input.js'
+export type { CallOptions, InferenceResult, Progress } from './party/client/client-options.js'
+export type { OwnerTerms } from './protocol/delegated/terms.js'
+export { meteredFetch, type OwnerTraffic } from './thin/metered.js'
+export type { Fetch } from './thin/requests.js'
+export { ThinClient, type ThinOptions } from './thin/thin-client.js'

@@ -1,0 +1,128 @@
+// The recipe of docs/train.md in the small: digits, a spec that ruins the plain network, and what fine-tuning makes of it.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { finetune } from '../../src/cli/commands/finetune.js'
+import { finetuneModel, loadModelDirectory, prepareModel } from '../../src/node.js'
+import { run } from '../cli/in-process.js'
+import { writeDigits } from './digits.js'
+
+let dir: string
+let images: string
+let test: string
+const at = (name: string) => join(dir, name)
+
+/** 224 comparisons of 2,864. */
+const SPEC = {
+  format: 'relu-spec/1',
+  network: 'mnist-cnn3',
+  layers: {
+    relu1: { kind: 'block', blocks: Array(8).fill([7, 7]) },
+    relu2: { kind: 'block', blocks: Array(16).fill([4, 4]) },
+    relu3: { kind: 'block', blocks: Array(32).fill([2, 2]) },
+  },
+}
+const recipe = { epochs: 6, batch: 32, shard: 32, rate: 0.03, shift: 1, flip: false, holdout: 0.2 }
+const options = () => ({
+  ...{ model: 'models/mnist-cnn3', reluSpec: at('spec.json'), images, test, recipe, threads: 1 },
+  ...{ calibrationPictures: 50, referencePictures: 20 },
+})
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'ringfence-train-'))
+  images = writeDigits(dir, 'train', 40)
+  test = writeDigits(dir, 'test', 20, 500)
+  writeFileSync(at('spec.json'), JSON.stringify(SPEC))
+})
+afterAll(() => rmSync(dir, { recursive: true, force: true }))
+
+describe('finetuneModel', () => {
+  it('makes a folder that is served, and right where the plain weights were not', async () => {
+    const report = await finetuneModel({ ...options(), output: at('tuned') })
+    expect(report.before).toBeLessThan(0.7)
+    expect(report.after).toBeGreaterThan(0.85)
+    expect(report.after! - report.before!).toBeGreaterThan(0.2)
+    expect(report.reference!.agreeing).toBeGreaterThanOrEqual(19)
+    expect(report).toMatchObject({
+      comparisons: 224,
+      trained: 320,
+      heldOut: 80,
+      evaluated: '200 pictures of test-images-idx3-ubyte',
+    })
+    const { weights, spec, calibration } = await loadModelDirectory(at('tuned'))
+    expect([...weights.keys()]).toContain('conv1')
+    expect([spec!.drelus, calibration !== undefined]).toEqual([224, true])
+    expect((await prepareModel(at('tuned'), undefined)).compiled.plan.steps.length).toBeGreaterThan(3)
+    expect(existsSync(at('tuned/weights.safetensors.part'))).toBe(false)
+  })
+
+  it('goes on after Ctrl-C to the same weights', async () => {
+    const stop = new AbortController()
+    const onProgress = ({ detail }: { detail?: string }) => {
+      if (detail?.startsWith('epoch 2')) stop.abort()
+    }
+    const interrupted = finetuneModel({ ...options(), output: at('again'), signal: stop.signal, onProgress })
+    await expect(interrupted).rejects.toMatchObject({
+      code: 'ABORTED',
+      message: expect.stringContaining('weights.safetensors.part'),
+    })
+    const other = finetuneModel({ ...options(), output: at('again'), recipe: { ...recipe, seed: 9 } })
+    await expect(other).rejects.toThrow('other options')
+    await finetuneModel({ ...options(), output: at('again') })
+    const bytes = (folder: string) => readFileSync(at(`${folder}/weights.safetensors`)).toString('base64')
+    expect(bytes('again')).toBe(bytes('tuned'))
+  })
+
+  it('refuses what it cannot do before it begins', async () => {
+    await expect(finetuneModel({ ...options(), output: at('tuned') })).rejects.toThrow('tuned')
+    await expect(finetuneModel({ ...options(), output: at('spec.json') })).rejects.toThrow('expected a folder')
+    await expect(finetuneModel({ ...options(), output: 'models/mnist-cnn3' })).rejects.toThrow('model.json')
+    writeFileSync(at('other.json'), JSON.stringify({ ...SPEC, network: 'another' }))
+    await expect(finetuneModel({ ...options(), reluSpec: at('other.json'), output: at('x') })).rejects.toThrow(
+      'another',
+    )
+    await expect(finetuneModel({ ...options(), images: dir, output: at('x') })).rejects.toMatchObject({
+      code: 'BAD_INPUT',
+    })
+    expect(existsSync(at('x'))).toBe(false)
+  })
+})
+
+describe('ringfence finetune', () => {
+  const args = () => [
+    'models/mnist-cnn3',
+    '--images',
+    images,
+    '--limit',
+    '100',
+    '--epochs',
+    '1',
+    '--no-flip',
+    '--threads',
+    '1',
+  ]
+
+  it('prints a table that fits, and the same as JSON', async () => {
+    const wrapped = await run(finetune, ...args(), '-o', at('cli'), '--relu-spec', at('spec.json'), '--batch', '20')
+    const text = wrapped.replace(/\s+/g, ' ')
+    expect(text).toContain('trained on 90 of 100 pictures of train-images-idx3-ubyte, 10 held out')
+    expect(text).toMatch(/224 comparisons; 10 held out of .*: \d+\.\d\d % right before,\s+\d+\.\d\d % after/)
+    expect(text).toMatch(/1 ← +\d+\.\d{4} +\d+\.\d\d % +\d+\.\d\d %/)
+    const json = await run(finetune, ...args(), '-o', at('cli'), '--force', '--json', '--holdout', '0')
+    expect(JSON.parse(json)).toMatchObject({
+      epoch: 1,
+      held: null,
+      before: null,
+      comparisons: null,
+      history: [{ epoch: 1 }],
+    })
+  })
+
+  it('names every flag that is wrong', async () => {
+    const wrong = run(finetune, '--epochs', '0', '--optimizer', 'lion', '--rate', 'x')
+    await expect(wrong).rejects.toMatchObject({
+      problems: expect.arrayContaining([expect.stringContaining('--optimizer'), expect.stringContaining('--epochs')]),
+    })
+  })
+})
