@@ -9,6 +9,10 @@ import { parseReluSpec, type ReluSpec } from '../../model/relu/spec.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
+import { guardEpsilon } from '../../plan/guard.js'
+import type { Plan } from '../../plan/plan.js'
+import { planLayout } from '../../protocol/layout.js'
+import { planCost } from '../../protocol/mcc/cost.js'
 import { measureMachine } from '../../tune/cost/measure.js'
 import { DEFAULT_MACHINE, predict } from '../../tune/cost/predict.js'
 import { publishedCosts } from '../../tune/cost/published.js'
@@ -123,7 +127,19 @@ async function predictModel(order: Order): Promise<CostReport> {
   const words = describeSteps(plan)
   const steps = prediction.steps.map((step, i) => ({ ...step, op: words[i].op }))
   const links = { profiles, helperNetwork: order.helperNetwork.name, machine: machine.name }
-  return { ...prediction, steps, ...links, published: publishedCosts(arch, spec) }
+  return { ...prediction, steps, ...links, guard: guardCost(plan), published: publishedCosts(arch, spec) }
+}
+
+function guardCost(plan: Plan): CostReport['guard'] {
+  if (plan.backend !== 'mcc' || !plan.guard) return null
+  const { guard, ...bare } = plan
+  const [own, without] = [plan, bare].map((each) => planCost(planLayout(each)).total)
+  const online = (cost: typeof own) => cost.online.up + cost.online.down
+  return {
+    epsilonLog2: guardEpsilon(plan, guard),
+    online: online(own) - online(without),
+    dealt: own.offline.helperToServer - without.offline.helperToServer,
+  }
 }
 
 interface NetworkFiles {

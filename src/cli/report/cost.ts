@@ -30,6 +30,8 @@ export interface CostReport extends Omit<CostPrediction, 'steps'> {
   readonly profiles: readonly ProfileSeconds[]
   readonly helperNetwork: string
   readonly machine: string
+  /** Of a guarded plan: how often a deviation passes at best, and what it adds to the bytes of the same plan without it. */
+  readonly guard: { readonly epsilonLog2: number; readonly online: number; readonly dealt: number } | null
   readonly published: PublishedCosts
 }
 
@@ -56,6 +58,7 @@ export function costText(report: CostReport, out: Output, model: string): string
     '',
     paint('bold', 'Seconds'),
     ...networkLines(report, paint, columns),
+    ...guardLines(report, columns),
     '',
     ...roleLines(report, paint, columns),
     '',
@@ -64,6 +67,13 @@ export function costText(report: CostReport, out: Output, model: string): string
     nextCommand(`serve --model ${quoted(model)} --helper URL`, 'offers it to clients', paint),
     '',
   ].join('\n')
+}
+
+function guardLines({ guard }: CostReport, columns: number): string[] {
+  if (!guard) return []
+  const adds = `${byteSize(guard.online)} on line and ${byteSize(guard.dealt)} dealt`
+  const odds = `a deviation passes with 2^${guard.epsilonLog2.toFixed(1)} at best`
+  return [wrapped(`  guarded: ${odds}; it adds ${adds}. Seconds leave its computation out.`, columns, '  ')]
 }
 
 interface Numbers {
