@@ -2,6 +2,7 @@
 export { type ErrorCode, RingfenceError } from './errors.js'
 export { decodeImage } from './model/pictures/decode.js'
 export { type Picture, pictureToInput } from './model/pictures/input.js'
+export type { NamedOutput, NamedOutputs } from './model/tail/split.js'
 export {
   type Channel,
   type ChannelOptions,

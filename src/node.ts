@@ -23,11 +23,12 @@ export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
 export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/training/finetune-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
-export type { AccessDecision, AccessRequest, Authorize } from './net/access/gate.node.js'
+export type { AccessDecision, AccessRequest, Authorize, GateOptions } from './net/access/gate.node.js'
 export type { Exchange, ExchangeCall } from './net/exchange/exchange.js'
 export type { ExchangeAt } from './net/exchange/http.node.js'
 export type { Allowance, Peer, PeerRole, Principal } from './net/index.js'
 export {
+  type Admitted,
   type ConnectionInfo,
   type Listener,
   type ListenOptions,
@@ -35,5 +36,7 @@ export {
   type Refused,
   type TlsIdentity,
 } from './net/websocket-server.node.js'
+export type { Recipe } from './train/recipe.js'
+export type { EpochRecord } from './train/state.js'
 export type { OnStage, StageProgress } from './tune/progress.js'
 export { startThreads } from './tune/workers/pool.node.js'

@@ -36,12 +36,17 @@ export { type Choices, parseChoices } from './model/choices.js'
 export { countNetwork, type LayerCounts, type NetworkCounts } from './model/count.js'
 export type { Json } from './model/json/fields.js'
 export type {
+  AffineMap,
+  AlongAxis,
   AvgPool,
   BatchNorm,
   ChannelScale,
   Choice,
   Clip,
+  Concat,
   Conv2d,
+  ConvTranspose2d,
+  DepthToSpace,
   Layer,
   LayerBase,
   LayerOp,
@@ -52,9 +57,13 @@ export type {
   PadMap,
   Pair,
   Plain,
+  Pointwise,
+  Reshape,
   Resize,
   ShortcutA,
+  Slice,
   Subsample,
+  Transpose,
   WeightedSum,
 } from './model/layers/layers.js'
 export type { TensorName } from './model/parameters.js'
@@ -72,6 +81,7 @@ export { type ChannelFactors, equalize } from './plan/equalize/equalize.js'
 export {
   type Backend,
   type Bends,
+  type Guard,
   type MccActivation,
   type MccPlan,
   type Plan,
@@ -110,6 +120,7 @@ export { calibrationOf, measureRanges, type Ranges, type RangesOptions } from '.
 export type { LayerSample, RangesSetup } from './tune/calibration/ranges-job.js'
 export { type GainOptions, measureGains } from './tune/calibration/window-gains.js'
 export {
+  type ChosenWindows,
   chooseWindows,
   type LayerWindow,
   type WindowOptions,
