@@ -36,6 +36,7 @@ export type AccessDecision = { principal: Principal | undefined } | { refused: R
 /** Asked for every caller before its connection is open; one that throws lets nobody in. */
 export type Authorize = (request: AccessRequest) => AccessDecision | Promise<AccessDecision>
 
+/** What a listener asks of whoever connects, and how many may. */
 export interface GateOptions {
   /** Decides who is let in, as whom. Default: everybody, as nobody in particular. */
   authorize?: Authorize
