@@ -6,9 +6,9 @@ import { type ReluCounts, type ReluLayout, reluCounts, reluLayout } from '../mod
 import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
 import type { LayerRelu } from '../model/relu/spec.js'
 import { asMap, elementCount } from '../model/shape.js'
-import { OUTPUT_HEADROOM } from './headroom.js'
+import { outputHeadroom } from './headroom.js'
 
-export { asMap, elementCount, OUTPUT_HEADROOM }
+export { asMap, elementCount, outputHeadroom }
 
 export type MapShape = readonly [number, number, number]
 
@@ -188,7 +188,7 @@ export function boundedInputBits(plan: Plan): number | null {
 /** What words of the input and of the output stay below in size as long as they are within range and margin. */
 export function bounds(plan: Plan): { readonly input: number; readonly output: number } {
   const { backend, ring, input } = plan
-  const output = backend === 'mcc' ? 2 ** (ring - 2 - OUTPUT_HEADROOM) : Number.POSITIVE_INFINITY
+  const output = backend === 'mcc' ? 2 ** (ring - 2 - outputHeadroom(ring)) : Number.POSITIVE_INFINITY
   return { input: 2 ** (input.bits - 2), output }
 }
 

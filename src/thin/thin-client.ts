@@ -3,7 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { type Picture, pictureToInput } from '../model/pictures/input.js'
 import { elementCount } from '../model/shape.js'
 import type { CallOptions, InferenceResult } from '../party/client/client-options.js'
-import { OUTPUT_HEADROOM } from '../plan/headroom.js'
+import { outputHeadroom } from '../plan/headroom.js'
 import { encodeHead, encodeInputHalf, encodeSealedSeed } from '../protocol/delegated/messages.js'
 import { type DelegateTerms, decodeTerms, type OwnerTerms } from '../protocol/delegated/terms.js'
 import { sealSeed } from '../random/seal.js'
@@ -118,7 +118,7 @@ export class ThinClient {
     const beyond = (values: Int32Array, bits: number) => values.filter((x) => Math.abs(x) >= 2 ** (bits - 2)).length
     const beyondRange = {
       input: beyond(words, terms.input.bits),
-      output: beyond(raw, terms.ring - OUTPUT_HEADROOM),
+      output: beyond(raw, terms.ring - outputHeadroom(terms.ring)),
     }
     return { logits, outputs, raw, scale, prediction, label, inference, beyondRange, milliseconds }
   }

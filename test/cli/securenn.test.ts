@@ -47,7 +47,7 @@ describe('ringfence helper, serve and infer on securenn', () => {
     const { stdout, status } = await ringfence('infer', ...urls, '--network', 'lan', digit(5))
     expect(stdout).toContain('mnist-cnn3, back end securenn')
     expect(stdout).toMatch(/digit-5\.png +5 /)
-    expect(stdout).toMatch(/30 flights; 389\.\d kB to the helper/)
+    expect(stdout).toMatch(/30 flights; 389\.\d kB\s+to the helper/)
     expect(stdout).not.toContain('off line')
     expect(status).toBe(0)
   })

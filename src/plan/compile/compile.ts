@@ -76,8 +76,7 @@ export const weightKey = (step: number, operation: number): string => `${step}.$
 /**
  * Compiles a network to run privately.
  * @param calibration ranges of its values; a model's folder without them is refused here
- * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run, or weights of which fewer than three quarters would
- *   be left (`REFUSED_LOSS`); BAD_INPUT for options or ranges that do not fit
+ * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run; BAD_INPUT for options or ranges that do not fit
  */
 export function compile(
   arch: Architecture,

@@ -5,7 +5,7 @@ import { isActivation } from '../../model/layers/layers.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { Calibration } from '../calibrate.js'
 import { ofLayer } from '../equalize/channel-windows.js'
-import { type MapShape, type MccActivation, OUTPUT_HEADROOM, type StepRelu } from '../plan.js'
+import { type MapShape, type MccActivation, outputHeadroom, type StepRelu } from '../plan.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import type { Numbers } from './numbers.js'
 
@@ -142,7 +142,7 @@ export class MccNumbers implements Numbers<MccActivation> {
   /** y itself goes out: its sign bit, the margin, the headroom of outputs and its whole part have to fit the ring. */
   outputScale(id: string): number {
     const range = outputRange(this.calibration, id)
-    const room = this.ring - 2 - OUTPUT_HEADROOM
+    const room = this.ring - 2 - outputHeadroom(this.ring)
     return Math.min(room, Math.floor(room - this.#margin - Math.log2(range)))
   }
 

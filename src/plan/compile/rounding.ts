@@ -1,6 +1,5 @@
 // How much of a layer's weights is lost when they become integers, and what is done about it where an average over a large
 // window left them too little: the sum ends a step of its own, and the weights keep their size.
-import { throwIfAny } from '../../errors.js'
 import type { Expression } from './expression.js'
 
 /**
@@ -8,8 +7,6 @@ import type { Expression } from './expression.js'
  * stay below a third of it; what goes beyond is said.
  */
 export const MOST_LOST = 1 / 32
-/** Beyond this the integers are no longer the network that was trained. */
-export const REFUSED_LOSS = 1 / 4
 
 /** What rounding did to a layer. */
 export interface LayerRounding {
@@ -27,20 +24,11 @@ export interface Rounding extends LayerRounding {
 /**
  * Layers that lose more than `MOST_LOST`, the worst first.
  * @param lost by layer
- * @throws RingfenceError UNSUPPORTED naming those that lose more than `REFUSED_LOSS`
  */
 export function coarseLayers(lost: ReadonlyMap<string, number>): LayerRounding[] {
   const layers = [...lost].map(([layer, share]): LayerRounding => ({ layer, lost: share }))
-  const coarse = layers.filter((layer) => layer.lost > MOST_LOST).sort((a, b) => b.lost - a.lost)
-  const gone = coarse.filter((layer) => layer.lost > REFUSED_LOSS)
-  const problems = gone.map(
-    ({ layer, lost }) => `${layer}: ${Math.round(100 * lost)} % of its weights are lost to rounding`,
-  )
-  throwIfAny('UNSUPPORTED', `weights become too small as integers; ${FINER}`, problems)
-  return coarse
+  return layers.filter((layer) => layer.lost > MOST_LOST).sort((a, b) => b.lost - a.lost)
 }
-
-const FINER = 'calibrate with factors per channel (per: channel, --per-channel), or open fewer bits'
 
 type Pool = Extract<Expression, { kind: 'pool' }>
 

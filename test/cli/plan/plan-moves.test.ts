@@ -38,7 +38,9 @@ describe('plan --choices-table', () => {
 
   it('says what bytes are as a sum and as a whole', async () => {
     const args = [tiny, '--choices-table', table, '--ratio', '0.97', '--objective', 'bytes', '-o', place('b.json')]
-    expect(await run(plan, ...args)).toMatch(/kB as a whole \(.* kB summed over the choices, wan60\) of .* kB allowed/)
+    expect(await run(plan, ...args)).toMatch(
+      /kB as a whole \(.*\skB\ssummed\sover\sthe\schoices,\swan60\)\sof\s.*\skB\sallowed/,
+    )
   })
 
   it('refuses flags of ReLU specs, a damaged table and a budget too small, and writes nothing', async () => {

@@ -108,7 +108,7 @@ describe('connections for a session', () => {
       const { error } = await intrude(site, heard[0], (hello) => {
         hello[at] ^= 1
       })
-      expect(causeOf(await error()), `byte ${at}`).toBe('PROTOCOL')
+      expect(causeOf(await error()), `byte ${at}`).toBe(at < 18 ? 'PEER_GONE' : 'PROTOCOL')
     }
     expect(complaints.map(({ message }) => message)).toEqual(
       told.map(() => expect.stringMatching(/no registered server opened this session/)),
@@ -136,7 +136,7 @@ describe('connections for a session', () => {
     const proof = { role: Caller.session, registration: nothing, session: nothing, publicKey: new Uint8Array(32) }
     const hello = encodeHello({ ...proof, digest: planDigest(compiled.plan), planBytes: 0 })
     const { error } = await intrude(site, hello, () => undefined)
-    expect(causeOf(await error())).toBe('PROTOCOL')
+    expect(causeOf(await error())).toBe('PEER_GONE')
     await end()
   })
 

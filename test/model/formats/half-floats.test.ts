@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { toFloat32 } from '../../src/model/half-floats.js'
+import { toFloat32 } from '../../../src/model/half-floats.js'
 
 describe('bytes to float32', () => {
   const floats = Float32Array.of(1, -2.5, 3e-9)

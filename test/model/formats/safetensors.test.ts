@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { RingfenceError } from '../../src/errors.js'
-import { readSafetensors, writeSafetensors } from '../../src/model/safetensors.js'
-import { committed } from '../fixtures/reference-files.js'
+import { RingfenceError } from '../../../src/errors.js'
+import { readSafetensors, writeSafetensors } from '../../../src/model/safetensors.js'
+import { committed } from '../../fixtures/reference-files.js'
 
 const floats = (...values: number[]) => Float32Array.from(values)
 const two = new Map([

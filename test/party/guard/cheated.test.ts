@@ -1,7 +1,7 @@
 // After a client was caught: its session and all that was prepared in it are gone, for every connection that could use them,
 // and nobody else notices. Honest clients of a guarded plan prepare, keep, abort and come back as those of any other.
 import { afterEach, describe, expect, test } from 'vitest'
-import { Kind } from '../../src/protocol/kinds.js'
+import { Kind } from '../../../src/protocol/kinds.js'
 import {
   difference,
   eventually,
@@ -14,8 +14,8 @@ import {
   tinyNetwork,
   watchRejections,
   wire,
-} from './fixture.js'
-import { MemoryStore } from './memory-store.js'
+} from '../fixture.js'
+import { MemoryStore } from '../memory-store.js'
 
 const compiled = tinyNetwork(1, 2, { guard: {} })
 const input = inputFor(compiled)

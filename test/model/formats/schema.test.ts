@@ -1,9 +1,9 @@
 // The JSON Schema of `arch/1` says what the reader takes.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { parseArchitecture } from '../../src/model/architecture.js'
-import { families } from '../../src/model/families/index.js'
-import { architectureSchema } from '../../src/model/schema.js'
+import { parseArchitecture } from '../../../src/model/architecture.js'
+import { families } from '../../../src/model/families/index.js'
+import { architectureSchema } from '../../../src/model/schema.js'
 
 interface Form {
   readonly properties: Readonly<Record<string, { readonly enum?: readonly string[] }>>
@@ -26,7 +26,7 @@ test('every field of the schema is one that the reader knows, and no other', () 
 })
 
 test('the examples of the guide have the fields of one form', () => {
-  const page = readFileSync(new URL('../../docs/networks.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../../docs/networks.md', import.meta.url), 'utf8')
   const files = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(([, text]) => JSON.parse(text))
   expect(files.length).toBeGreaterThan(3)
   for (const file of files) {

@@ -1,7 +1,7 @@
 // The published attacks of a client that deviates, over WebSockets: an unguarded network is read weight by weight, a guarded
 // one ends them at their first inference.
 import { describe, expect, test } from 'vitest'
-import { attackLastLayer, attackNetwork } from '../fixtures/attacks.js'
+import { attackLastLayer, attackNetwork } from '../../fixtures/attacks.js'
 
 describe('a client that deviates', () => {
   test.each([
