@@ -3,7 +3,6 @@
 import { packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { busy, type Link, Phase } from '../../net/index.js'
-import { transposeBytes } from '../../plan/guard.js'
 import type { Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import type { DealtGuard } from '../../protocol/mcc/guard/inference.js'
@@ -106,12 +105,12 @@ export async function receiveGuard(
   if (plan.backend !== 'mcc') return undefined
   const terms = guardTerms(planned as MccSteps)
   if (!terms) return undefined
-  take(transposeBytes(plan, plan.guard!))
   const transposes: Region[] = []
   try {
     for (const [tensor, size] of tensorSizes(plan).entries()) {
       const length = packedBytes(size, plan.ring) * terms.vectors
       const payload = await receivePieces(link, Kind.transposes, Phase.setup, tensor, length)
+      take(size * 4 * terms.vectors)
       transposes.push(takeTransposes(k, payload, size, terms))
     }
   } catch (error) {
