@@ -1,5 +1,6 @@
 // Decides who is let in: by a file of tokens, by an identity provider's keys, or everybody.
 import { existsSync } from 'node:fs'
+import { RingfenceError } from '../errors.js'
 import { readTextOf, writeText } from '../files/whole-files.js'
 import type { AccessDecision, AccessRequest } from '../net/access/gate.node.js'
 import { Jwks, type JwksSource } from './jwks.js'
@@ -10,7 +11,7 @@ export interface DoorkeeperOptions {
   /** Path of a file of tokens. */
   tokens?: string
   jwks?: JwksSource
-  /** Path of a file of those who are not let in any more, a name on each line; `ban` adds to it. */
+  /** Path of a file of those who are not let in any more, a percent-encoded name on each line; `ban` adds to it. */
   banned?: string
   accounts?: Accounts
 }
@@ -45,7 +46,7 @@ export class Doorkeeper {
     const keys = jwks && (await Jwks.open(jwks))
     const names = banned !== undefined && existsSync(banned) ? await readTextOf('a file of names', banned) : ''
     this.#bannedIn = banned
-    for (const name of names.split('\n')) if (name.trim() !== '') this.#banned.add(name.trim())
+    this.#banned = namesIn(names, banned)
     this.#jwks = keys
     this.#tokens = read
   }
@@ -62,10 +63,21 @@ export class Doorkeeper {
   /** Lets nobody of that name in from now on, here and wherever its file is read. @throws what writing the file throws */
   async ban(name: string): Promise<void> {
     this.#banned.add(name)
-    if (this.#bannedIn !== undefined) await writeText(this.#bannedIn, `${[...this.#banned].join('\n')}\n`, true)
+    if (this.#bannedIn !== undefined)
+      await writeText(this.#bannedIn, `${[...this.#banned].map(encodeURIComponent).join('\n')}\n`, true)
   }
 
   async #find(token: string): Promise<Bearer | undefined> {
     return this.#tokens?.find(token) ?? (await this.#jwks?.find(token))
+  }
+}
+
+/** Percent-encoded, so that no name can bring others with it. @throws RingfenceError BAD_FILE */
+function namesIn(text: string, file = ''): Set<string> {
+  const lines = text.split('\n').map((line) => line.trim())
+  try {
+    return new Set(lines.filter((line) => line !== '').map((line) => decodeURIComponent(line)))
+  } catch {
+    throw new RingfenceError('BAD_FILE', `${file}: expected a percent-encoded name on each line`)
   }
 }
