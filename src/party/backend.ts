@@ -149,6 +149,8 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly link: Link
   readonly registration: HelpedServer<P>
   readonly session: Uint8Array
+  /** The public key it showed, in hexadecimal. */
+  readonly key: string
   readonly held: HelpedSession
   readonly streams: DealerStreams
   /** The material of an inference was dealt. */

@@ -39,6 +39,7 @@ import {
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
 import { SessionLinks } from '../session-links.js'
+import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
 import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, releaseGuard } from './registered.js'
 
@@ -51,6 +52,12 @@ export interface HelperOptions extends HostOptions {
    * that finds none is told BUSY. One whose clients have all been gone for `idleMs` is let go.
    */
   registeredBytes?: number
+  /**
+   * 32 secret bytes that this helper shares with whoever else deals in its place: k_H of a connection follows from them, so
+   * that a number that is dealt again comes out as the same bytes. Without them every connection has a k_H of its own, and no
+   * number is dealt twice. Copied; whoever has them later can open what was dealt in this epoch (docs/protocol.md, section 9).
+   */
+  epoch?: Seed
 }
 
 /**
@@ -72,6 +79,7 @@ export class Helper {
   readonly #keys: KeyPair
   readonly #budget: Budget
   readonly #joins: Pace
+  #epoch: Epoch | undefined
   readonly #registrations = new Map<string, HelpedServer>()
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
@@ -85,6 +93,7 @@ export class Helper {
     this.#keys = options.keys ?? keyPair()
     this.#budget = new Budget(options.registeredBytes ?? 2 ** 30)
     this.#joins = new Pace(options.joinsPerSecond ?? JOINS_PER_SECOND, LONGEST_JOIN_MS)
+    this.#epoch = options.epoch && new Epoch(options.epoch)
   }
 
   /** A helper that serves nobody yet: `run` a channel for each who connects. */
@@ -142,6 +151,18 @@ export class Helper {
     return done
   }
 
+  /**
+   * Sessions that begin from now on deal under another secret. The one before is wiped as soon as the last session that
+   * began under it can ask for nothing any more.
+   * @param secret 32 bytes, copied
+   * @throws RingfenceError BAD_INPUT
+   */
+  beginEpoch(secret: Seed): void {
+    const next = new Epoch(secret)
+    this.#epoch?.end()
+    this.#epoch = next
+  }
+
   async #serve(channel: Channel, peer: Peer): Promise<void> {
     const link = linkTo('peer', channel, this.#options, peer.meter)
     if (this.#released || this.#draining) return link.close()
@@ -173,6 +194,7 @@ export class Helper {
     this.#end.abort()
     for (const link of this.#links) link.close()
     await Promise.all(this.#running)
+    this.#epoch?.end()
   }
 
   async #serveServer(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
@@ -222,6 +244,7 @@ export class Helper {
     registration.open = false
     registration.attendance.close()
     registration.sessionLinks.close()
+    registration.sessions.end()
     await registration.mutex.take(async () => undefined)
     for (const client of registration.running.keys())
       client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
@@ -251,30 +274,30 @@ export class Helper {
     await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take(this.#end.signal))
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
-    const streams = this.#streams(registration, hello, source())
+    const mcc = registration.planned.plan.backend === 'mcc'
+    const held = registration.sessions.hold(hex(session), mcc ? this.#epoch : undefined)
     const times = {
       deadlineMs: deadlineOf(this.#options),
       idleMs: idleOf(this.#options),
       unusedMs: unusedOf(this.#options),
     }
-    const held = registration.sessions.hold(hex(session))
     const onBundle = (milliseconds: number) => this.#options.onEvent?.({ kind: 'bundle', milliseconds })
     const onInference = (milliseconds: number, error?: ErrorCode) =>
       this.#options.onEvent?.({ kind: 'inference', peer, milliseconds, error })
-    const told = { onBundle, onInference }
-    const client = { k: this.#k, link, registration, session, held, streams, ...told, ...times }
+    let streams: DealerStreams | undefined
     registration.attendance.enter()
     try {
+      const own = held.epoch?.dealerSeed(hello.registration, session, hello.publicKey) ?? source()
+      streams = this.#streams(registration, hello, own)
+      const key = hex(hello.publicKey)
+      const client = { k: this.#k, link, registration, session, key, held, streams, onBundle, onInference, ...times }
       link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
       joined()
-      await (registration.planned.plan.backend === 'mcc'
-        ? dealForClient(client as HelpedClient<MccPlan>)
-        : helpClient(client as HelpedClient<SecurennPlan>))
+      await (mcc ? dealForClient(client as HelpedClient<MccPlan>) : helpClient(client as HelpedClient<SecurennPlan>))
     } finally {
       registration.attendance.leave()
       registration.sessions.leave(held)
-      const { ch, sh, own } = streams
-      for (const each of [ch, sh, own]) each.release()
+      if (streams) for (const each of [streams.ch, streams.sh, streams.own]) each.release()
     }
   }
 

@@ -24,7 +24,7 @@ export async function dealForClient(client: HelpedClient<MccPlan>): Promise<void
     if (!request) return
     const { first, count, grant } = request
     const until = registration.grants.check(grant, session, first, count)
-    held.ledger.burn(first, count)
+    held.deal(client.key, first, count)
     held.until = Math.max(held.until, until)
     waitMs = idleMs
     for (let i = 0; i < count && !left; i++) {
