@@ -1,9 +1,9 @@
 // What a helper remembers of its servers' sessions: which numbers were dealt, for as long as one could be asked for again.
 import type { Grants } from '../grant.js'
 import { Ledger } from '../ledger.js'
-import { Mutex } from '../options.js'
 import type { SessionLinks } from '../session-links.js'
 import type { Epoch } from './epoch.js'
+import { Turns } from './turns.js'
 
 /** How often all numbers of a session may be dealt once more, where they may be at all. */
 const DEALS_MORE = 4
@@ -11,8 +11,8 @@ const DEALS_MORE = 4
 export class HelpedSession {
   /** What was dealt: a client that connects anew does not get a number a second time, or gets the same bytes. */
   readonly ledger = new Ledger()
-  /** One deal of a session waits at a time, however many connections it has. */
-  readonly mutex = new Mutex()
+  /** So many deals of a session wait at a time, however many connections it has. */
+  readonly turns: Turns
   /** Connections of its client. */
   holders = 0
   /** When the last of its grants ends, in milliseconds since the registration. */
@@ -22,11 +22,14 @@ export class HelpedSession {
   /** Numbers that were dealt once more. */
   #more = 0
 
-  /** @param epoch what k_H comes from; undefined where every connection draws its own */
+  /** @param width deals that wait at a time @param epoch what k_H comes from; undefined where every connection draws its own */
   constructor(
     readonly name: string,
+    width: number,
     readonly epoch: Epoch | undefined,
-  ) {}
+  ) {
+    this.turns = new Turns(width)
+  }
 
   /**
    * Takes note that numbers are about to be dealt. In an epoch those of the same client may be dealt again, as it is the
@@ -54,9 +57,11 @@ export class HelpedSessions {
   readonly #sessions = new Map<string, HelpedSession>()
   #ended = false
 
+  /** @param width deals of a session that wait at a time */
   constructor(
     private readonly grants: Grants,
     private readonly links: SessionLinks,
+    private readonly width = 1,
   ) {}
 
   get size(): number {
@@ -65,7 +70,7 @@ export class HelpedSessions {
 
   /** Notes another connection of a session's client. @param epoch in which it begins, if it does */
   hold(name: string, epoch?: Epoch): HelpedSession {
-    const session = this.#sessions.get(name) ?? new HelpedSession(name, epoch?.enter())
+    const session = this.#sessions.get(name) ?? new HelpedSession(name, this.width, epoch?.enter())
     session.holders++
     this.#sessions.set(name, session)
     return session

@@ -39,9 +39,11 @@ import {
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
 import { SessionLinks } from '../session-links.js'
+import type { DealerPool } from './dealing.js'
 import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
-import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, releaseGuard } from './registered.js'
+import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel } from './registered.js'
+import { Turns } from './turns.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -58,6 +60,8 @@ export interface HelperOptions extends HostOptions {
    * number is dealt twice. Copied; whoever has them later can open what was dealt in this epoch (docs/protocol.md, section 9).
    */
   epoch?: Seed
+  /** Who deals, where that is not this thread: `startDealers` of `ringfence/node`. It stays the caller's to release. */
+  dealers?: DealerPool
 }
 
 /**
@@ -140,10 +144,7 @@ export class Helper {
    */
   async drain(withinMs: number): Promise<boolean> {
     this.#draining = true
-    const work = [...this.#registrations.values()].flatMap(({ mutex, running }) => [
-      mutex.take(async () => undefined),
-      ...running.values(),
-    ])
+    const work = [...this.#registrations.values()].flatMap(({ deals, running }) => [...deals, ...running.values()])
     const given = new AbortController()
     const late = wait(withinMs, given.signal).then(() => false)
     const done = await Promise.race([Promise.allSettled(work).then(() => true), late])
@@ -198,7 +199,7 @@ export class Helper {
   }
 
   async #serveServer(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
-    const model = await receiveModel(this.#k, link, hello, this.#budget)
+    const model = await receiveModel(this.#k, link, hello, this.#budget, this.#options.dealers)
     let registered: { id: Uint8Array; registration: HelpedServer } | undefined
     try {
       await this.#joins.take(this.#end.signal)
@@ -211,7 +212,7 @@ export class Helper {
         new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
       )
       joined()
-      registration.guard = receiveGuard(this.#k, link, registration.seed, model)
+      registration.guard = receiveGuard(link, registration.seed, model)
       await registration.guard
       await Promise.race([link.closed, registration.attendance.over])
       registration.attendance.close()
@@ -222,16 +223,18 @@ export class Helper {
     }
   }
 
-  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share }: RegisteredModel) {
+  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share, dealer }: RegisteredModel) {
     const order = { initiator: publicKey, responder: this.#keys.publicKey }
     const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
     const id = entropy(ID_BYTES)
     const grants = new Grants(seed, id)
     const sessionLinks = new SessionLinks()
     const registration: HelpedServer = {
-      ...{ link, planned, digest, share, guard: undefined, seed, grants, sessionLinks, open: true },
+      ...{ link, planned, digest, share, dealer, guard: undefined, seed, grants, sessionLinks, open: true },
+      making: new Turns(dealer?.width ?? 1),
       mutex: new Mutex(),
-      sessions: new HelpedSessions(grants, sessionLinks),
+      deals: new Set(),
+      sessions: new HelpedSessions(grants, sessionLinks, dealer?.width),
       running: new Map(),
       attendance: new Attendance(idleOf(this.#options)),
     }
@@ -245,12 +248,11 @@ export class Helper {
     registration.attendance.close()
     registration.sessionLinks.close()
     registration.sessions.end()
-    await registration.mutex.take(async () => undefined)
+    await Promise.allSettled(registration.deals)
     for (const client of registration.running.keys())
       client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
     await Promise.allSettled(registration.running.values())
     registration.grants.release()
-    registration.guard?.then((guard) => guard && releaseGuard(guard)).catch(() => undefined)
     registration.seed.fill(0)
   }
 

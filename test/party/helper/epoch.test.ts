@@ -1,16 +1,16 @@
 // A number that is dealt again comes out as the same bytes, or not at all: two deals of it that differ open each other.
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { RingfenceError } from '../../src/errors.js'
-import { Memory } from '../../src/kernels/memory.js'
-import { Phase } from '../../src/net/index.js'
-import { Grants } from '../../src/party/grant.js'
-import { Epoch } from '../../src/party/helper/epoch.js'
-import { HelpedSessions } from '../../src/party/helper/helped-sessions.js'
-import type { HelperOptions } from '../../src/party/helper/helper.js'
-import { encodeDeal, ID_BYTES, readInference } from '../../src/party/messages.js'
-import { SessionLinks } from '../../src/party/session-links.js'
-import { Kind } from '../../src/protocol/kinds.js'
-import { freshSeed, keyPair } from '../../src/random/seed.js'
+import { RingfenceError } from '../../../src/errors.js'
+import { Memory } from '../../../src/kernels/memory.js'
+import { Phase } from '../../../src/net/index.js'
+import { Grants } from '../../../src/party/grant.js'
+import { Epoch } from '../../../src/party/helper/epoch.js'
+import { HelpedSessions } from '../../../src/party/helper/helped-sessions.js'
+import type { HelperOptions } from '../../../src/party/helper/helper.js'
+import { encodeDeal, ID_BYTES, readInference } from '../../../src/party/messages.js'
+import { SessionLinks } from '../../../src/party/session-links.js'
+import { Kind } from '../../../src/protocol/kinds.js'
+import { freshSeed, keyPair } from '../../../src/random/seed.js'
 import {
   causeOf,
   createHelper,
@@ -22,8 +22,8 @@ import {
   tinyNetwork,
   watchRejections,
   wire,
-} from './fixture.js'
-import { stranger } from './stranger.js'
+} from '../fixture.js'
+import { stranger } from '../stranger.js'
 
 const compiled = tinyNetwork(1)
 const guarded = tinyNetwork(1, 2, { guard: {} })
