@@ -1,7 +1,7 @@
 // What a server tells its helper once, so that uploads can be checked (upload.ts): the transposes of its random subsets
 // through B, under masks that clients know.
 import { pack, packedBytes } from '../../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
+import type { Kernels, Region } from '../../../kernels/instance.js'
 import { add32 } from '../../../kernels/ring.js'
 import type { Streams } from '../../../random/streams.js'
 import { accumulateAdjoint } from '../../adjoint.js'
@@ -63,14 +63,14 @@ export async function sendTransposes(
 
 /** γ_k of a step as words of 0 and 1. */
 function subsets(k: Kernels, step: Pick<MccStep, 'index' | 'size'>, vectors: number, registration: Streams): Region[] {
+  const gammas = Array.from({ length: vectors }, () => k.memory.alloc(step.size * 4))
   const flags = flagsOf(registration, step)
+  // Views are taken once all memory is there: it moves when it grows.
   const bits = flags.u32()
-  const out = Array.from({ length: vectors }, (_, vector) =>
-    upload(
-      k.memory,
-      bits.map((word) => (word >>> vector) & 1),
-    ),
-  )
+  gammas.forEach((gamma, vector) => {
+    const words = gamma.u32()
+    for (let i = 0; i < words.length; i++) words[i] = (bits[i] >>> vector) & 1
+  })
   flags.release(true)
-  return out
+  return gammas
 }
