@@ -36,7 +36,7 @@ import {
   watchRejections,
   wire,
 } from './fixture.js'
-import { reach, stranger } from './stranger.js'
+import { reach, stranger } from './helper/stranger.js'
 
 const compiled = tinyNetwork(1)
 const input = inputFor(compiled)

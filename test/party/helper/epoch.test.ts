@@ -23,7 +23,7 @@ import {
   watchRejections,
   wire,
 } from '../fixture.js'
-import { stranger } from '../stranger.js'
+import { stranger } from './stranger.js'
 
 const compiled = tinyNetwork(1)
 const guarded = tinyNetwork(1, 2, { guard: {} })

@@ -1,6 +1,6 @@
 // A client by hand: it says to server and helper what a test wants said.
-import { type Link, memoryPair, Phase } from '../../src/net/index.js'
-import type { Helper } from '../../src/party/helper/helper.js'
+import { type Link, memoryPair, Phase } from '../../../src/net/index.js'
+import type { Helper } from '../../../src/party/helper/helper.js'
 import {
   Caller,
   decodeReserved,
@@ -11,13 +11,13 @@ import {
   RESERVED_BYTES,
   type Reserved,
   WELCOME_BYTES,
-} from '../../src/party/messages.js'
-import type { Server } from '../../src/party/server.js'
-import type { Compiled } from '../../src/plan/compile/compile.js'
-import { planDigest } from '../../src/plan/plan.js'
-import { Kind } from '../../src/protocol/kinds.js'
-import { keyPair } from '../../src/random/seed.js'
-import { raw } from './fixture.js'
+} from '../../../src/party/messages.js'
+import type { Server } from '../../../src/party/server.js'
+import type { Compiled } from '../../../src/plan/compile/compile.js'
+import { planDigest } from '../../../src/plan/plan.js'
+import { Kind } from '../../../src/protocol/kinds.js'
+import { keyPair } from '../../../src/random/seed.js'
+import { raw } from '../fixture.js'
 
 export function reach(party: Helper | Server): Link {
   const [near, far] = memoryPair()
