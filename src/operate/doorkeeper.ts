@@ -61,9 +61,14 @@ export class Doorkeeper {
     return { principal: this.#accounts.principal(bearer.name, bearer.limits) }
   }
 
+  /** Lets nobody of that name in, until its files are read again. */
+  refuse(name: string): void {
+    this.#banned.add(name)
+  }
+
   /** Lets nobody of that name in from now on, here and wherever its file is read. @throws what writing the file throws */
   async ban(name: string): Promise<void> {
-    this.#banned.add(name)
+    this.refuse(name)
     const file = this.#bannedIn
     if (file === undefined) return
     // Added, not written anew: names that others wrote there meanwhile stay.

@@ -33,14 +33,25 @@ interface Account {
 export class Accounts {
   readonly #accounts = new Map<string, Account>()
 
-  /** @param now milliseconds, monotone */
-  constructor(private readonly now: () => number = () => performance.now()) {}
+  /** @param now milliseconds, monotone @param processes that share every limit */
+  constructor(
+    private readonly now: () => number = () => performance.now(),
+    private readonly processes = 1,
+  ) {}
 
-  principal(name: string, limits: Limits): Principal {
+  principal(name: string, whole: Limits): Principal {
+    const limits = this.#part(whole)
     const { connections, storeMB, inferences, inferencesPerMinute } = limits
     const bounded = inferences !== undefined || inferencesPerMinute !== undefined
     const storeBytes = storeMB === undefined ? undefined : storeMB * 2 ** 20
     return { name, connections, storeBytes, ...(bounded ? { spend: (count) => this.#spend(name, limits, count) } : {}) }
+  }
+
+  /** Of each limit, what this process may give. */
+  #part(limits: Limits): Limits {
+    return Object.fromEntries(
+      Object.entries(limits).map(([name, limit]) => [name, limit && partOf(limit, this.processes)]),
+    )
   }
 
   /** Inferences are taken as soon as they are promised; the minute's come back evenly over a minute. */
@@ -62,3 +73,6 @@ export class Accounts {
     return { granted }
   }
 }
+
+/** A limit's part for one of several processes: rounded up, so that nobody whom one lets in gets nothing. */
+export const partOf = (limit: number, processes: number): number => Math.ceil(limit / processes)

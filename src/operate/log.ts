@@ -13,6 +13,8 @@ export interface LogOptions {
   format?: LogFormat
   /** Only what is a warning or worse, and `ready`. */
   quiet?: boolean
+  /** Which of several processes that write to one log. */
+  process?: number
   sink?: Sink
   now?: () => Date
 }
@@ -20,11 +22,14 @@ export interface LogOptions {
 export class Log {
   readonly format: LogFormat
   readonly #quiet: boolean
+  readonly #process: number | undefined
   readonly #sink: Sink
   readonly #now: () => Date
 
-  constructor({ format = 'text', quiet = false, sink = standardOutput(), now = () => new Date() }: LogOptions = {}) {
+  constructor(options: LogOptions = {}) {
+    const { format = 'text', quiet = false, process, sink = standardOutput(), now = () => new Date() } = options
     this.format = format
+    this.#process = process
     this.#quiet = quiet
     this.#sink = sink
     this.#now = now
@@ -34,8 +39,10 @@ export class Log {
   say(level: Level, event: string, facts: Facts, text: string): void {
     if (this.#quiet && level === 'info') return
     const time = this.#now().toISOString()
-    if (this.format === 'json') this.#sink(`${JSON.stringify({ time, level, event, ...facts })}\n`)
-    else this.#sink(`${time} ${level.padEnd(5)} ${oneLine(text)}\n`)
+    const process = this.#process
+    const about = process === undefined ? '' : `process ${process}: `
+    if (this.format === 'json') this.#sink(`${JSON.stringify({ time, level, event, process, ...facts })}\n`)
+    else this.#sink(`${time} ${level.padEnd(5)} ${about}${oneLine(text)}\n`)
   }
 
   /** What whoever started the party waits for: said even when quiet. `shown` is how people read it. */

@@ -3,6 +3,7 @@ import type { Counter, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.js'
 import type { Meter, Peer } from '../net/index.js'
 import type { HelperStatus, PartyEvent, ServerStatus } from '../party/events.js'
+import type { Figures } from './pages.js'
 
 /** From a millisecond to a minute. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -12,6 +13,13 @@ export interface Sources {
   /** Servers by the name of their model. */
   servers?: () => Iterable<readonly [model: string, status: ServerStatus]>
   helper?: () => HelperStatus
+}
+
+/** Figures of all processes together, seen from the first. */
+export async function figuresOfAll(): Promise<Figures> {
+  const { AggregatorRegistry } = (await import('prom-client')).default
+  const registry = new AggregatorRegistry()
+  return { contentType: registry.contentType, read: () => registry.clusterMetrics() }
 }
 
 type Labels<T extends string> = Partial<Record<T, string>>
@@ -38,12 +46,14 @@ export class Metrics {
       help: string,
       labelNames: T[],
       read: () => Iterable<[Labels<T>, number]>,
+      aggregator: 'sum' | 'min' = 'sum',
     ) =>
       new prom.Gauge<T>({
         name: `ringfence_${name}`,
         help,
         labelNames,
         registers,
+        aggregator,
         collect() {
           this.reset()
           for (const [labels, value] of read()) this.set(labels, value)
@@ -85,6 +95,7 @@ export class Metrics {
         '1 while registered with the helper',
         ['model'],
         ofModels((s) => Number(s.registered)),
+        'min',
       )
       gauge(
         'sessions',
@@ -109,6 +120,7 @@ export class Metrics {
         'Share of the store that is free',
         ['model'],
         ofModels((s) => free(s.store)),
+        'min',
       )
       gauge(
         'wasm_memory_bytes',
@@ -155,6 +167,17 @@ export class Metrics {
   static async create(sources: Sources): Promise<Metrics> {
     const { default: prom } = await import('prom-client')
     return new Metrics(prom, new prom.Registry(), sources)
+  }
+
+  /** Figures of this process are asked for by the first of several. */
+  async share(): Promise<void> {
+    const { AggregatorRegistry } = (await import('prom-client')).default
+    AggregatorRegistry.setRegistries(this.registry)
+    new AggregatorRegistry() // from now on it answers the first
+  }
+
+  get figures(): Figures {
+    return { contentType: this.registry.contentType, read: () => this.registry.metrics() }
   }
 
   /** @param model whose server it is; empty at a helper */

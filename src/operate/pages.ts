@@ -3,12 +3,18 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from 'node:net'
 import { RingfenceError } from '../errors.js'
 import { isLoopback } from '../net/loopback.js'
-import type { Metrics } from './metrics.js'
+
+/** Where figures come from. */
+export interface Figures {
+  readonly contentType: string
+  /** In Prometheus' format. */
+  read(): Promise<string>
+}
 
 export interface PageOptions {
   /** Why nobody new can be served; empty when the party is ready. */
   problems: () => readonly string[]
-  metrics: Metrics
+  metrics: Figures
   /** A proxy is in front: nobody's address says anything. */
   behindProxy?: boolean
   /** Figures have an address of their own, and none here. */
@@ -63,9 +69,8 @@ function readiness(response: ServerResponse, problems: readonly string[]): void 
   text(response, problems.length === 0 ? 200 : 503, problems.length === 0 ? 'ready' : problems.join('\n'))
 }
 
-async function figures(response: ServerResponse, { registry }: Metrics): Promise<void> {
-  const body = await registry.metrics()
-  response.writeHead(200, { 'Content-Type': registry.contentType }).end(body)
+async function figures(response: ServerResponse, { contentType, read }: Figures): Promise<void> {
+  response.writeHead(200, { 'Content-Type': contentType }).end(await read())
 }
 
 function text(response: ServerResponse, status: number, body: string): void {

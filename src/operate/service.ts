@@ -11,6 +11,7 @@ import { Doorkeeper, type DoorkeeperOptions } from './doorkeeper.js'
 import type { Log } from './log.js'
 import { bytesOf, type Metrics } from './metrics.js'
 import { listenForMetrics, type MetricsListener, operatorPages } from './pages.js'
+import type { OneOfSeveral } from './processes.js'
 import { aboutFiles, readTls, type TlsFiles } from './tls-files.js'
 
 export interface ServiceOptions {
@@ -23,6 +24,8 @@ export interface ServiceOptions {
   drainMs: number
   log: Log
   metrics: Metrics
+  /** This process, where it is one of several that share the port. Figures are then the business of the first of them. */
+  among?: OneOfSeveral
   /** Reads its configuration again: what of it can change while it runs. @throws RingfenceError when it stays as it was */
   reread?: () => Promise<Changeable>
 }
@@ -74,12 +77,19 @@ export class Service {
 
   /** Listens. @throws RingfenceError HOST, BAD_FILE, BAD_INPUT, INSECURE */
   static async open(options: ServiceOptions, party: Party): Promise<Service> {
-    const { listen: at, metricsAt, metrics, log } = options
+    const { listen: at, metrics, log, among } = options
+    const metricsAt = among ? undefined : options.metricsAt
     const door = await Doorkeeper.create(options.door)
+    among?.onBanned((name) => door.refuse(name))
     const tls = at.tls && (await readTls(at.tls))
     let service: Service | undefined
     const problems = () => (service?.draining ? ['it is shutting down'] : party.problems())
-    const pages = { problems, metrics, behindProxy: at.behindProxy, metricsElsewhere: metricsAt !== undefined }
+    const pages = {
+      problems,
+      metrics: metrics.figures,
+      behindProxy: at.behindProxy,
+      metricsElsewhere: among !== undefined || metricsAt !== undefined,
+    }
     const authorize = async (request: AccessRequest) => {
       const decision = await door.authorize(request)
       const reason = 'refused' in decision ? undefined : party.refuses?.(request.target)
@@ -203,6 +213,7 @@ export class Service {
   async #ban(principal: string): Promise<void> {
     const { log } = this.options
     try {
+      this.options.among?.banned(principal)
       await this.door.ban(principal)
       log.say('warn', 'banned', { principal }, `${principal} deviated from the protocol and is not let in any more`)
     } catch (error) {

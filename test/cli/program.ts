@@ -36,6 +36,10 @@ export class Running {
     this.#ended = new Promise((resolve) => this.#child.once('close', resolve))
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   /** The first match in what it printed. */
   async says(pattern: RegExp): Promise<string> {
     for (let waited = 0; waited < 200_000; waited += 20) {

@@ -116,6 +116,13 @@ describe('limits', () => {
     expect(anna.spend!(1)).toEqual({ granted: 0 })
   })
 
+  test('are divided among processes, rounded up', () => {
+    const limits = { connections: 3, inferences: 5, storeMB: 1 }
+    const { spend, ...anna } = new Accounts(() => 0, 2).principal('anna', limits)
+    expect(anna).toEqual({ name: 'anna', connections: 2, storeBytes: 2 ** 20 })
+    expect(spend!(9)).toEqual({ granted: 3 })
+  })
+
   test('are none where none are set', () => {
     expect(new Accounts().principal('anna', { storeMB: 2, connections: 1 })).toEqual({
       name: 'anna',

@@ -3,8 +3,10 @@ import { basename } from 'node:path'
 import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
 import { connect, Meter } from '../../net/index.js'
 import type { Log } from '../../operate/log.js'
-import { Metrics } from '../../operate/metrics.js'
+import { figuresOfAll, Metrics } from '../../operate/metrics.js'
 import { Models } from '../../operate/models.js'
+import { listenForMetrics } from '../../operate/pages.js'
+import { OneOfSeveral, Several } from '../../operate/processes.js'
 import type { ModelOptions } from '../../operate/served-model.js'
 import { Service } from '../../operate/service.js'
 import { type Configured, configured } from '../process/config-file.js'
@@ -16,6 +18,7 @@ import {
   type ServiceOrder,
   sayReady,
   seconds,
+  WORKERS,
 } from '../process/listening.js'
 import { rereading } from '../process/reloading.js'
 import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
@@ -57,6 +60,7 @@ export const serve: Command = {
       range: [0, 604_800],
       description: 'mcc: how long kept material outlives its connection (default 600)',
     },
+    workers: WORKERS,
     overlap: {
       type: 'string',
       valueHint: 'SECONDS',
@@ -72,44 +76,95 @@ export const serve: Command = {
   async run(given, args) {
     const read = () => configured(serve, given, args, { withModels: true })
     const first = await read()
-    const order = await readOrder(first)
-    const models = new Models()
-    const metrics = await Metrics.create({ servers: () => models.statuses() })
-    const { log } = order.service
-    const take = (next: ServeOrder) => {
-      models.drainMs = next.service.drainMs
-      models.wanted = offer.of(next)
-    }
-    const reread = rereading({ first, read, order: readOrder, take })
-    const service = await Service.open({ ...order.service, metrics, reread }, models)
-    const offer = new Offer(service, metrics, log)
+    const among = OneOfSeveral.here()
     try {
-      take(order)
-      await models.compile()
-      if (service.open && order.delegateKey) {
-        const what = 'anyone may ask through the delegate'
-        log.say('warn', 'open', {}, `${what}; give --tokens or --jwks to bound how often`)
-      } else if (service.open) {
-        const guarded = [...models.all()].every(([, { plan }]) => plan.backend === 'mcc' && plan.guard)
-        const reads = guarded
-          ? 'clients that deviate are caught, and may come back'
-          : `a client that deviates can read its weights${order.plan.backend === 'securenn' ? '' : ' (--guard prevents that)'}`
-        log.say('warn', 'open', {}, `anyone may use this server up, and ${reads}; give --tokens or --jwks`)
-      }
-      const end = await Promise.race([service.stopped.then(() => 'stopped'), models.register()])
-      if (end === 'stopped') return 0
-      for (const [name, { digest, plan }] of models.all()) {
-        const url = service.url + (first.models.length > 0 ? `/m/${name}` : '')
-        const facts = { url, model: offer.titles.get(name), backend: plan.backend, planDigest: toHex(digest) }
-        sayReady(log, { role: 'server', ...facts, metrics: service.metricsUrl }, nextFor(url, order))
-      }
-      await service.stopped
-      return 0
-    } catch (error) {
-      await service.close()
-      throw error
+      const order = await readOrder(first, among)
+      return among || order.workers === 1 ? await serveHere({ first, read, order, among }) : await serveInSeveral(order)
+    } finally {
+      among?.leave()
     }
   },
+}
+
+interface ServeHere {
+  readonly first: Configured
+  read(): Promise<Configured>
+  readonly order: ServeOrder
+  readonly among: OneOfSeveral | undefined
+}
+
+/** Serves in this process until it is told to end; the result is its status. */
+async function serveHere({ first, read, order, among }: ServeHere): Promise<number> {
+  const models = new Models()
+  const metrics = await Metrics.create({ servers: () => models.statuses() })
+  const { log } = order.service
+  const take = (next: ServeOrder) => {
+    models.drainMs = next.service.drainMs
+    models.wanted = offer.of(next)
+  }
+  const reread = rereading({ first, read, order: (next) => readOrder(next, among), take, fixed: ['workers'] })
+  if (among) await metrics.share()
+  const service = await Service.open({ ...order.service, metrics, reread, among }, models)
+  const offer = new Offer(service, metrics, log)
+  try {
+    take(order)
+    await models.compile()
+    const says = service.open && (among?.number ?? 1) === 1
+    if (says && order.delegateKey) {
+      const what = 'anyone may ask through the delegate'
+      log.say('warn', 'open', {}, `${what}; give --tokens or --jwks to bound how often`)
+    } else if (says) {
+      const guarded = [...models.all()].every(([, { plan }]) => plan.backend === 'mcc' && plan.guard)
+      const reads = guarded
+        ? 'clients that deviate are caught, and may come back'
+        : `a client that deviates can read its weights${order.plan.backend === 'securenn' ? '' : ' (--guard prevents that)'}`
+      log.say('warn', 'open', {}, `anyone may use this server up, and ${reads}; give --tokens or --jwks`)
+    }
+    const end = await Promise.race([service.stopped.then(() => 'stopped'), models.register()])
+    if (end === 'stopped') return 0
+    const told = [...models.all()].map(([name, { digest, plan }]): Told => {
+      const url = service.url + (first.models.length > 0 ? `/m/${name}` : '')
+      const facts = { url, model: offer.titles.get(name), backend: plan.backend, planDigest: toHex(digest) }
+      return { facts: { role: 'server', ...facts, metrics: service.metricsUrl }, next: nextFor(url, order) }
+    })
+    if (among) among.ready(told)
+    else for (const { facts, next } of told) sayReady(log, facts, next)
+    await service.stopped
+    return 0
+  } catch (error) {
+    await service.close()
+    throw error
+  }
+}
+
+/** Starts the processes that do; each has its own store and is registered by itself. */
+async function serveInSeveral({ workers, service }: ServeOrder): Promise<number> {
+  const { log, metricsAt } = service
+  let ready = false
+  const problems = () => (ready ? [] : ['some processes do not serve yet'])
+  const metrics = await figuresOfAll()
+  const figures = metricsAt && (await listenForMetrics(metricsAt.host, metricsAt.port, { problems, metrics }))
+  try {
+    const several = new Several({
+      count: workers,
+      log,
+      onReady: (told) => {
+        ready = true
+        const at = figures && `http://${metricsAt.host}:${figures.port}/metrics`
+        const more = { processes: String(workers), metrics: at }
+        for (const { facts, next } of told as Told[]) sayReady(log, { ...facts, ...more }, next)
+      },
+    })
+    return await several.ended
+  } finally {
+    figures?.close()
+  }
+}
+
+/** What is said of one model once it is served. */
+interface Told {
+  readonly facts: Parameters<typeof sayReady>[1]
+  readonly next: Parameters<typeof sayReady>[2]
 }
 
 /** The command that uses what is offered at `url`. */
@@ -190,10 +245,11 @@ interface ServeOrder {
   readonly keepMs: number | undefined
   readonly storeShare: number | undefined
   readonly overlapMs: number
+  readonly workers: number
   readonly service: ServiceOrder
 }
 
-async function readOrder({ flags, models: entries }: Configured): Promise<ServeOrder> {
+async function readOrder({ flags, models: entries }: Configured, among: OneOfSeveral | undefined): Promise<ServeOrder> {
   const hint = "the folder of a model, with the server's weights"
   const model = entries.length > 0 ? flags.text('model') : flags.required('model', hint)
   if (entries.length > 0 && model !== undefined)
@@ -213,7 +269,13 @@ async function readOrder({ flags, models: entries }: Configured): Promise<ServeO
     if (delegateKey) flags.fault('--delegate: only mcc can be delegated')
   }
   const overlapMs = seconds(flags, 'overlap') ?? 600_000
-  const service = readService(flags, SERVER_PORT)
+  const workers = flags.integer('workers') ?? 1
+  if (workers > 1 && delegateKey) {
+    flags.fault(
+      '--workers: the delegate and those who ask through it have to meet in one process; start several servers',
+    )
+  }
+  const service = readService(flags, SERVER_PORT, among && { number: among.number, count: workers })
   const token = flags.text('helper-token')
   flags.check()
   const one = { name: basename(model ?? ''), model: model ?? '', variant, storeBytes }
@@ -234,6 +296,7 @@ async function readOrder({ flags, models: entries }: Configured): Promise<ServeO
     keepMs,
     storeShare: percent === undefined ? undefined : percent / 100,
     overlapMs,
+    workers,
     service,
   }
 }

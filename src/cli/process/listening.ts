@@ -1,6 +1,9 @@
 // What `helper` and `serve` have in common: the flags of a service.
+import { CONNECTIONS, CONNECTIONS_PER_ADDRESS } from '../../net/access/gate.node.js'
+import { Accounts, partOf } from '../../operate/limits.js'
 import { Log } from '../../operate/log.js'
 import type { ServiceOptions } from '../../operate/service.js'
+import { JOINS_PER_SECOND } from '../../party/admission.js'
 import type { HostOptions } from '../../party/options.js'
 import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
 import { nextCommand, painter } from '../terminal/terminal.js'
@@ -96,8 +99,15 @@ export type ServiceOrder = Omit<ServiceOptions, 'metrics'> & {
   times: Pick<HostOptions, 'deadlineMs' | 'idleMs' | 'unusedMs' | 'joinsPerSecond'>
 }
 
-/** Reads the flags above. Problems are left with `flags`. */
-export function readService(flags: Flags, defaultPort: number): ServiceOrder {
+/** Which of how many processes. */
+export interface Among {
+  readonly number: number
+  readonly count: number
+}
+
+/** Reads the flags above. Problems are left with `flags`. @param among bounds on people hold for all processes together */
+export function readService(flags: Flags, defaultPort: number, among?: Among): ServiceOrder {
+  const part = (limit: number) => partOf(limit, among?.count ?? 1)
   const address = parseAddress(flags, 'listen', defaultPort) ?? { host: '127.0.0.1', port: defaultPort }
   const [cert, key] = [flags.text('cert'), flags.text('key')]
   if ((cert === undefined) !== (key === undefined)) flags.fault('--cert and --key go together: give both or neither')
@@ -114,8 +124,8 @@ export function readService(flags: Flags, defaultPort: number): ServiceOrder {
       tls: cert && key ? { cert, key } : undefined,
       origins: origins(flags),
       keepAliveMs: seconds(flags, 'keep-alive'),
-      connections: flags.integer('connections'),
-      connectionsPerAddress: flags.integer('connections-per-address'),
+      connections: part(flags.integer('connections') ?? CONNECTIONS),
+      connectionsPerAddress: part(flags.integer('connections-per-address') ?? CONNECTIONS_PER_ADDRESS),
       maxPayload: megabytes(flags, 'max-message-mb'),
       unfinishedBytes: megabytes(flags, 'unfinished-mb'),
     },
@@ -123,6 +133,7 @@ export function readService(flags: Flags, defaultPort: number): ServiceOrder {
       tokens: flags.text('tokens'),
       jwks: keys && audience ? { keys, audience, issuer } : undefined,
       banned: flags.text('banned'),
+      accounts: new Accounts(undefined, among?.count),
     },
     metricsAt: parseAddress(flags, 'metrics-listen', 0),
     drainMs: seconds(flags, 'drain') ?? 30_000,
@@ -130,9 +141,9 @@ export function readService(flags: Flags, defaultPort: number): ServiceOrder {
       deadlineMs: seconds(flags, 'deadline'),
       idleMs: seconds(flags, 'idle'),
       unusedMs: seconds(flags, 'unused'),
-      joinsPerSecond: flags.integer('joins-per-second'),
+      joinsPerSecond: part(flags.integer('joins-per-second') ?? JOINS_PER_SECOND),
     },
-    log: new Log({ format, quiet: flags.on('quiet') }),
+    log: new Log({ format, quiet: flags.on('quiet'), process: among?.number }),
   }
 }
 

@@ -50,8 +50,8 @@ export interface GateOptions {
 }
 
 /** Defaults of the above. */
-const CONNECTIONS = 4096
-const CONNECTIONS_PER_ADDRESS = 1024
+export const CONNECTIONS = 4096
+export const CONNECTIONS_PER_ADDRESS = 1024
 
 export interface Entry extends Omit<AccessRequest, 'headers' | 'token'> {
   principal: Principal | undefined
