@@ -357,8 +357,16 @@ export const power: OnnxRead = (n) => {
   return op ? n.kept(x, { op }) : n.fault(`expected an exponent 2, 1, 0.5 or -1, got ${exponent}`)
 }
 
-/** Identity, Dropout at inference. */
 export const same: OnnxRead = (n) => n.known(0)
+
+/** Nothing at inference, however many it would drop in training. */
+export const dropout: OnnxRead = (n) => {
+  n.known(1)
+  const isTraining = n.has(2) && n.oneNumber(2, 'training_mode: ') !== 0
+  return isTraining
+    ? n.refuse('it drops values (training mode); export the model for inference, model.eval()')
+    : n.known(0)
+}
 
 /** A cast between floats changes nothing here. */
 export const cast: OnnxRead = (n) => {

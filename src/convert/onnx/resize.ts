@@ -63,7 +63,8 @@ function poolOf(kind: 'avg' | 'max', kernel: Pair, [h, w]: Pair): LayerOp {
 export const resize: OnnxRead = (n) => {
   const x = n.seen()
   const old = n.node.op === 'Upsample' || n.scope.opset < 11
-  const scales = n.attribute('scales')?.floats ?? (old ? n.floats(1, false)?.data : scaleInput(n))
+  const scales = n.attribute('scales', 'floats') ?? (old ? n.floats(1, false)?.data : scaleInput(n))
+  if (!old) n.known(1) // the region of interest, which only a mode has that is refused
   const sizes = old || !n.has(3) ? undefined : n.integerList('sizes', 3)
   const axes = n.integerList('axes')
   if (!x || n.failed) return undefined

@@ -120,7 +120,7 @@ interface PoolFields {
 
 function pool(n: OnnxNodeReader, op: (fields: PoolFields) => Parameters<typeof n.draft.layer>[2]): Known | undefined {
   const x = n.value()
-  if (!n.attribute('kernel_shape')) return n.fault('kernel_shape: expected two integers, got none')
+  if (!n.attribute('kernel_shape', 'ints')) return n.fault('kernel_shape: expected two integers, got none')
   const kernel = n.pair('kernel_shape', ONE)
   const stride = n.pair('strides', ONE)
   if (!x || n.failed) return undefined
