@@ -8,6 +8,8 @@ import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed,
 import { decodeTensor, FLOAT_TYPES, MOST_INTEGERS, type OnnxConstant, transposed } from './tensor.js'
 
 export const constant: OnnxRead = (n) => {
+  const given = [...n.node.attributes.keys()].filter((name) => name.includes('value'))
+  if (given.length > 1) return n.fault(`expected one value, got ${given.join(' and ')}`)
   const tensor = n.attribute('value', 'tensor')
   if (tensor) {
     const claim = (elements: number) => n.draft.claim(elements)
@@ -251,7 +253,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Reshape: (n, [x, to]) => {
     const target = n.integerList('shape') ?? to?.integers ?? []
     const dims = resolvedSizes(target, x.shape, n.integer('allowzero', 0) !== 0)
-    return dims ? reshaped(x, dims) : n.fault(misfit(target, x.shape))
+    return dims ? reshaped(x, dims) : n.fault(misfit(target, x.shape, n.integer('allowzero', 0) !== 0))
   },
   Slice: (n, [x]) => {
     let made: OnnxConstant | undefined = x

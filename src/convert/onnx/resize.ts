@@ -131,5 +131,6 @@ function resizeMode(n: OnnxNodeReader, axes: readonly SizedAxis[], old: boolean)
   const bilinear = linear && place ? bilinearMode(axes, place) : undefined
   if (bilinear) return bilinear
   const expected = 'expected nearest (floor) or linear of half_pixel, asymmetric or align_corners'
-  return n.fault(`${expected}, got mode ${quote(mode)}, ${quote(coordinates)}, ${quote(rounding)}`)
+  const where = `coordinate_transformation_mode ${quote(coordinates)}`
+  return n.fault(`${expected}, got mode ${quote(mode)}, ${where}, nearest_mode ${quote(rounding)}`)
 }

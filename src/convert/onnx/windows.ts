@@ -29,7 +29,10 @@ export const conv: OnnxRead = (n) => {
   const groups = n.integer('group', 1)
   const pad = padding(n, x.shape, reachOf(kernel, dilation), stride)
   if (!pad) return undefined
-  if (groups < 1) return n.fault(`group: expected an integer >= 1, got ${groups}`)
+  if (!(groups >= 1) || weight.shape[1] * groups !== x.shape[0]) {
+    const expected = `expected [cout,${x.shape[0]}/group,kh,kw] with group ${groups}`
+    return n.fault(`tensor ${weight.from}: ${expected}, got ${quote(weight.shape)}`)
+  }
   const op = { op: 'conv2d', cout: weight.shape[0], kernel, stride, pad, dilation, groups, bias: !!bias } as const
   return n.made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
 }
