@@ -1,7 +1,7 @@
 // Runs what a converter wrote, and compares.
 import type { ConvertedNetwork } from '../../src/convert/arch-draft.js'
-import { FloatNetwork } from '../../src/float/network.js'
 import { RingfenceError } from '../../src/errors.js'
+import { FloatNetwork } from '../../src/float/network.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { bindWeights } from '../../src/model/weights.js'
 
