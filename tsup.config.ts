@@ -32,6 +32,8 @@ export default defineConfig([
       cli: 'src/cli/main.ts',
       // What the tuners' worker threads run.
       'tune-thread': 'src/tune/workers/thread.node.ts',
+      // What a helper's worker threads run.
+      'dealer-thread': 'src/party/helper/dealer-thread.node.ts',
     },
     external: [/^node:/],
     // ringfence/testing hands out what is internal elsewhere, so nothing may be stripped.
@@ -41,7 +43,11 @@ export default defineConfig([
   {
     // Not part of the package. One file, because it starts itself again as its own processes.
     ...common,
-    entry: { bench: 'bench/main.ts', 'tune-thread': 'src/tune/workers/thread.node.ts' },
+    entry: {
+      bench: 'bench/main.ts',
+      'tune-thread': 'src/tune/workers/thread.node.ts',
+      'dealer-thread': 'src/party/helper/dealer-thread.node.ts',
+    },
     outDir: 'build/bench',
     external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],
     splitting: false,
