@@ -20,6 +20,8 @@ import {
   type MccActivation,
   type MccPlan,
   type Plan,
+  type Product,
+  productFactors,
   reluShape,
   type SecurennActivation,
   type Step,
@@ -109,6 +111,12 @@ const mccActivation = v.strictObject({
   bends: v.optional(bends),
 })
 
+const product = v.strictObject({
+  truncate: v.pipe(integer, v.minValue(0), v.maxValue(31)),
+  // Whole numbers hold a product of two values of so many bits in plain-text reruns too.
+  bits: v.pipe(integer, v.minValue(4), v.maxValue(26)),
+})
+
 const ignored = v.pipe(integer, v.minValue(0), v.maxValue(62))
 const securennActivation = v.strictObject({
   truncate: v.pipe(integer, v.minValue(0), v.maxValue(62)),
@@ -146,12 +154,13 @@ const guard = v.strictObject({
   ),
 })
 
-function planSchema<B extends string, A extends v.GenericSchema, G extends v.ObjectEntries>(
-  backend: B,
-  ring: readonly [number, number],
-  activation: A,
-  own: G,
-) {
+/** @param step what steps have beside an activation; @param own what plans have */
+function planSchema<
+  B extends string,
+  A extends v.GenericSchema,
+  S extends v.ObjectEntries,
+  G extends v.ObjectEntries,
+>(backend: B, ring: readonly [number, number], activation: A, step: S, own: G) {
   return v.strictObject({
     ...own,
     format: v.literal('plan/1'),
@@ -179,6 +188,7 @@ function planSchema<B extends string, A extends v.GenericSchema, G extends v.Obj
           out: map,
           scale: v.pipe(integer, v.minValue(-64), v.maxValue(64)),
           activation: v.nullable(activation),
+          ...step,
         }),
       ),
       v.minLength(1),
@@ -188,8 +198,8 @@ function planSchema<B extends string, A extends v.GenericSchema, G extends v.Obj
 }
 
 const schema = v.variant('backend', [
-  planSchema('mcc', [24, 32], mccActivation, { guard: v.optional(guard) }),
-  planSchema('securenn', [64, 64], securennActivation, {}),
+  planSchema('mcc', [24, 32], mccActivation, { product: v.optional(product) }, { guard: v.optional(guard) }),
+  planSchema('securenn', [64, 64], securennActivation, {}, {}),
 ])
 
 /** @throws RingfenceError PLAN_MISMATCH listing every problem */
@@ -224,7 +234,9 @@ function signProblems(plan: MccPlan, guard: Guard): string[] {
 function stepProblems(plan: Plan, step: Step, index: number): string[] {
   const problems: string[] = []
   const last = index === plan.steps.length - 1
-  if (last !== (step.activation === null)) problems.push('only the last step goes out without an activation')
+  const goesOut = step.activation === null && !step.product
+  if (last !== goesOut) problems.push('only the last step goes out without an activation')
+  if (step.product && step.activation) problems.push('a product has no activation')
   const weighted: boolean[] = []
   const evaluations: number[] = []
   step.linear.forEach((op, i) => {
@@ -236,9 +248,18 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
     problems.push(`its operations are read ${most} times, at most ${MAX_EVALUATIONS} are allowed`)
   const result = step.activation?.bends?.sum === null ? reluShape(step) : linearShape(step)
   if (!same(result, step.out)) problems.push(`the step has shape [${step.out}], its last operation makes [${result}]`)
-  if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
+  if (step.product) problems.push(...productProblems(plan.ring, step, step.product))
+  else if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
   if (step.activation) problems.push(...activationProblems(plan.ring, step, step.activation))
   return problems.map((problem) => `step ${index} (${step.id}): ${problem}`)
+}
+
+function productProblems(ring: number, step: Step, { bits, truncate }: Product): string[] {
+  const problems: string[] = []
+  if (!productFactors(step)) problems.push('a product is of two tensors, the second of which has its shape')
+  if (2 * bits - 2 - truncate > ring)
+    problems.push(`a product of ${bits} and ${bits} bits, less ${truncate}, does not fit ${ring} ring bits`)
+  return problems
 }
 
 const same = (a: MapShape, b: MapShape): boolean => a.every((n, i) => n === b[i])

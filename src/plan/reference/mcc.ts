@@ -4,6 +4,7 @@ import type { QuantizedModel } from '../compile/compile.js'
 import { weightKey } from '../compile/compile.js'
 import { bentResult, openings } from '../openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan.js'
+import { multiply } from './product.js'
 import { int32, linearReference } from './linear.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
@@ -12,6 +13,10 @@ export interface MccMasks {
   output(step: number): Uint32Array
   /** a' of a step: one word per opened value, in the order of `openings`, then one per opened patch sum. */
   opening(step: number): Uint32Array
+  /** r of tensor `index`, one word per element. */
+  tensor(index: number): Uint32Array
+  /** The client's halves of a product's words mod 2^32, in the order of the kernels. */
+  product(step: number): Uint32Array
 }
 
 /** What a plain run of a plan gives. */
@@ -36,6 +41,12 @@ export function runMccReference(
   let overflows = 0
   let output: Int32Array = new Int32Array(0)
   plan.steps.forEach((step, index) => {
+    if (step.product) {
+      const run = multiply(step, plan.ring, tensors, masks, index)
+      overflows += run.overflows
+      tensors.push(run.out)
+      return
+    }
     const y = linearReference(int32, step, tensors, (i) => model.weights.get(weightKey(index, i))!)
     const bias = model.bias[index]
     for (let i = 0; i < y.length; i++) y[i] = signed(y[i] + bias[i], plan.ring)

@@ -1,0 +1,60 @@
+// What `compile` leaves to its caller, and what fits together.
+import { throwIfAny } from '../../errors.js'
+import type { Architecture } from '../../model/architecture.js'
+import { quote } from '../../model/json/fields.js'
+import { effectiveOp } from '../../model/layers/layers.js'
+import { bodyOf } from '../../model/tail/split.js'
+import type { Backend } from '../plan.js'
+import { guardOptionProblems } from './guarded.js'
+import { type MccOptions, mccProblems } from './mcc-numbers.js'
+import { labelProblems } from './outputs.js'
+import { type SecurennOptions, securennProblems } from './securenn-numbers.js'
+
+/** Choices that `compile` leaves to its caller; defaults suit calibrated networks. */
+export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
+  /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
+  backend?: B
+  /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
+  output?: 'logits' | 'label'
+  /**
+   * Begins with a step that opens and re-shares the input, so that it has `bits` bits whatever a client sends: what a
+   * delegated inference needs (docs/delegated.md). One round trip more; on `mcc`. Default false.
+   */
+  delegated?: boolean
+  /** ChaCha rounds. Default 12. */
+  rounds?: 12 | 20
+}
+
+const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
+  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard', 'delegated'],
+  securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
+}
+
+/**
+ * @throws RingfenceError BAD_INPUT for options that do not fit, UNSUPPORTED for layers that the back end does not run
+ */
+export function checkOptions(arch: Architecture, options: CompileOptions): void {
+  const { backend = 'mcc', rounds = 12 } = options
+  const problems: string[] = []
+  if (!Object.hasOwn(OPTIONS, backend)) {
+    problems.push(`backend: ${Object.keys(OPTIONS).join(' or ')}, not ${String(backend)}`)
+  } else {
+    const other = backend === 'mcc' ? 'securenn' : 'mcc'
+    const foreign = OPTIONS[other].filter((name) => options[name] !== undefined)
+    problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
+    problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
+  }
+  problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
+  const { output = 'logits' } = options
+  if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
+  if (output === 'label') problems.push(...labelProblems(arch))
+  if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
+  throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
+  if (backend === 'securenn') throwIfAny('UNSUPPORTED', 'back end securenn cannot run this network; use mcc', onMccAlone(arch))
+}
+
+/** Layers that only `mcc` has a gadget for. */
+function onMccAlone(arch: Architecture): string[] {
+  const layers = bodyOf(arch).layers.filter((layer) => effectiveOp(layer).op === 'multiply')
+  return layers.map(({ id, op }) => `layer ${quote(id)}: ${op} of two private values`)
+}
