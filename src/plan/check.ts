@@ -155,12 +155,13 @@ const guard = v.strictObject({
 })
 
 /** @param step what steps have beside an activation; @param own what plans have */
-function planSchema<
-  B extends string,
-  A extends v.GenericSchema,
-  S extends v.ObjectEntries,
-  G extends v.ObjectEntries,
->(backend: B, ring: readonly [number, number], activation: A, step: S, own: G) {
+function planSchema<B extends string, A extends v.GenericSchema, S extends v.ObjectEntries, G extends v.ObjectEntries>(
+  backend: B,
+  ring: readonly [number, number],
+  activation: A,
+  step: S,
+  own: G,
+) {
   return v.strictObject({
     ...own,
     format: v.literal('plan/1'),

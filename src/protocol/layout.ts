@@ -126,7 +126,7 @@ export type ProductLayout<A extends Activation = Activation, R extends ReluNumbe
 export function isProduct<A extends Activation, R extends ReluNumbers>(
   step: StepLayout<A, R>,
 ): step is ProductLayout<A, R> {
-  return step.product !== null
+  return Boolean(step.product)
 }
 
 export type ActivationOf<P extends Plan> = NonNullable<P['steps'][number]['activation']>

@@ -45,10 +45,7 @@ export function twinProductShare(
   const values = e.map((word) => BigInt.asIntN(bits, word + q))
   const negative = values.map((value) => (value < 0n ? 1n : 0n))
   const [omega, mu, p, x, y, z] = words
-  const a = [
-    [omega, mu],
-    right,
-  ].map(([omega, mu], i) => {
+  const a = [[omega, mu], right].map(([omega, mu], i) => {
     return known[i] - (side === 'server' ? q : 0n) - ((omega + (1n - negative[i]) * mu) << top)
   })
   const [lift1, lift2] = negative.map((j) => 1n - j)

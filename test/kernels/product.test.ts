@@ -58,13 +58,13 @@ describe.each(['simd', 'scalar'] as const)('products, %s', (variant) => {
       ...twins.slice(count).map(({ mu }) => mu),
     ]
     const halves = BigUint64Array.from({ length: productWords(shape) }, () => draw(53))
-    const words32 = (of: (f: TwinFactor) => bigint) => upload(k.memory, Uint32Array.from(factors, (f) => Number(of(f))))
+    const words32 = (of: (f: TwinFactor) => bigint) =>
+      upload(
+        k.memory,
+        Uint32Array.from(factors, (f) => Number(of(f))),
+      )
     const dirt = (word: bigint) => residue(word + (draw(20) << BigInt(bits)), 32)
-    const [e, m, a] = [
-      words32((f) => opened(f, bits)),
-      words32(({ m }) => dirt(m)),
-      words32(({ a }) => dirt(a)),
-    ]
+    const [e, m, a] = [words32((f) => opened(f, bits)), words32(({ m }) => dirt(m)), words32(({ a }) => dirt(a))]
     const r = words32(({ m, a }) => residue(m + a, bits))
     const [client, server] = [upload(k.memory, halves), upload(k.memory, halves)]
     dealProduct(k, shape, bits, { r, a, words: server })

@@ -218,7 +218,8 @@ export class Compiler {
   /** A step that opens both factors as the tensors they are. */
   #product(layer: LayerOf<'multiply'>, inputs: readonly Value[]): Value {
     const shape = asMap(layer.out)
-    if (inputs.some(({ expression }) => expression.kind === 'zero')) return { expression: { kind: 'zero', shape }, factor: 1 }
+    if (inputs.some(({ expression }) => expression.kind === 'zero'))
+      return { expression: { kind: 'zero', shape }, factor: 1 }
     const factors = inputs.map((value, i) => this.#tensor(value, layer.in[i], asMap(layer.inShapes[i])))
     const { left } = spreadFactors(layer.inShapes)! // `requireRunnable` has refused what does not meet
     const linear = left === 0 ? factors.toReversed() : factors

@@ -50,7 +50,8 @@ export function checkOptions(arch: Architecture, options: CompileOptions): void 
   if (output === 'label') problems.push(...labelProblems(arch))
   if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
   throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
-  if (backend === 'securenn') throwIfAny('UNSUPPORTED', 'back end securenn cannot run this network; use mcc', onMccAlone(arch))
+  if (backend === 'securenn')
+    throwIfAny('UNSUPPORTED', 'back end securenn cannot run this network; use mcc', onMccAlone(arch))
 }
 
 /** Layers that only `mcc` has a gadget for. */

@@ -4,8 +4,8 @@ import type { QuantizedModel } from '../compile/compile.js'
 import { weightKey } from '../compile/compile.js'
 import { bentResult, openings } from '../openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan.js'
-import { multiply } from './product.js'
 import { int32, linearReference } from './linear.js'
+import { multiply } from './product.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
 export interface MccMasks {

@@ -5,11 +5,10 @@
 //   on line 1  server → client   e = x̂ - a' of every left and right factor
 //   on line 2  client → server   (z_C >> f) - r_next per element
 //              server            x̂_next = (z_S >> f) + that
-import { packedBytes, unpack } from '../../kernels/bits.js'
+import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { addTruncated, maskTruncated } from '../../kernels/mcc.js'
 import { dealProduct as dealWords, productWords, product as shareOf } from '../../kernels/polynomial/product.js'
-import { pack } from '../../kernels/bits.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ProductNumbers, ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
@@ -33,7 +32,8 @@ function fields(product: ProductNumbers, ring: number): { count: number; bits: n
   ]
 }
 
-const fieldBytes = ({ count, bits }: { count: number; bits: number }): number => (bits === 0 ? 0 : longBytes(count, bits))
+const fieldBytes = ({ count, bits }: { count: number; bits: number }): number =>
+  bits === 0 ? 0 : longBytes(count, bits)
 
 /** Byte lengths of a product's messages. */
 export function productSizes(product: ProductNumbers, ring: number) {
@@ -105,8 +105,17 @@ export function unpackProduct(k: Kernels, product: ProductNumbers, ring: number,
 /** Both factors of a step in one region, left ones first. The caller releases it. */
 function factors(k: Kernels, { left, right, count, broad }: ProductNumbers, tensor: (index: number) => Region): Region {
   const all = k.memory.alloc((count + broad) * 4)
-  all.u8().set(tensor(left).u8().subarray(0, count * 4))
-  all.u8().set(tensor(right).u8().subarray(0, broad * 4), count * 4)
+  all.u8().set(
+    tensor(left)
+      .u8()
+      .subarray(0, count * 4),
+  )
+  all.u8().set(
+    tensor(right)
+      .u8()
+      .subarray(0, broad * 4),
+    count * 4,
+  )
   return all
 }
 

@@ -41,7 +41,10 @@ const gate = (id: string, of: string, channels: number): LayerJson[] => [
   { id, op: 'multiply', in: [of, `${id}.hard`] },
 ]
 const squeezeExcite = () =>
-  network([2, 6, 5], [conv('c1', 'x', 4, 3), { id: 'r1', op: 'relu', in: ['c1'] }, ...gate('se', 'r1', 4), ...end('se')])
+  network(
+    [2, 6, 5],
+    [conv('c1', 'x', 4, 3), { id: 'r1', op: 'relu', in: ['c1'] }, ...gate('se', 'r1', 4), ...end('se')],
+  )
 
 const NETWORKS: Readonly<Record<string, () => Architecture>> = {
   'a squeeze-excite block': squeezeExcite,
@@ -74,7 +77,7 @@ const NETWORKS: Readonly<Record<string, () => Architecture>> = {
         ...end('sum'),
       ],
     ),
-  'vectors': () =>
+  vectors: () =>
     network(
       [6],
       [
