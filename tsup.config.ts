@@ -30,6 +30,8 @@ export default defineConfig([
       cli: 'src/cli/main.ts',
       // What the tuners' worker threads run.
       'tune-thread': 'src/tune/workers/thread.node.ts',
+      // What a helper's worker threads run.
+      'dealer-thread': 'src/party/helper/dealer-thread.node.ts',
     },
     // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
     noExternal: ['@assemblyscript/loader'],
@@ -49,7 +51,11 @@ export default defineConfig([
   {
     // Not part of the package. One file, because it starts itself again as its own processes.
     ...common,
-    entry: { bench: 'bench/main.ts', 'tune-thread': 'src/tune/workers/thread.node.ts' },
+    entry: {
+      bench: 'bench/main.ts',
+      'tune-thread': 'src/tune/workers/thread.node.ts',
+      'dealer-thread': 'src/party/helper/dealer-thread.node.ts',
+    },
     outDir: 'build/bench',
     noExternal: ['@assemblyscript/loader'],
     external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],

@@ -36,6 +36,8 @@ export {
   type Refused,
   type TlsIdentity,
 } from './net/websocket-server.node.js'
+export type { DealerPool } from './party/helper/dealing.js'
+export { startDealers } from './party/helper/threads.node.js'
 export type { Recipe } from './train/recipe.js'
 export type { EpochRecord } from './train/state.js'
 export type { OnStage, StageProgress } from './tune/progress.js'

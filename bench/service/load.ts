@@ -1,5 +1,6 @@
 // `npm run bench -- load`: many clients of one server over WebSockets, each asking again as soon as it is answered: how
 // long they wait, who is told to come back, whether an answer is wrong, and whether memory stays where it is.
+import { setMaxListeners } from 'node:events'
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import type { Flags } from '../../src/cli/terminal/arguments.js'
 import { table } from '../report.js'
@@ -78,6 +79,7 @@ async function measure(model: string, clients: number, minutes: number): Promise
     await server.start()
     const tally = new Tally(await questions(model))
     const until = AbortSignal.timeout(minutes * 60_000)
+    setMaxListeners(0, until) // every client waits for it
     const early = pause(minutes * 12_000, until).then(() => [server.memoryMB, helper.memoryMB] as const)
     const asking = { server: serverUrl, helper: helperUrl, until }
     await Promise.all(Array.from({ length: clients }, (_, i) => ask(i, tally, asking)))

@@ -1,7 +1,8 @@
 // Decides who is let in: by a file of tokens, by an identity provider's keys, or everybody.
 import { existsSync } from 'node:fs'
+import { appendFile } from 'node:fs/promises'
 import { RingfenceError } from '../errors.js'
-import { readTextOf, writeText } from '../files/whole-files.js'
+import { readTextOf } from '../files/whole-files.js'
 import type { AccessDecision, AccessRequest } from '../net/access/gate.node.js'
 import { Jwks, type JwksSource } from './jwks.js'
 import { Accounts } from './limits.js'
@@ -63,8 +64,12 @@ export class Doorkeeper {
   /** Lets nobody of that name in from now on, here and wherever its file is read. @throws what writing the file throws */
   async ban(name: string): Promise<void> {
     this.#banned.add(name)
-    if (this.#bannedIn !== undefined)
-      await writeText(this.#bannedIn, `${[...this.#banned].map(encodeURIComponent).join('\n')}\n`, true)
+    const file = this.#bannedIn
+    if (file === undefined) return
+    // Added, not written anew: names that others wrote there meanwhile stay.
+    const text = existsSync(file) ? await readTextOf('a file of names', file) : ''
+    const gap = text === '' || text.endsWith('\n') ? '' : '\n'
+    await appendFile(file, `${gap}${encodeURIComponent(name)}\n`)
   }
 
   async #find(token: string): Promise<Bearer | undefined> {

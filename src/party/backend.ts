@@ -4,7 +4,6 @@ import type { Kernels } from '../kernels/instance.js'
 import type { Frame, Link, Meter, Peer } from '../net/index.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import type { Plan } from '../plan/plan.js'
-import type { DealtGuard } from '../protocol/mcc/guard/inference.js'
 import type { DealerStreams } from '../protocol/mcc/relu.js'
 import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
@@ -15,8 +14,10 @@ import type { Dealer } from './client/dealer.js'
 import type { Owners } from './delegated/owners.js'
 import type { ServerStatus } from './events.js'
 import type { Grants } from './grant.js'
+import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
+import type { Turns } from './helper/turns.js'
 import type { Ledger } from './ledger.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Mutex } from './options.js'
@@ -124,14 +125,20 @@ export interface HelpedServer<P extends Plan = Plan> {
   readonly link: Link
   readonly planned: PlannedSteps<P>
   readonly digest: Uint8Array
-  /** F */
-  readonly share: ModelShare
-  /** What a guarded plan adds, on its way from the moment on that clients can know of the registration. */
-  guard: Promise<DealtGuard | undefined> | undefined
+  /** F, where this thread holds it. */
+  readonly share: ModelShare | undefined
+  /** Makes bundles; only on `mcc`. */
+  readonly dealer: ModelDealer | undefined
+  /** What a guarded plan adds, on its way to the dealer from the moment on that clients can know of the registration. */
+  guard: Promise<void> | undefined
   readonly seed: Seed
   readonly grants: Grants
-  /** Bundles of different clients do not interleave on the server's link; sessions take turns inference by inference. */
+  /** Bundles that are dealt, or dealt and not sent; sessions take turns at them. */
+  readonly making: Turns
+  /** Bundles do not interleave on the server's link. */
   readonly mutex: Mutex
+  /** Deals that are waited for. */
+  readonly deals: Set<Promise<void>>
   readonly sessions: HelpedSessions
   /** Its clients. */
   readonly attendance: Attendance
@@ -149,6 +156,8 @@ export interface HelpedClient<P extends Plan = Plan> {
   readonly link: Link
   readonly registration: HelpedServer<P>
   readonly session: Uint8Array
+  /** The public key it showed, in hexadecimal. */
+  readonly key: string
   readonly held: HelpedSession
   readonly streams: DealerStreams
   /** The material of an inference was dealt. */

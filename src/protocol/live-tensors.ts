@@ -1,15 +1,23 @@
 // The tensors of one inference as a party holds them, each kept until the last step that reads it.
 import type { Region } from '../kernels/instance.js'
+import type { StepLayout } from './layout.js'
 import type { PlannedSteps } from './step.js'
+
+/** The last step that reads each tensor. */
+export function lastUses({ steps }: { steps: readonly Pick<StepLayout, 'index' | 'step'>[] }): Map<number, number> {
+  const last = new Map<number, number>()
+  for (const { index, step } of steps) {
+    for (const op of step.linear) if (op.op === 'tensor') last.set(op.tensor, index)
+  }
+  return last
+}
 
 export class LiveTensors {
   readonly #tensors = new Map<number, Region>()
-  readonly #lastUse = new Map<number, number>()
+  readonly #lastUse: Map<number, number>
 
-  constructor({ steps }: PlannedSteps, input: Region) {
-    for (const { index, step } of steps) {
-      for (const op of step.linear) if (op.op === 'tensor') this.#lastUse.set(op.tensor, index)
-    }
+  constructor(planned: PlannedSteps, input: Region) {
+    this.#lastUse = lastUses(planned)
     this.#tensors.set(0, input)
   }
 

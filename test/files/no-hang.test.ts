@@ -1,6 +1,6 @@
 // What no command may do with its files: wait for a pipe, read a device without an end, leave half a result on a full disk.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
@@ -89,28 +89,40 @@ describe.skipIf(!isPosix)(`inputs${why}`, () => {
 
 describe('a full disk', () => {
   const images = () => join(dir, 'images')
-  beforeAll(() => {
+  const labelled = () => join(dir, 'labelled')
+  beforeAll(async () => {
     // MNIST's format: two pictures of 28 x 28, and their classes.
     const header = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28]
     writeFileSync(images(), new Uint8Array([...header, ...new Uint8Array(2 * 28 * 28).fill(90)]))
+    mkdirSync(join(labelled(), '7'), { recursive: true })
+    copyFileSync('models/samples/digit-7.png', join(labelled(), '7', 'seven.png'))
+    await run(distortion, MODEL, '--images', images(), '--limit', '1', '--output', join(dir, 'measured'))
   })
   const writers = (): readonly (readonly [Command, ...string[]])[] => [
     [inspect, MODEL, '--svg', 'OUT'],
     [convert, 'models/mnist-cnn3/weights.safetensors', '--arch', 'models/mnist-cnn3/arch.json', '--output', 'OUT'],
     [calibrate, MODEL, '--images', images(), '--output', 'OUT'],
     [helper, '--listen', '0', '--identity', 'OUT'],
+    [evaluate, MODEL, '--images', labelled(), '--output', 'OUT'],
+    [evaluate, MODEL, '--images', labelled(), '--html', 'OUT'],
+    [evaluate, MODEL, '--images', labelled(), '--svg', 'OUT'],
+    [distortion, MODEL, '--images', images(), '--limit', '1', '--output', 'OUT'],
+    [plan, MODEL, '--distortion', join(dir, 'measured'), '--ratio', '0.5', '--output', 'OUT'],
   ]
 
-  it.each([0, 1, 2, 3])('ends a command that writes with one line, and leaves nothing behind (%i)', async (which) => {
-    const [command, ...args] = writers()[which]
-    const before = readdirSync(dir)
-    disk.full = true
-    const error = await run(command, ...args.map((arg) => arg.replace('OUT', join(dir, 'out')))).catch((e) => e)
-    expect(error, error?.stack).toBeInstanceOf(RingfenceError)
-    expect(error.message).toContain('the disk is full')
-    expect(error.message).not.toContain('\n')
-    expect(readdirSync(dir).filter((name) => name !== 'out' || readdirSync(join(dir, 'out')).length > 0)).toEqual(
-      before,
-    )
-  })
+  it.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
+    'ends a command that writes with one line, and leaves nothing behind (%i)',
+    async (which) => {
+      const [command, ...args] = writers()[which]
+      const before = readdirSync(dir)
+      disk.full = true
+      const error = await run(command, ...args.map((arg) => arg.replace('OUT', join(dir, 'out')))).catch((e) => e)
+      expect(error, error?.stack).toBeInstanceOf(RingfenceError)
+      expect(error.message).toContain('the disk is full')
+      expect(error.message).not.toContain('\n')
+      expect(readdirSync(dir).filter((name) => name !== 'out' || readdirSync(join(dir, 'out')).length > 0)).toEqual(
+        before,
+      )
+    },
+  )
 })

@@ -91,15 +91,29 @@ describe.skipIf(!isPosix)(`as outputs${why}`, () => {
   })
 })
 
-describe.skipIf(!isPosix || !existsSync('/dev/full'))('standard output', () => {
-  const shell = (command: string) =>
-    new Promise<{ status: unknown; stderr: string }>((resolve) => {
-      const quoted = command.replace('ringfence', `"${process.execPath}" "${root}dist/cli.js"`)
-      execFile('bash', ['-o', 'pipefail', '-c', quoted], { cwd: root, timeout: 120_000 }, (error, _, stderr) => {
-        resolve({ status: error ? error.code : 0, stderr })
-      })
+const shell = (command: string) =>
+  new Promise<{ status: unknown; stdout: string; stderr: string }>((resolve) => {
+    const quoted = command.replace('ringfence', `"${process.execPath}" "${root}dist/cli.js"`)
+    execFile('bash', ['-o', 'pipefail', '-c', quoted], { cwd: root, timeout: 120_000 }, (error, stdout, stderr) => {
+      resolve({ status: error ? error.code : 0, stdout, stderr })
     })
+  })
 
+describe.skipIf(!isPosix || !existsSync('/dev/stdin'))('standard input as a file', { timeout: 120_000 }, () => {
+  it('is read where it is a plain file', async () => {
+    const { status, stdout } = await shell('ringfence inspect /dev/stdin < models/mnist-cnn3/arch.json')
+    expect(status).toBe(0)
+    expect(stdout).toContain('mnist-cnn3, input 1×28×28')
+  })
+
+  it('is refused by name where it is a pipe, and never waited for', async () => {
+    const { status, stderr } = await shell('cat models/mnist-cnn3/arch.json | ringfence inspect /dev/stdin')
+    expect(status).toBe(1)
+    expect(stderr).toBe('error BAD_FILE\n  /dev/stdin: expected a plain file, found a pipe\n')
+  })
+})
+
+describe.skipIf(!isPosix || !existsSync('/dev/full'))('standard output', () => {
   it('that is full ends with one line and a status', { timeout: 120_000 }, async () => {
     const { status, stderr } = await shell('ringfence inspect mnist-cnn3 > /dev/full')
     expect(status).toBe(1)

@@ -1,6 +1,6 @@
 // Who is let in, by a file of tokens or signed tokens, and what they may use.
 import { createHash } from 'node:crypto'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -122,6 +122,55 @@ describe('limits', () => {
       connections: 1,
       storeBytes: 2 ** 21,
     })
+  })
+})
+
+describe('a file of those who are not let in any more', () => {
+  const door = async (banned: string) => {
+    const tokens = join(folder, 'two.tokens')
+    await writeFile(tokens, `anna ${sha256('t1')}\nberta ${sha256('t2')}\n`)
+    return Doorkeeper.create({ tokens, banned })
+  }
+  const letIn = async (door: Doorkeeper, token: string) => 'principal' in (await door.authorize(request(token)))
+
+  test('keeps a name out at once, and after a restart', async () => {
+    const banned = join(folder, 'banned')
+    const first = await door(banned)
+    expect([await letIn(first, 't1'), await letIn(first, 't2')]).toEqual([true, true])
+    await first.ban('anna')
+    expect([await letIn(first, 't1'), await letIn(first, 't2')]).toEqual([false, true])
+    const second = await door(banned)
+    expect([await letIn(second, 't1'), await letIn(second, 't2')]).toEqual([false, true])
+  })
+
+  test('is added to: what others wrote there stays, with or without a line break at its end', async () => {
+    const banned = join(folder, 'shared')
+    await writeFile(banned, 'carla')
+    const here = await door(banned)
+    await writeFile(banned, 'carla\ndora')
+    await here.ban('anna')
+    await here.ban('berta')
+    expect(await readFile(banned, 'utf8')).toBe('carla\ndora\nanna\nberta\n')
+  })
+
+  test('is read again: who was taken off it may come back', async () => {
+    const banned = join(folder, 'again')
+    const here = await door(banned)
+    await here.ban('anna')
+    await writeFile(banned, 'berta\n')
+    await here.reread({ tokens: join(folder, 'two.tokens'), banned })
+    expect([await letIn(here, 't1'), await letIn(here, 't2')]).toEqual([true, false])
+  })
+
+  test('holds one name a line, whatever a name is', async () => {
+    const banned = join(folder, 'odd')
+    const here = await door(banned)
+    await here.ban('jwt:x\nberta')
+    await here.ban('50 %')
+    expect(await readFile(banned, 'utf8')).toBe('jwt%3Ax%0Aberta\n50%20%25\n')
+    expect(await letIn(await door(banned), 't2')).toBe(true)
+    await writeFile(banned, 'anna\n50%\n')
+    await expect(door(banned)).rejects.toMatchObject({ code: 'BAD_FILE', message: expect.stringContaining('odd') })
   })
 })
 

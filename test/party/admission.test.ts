@@ -8,21 +8,14 @@ import { HelpedSessions } from '../../src/party/helper/helped-sessions.js'
 import type { Helper } from '../../src/party/helper/helper.js'
 import {
   Caller,
-  decodeReserved,
-  decodeWelcome,
-  encodeBatch,
-  encodeClientHello,
   encodeDeal,
   encodeHello,
   GRANT_BYTES,
   hex,
   MAX_BATCH,
   MAX_GRANT,
-  RESERVED_BYTES,
   type Reserved,
-  WELCOME_BYTES,
 } from '../../src/party/messages.js'
-import type { Server } from '../../src/party/server.js'
 import { SessionLinks } from '../../src/party/session-links.js'
 import { canonicalJson, planDigest } from '../../src/plan/plan.js'
 import { Kind } from '../../src/protocol/kinds.js'
@@ -36,7 +29,6 @@ import {
   inputFor,
   kindOf,
   neighbourhood,
-  raw,
   type Seat,
   Site,
   tinyNetwork,
@@ -44,21 +36,15 @@ import {
   watchRejections,
   wire,
 } from './fixture.js'
+import { reach, stranger } from './helper/stranger.js'
 
 const compiled = tinyNetwork(1)
-const digest = planDigest(compiled.plan)
 const input = inputFor(compiled)
 const rejections = watchRejections()
 afterEach(() => {
   vi.restoreAllMocks()
   expect(rejections).toEqual([])
 })
-
-function reach(party: Helper | Server): Link {
-  const [near, far] = memoryPair()
-  void party.run(far)
-  return raw(near)
-}
 
 /** A wire on which every message takes 10 ms. */
 function slow(onMessage: (message: Uint8Array) => void = () => undefined): Wire {
@@ -87,28 +73,6 @@ function announce(helper: Helper, { plan } = compiled): Link {
   link.send(Kind.hello, Phase.setup, 0, encodeHello({ ...hello, publicKey, planBytes: json.byteLength }))
   link.send(Kind.plan, Phase.setup, 0, json)
   return link
-}
-
-/** A client by hand: at the server, and with a session of the server's choice at the helper. */
-async function stranger(server: Server, principal?: string) {
-  const [near, far] = memoryPair()
-  void server.run(far, { principal: principal === undefined ? undefined : { name: principal } })
-  const link = raw(near)
-  link.send(Kind.hello, Phase.setup, 0, encodeClientHello({ digest, hasPlan: true }))
-  const { registration, session } = decodeWelcome(await link.receive(Kind.welcome, Phase.setup, 0, WELCOME_BYTES))
-  const reserve = async (first: number, count: number): Promise<Reserved> => {
-    link.send(Kind.reserve, Phase.offline, 0, encodeBatch(first, count))
-    return decodeReserved(await link.receive(Kind.reserved, Phase.offline, 0, RESERVED_BYTES, { deadlineMs: 120_000 }))
-  }
-  const atHelper = async (helper: Helper, as = session) => {
-    const link = reach(helper)
-    const { publicKey } = keyPair()
-    const hello = { role: Caller.client, registration, session: as, digest, publicKey, planBytes: 0 }
-    link.send(Kind.hello, Phase.setup, 0, encodeHello(hello))
-    await link.receive(Kind.welcome, Phase.setup, 0, 32)
-    return link
-  }
-  return { link, session, reserve, atHelper }
 }
 
 describe('registrations', () => {
@@ -168,14 +132,14 @@ describe('grants', () => {
       return message
     })
     const { helper, site, end } = await neighbourhood(compiled, { wire: counted })
-    const { reserve, atHelper, link, session } = await stranger(site.server)
+    const { reserve, atHelper, link, session } = await stranger(compiled, site.server)
     const { granted, grant } = await reserve(5, 3)
     expect(granted).toBe(3)
     const forged = grant.slice()
     forged[GRANT_BYTES - 1] ^= 1
     const later = grant.slice()
     later[3] ^= 1
-    const other = await stranger(site.server)
+    const other = await stranger(compiled, site.server)
     const cases: Record<string, [Uint8Array, Uint8Array]> = {
       'none at all': [session, encodeDeal(0, MAX_BATCH, new Uint8Array(GRANT_BYTES))],
       'a session the server never opened': [new Uint8Array(16).fill(7), encodeDeal(5, 3, grant)],
@@ -258,7 +222,7 @@ describe('room in the store', () => {
   test('what is reserved and not uploaded comes back', async () => {
     const { site, end } = await neighbourhood(compiled, { server })
     const before = site.server.memoryInUse
-    const { link, reserve } = await stranger(site.server)
+    const { link, reserve } = await stranger(compiled, site.server)
     expect((await reserve(0, MAX_BATCH)).granted).toBeGreaterThan(0)
     const reserved = site.server.memoryInUse
     expect(reserved).toBeGreaterThan(before)
@@ -275,7 +239,7 @@ describe('room in the store', () => {
     const links: Link[] = []
     /** Takes all it can get. */
     const greedy = async (name: string | undefined): Promise<number> => {
-      const { link, reserve } = await stranger(site.server, name)
+      const { link, reserve } = await stranger(compiled, site.server, name)
       links.push(link)
       let first = 0
       for (;;) {
@@ -312,7 +276,7 @@ describe('room in the store', () => {
     const { site, end } = await neighbourhood(compiled, { server: { unusedMs: DEADLINE_MS } })
     const { client } = await site.seat()
     await client.prepare()
-    const { link } = await stranger(site.server)
+    const { link } = await stranger(compiled, site.server)
     expect(causeOf(await failure(link.receiveAny(100, { deadlineMs: 20_000 })))).toBe('DEADLINE')
     await client.run(input)
     await client.release()

@@ -3,10 +3,11 @@ import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
 import type { HelperStatus } from '../../party/events.js'
 import { Helper } from '../../party/helper/helper.js'
+import { startDealers } from '../../party/helper/threads.node.js'
 import { keyPair } from '../../random/seed.js'
 import { type Configured, configured } from '../process/config-file.js'
 import { IDENTITY_FLAG, loadIdentity } from '../process/identity.js'
-import { MEGABYTES, megabytes, readService, SERVICE_FLAGS, sayReady } from '../process/listening.js'
+import { MEGABYTES, megabytes, readService, SERVICE_FLAGS, sayReady, WORKERS } from '../process/listening.js'
 import { rereading } from '../process/reloading.js'
 import { type Command, toHex } from '../terminal/arguments.js'
 
@@ -22,6 +23,7 @@ export const helper: Command = {
       range: [1, 4096],
       description: 'memory for the networks of all registered servers together (default 1024)',
     },
+    workers: WORKERS,
     ...IDENTITY_FLAG,
   },
   notes: [
@@ -32,13 +34,14 @@ export const helper: Command = {
   async run(given, args) {
     const read = () => configured(helper, given, args)
     const first = await read()
-    const { identity, registeredBytes, service: order } = readOrder(first)
+    const { identity, registeredBytes, workers, service: order } = readOrder(first)
     const { log } = order
     const keys = identity === undefined ? keyPair() : await loadIdentity(identity)
+    const dealers = workers > 1 ? await startDealers(workers) : undefined
     let service: Service | undefined
     const party = await Helper.create({
       ...order.times,
-      ...{ keys, registeredBytes },
+      ...{ keys, registeredBytes, dealers },
       onEvent: (event) => service?.tell(event),
       onError: (error, peer) => service?.failed(error, peer),
     })
@@ -50,7 +53,10 @@ export const helper: Command = {
         run: (channel, peer) => party.run(channel, peer),
         problems: () => problemsOf(party.status),
         drain: (withinMs) => party.drain(withinMs),
-        release: () => party.release(),
+        release: async () => {
+          await party.release()
+          await dealers?.release()
+        },
       },
     )
     if (service.open) {
@@ -72,14 +78,15 @@ export const helper: Command = {
 }
 
 /** What a helper is made with. */
-const FIXED = ['identity', 'registered-mb', 'deadline', 'idle', 'unused', 'joins-per-second']
+const FIXED = ['identity', 'registered-mb', 'workers', 'deadline', 'idle', 'unused', 'joins-per-second']
 
 function readOrder({ flags }: Configured) {
   const identity = flags.text('identity')
   const registeredBytes = megabytes(flags, 'registered-mb')
+  const workers = flags.integer('workers') ?? 1
   const service = readService(flags, HELPER_PORT)
   flags.check()
-  return { identity, registeredBytes, service }
+  return { identity, registeredBytes, workers, service }
 }
 
 /** Why nobody new can be served. */

@@ -9,6 +9,12 @@ const SECONDS = { type: 'string', valueHint: 'SECONDS' } as const
 const NUMBER = { type: 'string', valueHint: 'N' } as const
 export const MEGABYTES = { type: 'string', valueHint: 'MB' } as const
 const WEEK = 604_800
+/** Of the two parties that can use more than one core. */
+export const WORKERS = {
+  ...NUMBER,
+  range: [1, 256],
+  description: 'cores to use: threads that deal, or processes that serve, each with every network (default 1)',
+} as const
 
 export const SERVICE_FLAGS = {
   listen: { type: 'string', valueHint: 'HOST:PORT', description: 'where to listen; port 0 picks a free one' },

@@ -39,8 +39,11 @@ import {
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
 import { SessionLinks } from '../session-links.js'
+import type { DealerPool } from './dealing.js'
+import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
-import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, releaseGuard } from './registered.js'
+import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel } from './registered.js'
+import { Turns } from './turns.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -51,6 +54,14 @@ export interface HelperOptions extends HostOptions {
    * that finds none is told BUSY. One whose clients have all been gone for `idleMs` is let go.
    */
   registeredBytes?: number
+  /**
+   * 32 secret bytes that this helper shares with whoever else deals in its place: k_H of a connection follows from them, so
+   * that a number that is dealt again comes out as the same bytes. Without them every connection has a k_H of its own, and no
+   * number is dealt twice. Copied; whoever has them later can open what was dealt in this epoch (docs/protocol.md, section 9).
+   */
+  epoch?: Seed
+  /** Who deals, where that is not this thread: `startDealers` of `ringfence/node`. It stays the caller's to release. */
+  dealers?: DealerPool
 }
 
 /**
@@ -72,6 +83,7 @@ export class Helper {
   readonly #keys: KeyPair
   readonly #budget: Budget
   readonly #joins: Pace
+  #epoch: Epoch | undefined
   readonly #registrations = new Map<string, HelpedServer>()
   readonly #links = new Set<Link>()
   readonly #running = new Set<Promise<void>>()
@@ -85,6 +97,7 @@ export class Helper {
     this.#keys = options.keys ?? keyPair()
     this.#budget = new Budget(options.registeredBytes ?? 2 ** 30)
     this.#joins = new Pace(options.joinsPerSecond ?? JOINS_PER_SECOND, LONGEST_JOIN_MS)
+    this.#epoch = options.epoch && new Epoch(options.epoch)
   }
 
   /** A helper that serves nobody yet: `run` a channel for each who connects. */
@@ -131,15 +144,24 @@ export class Helper {
    */
   async drain(withinMs: number): Promise<boolean> {
     this.#draining = true
-    const work = [...this.#registrations.values()].flatMap(({ mutex, running }) => [
-      mutex.take(async () => undefined),
-      ...running.values(),
-    ])
+    const work = [...this.#registrations.values()].flatMap(({ deals, running }) => [...deals, ...running.values()])
     const given = new AbortController()
     const late = wait(withinMs, given.signal).then(() => false)
     const done = await Promise.race([Promise.allSettled(work).then(() => true), late])
     given.abort()
     return done
+  }
+
+  /**
+   * Sessions that begin from now on deal under another secret. The one before is wiped as soon as the last session that
+   * began under it can ask for nothing any more.
+   * @param secret 32 bytes, copied
+   * @throws RingfenceError BAD_INPUT
+   */
+  beginEpoch(secret: Seed): void {
+    const next = new Epoch(secret)
+    this.#epoch?.end()
+    this.#epoch = next
   }
 
   async #serve(channel: Channel, peer: Peer): Promise<void> {
@@ -173,10 +195,11 @@ export class Helper {
     this.#end.abort()
     for (const link of this.#links) link.close()
     await Promise.all(this.#running)
+    this.#epoch?.end()
   }
 
   async #serveServer(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
-    const model = await receiveModel(this.#k, link, hello, this.#budget)
+    const model = await receiveModel(this.#k, link, hello, this.#budget, this.#options.dealers)
     let registered: { id: Uint8Array; registration: HelpedServer } | undefined
     try {
       await this.#joins.take(this.#end.signal)
@@ -189,7 +212,7 @@ export class Helper {
         new Uint8Array([...id, ...this.#keys.publicKey, ...confirmation(registration.seed, id)]),
       )
       joined()
-      registration.guard = receiveGuard(this.#k, link, registration.seed, model)
+      registration.guard = receiveGuard(link, registration.seed, model)
       await registration.guard
       await Promise.race([link.closed, registration.attendance.over])
       registration.attendance.close()
@@ -200,16 +223,18 @@ export class Helper {
     }
   }
 
-  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share }: RegisteredModel) {
+  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share, dealer }: RegisteredModel) {
     const order = { initiator: publicKey, responder: this.#keys.publicKey }
     const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
     const id = entropy(ID_BYTES)
     const grants = new Grants(seed, id)
     const sessionLinks = new SessionLinks()
     const registration: HelpedServer = {
-      ...{ link, planned, digest, share, guard: undefined, seed, grants, sessionLinks, open: true },
+      ...{ link, planned, digest, share, dealer, guard: undefined, seed, grants, sessionLinks, open: true },
+      making: new Turns(dealer?.width ?? 1),
       mutex: new Mutex(),
-      sessions: new HelpedSessions(grants, sessionLinks),
+      deals: new Set(),
+      sessions: new HelpedSessions(grants, sessionLinks, dealer?.width),
       running: new Map(),
       attendance: new Attendance(idleOf(this.#options)),
     }
@@ -222,12 +247,12 @@ export class Helper {
     registration.open = false
     registration.attendance.close()
     registration.sessionLinks.close()
-    await registration.mutex.take(async () => undefined)
+    registration.sessions.end()
+    await Promise.allSettled(registration.deals)
     for (const client of registration.running.keys())
       client.fail(new RingfenceError('PEER_GONE', 'the server has left'))
     await Promise.allSettled(registration.running.values())
     registration.grants.release()
-    registration.guard?.then((guard) => guard && releaseGuard(guard)).catch(() => undefined)
     registration.seed.fill(0)
   }
 
@@ -251,30 +276,30 @@ export class Helper {
     await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take(this.#end.signal))
     if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
     const { session } = hello
-    const streams = this.#streams(registration, hello, source())
+    const mcc = registration.planned.plan.backend === 'mcc'
+    const held = registration.sessions.hold(hex(session), mcc ? this.#epoch : undefined)
     const times = {
       deadlineMs: deadlineOf(this.#options),
       idleMs: idleOf(this.#options),
       unusedMs: unusedOf(this.#options),
     }
-    const held = registration.sessions.hold(hex(session))
     const onBundle = (milliseconds: number) => this.#options.onEvent?.({ kind: 'bundle', milliseconds })
     const onInference = (milliseconds: number, error?: ErrorCode) =>
       this.#options.onEvent?.({ kind: 'inference', peer, milliseconds, error })
-    const told = { onBundle, onInference }
-    const client = { k: this.#k, link, registration, session, held, streams, ...told, ...times }
+    let streams: DealerStreams | undefined
     registration.attendance.enter()
     try {
+      const own = held.epoch?.dealerSeed(hello.registration, session, hello.publicKey) ?? source()
+      streams = this.#streams(registration, hello, own)
+      const key = hex(hello.publicKey)
+      const client = { k: this.#k, link, registration, session, key, held, streams, onBundle, onInference, ...times }
       link.send(Kind.welcome, Phase.setup, 0, this.#keys.publicKey)
       joined()
-      await (registration.planned.plan.backend === 'mcc'
-        ? dealForClient(client as HelpedClient<MccPlan>)
-        : helpClient(client as HelpedClient<SecurennPlan>))
+      await (mcc ? dealForClient(client as HelpedClient<MccPlan>) : helpClient(client as HelpedClient<SecurennPlan>))
     } finally {
       registration.attendance.leave()
       registration.sessions.leave(held)
-      const { ch, sh, own } = streams
-      for (const each of [ch, sh, own]) each.release()
+      if (streams) for (const each of [streams.ch, streams.sh, streams.own]) each.release()
     }
   }
 

@@ -3,19 +3,19 @@
 import { packedBytes, unpack } from '../../kernels/bits.js'
 import { type Kernels, type Region, upload } from '../../kernels/instance.js'
 import { busy, type Link, Phase } from '../../net/index.js'
-import type { Plan } from '../../plan/plan.js'
+import type { MccPlan, Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import type { DealtGuard } from '../../protocol/mcc/guard/inference.js'
 import { guardTerms } from '../../protocol/mcc/guard/terms.js'
-import { takeTransposes, tensorSizes } from '../../protocol/mcc/guard/upload.js'
+import { tensorSizes } from '../../protocol/mcc/guard/upload.js'
+import { materialLengths } from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 import { layOut, type PlannedSteps } from '../../protocol/step.js'
-import { type ModelShare, packShare } from '../../protocol/weights.js'
+import { type FilterSlot, filterSlots, type ModelShare, packShare } from '../../protocol/weights.js'
 import type { Seed } from '../../random/seed.js'
-import { Streams } from '../../random/streams.js'
 import type { HelperHello } from '../messages.js'
 import { filterBytes, layoutBytes, parsedBytes, receivePlan } from '../received-plan.js'
 import { receivePieces } from '../transfer.js'
+import { type DealerPool, LocalDealer, type ModelDealer } from './dealing.js'
 
 /** When a helper whose memory is taken may have some again: registrations end with their servers, or when they go idle. */
 const FULL_MS = 60_000
@@ -51,8 +51,10 @@ export class Budget {
 
 export interface RegisteredModel {
   readonly planned: PlannedSteps
-  /** F */
-  readonly share: ModelShare
+  /** F; not where other threads deal, which have it. */
+  readonly share: ModelShare | undefined
+  /** Makes bundles; only on `mcc`. */
+  readonly dealer: ModelDealer | undefined
   /** Takes more of the memory set aside. @throws RingfenceError BUSY */
   take(bytes: number): void
   release(): void
@@ -60,6 +62,7 @@ export interface RegisteredModel {
 
 /**
  * Receives plan and F.
+ * @param pool whoever deals, where that is not this thread
  * @throws RingfenceError BUSY when they do not fit into what is left, PLAN_MISMATCH, and as `Link.receive`
  */
 export async function receiveModel(
@@ -67,83 +70,103 @@ export async function receiveModel(
   link: Link,
   hello: HelperHello,
   budget: Budget,
+  pool?: DealerPool,
 ): Promise<RegisteredModel> {
   const room = budget.open()
-  let share: ModelShare | undefined
+  const held: { release(): void }[] = [room]
+  const release = () => {
+    for (const each of held.splice(0).reverse()) each.release()
+  }
   try {
     const plan = await receivePlan(link, hello)
     room.take(parsedBytes(hello.planBytes))
-    const received = await receiveShare(k, link, plan, room.take)
-    share = received
+    let share: ModelShare | undefined
+    let dealer: ModelDealer | undefined
+    if (pool && plan.backend === 'mcc') held.push((dealer = await receiveForPool(pool, link, plan, room.take)))
+    else held.push((share = await receiveShare(k, link, plan, room.take)))
     room.take(layoutBytes(plan))
     const planned = layOut(k, plan)
-    const release = () => {
-      received.release()
-      planned.release()
-      room.release()
-    }
-    return { planned, share, take: room.take, release }
+    held.push(planned)
+    if (share && plan.backend === 'mcc') held.push((dealer = new LocalDealer(k, planned as MccSteps, share)))
+    // A local dealer's bundle lies in no memory but a message's; others lie here until the server has read them.
+    else if (dealer) room.take(dealer.width * sum(materialLengths(planned as MccSteps).helper))
+    return { planned, share, dealer, take: room.take, release }
   } catch (error) {
-    share?.release()
-    room.release()
+    release()
     throw error
   }
+}
+
+/** Every thread holds the network. @throws as `receiveModel` */
+async function receiveForPool(
+  pool: DealerPool,
+  link: Link,
+  plan: MccPlan,
+  take: (bytes: number) => void,
+): Promise<ModelDealer> {
+  const filters: Uint8Array[] = []
+  for (const slot of filterSlots(plan)) {
+    filters.push(await receiveFilter(link, plan, slot))
+    take(2 * filters.at(-1)!.byteLength + pool.threads * filterBytes(plan, slot.words))
+  }
+  take(pool.threads * layoutBytes(plan))
+  return pool.open({ plan, filters })
 }
 
 /**
- * Receives what a guarded plan adds to a registration; undefined for other plans.
+ * Receives what a guarded plan adds to a registration.
  * @param seed shared with the server
  * @throws as `receiveModel`
  */
-export async function receiveGuard(
-  k: Kernels,
-  link: Link,
-  seed: Seed,
-  { planned, take }: RegisteredModel,
-): Promise<DealtGuard | undefined> {
+export async function receiveGuard(link: Link, seed: Seed, { planned, dealer, take }: RegisteredModel): Promise<void> {
   const { plan } = planned
-  if (plan.backend !== 'mcc') return undefined
-  const terms = guardTerms(planned as MccSteps)
-  if (!terms) return undefined
-  const transposes: Region[] = []
-  try {
-    for (const [tensor, size] of tensorSizes(plan).entries()) {
-      const length = packedBytes(size, plan.ring) * terms.vectors
-      const payload = await receivePieces(link, Kind.transposes, Phase.setup, tensor, length)
-      take(size * 4 * terms.vectors)
-      transposes.push(takeTransposes(k, payload, size, terms))
-    }
-  } catch (error) {
-    for (const region of transposes) region.release()
-    throw error
+  const terms = plan.backend === 'mcc' && guardTerms(planned as MccSteps)
+  if (!terms || !dealer) return
+  for (const [tensor, size] of tensorSizes(plan as MccPlan).entries()) {
+    const length = packedBytes(size, plan.ring) * terms.vectors
+    const payload = await receivePieces(link, Kind.transposes, Phase.setup, tensor, length)
+    take(size * 4 * terms.vectors * dealer.width)
+    dealer.addTransposes(payload)
   }
-  return { terms, registration: new Streams(k, seed, plan.rounds), transposes }
+  dealer.guard(seed)
 }
 
-export function releaseGuard({ registration, transposes }: DealtGuard): void {
-  registration.release()
-  for (const region of transposes) region.release(true)
-}
-
-function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: number) => void): Promise<ModelShare> {
+async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: number) => void): Promise<ModelShare> {
   let payload: Uint8Array
-  return packShare(
+  return shareOf(
     k,
     plan,
-    (slot, words) => {
-      const packed = upload(k.memory, payload)
-      try {
-        unpack(k, packed, slot.words, plan.ring, words)
-      } finally {
-        packed.release()
-      }
-    },
-    async ({ step, words }) => {
-      payload = await receivePieces(link, Kind.weights, Phase.setup, step, packedBytes(words, plan.ring))
-      take(filterBytes(plan, words))
+    () => payload,
+    async (slot) => {
+      payload = await receiveFilter(link, plan, slot)
+      take(filterBytes(plan, slot.words))
     },
   )
 }
+
+const receiveFilter = (link: Link, plan: Plan, { step, words }: FilterSlot): Promise<Uint8Array> =>
+  receivePieces(link, Kind.weights, Phase.setup, step, packedBytes(words, plan.ring))
+
+/** F for the kernels. @param packed the filter at that place, as it travels @param ready as of `packShare` */
+export function shareOf(
+  k: Kernels,
+  plan: Plan,
+  packed: (at: number) => Uint8Array,
+  ready?: (slot: FilterSlot) => Promise<void>,
+): Promise<ModelShare> {
+  let at = 0
+  const fill = (slot: FilterSlot, words: Region) => {
+    const region = upload(k.memory, packed(at++))
+    try {
+      unpack(k, region, slot.words, plan.ring, words)
+    } finally {
+      region.release()
+    }
+  }
+  return packShare(k, plan, fill, ready)
+}
+
+const sum = (lengths: readonly number[]): number => lengths.reduce((total, length) => total + length, 0)
 
 /** Who is there, and when nobody has been for some time. */
 export class Attendance {

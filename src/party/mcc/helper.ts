@@ -1,37 +1,47 @@
 // The helper on `mcc`: deals one-time material to a server for one of its clients, off line.
 import { RingfenceError } from '../../errors.js'
-import { scoped } from '../../kernels/scope.js'
+import type { Region } from '../../kernels/instance.js'
 import { busy, type Link, Phase } from '../../net/index.js'
 import type { MccPlan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { dealInference } from '../../protocol/mcc/dealing.js'
 import { keptAlive } from '../admission.js'
 import type { HelpedClient } from '../backend.js'
+import { type Bundle, dealJob, wipeJob } from '../helper/dealing.js'
 import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, decodeBatch, ID_BYTES, writeInference } from '../messages.js'
 import { asRingfenceError } from '../options.js'
 import { sendPieces } from '../transfer.js'
 
 /** Serves a client's requests until it leaves. */
 export async function dealForClient(client: HelpedClient<MccPlan>): Promise<void> {
-  const { link, registration, session, held, idleMs, unusedMs, deadlineMs } = client
-  let left = false
+  const { link, registration, session, held, key, idleMs, unusedMs, deadlineMs } = client
+  let over = false
   void link.closed.then(() => {
-    left = true
+    over = true
   })
+  /** In its turn, unless nobody waits for it any more. */
+  const inTurn = (inference: number) =>
+    held.turns.take(async () => {
+      if (!over) await registration.making.take(() => deal(client, inference))
+    })
   let waitMs = unusedMs
   for (;;) {
     const request = await nextRequest(link, waitMs)
     if (!request) return
     const { first, count, grant } = request
     const until = registration.grants.check(grant, session, first, count)
-    held.ledger.burn(first, count)
+    held.deal(key, first, count)
     held.until = Math.max(held.until, until)
     waitMs = idleMs
-    for (let i = 0; i < count && !left; i++) {
-      await keptAlive(link, deadlineMs, () =>
-        held.mutex.take(() => registration.mutex.take(() => deal(client, first + i))),
-      )
-      link.send(Kind.dealt, Phase.offline, 0, new Uint8Array(0))
+    const deals = Array.from({ length: count }, (_, i) => track(registration.deals, inTurn(first + i)))
+    try {
+      for (const dealt of deals) {
+        await keptAlive(link, deadlineMs, () => dealt)
+        if (!over) link.send(Kind.dealt, Phase.offline, 0, new Uint8Array(0))
+      }
+    } catch (error) {
+      over = true
+      await Promise.allSettled(deals)
+      throw error
     }
   }
 }
@@ -47,23 +57,39 @@ async function nextRequest(link: Link, deadlineMs: number) {
   }
 }
 
+/** Notes a task for as long as it runs; whoever waits for it learns how it ended. */
+function track(running: Set<Promise<void>>, task: Promise<void>): Promise<void> {
+  running.add(task)
+  void task.catch(() => undefined).then(() => running.delete(task))
+  return task
+}
+
 async function deal(client: HelpedClient<MccPlan>, inference: number): Promise<void> {
-  const { k, registration, session, streams, onBundle } = client
-  const { link, planned, share } = registration
+  const { registration, streams, onBundle } = client
+  if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
+  await registration.guard
+  const began = performance.now()
+  const job = dealJob(streams, inference)
+  try {
+    const bundle = await registration.dealer!.begin(job)
+    await registration.mutex.take(() => send(client, inference, bundle))
+    onBundle?.(performance.now() - began)
+  } finally {
+    wipeJob(job)
+  }
+}
+
+async function send(client: HelpedClient<MccPlan>, inference: number, bundle: Bundle): Promise<void> {
+  const { registration, session } = client
+  const { link } = registration
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
   const head = new Uint8Array(BUNDLE_BYTES)
   head.set(session)
   writeInference(head.subarray(ID_BYTES), inference)
   const toServer = new Emission(client)
-  const guard = await registration.guard
-  const began = performance.now()
   try {
     link.send(Kind.bundle, Phase.offline, 0, head)
-    await scoped(k, async (k) => {
-      const [ch, sh, own] = [streams.ch.on(k).ofInference(inference), streams.sh.on(k), streams.own.on(k)]
-      await dealInference(k, planned, share, { ch, sh, own }, inference, toServer.step, guard)
-    })
-    onBundle?.(performance.now() - began)
+    await bundle.send(toServer.step)
   } catch (cause) {
     const error = asRingfenceError(cause)
     if (toServer.broken) {
@@ -84,7 +110,7 @@ class Emission {
 
   constructor(private readonly client: HelpedClient<MccPlan>) {}
 
-  readonly step = async (step: number, message: Parameters<typeof sendPieces>[4]): Promise<void> => {
+  readonly step = async (step: number, message: Region | Uint8Array): Promise<void> => {
     const { registration, deadlineMs } = this.client
     this.broken = true
     await sendPieces(registration.link, Kind.material, Phase.offline, step, message, { deadlineMs })

@@ -50,7 +50,8 @@ async function nextInference(link: Link, deadlineMs: number): Promise<number | n
 async function help(client: HelpedClient<SecurennPlan>, server: Link, inference: number) {
   const { k, registration, streams, link, deadlineMs } = client
   if (!registration.open) throw new RingfenceError('PEER_GONE', 'the server has left the helper')
-  const { planned, share } = registration
+  const { planned } = registration
+  const share = registration.share! // on securenn this thread deals
   // What the helper sends first depends on nothing but the number, which is burnt: it need not wait for the server's word.
   let word: Promise<void> | undefined
   const agree = async () => {

@@ -3,16 +3,22 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadModelDirectory } from '../../../../src/files/model-directory.js'
+import { loadKernels } from '../../../../src/kernels/instance.js'
 import { calibrate } from '../../../../src/plan/calibrate.js'
 import { checkPlan } from '../../../../src/plan/check.js'
 import { type Compiled, compile } from '../../../../src/plan/compile/compile.js'
 import { guardEpsilon } from '../../../../src/plan/guard.js'
 import { canonicalJson, type MccPlan } from '../../../../src/plan/plan.js'
+import { planLayout } from '../../../../src/protocol/layout.js'
+import { guardTerms } from '../../../../src/protocol/mcc/guard/terms.js'
+import { sendTransposes } from '../../../../src/protocol/mcc/guard/transposes.js'
 import { encodeFixed } from '../../../../src/ring/codec.js'
 import { localParties, runReference } from '../../../../src/testing.js'
 import { modelFolder } from '../../../fixtures/reference-files.js'
+import { prepareWorkload } from '../../../fixtures/workloads.js'
 import { growNetwork } from '../../networks/zoo.js'
 import { drawFrom } from '../gadget-plan.js'
+import { honest } from '../transcripts.js'
 
 async function runPrivately(compiled: Compiled<MccPlan>, inputs: readonly Float32Array[]): Promise<void> {
   const { plan, model } = compiled
@@ -70,4 +76,22 @@ describe('guarded networks equal the integer reference bit for bit', () => {
       { numRuns: 12 },
     )
   })
+})
+
+it('the transposes of a wide layer are the same in memory that grows while they are made', async () => {
+  const workload = { name: 'relu-65536', options: { ring: 32, bits: 16, lo: 0, guard: {} } } as const
+  const layout = planLayout(prepareWorkload(workload).compiled.plan as MccPlan)
+  const transposes = async (reserved: number): Promise<Uint8Array[]> => {
+    const k = loadKernels()
+    k.memory.alloc(reserved).release()
+    const streams = {
+      registration: honest(k, new Uint8Array(32).fill(1)),
+      model: honest(k, new Uint8Array(32).fill(2)),
+    }
+    const sent: Uint8Array[] = []
+    await sendTransposes(k, layout, guardTerms(layout)!, streams, (_, message) => void sent.push(message.u8().slice()))
+    return sent
+  }
+  const [grown, reserved] = [await transposes(0), await transposes(2 ** 25)]
+  expect(grown.map((bytes, tensor) => Buffer.compare(bytes, reserved[tensor]))).toEqual(grown.map(() => 0))
 })
