@@ -12,7 +12,6 @@ import { withChannelWindows } from '../equalize/channel-windows.js'
 import {
   type Activation,
   asMap,
-  type Backend,
   type Bends,
   elementCount,
   type LinearOp,

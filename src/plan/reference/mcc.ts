@@ -5,18 +5,14 @@ import { weightKey } from '../compile/compile.js'
 import { bentResult, openings } from '../openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan.js'
 import { int32, linearReference } from './linear.js'
-import { multiply } from './product.js'
+import { multiply, type ProductMasks } from './product.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
-export interface MccMasks {
+export interface MccMasks extends ProductMasks {
   /** m of a step, one word per element. */
   output(step: number): Uint32Array
   /** a' of a step: one word per opened value, in the order of `openings`, then one per opened patch sum. */
   opening(step: number): Uint32Array
-  /** r of tensor `index`, one word per element. */
-  tensor(index: number): Uint32Array
-  /** The client's halves of a product's words mod 2^32, in the order of the kernels. */
-  product(step: number): Uint32Array
 }
 
 /** What a plain run of a plan gives. */

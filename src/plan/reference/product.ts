@@ -1,9 +1,18 @@
 // The integer reference of a product on `mcc` (docs/protocol.md, "Products"): exact but for the coin of its truncation, which
 // follows from the low bits of the client's share.
 import { productFactors, type Step } from '../plan.js'
-import type { MccMasks } from './mcc.js'
 
 const signed = (word: number, bits: number): number => (word << (32 - bits)) >> (32 - bits)
+
+/** What of a private inference decides the coins of products. */
+export interface ProductMasks {
+  /** a' of a step: of a product one word per left factor, then one per right one. */
+  opening(step: number): Uint32Array
+  /** r of tensor `index`, one word per element. */
+  tensor(index: number): Uint32Array
+  /** The client's halves of a product's words mod 2^32, in the order of the kernels. */
+  product(step: number): Uint32Array
+}
 
 /** A factor as it is opened: its value, and where masks are known ẽ and the client's share of A_j, mod 2^32. */
 interface Factor {
@@ -22,7 +31,7 @@ export function multiply(
   step: Step,
   ring: number,
   tensors: readonly Int32Array[],
-  masks: MccMasks | undefined,
+  masks: ProductMasks | undefined,
   index: number,
 ): { out: Int32Array; overflows: number } {
   const { left, right, broad, plane } = productFactors(step)!

@@ -59,7 +59,9 @@ describe('every outcome', () => {
     (coins, view) => {
       const first = coins.take(bits)
       const masks = [first, one ? first : coins.take(bits)]
-      factors.forEach((value, i) => view.put(value - masks[i], bits))
+      factors.forEach((value, i) => {
+        view.put(value - masks[i], bits)
+      })
     }
   it('client: opened values are uniform', () => {
     const pairs = all(2).flatMap((x) => all(2).map((g) => [x, g]))
@@ -118,9 +120,10 @@ describe('every outcome', () => {
 
   it('server: two products with one right factor', () => {
     const secrets = [[0, 0, 0], [1, 3, 2]] // biome-ignore format: a list
-    const coins = width(SMALL, 2)
-    expectBlind(secrets, coins, coins, server(SMALL, [2, 1, 3]))
-    expectTold(secrets, coins - 3, coins, server(SMALL, [2, 1, 3], 'one half of P for both'))
+    const ring: TinyProduct = { n: 2, bits: 2, f: 1 }
+    const coins = width(ring, 2)
+    expectBlind(secrets, coins, coins, server(ring, [2, 1, 3]))
+    expectTold(secrets, coins - 3, coins, server(ring, [2, 1, 3], 'one half of P for both'))
   })
 })
 
