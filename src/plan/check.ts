@@ -20,13 +20,12 @@ import {
   type MccActivation,
   type MccPlan,
   type Plan,
-  type Product,
-  productFactors,
   reluShape,
   type SecurennActivation,
   type Step,
   type StepRelu,
 } from './plan.js'
+import { productProblems, productSchema } from './products.js'
 
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
 const MAX_ELEMENTS = 2 ** 26
@@ -111,12 +110,6 @@ const mccActivation = v.strictObject({
   bends: v.optional(bends),
 })
 
-const product = v.strictObject({
-  truncate: v.pipe(integer, v.minValue(0), v.maxValue(31)),
-  // Whole numbers hold a product of two values of so many bits in plain-text reruns too.
-  bits: v.pipe(integer, v.minValue(4), v.maxValue(26)),
-})
-
 const ignored = v.pipe(integer, v.minValue(0), v.maxValue(62))
 const securennActivation = v.strictObject({
   truncate: v.pipe(integer, v.minValue(0), v.maxValue(62)),
@@ -199,7 +192,7 @@ function planSchema<B extends string, A extends v.GenericSchema, S extends v.Obj
 }
 
 const schema = v.variant('backend', [
-  planSchema('mcc', [24, 32], mccActivation, { product: v.optional(product) }, { guard: v.optional(guard) }),
+  planSchema('mcc', [24, 32], mccActivation, { product: v.optional(productSchema) }, { guard: v.optional(guard) }),
   planSchema('securenn', [64, 64], securennActivation, {}, {}),
 ])
 
@@ -253,14 +246,6 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
   else if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
   if (step.activation) problems.push(...activationProblems(plan.ring, step, step.activation))
   return problems.map((problem) => `step ${index} (${step.id}): ${problem}`)
-}
-
-function productProblems(ring: number, step: Step, { bits, truncate }: Product): string[] {
-  const problems: string[] = []
-  if (!productFactors(step)) problems.push('a product is of two tensors, the second of which has its shape')
-  if (2 * bits - 2 - truncate > ring)
-    problems.push(`a product of ${bits} and ${bits} bits, less ${truncate}, does not fit ${ring} ring bits`)
-  return problems
 }
 
 const same = (a: MapShape, b: MapShape): boolean => a.every((n, i) => n === b[i])

@@ -1,11 +1,12 @@
-// What `compile` leaves to its caller, and what fits together.
-import { throwIfAny } from '../../errors.js'
+// What `compile` leaves to its caller, and what fits together; among it a guard against clients that deviate, and plans that a
+// delegate plays.
+import { RingfenceError, throwIfAny } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
 import { quote } from '../../model/json/fields.js'
 import { effectiveOp } from '../../model/layers/layers.js'
 import { bodyOf } from '../../model/tail/split.js'
-import type { Backend } from '../plan.js'
-import { guardOptionProblems } from './guarded.js'
+import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
+import type { Backend, MccPlan } from '../plan.js'
 import { type MccOptions, mccProblems } from './mcc-numbers.js'
 import { labelProblems } from './outputs.js'
 import { type SecurennOptions, securennProblems } from './securenn-numbers.js'
@@ -58,4 +59,33 @@ export function checkOptions(arch: Architecture, options: CompileOptions): void 
 function onMccAlone(arch: Architecture): string[] {
   const layers = bodyOf(arch).layers.filter((layer) => effectiveOp(layer).op === 'multiply')
   return layers.map(({ id, op }) => `layer ${quote(id)}: ${op} of two private values`)
+}
+
+type Choices = MccOptions & { delegated?: boolean }
+
+function guardOptionProblems({ guard, ring = 32, lo, delegated }: Choices): string[] {
+  if (!guard) return []
+  const problems: string[] = []
+  const { sigma = DEFAULT_SIGMA } = guard
+  const least = Math.max(MIN_SIGMA, 33 - ring)
+  if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
+    problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
+  if (delegated) problems.push('delegated: a guarded plan cannot be delegated yet; leave one of the two out')
+  if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
+  return problems
+}
+
+/** The plan with its guard, where one is asked for. @throws RingfenceError UNSUPPORTED */
+export function guarded(plan: MccPlan, { guard: options }: Choices): MccPlan {
+  if (!options) return plan
+  const guard = guardOf(plan, options.sigma ?? DEFAULT_SIGMA)
+  throwIfAny('UNSUPPORTED', 'this network cannot be guarded; leave `guard` out', guardProblems(plan, guard))
+  return { ...plan, guard }
+}
+
+/** @throws RingfenceError UNSUPPORTED where a delegated plan has several outputs, or some of them left to its client */
+export function requireOneOutput({ delegated }: Choices): void {
+  if (!delegated) return
+  const what = 'a delegated plan opens one output and leaves nothing of it to its client'
+  throw new RingfenceError('UNSUPPORTED', `${what}; choose one with convert --outputs, or leave delegated out`)
 }

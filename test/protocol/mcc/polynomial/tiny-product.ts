@@ -1,6 +1,6 @@
 // The product of two opened values over rings of a few bits, as docs/protocol.md writes it: small enough to run for every
 // value of every coin. `views.product.test.ts` holds it against the kernels.
-import { low } from './blind.js'
+import { low } from '../blind.js'
 
 /** n, n' of both factors, dropped bits. */
 export interface TinyProduct {

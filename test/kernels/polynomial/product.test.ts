@@ -1,8 +1,8 @@
 // Products against their slow twin: what is dealt, what each party makes of it, and what the two have together.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { loadKernels, upload } from '../../src/kernels/instance.js'
-import { dealProduct, type ProductShape, product, productWords } from '../../src/kernels/polynomial/product.js'
+import { loadKernels, upload } from '../../../src/kernels/instance.js'
+import { dealProduct, type ProductShape, product, productWords } from '../../../src/kernels/polynomial/product.js'
 import { opened, residue, type TwinFactor, twinFactor, twinProductShare, twinProductWords } from './product-twin.js'
 
 interface Case extends ProductShape {

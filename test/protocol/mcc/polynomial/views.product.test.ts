@@ -1,17 +1,17 @@
 // A product: what each party sees says nothing of the factors. For every outcome of all coins over rings of a few bits, one
 // product and two under one right factor; then byte by byte at real widths; and variants that share what they must not.
 import { describe, expect, it } from 'vitest'
-import { loadKernels, upload } from '../../../src/kernels/instance.js'
-import { product } from '../../../src/kernels/polynomial/product.js'
-import { checkPlan } from '../../../src/plan/check.js'
-import type { Compiled } from '../../../src/plan/compile/compile.js'
-import type { MapShape, MccPlan } from '../../../src/plan/plan.js'
-import { Purpose } from '../../../src/random/streams.js'
-import { all, expectBlind, expectTold, low, type See as SeeOf } from './blind.js'
-import type { Coins, View } from './tiny.js'
+import { loadKernels, upload } from '../../../../src/kernels/instance.js'
+import { product } from '../../../../src/kernels/polynomial/product.js'
+import { checkPlan } from '../../../../src/plan/check.js'
+import type { Compiled } from '../../../../src/plan/compile/compile.js'
+import type { MapShape, MccPlan } from '../../../../src/plan/plan.js'
+import { Purpose } from '../../../../src/random/streams.js'
+import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
+import type { Coins, View } from '../tiny.js'
+import { reusing, type Streamed } from '../transcripts.js'
+import { loud, network, silent, views } from '../wide-views.js'
 import { MU2, OMEGA2, P, productShare, productWords, type TinyProduct, wordWidths, X, Z } from './tiny-product.js'
-import { reusing, type Streamed } from './transcripts.js'
-import { loud, network, silent, views } from './wide-views.js'
 
 /** The left factors, and the right one that they share. */
 type Factors = readonly number[]

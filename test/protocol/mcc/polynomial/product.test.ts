@@ -1,17 +1,17 @@
 // Products of two private values in one round trip, from networks that have them: declared costs are what they take, and
 // results are the reference's to the bit.
 import { describe, expect, it } from 'vitest'
-import { FloatNetwork } from '../../../src/float/network.js'
-import { type Architecture, parseArchitecture } from '../../../src/model/architecture.js'
-import { calibrate } from '../../../src/plan/calibrate.js'
-import { type CompileOptions, compile } from '../../../src/plan/compile/compile.js'
-import type { MccPlan } from '../../../src/plan/plan.js'
-import { planLayout } from '../../../src/protocol/layout.js'
-import { planCost } from '../../../src/protocol/mcc/cost.js'
-import { encodeFixed } from '../../../src/ring/codec.js'
-import { randomWeights } from '../../fixtures/networks.js'
-import { sampleInput } from '../../fixtures/workloads.js'
-import { run } from './metered-gadget.js'
+import { FloatNetwork } from '../../../../src/float/network.js'
+import { type Architecture, parseArchitecture } from '../../../../src/model/architecture.js'
+import { calibrate } from '../../../../src/plan/calibrate.js'
+import { type CompileOptions, compile } from '../../../../src/plan/compile/compile.js'
+import type { MccPlan } from '../../../../src/plan/plan.js'
+import { planLayout } from '../../../../src/protocol/layout.js'
+import { planCost } from '../../../../src/protocol/mcc/cost.js'
+import { encodeFixed } from '../../../../src/ring/codec.js'
+import { randomWeights } from '../../../fixtures/networks.js'
+import { sampleInput } from '../../../fixtures/workloads.js'
+import { run } from '../metered-gadget.js'
 
 type LayerJson = Readonly<Record<string, unknown>>
 
