@@ -1,4 +1,4 @@
-// How dist is made: the library with its programs, the worker that stands alone, and, outside the package, the benches.
+// How dist is made: the library with its worker and programs, and, outside the package, the benches.
 import { defineConfig, type Options } from 'tsup'
 
 const library = {
@@ -27,26 +27,18 @@ export default defineConfig([
     ...common,
     entry: {
       ...library,
+      // A page's worker. It shares the library's chunks: what bundles a page follows its imports or is told to.
+      worker: 'src/worker.ts',
       cli: 'src/cli/main.ts',
       // What the tuners' worker threads run.
       'tune-thread': 'src/tune/workers/thread.node.ts',
       // What a helper's worker threads run.
       'dealer-thread': 'src/party/helper/dealer-thread.node.ts',
     },
-    // The loader only serves to instantiate; bundling it keeps the run-time dependencies few.
-    noExternal: ['@assemblyscript/loader'],
     external: [/^node:/],
     // ringfence/testing hands out what is internal elsewhere, so nothing may be stripped.
     dts: { entry: library, compilerOptions: { stripInternal: false } },
     splitting: true,
-  },
-  {
-    // A worker's script must stand alone: bundlers copy it, but do not follow its imports.
-    ...common,
-    entry: { worker: 'src/worker.ts' },
-    noExternal: [/^(?!ws$|node:)/],
-    external: [/^node:/, 'ws'],
-    splitting: false,
   },
   {
     // Not part of the package. One file, because it starts itself again as its own processes.
@@ -57,7 +49,6 @@ export default defineConfig([
       'dealer-thread': 'src/party/helper/dealer-thread.node.ts',
     },
     outDir: 'build/bench',
-    noExternal: ['@assemblyscript/loader'],
     external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],
     splitting: false,
   },

@@ -68,6 +68,7 @@ export type {
 } from './model/layers/layers.js'
 export type { TensorName } from './model/parameters.js'
 export { type ComparisonWindow, type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu/spec.js'
+export { type PlannedRelu, type ReluSpecFile, reluSpecFile } from './model/relu/spec-file.js'
 export { readSafetensors, type Tensor, writeSafetensors } from './model/safetensors.js'
 export { architectureSchema } from './model/schema.js'
 export type { Shape } from './model/shape.js'
@@ -99,12 +100,10 @@ export type { SpecCost } from './tune/allocation/relu-moves.js'
 export {
   type Budget,
   type Objective,
-  type PlannedRelu,
   planRelus,
   planRelus as plan,
   type ReluPlan,
   type ReluPlanOptions,
-  type ReluSpecFile,
 } from './tune/allocation/relu-plan.js'
 export type { Agreement } from './tune/calibration/agreement.js'
 export {

@@ -14,7 +14,8 @@ export {
   type ShardNetwork,
   type TrainedNetwork,
 } from './train/finetune.js'
-export { DEFAULT_RECIPE, type Recipe, rateAt, recipeOf } from './train/recipe.js'
+export type { FactorState } from './train/masks.js'
+export { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe, rateAt, recipeOf } from './train/recipe.js'
 export {
   type EpochRecord,
   formatTrainingState,

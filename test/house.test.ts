@@ -219,8 +219,7 @@ describe('tidiness', () => {
     const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
     const packageOf = (name: string) => name.split('/', name.startsWith('@') ? 2 : 1).join('/')
     const imported = all.flatMap(({ imports }) => imports).filter((name) => !/^(\.|node:)/.test(name))
-    // Bundled into dist; see tsup.config.ts.
-    const used = new Set(imported.map(packageOf).filter((name) => name !== '@assemblyscript/loader'))
+    const used = new Set(imported.map(packageOf))
     expect([...used].filter((name) => !Object.hasOwn(dependencies, name))).toEqual([])
   })
 })

@@ -8,6 +8,7 @@ export {
   mccMacPassed,
   mccMacDot,
 } from './mac'
+export { mccDealProduct, mccProduct } from './product'
 export { mccRead, mccRead64, mccWalk } from './read'
 export {
   mccMaskTruncated,

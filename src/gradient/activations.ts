@@ -3,7 +3,15 @@
 import { boundsOf, expectCount, toMapSize } from '../float/activation.js'
 import { addF32, affineF32, type Bounds, maskActivationF32, subF32, UNBOUNDED } from '../kernels/float/conv.js'
 import type { FloatKernels } from '../kernels/float/instance.js'
-import { channelSumsF32, gatedBlocksF32, gatedClampF32, gatedMaskF32, gateF32 } from '../kernels/gradient/maps.js'
+import {
+  channelSumsF32,
+  gatedBlocksF32,
+  gatedClampF32,
+  gatedMaskF32,
+  gateF32,
+  mixedClampF32,
+  mixedClampGradF32,
+} from '../kernels/gradient/maps.js'
 import { type Region, upload } from '../kernels/instance.js'
 import type { Layer } from '../model/layers/layers.js'
 import type { LayerRelu } from '../model/relu/spec.js'
@@ -18,7 +26,8 @@ interface Gate {
   release(): void
 }
 
-export function activation(layer: Layer, { k, relu }: Parts): Differentiable {
+export function activation(layer: Layer, { k, relu, factors }: Parts): Differentiable {
+  if (factors) return mixed(layer, factors, k)
   const gate = gateOf(k, layer, relu)
   let gates: Region | undefined
   const forget = () => {
@@ -39,6 +48,30 @@ export function activation(layer: Layer, { k, relu }: Parts): Differentiable {
     },
     forget,
     release: () => gate.release(),
+  }
+}
+
+/** y = a·r(x) + (1 - a)·x, r being the plain activation and a a factor per element (SNL, Cho et al. 2022). */
+function mixed(layer: Layer, first: Float32Array, k: FloatKernels): Differentiable {
+  const n = elementCount(layer.out)
+  expectCount(layer, 'factors', first.length, n)
+  const bounds = boundsOf(layer)
+  const factors = upload(k.memory, first)
+  return {
+    keepsInputs: true,
+    loadFactors: (other) => factors.f32().set(other),
+    forward([x], out, pictures) {
+      eachPicture(pictures, [x, out], ([x, out]) => mixedClampF32(k, x, factors, bounds, out, n))
+    },
+    backward(g, [x], pictures, wanted) {
+      const sums = k.memory.alloc(4 * n)
+      sums.u8().fill(0)
+      eachPicture(pictures, [x, g], ([x, g]) => mixedClampGradF32(k, x, factors, bounds, g, sums, n))
+      const gradient = sums.f32().slice()
+      sums.release()
+      return { inputs: wanted ? [g] : [], factors: gradient }
+    },
+    release: () => factors.release(),
   }
 }
 

@@ -14,6 +14,8 @@ export interface Parts {
   readonly norm: Norm
   /** Kind of an activation layer. */
   readonly relu: LayerRelu
+  /** Of an activation whose mask is learned, per element: how much of it is the activation, the rest being its input. */
+  readonly factors?: Float32Array
 }
 
 /** What a backward pass through an operation gives. */
@@ -22,6 +24,8 @@ export interface Backward {
   readonly inputs: readonly Region[]
   /** Gradients of the layer's trained tensors. */
   readonly tensors?: LayerTensors
+  /** Gradient of the activation's factors. */
+  readonly factors?: Float32Array
 }
 
 /** An operation on values [pictures, …]; what a forward pass leaves is used up by the backward pass after it. */
@@ -30,6 +34,8 @@ export interface Differentiable {
   readonly keepsInputs: boolean
   /** Takes other weights. */
   load?(weights: Weights): void
+  /** Takes other factors. */
+  loadFactors?(factors: Float32Array): void
   /** Writes all of `out`. */
   forward(x: readonly Region[], out: Region, pictures: number): void
   /**

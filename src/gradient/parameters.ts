@@ -14,6 +14,14 @@ export interface Slot {
   readonly decays: boolean
 }
 
+/** Where the factors of an activation stand in their vector: one per element. */
+export type FactorSlot = Pick<Slot, 'layer' | 'start' | 'length'>
+
+/** Vector to one list per activation, which are views. */
+export function factorsOf(slots: readonly FactorSlot[], values: Float32Array): Map<string, Float32Array> {
+  return new Map(slots.map(({ layer, start, length }) => [layer, values.subarray(start, start + length)]))
+}
+
 /** The trained tensors, or the running statistics, one after another. */
 export function slotsOf(arch: Architecture, trained = true): Slot[] {
   let start = 0
@@ -29,7 +37,7 @@ export function slotsOf(arch: Architecture, trained = true): Slot[] {
   )
 }
 
-export const lengthOf = (slots: readonly Slot[]): number => slots.reduce((sum, { length }) => sum + length, 0)
+export const lengthOf = (slots: readonly FactorSlot[]): number => slots.reduce((sum, { length }) => sum + length, 0)
 
 /** Copies tensors into a vector; those that `tensors` lacks stay zero. */
 export function toVector(slots: readonly Slot[], tensors: ReadonlyMap<string, LayerTensors>): Float32Array {

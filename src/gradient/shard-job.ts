@@ -4,7 +4,7 @@ import type { Architecture } from '../model/architecture.js'
 import type { ReluSpec } from '../model/relu/spec.js'
 import type { Weights } from '../model/weights.js'
 import { type LossOptions, lossOf } from './loss.js'
-import { slotsOf, toVector, withVector } from './parameters.js'
+import { type FactorSlot, factorsOf, lengthOf, slotsOf, toVector, withVector } from './parameters.js'
 import { Tape } from './tape.js'
 
 /** A network with the kinds of its activations. */
@@ -18,12 +18,16 @@ export interface ShardSetup extends ShardNetwork {
   readonly loss: LossOptions
   /** Whose answers are distilled, under its own running statistics. */
   readonly teacher: ShardNetwork | undefined
+  /** Activations whose masks are learned. */
+  readonly factors?: readonly FactorSlot[]
 }
 
 export interface ShardTask {
   /** Trained tensors in the order of `slotsOf`. */
   readonly parameters: Float32Array
-  /** Tasks of one version have the same parameters. */
+  /** Of all learned masks, in the order of the setup. */
+  readonly factors?: Float32Array
+  /** Tasks of one version have the same parameters and factors. */
   readonly version: number
   /** CHW, preprocessed. */
   readonly inputs: readonly Float32Array[]
@@ -35,6 +39,8 @@ export interface ShardTask {
 export interface ShardResult {
   /** Of the batch's mean loss: this shard's part of it. */
   readonly gradients: Float32Array
+  /** Likewise; empty unless masks are learned. */
+  readonly factors: Float32Array
   /** Means and variances of the batch norms, in the order of `slotsOf(arch, false)`. */
   readonly statistics: Float32Array
   /** Sum over the pictures. */
@@ -44,14 +50,15 @@ export interface ShardResult {
   readonly fault?: string
 }
 
-export function shardJob({ arch, weights, spec, loss: options, teacher: given }: ShardSetup) {
+export function shardJob({ arch, weights, spec, loss: options, teacher: given, factors: learned = [] }: ShardSetup) {
   const trained = slotsOf(arch)
   const running = slotsOf(arch, false)
-  const tape = Tape.prepare(arch, weights, { spec })
+  const none = new Float32Array(lengthOf(learned))
+  const tape = Tape.prepare(arch, weights, { spec, factors: factorsOf(learned, none) })
   const teacher = given && options.distill > 0 ? FloatNetwork.prepare(arch, given.weights, given) : undefined
   let loaded: number | undefined
-  const run = ({ parameters, version, inputs, labels, batch }: ShardTask): ShardResult => {
-    if (version !== loaded) tape.load(withVector(weights, trained, parameters))
+  const run = ({ parameters, factors = none, version, inputs, labels, batch }: ShardTask): ShardResult => {
+    if (version !== loaded) tape.load(withVector(weights, trained, parameters), factorsOf(learned, factors))
     loaded = version
     const outputs = tape.forward(inputs)
     const answers = teacher?.run(inputs)
@@ -61,10 +68,12 @@ export function shardJob({ arch, weights, spec, loss: options, teacher: given }:
     const statistics = toVector(running, tape.statistics())
     if (!Number.isFinite(loss)) {
       const fault = tape.firstNonFinite(inputs) ?? 'the loss'
-      return { gradients: new Float32Array(0), statistics, loss, hits, fault }
+      return { gradients: none, factors: none, statistics, loss, hits, fault }
     }
-    const { weights: gradients } = tape.backward(losses.map(({ seed }) => seed.map((g) => g / batch)))
-    return { gradients: toVector(trained, gradients), statistics, loss, hits }
+    const gradients = tape.backward(losses.map(({ seed }) => seed.map((g) => g / batch)))
+    const byFactor = new Float32Array(none.length)
+    for (const { layer, start } of learned) byFactor.set(gradients.factors.get(layer)!, start)
+    return { gradients: toVector(trained, gradients.weights), factors: byFactor, statistics, loss, hits }
   }
   const release = () => {
     tape.release()

@@ -24,6 +24,8 @@ export interface TapeOptions {
   readonly norm?: Norm
   /** Also gives the gradients of the inputs. */
   readonly inputs?: boolean
+  /** By activation, one per element: its mask is learned, and it is a·r(x) + (1 - a)·x, whatever `spec` says of it. */
+  readonly factors?: ReadonlyMap<string, Float32Array>
   /** @internal The kernels' instance whose memory is used; a fresh one without it. */
   readonly kernels?: FloatKernels
 }
@@ -32,6 +34,8 @@ export interface TapeOptions {
 export interface Gradients {
   /** By layer id, of trained tensors alone. */
   readonly weights: ReadonlyMap<string, LayerTensors>
+  /** By activation whose mask is learned. */
+  readonly factors: ReadonlyMap<string, Float32Array>
   /** Per picture; empty unless the tape was made for them. */
   readonly inputs: readonly Float32Array[]
 }
@@ -88,7 +92,7 @@ export class Tape {
     const problems = untrainable(arch.layers)
     if (arch.outputs.length !== 1) problems.push(`expected 1 output, got ${arch.outputs.length}`)
     throwIfAny('UNSUPPORTED', `network ${quote(arch.name)} cannot be trained:`, problems)
-    const { spec, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadFloatKernels() } = options
+    const { spec, factors, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadFloatKernels() } = options
     const values = new Map<string, ValueIndex>([[arch.inputs[0].name, 0]])
     const useful = [wantsInputs]
     const steps: Step[] = []
@@ -100,9 +104,10 @@ export class Tape {
           values.set(layer.id, inputs[0])
           continue
         }
-        const operation = differentiable(layer, { k, weights, norm, relu: resolveRelu(spec, layer) })
+        const own = factors?.get(layer.id)
+        const operation = differentiable(layer, { k, weights, norm, relu: resolveRelu(spec, layer), factors: own })
         const wanted = inputs.some((value) => useful[value])
-        useful.push(wanted || weights.has(layer.id))
+        useful.push(wanted || weights.has(layer.id) || own !== undefined)
         steps.push({ layer, operation, inputs, elements: elementCount(layer.out), wanted })
         values.set(layer.id, steps.length)
       }
@@ -113,9 +118,13 @@ export class Tape {
     return new Tape(arch, k, steps, values.get(arch.outputs[0])!, wantsInputs)
   }
 
-  /** Takes other weights of the same network. */
-  load(weights: Weights): void {
-    for (const { operation } of this.#steps) operation.load?.(weights)
+  /** Takes other weights of the same network, and other factors of the activations that have some. */
+  load(weights: Weights, factors?: ReadonlyMap<string, Float32Array>): void {
+    for (const { layer, operation } of this.#steps) {
+      operation.load?.(weights)
+      const own = factors?.get(layer.id)
+      if (own) operation.loadFactors?.(own)
+    }
   }
 
   /**
@@ -162,6 +171,7 @@ export class Tape {
     const { memory } = this.#k
     const gradients: (Region | undefined)[] = []
     const weights = new Map<string, LayerTensors>()
+    const byFactor = new Map<string, Float32Array>()
     gradients[this.#output] = memory.alloc(this.#values[this.#output]!.byteLength)
     for (const [i, seed] of seeds.entries()) gradients[this.#output]!.f32().set(seed, i * seed.length)
     for (let i = this.#steps.length - 1; i >= 0; i--) {
@@ -173,14 +183,15 @@ export class Tape {
         continue
       }
       const x = step.operation.keepsInputs ? this.#valuesOf(step) : []
-      const { inputs, tensors } = step.operation.backward(g, x, this.#pictures, step.wanted)
+      const { inputs, tensors, factors } = step.operation.backward(g, x, this.#pictures, step.wanted)
       if (tensors && Object.keys(tensors).length > 0) weights.set(step.layer.id, tensors)
+      if (factors) byFactor.set(step.layer.id, factors)
       this.#give(gradients, step.inputs, inputs, g)
     }
     const inputs = this.#wantsInputs && gradients[0] ? rows(gradients[0], this.#pictures) : []
     gradients[0]?.release()
     this.forget()
-    return { weights, inputs }
+    return { weights, factors: byFactor, inputs }
   }
 
   /**

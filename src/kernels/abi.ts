@@ -252,6 +252,8 @@ interface MccExports {
     other: number,
     out: number,
   ): void
+  mccDealProduct: Words
+  mccProduct: Words
   gather32(values: number, index: number, count: number, out: number): void
   scatter32(values: number, index: number, count: number, out: number): void
   gatherBits(bits: number, index: number, count: number, out: number): void

@@ -1,5 +1,4 @@
 // Compiles and instantiates the kernels: SIMD where the host has it, else the scalar build of the same source.
-import { instantiateSync } from '@assemblyscript/loader'
 import { inflateSync } from 'fflate'
 import type { KernelExports } from './abi.js'
 import { Memory, type Region } from './memory.js'
@@ -58,7 +57,7 @@ export function loadKernels(variant: Variant = bestVariant()): Kernels {
     compiled.set(variant, module)
     unpacked.clear()
   }
-  const raw = instantiateSync(module, {}).exports as unknown as KernelExports
+  const raw = new WebAssembly.Instance(module).exports as unknown as KernelExports
   return { variant, raw, memory: new Memory(raw.memory, raw.heapBase()) }
 }
 

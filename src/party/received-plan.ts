@@ -75,9 +75,9 @@ function excesses({ steps }: Plan): string[] {
     .map(([what, , most]) => `more than 2^${Math.log2(most)} ${what}`)
 }
 
-/** Values of all operations, of the images they pad, and of all copies that ReLUs read. */
+/** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products. */
 function elements(step: Step): number {
-  const copied = step.activation?.bends ? elementCount(reluShape(step)) : 0
+  const copied = step.activation?.bends ? elementCount(reluShape(step)) : step.product ? 16 * elementCount(step.out) : 0
   return step.linear.reduce((all, op) => all + elementCount(op.out) + padding(op), copied)
 }
 

@@ -78,8 +78,9 @@ export function rangeSources(network: Architecture, spec: ReluSpec | undefined):
   const taken = new Set(activations.map(([id]) => id))
   const steep = arch.layers.filter((layer) => ['leakyRelu', 'prelu', 'clip'].includes(effectiveOp(layer).op))
   // An average over a large window may end a step, so that the weights behind it keep their size.
+  const products = arch.layers.filter(isProduct).map(({ id }) => id)
   const averages = arch.layers.filter((layer) => AVERAGES.has(effectiveOp(layer).op)).map(({ id }) => id)
-  const cuts = new Set([...cutPoints(arch, spec), ...averages].filter((id) => !taken.has(id)))
+  const cuts = new Set([...cutPoints(arch, spec), ...products, ...averages].filter((id) => !taken.has(id)))
   return [
     [INPUT_RANGE, arch.inputs[0].name],
     ...activations,
@@ -146,11 +147,14 @@ function readRange(ranges: Fields, id: string): number {
   return 0
 }
 
+const isProduct = (layer: Layer): boolean => effectiveOp(layer).op === 'multiply'
+
 /** Without these no plan can be made. */
 function requiredIds(network: Architecture): string[] {
   const arch = bodyOf(network)
   const activations = arch.layers.filter(isActivation).map((layer) => layer.id)
-  return [...new Set([INPUT_RANGE, ...activations, ...arch.outputs])]
+  const products = arch.layers.filter(isProduct).map(({ id }) => id)
+  return [...new Set([INPUT_RANGE, ...activations, ...products, ...arch.outputs])]
 }
 
 /**
@@ -166,7 +170,7 @@ export function cutPoints(network: Architecture, spec: ReluSpec | undefined): st
       const before = arch.byId.get(from)
       const { op } = effectiveOp(layer)
       // A maximum or a blend also cannot wait for the factor of an average.
-      const ends = op === 'maxPool' || op === 'resize' || (weighted.has(from) && ENDS.has(op))
+      const ends = op === 'maxPool' || op === 'resize' || op === 'multiply' || (weighted.has(from) && ENDS.has(op))
       if (before && ends && !foldsInto(layer, before)) points.add(from)
     }
     if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)
@@ -178,7 +182,7 @@ const AFFINE: ReadonlySet<string> = new Set(['batchNorm', 'channelScale', 'affin
 const AVERAGES: ReadonlySet<string> = new Set(['avgPool', 'globalAvgPool'])
 /** Ops that multiply or compare. */
 const ENDS: ReadonlySet<string> = new Set([
-  ...['conv2d', 'convTranspose2d', 'depthToSpace', 'linear', 'maxPool', 'weightedSum', 'resize'],
+  ...['conv2d', 'convTranspose2d', 'depthToSpace', 'linear', 'maxPool', 'weightedSum', 'resize', 'multiply'],
   ...[...AVERAGES, ...AFFINE],
 ])
 
@@ -209,6 +213,7 @@ function weighs(layer: Layer, spec: ReluSpec | undefined, weighted: (id: string)
       return op.ceil || op.pad.some((edge) => edge > 0)
     case 'globalAvgPool':
     case 'zero':
+    case 'multiply':
       return false
     case 'relu':
     case 'clip':

@@ -25,6 +25,7 @@ import {
   type Step,
   type StepRelu,
 } from './plan.js'
+import { productProblems, productSchema } from './products.js'
 
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
 const MAX_ELEMENTS = 2 ** 26
@@ -146,10 +147,12 @@ const guard = v.strictObject({
   ),
 })
 
-function planSchema<B extends string, A extends v.GenericSchema, G extends v.ObjectEntries>(
+/** @param step what steps have beside an activation; @param own what plans have */
+function planSchema<B extends string, A extends v.GenericSchema, S extends v.ObjectEntries, G extends v.ObjectEntries>(
   backend: B,
   ring: readonly [number, number],
   activation: A,
+  step: S,
   own: G,
 ) {
   return v.strictObject({
@@ -179,6 +182,7 @@ function planSchema<B extends string, A extends v.GenericSchema, G extends v.Obj
           out: map,
           scale: v.pipe(integer, v.minValue(-64), v.maxValue(64)),
           activation: v.nullable(activation),
+          ...step,
         }),
       ),
       v.minLength(1),
@@ -188,8 +192,8 @@ function planSchema<B extends string, A extends v.GenericSchema, G extends v.Obj
 }
 
 const schema = v.variant('backend', [
-  planSchema('mcc', [24, 32], mccActivation, { guard: v.optional(guard) }),
-  planSchema('securenn', [64, 64], securennActivation, {}),
+  planSchema('mcc', [24, 32], mccActivation, { product: v.optional(productSchema) }, { guard: v.optional(guard) }),
+  planSchema('securenn', [64, 64], securennActivation, {}, {}),
 ])
 
 /** @throws RingfenceError PLAN_MISMATCH listing every problem */
@@ -224,7 +228,9 @@ function signProblems(plan: MccPlan, guard: Guard): string[] {
 function stepProblems(plan: Plan, step: Step, index: number): string[] {
   const problems: string[] = []
   const last = index === plan.steps.length - 1
-  if (last !== (step.activation === null)) problems.push('only the last step goes out without an activation')
+  const goesOut = step.activation === null && !step.product
+  if (last !== goesOut) problems.push('only the last step goes out without an activation')
+  if (step.product && step.activation) problems.push('a product has no activation')
   const weighted: boolean[] = []
   const evaluations: number[] = []
   step.linear.forEach((op, i) => {
@@ -236,7 +242,8 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
     problems.push(`its operations are read ${most} times, at most ${MAX_EVALUATIONS} are allowed`)
   const result = step.activation?.bends?.sum === null ? reluShape(step) : linearShape(step)
   if (!same(result, step.out)) problems.push(`the step has shape [${step.out}], its last operation makes [${result}]`)
-  if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
+  if (step.product) problems.push(...productProblems(plan.ring, step, step.product))
+  else if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
   if (step.activation) problems.push(...activationProblems(plan.ring, step, step.activation))
   return problems.map((problem) => `step ${index} (${step.id}): ${problem}`)
 }

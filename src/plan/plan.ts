@@ -2,6 +2,7 @@
 // its digest is agreed before anything else, and every length on the wire follows from it.
 import { sha256 } from '@noble/hashes/sha2.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
+import { broadcast } from '../model/layers/broadcast.js'
 import { type ReluCounts, type ReluLayout, reluCounts, reluLayout } from '../model/relu/layout.js'
 import { fromBase64, toBase64 } from '../model/relu/mask-bits.js'
 import type { LayerRelu } from '../model/relu/spec.js'
@@ -55,6 +56,18 @@ export interface MccActivation {
   readonly bends?: Bends
 }
 
+/**
+ * A step that multiplies two tensors, in place of a linear map and an activation, on `mcc`: its operations are the two
+ * tensors, the one of the result's shape last. The other one may be smaller, and is
+ * spread over it as `Broadcast` says.
+ */
+export interface Product {
+  /** Low bits that the product drops: both scales less the result's. */
+  readonly truncate: number
+  /** n': bits of both opened values. */
+  readonly bits: number
+}
+
 /** What follows a linear step on back end `securenn`: local truncation, then a ReLU by its spec. */
 export interface SecurennActivation {
   /** Low bits that both parties shift out of their shares. */
@@ -98,8 +111,9 @@ export interface Step<A extends Activation = Activation> {
   readonly out: MapShape
   /** Fraction bits of the result: after truncation, or of the output's y. */
   readonly scale: number
-  /** Null in the last step, whose y goes to the client. */
+  /** Null in products, and in the last step, whose y goes to the client. */
   readonly activation: A | null
+  readonly product?: Product
 }
 
 /** What the words of the last step are, and what the client computes of them alone. */
@@ -202,6 +216,14 @@ export const linearShape = ({ linear }: Pick<Step, 'linear'>): MapShape => linea
 export function reluShape({ linear, activation }: Pick<Step, 'linear' | 'activation'>): MapShape {
   const [c, h, w] = linearShape({ linear })
   return [c * (activation?.bends?.shifts.length ?? 1), h, w]
+}
+
+/** The two tensors of a product and how they meet; null where they do not. */
+export function productFactors({ linear, product }: Pick<Step, 'linear' | 'product'>) {
+  const [right, left] = linear
+  if (!product || linear.length !== 2 || left.op !== 'tensor' || right.op !== 'tensor') return null
+  const spread = broadcast(right.out, left.out)
+  return spread && { left: left.tensor, right: right.tensor, ...spread }
 }
 
 /** The shape of tensor `index` of a plan. */

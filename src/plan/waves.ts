@@ -2,7 +2,7 @@
 // that is made within the run: all their openings can go out before the first reply is needed. One round trip per wave.
 import { elementCount, type LinearOp, reluShape, type Step } from './plan.js'
 
-type Walked = Pick<Step, 'linear' | 'activation'>
+type Walked = Pick<Step, 'linear' | 'activation' | 'product'>
 
 /**
  * Elements of y, in all copies, that one wave opens, unless a single step has more. Beyond that (16 MiB of replies) a
@@ -23,7 +23,8 @@ export function waves(steps: readonly Walked[]): Wave[] {
   steps.forEach((step, i) => {
     const size = elementCount(reluShape(step))
     const last = found[found.length - 1]
-    const waits = last === undefined || step.activation === null || tensorsOf(step).some((tensor) => tensor > last.from)
+    const goesOut = step.activation === null && !step.product
+    const waits = last === undefined || goesOut || tensorsOf(step).some((tensor) => tensor > last.from)
     if (waits || elements + size > MOST_ELEMENTS) {
       found.push({ from: i, to: i + 1 })
       elements = size

@@ -8,6 +8,8 @@ import {
   elementCount,
   linearShape,
   type Plan,
+  type Product,
+  productFactors,
   reluShape,
   type Step,
   stepCounts,
@@ -91,6 +93,17 @@ export interface StepLayout<A extends Activation = Activation, R extends ReluNum
   readonly size: number
   readonly activation: A | null
   readonly relu: R | null
+  readonly product: ProductNumbers | null
+}
+
+/** What a product multiplies: `count` elements of tensor `left` with those of tensor `right`, on as many bits. */
+export interface ProductNumbers extends Product {
+  /** Element i meets factor (i / plane) mod `broad` of the right tensor. */
+  readonly broad: number
+  readonly plane: number
+  readonly left: number
+  readonly right: number
+  readonly count: number
 }
 
 /** A step that has an activation. */
@@ -103,6 +116,17 @@ export function isActive<A extends Activation, R extends ReluNumbers>(
   step: StepLayout<A, R>,
 ): step is ActiveLayout<A, R> {
   return step.relu !== null
+}
+
+/** A step that multiplies two tensors. */
+export type ProductLayout<A extends Activation = Activation, R extends ReluNumbers = ReluNumbers> = StepLayout<A, R> & {
+  product: ProductNumbers
+}
+
+export function isProduct<A extends Activation, R extends ReluNumbers>(
+  step: StepLayout<A, R>,
+): step is ProductLayout<A, R> {
+  return Boolean(step.product)
 }
 
 export type ActivationOf<P extends Plan> = NonNullable<P['steps'][number]['activation']>
@@ -118,7 +142,11 @@ export function planLayout<P extends Plan>(plan: P): PlanLayout<P> {
   const steps = plan.steps.map((each, index) => {
     const step = each as Step<ActivationOf<P>>
     const size = elementCount(linearShape(step))
-    return { index, step, size, activation: step.activation, relu: reluNumbers(step, plan.backend) }
+    const factors = productFactors(step)
+    return {
+      ...{ index, step, size, activation: step.activation, relu: reluNumbers(step, plan.backend) },
+      product: factors && { ...factors, ...step.product!, count: size },
+    }
   })
   return { plan, steps, waves: waves(plan.steps).map(({ from, to }) => steps.slice(from, to)) }
 }

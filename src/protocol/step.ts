@@ -15,7 +15,7 @@ import {
   type StepLayout,
 } from './layout.js'
 
-export { isActive } from './layout.js'
+export { isActive, isProduct } from './layout.js'
 
 /** Maps in an instance's memory, checked when they were put there. */
 export interface InMemory extends Forms {

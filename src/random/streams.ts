@@ -35,6 +35,7 @@ export const Purpose = {
   uploadMask: 26, // server–client, of a registration: z, what hides the transposes of γ from the helper
   ownerInput: 27, // owner–delegate: p, the mask of the input
   ownerOutput: 28, // owner–delegate: p_out, the mask of the answer
+  productHalf: 29, // client–helper: the client's halves of a product's words
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

@@ -47,17 +47,30 @@ function adam(slots: readonly Slot[], length: number, { momentum, decay }: Recip
     steps: 0,
     step(parameters, gradients, rate) {
       this.steps++
-      const [bias1, bias2] = [1 - momentum ** this.steps, 1 - BETA2 ** this.steps]
+      const { steps } = this
       for (const { start, length, decays } of slots) {
-        const pull = decays ? decay : 0
-        for (let i = start; i < start + length; i++) {
-          const g = gradients[i]
-          first[i] = momentum * first[i] + (1 - momentum) * g
-          second[i] = BETA2 * second[i] + (1 - BETA2) * g * g
-          const move = first[i] / bias1 / (Math.sqrt(second[i] / bias2) + EPSILON)
-          parameters[i] -= rate * (move + pull * parameters[i])
-        }
+        const part = (vector: Float32Array) => vector.subarray(start, start + length)
+        const how = { rate, momentum, steps, decay: decays ? decay : 0 }
+        adamOf(part(parameters), part(gradients), [part(first), part(second)], how)
       }
     },
+  }
+}
+
+/** One step of Adam, the `steps`-th, on a vector with its two moments. */
+export function adamOf(
+  parameters: Float32Array,
+  gradients: Float32Array,
+  [first, second]: readonly Float32Array[],
+  how: { readonly rate: number; readonly momentum: number; readonly steps: number; readonly decay?: number },
+): void {
+  const { rate, momentum, steps, decay = 0 } = how
+  const [bias1, bias2] = [1 - momentum ** steps, 1 - BETA2 ** steps]
+  for (let i = 0; i < parameters.length; i++) {
+    const g = gradients[i]
+    first[i] = momentum * first[i] + (1 - momentum) * g
+    second[i] = BETA2 * second[i] + (1 - BETA2) * g * g
+    const move = first[i] / bias1 / (Math.sqrt(second[i] / bias2) + EPSILON)
+    parameters[i] -= rate * (move + decay * parameters[i])
   }
 }

@@ -3,6 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { Fields, isObject } from '../model/json/fields.js'
 import { summary } from '../model/json/file.js'
 import { readPart } from '../tune/part.js'
+import type { FactorState } from './masks.js'
 
 /** One pass over the training pictures. */
 export interface EpochRecord {
@@ -14,6 +15,8 @@ export interface EpochRecord {
   readonly accuracy: number
   /** Share of the held-out pictures that is right after it; null without any. */
   readonly held: number | null
+  /** While masks are learned: how many ReLUs were left after it, those left in part in part. */
+  readonly left?: number
 }
 
 /** Vectors of trained tensors and of running statistics. */
@@ -37,18 +40,25 @@ export interface TrainingState extends Moment {
   readonly history: EpochRecord[]
   /** The best on held-out pictures, and after which epoch it was. */
   best: (Moment & { readonly epoch: number }) | undefined
+  /** Of masks that are learned. */
+  readonly factors: FactorState | undefined
 }
 
-const FORMAT = 'training-part/1'
+const FORMAT = 'training-part/2'
 
 /** @param key of everything that the run depends on */
 export function formatTrainingState(state: TrainingState, key: string): string {
-  const { parameters, running, moments, best, ...numbers } = state
+  const { parameters, running, moments, best, factors, ...numbers } = state
   return JSON.stringify({
     ...{ format: FORMAT, key, ...numbers },
     vectors: [parameters, running, ...moments].map(encode),
     best: best ? { epoch: best.epoch, vectors: [best.parameters, best.running].map(encode) } : null,
+    factors: factors ? factorsFile(factors) : null,
   })
+}
+
+function factorsFile({ values, moments, ...numbers }: FactorState) {
+  return { ...numbers, vectors: [values, ...moments].map(encode) }
 }
 
 /**
@@ -65,7 +75,9 @@ export function parseTrainingState(json: unknown, like: TrainingState, key: stri
       ...{ parameters, running, moments, epoch: whole('epoch'), step: whole('step') },
       ...{ optimizerSteps: whole('optimizerSteps'), hits: whole('hits'), seen: whole('seen') },
       ...{ loss: fields.number('loss'), history: readHistory(fields), best: undefined },
+      factors: like.factors && readFactors(fields, like.factors),
     }
+    if (!like.factors) fields.value('factors')
     const best = fields.value('best')
     if (isObject(best)) {
       const own = new Fields(best, 'best', fields.problems)
@@ -77,12 +89,25 @@ export function parseTrainingState(json: unknown, like: TrainingState, key: stri
   })
 }
 
+function readFactors(parent: Fields, like: FactorState): FactorState {
+  const fields = new Fields(parent.record('factors'), 'factors', parent.problems)
+  const [values, ...moments] = readVectors(
+    fields,
+    [like.values, ...like.moments].map(({ length }) => length),
+  )
+  const numbers = { steps: fields.integer('steps', { min: 0 }), penalty: fields.number('penalty') }
+  const state = { values, moments, ...numbers, fixed: fields.boolean('fixed') }
+  fields.noOthers()
+  return state
+}
+
 function readHistory(fields: Fields): EpochRecord[] {
   const list = fields.value('history')
   const isRecord = (entry: unknown) =>
     isObject(entry) &&
     [entry.epoch, entry.loss, entry.accuracy].every(Number.isFinite) &&
-    (entry.held === null || Number.isFinite(entry.held))
+    (entry.held === null || Number.isFinite(entry.held)) &&
+    (entry.left === undefined || Number.isFinite(entry.left))
   if (Array.isArray(list) && list.every(isRecord)) return list as EpochRecord[]
   fields.fault('history', 'a list of epochs')
   return []

@@ -279,7 +279,6 @@ describe('npm run bench -- compare --quick', () => {
       outDir: out,
       format: ['esm'],
       target: 'es2022',
-      noExternal: ['@assemblyscript/loader'],
       external: [/^node:/, '@tensorflow/tfjs-core', '@tensorflow/tfjs-backend-wasm'],
       silent: true,
     })

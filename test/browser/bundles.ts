@@ -1,5 +1,5 @@
 // The client as applications ship it: one small page, bundled by Vite, webpack and esbuild from the package as published.
-import { cpSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -56,8 +56,16 @@ export async function bundle(bundler: Bundler): Promise<string> {
 }
 
 /** The worker's script, for applications that serve it themselves. */
-export function addWorkerFile(folder: string): void {
-  cpSync(join(root, 'dist', 'worker.js'), join(folder, 'worker.js'))
+export async function addWorkerFile(folder: string): Promise<void> {
+  await esbuild.build({
+    entryPoints: [join(root, 'dist', 'worker.js')],
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    outdir: folder,
+    external: ['ws'],
+    logLevel: 'error',
+  })
 }
 
 async function vite(source: string, out: string): Promise<void> {

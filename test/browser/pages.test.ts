@@ -80,7 +80,7 @@ describeWithBrowser(title('a client in a page'), () => {
   })
 
   it('bundled by esbuild works in a worker whose file the application serves', async () => {
-    addWorkerFile(folders.get('esbuild')!)
+    await addWorkerFile(folders.get('esbuild')!)
     const page = await open('esbuild')
     await connect(page, 'own file')
     expect(await page.evaluate(() => window.warnings)).toEqual([])

@@ -14,7 +14,7 @@ describe.skipIf(!hasFirefox)(hasFirefox ? title : `${title} (skipped: no ${FIREF
     const parties = await partiesFor('mnist-cnn3')
     const replaced = { 'wss://server.example': parties.server.url, 'wss://helper.example': parties.helper.url }
     const folder = workspace(guide, replaced)
-    const build = guide.commands.find((lines) => lines[0].includes('--outfile=dist/main.js'))!
+    const build = guide.commands.find((lines) => lines[0].includes('esbuild main.js'))!
     const path = [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
     const script = build.map((line) => line.replace(/^npx /, '')).join(' && ')
     execFileSync('sh', ['-c', script], { cwd: folder, env: { ...process.env, PATH: path }, stdio: 'pipe' })

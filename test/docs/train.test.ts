@@ -41,9 +41,9 @@ async function prepare(): Promise<void> {
 
 it('goes from a checkpoint and a folder of pictures to a model that can be served', async () => {
   await prepare()
-  const [, block] = /^```sh\n([\s\S]*?)^```$/m.exec(readFileSync(join(root, 'docs/train.md'), 'utf8'))!
-  const commands = block.trimEnd().split('\n')
-  expect(commands.length).toBe(6)
+  const page = readFileSync(join(root, 'docs/train.md'), 'utf8')
+  const commands = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block]) => block.trimEnd().split('\n'))
+  expect(commands.length).toBe(7)
   const said = commands.map((line) => {
     const [npx, name, ...args] = line.split(' ')
     expect([npx, name]).toEqual(['npx', 'ringfence'])
@@ -55,4 +55,5 @@ it('goes from a checkpoint and a folder of pictures to a model that can be serve
   }
   const { spec } = await loadModelDirectory(join(dir, 'net-12'))
   expect(spec!.drelus).toBeLessThanOrEqual(0.12 * 2864)
+  expect((await loadModelDirectory(join(dir, 'net-masks'))).spec!.drelus).toBe(300)
 })

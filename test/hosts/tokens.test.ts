@@ -87,7 +87,7 @@ describe('a client with a token', () => {
     let site: { url: string; close(): void }
     beforeAll(async () => {
       const folder = await bundle('esbuild')
-      addWorkerFile(folder)
+      await addWorkerFile(folder)
       site = await serveFolder(folder, at)
       browser = await launch()
     }, 120_000)

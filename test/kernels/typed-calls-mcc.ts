@@ -2,6 +2,7 @@
 import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import type { Region } from '../../src/kernels/memory.js'
+import * as product from '../../src/kernels/polynomial/product.js'
 import { b1, type Entry, N, type Operand, output, w4, w8 } from './operands.js'
 
 type At = Readonly<Record<string, Region>>
@@ -69,8 +70,25 @@ const macEntries = {
   },
 } satisfies Record<string, Entry>
 
+/** Elements that meet two right factors in turn. */
+const shape = { count: N, broad: 2, plane: 10 }
+const words = product.productWords(shape)
+
+const productEntries = {
+  dealProduct: {
+    operands: { r: w4(N + 2), a: w4(N + 2), words: output(words, 8) },
+    call: (k, { r, a, words }) => product.dealProduct(k, shape, B, { r, a, words }),
+  },
+  product: {
+    operands: { e: w4(N + 2), known: w4(N + 2), words: w8(words), other: w4(), out: output(N, 4, 'other') },
+    call: (k, { e, known, words, other, out }) =>
+      product.product(k, 'server', shape, { bits: B, truncate: 8, width: 40 }, { e, known, words, other, out }),
+  },
+} satisfies Record<string, Entry>
+
 export const mccEntries = {
   ...macEntries,
+  ...productEntries,
   dealTables: {
     operands: { r: w4(groups * 8), rho: b1(groups), bits: b1(random), tables: output(tables, 1) },
     call: (k, { r, rho, bits, tables }) => mcc.dealTables(k, chain, N, { r, rho, bits, tables }),

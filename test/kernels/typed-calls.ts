@@ -8,6 +8,7 @@ import type { Kernels } from '../../src/kernels/instance.js'
 import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import * as planes from '../../src/kernels/planes.js'
+import * as product from '../../src/kernels/polynomial/product.js'
 import * as prg from '../../src/kernels/prg.js'
 import * as ring from '../../src/kernels/ring.js'
 import * as digits from '../../src/kernels/securenn/digits.js'
@@ -299,6 +300,7 @@ Object.assign(entries, {
 export const APART = [
   'uploadIndexMap',
   'shuffledMap',
+  'productWords',
   'tagBytes',
   'uploadPatchMap',
   'packedBytes',
@@ -328,6 +330,7 @@ export const MODULES = [
   maps,
   mac,
   mcc,
+  product,
   planes,
   prg,
   ring,

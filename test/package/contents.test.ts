@@ -22,8 +22,8 @@ const files: string[] = JSON.parse(listing)[0].files.map(({ path }: { path: stri
 
 describe('the package', () => {
   it('holds what its manifest names, and neither benches nor tests', () => {
-    const named = Object.values<string | { import: { default: string; types: string } }>(manifest.exports).flatMap(
-      (target) => (typeof target === 'string' ? [target] : [target.import.default, target.import.types]),
+    const named = Object.values<string | { default: string; types: string }>(manifest.exports).flatMap((target) =>
+      typeof target === 'string' ? [target] : [target.default, target.types],
     )
     const wanted = [...named, ...Object.values<string>(manifest.bin)].map((path) => posix.normalize(path))
     expect(wanted.filter((path) => !files.includes(path))).toEqual([])
@@ -51,7 +51,7 @@ describe('the package', () => {
         own.add(relative(root, file).split(sep)[0])
       }
     }
-    expect([...own].sort()).toEqual(['node_modules', 'src'])
+    expect([...own].sort()).toEqual(['src'])
   })
 
   it('maps an error to its line', () => {

@@ -18,8 +18,8 @@ describe('jsr.json', () => {
   })
 
   it('exports every entry point that is a module, with its types', () => {
-    const modules = Object.entries<{ import?: { default: string } }>(npm.exports).filter(([, target]) => target.import)
-    expect(jsr.exports).toEqual(Object.fromEntries(modules.map(([path, target]) => [path, target.import!.default])))
+    const modules = Object.entries<{ default?: string }>(npm.exports).filter(([, target]) => target.default)
+    expect(jsr.exports).toEqual(Object.fromEntries(modules.map(([path, target]) => [path, target.default])))
     for (const path of Object.values<string>(jsr.exports)) {
       const types = path.replace('./dist/', './').replace('.js', '.d.ts')
       expect(readFileSync(join(root, path), 'utf8').split('\n')[0]).toBe(`/* @ts-self-types="${types}" */`)

@@ -119,7 +119,18 @@ describe('ringfence finetune', () => {
     })
   })
 
+  it('learns masks for a budget, and writes them as the spec', async () => {
+    const learning = ['--learn-masks', '--budget', '150', '--mask-epochs', '2', '--mask-rate', '0.2', '--batch', '20']
+    const report = await run(finetune, ...args(), '-o', at('masked'), ...learning)
+    expect(report).toMatch(/1 +\d+\.\d{4} +\d+\.\d\d % +\d+\.\d\d % +[\d,]+\n/)
+    const { spec } = await loadModelDirectory(at('masked'))
+    expect(spec!.drelus).toBe(150)
+    expect((await prepareModel(at('masked'), undefined)).compiled.plan.steps.length).toBeGreaterThan(3)
+  })
+
   it('names every flag that is wrong', async () => {
+    const alone = run(finetune, ...args(), '-o', at('x'), '--budget', '3')
+    await expect(alone).rejects.toMatchObject({ problems: ['--budget: goes with --learn-masks'] })
     const wrong = run(finetune, '--epochs', '0', '--optimizer', 'lion', '--rate', 'x')
     await expect(wrong).rejects.toMatchObject({
       problems: expect.arrayContaining([expect.stringContaining('--optimizer'), expect.stringContaining('--epochs')]),

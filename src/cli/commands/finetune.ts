@@ -1,6 +1,6 @@
 // `ringfence finetune`: weights for a ReLU spec, trained from those of the plain network.
 import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/training/finetune-model.js'
-import { DEFAULT_RECIPE, type Recipe } from '../../train/recipe.js'
+import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../train/recipe.js'
 import type { Command, Flags } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
@@ -40,6 +40,17 @@ export const finetune: Command = {
     'no-flip': { type: 'boolean', description: 'never mirror a picture: digits, letters' },
     holdout: { type: 'string', valueHint: 'SHARE', description: `held out to choose by (default ${D.holdout})` },
     patience: { type: 'string', valueHint: 'N', description: 'stop after N epochs without a better share of those' },
+    'learn-masks': {
+      type: 'boolean',
+      description: 'learn which ReLUs are kept, before the weights are trained for them',
+    },
+    budget: { type: 'string', valueHint: 'N', description: 'with it: comparisons of an inference that are left' },
+    'mask-epochs': { type: 'string', valueHint: 'N', description: `with it: epochs to learn in (default ${D.epochs})` },
+    'mask-rate': {
+      type: 'string',
+      valueHint: 'R',
+      description: `with it: learning rate (default ${DEFAULT_MASKS.rate})`,
+    },
     seed: { type: 'string', valueHint: 'N', description: `of order and movements (default ${D.seed})` },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
@@ -96,7 +107,22 @@ function readRecipe(flags: Flags): Partial<Recipe> {
     holdout: flags.number('holdout', 0, 0.9),
     patience: flags.integer('patience', 0, 1e6),
     seed: flags.integer('seed', 0, 2 ** 32 - 1),
+    masks: readMasks(flags),
   }
+}
+
+function readMasks(flags: Flags): MaskRecipe | undefined {
+  const budget = flags.integer('budget', 0, 2 ** 31)
+  const epochs = flags.integer('mask-epochs', 1, 1e6) ?? flags.integer('epochs', 1, 1e6) ?? D.epochs
+  const rate = flags.number('mask-rate', 0, 1) ?? DEFAULT_MASKS.rate
+  if (flags.on('learn-masks')) {
+    if (budget === undefined) flags.fault('--budget is missing: how many comparisons --learn-masks leaves')
+    return { ...DEFAULT_MASKS, budget: budget ?? 0, epochs, rate }
+  }
+  for (const name of ['budget', 'mask-epochs', 'mask-rate']) {
+    if (flags.text(name) !== undefined) flags.fault(`--${name}: goes with --learn-masks`)
+  }
+  return undefined
 }
 
 const percent = (share: number | null): string => (share === null ? '' : `${(100 * share).toFixed(2)} %`)
@@ -106,10 +132,13 @@ function text(report: FinetunedModel): string {
   const width = columnsOf(process.stdout)
   const { network, variant, images, trained, heldOut, history, epoch, output, evaluated, reference } = report
   const right = { align: 'right' } as const
-  const columns = ['epoch', 'loss', 'right in training', 'of those held out'].map((head) => ({ head, ...right }))
+  const learned = history.some(({ left }) => left !== undefined)
+  const heads = ['epoch', 'loss', 'right in training', 'of those held out', ...(learned ? ['ReLUs left'] : [])]
+  const columns = heads.map((head) => ({ head, ...right }))
   const rows = history.map((record) => [
     ...[`${record.epoch}${record.epoch === epoch ? ' ←' : ''}`, record.loss.toFixed(4)],
     ...[percent(record.accuracy), percent(record.held)],
+    ...(learned ? [record.left === undefined ? '' : count(Math.round(record.left))] : []),
   ])
   const about = `trained on ${count(trained)} of ${images}, ${count(heldOut)} held out`
   const figures =

@@ -17,6 +17,7 @@ export function describeSteps({ steps }: Plan): StepWords[] {
 }
 
 function describe(step: Step, label: boolean): StepWords {
+  if (step.product) return { op: 'product', shape: shapeWords(step), comparisons: 0 }
   const layout = stepLayout(step)
   const comparisons = layout ? layout.singles + layout.patches : 0
   const meets = comparisons > 0 && step.linear.some((op) => op.op === 'scale' && op.factor === -1)
@@ -26,10 +27,12 @@ function describe(step: Step, label: boolean): StepWords {
   const words = [before === 'sum' && (meets || label) ? '' : before, after].filter((word) => word !== '')
   return {
     op: words.length === 0 ? before : words.join(', '),
-    shape: step.out[1] * step.out[2] === 1 ? `${step.out[0]}` : step.out.join('×'),
+    shape: shapeWords(step),
     comparisons,
   }
 }
+
+const shapeWords = ({ out: [c, h, w] }: Step): string => (h * w === 1 ? `${c}` : `${c}×${h}×${w}`)
 
 function linearWords(ops: readonly LinearOp[]): string {
   const words = ops.map((op) => operationWords(op, ops)).filter((word) => word !== '')

@@ -1,5 +1,5 @@
-// Attributes that a node's reader did not ask for: an attribute is at its default, changes nothing, or is an error that
-// names it. Names and defaults: onnx/docs/Operators.md and, of older sets, Changelog.md.
+// What an attribute of a node holds, and those that its reader did not ask for: such a one is at its default, changes
+// nothing, or is an error that names it. Names and defaults: onnx/docs/Operators.md and, of older sets, Changelog.md.
 import { quote } from '../../model/json/fields.js'
 import type { OnnxAttribute } from './proto.js'
 
@@ -22,6 +22,8 @@ const NEUTRAL: Readonly<Record<string, Readonly<Record<string, Neutral>>>> = {
   Gemm: OLD_BROADCAST,
   MaxPool: { storage_order: ANY },
   Mul: OLD_BROADCAST,
+  ReduceProd: { noop_with_empty_axes: 0 },
+  // The first two are of modes that are refused.
   Resize: { cubic_coeff_a: ANY, extrapolation_value: ANY, exclude_outside: 0, antialias: 0 },
   Sub: OLD_BROADCAST,
 }
@@ -38,4 +40,21 @@ export function attributeFault(op: string, name: string, value: OnnxAttribute): 
 
 function given({ text, float, int, floats, ints, tensor }: OnnxAttribute): unknown {
   return text ?? float ?? int ?? (tensor ? 'a tensor' : floats.length > 0 ? floats : ints)
+}
+
+export type AttributeKind = keyof OnnxAttribute
+
+const KIND_WORDS: Readonly<Record<AttributeKind, string>> = {
+  ...{ float: 'a float', int: 'an integer', text: 'a string', tensor: 'a tensor' },
+  ...{ floats: 'a list of floats', ints: 'a list of integers' },
+}
+
+/** Why an attribute is not of a kind, or undefined when it is; a list of no elements is of either kind. */
+export function kindFault(value: OnnxAttribute, kind: AttributeKind): string | undefined {
+  const isList = kind === 'floats' || kind === 'ints'
+  const isOther = Object.entries(value).some(([name, held]) => {
+    return name !== kind && held !== undefined && !(Array.isArray(held) && held.length === 0)
+  })
+  if (!isOther && (isList || value[kind] !== undefined)) return undefined
+  return `expected ${KIND_WORDS[kind]}, got ${quote(given(value))}`
 }

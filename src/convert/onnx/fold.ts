@@ -2,21 +2,24 @@
 // by the definitions of onnx/docs/Operators.md.
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
+import { dropout } from './layers.js'
 import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
 import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './shapes.js'
 import { decodeTensor, FLOAT_TYPES, MOST_INTEGERS, type OnnxConstant, transposed } from './tensor.js'
 
 export const constant: OnnxRead = (n) => {
-  const tensor = n.attribute('value')?.tensor
+  const given = [...n.node.attributes.keys()].filter((name) => name.includes('value'))
+  if (given.length > 1) return n.fault(`expected one value, got ${given.join(' and ')}`)
+  const tensor = n.attribute('value', 'tensor')
   if (tensor) {
     const claim = (elements: number) => n.draft.claim(elements)
     const decoded = decodeTensor(tensor, 'value', claim, (problem) => n.fault(problem))
     return decoded && { constant: decoded }
   }
-  const float = n.attribute('value_float')?.float
-  const int = n.attribute('value_int')?.int
-  const floats = float === undefined ? n.attribute('value_floats')?.floats : [float]
-  const whole = int === undefined ? n.attribute('value_ints')?.ints : [int]
+  const float = n.attribute('value_float', 'float')
+  const int = n.attribute('value_int', 'int')
+  const floats = float === undefined ? n.attribute('value_floats', 'floats') : [float]
+  const whole = int === undefined ? n.attribute('value_ints', 'ints') : [int]
   const list = floats ?? whole
   if (!list) return n.fault('expected a value, value_float(s) or value_int(s)')
   const shape = float === undefined && int === undefined ? [list.length] : []
@@ -38,7 +41,7 @@ export const size: OnnxRead = (n) => {
 /** Constants made from sizes: their inputs are always constants. */
 export const constantOfShape: OnnxRead = (n) => {
   const dims = n.integerList('', 0)
-  const tensor = n.attribute('value')?.tensor
+  const tensor = n.attribute('value', 'tensor')
   const claim = (elements: number) => n.draft.claim(elements)
   const value = tensor && decodeTensor(tensor, 'value', claim, (problem) => n.fault(problem))
   if (!dims || n.failed) return undefined
@@ -219,7 +222,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
       },
     )
   },
-  Dropout: (_, [x]) => ({ constant: x }),
+  Dropout: (n) => dropout(n),
   Expand: (n, [x, to]) => {
     const dims = broadcastShape([x.shape, to.integers ?? []])
     if (!dims) return n.fault(misfit(to.integers ?? [], x.shape))
@@ -240,12 +243,17 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   Identity: (_, [x]) => ({ constant: x }),
   ReduceProd: (n, [x]) => {
     if (n.integer('keepdims', 1) !== 0) return n.fault('keepdims: expected 0 of a constant')
+    const axes = n.integerList('axes', 1)
+    const rank = x.shape.length
+    if (axes && axes.length > 0 && new Set(axes.map((axis) => (axis < 0 ? axis + rank : axis))).size !== rank) {
+      return n.fault(`axes: expected all axes of a constant ${formatShape(x.shape)}, got ${quote(axes)}`)
+    }
     return known(n, [], [Array.from(elements(x)).reduce((a, b) => a * b, 1)], x.floats !== undefined)
   },
   Reshape: (n, [x, to]) => {
     const target = n.integerList('shape') ?? to?.integers ?? []
     const dims = resolvedSizes(target, x.shape, n.integer('allowzero', 0) !== 0)
-    return dims ? reshaped(x, dims) : n.fault(misfit(target, x.shape))
+    return dims ? reshaped(x, dims) : n.fault(misfit(target, x.shape, n.integer('allowzero', 0) !== 0))
   },
   Slice: (n, [x]) => {
     let made: OnnxConstant | undefined = x

@@ -5,7 +5,7 @@ import type { DraftTensor, Value } from '../arch-draft.js'
 import type { Known, OnnxNodeReader, OnnxRead, Seen } from './node.js'
 import { padded } from './shapes.js'
 import { FLOAT_TYPES, transposed } from './tensor.js'
-import { dimsOf, resizedView, sameView, type View, vectorOrder, wholeAxis } from './view.js'
+import { dimsOf, plainView, sameView, type View, vectorOrder, wholeAxis } from './view.js'
 
 /** Gemm: alpha · A · B + beta · C, A computed, B [n,cout] or with transB [cout,n] as PyTorch has it. */
 export const gemm: OnnxRead = (n) => {
@@ -76,10 +76,10 @@ function matrix(n: OnnxNodeReader, index: number, isTorch: boolean, factor: numb
 export const batchNormalization: OnnxRead = (n) => {
   const given = [1, 2, 3, 4].map((index) => n.floats(index))
   const x = n.seen()
-  if (n.integer('training_mode', 0) !== 0 || n.node.outputs.slice(1).some((name) => name !== '')) {
-    return n.refuse(
-      'it takes the statistics of each batch (training mode); export the model for inference, model.eval()',
-    )
+  const isTraining = n.integer('training_mode', 0) !== 0
+  if (isTraining || n.node.outputs.slice(1).some((name) => name !== '')) {
+    const text = 'it takes the statistics of each batch (training mode); export the model for inference, model.eval()'
+    return n.refuse(isTraining ? `training_mode: ${text}` : text)
   }
   if (!n.has(3) || !n.has(4)) {
     return n.refuse(
@@ -275,7 +275,9 @@ export const concat: OnnxRead = (n) => {
   if (!(own >= 0)) return n.fault(`axis: expected one behind the batch, got ${axis}`)
   const inputs = settled.map(({ value }) => value)
   const joined = n.draft.layer(n.where, n.name, { op: 'concat', axis: own }, inputs)
-  return joined && { value: joined, view: resizedView(settled[0].view, inputs[0].shape, joined.shape) }
+  if (!joined) return undefined
+  const view = plainView(joined.shape, n.scope.batch)
+  return { value: joined, view: view.slice(view.length - settled[0].view.length) }
 }
 
 const rankOf = (known: Known): number => ('constant' in known ? known.constant.shape.length : known.view.length)
@@ -357,8 +359,16 @@ export const power: OnnxRead = (n) => {
   return op ? n.kept(x, { op }) : n.fault(`expected an exponent 2, 1, 0.5 or -1, got ${exponent}`)
 }
 
-/** Identity, Dropout at inference. */
 export const same: OnnxRead = (n) => n.known(0)
+
+/** Nothing at inference, however many it would drop in training. */
+export const dropout: OnnxRead = (n) => {
+  n.known(1)
+  const isTraining = n.has(2) && n.oneNumber(2, 'training_mode: ') !== 0
+  return isTraining
+    ? n.refuse('it drops values (training mode); export the model for inference, model.eval()')
+    : n.known(0)
+}
 
 /** A cast between floats changes nothing here. */
 export const cast: OnnxRead = (n) => {

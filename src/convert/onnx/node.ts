@@ -3,7 +3,7 @@ import { quote } from '../../model/json/fields.js'
 import type { LayerOp, Pad, Pair } from '../../model/layers/layers.js'
 import { formatShape, type Shape, sameShape } from '../../model/shape.js'
 import type { ArchDraft, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
-import { attributeFault } from './attributes.js'
+import { type AttributeKind, attributeFault, kindFault } from './attributes.js'
 import type { OnnxAttribute, OnnxNode } from './proto.js'
 import type { OnnxConstant } from './tensor.js'
 import {
@@ -59,6 +59,8 @@ export class OnnxNodeReader {
   failed = false
   /** Names of the attributes that the node's reader has looked at. */
   readonly #used = new Set<string>()
+  /** Inputs likewise. */
+  readonly #read = new Set<number>()
 
   constructor(
     readonly node: OnnxNode,
@@ -85,17 +87,23 @@ export class OnnxNodeReader {
     return this.fault(text)
   }
 
-  /** An attribute; one that no reader asks for must be at its default. */
-  attribute(name: string): OnnxAttribute | undefined {
+  /** An attribute of one kind; one that no reader asks for must be at its default. */
+  attribute<K extends AttributeKind>(name: string, kind: K): OnnxAttribute[K] | undefined {
     this.#used.add(name)
-    return this.node.attributes.get(name)
+    const value = this.node.attributes.get(name)
+    const fault = value && kindFault(value, kind)
+    return fault === undefined ? value?.[kind] : this.fault(`${name}: ${fault}`)
   }
 
-  /** Reports every attribute that was neither used nor at its default. */
-  checkAttributes(): void {
+  /** Reports every attribute that was neither used nor at its default, and every input that was not used. */
+  checkUsed(): void {
     for (const [name, value] of this.node.attributes) {
       const expected = this.#used.has(name) ? undefined : attributeFault(this.node.op, name, value)
       if (expected) this.fault(`${name}: ${expected}`)
+    }
+    for (const [index, name] of this.node.inputs.entries()) {
+      if (name !== '' && !this.#read.has(index))
+        this.fault(`input ${index} ${quote(name)}: an input that is not known here`)
     }
   }
 
@@ -111,6 +119,7 @@ export class OnnxNodeReader {
 
   /** What input `index` is; undefined when it is left out or a fault before it has been reported. */
   known(index: number): Known | undefined {
+    this.#read.add(index)
     const name = this.node.inputs[index] ?? ''
     if (name === '') return undefined
     const known = this.scope.find(name)
@@ -264,8 +273,8 @@ export class OnnxNodeReader {
 
   /** Integers of attribute `name`, or else of input `index`; undefined when there are neither. */
   integerList(name: string, index?: number): readonly number[] | undefined {
-    const attribute = this.attribute(name)
-    if (attribute) return attribute.ints
+    const attribute = this.attribute(name, 'ints')
+    if (attribute) return attribute
     const constant = index === undefined ? undefined : this.constant(index)
     if (!constant) return undefined
     return constant.integers ?? this.fault(`${name}: expected integers, got floats ${formatShape(constant.shape)}`)
@@ -273,8 +282,8 @@ export class OnnxNodeReader {
 
   /** A number of attribute `name`, or else of input `index`. */
   number(name: string, index: number | undefined, fallback: number): number {
-    const attribute = this.attribute(name)
-    if (attribute) return attribute.float ?? fallback
+    const attribute = this.attribute(name, 'float')
+    if (attribute !== undefined) return attribute
     return index === undefined || !this.has(index) ? fallback : (this.oneNumber(index, `${name}: `) ?? fallback)
   }
 
@@ -303,16 +312,16 @@ export class OnnxNodeReader {
   }
 
   integer(name: string, fallback: number): number {
-    return this.attribute(name)?.int ?? fallback
+    return this.attribute(name, 'int') ?? fallback
   }
 
   text(name: string, fallback: string): string {
-    return this.attribute(name)?.text ?? fallback
+    return this.attribute(name, 'text') ?? fallback
   }
 
   /** Two sizes [vertical, horizontal]. */
   pair(name: string, fallback: Pair): Pair {
-    const list = this.attribute(name)?.ints
+    const list = this.attribute(name, 'ints')
     if (!list) return fallback
     if (list.length === 2 && list.every((x) => Number.isSafeInteger(x) && x >= 1 && x < 2 ** 31)) {
       return [list[0], list[1]]

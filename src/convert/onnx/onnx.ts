@@ -35,7 +35,7 @@ export interface OnnxOptions {
 }
 
 /** What computes; nodes over constants alone are folded instead. */
-const READERS: ReadonlyMap<string, OnnxRead> = new Map(
+export const READERS: ReadonlyMap<string, OnnxRead> = new Map(
   Object.entries({
     Abs: layers.absolute,
     Add: layers.add,
@@ -51,7 +51,7 @@ const READERS: ReadonlyMap<string, OnnxRead> = new Map(
     ConvTranspose: windows.convTranspose,
     DepthToSpace: windows.depthToSpace,
     Div: layers.divide,
-    Dropout: layers.same,
+    Dropout: layers.dropout,
     Erf: layers.pointwise('erf'),
     Exp: layers.pointwise('exp'),
     Flatten: shapes.flatten,
@@ -356,7 +356,7 @@ class GraphScope implements OnnxScope {
     const isConstant = node.inputs.length > 0 && node.inputs.every((name) => name === '' || this.#isConstant(name))
     const read = (isConstant && fold.foldOf(node.op)) || READERS.get(node.op)
     const made = read ? read(n) : n.fault('expected constants only')
-    if (!n.failed) n.checkAttributes()
+    if (!n.failed) n.checkUsed()
     const outputs = made === undefined || n.failed ? undefined : 'length' in made ? made : [made]
     for (const [i, name] of node.outputs.entries()) {
       if (name === '') continue

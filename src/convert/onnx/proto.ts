@@ -168,6 +168,7 @@ class ProtoReader {
     const floats: number[] = []
     const ints: number[] = []
     let name = ''
+    let type = 0
     let single: Partial<OnnxAttribute> = {}
     this.#message(bytes, `attribute[${index}]`, {
       1: (r, w) => (name = textOf(r, w)),
@@ -177,8 +178,9 @@ class ProtoReader {
       5: (r, w) => (single = { ...single, tensor: this.#tensor(bytesOf(r, w), 't') }),
       7: (r, w) => list(r, w, WireType.Bit32, floats, floatOf),
       8: (r, w) => list(r, w, WireType.Varint, ints, integerOf),
+      20: (r, w) => (type = integerOf(r, w)),
     })
-    return [name, { ...single, floats, ints }]
+    return [name, { ...zeroOf(type), ...single, floats, ints }]
   }
 
   #tensor(bytes: Uint8Array, path: string): OnnxTensorProto {
@@ -253,6 +255,13 @@ class ProtoReader {
     })
     return size
   }
+}
+
+/** Writers of proto3 leave out a number that is zero and a text that is empty: its AttributeType alone is there. */
+function zeroOf(type: number): Partial<OnnxAttribute> {
+  if (type === 1) return { float: 0 }
+  if (type === 2) return { int: 0 }
+  return type === 3 ? { text: '' } : {}
 }
 
 const EXTERNAL_KEYS: ReadonlySet<string> = new Set(['location', 'offset', 'length'])

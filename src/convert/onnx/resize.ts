@@ -63,7 +63,8 @@ function poolOf(kind: 'avg' | 'max', kernel: Pair, [h, w]: Pair): LayerOp {
 export const resize: OnnxRead = (n) => {
   const x = n.seen()
   const old = n.node.op === 'Upsample' || n.scope.opset < 11
-  const scales = n.attribute('scales')?.floats ?? (old ? n.floats(1, false)?.data : scaleInput(n))
+  const scales = n.attribute('scales', 'floats') ?? (old ? n.floats(1, false)?.data : scaleInput(n))
+  if (!old) n.known(1) // the region of interest, which only a mode has that is refused
   const sizes = old || !n.has(3) ? undefined : n.integerList('sizes', 3)
   const axes = n.integerList('axes')
   if (!x || n.failed) return undefined
@@ -130,5 +131,6 @@ function resizeMode(n: OnnxNodeReader, axes: readonly SizedAxis[], old: boolean)
   const bilinear = linear && place ? bilinearMode(axes, place) : undefined
   if (bilinear) return bilinear
   const expected = 'expected nearest (floor) or linear of half_pixel, asymmetric or align_corners'
-  return n.fault(`${expected}, got mode ${quote(mode)}, ${quote(coordinates)}, ${quote(rounding)}`)
+  const where = `coordinate_transformation_mode ${quote(coordinates)}`
+  return n.fault(`${expected}, got mode ${quote(mode)}, ${where}, nearest_mode ${quote(rounding)}`)
 }

@@ -47,11 +47,12 @@ export const reshape: OnnxRead = (n) => {
   if (!target) return n.fault('shape: expected a list of sizes, got none')
   const source = dimsOf(x.view)
   const dims = resolvedSizes(target, source, allowZero)
-  return dims ? reshaped(n, x, dims) : n.fault(misfit(target, source))
+  return dims ? reshaped(n, x, dims) : n.fault(misfit(target, source, allowZero))
 }
 
-export function misfit(target: readonly number[], source: Shape): string {
-  return `shape: ${quote(target)} does not fit the ${formatShape(source)} elements of its input`
+export function misfit(target: readonly number[], source: Shape, allowZero = false): string {
+  const how = allowZero ? ' (allowzero: a 0 copies no size)' : ''
+  return `shape: ${quote(target)}${how} does not fit the ${formatShape(source)} elements of its input`
 }
 
 /** Zeros copy a size, one -1 takes what is left. */
@@ -240,6 +241,9 @@ export const slice: OnnxRead = (n) => {
 export function splitSizes(n: OnnxNodeReader, dims: Shape): { axis: number; sizes: readonly number[] } | undefined {
   const given = n.integerList('split', 1)
   const count = n.integer('num_outputs', n.node.outputs.length)
+  if (count !== n.node.outputs.length) {
+    return n.fault(`num_outputs: expected ${n.node.outputs.length} as the node has them, got ${count}`)
+  }
   if (n.failed) return undefined
   const axis = n.axis('axis', 0, dims.length)
   const size = dims[axis] ?? 0

@@ -29,7 +29,10 @@ export const conv: OnnxRead = (n) => {
   const groups = n.integer('group', 1)
   const pad = padding(n, x.shape, reachOf(kernel, dilation), stride)
   if (!pad) return undefined
-  if (groups < 1) return n.fault(`group: expected an integer >= 1, got ${groups}`)
+  if (!(groups >= 1) || weight.shape[1] * groups !== x.shape[0]) {
+    const expected = `expected [cout,${x.shape[0]}/group,kh,kw] with group ${groups}`
+    return n.fault(`tensor ${weight.from}: ${expected}, got ${quote(weight.shape)}`)
+  }
   const op = { op: 'conv2d', cout: weight.shape[0], kernel, stride, pad, dilation, groups, bias: !!bias } as const
   return n.made(n.draft.layer(n.where, n.name, op, [x], bias ? { weight, bias } : { weight }))
 }
@@ -120,7 +123,7 @@ interface PoolFields {
 
 function pool(n: OnnxNodeReader, op: (fields: PoolFields) => Parameters<typeof n.draft.layer>[2]): Known | undefined {
   const x = n.value()
-  if (!n.attribute('kernel_shape')) return n.fault('kernel_shape: expected two integers, got none')
+  if (!n.attribute('kernel_shape', 'ints')) return n.fault('kernel_shape: expected two integers, got none')
   const kernel = n.pair('kernel_shape', ONE)
   const stride = n.pair('strides', ONE)
   if (!x || n.failed) return undefined

@@ -147,7 +147,9 @@ export function split(isSized: boolean): NodeRead {
     if (!x || given === undefined) return undefined
     const dims = channelsLast(n.batch, x)
     const dim = given < 0 ? given + dims.length : given
-    const sizes = isSized ? n.integers(1) : Array<number>(Math.min(count, 4096)).fill(dims[dim] / count)
+    const own = isSized ? n.integers(1) : undefined
+    if (own && own.length !== count) return n.fault(`num_split: expected ${own.length} as its sizes, got ${count}`)
+    const sizes = isSized ? own : Array<number>(Math.min(count, 4096)).fill(dims[dim] / count)
     if (!sizes || !(dim >= 1) || sizes.reduce((a, b) => a + b, 0) !== dims[dim] || !sizes.every((s) => s >= 1)) {
       return n.failed
         ? undefined
@@ -165,11 +167,12 @@ export function split(isSized: boolean): NodeRead {
 export const unpack: NodeRead = (n) => {
   const x = n.value()
   const given = n.integer('axis')
-  n.integer('num')
+  const count = n.integer('num')
   if (!x) return undefined
   const dims = channelsLast(n.batch, x)
   const dim = given < 0 ? given + dims.length : given
   if (!(dim >= 1 && dim < dims.length)) return n.fault(`axis: expected one behind the batch, got ${given}`)
+  if (count !== dims[dim]) return n.fault(`num: expected ${dims[dim]} as axis ${dim} has it, got ${count}`)
   const kept = dims.filter((_, axis) => axis > 0 && axis !== dim)
   return Array.from({ length: dims[dim] }, (_, i) => {
     const part = n.slice(x, dim, i, i + 1, 1, `/${i}`)

@@ -3,6 +3,7 @@ import { quote } from '../../model/json/fields.js'
 import { formatShape } from '../../model/shape.js'
 import type { DraftTensor, Value } from '../arch-draft.js'
 import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../resize-sampling.js'
+import { reachOf } from '../window-padding.js'
 import { summed } from './graph-elements.js'
 import { madeOf, type NodeRead, type NodeReader, type TfKnown } from './node.js'
 
@@ -126,6 +127,19 @@ export const convTranspose: NodeRead = (n) => {
   if (!(height >= 1 && width >= 1 && height < 2 ** 24 && width < 2 ** 24)) {
     return n.fault(`input_sizes: expected [batch,height,width,channels], got ${quote(sizes)}`)
   }
+  const { padding, stride, dilation } = window
+  const reach = reachOf([kernel.shape[0], kernel.shape[1]], dilation)
+  // As many steps of the convolution, whose gradient it is, as there are rows and columns.
+  const fits = [height, width].every((size, i) => {
+    const edges = typeof padding === 'string' ? 0 : padding[i] + padding[i + 2]
+    const steps = padding === 'same' ? size / stride[i] : (size + edges - reach[i] + 1) / stride[i]
+    return Math.ceil(steps) === x.shape[i + 1]
+  })
+  const isKernel = kernel.shape.length === 4 && x.shape.length === 3
+  if (isKernel && !fits)
+    return n.fault(
+      `input_sizes: ${quote(sizes)} do not fit padding, strides and dilations over ${formatShape(x.shape)}`,
+    )
   return madeOf(n.convTranspose(x, kernel, window, [height, width]))
 }
 

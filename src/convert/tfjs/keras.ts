@@ -4,6 +4,7 @@ import type { Pad, Pair } from '../../model/layers/layers.js'
 import { formatShape } from '../../model/shape.js'
 import type { ArchDraft, DraftTensor, Value } from '../arch-draft.js'
 import { TfEmitter, type TfWindow } from './emit.js'
+import { fieldFault } from './keras-fields.js'
 import type { KerasWeights } from './keras-weights.js'
 import type { Layout } from './layout.js'
 import type { KerasCall } from './topology.js'
@@ -31,9 +32,19 @@ export class KerasReader extends TfEmitter {
   /** Reports every field that was neither used nor at its default. */
   checkFields(): void {
     for (const [name, value] of Object.entries(this.call.config)) {
-      if (!this.#used.has(name) && !isNeutral(name, value)) {
-        this.fault(`${name}: a field that is not known here, got ${quote(value)}`)
-      }
+      const expected = this.#used.has(name) ? undefined : fieldFault(this.call.className, name, value)
+      if (expected) this.fault(`${name}: ${expected}`)
+    }
+  }
+
+  /** Fields that say the sizes of weights as well. */
+  declares(sizes: Readonly<Record<string, number | Pair>>): void {
+    for (const [name, actual] of Object.entries(sizes)) {
+      const value = this.field(name) ?? actual
+      const given: unknown[] = Array.isArray(value) ? value : typeof actual === 'number' ? [value] : [value, value]
+      const expected = [actual].flat()
+      if (given.length === expected.length && given.every((size, i) => size === expected[i])) continue
+      this.fault(`${name}: expected ${quote(actual)} as the weights have it, got ${quote(value)}`)
     }
   }
 
@@ -112,29 +123,6 @@ export interface KerasFile {
   readonly byTfjs: boolean
 }
 
-/** Names of the fields that only training, naming and shape inference use. */
-const NEUTRAL: ReadonlySet<string> = new Set([
-  ...['name', 'trainable', 'dtype', 'batch_input_shape', 'batch_shape', 'input_shape', 'input_dtype', 'build_config'],
-  ...['rate', 'seed', 'noise_shape', 'stddev', 'l1', 'l2', 'momentum', 'units', 'filters', 'kernel_size', 'groups'],
-  ...[
-    'depth_multiplier',
-    'rank',
-    'shared_axes',
-    'fused',
-    'sparse',
-    'ragged',
-    'input_dim',
-    'autocast',
-    'quantization_config',
-  ],
-  ...['synchronized', 'input_spec', 'optional', 'kernel_quantizer', 'implementation'],
-])
-
-function isNeutral(name: string, value: unknown): boolean {
-  if (value === null || value === undefined || value === false) return true
-  return NEUTRAL.has(name) || /_(initializer|regularizer|constraint)$/.test(name)
-}
-
 /** An activation is its name, or in newer files an object that holds it: {class_name: 'ReLU', config: {…}}. */
 export function activationName(kind: unknown): string {
   if (typeof kind === 'string') return kind
@@ -144,7 +132,7 @@ export function activationName(kind: unknown): string {
   const name = typeof className === 'string' ? ACTIVATION_CLASSES.get(className.replace(/^.*>/, '')) : undefined
   const changes =
     isObject(config) &&
-    Object.entries(config).some(([field, value]) => !isNeutral(field, value) && field !== 'activation')
+    Object.entries(config).some(([field, value]) => field !== 'activation' && fieldFault('Activation', field, value))
   const inner = isObject(config) && typeof config.activation === 'string' ? config.activation : undefined
   return changes ? quote(kind) : (name ?? inner ?? quote(kind))
 }
@@ -162,14 +150,19 @@ const conv2d: KerasRead = (l, x) => {
   const kernel = l.weight('kernel')
   const bias = l.flag('use_bias', true) ? l.weight('bias') : undefined
   const window = l.window(l.pair('strides', [1, 1]))
-  return kernel && l.activated(l.conv(x, kernel, window, bias))
+  if (!kernel) return undefined
+  const [kh, kw, perGroup, filters] = kernel.shape
+  l.declares({ filters, kernel_size: [kh, kw], groups: x.shape[0] / perGroup })
+  return l.activated(l.conv(x, kernel, window, bias))
 }
 
 const depthwiseConv2d: KerasRead = (l, x) => {
   const kernel = l.weight('depthwise_kernel', 'kernel')
   const bias = l.flag('use_bias', true) ? l.weight('bias') : undefined
   const window = l.window(l.pair('strides', [1, 1]))
-  return kernel && l.activated(l.depthwise(x, kernel, window, bias))
+  if (!kernel) return undefined
+  l.declares({ kernel_size: [kernel.shape[0], kernel.shape[1]], depth_multiplier: kernel.shape[3] })
+  return l.activated(l.depthwise(x, kernel, window, bias))
 }
 
 const separableConv2d: KerasRead = (l, x) => {
@@ -178,6 +171,8 @@ const separableConv2d: KerasRead = (l, x) => {
   const bias = l.flag('use_bias', true) ? l.weight('bias') : undefined
   const window = l.window(l.pair('strides', [1, 1]))
   if (!depthwise || !pointwise) return undefined
+  const [kh, kw, , times] = depthwise.shape
+  l.declares({ filters: pointwise.shape[3], kernel_size: [kh, kw], depth_multiplier: times })
   const middle = l.depthwise(x, depthwise, window, undefined, '/depthwise')
   const whole: TfWindow = { stride: [1, 1], dilation: [1, 1], padding: 'valid' }
   return middle && l.activated(l.conv(middle, pointwise, whole, bias))
@@ -186,7 +181,9 @@ const separableConv2d: KerasRead = (l, x) => {
 const dense: KerasRead = (l, x) => {
   const kernel = l.weight('kernel')
   const bias = l.flag('use_bias', true) ? l.weight('bias') : undefined
-  return kernel && l.activated(l.dense(x, kernel, bias))
+  if (!kernel) return undefined
+  l.declares({ units: kernel.shape[1] })
+  return l.activated(l.dense(x, kernel, bias))
 }
 
 const batchNormalization: KerasRead = (l, x) => {
@@ -216,7 +213,12 @@ const leakyRelu: KerasRead = (l, x) => {
 
 const prelu: KerasRead = (l, x) => {
   const slopes = l.weight('alpha')
-  return slopes && l.prelu(x, slopes)
+  const shared = l.field('shared_axes') ?? []
+  if (!slopes) return undefined
+  if (!Array.isArray(shared) || !shared.every((axis) => slopes.shape[Number(axis) - 1] === 1)) {
+    return l.fault(`shared_axes: expected axes of size 1 of ${formatShape(slopes.shape)}, got ${quote(shared)}`)
+  }
+  return l.prelu(x, slopes)
 }
 
 function pool(kind: 'max' | 'avg'): KerasRead {
@@ -308,6 +310,7 @@ const conv2dTranspose: KerasRead = (l, x) => {
   const extra = l.field('output_padding') ?? null
   if (extra !== null) return l.fault(`output_padding: expected none, got ${quote(extra)}`)
   if (!kernel || x.shape.length !== 3) return kernel && l.fault(`expected a map, got ${formatShape(x.shape)}`)
+  l.declares({ filters: kernel.shape[2], kernel_size: [kernel.shape[0], kernel.shape[1]] })
   const reach = [0, 1].map((axis) => (kernel.shape[axis] - 1) * window.dilation[axis] + 1)
   const size = ([0, 1] as const).map((axis) => {
     const more = window.padding === 'same' ? 0 : Math.max(reach[axis] - stride[axis], 0)

@@ -7,6 +7,7 @@ import { computingOrder, cycleWords } from '../graph-order.js'
 import { noSuchOutput } from '../outputs.js'
 import { ACTIVATIONS, TfEmitter } from './emit.js'
 import { activationName, KERAS_READERS, type KerasFile, KerasReader } from './keras.js'
+import { fieldFault } from './keras-fields.js'
 import { KerasWeights, missingWeights } from './keras-weights.js'
 import type { Layout } from './layout.js'
 import { inputShape, type KerasCall, type KerasTopology, readKerasTopology } from './topology.js'
@@ -108,6 +109,10 @@ function runCalls(
     const where = `modelTopology: ${call.where}`
     if (call.className === 'InputLayer') {
       made[index] = readInput({ ...call, where }, draft, shape, file.layout)
+      for (const [name, value] of Object.entries(call.config)) {
+        const expected = fieldFault(call.className, name, value)
+        if (expected) draft.problems.push(`${where}: ${name}: ${expected}`)
+      }
       continue
     }
     const inputs = call.inputs.map((input) => made[input])

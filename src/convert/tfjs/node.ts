@@ -67,19 +67,22 @@ export function portOf(output: string): number {
   return Number(/:(\d{1,6})$/.exec(output)?.[1] ?? 0)
 }
 
-/** Names of attributes that change nothing at inference. */
-const NEUTRAL: ReadonlySet<string> = new Set([
-  ...['N', 'num_args', 'num_host_args', 'use_cudnn_on_gpu', 'leakyrelu_alpha', 'epsilon', 'exponential_avg_factor'],
-  ...['fused_ops', 'incompatible_shape_error', 'validate_indices', 'grad_a', 'grad_b'],
-])
+/** Names of attributes that change nothing at inference, by op; of fused convolutions what their other kinds need. */
+const NEUTRAL: readonly (readonly [ops: RegExp, names: ReadonlySet<string>])[] = [
+  [/^(AddN|ConcatV2|Pack)$/, new Set(['N'])],
+  [/Conv2D/i, new Set(['use_cudnn_on_gpu'])],
+  [/^_?Fused/, new Set(['num_args', 'num_host_args', 'leakyrelu_alpha', 'epsilon', 'exponential_avg_factor'])],
+  [/^MatMul$/, new Set(['grad_a', 'grad_b'])],
+]
 
-/** Whether an attribute that no reader asked for is a type, an annotation or at its default: none, zero, NHWC. */
-function isNeutral(name: string, value: unknown): boolean {
-  if (NEUTRAL.has(name) || name.startsWith('_') || !isObject(value)) return true
+/** Whether an attribute that no reader asked for is a type, an annotation or at its default: none, zero, NHWC, HWIO. */
+function isNeutral(op: string, name: string, value: unknown): boolean {
+  if (name.startsWith('_') || !isObject(value)) return true
+  if (NEUTRAL.some(([ops, names]) => ops.test(op) && names.has(name))) return true
   const [[kind, given]] = [...Object.entries(value), ['type', undefined]]
   if (kind === 'type' || kind === 'shape' || kind === 'tensor') return true
   if (kind === 'list') return !isObject(given) || isEmptyList(given)
-  if (kind === 's') return ['', 'NHWC', undefined].includes(decodeText(given))
+  if (kind === 's') return ['', 'NHWC', 'HWIO', undefined].includes(decodeText(given))
   return Number(given) === 0
 }
 
@@ -87,6 +90,10 @@ const isEmptyList = (list: Json): boolean =>
   Object.entries(list).every(
     ([kind, items]) => kind === 'type' || kind === 'shape' || !Array.isArray(items) || items.length === 0,
   )
+
+const KINDS = {
+  ...{ b: 'a flag', f: 'a float', i: 'an integer', s: 'a text', list: 'a list', type: 'a type', shape: 'a shape' },
+} as const
 
 export class NodeReader extends TfEmitter {
   failed = false
@@ -106,7 +113,7 @@ export class NodeReader extends TfEmitter {
   /** Reports every attribute that was neither used nor at its default. */
   checkAttributes(): void {
     for (const [name, value] of Object.entries(this.node.attributes)) {
-      if (!this.#used.has(name) && !isNeutral(name, value)) {
+      if (!this.#used.has(name) && !isNeutral(this.node.op, name, value)) {
         this.fault(`${name}: an attribute that is not known here, got ${quote(value)}`)
       }
     }
@@ -171,42 +178,51 @@ export class NodeReader extends TfEmitter {
     return { shape: [channels], data: out, from }
   }
 
-  #attribute(name: string): Json {
+  /** An attribute of one kind, by AttrValue's names. */
+  #attribute(name: string, kind: keyof typeof KINDS): unknown {
     this.#used.add(name)
     const value = Object.hasOwn(this.node.attributes, name) ? this.node.attributes[name] : undefined
-    return isObject(value) ? value : {}
+    if (!isObject(value)) return undefined
+    if (value[kind] === undefined && Object.keys(value).length > 0)
+      this.fault(`${name}: expected ${KINDS[kind]}, got ${quote(value)}`)
+    return value[kind]
   }
 
   flag(name: string): boolean {
-    return this.#attribute(name).b === true
+    return this.#attribute(name, 'b') === true
   }
 
   number(name: string, fallback: number): number {
-    const value = this.#attribute(name).f ?? fallback
-    return Number.isFinite(value) ? (value as number) : fallback
+    const value = this.#attribute(name, 'f') ?? fallback
+    if (Number.isFinite(value)) return value as number
+    this.fault(`${name}: expected a number, got ${quote(value)}`)
+    return fallback
   }
 
   integer(name: string): number {
-    return Number(this.#attribute(name).i ?? 0)
+    return Number(this.#attribute(name, 'i') ?? 0)
   }
 
   integerList(name: string): number[] {
-    const { list } = this.#attribute(name)
+    const list = this.#attribute(name, 'list')
     return isObject(list) && Array.isArray(list.i) ? list.i.map(Number) : []
   }
 
   /** A data type by its name in TensorFlow, such as DT_FLOAT; numbers are those of its enumeration. */
   type(name: string): string {
-    const { type } = this.#attribute(name)
+    const type = this.#attribute(name, 'type')
     return type === 1 ? 'DT_FLOAT' : String(type)
   }
 
   text(name: string, fallback: string): string {
-    return decodeText(this.#attribute(name).s) ?? fallback
+    const given = this.#attribute(name, 's')
+    const text = decodeText(given)
+    if (given !== undefined && text === undefined) this.fault(`${name}: expected a short text, got ${quote(given)}`)
+    return text ?? fallback
   }
 
   texts(name: string): string[] {
-    const { list } = this.#attribute(name)
+    const list = this.#attribute(name, 'list')
     return isObject(list) && Array.isArray(list.s) ? list.s.map((text) => decodeText(text) ?? '') : []
   }
 
@@ -237,8 +253,7 @@ export class NodeReader extends TfEmitter {
 
   /** Sizes with the batch, channels last; open ones are -1. */
   shapeAttribute(): readonly number[] | undefined {
-    const { shape } = this.#attribute('shape')
-    return readDims(shape)
+    return readDims(this.#attribute('shape', 'shape'))
   }
 }
 

@@ -3,8 +3,9 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import { parseReluSpec } from '../../model/relu/spec.js'
+import { reluSpecFile } from '../../model/relu/spec-file.js'
 import { writeSafetensors } from '../../model/safetensors.js'
-import { namedTensors, type Weights } from '../../model/weights.js'
+import { namedTensors } from '../../model/weights.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import { type Finetuned, finetune, firstState, type ShardNetwork, type TrainedNetwork } from '../../train/finetune.js'
 import { type Recipe, recipeOf } from '../../train/recipe.js'
@@ -42,7 +43,7 @@ export interface FinetuneModelOptions extends MeasuringOptions {
 }
 
 /** What came out; shares are from 0 to 1. */
-export interface FinetunedModel extends Omit<Finetuned, 'weights' | 'split'> {
+export interface FinetunedModel extends Omit<Finetuned, 'weights' | 'spec' | 'split'> {
   readonly network: string
   readonly variant: string
   /** The pictures, in words. */
@@ -95,7 +96,7 @@ export async function finetuneModel(options: FinetuneModelOptions): Promise<Fine
       const tuned = await finetune(network, pictures, { ...tuning, resume, onState })
       const measured = await measure(start, tuned, options)
       report = { ...reportOf(start, tuned, options), ...measured.figures }
-      return filesOf(start, tuned.weights, measured.calibration, output)
+      return filesOf(start, tuned, measured.calibration, output)
     },
     (files) => writeWhole(files, force),
   )
@@ -156,9 +157,13 @@ function keyOf({ network: { arch, weights, spec }, teacher, images }: Start, rec
 }
 
 /** Calibrates on pictures that were trained on, and evaluates on those that were not. */
-async function measure({ network, images, test }: Start, { weights, split }: Finetuned, options: FinetuneModelOptions) {
+async function measure(
+  { network, images, test }: Start,
+  { weights, spec, split }: Finetuned,
+  options: FinetuneModelOptions,
+) {
   const work = { ...poolOf(options), onProgress: options.onProgress }
-  const after = { ...network, weights }
+  const after = { ...network, weights, spec }
   const seen = some(images, split.train, options.calibrationPictures ?? CALIBRATED)
   const source = `${seen.inputs.length} of ${images.source}`
   const { calibration } = await calibrateNetwork(after, seen.inputs, { ...work, source })
@@ -167,7 +172,8 @@ async function measure({ network, images, test }: Start, { weights, split }: Fin
   const referenceInputs = Math.min(options.referencePictures ?? REFERENCE, judged.inputs.length)
   const evaluating = { ...work, labels: judged.labels }
   const [row] = await evaluateNetwork({ ...after, calibration }, judged.inputs, { ...evaluating, referenceInputs })
-  const { float } = await evaluate(network, judged.inputs, { ...poolOf(options), labels: judged.labels })
+  const before = { ...network, spec }
+  const { float } = await evaluate(before, judged.inputs, { ...poolOf(options), labels: judged.labels })
   const { images: count, correct, agreeing } = row.reference
   const figures: Figures = {
     ...{ evaluated: judged.source, comparisons: row.drelus, before: float.correct! / float.images },
@@ -196,19 +202,24 @@ function some(
 }
 
 function reportOf({ model, images }: Start, tuned: Finetuned, { output }: FinetuneModelOptions) {
-  const { weights: _, split, ...rest } = tuned
+  const { weights: _, spec: __, split, ...rest } = tuned
   const names = { network: model.arch.name, variant: model.variant, images: images.source, output }
   return { ...rest, ...names, trained: split.train.length, heldOut: split.held.length }
 }
 
-function filesOf({ network, archFile, specFile }: Start, weights: Weights, calibration: Calibration, output: string) {
-  const json = new TextEncoder().encode(`${JSON.stringify(calibration, null, 2)}\n`)
-  const tensors = writeSafetensors(namedTensors(network.arch, weights))
+function filesOf(
+  { network: { arch }, archFile, specFile }: Start,
+  { weights, spec, recipe }: Finetuned,
+  calibration: Calibration,
+  output: string,
+) {
+  const json = (value: unknown) => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`)
+  const relus = recipe.masks && spec ? json(reluSpecFile(arch, spec.layers)) : specFile
   return [
     { path: join(output, 'arch.json'), bytes: archFile },
-    { path: join(output, 'weights.safetensors'), bytes: tensors },
-    { path: join(output, 'calibration.json'), bytes: json },
-    ...(specFile ? [{ path: join(output, 'relu-spec.json'), bytes: specFile }] : []),
+    { path: join(output, 'weights.safetensors'), bytes: writeSafetensors(namedTensors(arch, weights)) },
+    { path: join(output, 'calibration.json'), bytes: json(calibration) },
+    ...(relus ? [{ path: join(output, 'relu-spec.json'), bytes: relus }] : []),
   ]
 }
 

@@ -13,6 +13,8 @@ interface GradientExports {
   gatedClampF32(x: number, low: number, high: number, out: number, gates: number, n: number): void
   gatedBlocksF32: Words
   gatedMaskF32: Words
+  mixedClampF32: Words
+  mixedClampGradF32: Words
   gateF32(x: number, gates: number, out: number, n: number): void
   spreadF32: Words
   avgPoolGradF32: Words

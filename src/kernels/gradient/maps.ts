@@ -77,6 +77,44 @@ export function gateF32(k: FloatKernels, x: Region, gates: Region, out: Region, 
   k.float.gateF32(x.ptr, gates.ptr, out.ptr, n)
 }
 
+/** out[i] = a·cut(x[i]) + (1 - a)·x[i] with a = factors[i], where `cut` is `clampF32`. */
+export function mixedClampF32(
+  k: FloatKernels,
+  x: Region,
+  factors: Region,
+  { low, high }: Bounds,
+  out: Region,
+  n: number,
+): void {
+  const call = 'mixedClampF32'
+  for (const [name, region] of [['x', x] as const, ['factors', factors] as const, ['out', out] as const]) {
+    expectWords(call, name, region, n, 4)
+  }
+  for (const region of [x, factors]) expectSameOrDisjoint(call, out, region, 4 * n)
+  k.float.mixedClampF32(x.ptr, factors.ptr, low, high, out.ptr, n)
+}
+
+/** The way back: g [n] becomes the gradient of x, and sums[i] += the factor's. */
+export function mixedClampGradF32(
+  k: FloatKernels,
+  x: Region,
+  factors: Region,
+  { low, high }: Bounds,
+  g: Region,
+  sums: Region,
+  n: number,
+): void {
+  const call = 'mixedClampGradF32'
+  for (const [name, region] of [['x', x] as const, ['factors', factors] as const]) {
+    expectWords(call, name, region, n, 4)
+    for (const written of [g, sums]) expectDisjoint(call, written, 4 * n, region, 4 * n)
+  }
+  expectWords(call, 'g', g, n, 4)
+  expectWords(call, 'sums', sums, n, 4)
+  expectDisjoint(call, g, 4 * n, sums, 4 * n)
+  k.float.mixedClampGradF32(x.ptr, factors.ptr, low, high, g.ptr, sums.ptr, n)
+}
+
 /**
  * y[c, ph, pw] = 0 but for x[c, h, w], whose element (i, j) goes to (i·stride + top, j·stride + left) where that is
  * inside.

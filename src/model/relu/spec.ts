@@ -24,7 +24,7 @@ export interface ReluSpec {
 const PLAIN: LayerRelu = { kind: 'relu' }
 
 /** What the activation `layer` does under `spec`; a plain ReLU when there is no spec. */
-export function resolveRelu(spec: ReluSpec | undefined, layer: Layer): LayerRelu {
+export function resolveRelu(spec: Pick<ReluSpec, 'layers'> | undefined, layer: Layer): LayerRelu {
   return spec?.layers.get(layer.id) ?? PLAIN
 }
 

@@ -1,5 +1,6 @@
 // What of a network has to be private, and what the client computes alone from the values that it learns: its tail, layers
 // without weights behind the last layers that have some.
+import { factorsOf } from '../layers/broadcast.js'
 import type { Layer, Op } from '../layers/layers.js'
 import { effectiveOp } from '../layers/layers.js'
 import type { Architecture } from '../network.js'
@@ -19,8 +20,12 @@ export function isPlainOnly(layer: Layer): boolean {
   const isSteep = [layer.out, ...layer.inShapes].some(({ length }) => length > 3)
   if (op.op === 'reshape') return isSteep
   if (op.op === 'slice') return isSteep || layer.out.length === 2 || (op.axis === 0 && op.step > 1)
+  if (op.op === 'multiply') return isSteep || !factorsOf(layer.inShapes)
   return PLAIN.has(op.op) || (op.op === 'concat' && op.axis !== 0)
 }
+
+/** What the client computes by itself at the end of a network, even where it could be private. */
+const opensTail = (layer: Layer): boolean => PLAIN.has(effectiveOp(layer).op) || isPlainOnly(layer)
 
 /** A network in two parts. */
 export interface SplitNetwork {
@@ -72,7 +77,7 @@ function tailOf(arch: Architecture): Layer[] {
   }
   const ids = new Set<string>()
   return arch.layers.filter((layer) => {
-    if (!could.has(layer.id) || !(isPlainOnly(layer) || layer.in.some((id) => ids.has(id)))) return false
+    if (!could.has(layer.id) || !(opensTail(layer) || layer.in.some((id) => ids.has(id)))) return false
     ids.add(layer.id)
     return true
   })

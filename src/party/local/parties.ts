@@ -5,9 +5,10 @@ import { type Channel, memoryPair } from '../../net/index.js'
 import type { Compiled } from '../../plan/compile/compile.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import type { Masks, MccMasks, SecurennMasks } from '../../plan/reference/reference.js'
-import { planLayout } from '../../protocol/layout.js'
+import { type ProductLayout, planLayout, type StepLayout } from '../../protocol/layout.js'
 import { tensorMask } from '../../protocol/linear.js'
 import { outputMask } from '../../protocol/mcc/linear.js'
+import { productHalves } from '../../protocol/mcc/product.js'
 import { blind } from '../../protocol/securenn/linear.js'
 import { layOut } from '../../protocol/step.js'
 import { fillModelMask, filterSlots } from '../../protocol/weights.js'
@@ -107,6 +108,10 @@ export interface MaskSeeds {
   readonly model: Seed
 }
 
+/** Values that a step opens. */
+const openedOf = ({ relu, product }: StepLayout): number =>
+  product ? product.count + product.broad : relu!.opened.values + relu!.opened.patches
+
 /** The masks of one inference, from what `AUDIT` revealed. */
 export function revealMasks<P extends Plan>(plan: P, seeds: MaskSeeds, inference: number): Masks<P> {
   const masks = plan.backend === 'mcc' ? mccMasks(plan, seeds, inference) : securennMasks(plan, seeds, inference)
@@ -115,10 +120,10 @@ export function revealMasks<P extends Plan>(plan: P, seeds: MaskSeeds, inference
 
 function mccMasks(plan: MccPlan, { ch, sh }: MaskSeeds, inference: number): MccMasks {
   const { steps } = planLayout(plan)
-  const words = (make: (ch: Streams, sh: Streams) => Region): Uint32Array =>
-    withStreams(plan, { ch, sh }, (_, { ch, sh }) => {
+  const words = (make: (ch: Streams, sh: Streams, k: Kernels) => Region): Uint32Array =>
+    withStreams(plan, { ch, sh }, (k, { ch, sh }) => {
       const mine = ch.ofInference(inference)
-      const mask = make(mine, sh)
+      const mask = make(mine, sh, k)
       const copy = mask.u32().slice()
       for (const each of [mask, mine]) each.release(true)
       return copy
@@ -126,9 +131,19 @@ function mccMasks(plan: MccPlan, { ch, sh }: MaskSeeds, inference: number): MccM
   return {
     output: (step) => words((ch) => outputMask(ch, steps[step], inference)),
     opening: (step) => {
-      const { values, patches } = steps[step].relu!.opened
       const address = { purpose: Purpose.openingMask, layer: step, inference }
-      return words((_, sh) => sh.take(address, (values + patches) * 4))
+      return words((_, sh) => sh.take(address, openedOf(steps[step]) * 4))
+    },
+    tensor: (index) =>
+      words((ch, _, k) => {
+        const planned = layOut(k, plan)
+        const mask = tensorMask(k, planned, ch, index, inference)
+        planned.release()
+        return mask
+      }),
+    product: (step) => {
+      const pairs = words((ch, _, k) => productHalves(k, steps[step] as ProductLayout, plan.ring, ch, inference))
+      return pairs.filter((_, i) => i % 2 === 0)
     },
   }
 }

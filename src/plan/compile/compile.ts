@@ -1,6 +1,7 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
-import { RingfenceError, throwIfAny } from '../../errors.js'
+import { RingfenceError } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
+import { factorsOf as spreadFactors } from '../../model/layers/broadcast.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
@@ -11,9 +12,10 @@ import { withChannelWindows } from '../equalize/channel-windows.js'
 import {
   type Activation,
   asMap,
-  type Backend,
   type Bends,
   elementCount,
+  type LinearOp,
+  type MapShape,
   type MccPlan,
   type Plan,
   type PlanOutputs,
@@ -26,30 +28,17 @@ import { levelOrder, reordered } from '../waves.js'
 import { bent, reluBut } from './activations.js'
 import { type Expression, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
-import { guarded, guardOptionProblems, requireOneOutput } from './guarded.js'
 import { type Lower, lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
 import { maxPool } from './max-pool.js'
-import { MccNumbers, type MccOptions, mccProblems } from './mcc-numbers.js'
+import { MccNumbers } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
-import { type JoinedOutputs, joinOutputs, labelProblems, saidOutputs } from './outputs.js'
+import { type CompileOptions, checkOptions, guarded, requireOneOutput } from './options.js'
+import { type JoinedOutputs, joinOutputs, saidOutputs } from './outputs.js'
 import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
-import { SecurennNumbers, type SecurennOptions, securennProblems } from './securenn-numbers.js'
+import { SecurennNumbers } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
-/** Choices that `compile` leaves to its caller; defaults suit calibrated networks. */
-export interface CompileOptions<B extends Backend = Backend> extends MccOptions, SecurennOptions {
-  /** How comparisons are made; `fraction` and `ignored…` are options of `securenn`, the others of `mcc`. Default `mcc`. */
-  backend?: B
-  /** What the client learns: every output value, or only which is largest (as 1 among zeros). Default `logits`. */
-  output?: 'logits' | 'label'
-  /**
-   * Begins with a step that opens and re-shares the input, so that it has `bits` bits whatever a client sends: what a
-   * delegated inference needs (docs/delegated.md). One round trip more; on `mcc`. Default false.
-   */
-  delegated?: boolean
-  /** ChaCha rounds. Default 12. */
-  rounds?: 12 | 20
-}
+export type { CompileOptions } from './options.js'
 
 /** What a server needs to run a network. */
 export interface Compiled<P extends Plan = Plan> {
@@ -119,30 +108,6 @@ export function compile(
       ? new SecurennNumbers(own.calibration, options)
       : new MccNumbers(own.calibration, options)
   return new Compiler(arch, own.weights, own.spec, numbers, options).run()
-}
-
-const OPTIONS: Readonly<Record<Backend, readonly (keyof CompileOptions)[]>> = {
-  mcc: ['ring', 'bits', 'lo', 'chunks', 'margin', 'guard', 'delegated'],
-  securenn: ['fraction', 'ignoredMsb', 'ignoredLsb'],
-}
-
-function checkOptions(arch: Architecture, options: CompileOptions): void {
-  const { backend = 'mcc', rounds = 12 } = options
-  const problems: string[] = []
-  if (!Object.hasOwn(OPTIONS, backend)) {
-    problems.push(`backend: ${Object.keys(OPTIONS).join(' or ')}, not ${String(backend)}`)
-  } else {
-    const other = backend === 'mcc' ? 'securenn' : 'mcc'
-    const foreign = OPTIONS[other].filter((name) => options[name] !== undefined)
-    problems.push(...foreign.map((name) => `${name}: an option of back end ${other}, not of ${backend}`))
-    problems.push(...(backend === 'mcc' ? mccProblems : securennProblems)(arch, options))
-  }
-  problems.push(...(backend === 'mcc' ? guardOptionProblems(options) : []))
-  const { output = 'logits' } = options
-  if (output !== 'logits' && output !== 'label') problems.push(`output: logits or label, not ${String(output)}`)
-  if (output === 'label') problems.push(...labelProblems(arch))
-  if (rounds !== 12 && rounds !== 20) problems.push(`rounds: 12 or 20, not ${rounds}`)
-  throwIfAny('BAD_INPUT', 'these options cannot make a plan', problems)
 }
 
 export class Compiler {
@@ -220,6 +185,7 @@ export class Compiler {
     const inputs = layer.in.map((id) => this.#values.get(id)!)
     if (layer.op === 'maxPool') return this.#maxPool(layer, inputs[0])
     if (isActivation(layer)) return this.#activation(layer, inputs[0])
+    if (layer.op === 'multiply') return this.#product(layer, inputs)
     // What another reader had cut is there already: folding past it would cost work and save no round trip.
     const known = inputs.map((value) => this.#cuts.get(value.expression) ?? value)
     return foldLayer(layer, known, this.#tensorsOf(layer), (v, at) => this.#cut(v, at))
@@ -245,6 +211,27 @@ export class Compiler {
     const scale = this.numbers.scaleOf(layer.id, 0, offset)
     const tensor = this.#truncate(input, layer.id, copies, { scale, bends })
     return { expression: combine(tensor.expression), factor: 1 }
+  }
+
+  /** A step that opens both factors as the tensors they are. */
+  #product(layer: LayerOf<'multiply'>, inputs: readonly Value[]): Value {
+    const shape = asMap(layer.out)
+    if (inputs.some(({ expression }) => expression.kind === 'zero'))
+      return { expression: { kind: 'zero', shape }, factor: 1 }
+    const factors = inputs.map((value, i) => this.#tensor(value, layer.in[i], asMap(layer.inShapes[i])))
+    const { left } = spreadFactors(layer.inShapes)! // `requireRunnable` has refused what does not meet
+    const linear = left === 0 ? factors.toReversed() : factors
+    const full = linear.reduce((sum, { tensor }) => sum + this.tensorScale(tensor), 0)
+    const product = this.numbers.product!(layer.id, full)
+    this.#bias.push(new Float64Array(0))
+    this.#steps.push({ id: layer.id, linear, out: shape, scale: full - product.truncate, activation: null, product })
+    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape }, factor: 1 }
+  }
+
+  /** A value as a tensor: it ends a step unless it is one. */
+  #tensor(value: Value, at: string, out: MapShape): Extract<LinearOp, { op: 'tensor' }> {
+    const { expression } = value.factor === 1 && value.expression.kind === 'tensor' ? value : this.#cut(value, at)
+    return { op: 'tensor', tensor: (expression as Extract<Expression, { kind: 'tensor' }>).tensor, out }
   }
 
   /** The layer that reads a value, if it is the only one and the value is no output. */

@@ -5,7 +5,7 @@ import { isActivation } from '../../model/layers/layers.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { Calibration } from '../calibrate.js'
 import { ofLayer } from '../equalize/channel-windows.js'
-import { type MapShape, type MccActivation, outputHeadroom, type StepRelu } from '../plan.js'
+import { type MapShape, type MccActivation, outputHeadroom, type Product, type StepRelu } from '../plan.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import type { Numbers } from './numbers.js'
 
@@ -27,6 +27,8 @@ export interface MccOptions {
   margin?: number
 }
 
+/** Whole numbers hold a product of two such values. */
+const MOST_FACTOR_BITS = 26
 /** Values this small are zero for what they meet. */
 const MAX_SCALE = 16
 
@@ -106,6 +108,15 @@ export class MccNumbers implements Numbers<MccActivation> {
     const lo = this.#lo(id, scale, spec)
     const chunks = relu.kind === 'identity' ? [] : chooseChunks(this.inputBits - lo, this.options.chunks)
     return { truncate, bits: this.inputBits, lo, chunks, relu }
+  }
+
+  product(id: string, scale: number): Product {
+    const { inputBits: bits, ring } = this
+    // The product itself has to fit the ring and the bits that it drops.
+    const truncate = Math.max(0, scale - this.scaleOf(id), 2 * bits - 2 - ring)
+    if (bits <= MOST_FACTOR_BITS && truncate <= 31) return { truncate, bits }
+    const what = `a product of values of ${bits} bits that drops ${truncate} bits`
+    throw new RingfenceError('UNSUPPORTED', `${id}: ${what} cannot run; use at most ${MOST_FACTOR_BITS} opened bits`)
   }
 
   #lo(id: string, scale: number, relu: LayerRelu): number {

@@ -1,6 +1,6 @@
 // What a back end decides while a network is compiled: how many bits values have and what follows a linear step.
 import type { LayerRelu } from '../../model/relu/spec.js'
-import type { Activation, MapShape, StepRelu } from '../plan.js'
+import type { Activation, MapShape, Product, StepRelu } from '../plan.js'
 
 export interface Numbers<A extends Activation = Activation> {
   /** n */
@@ -26,6 +26,12 @@ export interface Numbers<A extends Activation = Activation> {
   roomFor(id: string, scale: number, relu: StepRelu, shape: MapShape): number
   /** What follows y, once its own fraction bits are known. */
   activation(id: string, scale: number, yScale: number, spec: LayerRelu, relu: StepRelu): A
+  /**
+   * How the product `id` of two values is truncated, which has `scale` fraction bits before; absent where there are no
+   * products.
+   * @throws RingfenceError UNSUPPORTED when it does not fit
+   */
+  product?(id: string, scale: number): Product
   /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
   rounding(truncate: number): number
   /** Fraction bits of the output's y. */

@@ -125,7 +125,7 @@ function unfolded(arch: Architecture, spec: ReluSpec | undefined): Pick<PlanOutl
       if (kind === 'identity' || kind === 'zero') continue
       if (readers.get(layer.in[0]) === 1) truncated.delete(layer.in[0])
       compared.set(id, 1)
-    } else if (MULTIPLIES.has(effectiveOp(layer).op)) truncated.add(id)
+    } else if (MULTIPLIES.has(effectiveOp(layer).op) || layer.op === 'multiply') truncated.add(id)
     else compared.set(id, poolLevels(layer))
   }
   // Steps one after the other up to each layer.

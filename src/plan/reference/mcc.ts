@@ -5,9 +5,10 @@ import { weightKey } from '../compile/compile.js'
 import { bentResult, openings } from '../openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan.js'
 import { int32, linearReference } from './linear.js'
+import { multiply, type ProductMasks } from './product.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
-export interface MccMasks {
+export interface MccMasks extends ProductMasks {
   /** m of a step, one word per element. */
   output(step: number): Uint32Array
   /** a' of a step: one word per opened value, in the order of `openings`, then one per opened patch sum. */
@@ -36,6 +37,12 @@ export function runMccReference(
   let overflows = 0
   let output: Int32Array = new Int32Array(0)
   plan.steps.forEach((step, index) => {
+    if (step.product) {
+      const run = multiply(step, plan.ring, tensors, masks, index)
+      overflows += run.overflows
+      tensors.push(run.out)
+      return
+    }
     const y = linearReference(int32, step, tensors, (i) => model.weights.get(weightKey(index, i))!)
     const bias = model.bias[index]
     for (let i = 0; i < y.length; i++) y[i] = signed(y[i] + bias[i], plan.ring)

@@ -1,11 +1,12 @@
 // The messages of a whole plan, on line and off, and what they cost, to the byte.
 import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../control.js'
-import { isActive, type ReluNumbers } from '../layout.js'
+import { isActive, isProduct, type ProductNumbers, type ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
 import { type GuardTerms, guardSizes, guardTerms, lastActive } from './guard/terms.js'
 import { inputMessages } from './input.js'
 import { linearMessages } from './linear.js'
 import { outputMessages } from './output.js'
+import { productMessages } from './product.js'
 import { reluMessages } from './relu.js'
 import type { MccLayout, MccStep } from './step.js'
 
@@ -32,6 +33,7 @@ export interface PlanCost {
 
 /** All messages of a step; what its gadgets put into one message goes out as one. */
 export function stepMessages(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
+  if (isProduct(step)) return productMessages(step, ring)
   const rest = isActive(step) ? reluMessages(step, ring, terms) : outputMessages(ring, step)
   const joined = new Map<Message['kind'], Message>()
   for (const message of [...linearMessages(ring, step), ...rest]) {
@@ -103,8 +105,8 @@ export function planCost(
   messages = { online: onlineMessages(layout), offline: offlineMessages(layout) },
 ): PlanCost {
   const flights = partFlights(messages.online)
-  const steps = layout.waves.flat().map(({ step: { id }, relu }, i) => ({
-    ...{ id, values: relu?.opened.values ?? 0, comparisons: relu?.comparisons ?? 0 },
+  const steps = layout.waves.flat().map(({ step: { id }, relu, product }, i) => ({
+    ...{ id, values: relu?.opened.values ?? openedBy(product), comparisons: relu?.comparisons ?? 0 },
     ...costOf([...messages.online[i + 1], ...messages.offline[i + 1]], flights[i + 1]),
   }))
   const all = [...messages.online, ...messages.offline].flat()
@@ -117,6 +119,8 @@ export function planCost(
     ),
   }
 }
+
+const openedBy = (product: ProductNumbers | null): number => (product ? product.count + product.broad : 0)
 
 function costOf(messages: readonly Message[], flights: number, bytes?: (message: Message) => number): Cost {
   const { up, down } = linkBytes(online(messages), bytes)

@@ -3,13 +3,14 @@ import { pack, packedBytes } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import type { Streams } from '../../random/streams.js'
 import { type LinearSource, tensorMask } from '../linear.js'
-import { isActive } from '../step.js'
+import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
 import { dealLinear, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
+import { dealProduct } from './product.js'
 import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
 import type { MccSteps, ReluStep } from './step.js'
 import { packWords } from './words.js'
@@ -73,6 +74,11 @@ export async function dealInference(
   try {
     for (const step of steps) {
       const message = k.memory.alloc(materialBytes(step, plan.ring, guard?.terms))
+      if (isProduct(step)) {
+        dealProduct(k, step, streams, masks.get, message, inference, plan.ring)
+        await lend(message, (message) => emit(step.index, message))
+        continue
+      }
       const u = dealLinear(k, step, streams.ch, source, inference)
       const at = put(k, u, step.size, plan.ring, message, 0)
       u.release()
@@ -131,6 +137,10 @@ export async function uploadInference(
   const source: LinearSource = { tensor: masks.get, weights: share.weights, lifts: true }
   try {
     for (const step of steps) {
+      if (isProduct(step)) {
+        await lend(k.memory.alloc(0), (message) => emit(step.index, message))
+        continue
+      }
       const delta = uploadLinear(k, step, ch, source, inference)
       const message = k.memory.alloc(packedBytes(step.size, plan.ring))
       pack(k, delta, step.size, plan.ring, message)

@@ -14,10 +14,9 @@ import { Purpose, type PurposeCode, type Streams } from '../../random/streams.js
 import { ID_BYTES, INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
-import { isActive } from '../step.js'
 import { answerStep, type ClientWalk } from './inference.js'
 import { outputMask } from './linear.js'
-import type { MccSteps } from './step.js'
+import { type MccSteps, opens } from './step.js'
 
 /** Lengths of what the three send in a delegated inference. */
 export interface DelegatedSizes {
@@ -149,7 +148,7 @@ export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Arr
   meter.mark(Phase.online, 0)
   const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
   const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of begins === 1 ? planned.steps.filter(isActive) : []) {
+  for (const step of begins === 1 ? planned.steps.filter(opens) : []) {
     meter.mark(Phase.online, step.index)
     await answerStep(walk, step, !leading.has(step), undefined)
   }

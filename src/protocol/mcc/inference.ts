@@ -9,7 +9,7 @@ import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
-import { isActive } from '../step.js'
+import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { guardSizes, guardTerms, lastActive } from './guard/terms.js'
@@ -17,8 +17,9 @@ import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
-import { answerRelu, finishRelu, type Opened, openRelu, reluSizes } from './relu.js'
-import type { MccStep, MccSteps, ReluStep } from './step.js'
+import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
+import { answerRelu, finishRelu, openRelu, reluSizes } from './relu.js'
+import { type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -65,7 +66,7 @@ async function walkSteps(
   const leading = new Set(planned.waves.map(([step]) => step))
   for (const step of planned.steps) {
     meter.mark(Phase.online, step.index)
-    if (!isActive(step)) {
+    if (!opens(step)) {
       const length = packedBytes(step.size, ring)
       const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
       const output = openOutput(k, step, ch, payload, inference, ring)
@@ -100,26 +101,35 @@ function startInference(
  */
 export async function answerStep(
   walk: ClientWalk,
-  step: ReluStep,
+  step: ReluStep | ProductStep,
   beside: boolean,
   guard: ClientGuard | undefined,
 ): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
-  const sizes = reluSizes(step, ring, guard?.terms)
+  const sizes = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, guard?.terms)
   const next = tensorMask(k, planned, ch, step.index + 1, inference)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
     const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
     message = upload(k.memory, payload)
-    answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
+    if (isProduct(step)) answerFactors(walk, step, message, next, reply)
+    else answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
     server.send(Kind.reply, Phase.online, step.index, reply.u8())
   } finally {
     message?.release()
     reply.release()
     next.release(true)
   }
+}
+
+function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, next: Region, reply: Region): void {
+  const { k, planned, ch, inference } = walk
+  const { left, right } = step.product
+  const masks = new Map([left, right].map((tensor) => [tensor, tensorMask(k, planned, ch, tensor, inference)]))
+  answerProduct(k, step, ch, message, (tensor) => masks.get(tensor)!, next, reply, inference, planned.plan.ring)
+  for (const mask of masks.values()) mask.release(true)
 }
 
 /** The last message of a guarded inference: it answers what is compared once more, and vouches for all replies. */
@@ -201,6 +211,11 @@ async function serveWave(
         await client.drained()
       }
       meter.mark(Phase.online, step.index)
+      if (isProduct(step)) {
+        opened.openProduct(step, tensors)
+        tensors.drop(step.index)
+        continue
+      }
       runLinear(k, step, source, material[step.index].c)
       tensors.drop(step.index)
       if (!isActive(step)) {
@@ -211,7 +226,7 @@ async function serveWave(
       opened.open(step, material[step.index])
       if (step.index === last) openSecondSets(walk, last, guard)
     }
-    for (const step of wave.filter(isActive)) {
+    for (const step of wave.filter(opens)) {
       tensors.add(step.index, await opened.finish(step, material[step.index]))
       if (step.index === last) await expectProof(walk, last, guard)
     }
@@ -243,10 +258,16 @@ function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c
   output.release()
 }
 
+/** What a reply is read with: the opened values, and what the server knows of their masks. */
+interface Kept {
+  readonly e: Region
+  readonly known: Region
+}
+
 /** The steps of a wave between their openings and the client's replies. */
 class OpenedSteps {
   /** What the reply is read with, by step. */
-  readonly #kept = new Map<number, Pick<Opened, 'e' | 'a1'>>()
+  readonly #kept = new Map<number, Kept>()
 
   constructor(
     private readonly walk: ServerWalk,
@@ -254,8 +275,19 @@ class OpenedSteps {
   ) {}
 
   open(step: ReluStep, { c, relu }: StepMaterial): void {
-    const { k, client, sh, inference } = this.walk
-    const { message, ...kept } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
+    const { k, sh, inference } = this.walk
+    const { message, e, a1 } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
+    this.#send(step, message, { e, known: a1 })
+  }
+
+  openProduct(step: ProductStep, tensors: LiveTensors): void {
+    const { k, sh, inference } = this.walk
+    const { message, e, a } = openProduct(k, step, sh, tensors.get, inference)
+    this.#send(step, message, { e, known: a })
+  }
+
+  #send(step: MccStep, message: Region, kept: Kept): void {
+    const { client } = this.walk
     this.#kept.set(step.index, kept)
     try {
       client.send(Kind.opening, Phase.online, step.index, message.u8())
@@ -265,23 +297,24 @@ class OpenedSteps {
   }
 
   /** x̂ of the step's result. The caller releases it. */
-  async finish(step: ReluStep, { relu }: StepMaterial): Promise<Region> {
+  async finish(step: ReluStep | ProductStep, { relu, product }: StepMaterial): Promise<Region> {
     const { k, planned, client, meter } = this.walk
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
-    const { reply } = reluSizes(step, ring, this.guard?.terms)
+    const { reply } = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, this.guard?.terms)
     const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
-    const kept = this.#kept.get(step.index)!
+    const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
-      return finishRelu(k, step, kept, relu!, answer, ring, this.guard)
+      if (isProduct(step)) return finishProduct(k, step, { e, a: known }, product!, answer, ring)
+      return finishRelu(k, step, { e, a1: known }, relu!, answer, ring, this.guard)
     } finally {
-      for (const region of [answer, kept.e, kept.a1]) region.release()
+      for (const region of [answer, e, known]) region.release()
     }
   }
 
   release(): void {
-    for (const { e, a1 } of this.#kept.values()) for (const region of [e, a1]) region.release()
+    for (const { e, known } of this.#kept.values()) for (const region of [e, known]) region.release()
     this.#kept.clear()
   }
 }

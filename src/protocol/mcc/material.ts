@@ -7,15 +7,17 @@ import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import type { Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import { isActive } from '../step.js'
+import { isActive, isProduct } from '../step.js'
 import { GuardMaterial } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms } from './guard/terms.js'
+import { productSizes, unpackProduct } from './product.js'
 import { type ReluMaterial, reluSizes } from './relu.js'
 import type { MccLayout, MccStep, MccSteps } from './step.js'
 import { unpackWords } from './words.js'
 
-/** Bytes of a step's message from helper to server: u, tables, correction words, keys. */
+/** Bytes of a step's message from helper to server: u, tables, correction words, keys; of a product its words. */
 export function materialBytes(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): number {
+  if (isProduct(step)) return productSizes(step.product, ring).words
   const u = packedBytes(step.size, ring)
   if (!isActive(step)) return u
   const { tables, words, keys } = reluSizes(step, ring, terms)
@@ -31,8 +33,8 @@ export function materialLengths(layout: MccLayout): { helper: number[]; client: 
   const { dealt, uploaded } = guardSizes(terms)
   return { helper: [...helper, dealt], client: [...client, uploaded] }
 
-  function deltaBytes({ size }: MccStep<ReluNumbers>): number {
-    return packedBytes(size, plan.ring)
+  function deltaBytes({ size, product }: MccStep<ReluNumbers>): number {
+    return product ? 0 : packedBytes(size, plan.ring)
   }
 }
 
@@ -40,6 +42,8 @@ export function materialLengths(layout: MccLayout): { helper: number[]; client: 
 export interface StepMaterial {
   readonly c: Region
   relu: ReluMaterial | null
+  /** Of a product: its correction words. */
+  product: Region | null
 }
 
 /** Everything a server holds for one inference. */
@@ -56,7 +60,7 @@ export function emptyMaterial(
   model: QuantizedModel,
 ): InferenceMaterial {
   return {
-    steps: steps.map(({ index }) => ({ c: upload(k.memory, model.bias[index]), relu: null })),
+    steps: steps.map(({ index }) => ({ c: upload(k.memory, model.bias[index]), relu: null, product: null })),
     guard: terms && new GuardMaterial(k, terms),
   }
 }
@@ -77,6 +81,12 @@ export function takeDealt(
   const { ring } = plan
   const step = steps[index]
   const into = material.steps[index]
+  if (isProduct(step)) {
+    const packed = upload(k.memory, payload)
+    into.product = unpackProduct(k, step.product, ring, packed)
+    packed.release()
+    return
+  }
   const u = packedBytes(step.size, ring)
   addPacked(k, payload.subarray(0, u), step.size, ring, into.c, null)
   if (!isActive(step)) return
@@ -107,6 +117,7 @@ export function takeDelta(
     return
   }
   const step = steps[index]
+  if (isProduct(step)) return
   const check = guard && ((delta: Region) => guard.upload.takeSubsets(registration!, step, delta))
   addPacked(k, payload, step.size, plan.ring, into[index].c, check)
 }
@@ -129,8 +140,9 @@ function addPacked(
 }
 
 export function releaseMaterial({ steps, guard }: InferenceMaterial): void {
-  for (const { c, relu } of steps) {
+  for (const { c, relu, product } of steps) {
     c.release()
+    product?.release()
     relu?.tables.release()
     relu?.words.release()
     relu?.keys?.release()

@@ -1,8 +1,8 @@
 // A step of an `mcc` plan.
 import type { Chain } from '../../kernels/mcc.js'
 import type { MccActivation, MccPlan } from '../../plan/plan.js'
-import type { ActiveLayout, PlanLayout, ReluNumbers, StepLayout } from '../layout.js'
-import type { PlannedRelu, PlannedSteps } from '../step.js'
+import type { ActiveLayout, PlanLayout, ProductLayout, ReluNumbers, StepLayout } from '../layout.js'
+import { isActive, isProduct, type PlannedRelu, type PlannedSteps } from '../step.js'
 
 /** Where only sizes matter, a step needs no maps: `MccStep<ReluNumbers>`. */
 export type MccStep<R extends ReluNumbers = PlannedRelu> = StepLayout<MccActivation, R>
@@ -10,6 +10,14 @@ export type MccLayout = PlanLayout<MccPlan>
 export type MccSteps = PlannedSteps<MccPlan>
 /** A step that has an activation. */
 export type ReluStep<R extends ReluNumbers = PlannedRelu> = ActiveLayout<MccActivation, R>
+
+/** A step that multiplies two tensors. */
+export type ProductStep<R extends ReluNumbers = PlannedRelu> = ProductLayout<MccActivation, R>
+
+/** Whether a step is answered by the client: all are but the last. */
+export function opens(step: MccStep): step is ReluStep | ProductStep {
+  return isActive(step) || isProduct(step)
+}
 
 /** The comparison of an activation; the window's errors are centred on zero. */
 export function chainOf({ bits, lo, chunks }: MccActivation): Chain {

@@ -1,11 +1,10 @@
 // From measured distortions and a budget to a ReLU spec: which block every channel uses, which layers become linear.
 import { RingfenceError } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
-import type { Pair } from '../../model/layers/layers.js'
 import { dreluCount } from '../../model/relu/layout.js'
-import { toBase64 } from '../../model/relu/mask-bits.js'
 import { type LayerRelu, parseReluSpec, type ReluSpec } from '../../model/relu/spec.js'
-import { formatShape, type Shape } from '../../model/shape.js'
+import { type ReluSpecFile, reluSpecFile } from '../../model/relu/spec-file.js'
+import { formatShape } from '../../model/shape.js'
 import { maskOf } from '../distortion/nested-masks.js'
 import type { DistortionTable } from '../distortion/table.js'
 import { type GroupedOptions, type GroupedSolution, solveGroupedKnapsack } from '../knapsack/groups.js'
@@ -39,31 +38,6 @@ export interface ReluPlanOptions extends GroupedOptions {
   readonly zeroChannels?: boolean
   /** Offers masks of single elements, where the table has them. Default true. */
   readonly masks?: boolean
-}
-
-/** One layer of a `relu-spec/1` file, as a planner writes it. */
-export type PlannedRelu =
-  | { readonly kind: 'relu' | 'identity' }
-  | {
-      readonly kind: 'block'
-      readonly shape: Shape
-      readonly palette: readonly Pair[]
-      readonly index: readonly number[]
-    }
-  | {
-      readonly kind: 'mask'
-      readonly shape: Shape
-      readonly off: 'identity'
-      readonly encoding: 'base64-bits-lsb-first'
-      readonly bits: string
-    }
-
-/** A `relu-spec/1` file as a planner writes it. */
-export interface ReluSpecFile {
-  readonly format: 'relu-spec/1'
-  readonly network: string
-  readonly layers: Readonly<Record<string, PlannedRelu>>
-  readonly expect: { readonly drelus: number }
 }
 
 /** A ReLU spec within a budget, and how good it is. */
@@ -121,11 +95,7 @@ export async function planRelus(
     options,
   )
   const chosen = chosenOf(layers, solution)
-  const drelus = chosen.reduce((sum, relu, l) => sum + dreluCount(relu, layers[l].out), 0)
-  const entries = chosen.map((relu, l) => [layers[l].name, plannedRelu(relu, layers[l].out)] as const)
-  const file: ReluSpecFile = {
-    ...{ format: 'relu-spec/1', network: arch.name, layers: Object.fromEntries(entries), expect: { drelus } },
-  }
+  const file = reluSpecFile(arch, new Map(chosen.map((relu, l) => [layers[l].layer.id, relu])))
   return {
     file,
     spec: parseReluSpec(file, arch),
@@ -212,18 +182,4 @@ function reluOf({ out }: PricedMoves, mode: LayerMode, taken: readonly number[])
 
 function isLinearLayer(relu: LayerRelu): boolean {
   return relu.kind === 'identity' || (relu.kind === 'block' && relu.blocks.every(isLinear))
-}
-
-function plannedRelu(relu: LayerRelu, shape: Shape): PlannedRelu {
-  if (relu.kind === 'mask') {
-    const bits = new Uint8Array(Math.ceil(relu.bits.length / 8))
-    for (const [i, bit] of relu.bits.entries()) bits[i >> 3] |= bit << (i & 7)
-    return { kind: 'mask', shape, off: 'identity', encoding: 'base64-bits-lsb-first', bits: toBase64(bits) }
-  }
-  if (relu.kind !== 'block') return { kind: relu.kind === 'relu' ? 'relu' : 'identity' }
-  const keys = relu.blocks.map(formatShape)
-  const distinct = [...new Map(relu.blocks.map((block): [string, Pair] => [formatShape(block), block]))]
-  const palette = distinct.sort(([, a], [, b]) => a[0] * a[1] - b[0] * b[1] || a[0] - b[0])
-  const place = new Map(palette.map(([key], i) => [key, i]))
-  return { kind: 'block', shape, palette: palette.map(([, block]) => block), index: keys.map((key) => place.get(key)!) }
 }

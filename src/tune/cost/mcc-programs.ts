@@ -1,9 +1,11 @@
 // Back end `mcc` as the parties run it: who computes what for how long around the messages that the protocol declares.
 import { tableBytes } from '../../kernels/mcc.js'
+import { productWords } from '../../kernels/polynomial/product.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
-import { isActive, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
+import { isActive, isProduct, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
-import type { MccStep, ReluStep } from '../../protocol/mcc/step.js'
+import { productSizes } from '../../protocol/mcc/product.js'
+import type { MccStep, ProductStep, ReluStep } from '../../protocol/mcc/step.js'
 import { wordBytes, wordCount } from '../../protocol/mcc/words.js'
 import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
 import { comparisonNs, linearNs, type MachineModel } from './machine.js'
@@ -11,6 +13,7 @@ import { type Programs, programsOf, type Work } from './schedule.js'
 
 type Step = MccStep<ReluNumbers>
 type Relu = ReluStep<ReluNumbers>
+type Product = ProductStep<ReluNumbers>
 
 /** Work of one step, per party. */
 class MccWork {
@@ -75,6 +78,51 @@ class MccWork {
     return wordBytes(step, this.plan.ring) * this.#stream + this.unpack(narrow)
   }
 
+  /** Words of a product, read or written; each is two of the ring's. */
+  #productWords({ product }: Product): number {
+    return 2 * productWords(product)
+  }
+
+  /** Both factors of a product, as they are opened. */
+  #factors({ product: { count, broad } }: Product): number {
+    return count + broad
+  }
+
+  /** Server: opens both factors. */
+  openProduct(step: Product): number {
+    const opened = this.#factors(step)
+    return this.words(opened) + opened * this.machine.mcc.mask + this.add(opened) + this.pack(opened)
+  }
+
+  /** One party's shares of all products, about as many multiplications as words. */
+  #productShares(step: Product): number {
+    return this.add(this.#productWords(step)) + step.product.count * this.machine.mcc.select
+  }
+
+  #productHalves(step: Product): number {
+    return productSizes(step.product, this.plan.ring).words * this.#stream + this.unpack(this.#productWords(step))
+  }
+
+  /** Client: from the opening to its reply. */
+  answerProduct(step: Product): number {
+    const { left, right, count } = step.product
+    const masks = this.mask(left) + this.mask(right) + this.unpack(this.#factors(step))
+    return masks + this.#productHalves(step) + this.#productShares(step) + this.pack(count)
+  }
+
+  /** Server: from the reply to x̂. */
+  finishProduct(step: Product): number {
+    return this.unpack(step.product.count) + this.#productShares(step)
+  }
+
+  /** Helper: the words of a product. */
+  #dealProduct(step: Product): number {
+    const { left, right } = step.product
+    const opened = this.#factors(step)
+    const masks = this.mask(left) + this.mask(right) + this.words(opened) + this.add(opened)
+    return masks + this.#productHalves(step) + this.#productShares(step) + this.pack(this.#productWords(step))
+  }
+
   /** Server: opens ŷ. */
   open(step: Relu): number {
     const counts = step.relu
@@ -111,6 +159,7 @@ class MccWork {
   /** Helper: the material of a step. */
   deal(step: Step): number {
     const { dealSelect, dealWrap, dealRho, gatherBit } = this.machine.mcc
+    if (isProduct(step)) return this.#dealProduct(step)
     const linear = this.mask(step.index) + this.linear(step) + this.words(step.size) + this.add(step.size)
     if (!isActive(step)) return linear + this.pack(step.size)
     const { activation } = step
@@ -128,17 +177,20 @@ class MccWork {
   /** Client, off line: δ of a step. */
   upload(step: Step): number {
     const { size } = step
+    if (isProduct(step)) return 0
     return this.mask(step.index) + this.words(2 * size) + this.linear(step) + this.add(size) + this.pack(size)
   }
 
   /** Server: takes in what the helper dealt for a step, and the client's δ. */
   takeDealt(step: Step): number {
+    if (isProduct(step)) return this.unpack(this.#productWords(step))
     const sum = this.unpack(step.size) + this.add(2 * step.size)
     if (!isActive(step)) return sum
     return sum + this.unpack(wordCount(step))
   }
 
-  takeDelta({ size }: Step): number {
+  takeDelta({ size, product }: Step): number {
+    if (product) return 0
     return this.unpack(size) + this.add(size)
   }
 }
@@ -158,6 +210,10 @@ export function onlinePrograms(
       return { before: work.mask(0) + work.add(input) + work.pack(input), after: work.unpack(input) }
     }
     const { size } = step
+    if (isProduct(step)) {
+      if (kind === 'reply') return { before: work.answerProduct(step), after: work.finishProduct(step) }
+      return { before: work.openProduct(step), meanwhile: work.mask(index + 1) }
+    }
     if (!isActive(step)) {
       const after = work.unpack(size) + work.words(size) + work.add(size)
       return { before: work.linear(step) + work.pack(size), after }

@@ -1,6 +1,6 @@
 // A plan from an architecture and a ReLU spec alone: costs depend on shapes and widths, not on what a network learnt.
 import type { Architecture } from '../../model/architecture.js'
-import { isActivation } from '../../model/layers/layers.js'
+import { effectiveOp, isActivation } from '../../model/layers/layers.js'
 import { parametersOf, type TensorName } from '../../model/parameters.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
@@ -50,6 +50,7 @@ const VALUE: Readonly<Record<TensorName, number>> = {
 function unitRanges(network: Architecture, spec: ReluSpec | undefined): Calibration {
   const arch = bodyOf(network)
   const activations = arch.layers.filter(isActivation).map(({ id }) => id)
-  const ids = [INPUT_RANGE, ...activations, ...cutPoints(arch, spec), ...arch.outputs]
+  const products = arch.layers.filter((layer) => effectiveOp(layer).op === 'multiply').map(({ id }) => id)
+  const ids = [INPUT_RANGE, ...activations, ...products, ...cutPoints(arch, spec), ...arch.outputs]
   return { format: 'calibration/1', source: 'none: shapes alone', maxAbs: Object.fromEntries(ids.map((id) => [id, 1])) }
 }

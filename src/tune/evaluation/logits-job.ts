@@ -5,7 +5,7 @@ import type { ReluSpec } from '../../model/relu/spec.js'
 import type { Weights } from '../../model/weights.js'
 import type { Compiled } from '../../plan/compile/compile.js'
 import { inputWords, openedValues } from '../../plan/outputs.js'
-import { elementCount, linearShape, type MccPlan, reluShape } from '../../plan/plan.js'
+import { elementCount, linearShape, type MccPlan, reluShape, tensorShape } from '../../plan/plan.js'
 import { type MccMasks, runReference } from '../../plan/reference/reference.js'
 
 /** A network in float. */
@@ -70,6 +70,9 @@ function drawnMasks(plan: MccPlan, input: number): MccMasks {
     output: (step) => draw(input, 2 * step, elementCount(linearShape(plan.steps[step]))),
     // An opened value, and a patch of at least two, for every element that a comparison may read.
     opening: (step) => draw(input, 2 * step + 1, 2 * elementCount(reluShape(plan.steps[step]))),
+    tensor: (index) => draw(input, -2 * index - 1, elementCount(tensorShape(plan, index))),
+    // Two words per factor and four per product, of which there are no more than left factors.
+    product: (step) => draw(input, -2 * step - 2, 8 * elementCount(linearShape(plan.steps[step]))),
   }
 }
 

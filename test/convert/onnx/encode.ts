@@ -1,7 +1,15 @@
 // Writes ONNX files for the tests, straight from onnx.proto's field numbers.
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 
-export type Attribute = number | string | readonly number[] | { readonly float: number } | { readonly tensor: TensorOf }
+export type Attribute =
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly floats: readonly number[] }
+  | { readonly tensor: TensorOf }
+  /** An AttributeType alone, as writers of proto3 leave it of a zero. */
+  | { readonly type: number }
 
 export interface NodeOf {
   readonly op: string
@@ -71,6 +79,8 @@ function encodeAttribute(name: string, value: Attribute): Uint8Array {
   else if (typeof value === 'string') text(writer, 4, value)
   else if (!('length' in value)) {
     if ('float' in value) writer.tag(2, WireType.Bit32).float(value.float)
+    else if ('type' in value) varint(writer, 20, value.type)
+    else if ('floats' in value) for (const x of value.floats) writer.tag(7, WireType.Bit32).float(x)
     else message(writer, 5, encodeTensor('', value.tensor))
   } else if (name === 'scales') for (const x of value) writer.tag(7, WireType.Bit32).float(x)
   else for (const x of value) varint(writer, 8, x) // unpacked, as proto2 writes it

@@ -318,7 +318,7 @@ describe('refusals', () => {
       ),
     )
     expect(problems).toEqual([
-      'graph.node[0] "n0" (Conv): expected weight [3,2,3,3] (channels first), got [3,4,3,3] in "0.w"',
+      'graph.node[0] "n0" (Conv): tensor "0.w": expected [cout,2/group,kh,kw] with group 1, got [3,4,3,3]',
       'graph.initializer[1] "1.w": expected 324 bytes for [3,3,1,9], got 36',
       ...[2, 3, 4].map((i) => `graph.node[2] "n2" (BatchNormalization): expected a tensor as input ${i}, got none`),
       'graph.node[2] "n2" (BatchNormalization): it has no running statistics (track_running_stats=False); inference needs some, so train with them',

@@ -64,12 +64,13 @@ export interface GraphDefNode {
   readonly attr?: Readonly<Record<string, Attribute>>
 }
 
-/** A text, a flag, a number with a fraction, a list of integers or of texts. */
+/** A text, a flag, a number with a fraction, an integer, a type, a list of integers or of texts. */
 export type Attribute =
   | string
   | boolean
   | { readonly f: number }
   | { readonly i: number }
+  | { readonly type: string }
   | readonly number[]
   | readonly string[]
 
@@ -98,7 +99,7 @@ export function encodeGraph(
 function encodeAttribute(value: Attribute): unknown {
   if (typeof value === 'string') return { s: btoa(value) }
   if (typeof value === 'boolean') return { b: value }
-  if (!('length' in value)) return 'f' in value ? value : { i: String(value.i) }
+  if (!('length' in value)) return 'i' in value ? { i: String(value.i) } : value
   const isText = typeof value[0] === 'string'
   return { list: isText ? { s: value.map((text) => btoa(text as string)) } : { i: value.map(String) } }
 }

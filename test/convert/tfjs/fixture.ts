@@ -52,3 +52,12 @@ export function refusal({ json, shards }: TfjsFiles): RingfenceError {
   }
   throw new Error('expected a refusal')
 }
+
+/** A value that inference does not depend on. */
+export class Idle {
+  constructor(
+    readonly value: unknown,
+    readonly because: string,
+  ) {}
+}
+export const training = (value: unknown) => new Idle(value, 'of training alone')

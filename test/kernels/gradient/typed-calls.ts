@@ -39,6 +39,14 @@ export const gradientEntries: Record<string, Entry> = {
     operands: { x: w4(), bits: b1(), out: output(N, 4, 'x'), gates: gates() },
     call: (k, { x, bits, out, gates }) => maps.gatedMaskF32(k, x, bits, true, UNBOUNDED, out, gates, N),
   },
+  mixedClampF32: {
+    operands: { x: w4(), factors: w4(), out: output(N, 4, 'x', 'factors') },
+    call: (k, { x, factors, out }) => maps.mixedClampF32(k, x, factors, UNBOUNDED, out, N),
+  },
+  mixedClampGradF32: {
+    operands: { x: w4(), factors: w4(), g: output(N, 4), sums: output(N, 4) },
+    call: (k, { x, factors, g, sums }) => maps.mixedClampGradF32(k, x, factors, UNBOUNDED, g, sums, N),
+  },
   gateF32: {
     operands: { x: w4(), gates: b1(), out: output(N, 4, 'x') },
     call: (k, { x, gates, out }) => maps.gateF32(k, x, gates, out, N),

@@ -20,14 +20,14 @@ export async function run(compiled: Compiled<MccPlan>, input: Int32Array) {
   const parties = await localParties(compiled, { client: { meter: client }, server: { meter: server } })
   try {
     await parties.client.prepare(1)
-    const result = await parties.client.run(Float32Array.from(input))
+    const result = await parties.client.run(Float32Array.from(input, (word) => word / 2 ** compiled.plan.input.scale))
     const masks = parties.masks(result.inference)
     expectDeclared(compiled, client.report().links.server, server.report().links.helper)
     expect(client.report().links.helper.online.messagesSent).toBe(0)
     expect(server.report().links.helper.online.messagesReceived).toBe(0)
     const reference = runReference(compiled.plan, compiled.model, input, masks)
     expect([...result.raw]).toEqual([...reference.output])
-    return { raw: result.raw, masks, reference }
+    return { raw: result.raw, logits: result.logits, masks, reference }
   } finally {
     await parties.release()
   }

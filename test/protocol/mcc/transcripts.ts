@@ -17,10 +17,11 @@ import {
   takeDealt,
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
+import { answerProduct, finishProduct, openProduct, productSizes } from '../../../src/protocol/mcc/product.js'
 import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
-import { chainOf, type MccSteps, type ReluStep } from '../../../src/protocol/mcc/step.js'
+import { chainOf, type MccSteps, type ProductStep, type ReluStep } from '../../../src/protocol/mcc/step.js'
 import type { SelectWords } from '../../../src/protocol/mcc/words.js'
-import { isActive, layOut } from '../../../src/protocol/step.js'
+import { isActive, isProduct, layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
 import { Purpose, type StreamAddress, Streams } from '../../../src/random/streams.js'
 
@@ -216,6 +217,10 @@ export class Transcripts {
     const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
     for (const step of steps) {
       const own = material.steps[step.index]
+      if (isProduct(step)) {
+        tensors.push(this.#product(step, own, tensors, inference, server, client))
+        continue
+      }
       runLinear(k, step, source, own.c)
       server.add(own.c.u8()) // its share y - m, which follows from what it received
       if (isActive(step)) tensors.push(this.#relu(step, own, inference, server, client))
@@ -224,6 +229,29 @@ export class Transcripts {
     releaseMaterial(material)
     server.endRun()
     client.endRun()
+  }
+
+  #product(
+    step: ProductStep,
+    { product }: StepMaterial,
+    tensors: readonly Region[],
+    inference: number,
+    server: Tally,
+    client: Tally,
+  ): Region {
+    const k = this.#k
+    const { ring } = this.compiled.plan
+    const { e, a, message } = openProduct(k, step, this.#sh, (i) => tensors[i], inference)
+    client.add(message.u8())
+    const mask = (index: number) => tensorMask(k, this.#planned, this.#ch, index, inference)
+    const masks = new Map([step.product.left, step.product.right, step.index + 1].map((index) => [index, mask(index)]))
+    const reply = k.memory.alloc(productSizes(step.product, ring).reply)
+    const next = masks.get(step.index + 1)!
+    answerProduct(k, step, this.#ch, message, (index) => masks.get(index)!, next, reply, inference, ring)
+    server.add(reply.u8())
+    const x = finishProduct(k, step, { e, a }, product!, reply, ring)
+    for (const region of [e, a, message, reply, ...masks.values()]) region.release()
+    return x
   }
 
   #relu(step: ReluStep, { c, relu }: StepMaterial, inference: number, server: Tally, client: Tally): Region {

@@ -21,8 +21,13 @@ export function packLong(k: Kernels, words: Region, count: number, bits: number,
 }
 
 /** The inverse of `packLong`. The caller releases the result. */
-export function unpackLong(k: Kernels, message: Region, count: number, bits: number): Region {
-  const words = k.memory.alloc(count * 8)
+export function unpackLong(
+  k: Kernels,
+  message: Region,
+  count: number,
+  bits: number,
+  words = k.memory.alloc(count * 8),
+): Region {
   if (bits > 32) {
     unpackOpened(k, message, count, bits, words)
     return words

@@ -1,0 +1,354 @@
+// Every attribute of every op that the ONNX reader knows, set to a value other than its default: it changes the result, or
+// it is an error that names it, or it is listed here with the reason why it may do neither. By onnx/docs/Operators.md and
+// Changelog.md, operator sets 1 to 23.
+import { describe, expect, it } from 'vitest'
+import { convertOnnx, READERS } from '../../../src/convert/onnx/onnx.js'
+import { isFelt, isRefusal, numbers, outcome } from '../run-converted.js'
+import { type Attribute, encodeOnnx, type NodeOf, type TensorOf } from './encode.js'
+import { DIMS, ints, node, scalar, X } from './small-graphs.js'
+
+/** An attribute that inference does not depend on. */
+interface Idle {
+  readonly value: Attribute
+  readonly because: string
+}
+const idle = (value: Attribute, because: string): Idle => ({ value, because })
+
+interface Case {
+  /** Names of inputs; `x` is a map [1,4,3,2]. */
+  readonly inputs?: string
+  readonly tensors?: Readonly<Record<string, TensorOf>>
+  readonly opset?: number
+  /** Whether it is without the attributes that it is refused. */
+  readonly isRefused?: boolean
+  /** Attributes of the node as it is. */
+  readonly has?: Readonly<Record<string, Attribute>>
+  /** What stands before the node, and behind it from `z` to `y`. */
+  readonly before?: readonly NodeOf[]
+  readonly behind?: readonly NodeOf[]
+  /** Values other than the defaults, or several. */
+  readonly set: Readonly<Record<string, Attribute | Idle>>
+}
+
+const tensor = (seed: number, ...dims: number[]): TensorOf => ({
+  dims,
+  data: numbers(
+    dims.reduce((a, b) => a * b, 1),
+    seed,
+  ),
+})
+const positive = (seed: number, ...dims: number[]): TensorOf => {
+  const { data } = tensor(seed, ...dims)
+  return { dims, data: data.map((v) => Math.abs(v) + 0.5) }
+}
+const float = (x: number) => ({ float: x })
+
+const SECOND = { k: tensor(3, 1, 4, 1, 1) }
+/** Broadcasting before operator set 7. */
+const OLD_AXIS: Case = {
+  inputs: 'x k',
+  tensors: SECOND,
+  set: { axis: 1, broadcast: idle(1, 'what broadcasts does so since set 7') },
+}
+const WINDOW = { pads: [1, 1, 0, 1], strides: [2, 1], auto_pad: 'SAME_UPPER' }
+const POOL: Case = {
+  has: { kernel_shape: [2, 2] },
+  set: { ...WINDOW, dilations: [1, 2], kernel_shape: [3, 1] },
+}
+const REDUCE: Case = {
+  has: { axes: [2, 3] },
+  set: { axes: [2], keepdims: 0 },
+}
+/** Without axes everything is reduced, or with this one nothing. */
+const NOOP: Case = {
+  before: [node('Relu', 'x', 'a')],
+  inputs: 'a',
+  has: { axes: [] },
+  set: { noop_with_empty_axes: 1 },
+}
+const NONE: Case = { set: {} }
+const OF_TWO: Case = { inputs: 'x half', tensors: { half: scalar(0.5) }, set: {} }
+/** Tells sizes from each other under which the same elements lie. */
+const SUMMED = [node('ReduceSum', 'z', 'y', { axes: [1], keepdims: 0 })]
+const SIZES_BEHIND = [
+  node('ReduceProd', 'z', 'a', { keepdims: 0 }),
+  node('Cast', 'a', 'b', { to: 1 }),
+  node('Mul', 'x b', 'y'),
+]
+const DOUBLE = { opset: 10, tensors: { scales: { dims: [4], data: [1, 1, 2, 2] } }, inputs: 'x scales' } as const
+const UP: Case = {
+  inputs: 'x  scales',
+  tensors: { scales: { dims: [4], data: [1, 1, 2, 2] }, sizes: ints(1, 4, 6, 8), less: ints(1, 4, 2, 1) },
+  set: {},
+}
+
+const CASES: Readonly<Record<string, readonly Case[]>> = {
+  Abs: [NONE],
+  Add: [OLD_AXIS],
+  ArgMax: [{ set: { axis: 2, keepdims: 0, select_last_index: 1 }, has: { axis: 1 } }],
+  AveragePool: [
+    POOL,
+    { has: { kernel_shape: [2, 2], strides: [2, 2] }, set: { ceil_mode: 1 } },
+    {
+      has: { kernel_shape: [2, 2], pads: [1, 1, 1, 1] },
+      set: { count_include_pad: 1 },
+    },
+  ],
+  BatchNormalization: [
+    {
+      inputs: 'x g b m v',
+      tensors: { g: tensor(1, 4), b: tensor(2, 4), m: tensor(3, 4), v: positive(4, 4) },
+      set: {
+        epsilon: float(0.5),
+        spatial: 0,
+        is_test: 0,
+        training_mode: 1,
+        momentum: idle(float(0.5), 'of running statistics, which training alone updates'),
+      },
+    },
+  ],
+  Cast: [
+    {
+      has: { to: 1 },
+      set: { to: 7, saturate: idle(0, 'of casts to 8-bit floats'), round_mode: idle('down', 'likewise') },
+    },
+  ],
+  Clip: [{ opset: 6, has: { min: float(-1), max: float(1) }, set: { min: float(-0.5), max: float(0.5) } }],
+  Concat: [{ inputs: 'x x', has: { axis: 1 }, set: { axis: 2 } }],
+  Constant: [
+    {
+      inputs: '',
+      behind: [node('Mul', 'x z', 'y')],
+      has: { value_float: float(2) },
+      set: {
+        value_float: float(3),
+        value_int: 3,
+        value_floats: { floats: [3] },
+        value_ints: [3],
+        value_string: 'text',
+        value_strings: 'texts',
+        value: { tensor: scalar(3) },
+        sparse_value: 'of another kind than any that is read',
+      },
+    },
+  ],
+  ConstantOfShape: [
+    {
+      inputs: 'one',
+      tensors: { one: ints(1) },
+      behind: [node('Add', 'x z', 'y')],
+      set: { value: { tensor: { dims: [1], data: [2] } } },
+    },
+  ],
+  Conv: [
+    {
+      inputs: 'x w',
+      tensors: { w: tensor(5, 4, 4, 2, 2) },
+      set: { ...WINDOW, dilations: [2, 1], group: 2, kernel_shape: [3, 3] },
+    },
+  ],
+  ConvTranspose: [
+    {
+      inputs: 'x w',
+      tensors: { w: tensor(5, 4, 4, 3, 3) },
+      has: { strides: [2, 2] },
+      set: {
+        ...{ pads: [1, 0, 0, 0], strides: [1, 2], auto_pad: 'SAME_LOWER', dilations: [2, 1], group: 2 },
+        ...{ kernel_shape: [2, 2], output_padding: [1, 0], output_shape: [5, 4] },
+      },
+    },
+  ],
+  DepthToSpace: [
+    { has: { blocksize: 2 }, set: { blocksize: 1 } },
+    {
+      // One channel per place has the same order in both modes.
+      before: [node('Concat', 'x x', 'a', { axis: 1 })],
+      inputs: 'a',
+      has: { blocksize: 2 },
+      set: { mode: 'CRD' },
+    },
+  ],
+  Div: [OLD_AXIS],
+  Dropout: [
+    {
+      set: {
+        is_test: 0,
+        ratio: idle(float(0.9), 'nothing is dropped at inference'),
+        seed: idle(7, 'nothing is drawn at inference'),
+      },
+    },
+  ],
+  Erf: [NONE],
+  Exp: [NONE],
+  Flatten: [{ behind: SUMMED, set: { axis: 2 } }],
+  Gemm: [
+    {
+      before: [node('Flatten', 'x', 'a')],
+      inputs: 'a w c',
+      tensors: { w: tensor(6, 24, 24), c: tensor(7, 24) },
+      set: {
+        alpha: float(2),
+        beta: float(2),
+        transA: 1,
+        transB: 1,
+        broadcast: idle(1, 'what broadcasts does so since set 7'),
+      },
+    },
+  ],
+  GlobalAveragePool: [NONE],
+  GlobalMaxPool: [NONE],
+  HardSigmoid: [{ set: { alpha: float(0.5), beta: float(0.25) } }],
+  HardSwish: [NONE],
+  Identity: [NONE],
+  LeakyRelu: [{ set: { alpha: float(0.5) } }],
+  Log: [NONE],
+  LogSoftmax: [{ set: { axis: 1 } }, { opset: 11, has: { axis: 3 }, set: { axis: 2 } }],
+  MatMul: [{ before: [node('Flatten', 'x', 'a')], inputs: 'a w', tensors: { w: tensor(6, 24, 3) }, set: {} }],
+  Max: [OF_TWO],
+  MaxPool: [
+    POOL,
+    { has: { kernel_shape: [2, 2], strides: [2, 2] }, set: { ceil_mode: 1 } },
+    {
+      has: { kernel_shape: [2, 2] },
+      set: { storage_order: idle(1, 'of the indices, a second output, that is not read') },
+    },
+  ],
+  Min: [OF_TWO],
+  Mul: [OLD_AXIS],
+  Neg: [NONE],
+  PRelu: [{ inputs: 'x k', tensors: SECOND, set: {} }],
+  Pad: [
+    {
+      opset: 2,
+      has: { pads: [0, 0, 1, 1, 0, 0, 1, 1] },
+      set: { mode: 'reflect', pads: [0, 0, 1, 1, 0, 0, 0, 1], value: float(2) },
+    },
+    { opset: 1, has: { paddings: [0, 0, 1, 1, 0, 0, 1, 1] }, set: { paddings: [0, 0, 1, 1, 0, 0, 0, 1] } },
+  ],
+  Pow: [{ inputs: 'x two', tensors: { two: scalar(2) }, set: { axis: 1, broadcast: 1 } }],
+  Range: [
+    {
+      inputs: 'o f o',
+      tensors: { o: scalar(1), f: scalar(5), k: ints(1, 4, 1, 1) },
+      behind: [node('Reshape', 'z k', 'a'), node('Mul', 'x a', 'y')],
+      set: {},
+    },
+  ],
+  Reciprocal: [NONE],
+  ReduceMax: [REDUCE, { ...NOOP, isRefused: true }],
+  ReduceMean: [REDUCE, NOOP],
+  ReduceSum: [REDUCE, NOOP],
+  Relu: [NONE],
+  Reshape: [
+    { inputs: 'x to', tensors: { to: ints(0, -1) }, set: { allowzero: 1 } },
+    { opset: 1, behind: SUMMED, has: { shape: [1, 24] }, set: { shape: [1, 12, 2] } },
+  ],
+  Resize: [
+    {
+      ...UP,
+      set: {
+        coordinate_transformation_mode: 'tf_crop_and_resize',
+        exclude_outside: 1,
+        mode: 'linear',
+        nearest_mode: 'ceil',
+        cubic_coeff_a: idle(float(-0.5), 'of cubic resizing, which is refused'),
+        extrapolation_value: idle(float(1), 'of tf_crop_and_resize, which is refused'),
+      },
+    },
+    { ...UP, has: { mode: 'linear' }, set: { coordinate_transformation_mode: 'align_corners', mode: 'cubic' } },
+    { ...UP, inputs: 'x   sizes', set: { keep_aspect_ratio_policy: 'not_larger' } },
+    { ...UP, tensors: { scales: { dims: [4], data: [1, 1, 2, 3] } }, set: { axes: [0, 1, 3, 2] } },
+    { ...UP, inputs: 'x   less', has: { mode: 'linear' }, set: { antialias: 1 } },
+  ],
+  Shape: [{ behind: SIZES_BEHIND, set: { start: 2, end: 2 } }],
+  Sigmoid: [NONE],
+  Size: [{ behind: [node('Cast', 'z', 'a', { to: 1 }), node('Mul', 'x a', 'y')], set: {} }],
+  Slice: [{ opset: 9, has: { starts: [1], ends: [3], axes: [1] }, set: { starts: [0], ends: [2], axes: [2] } }],
+  Softmax: [{ set: { axis: 1 } }, { opset: 11, has: { axis: 3 }, set: { axis: 2 } }],
+  Softplus: [NONE],
+  Split: [
+    { opset: 11, has: { axis: 1 }, set: { axis: 3, split: [1, 3] } },
+    { opset: 18, has: { axis: 1, num_outputs: 2 }, set: { num_outputs: 3 } },
+  ],
+  Sqrt: [NONE],
+  Squeeze: [
+    {
+      before: [node('GlobalAveragePool', 'x', 'a')],
+      inputs: 'a',
+      behind: [node('Concat', 'z z', 'y', { axis: -1 })],
+      opset: 11,
+      has: { axes: [2, 3] },
+      set: { axes: [2] },
+    },
+  ],
+  Sub: [OLD_AXIS],
+  Sum: [{ inputs: 'x k', tensors: SECOND, set: {} }],
+  Tanh: [NONE],
+  Transpose: [{ has: { perm: [0, 1, 3, 2] }, set: { perm: [0, 2, 1, 3] } }],
+  Unsqueeze: [
+    {
+      opset: 11,
+      behind: [node('ReduceSum', 'z', 'y', { axes: [2], keepdims: 0 })],
+      has: { axes: [2] },
+      set: { axes: [3] },
+    },
+  ],
+  Upsample: [
+    { ...DOUBLE, set: { mode: 'linear' } },
+    {
+      opset: 7,
+      has: { scales: [1, 1, 2, 2] },
+      set: { scales: [1, 1, 2, 1], height_scale: float(3), width_scale: float(3) },
+    },
+  ],
+}
+
+/** What a graph around the node computes, or the error it is. */
+function result(op: string, { before = [], behind, ...given }: Case, more: Readonly<Record<string, Attribute>> = {}) {
+  const out = behind ? 'z' : op === 'Split' ? 'y other' : 'y'
+  const nodes = [...before, node(op, given.inputs ?? 'x', out, { ...given.has, ...more }), ...(behind ?? [])]
+  const file = { inputs: { x: DIMS }, outputs: ['y'], nodes, tensors: given.tensors ?? {}, opset: given.opset ?? 13 }
+  return outcome(() => convertOnnx(encodeOnnx(file)), Float32Array.from(X))
+}
+
+const isIdle = (set: Attribute | Idle): set is Idle => typeof set === 'object' && 'because' in set
+const rows = Object.entries(CASES).flatMap(([op, cases]) =>
+  cases.map((each, i) => [`${op}${i > 0 ? ` (${i + 1})` : ''}`, op, each] as const),
+)
+
+describe('attributes of ONNX ops', () => {
+  it('every op that is read is here', () => {
+    expect(Object.keys(CASES)).toEqual([...READERS.keys()].sort())
+  })
+
+  it.each(rows)('%s', (_, op, given) => {
+    const base = result(op, given)
+    if (isRefusal(base) !== !!given.isRefused) expect(base).toBe('')
+    const wrong = Object.entries(given.set).filter(([attribute, set]) => {
+      const got = result(op, given, { [attribute]: isIdle(set) ? set.value : set })
+      return isIdle(set) ? got !== base : !isFelt(attribute, base, got)
+    })
+    expect(wrong.map(([attribute]) => attribute)).toEqual([])
+    if (given.isRefused) return
+    // One that no specification has, and hints of the first operator set.
+    expect(isFelt('surprise', base, result(op, given, { surprise: 1 }))).toBe(true)
+    expect(result(op, given, { consumed_inputs: [0] })).toEqual(base)
+  })
+
+  it('one of another kind, and a zero of which proto3 leaves the type alone', () => {
+    const alpha = (value: Attribute) => result('LeakyRelu', { set: {} }, { alpha: value })
+    expect(alpha(2)).toBe('BAD_FILE: graph.node[0] (LeakyRelu): alpha: expected a float, got 2')
+    expect(alpha({ type: 1 })).toBe(alpha({ float: 0 }))
+    expect(alpha({ type: 1 })).not.toBe(alpha({ float: 0.01 }))
+  })
+
+  it('an input that its op does not have; a dropout that drops', () => {
+    expect(result('Relu', { inputs: 'x k', tensors: SECOND, set: {} })).toMatch(
+      /Relu\): input 1 "k": an input that is not known here/,
+    )
+    const tensors = { ratio: scalar(0.5), on: { dims: [], data: [1], as: 'int64' } } as const
+    const dropout = (inputs: string) => result('Dropout', { inputs, tensors, set: {} })
+    expect(dropout('x ratio')).toBe(dropout('x'))
+    expect(dropout('x ratio on')).toMatch(/^UNSUPPORTED.*training mode/)
+  })
+})
