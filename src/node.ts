@@ -38,7 +38,7 @@ export {
 } from './net/websocket-server.node.js'
 export type { DealerPool } from './party/helper/dealing.js'
 export { startDealers } from './party/helper/threads.node.js'
-export type { Recipe } from './train/recipe.js'
+export type { MaskRecipe, Recipe } from './train/recipe.js'
 export type { EpochRecord } from './train/state.js'
 export type { OnStage, StageProgress } from './tune/progress.js'
 export { startThreads } from './tune/workers/pool.node.js'

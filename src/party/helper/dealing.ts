@@ -66,7 +66,7 @@ export interface DealtModel {
 export interface DealerPool {
   /** How many bundles it makes at a time. */
   readonly threads: number
-  /** @throws RingfenceError HOST when there is no memory for the model */
+  /** @internal @throws RingfenceError HOST when there is no memory for the model */
   open(model: DealtModel): Promise<ModelDealer>
   /** Ends it; what it works on fails. */
   release(): Promise<void>
