@@ -185,7 +185,7 @@ test('a layer that only the plain engine computes is refused by name where weigh
   const gate = network([...STEM, layer('gate', 'sigmoid', 'act'), conv('head', 'gate', 2)], ['head'])
   expect(() => prepare(gate, 'mcc')).toThrowError(/sigmoid: "gate"/)
   const product = network([...STEM, layer('square', 'multiply', ['act', 'stem']), conv('head', 'square', 2)], ['head'])
-  expect(() => prepare(product, 'securenn')).toThrowError(/multiply: "square"/)
+  expect(() => prepare(product, 'securenn')).toThrowError(/use mcc\n.*layer "square": multiply of two private values/)
 })
 
 test('what a plan says of its outputs is checked before anything is made of it', () => {
