@@ -54,7 +54,7 @@ type Setup = Exclude<ThreadOrder, { order: 'deal' | 'close' }>
 class ThreadPool implements DealerPool {
   readonly #members: Thread[]
   readonly #idle: Thread[] = []
-  readonly #waiting: ((thread: Thread) => void)[] = []
+  readonly #waiting: { resolve(thread: Thread): void; reject(error: Error): void }[] = []
   /** What a thread that comes in another's place has to be told. */
   readonly #models = new Map<number, Setup[]>()
   #opened = 0
@@ -90,6 +90,7 @@ class ThreadPool implements DealerPool {
 
   async release(): Promise<void> {
     this.#released = true
+    for (const { reject } of this.#waiting.splice(0)) reject(new ThreadLost())
     await Promise.all(this.#members.map((member) => member.end()))
     for (const model of this.#models.keys()) this.#forget(model)
   }
@@ -123,13 +124,14 @@ class ThreadPool implements DealerPool {
   }
 
   async #take(): Promise<Thread> {
-    return this.#idle.pop() ?? new Promise((resolve) => this.#waiting.push(resolve))
+    if (this.#released) throw new ThreadLost()
+    return this.#idle.pop() ?? new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
   #give(thread: Thread): void {
     if (thread.lost) return
     const next = this.#waiting.shift()
-    if (next) next(thread)
+    if (next) next.resolve(thread)
     else this.#idle.push(thread)
   }
 

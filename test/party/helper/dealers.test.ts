@@ -130,6 +130,16 @@ test('a thread that ends is replaced, and what it dealt is dealt again to the sa
   there.release()
 })
 
+test('what waits for a thread when all are ended fails, as does what comes later', async () => {
+  const one = await startDealers(1)
+  const { model } = await registered(compiled)
+  const dealer = await one.open(model)
+  const waiting = jobs(3).map((job) => failure(dealt(dealer, job)))
+  await one.release()
+  const ended = [...(await Promise.all(waiting)), await failure(dealt(dealer, jobs(1)[0]))]
+  expect(ended.map((error) => error?.message)).toEqual(Array(4).fill('a thread that deals has ended'))
+})
+
 test('a helper with threads serves several clients, each answer equal to the reference', async () => {
   const helper = await createHelper({ dealers: pool, epoch: freshSeed() })
   const site = await Site.create(compiled, helper)
