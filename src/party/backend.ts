@@ -17,10 +17,9 @@ import type { Grants } from './grant.js'
 import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
-import type { Turns } from './helper/turns.js'
 import type { Ledger } from './ledger.js'
 import type { Kept } from './mcc/keeping.js'
-import type { Mutex } from './options.js'
+import type { Turns } from './options.js'
 import type { Registration } from './registration.js'
 import type { SessionLinks } from './session-links.js'
 
@@ -136,7 +135,7 @@ export interface HelpedServer<P extends Plan = Plan> {
   /** Bundles that are dealt, or dealt and not sent; sessions take turns at them. */
   readonly making: Turns
   /** Bundles do not interleave on the server's link. */
-  readonly mutex: Mutex
+  readonly mutex: Turns
   /** Deals that are waited for. */
   readonly deals: Set<Promise<void>>
   readonly sessions: HelpedSessions

@@ -97,14 +97,25 @@ export function linkTo(
   return new Link(channel, { name, meter, deadlineMs: deadlineOf(options), maxFrame, patient })
 }
 
-/** Runs tasks one after another; a failed one does not stop the next. */
-export class Mutex {
-  #last: Promise<unknown> = Promise.resolve()
+/** Runs so many tasks at a time, the others in the order in which they came; a failed one does not stop the next. */
+export class Turns {
+  #free: number
+  readonly #waiting: (() => void)[] = []
 
-  take<T>(task: () => Promise<T>): Promise<T> {
-    const run = this.#last.then(task, task)
-    this.#last = run.catch(() => undefined)
-    return run
+  constructor(places = 1) {
+    this.#free = places
+  }
+
+  async take<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    try {
+      return await task()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#free++
+    }
   }
 }
 

@@ -8,7 +8,7 @@ import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
 import { MAX_BATCH } from '../messages.js'
-import { asRingfenceError, Mutex } from '../options.js'
+import { asRingfenceError, Turns } from '../options.js'
 import { SecurennClient } from '../securenn/client.js'
 import { answerOf } from './answer.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
@@ -18,7 +18,7 @@ export class LocalClient implements ClientEngine {
   readonly #context: ClientContext
   readonly #backend: ClientBackend
   /** Calls of one client take turns: its links carry one conversation at a time. */
-  readonly #mutex = new Mutex()
+  readonly #mutex = new Turns()
   #ended: RingfenceError | undefined
   readonly #keep: number
   readonly #onPrepared: ((prepared: number) => void) | undefined

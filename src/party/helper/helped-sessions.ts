@@ -1,9 +1,9 @@
 // What a helper remembers of its servers' sessions: which numbers were dealt, for as long as one could be asked for again.
 import type { Grants } from '../grant.js'
 import { Ledger } from '../ledger.js'
+import { Turns } from '../options.js'
 import type { SessionLinks } from '../session-links.js'
 import type { Epoch } from './epoch.js'
-import { Turns } from './turns.js'
 
 /** How often all numbers of a session may be dealt once more, where they may be at all. */
 const DEALS_MORE = 4

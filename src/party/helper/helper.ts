@@ -33,8 +33,8 @@ import {
   type HostOptions,
   idleOf,
   linkTo,
-  Mutex,
   seedSource,
+  Turns,
   unusedOf,
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
@@ -43,7 +43,6 @@ import type { DealerPool } from './dealing.js'
 import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
 import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel } from './registered.js'
-import { Turns } from './turns.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -232,7 +231,7 @@ export class Helper {
     const registration: HelpedServer = {
       ...{ link, planned, digest, share, dealer, guard: undefined, seed, grants, sessionLinks, open: true },
       making: new Turns(dealer?.width ?? 1),
-      mutex: new Mutex(),
+      mutex: new Turns(),
       deals: new Set(),
       sessions: new HelpedSessions(grants, sessionLinks, dealer?.width),
       running: new Map(),
