@@ -102,20 +102,18 @@ export function unpackProduct(k: Kernels, product: ProductNumbers, ring: number,
   return words
 }
 
-/** Both factors of a step in one region, left ones first. The caller releases it. */
-function factors(k: Kernels, { left, right, count, broad }: ProductNumbers, tensor: (index: number) => Region): Region {
+/**
+ * A word per left factor, then one per right factor. The caller releases it.
+ * @param write makes them of a tensor's `count` words; they lie `at` bytes into all
+ */
+function factors(
+  k: Kernels,
+  { left, right, count, broad }: ProductNumbers,
+  write: (tensor: number, count: number, out: Region, at: number) => void,
+): Region {
   const all = k.memory.alloc((count + broad) * 4)
-  all.u8().set(
-    tensor(left)
-      .u8()
-      .subarray(0, count * 4),
-  )
-  all.u8().set(
-    tensor(right)
-      .u8()
-      .subarray(0, broad * 4),
-    count * 4,
-  )
+  write(left, count, all.part(0, count * 4), 0)
+  write(right, broad, all.part(count * 4, broad * 4), count * 4)
   return all
 }
 
@@ -139,11 +137,13 @@ export function dealProduct(
   ring: number,
 ): void {
   const { product } = step
+  const { bits } = product
   const a = openingMask(sh, step, inference)
-  const r = factors(k, product, mask)
-  addTruncated(k, r, a, product.count + product.broad, 0, product.bits, r)
+  const r = factors(k, product, (tensor, count, out, at) =>
+    addTruncated(k, mask(tensor), a.part(at, count * 4), count, 0, bits, out),
+  )
   const words = productHalves(k, step, ring, ch, inference)
-  dealWords(k, product, product.bits, { r, a, words })
+  dealWords(k, product, bits, { r, a, words })
   let at = 0
   eachField(product, ring, words, (from, count, bits) => {
     const bytes = fieldBytes({ count, bits })
@@ -173,8 +173,9 @@ export function openProduct(
   const { product } = step
   const opened = product.count + product.broad
   const a = openingMask(sh, step, inference)
-  const e = factors(k, product, tensor)
-  maskTruncated(k, e, a, opened, 0, product.bits, e)
+  const e = factors(k, product, (index, count, out, at) =>
+    maskTruncated(k, tensor(index), a.part(at, count * 4), count, 0, product.bits, out),
+  )
   const message = k.memory.alloc(packedBytes(opened, product.bits))
   pack(k, e, opened, product.bits, message)
   return { e, a, message }
@@ -199,7 +200,13 @@ export function answerProduct(
   const { count, broad, bits } = product
   const e = k.memory.alloc((count + broad) * 4)
   unpack(k, message, count + broad, bits, e)
-  const known = factors(k, product, mask)
+  const known = factors(k, product, (tensor, count, out) =>
+    out.u8().set(
+      mask(tensor)
+        .u8()
+        .subarray(0, count * 4),
+    ),
+  )
   const words = productHalves(k, step, ring, ch, inference)
   const z = k.memory.alloc(count * 4)
   shareOf(k, 'client', product, { ...product, width: widthOf(product, ring) }, { e, known, words, other: next, out: z })
