@@ -58,8 +58,7 @@ export interface MccActivation {
 
 /**
  * A step that multiplies two tensors, in place of a linear map and an activation, on `mcc`: its operations are the two
- * tensors, the one of the result's shape last. The other one may be smaller, and is
- * spread over it as `Broadcast` says.
+ * tensors, the one of the result's shape last. The other one may be smaller, and is spread over it as `Broadcast` says.
  */
 export interface Product {
   /** Low bits that the product drops: both scales less the result's. */

@@ -21,7 +21,7 @@ export function broadcast(small: Shape, large: Shape): Broadcast | null {
 }
 
 /** Which of two inputs has the shape of their product, and how the other one is spread over it; null where neither has. */
-export function factorsOf([a, b]: readonly Shape[]): { readonly left: 0 | 1; readonly spread: Broadcast } | null {
+export function spreadFactors([a, b]: readonly Shape[]): { readonly left: 0 | 1; readonly spread: Broadcast } | null {
   const [ofB, ofA] = [broadcast(b, a), broadcast(a, b)]
   if (ofB) return { left: 0, spread: ofB }
   return ofA && { left: 1, spread: ofA }

@@ -1,6 +1,6 @@
 // What of a network has to be private, and what the client computes alone from the values that it learns: its tail, layers
 // without weights behind the last layers that have some.
-import { factorsOf } from '../layers/broadcast.js'
+import { spreadFactors } from '../layers/broadcast.js'
 import type { Layer, Op } from '../layers/layers.js'
 import { effectiveOp } from '../layers/layers.js'
 import type { Architecture } from '../network.js'
@@ -20,7 +20,7 @@ export function isPlainOnly(layer: Layer): boolean {
   const isSteep = [layer.out, ...layer.inShapes].some(({ length }) => length > 3)
   if (op.op === 'reshape') return isSteep
   if (op.op === 'slice') return isSteep || layer.out.length === 2 || (op.axis === 0 && op.step > 1)
-  if (op.op === 'multiply') return isSteep || !factorsOf(layer.inShapes)
+  if (op.op === 'multiply') return isSteep || !spreadFactors(layer.inShapes)
   return PLAIN.has(op.op) || (op.op === 'concat' && op.axis !== 0)
 }
 

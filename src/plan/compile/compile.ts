@@ -1,7 +1,7 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
 import { RingfenceError } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
-import { factorsOf as spreadFactors } from '../../model/layers/broadcast.js'
+import { spreadFactors } from '../../model/layers/broadcast.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
