@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Kernels, Region } from '../../src/kernels/instance.js'
 import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
+import { dealProduct, product, productWords } from '../../src/kernels/polynomial/product.js'
 import { fillStream } from '../../src/kernels/prg.js'
 import * as compare from '../../src/kernels/securenn/digits.js'
 import * as shares from '../../src/kernels/securenn/shares.js'
@@ -229,6 +230,20 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
       return () => {
         mcc.maskTruncated(k, y, a, n, 3, 16, y)
         mcc.addTruncated(k, y, a, n, 3, 16, y)
+      }
+    },
+    'dealProduct, product': ({ k, random }) => {
+      const shape = { count: n, broad: 5, plane: 3 }
+      const [r, a, known] = Array.from({ length: 3 }, () => random(4 * (n + 5)))
+      const e = random(4 * (n + 5), (_, i) => i * 91)
+      const [words, other, out] = [random(8 * productWords(shape)), random(4 * n), random(4 * n)]
+      const value = Math.min(bits, 16)
+      const numbers = { bits: value, truncate: 7, width: 39 }
+      return () => {
+        dealProduct(k, shape, value, { r, a, words })
+        for (const side of ['client', 'server'] as const) {
+          product(k, side, shape, numbers, { e, known, words, other, out })
+        }
       }
     },
     fillStream: ({ k, random }) => {
