@@ -12,7 +12,8 @@ import { best, expectTopOne, type Published, published, runPrivately, title } fr
 
 /** Pictures held against the reference, the largest error of a logit there may be, and the flights of an inference. */
 const cases: [Published, { checked: number; error: number; sure: number; flights: number }][] = [
-  ['ResNet-20', { checked: 2, error: 0.06, sure: 20, flights: 40 }],
+  // The headroom of the output costs one bit of its logits: of 40 runs the median was 0.064, the largest 0.073.
+  ['ResNet-20', { checked: 2, error: 0.08, sure: 20, flights: 40 }],
   ['ResNet-8', { checked: 3, error: 0.06, sure: 19, flights: 16 }],
   ['ProxylessNAS', { checked: 2, error: 0.7, sure: 8, flights: 84 }],
 ]
