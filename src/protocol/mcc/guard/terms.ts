@@ -2,7 +2,7 @@
 import { packedBytes } from '../../../kernels/bits.js'
 import type { TagBytes } from '../../../kernels/mac.js'
 import type { Chain } from '../../../kernels/mcc.js'
-import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
+import { boundedInputBits, elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { isActive, type ReluNumbers } from '../../layout.js'
 import type { MccLayout, ReluStep } from '../step.js'
 import { type SignSet, signSizes } from './signs.js'
@@ -16,8 +16,19 @@ export interface GuardTerms {
   readonly vectors: number
   /** The second sets; none where nothing is compared. */
   readonly sets: readonly SignSet[]
-  readonly input: { readonly size: number; readonly bits: number }
+  /** Of an input that is opened under keys of its own; null where the first step bounds it. */
+  readonly input: InputWindow | null
 }
+
+export interface InputWindow {
+  readonly size: number
+  readonly bits: number
+}
+
+/** Terms of a plan whose input is opened under keys of its own. */
+export type WindowedTerms = GuardTerms & { readonly input: InputWindow }
+
+export const isWindowed = (terms: GuardTerms): terms is WindowedTerms => terms.input !== null
 
 /** Null for a plan without a guard. */
 export function guardTerms({ plan, steps }: MccLayout): GuardTerms | null {
@@ -36,7 +47,8 @@ const chainOfSigns = ({ bits, chunks }: NonNullable<NonNullable<MccPlan['guard']
 }
 
 /** What is opened of the input: |x| < 2^(bits-1) of the plan, opened with the one bit more that the select needs. */
-function inputWindow(plan: MccPlan): GuardTerms['input'] {
+function inputWindow(plan: MccPlan): InputWindow | null {
+  if (boundedInputBits(plan) !== null) return null
   return { size: elementCount(tensorShape(plan, 0)), bits: plan.input.bits + 1 }
 }
 
@@ -75,7 +87,7 @@ export function guardSizes(terms: GuardTerms) {
   const each = sets.map(signSizes)
   const sum = (of: (sizes: ReturnType<typeof signSizes>) => number) => each.reduce((all, sizes) => all + of(sizes), 0)
   const checks = packedBytes(vectors, ring)
-  const inputKeys = longBytes(input.size, word) + longBytes(input.size, word - input.bits)
+  const inputKeys = input ? longBytes(input.size, word) + longBytes(input.size, word - input.bits) : 0
   const tables = sum((sizes) => sizes.tables)
   return {
     /** Helper to server, after the steps' material: keys of the input, tables, h. */
@@ -85,8 +97,6 @@ export function guardSizes(terms: GuardTerms) {
     dealt: inputKeys + tables + checks,
     /** Client to server, after δ: t. */
     uploaded: checks,
-    /** Client to server: the input's opening, and the word that moves it to the ring. */
-    input: packedBytes(input.size, input.bits) + longBytes(input.size, word),
     /** Server to client with the last opening. */
     signs: sum(({ opened, rows }) => opened + rows),
     /** Client to server with the last reply: T, β of the second sets. */
