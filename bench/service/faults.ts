@@ -48,7 +48,7 @@ export async function benchFaults({ json = false, quick = false } = {}): Promise
   const [clientHelper, clientServer] = [await Line.to(helperPort), await Line.to(serverPort)]
   const helper = new Party('helper', ['helper', '--listen', `127.0.0.1:${helperPort}`])
   const server = new Party('server', [
-    ...['serve', '--model', MODEL, '--helper', toHelper.url, '--listen', `127.0.0.1:${serverPort}`],
+    ...['serve', '--no-guard', '--model', MODEL, '--helper', toHelper.url, '--listen', `127.0.0.1:${serverPort}`],
   ])
   const scene: Scene = {
     parties: [helper, server],

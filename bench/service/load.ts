@@ -72,7 +72,7 @@ async function measure(model: string, clients: number, minutes: number): Promise
   const [helperUrl, serverUrl] = [helperPort, serverPort].map((port) => `ws://127.0.0.1:${port}`)
   const helper = new Party('helper', ['helper', '--listen', `127.0.0.1:${helperPort}`])
   const server = new Party('server', [
-    ...['serve', '--model', model, '--helper', helperUrl, '--listen', `127.0.0.1:${serverPort}`],
+    ...['serve', '--no-guard', '--model', model, '--helper', helperUrl, '--listen', `127.0.0.1:${serverPort}`],
   ])
   try {
     await helper.start()

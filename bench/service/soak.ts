@@ -58,7 +58,16 @@ export async function benchSoak(flags: Flags): Promise<SoakReport> {
   const [helperPort, serverPort] = [await freePort(), await freePort()]
   const [helperUrl, serverUrl] = [helperPort, serverPort].map((port) => `ws://127.0.0.1:${port}`)
   const helper = new Party('helper', ['helper', '--listen', `127.0.0.1:${helperPort}`])
-  const serving = ['serve', '--model', model, '--helper', helperUrl, '--listen', `127.0.0.1:${serverPort}`]
+  const serving = [
+    'serve',
+    '--no-guard',
+    '--model',
+    model,
+    '--helper',
+    helperUrl,
+    '--listen',
+    `127.0.0.1:${serverPort}`,
+  ]
   const server = new Party('server', serving)
   const end = new AbortController()
   const stop = () => end.abort()

@@ -9,7 +9,9 @@ import { listenForMetrics } from '../../operate/pages.js'
 import { OneOfSeveral, Several } from '../../operate/processes.js'
 import type { ModelOptions } from '../../operate/served-model.js'
 import { Service } from '../../operate/service.js'
+import type { CompileOptions } from '../../plan/compile/compile.js'
 import { type Configured, configured } from '../process/config-file.js'
+import { compiledGuarded, guardsByDefault, NO_GUARD_FLAG, whatClientsCanDo } from '../process/guarding.js'
 import {
   MEGABYTES,
   megabytes,
@@ -41,6 +43,7 @@ export const serve: Command = {
     ...SERVICE_FLAGS,
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     ...PLAN_FLAGS,
+    ...NO_GUARD_FLAG,
     ...HELPER_KEY_FLAG,
     delegate: {
       type: 'string',
@@ -71,6 +74,7 @@ export const serve: Command = {
   notes: [
     `Default: --listen 127.0.0.1:${SERVER_PORT}. Models that come with ringfence: ${packagedModels().join(', ')}.`,
     'Several models: a list `models` in the file of --config, each at /m/NAME; see docs/operate.md.',
+    'Where it asks nobody for a token, plans are guarded: clients that deviate are caught, at about twice the work.',
     'It waits for its helper, and goes on with what is prepared while the helper is away. SIGHUP reads configuration, models, tokens and certificate again; SIGTERM lets clients finish.',
   ],
   async run(given, args) {
@@ -115,10 +119,8 @@ async function serveHere({ first, read, order, among }: ServeHere): Promise<numb
       log.say('warn', 'open', {}, `${what}; give --tokens or --jwks to bound how often`)
     } else if (says) {
       const guarded = [...models.all()].every(([, { plan }]) => plan.backend === 'mcc' && plan.guard)
-      const reads = guarded
-        ? 'clients that deviate are caught, and may come back'
-        : `a client that deviates can read its weights${order.plan.backend === 'securenn' ? '' : ' (--guard prevents that)'}`
-      log.say('warn', 'open', {}, `anyone may use this server up, and ${reads}; give --tokens or --jwks`)
+      const can = whatClientsCanDo(guarded, order.guardedByDefault, order.plan.backend)
+      log.say('warn', 'open', { guarded }, `anyone may use this server up, and ${can}; give --tokens or --jwks`)
     }
     const end = await Promise.race([service.stopped.then(() => 'stopped'), models.register()])
     if (end === 'stopped') return 0
@@ -200,7 +202,8 @@ class Offer {
     const { keepAliveMs, maxPayload } = listen
     return {
       compile: async () => {
-        const prepared = await inFlags(prepareModel(findModel(model), variant, plan))
+        const compiled = (options: CompileOptions) => inFlags(prepareModel(findModel(model), variant, options))
+        const prepared = await (order.guardedByDefault ? compiledGuarded(compiled, plan) : compiled(plan))
         this.titles.set(name, `${prepared.model.name}, variant ${prepared.model.variant}`)
         return prepared.compiled
       },
@@ -239,7 +242,9 @@ interface ServeOrder {
   readonly models: readonly ModelOrder[]
   readonly helper: string
   readonly helperToken: string | undefined
-  readonly plan: ReturnType<typeof planOptions>
+  readonly plan: CompileOptions
+  /** Because nobody is asked who they are. */
+  readonly guardedByDefault: boolean
   readonly helperKey: Uint8Array | undefined
   readonly delegateKey: Uint8Array | undefined
   readonly keepMs: number | undefined
@@ -277,6 +282,8 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
   }
   const service = readService(flags, SERVER_PORT, among && { number: among.number, count: workers })
   const token = flags.text('helper-token')
+  const known = Boolean(delegateKey ?? service.door.tokens ?? service.door.jwks)
+  const guardedByDefault = guardsByDefault(flags, plan, known)
   flags.check()
   const one = { name: basename(model ?? ''), model: model ?? '', variant, storeBytes }
   const several = entries.map((entry) => ({
@@ -291,6 +298,7 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
     helper,
     helperToken: await secretOf('helper-token', token),
     plan,
+    guardedByDefault,
     helperKey,
     delegateKey,
     keepMs,
