@@ -13,6 +13,16 @@ export interface Sources {
   /** Servers by the name of their model. */
   servers?: () => Iterable<readonly [model: string, status: ServerStatus]>
   helper?: () => HelperStatus
+  /** Undefined until it has reached its server. */
+  delegate?: () => DelegateFigures | undefined
+}
+
+/** Where a delegate stands. */
+export interface DelegateFigures {
+  readonly connections: number
+  readonly prepared: number
+  readonly waiting: number
+  readonly memoryBytes: number
 }
 
 /** Figures of all processes together, seen from the first. */
@@ -84,7 +94,7 @@ export class Metrics {
         }
       },
     })
-    const { servers, helper } = sources
+    const { servers, helper, delegate } = sources
     if (servers) {
       const ofModels = (read: (status: ServerStatus) => number) => () =>
         [...servers()].map(([model, status]): [{ model: string }, number] => [{ model }, read(status)])
@@ -161,6 +171,25 @@ export class Metrics {
         [],
         one((s) => s.memoryBytes),
       )
+    }
+    if (delegate) {
+      const one = (read: (status: DelegateFigures) => number) => (): [object, number][] => {
+        const status = delegate()
+        return [[{}, status ? read(status) : 0]]
+      }
+      const figures = [
+        ['connections', 'Connections to the server that run inferences', 'connections'],
+        ['prepared_inferences', 'Inferences that can begin at once', 'prepared'],
+        ['queue_length', 'Owners that wait for their other half or their turn', 'waiting'],
+        ['wasm_memory_bytes', 'WebAssembly memory in use', 'memoryBytes'],
+      ] as const
+      for (const [name, help, field] of figures)
+        gauge(
+          name,
+          help,
+          [],
+          one((status) => status[field]),
+        )
     }
   }
 

@@ -52,6 +52,15 @@ describe('ringfence delegate', () => {
     expect(status).toBe(0)
   })
 
+  it('answers those who watch it as server and helper do', async () => {
+    const ask = async (path: string) => (await (await fetch(delegate + path)).text()).trim()
+    expect([await ask('/healthz'), await ask('/readyz')]).toEqual(['ok', 'ready'])
+    const figures = await ask('/metrics')
+    expect(figures).toMatch(/^ringfence_connections 1$/m)
+    expect(figures).toMatch(/^ringfence_inferences_total\{.*result="answered"\} 1$/m)
+    expect(figures).toMatch(/^ringfence_link_bytes_total\{link="server and helper",direction="sent"\} [1-9]/m)
+  })
+
   it('keeps ordinary clients out, and says why', async () => {
     const { status, stderr } = await ringfence('infer', '--server', server, '--helper', helper, PICTURE)
     expect(status).toBe(1)

@@ -156,7 +156,9 @@ describe('a server', () => {
   it('says that it lets everybody in, unless it does not', async () => {
     const { url: helper } = await helperAt()
     const { server } = await serverAt(helper)
-    await server.says(/warn {2}anyone may use this server up, and clients that deviate are caught, at about twice the work/)
+    await server.says(
+      /warn {2}anyone may use this server up, and clients that deviate are caught, at about twice the work/,
+    )
     const unguarded = await serverAt(helper, '--no-guard')
     await unguarded.server.says(/warn {2}anyone may use .*a client that deviates can read its weights \(--no-guard\)/)
   })

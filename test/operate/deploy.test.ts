@@ -24,14 +24,28 @@ const server = {
 const registered = { usedBytes: 0, limitBytes: 1 }
 const atHelper = { draining: false, connections: 0, registrations: 0, registered, memoryBytes: 0 }
 
+const atDelegate = { connections: 2, prepared: 7, waiting: 3, memoryBytes: 5 }
+
 async function known(): Promise<string> {
-  const both = [{ servers: () => [['m', server] as const] }, { helper: () => atHelper }].map(async (sources) =>
-    (await Metrics.create(sources)).registry.metrics(),
-  )
-  return (await Promise.all(both)).join('\n')
+  const all = [
+    { servers: () => [['m', server] as const] },
+    { helper: () => atHelper },
+    { delegate: () => atDelegate },
+  ].map(async (sources) => (await Metrics.create(sources)).registry.metrics())
+  return (await Promise.all(all)).join('\n')
 }
 
 describe('metrics', () => {
+  test('of a delegate are what it says of itself, and nothing until it has a server', async () => {
+    let status: typeof atDelegate | undefined
+    const { registry } = await Metrics.create({ delegate: () => status })
+    expect(await registry.metrics()).toMatch(/^ringfence_prepared_inferences 0$/m)
+    status = atDelegate
+    const text = await registry.metrics()
+    for (const line of ['connections 2', 'prepared_inferences 7', 'queue_length 3', 'wasm_memory_bytes 5'])
+      expect(text).toContain(`\nringfence_${line}\n`)
+  })
+
   test.each(['prometheus-rules.yml', 'grafana-dashboard.json'])('that %s names exist', async (file) => {
     const types = await known()
     const names = [...new Set(read(file).match(/\b(ringfence|process)_[a-z_]+/g))]

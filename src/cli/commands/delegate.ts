@@ -1,8 +1,9 @@
 // `ringfence delegate`: plays the client for owners of inputs until it is told to end.
 import { Delegate } from '../../delegate/delegate.js'
+import type { LentInference } from '../../delegate/pool.js'
 import { RingfenceError } from '../../errors.js'
 import { isExchange } from '../../net/exchange/exchange.js'
-import { wait } from '../../net/index.js'
+import { Meter, wait } from '../../net/index.js'
 import { Metrics } from '../../operate/metrics.js'
 import { Service } from '../../operate/service.js'
 import { keyPair } from '../../random/seed.js'
@@ -46,8 +47,11 @@ export const delegate: Command = {
     const order = await readOrder(flags)
     const { log } = order.service
     let party: Delegate | undefined
+    const metrics = await Metrics.create({ delegate: () => party?.status })
+    const meter = new Meter()
+    metrics.follow({ meter }, 'server and helper')
     const service = await Service.open(
-      { ...order.service, metrics: await Metrics.create({}) },
+      { ...order.service, metrics },
       {
         run: async (channel) => channel.close('a delegate takes requests over HTTP'),
         exchange: (target) => (isExchange(target) ? need(party).exchange : undefined),
@@ -61,7 +65,12 @@ export const delegate: Command = {
       const publicKey = toHex(order.party.identity.publicKey)
       log.say('info', 'key', { publicKey }, `public key ${publicKey}, for the server and for owners of inputs`)
       const onError = (error: RingfenceError) => service.failed(error)
-      const begun = await Promise.race([service.stopped, joined({ ...order.party, onError }, onError)])
+      const onLent = ({ begun, milliseconds, error }: LentInference) => {
+        const code = error?.code ?? (begun ? undefined : 'ABORTED') // its owner had left
+        service.tell({ kind: 'inference', peer: {}, milliseconds, error: code })
+      }
+      const hooks = { meter, onError, onLent }
+      const begun = await Promise.race([service.stopped, joined({ ...order.party, ...hooks }, onError)])
       if (!begun) return 0
       party = begun
       const url = service.url.replace('ws', 'http')
