@@ -5,7 +5,7 @@ import { type Architecture, parseArchitecture } from '../../src/model/architectu
 import { Meter } from '../../src/net/index.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { type CompileOptions, compile } from '../../src/plan/compile/compile.js'
-import { inputWords } from '../../src/plan/outputs.js'
+import { inputWords } from '../../src/plan/ends.js'
 import type { Backend } from '../../src/plan/plan.js'
 import { localParties, runReference } from '../../src/testing.js'
 import { randomWeights } from '../../test/fixtures/networks.js'

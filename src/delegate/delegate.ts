@@ -270,6 +270,9 @@ function delegable({ plan }: Announcer): MccPlan {
   if (plan.backend !== 'mcc') {
     throw new RingfenceError('UNSUPPORTED', `back end ${plan.backend} cannot be delegated; compile the model for mcc`)
   }
+  if (plan.outputs && plan.outputs.tail.length > 0) {
+    throw new RingfenceError('UNSUPPORTED', 'this plan leaves layers to its client, and owners of inputs compute none')
+  }
   if (delegatedSizes(plan)) return plan
   const what = 'this plan does not bound its input, so an owner could ask for anything'
   throw new RingfenceError('UNSUPPORTED', `${what}; compile the model with \`delegated: true\``)

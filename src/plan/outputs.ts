@@ -4,51 +4,17 @@ import { Fields } from '../model/json/fields.js'
 import type { Layer } from '../model/layers/layers.js'
 import { readLayers } from '../model/layers/list.js'
 import { parametersOf } from '../model/parameters.js'
-import { channelsFirst } from '../model/pictures/input.js'
 import { isElementOp } from '../model/tail/elements.js'
 import { runTail } from '../model/tail/run.js'
 import type { NamedOutputs } from '../model/tail/split.js'
-import { decodeFixed, encodeFixed } from '../ring/codec.js'
-import { elementCount, outputFraction, type Plan, type PlanOutputs } from './plan.js'
+import { outputsOf } from './ends.js'
+import { elementCount, type Plan, type PlanOutputs } from './plan.js'
 
 /** More layers behind the private part are taken for damage; what they hold is bounded, too. */
 const MAX_TAIL = 1024
 const MAX_TAIL_ELEMENTS = 2 ** 24
 
-/** The client's input as ring words, channels first. @throws RingfenceError BAD_INPUT for values out of range */
-export function inputWords({ input }: Pick<Plan, 'input'>, values: Float32Array): Int32Array {
-  const ordered = input.layout === 'hwc' ? channelsFirst(values, input.shape) : values
-  return encodeFixed(ordered, input.scale, input.bits)
-}
-
 export type { NamedOutput, NamedOutputs } from '../model/tail/split.js'
-
-/** Fraction bits of the words that the client opens. */
-export const openedScale = (plan: Plan): number =>
-  plan.backend === 'mcc' ? plan.steps[plan.steps.length - 1].scale : outputFraction(plan)
-
-/** What the words of the last step are: one output, unless the plan says more. */
-export function outputsOf({ outputs, steps }: Plan): PlanOutputs {
-  if (outputs) return outputs
-  const { id, out } = steps[steps.length - 1]
-  const shape = out[1] * out[2] === 1 ? [out[0]] : out
-  return { opened: [{ id, shape, shift: 0 }], tail: [], names: [id] }
-}
-
-/** Real values of what was opened, one output after another. */
-export function openedValues(plan: Plan, words: Int32Array): Float32Array {
-  const scale = openedScale(plan)
-  const { opened } = outputsOf(plan)
-  if (opened.every(({ shift }) => shift === 0)) return decodeFixed(words, scale)
-  const values = new Float32Array(words.length)
-  let at = 0
-  for (const { shape, shift } of opened) {
-    const end = at + elementCount(shape)
-    values.set(decodeFixed(words.subarray(at, end), scale + shift), at)
-    at = end
-  }
-  return values
-}
 
 const tails = new WeakMap<Plan, readonly Layer[]>()
 

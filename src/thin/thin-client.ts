@@ -2,7 +2,9 @@
 import { RingfenceError } from '../errors.js'
 import { type Picture, pictureToInput } from '../model/pictures/input.js'
 import { elementCount } from '../model/shape.js'
+import { answerOf } from '../party/client/answer.js'
 import type { CallOptions, InferenceResult } from '../party/client/client-options.js'
+import { inputWords } from '../plan/ends.js'
 import { outputHeadroom } from '../plan/headroom.js'
 import { encodeHead, encodeInputHalf, encodeSealedSeed } from '../protocol/delegated/messages.js'
 import { type DelegateTerms, decodeTerms, type OwnerTerms } from '../protocol/delegated/terms.js'
@@ -10,7 +12,7 @@ import { sealSeed } from '../random/seal.js'
 import { entropy, freshSeed, type Seed } from '../random/seed.js'
 import { Purpose } from '../random/streams.js'
 import { packWords, unpackWords } from '../ring/bit-stream.js'
-import { decodeFixed, encodeFixed, expectInput } from '../ring/codec.js'
+import { expectInput } from '../ring/codec.js'
 import { ownerWords } from './masks.js'
 import { type Fetch, request, requestUrl } from './requests.js'
 
@@ -100,7 +102,7 @@ export class ThinClient {
   async run(input: Float32Array | Picture, options: CallOptions = {}): Promise<InferenceResult> {
     const { terms } = this.#known
     const values = input instanceof Float32Array ? input : pictureToInput(input, terms.input)
-    const words = encodeFixed(expectInput(values, elementCount(terms.input.shape)), terms.input.scale, terms.input.bits)
+    const words = inputWords(terms, expectInput(values, elementCount(terms.input.shape)))
     if (options.signal?.aborted) throw new RingfenceError('ABORTED', 'the call was aborted before it began')
     const inference = this.#runs++
     const started = performance.now()
@@ -108,19 +110,14 @@ export class ThinClient {
       options.onProgress?.({ phase: 'run', inference, step, steps: 2, layer })
     const raw = await this.#answered(words, options.signal, told)
     told(2, 'answer')
-    let prediction = 0
-    for (let i = 1; i < raw.length; i++) if (raw[i] > raw[prediction]) prediction = i
-    const { scale } = terms.output
+    const { output, labels } = terms
     const milliseconds = performance.now() - started
-    const label = terms.labels[prediction]
-    const logits = decodeFixed(raw, scale)
-    const outputs = { output: { data: logits, shape: [raw.length] } }
     const beyond = (values: Int32Array, bits: number) => values.filter((x) => Math.abs(x) >= 2 ** (bits - 2)).length
     const beyondRange = {
       input: beyond(words, terms.input.bits),
       output: beyond(raw, terms.ring - outputHeadroom(terms.ring)),
     }
-    return { logits, outputs, raw, scale, prediction, label, inference, beyondRange, milliseconds }
+    return { ...answerOf({ ...output, labels }, raw), raw, scale: output.scale, inference, beyondRange, milliseconds }
   }
 
   async #answered(

@@ -1,15 +1,29 @@
 // What a client makes of the words that it opened.
-import { openedValues, outputsOf, planOutputs } from '../../plan/outputs.js'
-import type { Plan } from '../../plan/plan.js'
+import { namedOutputs, openedValues } from '../../plan/ends.js'
+import type { PlanOutputs } from '../../plan/plan.js'
 import type { InferenceResult } from './client-options.js'
 
 export type Answer = Pick<InferenceResult, 'logits' | 'outputs' | 'prediction' | 'label' | 'classMap'>
 
-/** @param raw words of the last step */
-export function answerOf(plan: Plan, raw: Int32Array): Answer {
-  const logits = openedValues(plan, raw)
-  const outputs = planOutputs(plan, logits)
-  const { opened } = outputsOf(plan)
+/** What a client has to know of what it opened. */
+export interface OpenedEnd extends Pick<PlanOutputs, 'opened' | 'names'> {
+  /** Fraction bits. */
+  readonly scale: number
+  readonly labels: readonly string[]
+}
+
+/**
+ * @param raw words of the last step
+ * @param outputsFrom what is left to compute of their values; nothing by default
+ */
+export function answerOf(
+  end: OpenedEnd,
+  raw: Int32Array,
+  outputsFrom: (values: Float32Array) => Answer['outputs'] = (values) => namedOutputs(end, values),
+): Answer {
+  const { opened, labels } = end
+  const logits = openedValues(opened, end.scale, raw)
+  const outputs = outputsFrom(logits)
   const [{ shape }] = opened
   // The integers, as two values that differ by less than a float can tell have an order all the same.
   const classes =
@@ -22,7 +36,7 @@ export function answerOf(plan: Plan, raw: Int32Array): Answer {
   const prediction = largest(classes)
   const [first, ...others] = Object.values(outputs)
   const map = others.length === 0 && opened.length === 1 ? classMap(opened[0].shape, logits) : undefined
-  const names = others.length === 0 || plan.labels.length === first.data.length ? plan.labels : []
+  const names = others.length === 0 || labels.length === first.data.length ? labels : []
   return { logits, outputs, prediction, label: map ? undefined : names[prediction], ...(map && { classMap: map }) }
 }
 

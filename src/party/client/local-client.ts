@@ -2,7 +2,8 @@
 // party/securenn.
 import { RingfenceError } from '../../errors.js'
 import type { MeterReport } from '../../net/index.js'
-import { inputWords } from '../../plan/outputs.js'
+import { inputWords, outputsOf } from '../../plan/ends.js'
+import { planOutputs } from '../../plan/outputs.js'
 import { bounds, elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
 import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
@@ -104,7 +105,7 @@ export class LocalClient implements ClientEngine {
       void this.#refill()
       const { input: widest, output: largest } = bounds(plan)
       return {
-        ...answerOf(plan, raw),
+        ...answerOf({ ...outputsOf(plan), scale, labels: plan.labels }, raw, (values) => planOutputs(plan, values)),
         raw,
         scale,
         inference,

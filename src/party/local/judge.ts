@@ -2,7 +2,7 @@
 // bit. It needs what no party holds alone: the masks of both session seeds, the weights and the input.
 import { RingfenceError } from '../../errors.js'
 import type { Compiled } from '../../plan/compile/compile.js'
-import { inputWords, openedValues } from '../../plan/outputs.js'
+import { inputWords, openedScale, openedValues, outputsOf } from '../../plan/ends.js'
 import { type Masks, runReference } from '../../plan/reference/reference.js'
 
 export interface Judgement {
@@ -29,7 +29,7 @@ export interface Exhibit {
 export function judge({ plan, model }: Compiled, masks: Masks, { raw, input, plaintext }: Exhibit): Judgement {
   const words = inputWords(plan, input)
   const { output, overflows } = runReference(plan, model, words, masks)
-  const logits = openedValues(plan, raw)
+  const logits = openedValues(outputsOf(plan).opened, openedScale(plan), raw)
   const maxLogitError = plaintext.reduce((most, logit, i) => Math.max(most, Math.abs(logit - logits[i])), 0)
   return { differing: differences(raw, output), logits: output.length, overflows, maxLogitError }
 }

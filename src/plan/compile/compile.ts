@@ -32,7 +32,7 @@ import { type Lower, lower, type Quantized, type Scales, scaleOf, stepScale } fr
 import { maxPool } from './max-pool.js'
 import { MccNumbers } from './mcc-numbers.js'
 import type { Numbers } from './numbers.js'
-import { type CompileOptions, checkOptions, guarded, requireOneOutput } from './options.js'
+import { type CompileOptions, checkOptions, guarded, requireNoTail } from './options.js'
 import { type JoinedOutputs, joinOutputs, saidOutputs } from './outputs.js'
 import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers } from './securenn-numbers.js'
@@ -141,7 +141,7 @@ export class Compiler {
     this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
     for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
     const outputs = this.#finish(arch, tail)
-    if (outputs) requireOneOutput(this.options)
+    if (outputs) requireNoTail(this.options, outputs.tail)
     const { backend = 'mcc' } = this.options
     // On `mcc` steps that do not wait for each other share a round trip.
     const order = backend === 'mcc' ? levelOrder(this.#steps) : this.#steps.map((_, i) => i)

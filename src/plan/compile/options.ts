@@ -1,12 +1,12 @@
 // What `compile` leaves to its caller, and what fits together; among it a guard against clients that deviate, and plans that a
 // delegate plays.
-import { RingfenceError, throwIfAny } from '../../errors.js'
+import { throwIfAny } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
 import { quote } from '../../model/json/fields.js'
 import { effectiveOp } from '../../model/layers/layers.js'
 import { bodyOf } from '../../model/tail/split.js'
 import { DEFAULT_SIGMA, guardOf, guardProblems, MAX_SIGMA, MIN_SIGMA } from '../guard.js'
-import type { Backend, MccPlan } from '../plan.js'
+import type { Backend, MccPlan, PlanOutputs } from '../plan.js'
 import { type MccOptions, mccProblems } from './mcc-numbers.js'
 import { labelProblems } from './outputs.js'
 import { type SecurennOptions, securennProblems } from './securenn-numbers.js'
@@ -82,9 +82,10 @@ export function guarded(plan: MccPlan, { guard: options }: Choices): MccPlan {
   return { ...plan, guard }
 }
 
-/** @throws RingfenceError UNSUPPORTED where a delegated plan has several outputs, or some of them left to its client */
-export function requireOneOutput({ delegated }: Choices): void {
+/** @throws RingfenceError UNSUPPORTED where a delegated plan leaves layers to its client: owners of inputs compute none */
+export function requireNoTail({ delegated }: Choices, tail: PlanOutputs['tail']): void {
   if (!delegated) return
-  const what = 'a delegated plan opens one output and leaves nothing of it to its client'
-  throw new RingfenceError('UNSUPPORTED', `${what}; choose one with convert --outputs, or leave delegated out`)
+  const problems = tail.map(({ id, op }) => `${id}: ${op} is left to the client`)
+  const what = 'a delegated plan leaves no layer to its client; cut the network before these with convert --outputs'
+  throwIfAny('UNSUPPORTED', what, problems)
 }

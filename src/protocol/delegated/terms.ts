@@ -1,6 +1,14 @@
 // What the owner of an input has to know of a plan: its two ends, and nothing between them. A delegate tells it, with its keys.
 import { RingfenceError } from '../../errors.js'
-import { boundedInputBits, elementCount, type MccPlan, planDigest, tensorShape } from '../../plan/plan.js'
+import { outputsOf } from '../../plan/ends.js'
+import {
+  boundedInputBits,
+  elementCount,
+  type MccPlan,
+  type PlanOutputs,
+  planDigest,
+  tensorShape,
+} from '../../plan/plan.js'
 
 /** The two ends of a plan. */
 export interface OwnerTerms {
@@ -10,6 +18,7 @@ export interface OwnerTerms {
     readonly shape: readonly number[]
     readonly scale: number
     readonly bits: number
+    readonly layout?: 'hwc'
     readonly preprocess: MccPlan['input']['preprocess']
   }
   /** k: bits of an input's words as they travel. */
@@ -18,7 +27,13 @@ export interface OwnerTerms {
   readonly ring: number
   /** ChaCha rounds of p and p_out. */
   readonly rounds: 12 | 20
-  readonly output: { readonly elements: number; readonly scale: number }
+  /** Words of all outputs together, and which of them are whose. */
+  readonly output: {
+    readonly elements: number
+    readonly scale: number
+    readonly opened: PlanOutputs['opened']
+    readonly names: readonly string[]
+  }
   readonly labels: readonly string[]
 }
 
@@ -30,11 +45,12 @@ export interface DelegateTerms {
   readonly terms: OwnerTerms
 }
 
-/** @param plan one that bounds its input */
+/** @param plan one that bounds its input, and leaves nothing of its outputs to its client */
 export function ownerTerms(plan: MccPlan): OwnerTerms {
   const { network, input, ring, rounds, labels, steps } = plan
   const { scale } = steps[steps.length - 1]
-  const output = { elements: elementCount(tensorShape(plan, steps.length)), scale }
+  const { opened, names } = outputsOf(plan)
+  const output = { elements: elementCount(tensorShape(plan, steps.length)), scale, opened, names }
   return { network, input, bits: boundedInputBits(plan)!, ring, rounds, output, labels }
 }
 
@@ -83,7 +99,18 @@ function fits({ network, input, bits, ring, rounds, output, labels }: OwnerTerms
     (rounds === 12 || rounds === 20) &&
     whole(output.elements, 1, MAX_ELEMENTS) &&
     whole(output.scale, -64, 64) &&
+    fitsOutputs(output) &&
     Array.isArray(labels) &&
     labels.every((label) => typeof label === 'string')
   )
+}
+
+function fitsOutputs({ elements, opened, names }: OwnerTerms['output']): boolean {
+  const sizes = opened.map(({ id, shape, shift }) => {
+    const fits =
+      typeof id === 'string' && shape.length <= 3 && shape.every((size) => Number.isInteger(size) && size > 0)
+    return fits && Number.isInteger(shift) && Math.abs(shift) <= 64 ? elementCount(shape) : Number.NaN
+  })
+  const sum = sizes.reduce((all, size) => all + size, 0)
+  return sum === elements && names.every((name) => opened.some(({ id }) => id === name))
 }

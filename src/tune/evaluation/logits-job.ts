@@ -4,7 +4,7 @@ import type { Architecture } from '../../model/architecture.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
 import type { Weights } from '../../model/weights.js'
 import type { Compiled } from '../../plan/compile/compile.js'
-import { inputWords, openedValues } from '../../plan/outputs.js'
+import { inputWords, openedScale, openedValues, outputsOf } from '../../plan/ends.js'
 import { elementCount, linearShape, type MccPlan, reluShape, tensorShape } from '../../plan/plan.js'
 import { type MccMasks, runReference } from '../../plan/reference/reference.js'
 
@@ -49,7 +49,7 @@ export function referenceJob({ compiled: { plan: given, model } }: ReferenceSetu
       const masks = plan.backend === 'mcc' ? drawnMasks(plan, first + i) : undefined
       const run = runReference(plan, model, words, masks)
       overflows += run.overflows
-      return openedValues(plan, run.output)
+      return openedValues(outputsOf(plan).opened, openedScale(plan), run.output)
     })
     return { logits, overflows }
   }
