@@ -43,43 +43,53 @@ export async function runClient(
   input: Int32Array,
   onStep?: (step: number) => void,
 ): Promise<Int32Array> {
-  const terms = guardTerms(walk.planned)
-  const guard = terms ? new ClientGuard(walk.k, terms, walk.ch, walk.inference) : undefined
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const { plan, steps } = planned
+  await withGuard(walk, async (guard) => {
+    startInference(walk, input, guard)
+    await answerOpenings(walk, guard, onStep)
+  })
+  const step = steps[steps.length - 1] // the only one that opens nothing
+  meter.mark(Phase.online, step.index)
+  const length = packedBytes(step.size, plan.ring)
+  const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
+  const output = openOutput(k, step, ch, payload, inference, plan.ring)
+  onStep?.(step.index)
+  meter.stop()
+  return output
+}
+
+/** Client: does something with the guard of an inference, or with none. */
+export async function withGuard<T>(
+  { k, planned, ch, inference }: ClientWalk,
+  run: (guard: ClientGuard | undefined) => Promise<T>,
+): Promise<T> {
+  const terms = guardTerms(planned)
+  const guard = terms ? new ClientGuard(k, terms, ch, inference) : undefined
   try {
-    return await walkSteps(walk, input, guard, onStep)
+    return await run(guard)
   } finally {
     guard?.release()
   }
 }
 
-async function walkSteps(
+/** Client: answers every opening, and vouches for all it said where the plan is guarded. */
+export async function answerOpenings(
   walk: ClientWalk,
-  input: Int32Array,
   guard: ClientGuard | undefined,
-  onStep: ((step: number) => void) | undefined,
-): Promise<Int32Array> {
-  const { k, planned, server, meter, ch, inference, signal } = walk
-  const { ring } = planned.plan
-  startInference(walk, input, guard)
-  const last = lastActive(planned.steps)
+  onStep?: (step: number) => void,
+): Promise<void> {
+  const { steps, waves } = walk.planned
+  const last = lastActive(steps)
   if (last < 0) prove(walk, 0, guard)
-  const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of planned.steps) {
-    meter.mark(Phase.online, step.index)
-    if (!opens(step)) {
-      const length = packedBytes(step.size, ring)
-      const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-      const output = openOutput(k, step, ch, payload, inference, ring)
-      onStep?.(step.index)
-      meter.stop()
-      return output
-    }
+  const leading = new Set(waves.map(([step]) => step))
+  for (const step of steps.filter(opens)) {
+    walk.meter.mark(Phase.online, step.index)
     await answerStep(walk, step, !leading.has(step), guard)
     await answerSecondSets(walk, step.index, guard)
     if (step.index === last) prove(walk, last, guard)
     onStep?.(step.index)
   }
-  throw new Error('a plan ends in a step without an activation')
 }
 
 function startInference(
@@ -100,7 +110,7 @@ function startInference(
  * @param beside whether the step's opening comes in the flight of the one before
  * @param guard of a guarded plan
  */
-export async function answerStep(
+async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
   beside: boolean,
@@ -192,7 +202,8 @@ export async function runServer(
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
   let tensors: LiveTensors | undefined
   try {
-    const made = typeof input === 'function' ? input() : guard ? guard.input(input) : takeInput(k, planned, input)
+    const made =
+      typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
     for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
     meter.stop()

@@ -6,6 +6,7 @@ import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
 import { elementCount } from '../../../plan/plan.js'
 import type { Streams } from '../../../random/streams.js'
 import { tensorMask } from '../../linear.js'
+import { sendInput, takeInput } from '../input.js'
 import type { MccSteps, ReluStep } from '../step.js'
 import { Compared } from './compared.js'
 import { dealInputKeys, openInput, takeBoundedInput } from './input.js'
@@ -30,14 +31,14 @@ import {
   signSecret,
   signSizes,
 } from './signs.js'
-import { type GuardTerms, guardSizes, PROOF_WORD, type SignSegment, segmentSizes, setsOf } from './terms.js'
+import { type GuardTerms, guardSizes, isWindowed, PROOF_WORD, type SignSegment, segmentSizes, setsOf } from './terms.js'
 import { UploadSums } from './upload.js'
 import { halvesOf, lifted, unpackLong } from './words.js'
 
 /** What a server holds of one inference beside the steps' material, until it is used. */
 export class GuardMaterial {
   readonly upload: UploadSums
-  /** Keys of the input, then the tables of every second set; empty until they have come. */
+  /** Keys of the input, where it has any, then the tables of every second set; empty until they have come. */
   #dealt: readonly Region[] = []
 
   constructor(
@@ -126,9 +127,11 @@ export class HelperGuard {
       this.#sums.addTransposed(each, r(tensor), each.byteLength / 4 / terms.vectors)
     })
     const message = k.memory.alloc(sizes.dealt)
-    const next = lifted(k, r(0), terms.input.size, terms.ring, streams.ch, 0, inference)
-    dealInputKeys(k, streams, next, inference, terms, message.part(0, sizes.inputKeys))
-    next.release(true)
+    if (isWindowed(terms)) {
+      const next = lifted(k, r(0), terms.input.size, terms.ring, streams.ch, 0, inference)
+      dealInputKeys(k, streams, next, inference, terms, message.part(0, sizes.inputKeys))
+      next.release(true)
+    }
     let at = sizes.inputKeys
     for (const { number, sets } of terms.segments) {
       const { words, bits } = this.compared.segments[number]
@@ -171,6 +174,7 @@ export class ClientGuard {
   /** The input's message. `x`: signed fixed-point words, CHW. The caller releases the result. */
   input(x: Int32Array, planned: MccSteps): Region {
     const { k, terms, ch, inference } = this
+    if (!isWindowed(terms)) return sendInput(k, planned, ch, x, inference)
     const r = tensorMask(k, planned, ch, 0, inference)
     const next = lifted(k, r, terms.input.size, terms.ring, ch, 0, inference)
     const message = openInput(k, x, next, ch, inference, terms, this.#sum)
@@ -268,8 +272,9 @@ export class ServerGuard {
   }
 
   /** x̂_0, one word per element. The caller releases it. */
-  input(payload: Uint8Array): Region {
+  input(payload: Uint8Array, planned: MccSteps): Region {
     const { k, material, sh, inference, terms } = this
+    if (!isWindowed(terms)) return takeInput(k, planned, payload)
     return takeBoundedInput(k, payload, material.inputKeys, sh, inference, terms, this.#sum)
   }
 

@@ -3,7 +3,7 @@ import { packedBytes } from '../../../kernels/bits.js'
 import type { TagBytes } from '../../../kernels/mac.js'
 import type { Chain } from '../../../kernels/mcc.js'
 import { segmentsOf } from '../../../plan/guard.js'
-import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
+import { boundedInputBits, elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { isActive, type ReluNumbers } from '../../layout.js'
 import type { MccLayout, ReluStep } from '../step.js'
 import { type SignSet, signSizes } from './signs.js'
@@ -17,7 +17,8 @@ export interface GuardTerms {
   readonly vectors: number
   /** What is compared once more, and when; none where nothing is compared. */
   readonly segments: readonly SignSegment[]
-  readonly input: { readonly size: number; readonly bits: number }
+  /** Of an input that is opened under keys of its own; null where the first step bounds it. */
+  readonly input: InputWindow | null
 }
 
 /** The second sets of some consecutive steps. */
@@ -28,6 +29,16 @@ export interface SignSegment {
   readonly comparisons: number
   readonly sets: readonly SignSet[]
 }
+
+export interface InputWindow {
+  readonly size: number
+  readonly bits: number
+}
+
+/** Terms of a plan whose input is opened under keys of its own. */
+export type WindowedTerms = GuardTerms & { readonly input: InputWindow }
+
+export const isWindowed = (terms: GuardTerms): terms is WindowedTerms => terms.input !== null
 
 /** Null for a plan without a guard. */
 export function guardTerms({ plan, steps }: MccLayout): GuardTerms | null {
@@ -49,7 +60,8 @@ const chainOfSigns = ({ bits, chunks }: NonNullable<NonNullable<MccPlan['guard']
 }
 
 /** What is opened of the input: |x| < 2^(bits-1) of the plan, opened with the one bit more that the select needs. */
-function inputWindow(plan: MccPlan): GuardTerms['input'] {
+function inputWindow(plan: MccPlan): InputWindow | null {
+  if (boundedInputBits(plan) !== null) return null
   return { size: elementCount(tensorShape(plan, 0)), bits: plan.input.bits + 1 }
 }
 
@@ -102,7 +114,7 @@ export function segmentSizes({ sets }: SignSegment): { opening: number; beta: nu
 export function guardSizes(terms: GuardTerms) {
   const { ring, word, vectors, segments, input } = terms
   const checks = packedBytes(vectors, ring)
-  const inputKeys = longBytes(input.size, word) + longBytes(input.size, word - input.bits)
+  const inputKeys = input ? longBytes(input.size, word) + longBytes(input.size, word - input.bits) : 0
   const tables = setsOf(terms).reduce((sum, set) => sum + signSizes(set).tables, 0)
   return {
     /** Helper to server, after the steps' material: keys of the input, tables, h. */
@@ -112,8 +124,6 @@ export function guardSizes(terms: GuardTerms) {
     dealt: inputKeys + tables + checks,
     /** Client to server, after δ: t. */
     uploaded: checks,
-    /** Client to server: the input's opening, and the word that moves it to the ring. */
-    input: packedBytes(input.size, input.bits) + longBytes(input.size, word),
     /** Client to server with the last reply: T, β of the second sets. */
     proof: PROOF_WORD + segments.reduce((sum, segment) => sum + segmentSizes(segment).beta, 0),
   }

@@ -114,7 +114,7 @@ export class GuardedParties {
     const tensors: Region[] = []
     try {
       const first = client.input(input, planned)
-      tensors.push(server.input(sent('input', 0, first)))
+      tensors.push(server.input(sent('input', 0, first), planned))
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
