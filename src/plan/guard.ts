@@ -84,7 +84,7 @@ export function guardEpsilon(plan: Steps, { sigma, signs }: Guard): number {
 }
 
 /** Bytes that a helper keeps per registration to check uploads. */
-export const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
+const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
   plan.steps.reduce((sum, _, tensor) => sum + elementCount(tensorShape(plan, tensor)) * 4 * (sigma + 1), 0)
 
 /** Why a plan cannot be guarded so, one line each. */
@@ -116,4 +116,31 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
     )
   }
   return problems
+}
+
+/** What a guard adds to a plan. */
+export interface GuardSummary {
+  /** log₂ of how likely the best deviation of one inference passes. */
+  readonly epsilonLog2: number
+  /** Comparisons that are made once more, in how many orders, and with which they make so many places. */
+  readonly comparisons: number
+  readonly orders: number
+  readonly places: number
+  /** What the helper keeps per registration to check uploads. */
+  readonly helperBytes: number
+  /** Why the plan cannot be guarded. */
+  readonly problems: readonly string[]
+}
+
+/** What the guard that `compile` would choose adds to a plan. */
+export function summarizeGuard(plan: MccPlan, sigma = DEFAULT_SIGMA): GuardSummary {
+  const guard = guardOf(plan, sigma)
+  const { sets, traps } = guard.signs ?? { sets: 0, traps: 0 }
+  const comparisons = comparisonsOf(plan)
+  const orders = sets * segmentsOf(comparisons, sigma).length
+  const count = comparisons.reduce((sum, each) => sum + each, 0)
+  return {
+    ...{ epsilonLog2: guardEpsilon(plan, guard), comparisons: count, orders, places: sets * count + orders * traps },
+    ...{ helperBytes: transposeBytes(plan, guard), problems: guardProblems(plan, guard) },
+  }
 }

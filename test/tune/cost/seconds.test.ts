@@ -102,7 +102,9 @@ describe('seconds', () => {
   const folder = modelFolder('resnet20-cifar10')
   const model = loadModelDirectory(folder, '25')
   const plans = model.then(({ arch, weights, calibration, spec }) =>
-    [{}, { backend: 'securenn' } as const, { guard: {} }].map((options) => compile(arch, weights, calibration!, spec, options).plan),
+    [{}, { backend: 'securenn' } as const, { guard: {} }].map(
+      (options) => compile(arch, weights, calibration!, spec, options).plan,
+    ),
   )
   const { wan40, wan60, mobile80 } = networkProfiles
 
