@@ -11,11 +11,18 @@ export interface PixelData {
   readonly colorSpace?: string
 }
 
-/** `ImageBitmap`, or `VideoFrame`, which says how it is displayed; neither is closed. */
-export type DrawablePicture = { close(): void } & (
-  | { readonly width: number; readonly height: number }
-  | { readonly displayWidth: number; readonly displayHeight: number }
-)
+/** What a page can draw: `ImageBitmap`, or `VideoFrame`, which says how large it is displayed. It is not closed. */
+export type DrawablePicture = Closable &
+  (
+    | { readonly width: number; readonly height: number }
+    | { readonly displayWidth: number; readonly displayHeight: number }
+  )
+
+/** What holds memory until it is closed, whoever made it. */
+export interface Closable {
+  /** Lets its pixels go. */
+  close(): void
+}
 
 /** What `pictureToInput` takes; the browser's types are named by what is used of them, so that none is needed. */
 export type PictureSource = Picture | PixelData | DrawablePicture

@@ -2,13 +2,12 @@
 import { RingfenceError } from '../../errors.js'
 import { MOST_PIXELS, type Picture } from './picture.js'
 
-/** How a picture of another shape is made to fit. */
-export const RESIZES = ['fit', 'cover', 'stretch'] as const
 /**
- * `fit` shows all of the picture, between black bars; `cover` its middle, as large as fits, without bars; `stretch` all of it,
+ * How a picture of another shape is made to fit: `fit` shows all of the picture, between black bars; `cover` its middle, as large as fits, without bars; `stretch` all of it,
  * its sides scaled apart.
  */
-export type Resize = (typeof RESIZES)[number]
+export type Resize = 'fit' | 'cover' | 'stretch'
+export const RESIZES: readonly Resize[] = ['fit', 'cover', 'stretch']
 
 interface Size {
   readonly width: number
