@@ -76,7 +76,7 @@ function firstLayerHint(
   return `${seen}, so they are normalised first: say so with scale, mean and std`
 }
 
-const UNIT = 'scale 1/127.5 and mean 1, which makes -1 … 1'
+const UNIT = 'scale 1/255, mean 0.5 and std 0.5, which makes -1 … 1'
 const IMAGENET = 'scale 1/255, mean 0.485,0.456,0.406 and std 0.229,0.224,0.225'
 const CAFFE = 'bgr and mean 103.939,116.779,123.68'
 

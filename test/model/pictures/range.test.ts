@@ -43,7 +43,7 @@ describe('where nothing was said of them', () => {
     expect(hint(network(RELU, photos), none, { publisher: 'torch' })).toContain('0.485,0.456,0.406')
     expect(hint(network(RELU, photos), none, { publisher: 'keras' })).toContain('bgr and mean 103.939')
     expect(hint(network(RELU, { ...photos, name: 'mobilenet_1.00_224' }), none, { publisher: 'keras' })).toContain(
-      '1/127',
+      'std 0.5',
     )
     expect(hint(network(RELU, { ...photos, family: true }), none)).toContain('torchvision')
     expect(hint(network(RELU, photos), none)).toContain('if the network was trained on 0 … 1')
