@@ -109,8 +109,10 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   )
   const bytes = transposeBytes(plan, guard)
   if (bytes > MAX_TRANSPOSE_BYTES) {
+    const fits = Math.floor(MAX_TRANSPOSE_BYTES / (bytes / (sigma + 1))) - 1
+    const advice = fits < MIN_SIGMA ? 'take a smaller input' : `take a smaller input, or a sigma of ${fits}`
     problems.push(
-      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept`,
+      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept: ${advice}`,
     )
   }
   return problems
