@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Client, decodeImage, pictureToInput, ReconnectingClient } from '../../src/index.js'
-import { Broker, noBroker } from '../engine/broker.js'
 import { type Running, ringfence, root, startRingfence } from '../cli/program.js'
+import { Broker, noBroker } from '../engine/broker.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'rf-fleet-'))
 const key = join(folder, 'fleet.key')
