@@ -1,7 +1,7 @@
 // One inference through a whole plan, per role. All three walk the steps together; nothing is dealt ahead.
 
 import { gather64, scatter64 } from '../../kernels/index-maps.js'
-import { type Region, upload } from '../../kernels/instance.js'
+import { type Region, uploadRepeated } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
 import { wordRing } from '../../kernels/words.js'
 import type { Meter } from '../../net/index.js'
@@ -101,7 +101,7 @@ export async function runServer(
     const source = { tensor: tensors.get, weights: share.weights, lifts: true }
     for (const step of planned.steps) {
       meter.mark(Phase.online, step.index)
-      const y = upload(k.memory, model.bias[step.index])
+      const y = uploadRepeated(k.memory, model.bias[step.index], step.size)
       serverLinear(k, step, source, y)
       tensors.drop(step.index)
       const [u] = await receiveRegions(k, helper, Kind.linear, step.index, [wordBytes(step.size)])
