@@ -14,6 +14,7 @@ import { Purpose, type PurposeCode, type Streams } from '../../random/streams.js
 import { ID_BYTES, INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
+import { sendRegions } from '../regions.js'
 import { answerStep, type ClientWalk } from './inference.js'
 import { outputMask } from './linear.js'
 import { type MccSteps, opens } from './step.js'
@@ -142,15 +143,16 @@ function sumOf(k: Kernels, count: number, bits: number, messages: readonly Uint8
  */
 export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Array): Promise<boolean> {
   const { k, planned, server, meter, ch, inference, signal } = walk
-  const frame = server.frame(Kind.join, Phase.online, 0, delegatedSizes(planned.plan)!.joinBytes)
-  writeDelegateHalf(k, planned, { ch, owner, inference, id }, frame)
-  server.sendFrame(frame)
+  const half = new Uint8Array(delegatedSizes(planned.plan)!.joinBytes)
+  writeDelegateHalf(k, planned, { ch, owner, inference, id }, half)
+  await sendRegions(server, Kind.join, 0, [half], { signal })
   meter.mark(Phase.online, 0)
   const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
   const leading = new Set(planned.waves.map(([step]) => step))
   for (const step of begins === 1 ? planned.steps.filter(opens) : []) {
     meter.mark(Phase.online, step.index)
-    await answerStep(walk, step, !leading.has(step), undefined)
+    const queued = !leading.has(planned.steps[step.index + 1])
+    await answerStep(walk, step, { beside: !leading.has(step), queued }, undefined)
   }
   meter.stop()
   return begins === 1
