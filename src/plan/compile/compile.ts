@@ -13,7 +13,6 @@ import {
   type Activation,
   asMap,
   type Bends,
-  elementCount,
   type LinearOp,
   type MapShape,
   type MccPlan,

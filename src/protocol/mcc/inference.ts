@@ -13,7 +13,7 @@ import { receiveRegions, sendRegions } from '../regions.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
-import { guardSizes, guardTerms, lastActive } from './guard/terms.js'
+import { guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
@@ -44,44 +44,56 @@ export async function runClient(
   input: Int32Array,
   onStep?: (step: number) => void,
 ): Promise<Int32Array> {
-  const terms = guardTerms(walk.planned)
-  const guard = terms ? new ClientGuard(walk.k, terms, walk.ch, walk.inference) : undefined
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const { plan, steps } = planned
+  await withGuard(walk, async (guard) => {
+    await startInference(walk, input, guard)
+    await answerOpenings(walk, guard, onStep)
+  })
+  const step = steps[steps.length - 1] // the only one that opens nothing
+  meter.mark(Phase.online, step.index)
+  const length = packedBytes(step.size, plan.ring)
+  const [packed] = await receiveRegions(k, server, Kind.output, step.index, [length], { signal })
+  const output = openOutput(k, step, ch, packed, inference, plan.ring)
+  packed.release()
+  onStep?.(step.index)
+  meter.stop()
+  return output
+}
+
+/** Client: does something with the guard of an inference, or with none. */
+export async function withGuard<T>(
+  { k, planned, ch, inference }: ClientWalk,
+  run: (guard: ClientGuard | undefined) => Promise<T>,
+): Promise<T> {
+  const terms = guardTerms(planned)
+  const guard = terms ? new ClientGuard(k, terms, ch, inference) : undefined
   try {
-    return await walkSteps(walk, input, guard, onStep)
+    return await run(guard)
   } finally {
     guard?.release()
   }
 }
 
-async function walkSteps(
+/** Client: answers every opening, and vouches for all it said where the plan is guarded. */
+export async function answerOpenings(
   walk: ClientWalk,
-  input: Int32Array,
   guard: ClientGuard | undefined,
-  onStep: ((step: number) => void) | undefined,
-): Promise<Int32Array> {
-  const { k, planned, server, meter, ch, inference, signal } = walk
-  const { ring } = planned.plan
-  await startInference(walk, input, guard)
-  const last = lastActive(planned.steps)
+  onStep?: (step: number) => void,
+): Promise<void> {
+  const { steps, waves } = walk.planned
+  const last = lastActive(steps)
   if (last < 0) await prove(walk, 0, guard)
-  const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of planned.steps) {
-    meter.mark(Phase.online, step.index)
-    if (!opens(step)) {
-      const length = packedBytes(step.size, ring)
-      const [packed] = await receiveRegions(k, server, Kind.output, step.index, [length], { signal })
-      const output = openOutput(k, step, ch, packed, inference, ring)
-      packed.release()
-      onStep?.(step.index)
-      meter.stop()
-      return output
-    }
-    const queued = !leading.has(planned.steps[step.index + 1]) || (step.index === last && Boolean(guard))
-    await answerStep(walk, step, { beside: !leading.has(step), queued }, guard)
+  const leading = new Set(waves.map(([step]) => step))
+  for (const step of steps.filter(opens)) {
+    walk.meter.mark(Phase.online, step.index)
+    const beside = !leading.has(step)
+    const more = guard && segmentAt(guard.terms, step.index)
+    await answerStep(walk, step, { beside, queued: !leading.has(steps[step.index + 1]) || Boolean(more) }, guard)
+    await answerSecondSets(walk, step.index, guard)
     if (step.index === last) await prove(walk, last, guard)
     onStep?.(step.index)
   }
-  throw new Error('a plan ends in a step without an activation')
 }
 
 async function startInference(
@@ -111,7 +123,7 @@ export interface Place {
  * Client: answers a step's opening.
  * @param guard of a guarded plan
  */
-export async function answerStep(
+async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
   { beside, queued }: Place,
@@ -124,6 +136,11 @@ export async function answerStep(
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
+    if (guard && !isProduct(step)) {
+      // What was sent leaves while the work is done that needs no answer to it.
+      await turn()
+      guard.prepare(step, next)
+    }
     const lengths = [sizes.opening]
     ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
@@ -144,20 +161,26 @@ function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, nex
   for (const mask of masks.values()) mask.release(true)
 }
 
-/** The last message of a guarded inference: it answers what is compared once more, and vouches for all replies. */
-async function prove({ k, server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
-  if (!guard) return
-  const { signs } = guardSizes(guard.terms)
-  const beside = { signal, beside: true }
-  const [message] =
-    signs === 0 ? [k.memory.alloc(0)] : await receiveRegions(k, server, Kind.signs, step, [signs], beside)
+/** Walks what is compared once more beside a step's opening; the answers wait for the last message. */
+async function answerSecondSets(
+  { k, server, signal }: ClientWalk,
+  step: number,
+  guard: ClientGuard | undefined,
+): Promise<void> {
+  const segment = guard && segmentAt(guard.terms, step)
+  if (!segment) return
+  const { opening } = segmentSizes(segment)
+  const [message] = await receiveRegions(k, server, Kind.signs, step, [opening], { signal, beside: true })
   try {
-    const proof = guard.prove(message)
-    await sendRegions(server, Kind.proof, step, [proof], { signal })
-    proof.release()
+    guard.answer(segment, message)
   } finally {
     message.release()
   }
+}
+
+/** The last message of a guarded inference: it answers what was compared once more, and vouches for all replies. */
+async function prove({ server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
+  if (guard) await sendRegions(server, Kind.proof, step, [guard.prove()], { signal })
 }
 
 /** What a server walks a plan with, on line. */
@@ -191,7 +214,8 @@ export async function runServer(
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
   let tensors: LiveTensors | undefined
   try {
-    const made = typeof input === 'function' ? input() : guard ? guard.input(input) : takeInput(k, planned, input)
+    const made =
+      typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
     for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
     meter.stop()
@@ -234,7 +258,7 @@ async function serveWave(
         continue
       }
       await opened.open(step, material[step.index])
-      if (step.index === last) await openSecondSets(walk, last, guard)
+      await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
       tensors.add(step.index, await opened.finish(step, material[step.index]))
@@ -245,9 +269,12 @@ async function serveWave(
   }
 }
 
+/** What is compared once more leaves whole, behind the last opening that it covers. */
 async function openSecondSets({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
-  if (!guard || guard.terms.sets.length === 0) return
-  const message = guard.signs()
+  const segment = guard && segmentAt(guard.terms, step)
+  if (!segment) return
+  await turn()
+  const message = guard.signs(segment)
   try {
     await sendRegions(client, Kind.signs, step, [message])
   } finally {
@@ -320,6 +347,10 @@ class OpenedSteps {
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
     const { reply } = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, this.guard?.terms)
+    if (this.guard && !isProduct(step)) {
+      await turn()
+      this.guard.prepare(step, relu!.keys!)
+    }
     const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
     const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
