@@ -84,7 +84,7 @@ export function guardEpsilon(plan: Steps, { sigma, signs }: Guard): number {
 }
 
 /** Bytes that a helper keeps per registration to check uploads. */
-export const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
+const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
   plan.steps.reduce((sum, _, tensor) => sum + elementCount(tensorShape(plan, tensor)) * 4 * (sigma + 1), 0)
 
 /** Why a plan cannot be guarded so, one line each. */
@@ -109,9 +109,38 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   )
   const bytes = transposeBytes(plan, guard)
   if (bytes > MAX_TRANSPOSE_BYTES) {
+    const fits = Math.floor(MAX_TRANSPOSE_BYTES / (bytes / (sigma + 1))) - 1
+    const advice = fits < MIN_SIGMA ? 'take a smaller input' : `take a smaller input, or a sigma of ${fits}`
     problems.push(
-      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept`,
+      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept: ${advice}`,
     )
   }
   return problems
+}
+
+/** What a guard adds to a plan. */
+export interface GuardSummary {
+  /** log₂ of how likely the best deviation of one inference passes. */
+  readonly epsilonLog2: number
+  /** Comparisons that are made once more, in how many orders, and with which they make so many places. */
+  readonly comparisons: number
+  readonly orders: number
+  readonly places: number
+  /** What the helper keeps per registration to check uploads. */
+  readonly helperBytes: number
+  /** Why the plan cannot be guarded. */
+  readonly problems: readonly string[]
+}
+
+/** What the guard that `compile` would choose adds to a plan. */
+export function summarizeGuard(plan: MccPlan, sigma = DEFAULT_SIGMA): GuardSummary {
+  const guard = guardOf(plan, sigma)
+  const { sets, traps } = guard.signs ?? { sets: 0, traps: 0 }
+  const comparisons = comparisonsOf(plan)
+  const orders = sets * segmentsOf(comparisons, sigma).length
+  const count = comparisons.reduce((sum, each) => sum + each, 0)
+  return {
+    ...{ epsilonLog2: guardEpsilon(plan, guard), comparisons: count, orders, places: sets * count + orders * traps },
+    ...{ helperBytes: transposeBytes(plan, guard), problems: guardProblems(plan, guard) },
+  }
 }

@@ -30,6 +30,14 @@ export function coarseLayers(lost: ReadonlyMap<string, number>): LayerRounding[]
   return layers.filter((layer) => layer.lost > MOST_LOST).sort((a, b) => b.lost - a.lost)
 }
 
+/** What `coarse` of a compiled network says, for people; nothing where no layer is coarse. */
+export function coarseNotes(coarse: readonly LayerRounding[] = []): string[] {
+  if (coarse.length === 0) return []
+  const named = coarse.slice(0, 3).map(({ layer, lost }) => `${layer} by ${(100 * lost).toPrecision(2)} %`)
+  const others = coarse.length > named.length ? `, and ${coarse.length - named.length} more layers` : ''
+  return [`rounding to integers changes the weights of ${named.join(', ')}${others}: answers may differ from float's`]
+}
+
 type Pool = Extract<Expression, { kind: 'pool' }>
 
 /** The share that is lost when `values` become multiples of 1 / `unit`. */
