@@ -2,17 +2,18 @@
 // Parties put these between their links and their life cycle.
 
 import { packedBytes } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/instance.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
+import { receiveRegions, sendRegions } from '../regions.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
-import { guardSizes, guardTerms, lastActive } from './guard/terms.js'
+import { guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
@@ -43,66 +44,89 @@ export async function runClient(
   input: Int32Array,
   onStep?: (step: number) => void,
 ): Promise<Int32Array> {
-  const terms = guardTerms(walk.planned)
-  const guard = terms ? new ClientGuard(walk.k, terms, walk.ch, walk.inference) : undefined
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const { plan, steps } = planned
+  await withGuard(walk, async (guard) => {
+    await startInference(walk, input, guard)
+    await answerOpenings(walk, guard, onStep)
+  })
+  const step = steps[steps.length - 1] // the only one that opens nothing
+  meter.mark(Phase.online, step.index)
+  const length = packedBytes(step.size, plan.ring)
+  const [packed] = await receiveRegions(k, server, Kind.output, step.index, [length], { signal })
+  const output = openOutput(k, step, ch, packed, inference, plan.ring)
+  packed.release()
+  onStep?.(step.index)
+  meter.stop()
+  return output
+}
+
+/** Client: does something with the guard of an inference, or with none. */
+export async function withGuard<T>(
+  { k, planned, ch, inference }: ClientWalk,
+  run: (guard: ClientGuard | undefined) => Promise<T>,
+): Promise<T> {
+  const terms = guardTerms(planned)
+  const guard = terms ? new ClientGuard(k, terms, ch, inference) : undefined
   try {
-    return await walkSteps(walk, input, guard, onStep)
+    return await run(guard)
   } finally {
     guard?.release()
   }
 }
 
-async function walkSteps(
+/** Client: answers every opening, and vouches for all it said where the plan is guarded. */
+export async function answerOpenings(
   walk: ClientWalk,
-  input: Int32Array,
   guard: ClientGuard | undefined,
-  onStep: ((step: number) => void) | undefined,
-): Promise<Int32Array> {
-  const { k, planned, server, meter, ch, inference, signal } = walk
-  const { ring } = planned.plan
-  startInference(walk, input, guard)
-  const last = lastActive(planned.steps)
+  onStep?: (step: number) => void,
+): Promise<void> {
+  const { steps, waves } = walk.planned
+  const last = lastActive(steps)
   if (last < 0) await prove(walk, 0, guard)
-  const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of planned.steps) {
-    meter.mark(Phase.online, step.index)
-    if (!opens(step)) {
-      const length = packedBytes(step.size, ring)
-      const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-      const output = openOutput(k, step, ch, payload, inference, ring)
-      onStep?.(step.index)
-      meter.stop()
-      return output
-    }
-    await answerStep(walk, step, !leading.has(step), guard)
+  const leading = new Set(waves.map(([step]) => step))
+  for (const step of steps.filter(opens)) {
+    walk.meter.mark(Phase.online, step.index)
+    const beside = !leading.has(step)
+    const more = guard && segmentAt(guard.terms, step.index)
+    await answerStep(walk, step, { beside, queued: !leading.has(steps[step.index + 1]) || Boolean(more) }, guard)
+    await answerSecondSets(walk, step.index, guard)
     if (step.index === last) await prove(walk, last, guard)
     onStep?.(step.index)
   }
-  throw new Error('a plan ends in a step without an activation')
 }
 
-function startInference(
-  { k, planned, server, ch, inference }: ClientWalk,
+async function startInference(
+  { k, planned, server, ch, inference, signal }: ClientWalk,
   input: Int32Array,
   guard: ClientGuard | undefined,
-): void {
+): Promise<void> {
   const masked = guard ? guard.input(input, planned) : sendInput(k, planned, ch, input, inference)
-  const frame = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
-  writeInference(frame, inference)
-  frame.set(masked.u8(), INFERENCE_BYTES)
-  masked.release()
-  server.sendFrame(frame)
+  const head = new Uint8Array(INFERENCE_BYTES)
+  writeInference(head, inference)
+  try {
+    await sendRegions(server, Kind.input, 0, [head, masked], { signal })
+  } finally {
+    masked.release()
+  }
+}
+
+/** Where a step stands among those that share its round trip. */
+export interface Place {
+  /** Its opening comes in the flight of the one before. */
+  readonly beside: boolean
+  /** The server may still be sending when the reply leaves: then the reply waits for nothing. */
+  readonly queued: boolean
 }
 
 /**
  * Client: answers a step's opening.
- * @param beside whether the step's opening comes in the flight of the one before
  * @param guard of a guarded plan
  */
-export async function answerStep(
+async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
-  beside: boolean,
+  { beside, queued }: Place,
   guard: ClientGuard | undefined,
 ): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
@@ -112,11 +136,16 @@ export async function answerStep(
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
-    const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
-    message = upload(k.memory, payload)
+    if (guard && !isProduct(step)) {
+      // What was sent leaves while the work is done that needs no answer to it.
+      await turn()
+      guard.prepare(step, next)
+    }
+    const lengths = [sizes.opening]
+    ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
     else answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
-    server.send(Kind.reply, Phase.online, step.index, reply.u8())
+    await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
   } finally {
     message?.release()
     reply.release()
@@ -132,22 +161,26 @@ function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, nex
   for (const mask of masks.values()) mask.release(true)
 }
 
-/** The last message of a guarded inference: it answers what is compared once more, and vouches for all replies. */
-async function prove({ k, server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
-  if (!guard) return
-  const { signs } = guardSizes(guard.terms)
-  const payload =
-    signs === 0
-      ? new Uint8Array(0)
-      : await server.receive(Kind.signs, Phase.online, step, signs, { signal, beside: true })
-  const message = upload(k.memory, payload)
+/** Walks what is compared once more beside a step's opening; the answers wait for the last message. */
+async function answerSecondSets(
+  { k, server, signal }: ClientWalk,
+  step: number,
+  guard: ClientGuard | undefined,
+): Promise<void> {
+  const segment = guard && segmentAt(guard.terms, step)
+  if (!segment) return
+  const { opening } = segmentSizes(segment)
+  const [message] = await receiveRegions(k, server, Kind.signs, step, [opening], { signal, beside: true })
   try {
-    const proof = guard.prove(message)
-    server.send(Kind.proof, Phase.online, step, proof.u8())
-    proof.release()
+    guard.answer(segment, message)
   } finally {
     message.release()
   }
+}
+
+/** The last message of a guarded inference: it answers what was compared once more, and vouches for all replies. */
+async function prove({ server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
+  if (guard) await sendRegions(server, Kind.proof, step, [guard.prove()], { signal })
 }
 
 /** What a server walks a plan with, on line. */
@@ -181,7 +214,8 @@ export async function runServer(
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
   let tensors: LiveTensors | undefined
   try {
-    const made = typeof input === 'function' ? input() : guard ? guard.input(input) : takeInput(k, planned, input)
+    const made =
+      typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
     for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
     meter.stop()
@@ -212,7 +246,7 @@ async function serveWave(
       }
       meter.mark(Phase.online, step.index)
       if (isProduct(step)) {
-        opened.openProduct(step, tensors)
+        await opened.openProduct(step, tensors)
         tensors.drop(step.index)
         continue
       }
@@ -220,11 +254,11 @@ async function serveWave(
       tensors.drop(step.index)
       if (!isActive(step)) {
         if (last < 0) await expectProof(walk, 0, guard)
-        giveOutput(walk, step, material[step.index])
+        await giveOutput(walk, step, material[step.index])
         continue
       }
-      opened.open(step, material[step.index])
-      if (step.index === last) openSecondSets(walk, last, guard)
+      await opened.open(step, material[step.index])
+      await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
       tensors.add(step.index, await opened.finish(step, material[step.index]))
@@ -235,27 +269,39 @@ async function serveWave(
   }
 }
 
-function openSecondSets({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): void {
-  if (!guard || guard.terms.sets.length === 0) return
-  const message = guard.signs()
-  client.send(Kind.signs, Phase.online, step, message.u8())
-  message.release()
+/** What is compared once more leaves whole, behind the last opening that it covers. */
+async function openSecondSets({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
+  const segment = guard && segmentAt(guard.terms, step)
+  if (!segment) return
+  await turn()
+  const message = guard.signs(segment)
+  try {
+    await sendRegions(client, Kind.signs, step, [message])
+  } finally {
+    message.release()
+  }
 }
 
 /** The check, before the output is computed. @throws RingfenceError CHEATED */
-async function expectProof({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
+async function expectProof({ k, client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
   if (!guard) return
-  guard.check(await client.receive(Kind.proof, Phase.online, step, guardSizes(guard.terms).proof))
+  const [proof] = await receiveRegions(k, client, Kind.proof, step, [guardSizes(guard.terms).proof])
+  const payload = proof.u8().slice()
+  proof.release()
+  guard.check(payload)
 }
 
-function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): Promise<void> {
   if (give) {
     give(c)
     return
   }
   const output = sendOutput(k, step, c, planned.plan.ring)
-  client.send(Kind.output, Phase.online, step.index, output.u8())
-  output.release()
+  try {
+    await sendRegions(client, Kind.output, step.index, [output])
+  } finally {
+    output.release()
+  }
 }
 
 /** What a reply is read with: the opened values, and what the server knows of their masks. */
@@ -274,23 +320,22 @@ class OpenedSteps {
     private readonly guard: ServerGuard | undefined,
   ) {}
 
-  open(step: ReluStep, { c, relu }: StepMaterial): void {
+  open(step: ReluStep, { c, relu }: StepMaterial): Promise<void> {
     const { k, sh, inference } = this.walk
     const { message, e, a1 } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
-    this.#send(step, message, { e, known: a1 })
+    return this.#send(step, message, { e, known: a1 })
   }
 
-  openProduct(step: ProductStep, tensors: LiveTensors): void {
+  openProduct(step: ProductStep, tensors: LiveTensors): Promise<void> {
     const { k, sh, inference } = this.walk
     const { message, e, a } = openProduct(k, step, sh, tensors.get, inference)
-    this.#send(step, message, { e, known: a })
+    return this.#send(step, message, { e, known: a })
   }
 
-  #send(step: MccStep, message: Region, kept: Kept): void {
-    const { client } = this.walk
+  async #send(step: MccStep, message: Region, kept: Kept): Promise<void> {
     this.#kept.set(step.index, kept)
     try {
-      client.send(Kind.opening, Phase.online, step.index, message.u8())
+      await sendRegions(this.walk.client, Kind.opening, step.index, [message])
     } finally {
       message.release()
     }
@@ -302,7 +347,11 @@ class OpenedSteps {
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
     const { reply } = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, this.guard?.terms)
-    const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
+    if (this.guard && !isProduct(step)) {
+      await turn()
+      this.guard.prepare(step, relu!.keys!)
+    }
+    const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
     const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
