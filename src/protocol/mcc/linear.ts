@@ -21,7 +21,7 @@ import type { MccStep } from './step.js'
 const RING_WORD = 32
 
 export function linearMessages(ring: number, { size }: MccStep<ReluNumbers>): Message[] {
-  const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true, inPieces: true } as const
+  const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true } as const
   return [
     { kind: 'material', from: 'helper', ...each },
     { kind: 'delta', from: 'client', ...each },
