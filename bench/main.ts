@@ -10,6 +10,7 @@ import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { description } from './compare/options.js'
 import { benchDelegate } from './delegate/bench.js'
 import { DELEGATED_FLAG, playDelegated } from './delegate/parties.js'
+import { benchGuard, GUARD } from './guard/bench.js'
 import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
@@ -23,7 +24,6 @@ import { benchDistortion } from './suites/distortion.js'
 import { benchEndToEnd } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
 import { benchFloat } from './suites/float.js'
-import { benchGuard } from './suites/guard.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
@@ -55,7 +55,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
     train: plain('A training step beside forward passes of the plain engine and of TensorFlow.js.', benchTrain),
-    guard: plain('A guarded plan beside the plain one, and the attacks on either.', benchGuard),
+    guard: withFlags(GUARD, benchGuard),
     predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),
     delegate: plain('What an owner of inputs waits for through a delegate, beside a direct client.', benchDelegate),

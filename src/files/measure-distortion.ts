@@ -1,5 +1,7 @@
 // Measures the distortion table of a model's folder on a set of pictures, and writes it.
+
 import { availableParallelism } from 'node:os'
+import type { Resize } from '../model/pictures/resize.js'
 import { COMMON_BLOCKS, type DistortionOptions, distortion } from '../tune/distortion/distortion.js'
 import { formatDistortionPart, parseDistortionPart } from '../tune/distortion/part.js'
 import { type DistortionTable, formatDistortionTable } from '../tune/distortion/table.js'
@@ -19,6 +21,8 @@ export interface MeasureDistortionOptions extends MeasuringOptions, Pick<Distort
   readonly images: string
   /** At most this many pictures, evenly spread; default 128. */
   readonly limit?: number
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
   /** Default `distortion.json`. */
   readonly output?: string
 }
@@ -54,7 +58,11 @@ export async function measureDistortion(options: MeasureDistortionOptions): Prom
   await requireWritable([output], force)
   onProgress?.({ stage: 'reading', done: 0 })
   const { arch, weights, variant } = await loadPlainModel(options.model, options.variant)
-  const { inputs, source } = await readImageSet(options.images, arch, { limit, labelled: false })
+  const { inputs, source } = await readImageSet(options.images, arch, {
+    limit,
+    resize: options.resize,
+    labelled: false,
+  })
   const key = measurementKey(arch, weights, inputs, blocks, masks)
   const started = performance.now()
   let resumed: number | undefined

@@ -15,6 +15,8 @@ export interface Sources {
   helper?: () => HelperStatus
   /** Undefined until it has reached its server. */
   delegate?: () => DelegateFigures | undefined
+  /** The queue of a fleet. */
+  queue?: () => Promise<{ waiting: number; leased: number; dead: number }>
 }
 
 /** Where a delegate stands. */
@@ -42,6 +44,7 @@ export class Metrics {
   readonly #bundles: Counter<'model'>
   readonly #refusals: Counter<'reason'>
   readonly #failures: Counter<'code'>
+  #jobs: Counter<'result'> | undefined
 
   private constructor(
     prom: typeof import('prom-client'),
@@ -94,7 +97,21 @@ export class Metrics {
         }
       },
     })
-    const { servers, helper, delegate } = sources
+    const { servers, helper, delegate, queue } = sources
+    if (queue) {
+      this.#jobs = counter('deal_jobs_total', 'Jobs that this dealer took, by how they ended', 'result')
+      new prom.Gauge({
+        name: 'ringfence_deal_queue',
+        help: 'Jobs in the queue of the fleet; none while the queue is away',
+        labelNames: ['state'],
+        registers,
+        async collect() {
+          this.reset()
+          const depth = await queue().catch(() => undefined)
+          for (const [state, count] of Object.entries(depth ?? {})) this.set({ state }, count)
+        },
+      })
+    }
     if (servers) {
       const ofModels = (read: (status: ServerStatus) => number) => () =>
         [...servers()].map(([model, status]): [{ model: string }, number] => [{ model }, read(status)])
@@ -225,6 +242,12 @@ export class Metrics {
         if (!event.error) this.#phases.observe({ model, phase: 'online' }, seconds)
         break
     }
+  }
+
+  /** A dealer has ended a job. */
+  job(result: string, milliseconds: number): void {
+    this.#jobs?.inc({ result })
+    this.#phases.observe({ model: '', phase: 'deal' }, milliseconds / 1000)
   }
 
   refused(reason: string): void {

@@ -24,12 +24,13 @@ const server = {
 const registered = { usedBytes: 0, limitBytes: 1 }
 const atHelper = { draining: false, connections: 0, registrations: 0, registered, memoryBytes: 0 }
 
+const depth = { waiting: 0, leased: 0, dead: 0 }
 const atDelegate = { connections: 2, prepared: 7, waiting: 3, memoryBytes: 5 }
 
 async function known(): Promise<string> {
   const all = [
     { servers: () => [['m', server] as const] },
-    { helper: () => atHelper },
+    { helper: () => atHelper, queue: async () => depth },
     { delegate: () => atDelegate },
   ].map(async (sources) => (await Metrics.create(sources)).registry.metrics())
   return (await Promise.all(all)).join('\n')

@@ -7,7 +7,7 @@ import {
 import type { Pair } from '../../model/layers/layers.js'
 import { COMMON_BLOCKS, MASK_SHARES } from '../../tune/distortion/distortion.js'
 import { type DistortionTable, isCandidate } from '../../tune/distortion/table.js'
-import type { Command, Flags } from '../terminal/arguments.js'
+import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { span } from '../terminal/remaining.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
@@ -19,6 +19,7 @@ export const distortion: Command = {
   flags: {
     images: { type: 'string', valueHint: 'PATH', description: 'pictures: a folder, or a CIFAR or MNIST binary file' },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread (default 128)' },
+    ...RESIZE_FLAG,
     variant: {
       type: 'string',
       valueHint: 'NAME',
@@ -56,6 +57,7 @@ function readOptions(flags: Flags): MeasureDistortionOptions {
     model: flags.operands[0],
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
+    resize: flags.resize(),
     variant: flags.text('variant'),
     blocks: blocksOf(flags),
     masks: flags.on('masks') ? MASK_SHARES : [],

@@ -3,16 +3,36 @@
 
 import { RingfenceError } from '../../../errors.js'
 import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
+import { sub32 } from '../../../kernels/ring.js'
 import { elementCount } from '../../../plan/plan.js'
 import type { Streams } from '../../../random/streams.js'
 import { tensorMask } from '../../linear.js'
 import { sendInput, takeInput } from '../input.js'
-import type { MccSteps, ReluStep } from '../step.js'
+import type { MccStep, MccSteps, ReluStep } from '../step.js'
 import { Compared } from './compared.js'
 import { dealInputKeys, openInput, takeBoundedInput } from './input.js'
-import { dealReplyKeys, expectReplies, liftReplies, type Switched } from './replies.js'
-import { answerSigns, checkSigns, dealSigns, openSigns, type SignSecret, signSecret, signSizes } from './signs.js'
-import { type GuardTerms, guardSizes, isWindowed, PROOF_WORD } from './terms.js'
+import {
+  type DrawnReplies,
+  type DueReplies,
+  dealReplyKeys,
+  drawReplies,
+  dueReplies,
+  expectReplies,
+  liftReplies,
+  type Switched,
+} from './replies.js'
+import {
+  answerSigns,
+  checkSigns,
+  dealSigns,
+  openSigns,
+  SignPads,
+  type SignSecret,
+  type SignSet,
+  signSecret,
+  signSizes,
+} from './signs.js'
+import { type GuardTerms, guardSizes, isWindowed, PROOF_WORD, type SignSegment, segmentSizes, setsOf } from './terms.js'
 import { UploadSums } from './upload.js'
 import { halvesOf, lifted, unpackLong } from './words.js'
 
@@ -33,14 +53,15 @@ export class GuardMaterial {
     return this.#dealt[0]
   }
 
-  tables(set: number): Region {
-    return this.#dealt[set + 1]
+  tables({ step, number }: SignSet): Region {
+    return this.#dealt[setsOf(this.terms).findIndex((set) => set.step === step && set.number === number) + 1]
   }
 
   /** Takes in what the helper sent after the steps. */
   dealt(payload: Uint8Array): void {
     let at = 0
-    const lengths = [guardSizes(this.terms).inputKeys, ...this.terms.sets.map((set) => signSizes(set).tables)]
+    const sets = setsOf(this.terms)
+    const lengths = [guardSizes(this.terms).inputKeys, ...sets.map((set) => signSizes(set).tables)]
     this.#dealt = lengths.map((length) => upload(this.k.memory, payload.subarray(at, (at += length))))
     this.upload.combine(payload.subarray(at), 1)
   }
@@ -84,17 +105,21 @@ export class HelperGuard {
     return this.guard.terms
   }
 
-  /** A step's s - m. */
-  addBlinds(step: Parameters<UploadSums['addBlinds']>[1]): void {
-    this.#sums.addBlinds(this.guard.registration, step, this.streams.ch, this.inference)
+  /** A step's s - m, which takes the place of s. */
+  addBlinds(step: MccStep, s: Region, m: Region): void {
+    sub32(this.k, s, m, s, step.size)
+    this.#sums.addSubsets(this.guard.registration, step, s)
   }
 
-  /** The keys of a step's replies. `r`: the mask of its result, one word per element. */
-  dealKeys(step: ReluStep, r: Region, message: Region): void {
+  /**
+   * The keys of a step's replies.
+   * @param masks m of what it opens, r of its result, one word per element
+   */
+  dealKeys(step: ReluStep, { m, next: r }: { m: Region; next: Region }, message: Region): void {
     const { k, streams, inference } = this
     const { terms } = this.guard
     const next = lifted(k, r, elementCount(step.step.out), terms.ring, streams.ch, step.index + 1, inference)
-    dealReplyKeys(k, step, streams, next, inference, terms, message)
+    dealReplyKeys(k, step, streams, { m, next }, inference, terms, message)
     next.release(true)
   }
 
@@ -113,11 +138,13 @@ export class HelperGuard {
       next.release(true)
     }
     let at = sizes.inputKeys
-    for (const set of terms.sets) {
-      const tables = dealSigns(k, set, { m: this.compared.words, rho: this.compared.bits }, streams, { inference })
-      message.u8().set(tables.u8(), at)
-      at += tables.byteLength
-      tables.release()
+    for (const { number, sets } of terms.segments) {
+      const { words, bits } = this.compared.segments[number]
+      for (const set of sets) {
+        const tables = message.part(at, signSizes(set).tables)
+        dealSigns(k, set, { m: words, rho: bits, tables }, streams, { inference })
+        at += tables.byteLength
+      }
     }
     this.#sums.packInto(message.part(at, sizes.checks))
     return message
@@ -132,6 +159,12 @@ export class HelperGuard {
 /** Client: the tags of all it sends, in one word. */
 export class ClientGuard {
   readonly #sum: Region
+  #drawn: DrawnReplies | undefined
+  /** Of the sets of the present segment, of which so many comparisons were prepared. */
+  #pads: readonly SignPads[] = []
+  #compared = 0
+  /** β of the second sets, as far as they have come. */
+  readonly #answers: Uint8Array[] = []
 
   constructor(
     private readonly k: Kernels,
@@ -154,34 +187,66 @@ export class ClientGuard {
     return message
   }
 
-  /** R of a step's results, u64. `r`: the mask of its result, one word per element. The caller releases the result. */
-  replies(step: ReluStep, opened: Switched, r: Region): Region {
+  /**
+   * Draws what a step's replies take and its share of what its segment's second sets take, before its opening comes.
+   * @param r the mask of its result, one word per element
+   */
+  prepare(step: ReluStep, r: Region): void {
     const { k, terms, ch, inference } = this
-    const next = lifted(k, r, elementCount(step.step.out), terms.ring, ch, step.index + 1, inference)
-    const replies = liftReplies(k, step, opened, ch, next, inference, terms, this.#sum)
-    next.release(true)
+    this.#drawn?.release()
+    this.#drawn = drawReplies(k, step, ch, r, inference, terms)
+    const { comparisons } = step.relu
+    if (comparisons === 0) return
+    const segment = terms.segments.find(({ last }) => step.index <= last)!
+    if (this.#pads.length === 0) this.#pads = segment.sets.map((set) => new SignPads(k, set))
+    this.#compared += comparisons
+    for (const pads of this.#pads) pads.drawTo(this.#compared / segment.comparisons, ch, { inference })
+  }
+
+  /** R of the results of the step that was prepared, u64. The caller releases the result. */
+  replies(step: ReluStep, opened: Switched): Region {
+    const { k, terms, ch, inference } = this
+    const replies = liftReplies(k, step, opened, ch, this.#drawn!, inference, terms, this.#sum)
+    this.#drawn!.release()
+    this.#drawn = undefined
     return replies
   }
 
-  /** The last message: T, and β of the second sets. `message`: their openings. The caller releases the result. */
-  prove(message: Region): Region {
-    const { k, terms, ch, inference } = this
-    const proof = k.memory.alloc(guardSizes(terms).proof)
-    const out = () => proof.u8()
-    out().set(cut(this.#sum.u8(), terms.word))
-    let [from, to] = [0, PROOF_WORD]
-    for (const set of terms.sets) {
+  /** β of a segment's second sets, kept for the last message. `message`: their openings. */
+  answer({ sets }: SignSegment, message: Region): void {
+    const { k } = this
+    let from = 0
+    for (const [i, set] of sets.entries()) {
       const { opened, rows } = signSizes(set)
-      const beta = answerSigns(k, set, message.part(from, opened + rows), ch, { inference })
-      out().set(beta.u8(), to)
-      from += opened + rows
-      to += beta.byteLength
+      const beta = answerSigns(k, set, message.part(from, opened + rows), this.#pads[i].region)
+      this.#answers.push(beta.u8().slice())
       beta.release()
+      from += opened + rows
+    }
+    this.#releasePads()
+  }
+
+  #releasePads(): void {
+    for (const pads of this.#pads) pads.release()
+    this.#pads = []
+    this.#compared = 0
+  }
+
+  /** The last message: T, and β of the second sets. */
+  prove(): Uint8Array {
+    const proof = new Uint8Array(guardSizes(this.terms).proof)
+    proof.set(cut(this.#sum.u8(), this.terms.word))
+    let at = PROOF_WORD
+    for (const beta of this.#answers) {
+      proof.set(beta, at)
+      at += beta.byteLength
     }
     return proof
   }
 
   release(): void {
+    this.#drawn?.release()
+    this.#releasePads()
     this.#sum.release(true)
   }
 }
@@ -195,8 +260,9 @@ function cut(word: Uint8Array, bits: number): Uint8Array {
 export class ServerGuard {
   readonly compared: Compared
   readonly #sum: Region
+  #due: DueReplies | undefined
   /** Of every second set, from its opening on. */
-  #secrets: readonly SignSecret[] = []
+  readonly #secrets = new Map<SignSet, SignSecret>()
 
   constructor(
     private readonly k: Kernels,
@@ -216,12 +282,21 @@ export class ServerGuard {
     return takeBoundedInput(k, payload, material.inputKeys, sh, inference, terms, this.#sum)
   }
 
-  /** The low words of a step's replies, as they are computed with. The caller releases them. */
-  replies(step: ReluStep, opened: Switched, keys: Region, packed: Region): Region {
+  /** Makes ready what a step's replies are checked with, before they come. @param keys as they travelled */
+  prepare(step: ReluStep, keys: Region): void {
     const { k, sh, inference, terms } = this
+    this.#due?.release()
+    this.#due = dueReplies(k, step, keys, sh, inference, terms)
+  }
+
+  /** The low words of the replies of the step that was prepared, as they are computed with. The caller releases them. */
+  replies(step: ReluStep, opened: Switched, packed: Region): Region {
+    const { k, terms } = this
     const { results } = step.relu
     const replies = unpackLong(k, packed, results, terms.word)
-    expectReplies(k, step, opened, keys, replies, sh, inference, terms, this.#sum)
+    expectReplies(k, step, opened, this.#due!, replies, this.#sum)
+    this.#due!.release()
+    this.#due = undefined
     this.compared.addBits(step, opened.beta)
     const [low, high] = halvesOf(k, replies, results)
     high.release()
@@ -229,19 +304,20 @@ export class ServerGuard {
     return low
   }
 
-  /** The openings of the second sets. The caller releases the result. */
-  signs(): Region {
-    const { k, sh, inference, terms, material } = this
-    const message = k.memory.alloc(guardSizes(terms).signs)
+  /** The openings of a segment's second sets. The caller releases the result. */
+  signs(segment: SignSegment): Region {
+    const { k, sh, inference, material } = this
+    const message = k.memory.alloc(segmentSizes(segment).opening)
     let at = 0
-    this.#secrets = terms.sets.map((set) => signSecret(k, set, sh, { inference }))
-    terms.sets.forEach((set, i) => {
-      const own = { y: this.compared.words, tables: material.tables(i) }
-      const opening = openSigns(k, set, own, this.#secrets[i], sh, { inference })
+    for (const set of segment.sets) {
+      const secret = signSecret(k, set, sh, { inference })
+      this.#secrets.set(set, secret)
+      const own = { y: this.compared.segments[segment.number].words, tables: material.tables(set) }
+      const opening = openSigns(k, set, own, secret, sh, { inference })
       message.u8().set(opening.u8(), at)
       at += opening.byteLength
       opening.release()
-    })
+    }
     return message
   }
 
@@ -254,11 +330,13 @@ export class ServerGuard {
     const answers = upload(k.memory, proof)
     let at = PROOF_WORD
     let wrong = this.material.upload.remainder
-    for (const [i, set] of terms.sets.entries()) {
-      const { beta } = signSizes(set)
-      const answer = answers.part(at, beta)
-      if (!checkSigns(k, set, { beta: this.compared.bits, answer }, this.#secrets[i])) wrong |= 1
-      at += beta
+    for (const { number, sets } of terms.segments) {
+      const { bits } = this.compared.segments[number]
+      for (const set of sets) {
+        const answer = answers.part(at, signSizes(set).beta)
+        if (!checkSigns(k, set, { beta: bits, answer }, this.#secrets.get(set)!)) wrong |= 1
+        at += answer.byteLength
+      }
     }
     const due = cut(this.#sum.u8(), terms.word)
     for (let i = 0; i < PROOF_WORD; i++) wrong |= due[i] ^ proof[i]
@@ -267,7 +345,8 @@ export class ServerGuard {
   }
 
   release(): void {
-    for (const secret of this.#secrets) secret.release()
+    this.#due?.release()
+    for (const secret of this.#secrets.values()) secret.release()
     this.compared.release()
     this.#sum.release(true)
   }

@@ -7,7 +7,7 @@ import type { MccPlan } from '../../../../src/plan/plan.js'
 import { tensorMask } from '../../../../src/protocol/linear.js'
 import { dealInference, uploadInference } from '../../../../src/protocol/mcc/dealing.js'
 import { ClientGuard, ServerGuard } from '../../../../src/protocol/mcc/guard/inference.js'
-import { type GuardTerms, guardTerms, lastActive } from '../../../../src/protocol/mcc/guard/terms.js'
+import { type GuardTerms, guardTerms, lastActive, segmentAt } from '../../../../src/protocol/mcc/guard/terms.js'
 import { sendTransposes } from '../../../../src/protocol/mcc/guard/transposes.js'
 import { takeTransposes, tensorSizes, UploadMasks } from '../../../../src/protocol/mcc/guard/upload.js'
 import { runLinear } from '../../../../src/protocol/mcc/linear.js'
@@ -29,6 +29,8 @@ export interface Watcher {
   alter?(what: FromClient, step: number, payload: Uint8Array): void
   /** All that reaches the server, as it reaches it. */
   server?(what: FromClient | 'dealt', step: number, payload: Uint8Array): void
+  /** Every tensor as the server holds it, x̂. */
+  tensor?(index: number, words: Uint32Array): void
   /** All that reaches the client before the output. */
   client?(what: ToClient, step: number, payload: Uint8Array): void
 }
@@ -37,6 +39,7 @@ export interface Watcher {
 export interface GuardedStreams {
   ch?: MakeStreams
   sh?: MakeStreams
+  own?: MakeStreams
 }
 
 export class GuardedParties {
@@ -54,7 +57,7 @@ export class GuardedParties {
 
   private constructor(
     readonly compiled: Compiled<MccPlan>,
-    { ch = honest, sh = honest }: GuardedStreams,
+    { ch = honest, sh = honest, own = honest }: GuardedStreams,
   ) {
     const { k } = this
     const seed = (byte: number) => new Uint8Array(32).fill(byte)
@@ -62,7 +65,7 @@ export class GuardedParties {
     this.terms = guardTerms(this.planned)!
     this.ch = ch(k, seed(1))
     this.sh = sh(k, seed(2))
-    this.own = honest(k, seed(3))
+    this.own = own(k, seed(3))
     this.registration = honest(k, seed(5))
     this.#masks = new UploadMasks(honest(k, seed(4)))
   }
@@ -100,8 +103,8 @@ export class GuardedParties {
       takeDealt(k, planned, terms, step, payload, material)
     }
     await dealInference(k, planned, this.#shares.f, { ch, sh, own }, inference, emit, dealt)
-    const sent = (what: FromClient, step: number, message: Region): Uint8Array => {
-      const payload = message.u8().slice()
+    const sent = (what: FromClient, step: number, message: Region | Uint8Array): Uint8Array => {
+      const payload = message instanceof Uint8Array ? message : message.u8().slice()
       watcher.alter?.(what, step, payload)
       watcher.server?.(what, step, payload)
       return payload
@@ -112,9 +115,13 @@ export class GuardedParties {
     const client = new ClientGuard(k, terms, ch, inference)
     const server = new ServerGuard(k, terms, sh, inference, material.guard!)
     const tensors: Region[] = []
+    const hold = (tensor: Region) => {
+      watcher.tensor?.(tensors.length, tensor.u32().slice())
+      tensors.push(tensor)
+    }
     try {
       const first = client.input(input, planned)
-      tensors.push(server.input(sent('input', 0, first), planned))
+      hold(server.input(sent('input', 0, first), planned))
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
@@ -130,9 +137,17 @@ export class GuardedParties {
         watcher.client?.('opening', step.index, opened.message.u8().slice())
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
-        tensors.push(finishRelu(k, step, opened, relu!, reply, plan.ring, server))
+        server.prepare(step, relu!.keys!)
+        hold(finishRelu(k, step, opened, relu!, reply, plan.ring, server))
         for (const region of [opened.e, opened.a1, opened.message, reply]) region.release()
-        if (step.index === lastActive(steps)) this.#prove(step.index, client, server, sent, watcher)
+        const segment = segmentAt(terms, step.index)
+        if (segment) {
+          const signs = server.signs(segment)
+          watcher.client?.('signs', step.index, signs.u8().slice())
+          client.answer(segment, signs)
+          signs.release()
+        }
+        if (step.index === lastActive(steps)) server.check(sent('proof', step.index, client.prove()))
       }
       throw new Error('a plan ends in a step without an activation')
     } catch (error) {
@@ -151,24 +166,9 @@ export class GuardedParties {
     const { ring } = planned.plan
     const next = tensorMask(k, planned, ch, step.index + 1, inference)
     const reply = k.memory.alloc(reluSizes(step, ring, terms).reply)
+    guard.prepare(step, next)
     answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
     next.release()
     return reply
-  }
-
-  #prove(
-    step: number,
-    client: ClientGuard,
-    server: ServerGuard,
-    sent: (what: FromClient, step: number, message: Region) => Uint8Array,
-    watcher: Watcher,
-  ): void {
-    const signs = server.signs()
-    watcher.client?.('signs', step, signs.u8().slice())
-    const proof = client.prove(signs)
-    const payload = sent('proof', step, proof)
-    signs.release()
-    proof.release()
-    server.check(payload)
   }
 }
