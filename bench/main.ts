@@ -15,6 +15,7 @@ import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
+import { benchScale, SCALE } from './service/scale.js'
 import { benchSoak, SOAK } from './service/soak.js'
 import { benchAccuracy } from './suites/accuracy.js'
 import { benchBrowser } from './suites/browser.js'
@@ -62,6 +63,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     browser: plain('The same client in Chromium and in Node.', benchBrowser),
     load: withFlags(LOAD, benchLoad),
     soak: withFlags(SOAK, benchSoak),
+    scale: withFlags(SCALE, benchScale),
     faults: plain('Sixteen clients while parties are killed, held still and cut off at random.', benchFaults),
   } satisfies Record<string, Bench>),
 )
