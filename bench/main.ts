@@ -22,7 +22,7 @@ import { benchBrowser } from './suites/browser.js'
 import { BACKENDS, benchCompare } from './suites/compare.js'
 import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
-import { benchEndToEnd } from './suites/e2e.js'
+import { benchEndToEnd, E2E } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
 import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
@@ -43,7 +43,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
   Object.entries({
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: plain('2^16 ReLUs at once over loopback.', benchRelu),
-    e2e: plain('A whole private ResNet-18 in three processes, bare and on an emulated network.', benchEndToEnd),
+    e2e: withFlags(E2E, benchEndToEnd),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),
