@@ -5,6 +5,7 @@ import { RingfenceError } from '../errors.js'
 import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js'
 import { fromBase64 } from '../model/relu/mask-bits.js'
 import { aligned, MAX_CHUNK } from './compile/chunks.js'
+import { curveProblems, curveSchema } from './curves/check.js'
 import { guardProblems, MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
 import { outputProblems } from './outputs.js'
 import {
@@ -108,6 +109,7 @@ const mccActivation = v.strictObject({
   chunks: v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))),
   relu,
   bends: v.optional(bends),
+  curve: v.optional(curveSchema),
 })
 
 const ignored = v.pipe(integer, v.minValue(0), v.maxValue(62))
@@ -371,6 +373,7 @@ function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
     problems.push(`chunks cover ${window} bits of a window of ${a.bits - a.lo}`)
   if (compares(a.relu) && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
   if (a.chunks.length > 16) problems.push('more than 16 chunks')
+  if (a.curve) problems.push(...curveProblems(ring, step, a, a.curve))
   return problems
 }
 

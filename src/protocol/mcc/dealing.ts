@@ -5,6 +5,7 @@ import type { Streams } from '../../random/streams.js'
 import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
+import { curveSizes, dealCurve } from './curve.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
@@ -12,7 +13,7 @@ import { dealLinear, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
 import { dealProduct } from './product.js'
 import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
-import type { MccSteps, ReluStep } from './step.js'
+import { isCurve, type MccSteps, type ReluStep } from './step.js'
 import { packWords } from './words.js'
 
 /** The r of every tensor of one inference, made when first needed. */
@@ -105,6 +106,12 @@ function dealInto(
 ): void {
   const { ring } = planned.plan
   const m = outputMask(streams.ch, step, inference)
+  if (isCurve(step)) {
+    const { tables } = curveSizes(step, ring)
+    dealCurve(k, step, streams, m, message.part(at, tables), inference, ring)
+    m.release(true)
+    return
+  }
   const { tables, words } = dealRelu(k, step, streams, m, inference, ring, guard?.compared)
   m.release(true)
   const sizes = reluSizes(step, ring, guard?.terms)
