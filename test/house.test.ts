@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - protocol speaks over a link but opens none: of net it sees types and phases;
  *  - convert reads the files of other programs, and knows only what a model is;
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
+ *  - engine queues jobs for other machines and knows nothing of what is in them;
  *  - gradient is the float engine's way back, a job that tune's threads can do; train decides what to do with it;
  *  - tune measures networks, also privately with parties in its own process, and reads no file;
  *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
@@ -26,6 +27,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   model: [],
   convert: ['model'],
   net: [],
+  engine: ['net'],
   float: ['kernels', 'model'],
   gradient: ['kernels', 'model', 'float'],
   plan: ['kernels', 'model', 'ring', 'float'],

@@ -126,7 +126,7 @@ export class Pool {
       this.#ring()
     })
     while (!this.#end.signal.aborted) {
-      if (gone) throw new RingfenceError('PEER_GONE', 'the server closed a connection of the delegate')
+      if (gone) throw await seat.whyGone()
       const { rung } = this.#bell
       const request = this.#next(seat)
       if (request) await this.#lend(seat, request)

@@ -2,7 +2,7 @@
 import { RingfenceError } from '../errors.js'
 import type { ClientContext } from '../party/backend.js'
 import { MccClient } from '../party/mcc/client.js'
-import { asRingfenceError } from '../party/options.js'
+import { asRingfenceError, whyGone } from '../party/options.js'
 import type { MccPlan } from '../plan/plan.js'
 import { runDelegate } from '../protocol/mcc/delegated.js'
 import type { Seed } from '../random/seed.js'
@@ -39,6 +39,11 @@ export class Seat {
   /** Resolves when the server has gone. */
   get closed(): Promise<void> {
     return this.context.server.closed
+  }
+
+  /** Why, once it has. */
+  whyGone(): Promise<RingfenceError> {
+    return whyGone(this.context.server)
   }
 
   /** @throws RingfenceError STORE_FULL, BUSY, UNAUTHORIZED (the seat stays), or what ended it */

@@ -2,7 +2,7 @@
 import { inflateSync } from 'fflate'
 import type { KernelExports } from './abi.js'
 import { Memory, type Region } from './memory.js'
-import { scalar, simd } from './wasm.generated.js'
+import { packed } from './wasm.generated.js'
 
 export type { KernelExports } from './abi.js'
 export { Memory, Region } from './memory.js'
@@ -17,17 +17,20 @@ export interface Kernels {
   readonly raw: KernelExports
 }
 
-const packed = { simd, scalar }
-const unpacked = new Map<Variant, Uint8Array<ArrayBuffer>>()
+type Builds = Readonly<Record<Variant, Uint8Array<ArrayBuffer>>>
 
-/** @internal A build's binary, which the generated module holds deflated and in base64. */
+/** @internal Both builds of a module as scripts/kernels.mjs packs them: deflated as one, `scalar` bytes of the first. */
+export function unpackBuilds({ scalar, both }: { readonly scalar: number; readonly both: string }): Builds {
+  const bytes = inflateSync(Uint8Array.from(atob(both), (character) => character.charCodeAt(0)))
+  return { scalar: bytes.subarray(0, scalar), simd: bytes.subarray(scalar) }
+}
+
+let unpacked: Builds | undefined
+
+/** @internal A build's binary. */
 export function kernelBytes(variant: Variant): Uint8Array<ArrayBuffer> {
-  let bytes = unpacked.get(variant)
-  if (!bytes) {
-    bytes = inflateSync(Uint8Array.from(atob(packed[variant]), (character) => character.charCodeAt(0)))
-    unpacked.set(variant, bytes)
-  }
-  return bytes
+  unpacked ??= unpackBuilds(packed)
+  return unpacked[variant]
 }
 
 const compiled = new Map<Variant, WebAssembly.Module>()
@@ -42,11 +45,13 @@ export function provideKernels(module: WebAssembly.Module, variant: Variant = 's
 }
 
 let provided: Variant | undefined
+let best: Variant | undefined
 
 /** The build this host can run: `WebAssembly.validate` on the SIMD module decides. */
 export function bestVariant(): Variant {
   if (provided) return provided
-  return compiled.has('simd') || WebAssembly.validate(kernelBytes('simd')) ? 'simd' : 'scalar'
+  best ??= WebAssembly.validate(kernelBytes('simd')) ? 'simd' : 'scalar'
+  return best
 }
 
 /** A fresh instance. The module is compiled once per variant and host. */
@@ -55,7 +60,7 @@ export function loadKernels(variant: Variant = bestVariant()): Kernels {
   if (!module) {
     module = new WebAssembly.Module(kernelBytes(variant))
     compiled.set(variant, module)
-    unpacked.clear()
+    unpacked = undefined
   }
   const raw = new WebAssembly.Instance(module).exports as unknown as KernelExports
   return { variant, raw, memory: new Memory(raw.memory, raw.heapBase()) }

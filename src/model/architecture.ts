@@ -6,6 +6,7 @@ import { expandFamily } from './families/expand.js'
 import { proxylessArchitecture } from './families/proxyless.js'
 import { Fields, isObject, type Json, objects, quote } from './json/fields.js'
 import { parseObject, summary } from './json/file.js'
+import { EVERY_OP } from './layers/grammar.js'
 import type { Layer } from './layers/layers.js'
 import { readLayers } from './layers/list.js'
 import type { Architecture, NetworkInput, Preprocess, WeightNames } from './network.js'
@@ -84,7 +85,7 @@ function readExplicit(fields: Fields, given: Choices | undefined, complete: bool
   const choices = given ?? fields.record('choices')
   fields.has('choices')
   const outputs = fields.strings('outputs')
-  const { layers, shapes } = readLayers(fields, inputs, choices)
+  const { layers, shapes } = readLayers(EVERY_OP, fields, inputs, choices)
   checkKeys(fields, layers, choices, complete)
   checkOutputs(fields, outputs, shapes)
   const weights = readWeightNames(fields)

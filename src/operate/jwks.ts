@@ -1,9 +1,9 @@
 // Signed tokens (RFC 7519) of an identity provider, checked against its published keys (RFC 7517).
 import type { JSONWebKeySet, JWTVerifyGetKey } from 'jose'
-import * as v from 'valibot'
 import { RingfenceError } from '../errors.js'
 import { readTextOf } from '../files/whole-files.js'
 import { isLoopback } from '../net/loopback.js'
+import { LIMIT_NAMES } from './limits.js'
 import type { Bearer } from './token-file.js'
 
 /** Signatures only a holder of the provider's secret key can make; never a shared secret, never `none`. */
@@ -18,18 +18,15 @@ export interface JwksSource {
   issuer?: string
 }
 
-const limit = v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)))
-/** The claim `ringfence` of a token: what its holder may use. */
-const Claim = v.optional(
-  v.strictObject({
-    role: v.optional(v.picklist(['client', 'server']), 'client'),
-    connections: limit,
-    inferencesPerMinute: limit,
-    inferences: limit,
-    storeMB: limit,
-  }),
-  {},
-)
+/** What the claim `ringfence` of a token lets its holder use; undefined when it says anything else. */
+function rightsOf(claim: unknown = {}): Pick<Bearer, 'role' | 'limits'> | undefined {
+  if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) return undefined
+  const { role = 'client', ...limits } = claim as Record<string, unknown>
+  if (role !== 'client' && role !== 'server') return undefined
+  const isLimit = ([name, value]: [string, unknown]) =>
+    LIMIT_NAMES.some((known) => known === name) && Number.isInteger(value) && (value as number) >= 0
+  return Object.entries(limits).every(isLimit) ? { role, limits } : undefined
+}
 
 export class Jwks {
   private constructor(
@@ -58,13 +55,11 @@ export class Jwks {
     try {
       const options = { audience, issuer, algorithms: ALGORITHMS, requiredClaims: ['sub', 'exp'] }
       const { payload } = await jwtVerify(token, this.keys, options)
-      const { role, ...limits } = v.parse(Claim, payload.ringfence)
-      return { name: `jwt:${payload.sub!.replace(/[^\w.@:|-]/g, '?').slice(0, 64)}`, role, limits }
+      const rights = rightsOf(payload.ringfence)
+      return rights && { name: `jwt:${payload.sub!.replace(/[^\w.@:|-]/g, '?').slice(0, 64)}`, ...rights }
     } catch (error) {
       // Keys that cannot be fetched are this side's trouble, not the caller's.
-      if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError || error instanceof v.ValiError)) {
-        throw error
-      }
+      if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) throw error
       return undefined
     }
   }

@@ -125,6 +125,12 @@ export function asRingfenceError(error: unknown): RingfenceError {
   return new RingfenceError('PROTOCOL', 'an internal check failed; see the cause', [], { cause: error })
 }
 
+/** Why a peer that has closed its connection did: the failure it told, or PEER_GONE. */
+export async function whyGone(link: Link): Promise<RingfenceError> {
+  const words = await link.receiveAny(0).catch(asRingfenceError)
+  return words instanceof RingfenceError ? words : new RingfenceError('PEER_GONE', `the ${link.name} is gone`)
+}
+
 /** Tells how long a task took, and the code of the error it ended with, if any. */
 export async function timed<T>(
   task: Promise<T>,

@@ -1,12 +1,13 @@
 // A plan that came from a peer, checked before anything is allocated for it: structure, shapes, widths, and that every
 // path through a linear step meets the weights exactly once.
-import * as v from 'valibot'
-import { RingfenceError } from '../errors.js'
+import { RingfenceError, throwIfAny } from '../errors.js'
 import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js'
+import { problemsOf } from '../model/json/form.js'
 import { fromBase64 } from '../model/relu/mask-bits.js'
-import { aligned, MAX_CHUNK } from './compile/chunks.js'
-import { curveProblems, curveSchema } from './curves/check.js'
-import { guardProblems, MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
+import { aligned } from './compile/chunks.js'
+import { curveProblems } from './curves/check.js'
+import { planForm } from './form.js'
+import { guardProblems } from './guard.js'
 import { outputProblems } from './outputs.js'
 import {
   type Activation,
@@ -26,186 +27,19 @@ import {
   type Step,
   type StepRelu,
 } from './plan.js'
-import { productProblems, productSchema } from './products.js'
+import { productProblems } from './products.js'
 
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
 const MAX_ELEMENTS = 2 ** 26
-const MAX_STEPS = 4096
-const MAX_OPERATIONS = 4096
-const MAX_OUTPUTS = 256
 /** Shifts of 64-bit values stay where plain-text reruns are exact. */
 const MAX_SHIFT = 2 ** 52
-/** ReLUs of one value. */
-const MAX_COPIES = 16
 /** Sums are evaluated anew wherever they are read: sums of sums could keep a party busy for ever. */
 const MAX_EVALUATIONS = 4096
 
-const size = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(2 ** 24))
-const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 24))
-const integer = v.pipe(v.number(), v.safeInteger())
-const map = v.tuple([size, size, size])
-const pair = v.tuple([size, size])
-const naturals = v.tuple([natural, natural])
-const quad = v.tuple([natural, natural, natural, natural])
-const id = v.pipe(v.string(), v.maxLength(256))
-/** Branches that were folded into one convolution are all named. */
-const ids = v.pipe(v.string(), v.maxLength(2 ** 16))
-const base64 = v.pipe(v.string(), v.maxLength(2 ** 24), v.base64())
-
-const geometry = v.strictObject({
-  cin: size,
-  h: size,
-  w: size,
-  cout: size,
-  kernel: pair,
-  stride: pair,
-  pad: quad,
-  dilation: pair,
-  groups: size,
-})
-
-const blends = v.pipe(v.array(v.tuple([natural, natural, natural])), v.minLength(1), v.maxLength(2 ** 14))
-const blendBits = v.pipe(integer, v.minValue(0), v.maxValue(15))
-
-const operation = v.variant('op', [
-  v.strictObject({ op: v.literal('tensor'), tensor: natural, out: map }),
-  v.strictObject({ op: v.literal('conv'), of: natural, layer: ids, geometry, scale: integer, out: map }),
-  v.strictObject({ op: v.literal('lift'), of: natural, factor: v.union([integer, v.array(integer)]), out: map }),
-  v.strictObject({ op: v.literal('scale'), of: natural, factor: integer, out: map }),
-  v.strictObject({ op: v.literal('poolSum'), of: natural, kernel: pair, stride: pair, pad: quad, out: map }),
-  v.strictObject({ op: v.literal('resize'), of: natural, rows: blends, columns: blends, bits: blendBits, out: map }),
-  v.strictObject({
-    op: v.literal('embed'),
-    of: natural,
-    stride: pair,
-    from: naturals,
-    at: v.tuple([v.pipe(integer, v.minValue(-(2 ** 24)), v.maxValue(2 ** 24)), natural, natural]),
-    out: map,
-  }),
-  v.strictObject({ op: v.literal('add'), of: v.pipe(v.array(natural), v.minLength(1)), out: map }),
-  v.strictObject({ op: v.literal('zero'), out: map }),
-])
-
-const relu = v.variant('kind', [
-  v.strictObject({ kind: v.picklist(['relu', 'identity', 'zero']) }),
-  v.strictObject({ kind: v.literal('block'), blocks: v.array(naturals) }),
-  v.strictObject({
-    kind: v.literal('mask'),
-    off: v.picklist(['identity', 'zero']),
-    bits: base64,
-    passed: v.optional(base64),
-  }),
-])
-
-const bends = v.strictObject({
-  shifts: v.pipe(v.array(integer), v.minLength(1), v.maxLength(MAX_COPIES)),
-  sum: v.nullable(v.strictObject({ signs: v.array(v.picklist([1, -1])), plus: integer })),
-})
-
-const mccActivation = v.strictObject({
-  truncate: natural,
-  bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
-  lo: natural,
-  chunks: v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))),
-  relu,
-  bends: v.optional(bends),
-  curve: v.optional(curveSchema),
-})
-
-const ignored = v.pipe(integer, v.minValue(0), v.maxValue(62))
-const securennActivation = v.strictObject({
-  truncate: v.pipe(integer, v.minValue(0), v.maxValue(62)),
-  ignoredMsb: ignored,
-  ignoredLsb: ignored,
-  relu,
-  bends: v.optional(bends),
-})
-
-const outputs = v.strictObject({
-  opened: v.pipe(
-    v.array(
-      v.strictObject({
-        id,
-        shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
-        shift: v.pipe(integer, v.minValue(0), v.maxValue(64)),
-      }),
-    ),
-    v.minLength(1),
-    v.maxLength(MAX_OUTPUTS),
-  ),
-  tail: v.array(v.record(v.string(), v.unknown())),
-  names: v.pipe(v.array(id), v.minLength(1), v.maxLength(MAX_OUTPUTS)),
-})
-
-const guard = v.strictObject({
-  sigma: v.pipe(integer, v.minValue(MIN_SIGMA), v.maxValue(MAX_SIGMA)),
-  signs: v.nullable(
-    v.strictObject({
-      sets: v.pipe(integer, v.minValue(1), v.maxValue(8)),
-      traps: v.pipe(integer, v.minValue(1), v.maxValue(MAX_PLACES)),
-      bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
-      chunks: v.pipe(v.array(v.pipe(integer, v.minValue(1), v.maxValue(MAX_CHUNK))), v.maxLength(16)),
-    }),
-  ),
-})
-
-/** @param step what steps have beside an activation; @param own what plans have */
-function planSchema<B extends string, A extends v.GenericSchema, S extends v.ObjectEntries, G extends v.ObjectEntries>(
-  backend: B,
-  ring: readonly [number, number],
-  activation: A,
-  step: S,
-  own: G,
-) {
-  return v.strictObject({
-    ...own,
-    format: v.literal('plan/1'),
-    backend: v.literal(backend),
-    network: id,
-    ring: v.pipe(integer, v.minValue(ring[0]), v.maxValue(ring[1])),
-    rounds: v.picklist([12, 20]),
-    input: v.strictObject({
-      shape: v.pipe(v.array(size), v.minLength(1), v.maxLength(3)),
-      layout: v.optional(v.literal('hwc')),
-      scale: v.pipe(integer, v.minValue(-32), v.maxValue(32)),
-      bits: v.pipe(integer, v.minValue(2), v.maxValue(32)),
-      preprocess: v.strictObject({
-        ...{ scale: v.number(), mean: v.array(v.number()), std: v.array(v.number()) },
-        order: v.optional(v.literal('bgr')),
-      }),
-    }),
-    labels: v.array(id),
-    outputs: v.optional(outputs),
-    steps: v.pipe(
-      v.array(
-        v.strictObject({
-          id,
-          linear: v.pipe(v.array(operation), v.minLength(1), v.maxLength(MAX_OPERATIONS)),
-          out: map,
-          scale: v.pipe(integer, v.minValue(-64), v.maxValue(64)),
-          activation: v.nullable(activation),
-          ...step,
-        }),
-      ),
-      v.minLength(1),
-      v.maxLength(MAX_STEPS),
-    ),
-  })
-}
-
-const schema = v.variant('backend', [
-  planSchema('mcc', [24, 32], mccActivation, { product: v.optional(productSchema) }, { guard: v.optional(guard) }),
-  planSchema('securenn', [64, 64], securennActivation, {}, {}),
-])
-
 /** @throws RingfenceError PLAN_MISMATCH listing every problem */
 export function checkPlan(json: unknown): Plan {
-  const parsed = v.safeParse(schema, json)
-  if (!parsed.success) {
-    const problems = parsed.issues.slice(0, 20).map((issue) => `${v.getDotPath(issue) ?? 'plan'}: ${issue.message}`)
-    throw new RingfenceError('PLAN_MISMATCH', 'this is not a plan this version can walk', problems)
-  }
-  const plan = parsed.output as Plan
+  throwIfAny('PLAN_MISMATCH', 'this is not a plan this version can walk', problemsOf(planForm, json, 'plan'))
+  const plan = json as Plan
   const problems = [...plan.steps.flatMap((step, index) => stepProblems(plan, step, index)), ...outputProblems(plan)]
   if (elementCount(asMap(plan.input.shape)) > MAX_ELEMENTS)
     problems.unshift(`input: more than 2^${Math.log2(MAX_ELEMENTS)} elements`)

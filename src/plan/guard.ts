@@ -1,7 +1,7 @@
 // What a guard needs to know of a plan, and how likely a client passes that deviates: public numbers (docs/protocol.md,
 // "Guarded plans").
 import { chooseChunks } from './compile/chunks.js'
-import { elementCount, type Guard, type MccPlan, type Step, stepCounts, tensorShape } from './plan.js'
+import { elementCount, type Guard, type MccPlan, stepCounts, tensorShape } from './plan.js'
 
 /** σ of a plan that names none: a changed message passes with 2^-17 at best. */
 export const DEFAULT_SIGMA = 16
@@ -16,17 +16,44 @@ export const MAX_TRANSPOSE_BYTES = 2 ** 28
 
 type Steps = Pick<MccPlan, 'steps'>
 
-/** Comparisons of all steps. */
-export const comparisonsOf = ({ steps }: Steps): number => steps.reduce((sum, step) => sum + compared(step), 0)
+/** Comparisons of every step. */
+const comparisonsOf = ({ steps }: Steps): number[] =>
+  steps.map((step) => {
+    const counts = stepCounts(step)
+    return counts ? counts.singles + counts.patches : 0
+  })
 
-function compared(step: Step): number {
-  const counts = stepCounts(step)
-  return counts ? counts.singles + counts.patches : 0
+/** Consecutive steps whose comparisons share an order. */
+export interface Segment {
+  /** The last step of it that compares anything: with its opening the second sets leave. */
+  readonly last: number
+  readonly comparisons: number
 }
 
 /**
- * The cheapest sets with which a wrong sign passes with at most 2^-bits: s sets of one trap each, or more traps where
- * there are few comparisons.
+ * The segments of a plan: each ends as soon as guessing a place of its order succeeds with 2^-sigma at most; what is left
+ * at the end joins the last one. None where nothing is compared.
+ * @param comparisons of every step
+ */
+export function segmentsOf(comparisons: readonly number[], sigma: number): Segment[] {
+  const segments: Segment[] = []
+  let open: Segment | undefined
+  comparisons.forEach((count, last) => {
+    if (count === 0) return
+    open = { last, comparisons: (open?.comparisons ?? 0) + count }
+    if (open.comparisons < 2 ** sigma) return
+    segments.push(open)
+    open = undefined
+  })
+  if (!open) return segments
+  const rest: Segment = open
+  const before = segments.pop()
+  return [...segments, { ...rest, comparisons: rest.comparisons + (before?.comparisons ?? 0) }]
+}
+
+/**
+ * The cheapest sets of a segment with which a wrong sign passes with at most 2^-bits: s sets of one trap each, or more
+ * traps where there are few comparisons.
  */
 export function signSets(comparisons: number, bits: number): { sets: number; traps: number } {
   const options = Array.from({ length: 8 }, (_, i) => {
@@ -40,16 +67,20 @@ export function signSets(comparisons: number, bits: number): { sets: number; tra
 /** The guard of these steps: the cheapest one with which nothing passes more often than 2^-sigma. */
 export function guardOf(plan: Steps, sigma: number): Guard {
   const comparisons = comparisonsOf(plan)
-  if (comparisons === 0) return { sigma, signs: null }
-  const widths = plan.steps.flatMap((step) => (compared(step) > 0 ? [step.activation!.bits] : []))
+  const segments = segmentsOf(comparisons, sigma)
+  if (segments.length === 0) return { sigma, signs: null }
+  const fewest = Math.min(...segments.map(({ comparisons }) => comparisons))
+  const widths = plan.steps.flatMap(({ activation }, i) => (comparisons[i] > 0 ? [activation!.bits] : []))
   const bits = Math.max(...widths)
-  return { sigma, signs: { ...signSets(comparisons, sigma), bits, chunks: [...chooseChunks(bits)] } }
+  return { sigma, signs: { ...signSets(fewest, sigma), bits, chunks: [...chooseChunks(bits)] } }
 }
 
 /** log₂ of how likely the best deviation of one inference passes: of a sign, of a reply, of an upload. */
 export function guardEpsilon(plan: Steps, { sigma, signs }: Guard): number {
-  const ofSign = signs ? signs.sets * Math.log2(comparisonsOf(plan) + signs.traps) : Number.POSITIVE_INFINITY
-  return -Math.min(ofSign, sigma + 1)
+  const ofSign = segmentsOf(comparisonsOf(plan), sigma).map(
+    ({ comparisons }) => signs!.sets * Math.log2(comparisons + signs!.traps),
+  )
+  return -Math.min(...ofSign, sigma + 1)
 }
 
 /** Bytes that a helper keeps per registration to check uploads. */
@@ -60,7 +91,7 @@ export const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
 export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   const { sigma, signs } = guard
   const problems: string[] = []
-  const comparisons = comparisonsOf(plan)
+  const segments = segmentsOf(comparisonsOf(plan), sigma)
   if (plan.ring + sigma <= 32) problems.push(`sigma: words of ${plan.ring} + ${sigma} bits, more than 32 are due`)
   if (plan.input.bits > 31) problems.push(`the input has ${plan.input.bits} bits, a guarded one 31 at most`)
   const products = plan.steps.filter(({ product }) => product)
@@ -69,10 +100,15 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   problems.push(...curves.map(({ id }) => `${id}: functions by segment tables have no guard yet`))
   const windowed = plan.steps.filter(({ activation }) => (activation?.lo ?? 0) > 0)
   problems.push(...windowed.map(({ id }) => `${id}: its comparison ignores low bits, a guarded one reads all of them`))
-  if ((signs === null) !== (comparisons === 0))
+  if ((signs === null) !== (segments.length === 0))
     problems.push('signs are compared once more exactly where there are any')
-  if (comparisons + (signs?.traps ?? 0) > MAX_PLACES)
-    problems.push(`${comparisons} comparisons, at most ${MAX_PLACES - 1} can be compared once more`)
+  const crowded = segments.filter(({ comparisons }) => comparisons + (signs?.traps ?? 0) > MAX_PLACES)
+  problems.push(
+    ...crowded.map(
+      ({ last, comparisons }) =>
+        `${plan.steps[last].id}: ${comparisons} comparisons would share an order, at most ${MAX_PLACES - 1} can`,
+    ),
+  )
   const bytes = transposeBytes(plan, guard)
   if (bytes > MAX_TRANSPOSE_BYTES) {
     problems.push(

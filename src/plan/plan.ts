@@ -204,8 +204,7 @@ export const outputFraction = ({ input, steps }: SecurennPlan): number => steps[
  * input and nothing else reads it, no more of its words than these low bits is ever used.
  */
 export function boundedInputBits(plan: Plan): number | null {
-  // A guarded plan takes its input otherwise: who answers openings vouches for the input too.
-  if (plan.backend !== 'mcc' || plan.guard) return null
+  if (plan.backend !== 'mcc') return null
   const [{ linear, activation }, ...others] = plan.steps
   const reads = (step: Step) => step.linear.some((op) => op.op === 'tensor' && op.tensor === 0)
   const alone = linear.every(({ op }) => op === 'tensor' || op === 'lift') && !others.some(reads)
@@ -257,7 +256,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Which messages the parties exchange over a plan. Rises with every change of what travels or is drawn. */
-export const PROTOCOL_VERSION = 5
+export const PROTOCOL_VERSION = 7
 
 /** SHA-256 of the plan's canonical JSON and of the protocol's version: parties and kept material that agree on it agree on both. */
 export function planDigest(plan: Plan): Uint8Array {

@@ -1,13 +1,11 @@
 // Products in a plan from a peer, checked.
-import * as v from 'valibot'
+import { integer, object } from '../model/json/form.js'
 import { type Product, productFactors, type Step } from './plan.js'
 
-const integer = v.pipe(v.number(), v.safeInteger())
-
-export const productSchema = v.strictObject({
-  truncate: v.pipe(integer, v.minValue(0), v.maxValue(31)),
+export const productForm = object({
+  truncate: integer(0, 31),
   // Whole numbers hold a product of two values of so many bits in plain-text reruns too.
-  bits: v.pipe(integer, v.minValue(4), v.maxValue(26)),
+  bits: integer(4, 26),
 })
 
 /** What is wrong with a product, one line each. */

@@ -14,7 +14,7 @@ import { inspect } from '../../src/cli/commands/inspect.js'
 import { plan } from '../../src/cli/commands/plan.js'
 import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { commandHelp } from '../../src/cli/terminal/help-text.js'
-import { shortened, tableLines } from '../../src/cli/terminal/terminal.js'
+import { shortened, shortenedAlike, tableLines } from '../../src/cli/terminal/terminal.js'
 import { writeDigits } from '../train/digits.js'
 import { onTerminal as terminal } from './in-process.js'
 
@@ -116,12 +116,25 @@ describe('tables', () => {
     const rows = [['features.12.block.relu', 'conv 3×3, block ReLU', 'seldom', '7']]
     expect(tableLines(columns, rows, plain)[1]).toBe('  features.12.block.relu  conv 3×3, block ReLU  seldom  7')
     expect(tableLines(columns, rows, plain, 50)[1]).toBe('  features.12.block.relu  conv 3×3, block ReLU  7')
-    expect(tableLines(columns, rows, plain, 40)[1]).toBe('  feature…ock.relu  conv 3×3, block …  7')
+    expect(tableLines(columns, rows, plain, 40)[1]).toBe('  features.12…relu  conv 3×3, block …  7')
   })
 
   it('keep both ends of a name', () => {
     expect(shortened('layer1.1.relu_1', 20)).toBe('layer1.1.relu_1')
     expect(shortened('features.12.block.relu', 11)).toBe('featu….relu')
+  })
+
+  it('cut the names of a column where they stay apart', () => {
+    const names = [1, 2].flatMap((layer) =>
+      [0, 1].flatMap((block) => [1, 2].map((i) => `layer${layer}.${block}.relu_${i}`)),
+    )
+    expect(shortenedAlike(['relu', ...names], 10)).toEqual([
+      'relu',
+      ...names.map((name) => `${name.slice(0, 8)}…${name.slice(-1)}`),
+    ])
+    const columns = [{ head: 'layer', shrinks: 'middle' }, { head: 'n' }] as const
+    const rows = names.map((name, i) => [name, `${i}`])
+    expect(tableLines(columns, rows, plain, 15).slice(1, 3)).toEqual(['  layer1.0…1  0', '  layer1.0…2  1'])
   })
 })
 

@@ -184,8 +184,6 @@ describe('refused from the start', () => {
   })
 
   test('plans that cannot be delegated', () => {
-    const guarded = () => tinyNetwork(1, 2, { delegated: true, guard: {} })
-    expect(guarded).toThrow(/cannot be delegated yet/)
     const published = () => tinyNetwork(1, 2, { delegated: true, backend: 'securenn' } as never)
     expect(published).toThrow(/delegated: an option of back end mcc/)
   })

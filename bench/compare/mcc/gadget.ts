@@ -8,6 +8,7 @@ import {
   dealComparison,
   openRows,
   packOpened,
+  padsOf,
   unpackOpened,
   walk,
 } from '../../../src/protocol/mcc/comparison.js'
@@ -132,7 +133,9 @@ function comparison(k: Kernels, variant: Variant, values: Values): Gadget {
     answer(message) {
       const opened = k.memory.allocZero(words * 4)
       unpackOpened(k, message, count, chain.bits, opened)
-      const beta = walk(k, chain, count, opened, message.part(at, rows), streams.ch, ADDRESS)
+      const pads = padsOf(chain, count, streams.ch, ADDRESS)
+      const beta = walk(k, chain, count, opened, message.part(at, rows), pads)
+      pads.release()
       opened.release()
       return beta
     },

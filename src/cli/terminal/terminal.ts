@@ -62,17 +62,19 @@ export function tableLines(
     if (widths[widest] <= LEAST_CELL) break
     widths[widest]--
   }
-  const cut = (cell: string, i: number): string => {
-    if (width(cell) <= widths[i]) return cell
-    const plain = stripVTControlCharacters(cell)
-    return columns[i].shrinks === 'end' ? begun(plain, widths[i]) : shortened(plain, widths[i])
-  }
-  const line = (row: readonly string[]) =>
+  const cells = columns.map(({ shrinks }, i) => {
+    const column = rows.map((row) => row[i])
+    if (column.every((cell) => width(cell) <= widths[i])) return column
+    const plain = column.map(stripVTControlCharacters)
+    return shrinks === 'end' ? plain.map((cell) => begun(cell, widths[i])) : shortenedAlike(plain, widths[i])
+  })
+  const line = (cell: (i: number) => string) =>
     shown
-      .map((i) => padded(cut(row[i], i), widths[i], columns[i].align))
+      .map((i) => padded(cell(i), widths[i], columns[i].align))
       .join(GAP)
       .trimEnd()
-  return [paint('dim', line(columns.map(({ head }) => head))), ...rows.map(line)].map((text) => INDENT + text)
+  const head = line((i) => begun(columns[i].head, widths[i]))
+  return [paint('dim', head), ...rows.map((_, row) => line((i) => cells[i][row]))].map((text) => INDENT + text)
 }
 
 /** Where a flag begins, outside of quotes. */
@@ -114,12 +116,31 @@ export function wrapped(text: string, columns: number, indent = ''): string {
   return [...lines, line].map((each) => indent + each).join('\n')
 }
 
-/** Names of pictures and layers are told apart by their ends, and sorted by their beginnings: both stay. */
-export function shortened(text: string, most: number): string {
-  if (text.length <= most) return text
-  const front = Math.floor((most - 1) / 2)
-  return `${text.slice(0, front)}…${text.slice(text.length - (most - 1 - front))}`
+/** Where a word of a name begins or ends: before or behind a sign, or between a letter and a digit. */
+const isBreak = (name: string, at: number): boolean => /[^a-z0-9]|[a-z][0-9]/i.test(name.slice(at - 1, at + 1))
+
+/**
+ * Names without their middles, all cut at the same places: where most of them stay apart, then where words begin or end,
+ * then as near to the middle as can be. `layer1.0.relu_1` becomes `layer1.0…1` beside `layer1.0.relu_2`.
+ */
+export function shortenedAlike(names: readonly string[], most: number): string[] {
+  const long = names.filter((name) => name.length > most)
+  const cutAt = (front: number) => (name: string) =>
+    name.length <= most ? name : `${name.slice(0, front)}…${name.slice(name.length - (most - 1 - front))}`
+  const breaksAt = (front: number) =>
+    long.reduce((sum, name) => {
+      return sum + Number(isBreak(name, front)) + Number(isBreak(name, name.length - (most - 1 - front)))
+    }, 0)
+  const fronts = Array.from({ length: Math.max(1, most - 2) }, (_, i) => i + 1)
+  const worth = fronts.map((front) => {
+    const apart = new Set(names.map(cutAt(front))).size
+    return { front, apart, breaks: breaksAt(front), off: Math.abs(front - Math.floor((most - 1) / 2)) }
+  })
+  const [best] = worth.sort((a, b) => b.apart - a.apart || b.breaks - a.breaks || a.off - b.off)
+  return names.map(cutAt(best.front))
 }
+
+export const shortened = (name: string, most: number): string => shortenedAlike([name], most)[0]
 
 /** What is told apart by how it begins. */
 export const begun = (text: string, most: number): string =>

@@ -1,8 +1,7 @@
 // Kernels with the float ones beside them, of the plain engine and of training: a second module on the memory of the first.
-import { inflateSync } from 'fflate'
 import type { FloatConvExports, FloatMapExports } from '../abi.js'
-import { bestVariant, type Kernels, loadKernels, type Variant } from '../instance.js'
-import { scalar, simd } from './wasm.generated.js'
+import { bestVariant, type Kernels, loadKernels, unpackBuilds, type Variant } from '../instance.js'
+import { packed } from './wasm.generated.js'
 
 type Words = (...words: number[]) => void
 
@@ -33,13 +32,10 @@ export interface FloatKernels extends Kernels {
   readonly float: FloatExports
 }
 
-const packed = { simd, scalar }
 const compiled = new Map<Variant, WebAssembly.Module>()
 
 /** @internal A build's binary. */
-export function floatBytes(variant: Variant): Uint8Array<ArrayBuffer> {
-  return inflateSync(Uint8Array.from(atob(packed[variant]), (character) => character.charCodeAt(0)))
-}
+export const floatBytes = (variant: Variant): Uint8Array<ArrayBuffer> => unpackBuilds(packed)[variant]
 
 /** A fresh instance of both modules. */
 export function loadFloatKernels(variant: Variant = bestVariant()): FloatKernels {

@@ -1,32 +1,17 @@
 // The fields each op of `arch/1` has, with their defaults (those of PyTorch where it has the op).
 import { Fields, isObject, quote } from '../json/fields.js'
-import type { AlongAxis, LayerOp, Op, Pad, Pair, Pointwise } from './layers.js'
+import { ELEMENT_READERS } from './element-ops.js'
+import { referenceProblems } from './graph.js'
+import type { LayerOp, Op, Pad, Pair } from './layers.js'
+import { type Grammar, type Reader, readLayerOp } from './read-op.js'
+import { outputShape } from './shapes.js'
 
 const ONE: Pair = [1, 1]
 const NONE: Pad = [0, 0, 0, 0]
 const SIZE = { min: 1 }
 const EDGE = { min: 0 }
-/** Of shapes that have one axis to three, or six behind a reshape. */
-const AXIS = { min: 0, max: 5 }
-const MANY = Number.POSITIVE_INFINITY
 /** Negative entries crop. */
 const CROP = { min: -(2 ** 24) }
-
-type Reader = (fields: Fields, choices: Readonly<Record<string, unknown>>) => LayerOp
-
-/** Inputs an op takes: exactly one unless it is listed here. */
-const INPUTS: Partial<Record<Op, readonly [fewest: number, most: number]>> = {
-  ...{ add: [2, MANY], weightedSum: [1, MANY], concat: [1, MANY], choice: [1, MANY] },
-  multiply: [2, 2],
-}
-
-const along =
-  (op: AlongAxis['op']): Reader =>
-  (f) => ({ op, axis: f.integer('axis', AXIS, 0) })
-
-const only =
-  (op: Pointwise['op']): Reader =>
-  () => ({ op })
 
 const READERS: Record<Op, Reader> = {
   conv2d: (f) => ({
@@ -50,17 +35,11 @@ const READERS: Record<Op, Reader> = {
     groups: f.integer('groups', SIZE, 1),
     bias: f.boolean('bias', true),
   }),
-  depthToSpace: (f) => ({
-    op: 'depthToSpace',
-    block: f.integer('block', { min: 1, max: 64 }),
-    order: f.oneOf('order', ['dcr', 'crd'], 'crd'),
-  }),
   linear: (f) => ({ op: 'linear', cout: f.integer('cout', SIZE), bias: f.boolean('bias', true) }),
   batchNorm: readBatchNorm,
   channelScale: () => ({ op: 'channelScale' }),
   avgPool: (f) => ({ op: 'avgPool', ...readPool(f), countPad: f.boolean('countPad', true) }),
   maxPool: (f) => ({ op: 'maxPool', ...readPool(f) }),
-  clip: readClip,
   weightedSum: (f) => ({
     op: 'weightedSum',
     coef: f.string('coef'),
@@ -83,78 +62,22 @@ const READERS: Record<Op, Reader> = {
   }),
   pad: (f) => ({ op: 'pad', pad: f.integers<Pad>('pad', 4, CROP), fill: f.number('fill', 0) }),
   choice: readChoice,
-  relu: () => ({ op: 'relu' }),
-  leakyRelu: (f) => ({ op: 'leakyRelu', slope: f.number('slope', 0.01) }),
   prelu: () => ({ op: 'prelu' }),
-  identity: () => ({ op: 'identity' }),
   zero: () => ({ op: 'zero' }),
-  add: () => ({ op: 'add' }),
-  concat: (f) => ({ op: 'concat', axis: f.integer('axis', AXIS, 0) }),
-  flatten: () => ({ op: 'flatten' }),
   globalAvgPool: () => ({ op: 'globalAvgPool' }),
-  affine: (f) => ({ op: 'affine', factor: f.number('factor', 1), offset: f.number('offset', 0) }),
-  slice: (f) => ({
-    op: 'slice',
-    axis: f.integer('axis', AXIS, 0),
-    from: f.integer('from', EDGE, 0),
-    to: f.integer('to', SIZE),
-    step: f.integer('step', SIZE, 1),
-  }),
-  transpose: (f) => ({ op: 'transpose', order: readSizes(f, 'order', 0) }),
-  reshape: (f) => ({ op: 'reshape', shape: readSizes(f, 'shape', 1) }),
-  softmax: along('softmax'),
-  logSoftmax: along('logSoftmax'),
-  argMax: along('argMax'),
-  sum: along('sum'),
-  sigmoid: only('sigmoid'),
-  tanh: only('tanh'),
-  exp: only('exp'),
-  log: only('log'),
-  sqrt: only('sqrt'),
-  square: only('square'),
-  reciprocal: only('reciprocal'),
-  softplus: only('softplus'),
-  erf: only('erf'),
-  multiply: only('multiply'),
-}
-
-/** One integer to six. */
-function readSizes(f: Fields, name: string, min: number): readonly number[] {
-  const list = f.numbers(name)
-  const fits =
-    list.length >= 1 && list.length <= 6 && list.every((x) => Number.isSafeInteger(x) && x >= min && x < 2 ** 28)
-  if (!fits && !f.failed) f.fault(name, `1 to 6 integers >= ${min}`)
-  return fits ? list : [1]
-}
-
-/** Reads the op of a layer and the fields that belong to it; undefined when the op itself is unknown. */
-export function readLayerOp(fields: Fields, choices: Readonly<Record<string, unknown>>): LayerOp | undefined {
-  const name = fields.value('op')
-  if (typeof name !== 'string' || !Object.hasOwn(READERS, name)) {
-    fields.fault('op', `one of ${Object.keys(READERS).join(', ')}`)
-    return undefined
-  }
-  return READERS[name as Op](fields, choices)
+  ...ELEMENT_READERS,
 }
 
 /** Every op there is. */
 export const OPS: readonly Op[] = Object.keys(READERS) as Op[]
 
-/** How many inputs the op takes, as [fewest, most]. */
-export function inputCount(op: Op): readonly [number, number] {
-  return INPUTS[op] ?? [1, 1]
-}
+/** What a file may say. */
+export const EVERY_OP: Grammar = { readers: READERS, outputShape, referenceProblems }
 
 function readBatchNorm(f: Fields): LayerOp {
   const eps = f.number('eps', 1e-5)
   if (eps < 0) f.fault('eps', 'a number >= 0')
   return { op: 'batchNorm', eps }
-}
-
-function readClip(f: Fields): LayerOp {
-  const clip = { op: 'clip', min: f.number('min'), max: f.number('max') } as const
-  if (!f.failed && clip.min >= clip.max) f.problem(`clip: expected min < max, got ${clip.min} and ${clip.max}`)
-  return clip
 }
 
 function readPool(f: Fields) {
@@ -184,7 +107,7 @@ function readOption(entry: unknown, index: number, f: Fields): LayerOp | undefin
     return undefined
   }
   const fields = new Fields(entry, `${f.where}: of[${index}]`, f.problems)
-  const op = readLayerOp(fields, {})
+  const op = readLayerOp(READERS, fields, {})
   if (op) fields.noOthers()
   if (fields.failed) f.failed = true
   return op

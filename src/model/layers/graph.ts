@@ -1,10 +1,6 @@
 // Checks on the references between layers: every one exists and stands earlier in the file.
 import { quote } from '../json/fields.js'
-
-export interface Node {
-  readonly id: string
-  readonly in: readonly string[]
-}
+import type { Node } from './read-op.js'
 
 /**
  * Problems with the references of `nodes`, which must stand in an order in which they can be computed.

@@ -3,25 +3,24 @@
 import { Fields, type Json, objects, quote } from '../json/fields.js'
 import type { NetworkInput } from '../network.js'
 import { formatShape, readShape, type Shape, sameShape } from '../shape.js'
-import { inputCount, readLayerOp } from './grammar.js'
-import { type Node, referenceProblems } from './graph.js'
 import type { Layer, LayerOp } from './layers.js'
-import { outputShape } from './shapes.js'
+import { type Grammar, inputCount, type Node, readLayerOp } from './read-op.js'
 
 /** The layers, and the shape of every input and layer by name. Layers with faults are reported and left out. */
 export function readLayers(
+  grammar: Grammar,
   root: Fields,
   inputs: readonly NetworkInput[],
   choices: Json,
 ): { layers: Layer[]; shapes: Map<string, Shape> } {
   const shapes = new Map<string, Shape>(inputs.map(({ name, shape }) => [name, shape]))
   const sources = new Set(shapes.keys())
-  const drafts = objects(root, 'layers').map((entry, i) => readDraft(entry, i, root.problems, choices))
+  const drafts = objects(root, 'layers').map((entry, i) => readDraft(grammar, entry, i, root.problems, choices))
   checkIds(drafts, sources)
-  root.problems.push(...referenceProblems(drafts, sources))
+  root.problems.push(...grammar.referenceProblems(drafts, sources))
   const layers: Layer[] = []
   for (const draft of drafts) {
-    const layer = shapeLayer(draft, shapes)
+    const layer = shapeLayer(grammar, draft, shapes)
     if (layer) layers.push(layer)
   }
   return { layers, shapes }
@@ -37,10 +36,10 @@ interface Draft extends Node {
   readonly tensors: Readonly<Record<string, string>>
 }
 
-function readDraft(entry: Json, index: number, problems: string[], choices: Json): Draft {
+function readDraft(grammar: Grammar, entry: Json, index: number, problems: string[], choices: Json): Draft {
   const named = typeof entry.id === 'string' && entry.id.length > 0
   const fields = new Fields(entry, named ? `layer ${quote(entry.id)}` : `layers[${index}]`, problems)
-  const op = readLayerOp(fields, choices)
+  const op = readLayerOp(grammar.readers, fields, choices)
   const sound = !fields.failed
   const id = fields.string('id')
   const inputs = fields.strings('in')
@@ -65,12 +64,12 @@ function checkIds(drafts: readonly Draft[], sources: ReadonlySet<string>): void 
 }
 
 /** Computes the layer's output shape; with a fault before it, the declared shape lets the checks go on. */
-function shapeLayer(draft: Draft, shapes: Map<string, Shape>): Layer | undefined {
+function shapeLayer(grammar: Grammar, draft: Draft, shapes: Map<string, Shape>): Layer | undefined {
   const { id, fields, op, sound, declared, specName, tensors } = draft
   const inShapes = draft.in.map((name) => shapes.get(name)).filter((shape) => shape !== undefined)
   const usable =
     sound && inShapes.length > 0 && inShapes.length === draft.in.length && inShapes.every((shape) => shape.length > 0)
-  const computed = op && usable ? outputShape(op, inShapes, (problem) => fields.problem(problem)) : undefined
+  const computed = op && usable ? grammar.outputShape(op, inShapes, (problem) => fields.problem(problem)) : undefined
   if (computed && declared && !sameShape(computed, declared)) {
     fields.problem(`out: expected ${formatShape(computed)} as computed from its input, got ${formatShape(declared)}`)
   }

@@ -1,90 +1,42 @@
 // The shape a layer's output has, from its op and the shapes of its inputs.
 
-import { elementCount, formatShape, type Shape, sameShape } from '../shape.js'
+import { formatShape, type Shape, sameShape } from '../shape.js'
+import { elementShape, equalShapes, isMap } from './element-ops.js'
 import type { AvgPool, Conv2d, ConvTranspose2d, LayerOp, MaxPool, PadMap, Pair } from './layers.js'
-
-type Report = (problem: string) => void
-
-/** Tensors with more elements than this are taken for a mistake in the file. */
-const MOST_ELEMENTS = 2 ** 28
+import { bounded, type Grammar, type Report } from './read-op.js'
 
 /** The output shape, or undefined after reporting why there is none. */
-export function outputShape(op: LayerOp, inputs: readonly Shape[], report: Report): Shape | undefined {
-  const shape = shapeOf(op, inputs, report)
-  if (shape === undefined) return undefined
-  if (shape.some((size) => size < 1)) {
-    report(`out: the output would be empty (${formatShape(shape)}) for an input of ${formatShape(inputs[0])}`)
-    return undefined
-  }
-  if (elementCount(shape) > MOST_ELEMENTS) {
-    report(`out: ${formatShape(shape)} has more than ${MOST_ELEMENTS} elements`)
-    return undefined
-  }
-  return shape
-}
+export const outputShape: Grammar['outputShape'] = (op, inputs, report) =>
+  bounded(shapeOf(op, inputs, report), inputs, report)
 
 function shapeOf(op: LayerOp, inputs: readonly Shape[], report: Report): Shape | undefined {
   const input = inputs[0]
   switch (op.op) {
-    case 'relu':
-    case 'clip':
-    case 'leakyRelu':
     case 'prelu':
-    case 'identity':
     case 'zero':
     case 'batchNorm':
     case 'channelScale':
-    case 'affine':
-    case 'sigmoid':
-    case 'tanh':
-    case 'exp':
-    case 'log':
-    case 'sqrt':
-    case 'square':
-    case 'reciprocal':
-    case 'softplus':
-    case 'erf':
       return input
-    case 'add':
     case 'weightedSum':
       return equalShapes(inputs, report)
-    case 'flatten':
-      return [elementCount(input)]
     case 'linear':
       if (input.length === 1) return [op.cout]
       report(`expected an input of shape [n], got ${formatShape(input)}; put a flatten before it`)
       return undefined
     case 'choice':
       return choiceShape(op.of, inputs, report)
-    case 'concat':
-      return concatShape(inputs, op.axis, report)
-    case 'multiply':
-      return broadcastShape(inputs, report)
-    case 'softmax':
-    case 'logSoftmax':
-      return hasAxis(op.axis, input, report) ? input : undefined
-    case 'argMax':
-    case 'sum':
-      return hasAxis(op.axis, input, report) ? input.with(op.axis, 1) : undefined
-    case 'slice':
-      if (!hasAxis(op.axis, input, report)) return undefined
-      if (op.from < op.to && op.to <= input[op.axis]) return input.with(op.axis, Math.ceil((op.to - op.from) / op.step))
-      report(`expected from < to <= ${input[op.axis]}, the size of axis ${op.axis}, got ${op.from} and ${op.to}`)
-      return undefined
-    case 'transpose':
-      if (op.order.length === input.length && input.every((_, axis) => op.order.includes(axis))) {
-        return op.order.map((axis) => input[axis])
-      }
-      report(`order: expected the axes of ${formatShape(input)}, got ${formatShape(op.order)}`)
-      return undefined
-    case 'reshape':
-      if (elementCount(op.shape) === elementCount(input)) return op.shape
-      report(
-        `shape: expected one of the ${elementCount(input)} elements of ${formatShape(input)}, got ${formatShape(op.shape)}`,
-      )
-      return undefined
-    default:
+    case 'conv2d':
+    case 'convTranspose2d':
+    case 'avgPool':
+    case 'maxPool':
+    case 'globalAvgPool':
+    case 'resize':
+    case 'subsample':
+    case 'shortcutA':
+    case 'pad':
       return isMap(input, report) ? mapShape(op, input, report) : undefined
+    default:
+      return elementShape(op, inputs, report)
   }
 }
 
@@ -94,7 +46,6 @@ type MapOp = Extract<
     op:
       | 'conv2d'
       | 'convTranspose2d'
-      | 'depthToSpace'
       | 'avgPool'
       | 'maxPool'
       | 'globalAvgPool'
@@ -111,10 +62,6 @@ function mapShape(op: MapOp, [c, h, w]: Shape, report: Report): Shape | undefine
       return convShape(op, c, h, w, report)
     case 'convTranspose2d':
       return transposedShape(op, c, h, w, report)
-    case 'depthToSpace':
-      if (c % op.block ** 2 === 0) return [c / op.block ** 2, h * op.block, w * op.block]
-      report(`block: expected one whose square divides the ${c} input channels, got ${op.block}`)
-      return undefined
     case 'avgPool':
     case 'maxPool':
       return poolShape(op, c, h, w, report)
@@ -129,12 +76,6 @@ function mapShape(op: MapOp, [c, h, w]: Shape, report: Report): Shape | undefine
     default:
       return [c, 1, 1] // globalAvgPool
   }
-}
-
-function isMap(input: Shape, report: Report): boolean {
-  if (input.length === 3) return true
-  report(`expected an input of shape [channels,height,width], got ${formatShape(input)}`)
-  return false
 }
 
 function strided([h, w]: Pair, [sh, sw]: Pair): Pair {
@@ -194,41 +135,6 @@ function windows(size: number, before: number, after: number, kernel: number, st
   if (!ceil) return Math.floor(steps) + 1
   const count = Math.ceil(steps) + 1
   return (count - 1) * stride >= size + before ? count - 1 : count
-}
-
-function equalShapes(inputs: readonly Shape[], report: Report): Shape | undefined {
-  if (inputs.every((shape) => sameShape(shape, inputs[0]))) return inputs[0]
-  report(`expected inputs of one shape, got ${inputs.map(formatShape).join(' and ')}`)
-  return undefined
-}
-
-function hasAxis(axis: number, shape: Shape, report: Report): boolean {
-  if (axis < shape.length) return true
-  report(`axis: expected an axis of ${formatShape(shape)}, got ${axis}`)
-  return false
-}
-
-function concatShape(inputs: readonly Shape[], axis: number, report: Report): Shape | undefined {
-  const [first] = inputs
-  if (!hasAxis(axis, first, report)) return undefined
-  if (!inputs.every((shape) => axis < shape.length && sameShape(shape.with(axis, 1), first.with(axis, 1)))) {
-    const along = axis === 0 ? 'channels' : `axis ${axis}`
-    report(`expected inputs that differ in ${along} only, got ${inputs.map(formatShape).join(' and ')}`)
-    return undefined
-  }
-  return first.with(
-    axis,
-    inputs.reduce((sum, shape) => sum + shape[axis], 0),
-  )
-}
-
-/** Sizes of 1 grow to the other's. */
-function broadcastShape([a, b]: readonly Shape[], report: Report): Shape | undefined {
-  if (a.length === b.length && a.every((size, i) => size === b[i] || size === 1 || b[i] === 1)) {
-    return a.map((size, i) => Math.max(size, b[i]))
-  }
-  report(`expected inputs of one shape, or with sizes of 1, got ${formatShape(a)} and ${formatShape(b)}`)
-  return undefined
 }
 
 function choiceShape(of: readonly LayerOp[], inputs: readonly Shape[], report: Report): Shape | undefined {

@@ -1,5 +1,6 @@
 // Layers computed element by element in JavaScript: functions without weights, and what only moves elements about. The float
 // engine runs them anywhere in a network, the client behind the private part. Sizes were checked where the layer was read.
+import type { ElementOp } from '../layers/element-ops.js'
 import type { Layer, LayerOf, Op } from '../layers/layers.js'
 import { elementCount, type Shape } from '../shape.js'
 
@@ -94,10 +95,9 @@ const COMPUTE = {
       at += run
     })
   },
-} satisfies { readonly [O in Op]?: Compute<O> }
+} satisfies { readonly [O in ElementOp]: Compute<O> }
 
-/** Ops that `computeElements` knows. */
-export type ElementOp = keyof typeof COMPUTE
+/** Whether `computeElements` knows an op. */
 export const isElementOp = (op: Op): op is ElementOp => Object.hasOwn(COMPUTE, op)
 
 /** Writes all of `out`, which is no input. */

@@ -8,7 +8,7 @@ import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
 import { MAX_BATCH } from '../messages.js'
-import { asRingfenceError, Turns } from '../options.js'
+import { asRingfenceError, Turns, whyGone } from '../options.js'
 import { SecurennClient } from '../securenn/client.js'
 import { answerOf } from './answer.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
@@ -43,8 +43,7 @@ export class LocalClient implements ClientEngine {
     await server.closed
     await this.#mutex.take(async () => {
       if (this.#ended) return
-      const words = await server.receiveAny(0).catch(asRingfenceError)
-      this.#end(words instanceof RingfenceError ? words : new RingfenceError('PEER_GONE', 'the server is gone'))
+      this.#end(await whyGone(server))
     })
   }
 

@@ -31,8 +31,17 @@ export async function runJoined(
     const give = (y: Region) => owner.resolve(blindOutput(k, planned.plan, sizes, y, half.output))
     await runServer({ ...walk, give }, () => joinInput(k, sizes, owner.words, half.input), material)
   } catch (cause) {
-    const what = 'the delegate left in the middle of the inference; ask again'
-    owner.reject(new RingfenceError('PEER_GONE', what, [], { cause }))
+    owner.reject(unfinished(cause))
     throw cause
   }
+}
+
+/** What the owner of an inference that was not finished is told. */
+function unfinished(cause: unknown): RingfenceError {
+  if (cause instanceof RingfenceError && cause.code === 'CHEATED') {
+    return new RingfenceError('CHEATED', 'the delegate did not follow the protocol; tell whoever runs the server', [], {
+      cause,
+    })
+  }
+  return new RingfenceError('PEER_GONE', 'the delegate left in the middle of the inference; ask again', [], { cause })
 }

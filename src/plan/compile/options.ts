@@ -69,14 +69,13 @@ function onMccAlone(arch: Architecture): string[] {
 
 type Choices = MccOptions & { delegated?: boolean }
 
-function guardOptionProblems({ guard, ring = 32, lo, delegated }: Choices): string[] {
+function guardOptionProblems({ guard, ring = 32, lo }: Choices): string[] {
   if (!guard) return []
   const problems: string[] = []
   const { sigma = DEFAULT_SIGMA } = guard
   const least = Math.max(MIN_SIGMA, 33 - ring)
   if (!Number.isInteger(sigma) || sigma < least || sigma > MAX_SIGMA)
     problems.push(`guard.sigma: ${least} to ${MAX_SIGMA} bits with a ring of ${ring}, not ${sigma}`)
-  if (delegated) problems.push('delegated: a guarded plan cannot be delegated yet; leave one of the two out')
   if (lo !== undefined && lo !== 0) problems.push('lo: a guarded plan compares all bits; leave it out')
   return problems
 }

@@ -1,8 +1,6 @@
 // Segment tables in a plan from a peer, checked.
-import * as v from 'valibot'
+import { integer, list, object } from '../../model/json/form.js'
 import { type Curve, elementCount, type MccActivation, type Step } from '../plan.js'
-
-const integer = v.pipe(v.number(), v.safeInteger())
 
 /** A table's entries start where a block of their stream does. */
 const LEAST_SEGMENTS = 3
@@ -12,14 +10,10 @@ export const MOST_DROPPED = 31
 /** Words of all tables of a step; their streams have 2^32 blocks of eight. */
 const MAX_WORDS = 2 ** 34
 
-export const curveSchema = v.strictObject({
-  segments: v.pipe(integer, v.minValue(LEAST_SEGMENTS), v.maxValue(MOST_SEGMENTS)),
-  drop: v.pipe(integer, v.minValue(0), v.maxValue(MOST_DROPPED)),
-  polynomials: v.pipe(
-    v.array(v.pipe(v.array(integer), v.minLength(2), v.maxLength(3))),
-    v.minLength(1),
-    v.maxLength(2 ** MOST_SEGMENTS),
-  ),
+export const curveForm = object({
+  segments: integer(LEAST_SEGMENTS, MOST_SEGMENTS),
+  drop: integer(0, MOST_DROPPED),
+  polynomials: list(list(integer(), 2, 3), 1, 2 ** MOST_SEGMENTS),
 })
 
 /** What is wrong with a curve, one line each. */

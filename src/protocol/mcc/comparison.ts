@@ -108,7 +108,7 @@ export function dealComparison(
 ): DealtComparison {
   const rho = own.take({ purpose: Purpose.dealerRho, ...address }, groupsOf(count))
   const bits = own.take({ purpose: Purpose.dealerBits, ...address }, dealerBytes(chain.chunks, count))
-  const tables = ch.take({ purpose: Purpose.tablePad, ...address }, tableBytes(chain.chunks, count))
+  const tables = padsOf(chain, count, ch, address)
   dealTables(k, chain, count, { r, rho, bits, tables })
   bits.release(true)
   const rhoWords = ch.take({ purpose: Purpose.rhoHalf, ...address }, count * 4)
@@ -121,24 +121,14 @@ export function openRows(k: Kernels, chain: Chain, count: number, e: Region, tab
   readRows(k, chain, count, e, tables, rows)
 }
 
-/** Client: β from e and the received rows; its pads come from its seed. The caller releases the result. */
-export function walk(
-  k: Kernels,
-  chain: Chain,
-  count: number,
-  e: Region,
-  rows: Region,
-  ch: Streams,
-  address: ComparisonAddress,
-  padsOf: { purpose: typeof Purpose.tablePad | typeof Purpose.signPad; tensor: number } = {
-    purpose: Purpose.tablePad,
-    tensor: 0,
-  },
-): Region {
-  const pads = ch.take({ ...padsOf, ...address }, tableBytes(chain.chunks, count))
+/** Client: the pads of a step's comparisons. The caller releases the result. */
+export const padsOf = (chain: Chain, count: number, ch: Streams, address: ComparisonAddress): Region =>
+  ch.take({ purpose: Purpose.tablePad, ...address }, tableBytes(chain.chunks, count))
+
+/** Client: β from e, the received rows and the pads of all tables. The caller releases the result. */
+export function walk(k: Kernels, chain: Chain, count: number, e: Region, rows: Region, pads: Region): Region {
   const opened = k.memory.alloc(rowBytes(chain.chunks, count))
   readRows(k, chain, count, e, pads, opened)
-  pads.release()
   const beta = k.memory.alloc(groupsOf(count))
   walkChain(k, chain.chunks, count, rows, opened, beta)
   opened.release()
@@ -182,7 +172,9 @@ export async function compareClient(
   message.u8().set(payload)
   const e = k.memory.allocZero(groupsOf(count) * 8 * chainWordBytes(chain))
   unpackOpened(k, message, count, chain.bits, e)
-  const beta = walk(k, chain, count, e, message.part(opened, rows), ch, address)
+  const pads = padsOf(chain, count, ch, address)
+  const beta = walk(k, chain, count, e, message.part(opened, rows), pads)
+  pads.release()
   link.send(Kind.reply, phase, 0, beta.u8())
   e.release()
   message.release()

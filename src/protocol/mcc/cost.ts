@@ -3,7 +3,7 @@ import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES 
 import { isActive, isProduct, type ProductNumbers, type ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
 import { curveMessages } from './curve.js'
-import { type GuardTerms, guardSizes, guardTerms, lastActive } from './guard/terms.js'
+import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { inputMessages } from './input.js'
 import { linearMessages } from './linear.js'
 import { outputMessages } from './output.js'
@@ -55,26 +55,27 @@ const offline = (messages: readonly Message[]) => messages.filter(({ offline }) 
 export function onlineMessages(layout: MccLayout): Message[][] {
   const { plan, waves } = layout
   const terms = guardTerms(layout)
-  const { opening, proof } = guardMessages(terms)
   const last = lastActive(layout.steps)
   const steps = waves.map((wave) =>
     wave.map((step) => {
       const own = online(stepMessages(step, plan.ring, terms))
-      return step.index === last ? [...own, ...opening, ...proof] : own
+      return [...own, ...signMessages(terms, step.index), ...(step.index === last ? proofMessages(terms, 2) : [])]
     }),
   )
   const start = inputMessages(plan, terms)
-  return chained([[last < 0 ? [...start, ...proof] : start], ...steps])
+  return chained([[last < 0 ? [...start, ...proofMessages(terms, 1)] : start], ...steps])
 }
 
-/** What a guard adds on line: beside the last opening and behind the last reply, or behind the input where nothing is opened. */
-function guardMessages(terms: GuardTerms | null): { opening: Message[]; proof: Message[] } {
-  if (!terms) return { opening: [], proof: [] }
-  const sizes = guardSizes(terms)
-  return {
-    opening: sizes.signs === 0 ? [] : [{ kind: 'signs', from: 'server', to: 'client', bytes: sizes.signs, stage: 1 }],
-    proof: [{ kind: 'proof', from: 'client', to: 'server', bytes: sizes.proof, stage: sizes.signs === 0 ? 1 : 2 }],
-  }
+/** What a guard adds beside a step's opening. */
+function signMessages(terms: GuardTerms | null, step: number): Message[] {
+  const segment = terms && segmentAt(terms, step)
+  if (!segment) return []
+  return [{ kind: 'signs', from: 'server', to: 'client', bytes: segmentSizes(segment).opening, stage: 1 }]
+}
+
+/** What a guard adds behind the last reply, or behind the input where nothing is opened. */
+function proofMessages(terms: GuardTerms | null, stage: number): Message[] {
+  return terms ? [{ kind: 'proof', from: 'client', to: 'server', bytes: guardSizes(terms).proof, stage }] : []
 }
 
 /** The material of one inference: which one it is, then the messages of each step, then those of the guard. */

@@ -14,9 +14,9 @@ import { Purpose, type PurposeCode, type Streams } from '../../random/streams.js
 import { ID_BYTES, INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
-import { answerStep, type ClientWalk } from './inference.js'
+import { answerOpenings, type ClientWalk, withGuard } from './inference.js'
 import { outputMask } from './linear.js'
-import { type MccSteps, opens } from './step.js'
+import type { MccSteps } from './step.js'
 
 /** Lengths of what the three send in a delegated inference. */
 export interface DelegatedSizes {
@@ -147,11 +147,7 @@ export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Arr
   server.sendFrame(frame)
   meter.mark(Phase.online, 0)
   const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
-  const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of begins === 1 ? planned.steps.filter(opens) : []) {
-    meter.mark(Phase.online, step.index)
-    await answerStep(walk, step, !leading.has(step), undefined)
-  }
+  if (begins === 1) await withGuard(walk, (guard) => answerOpenings(walk, guard))
   meter.stop()
   return begins === 1
 }

@@ -13,7 +13,7 @@ import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { answerCurve, curveSizes, finishCurve, openCurve } from './curve.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
-import { type GuardTerms, guardSizes, guardTerms, lastActive } from './guard/terms.js'
+import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
@@ -44,42 +44,53 @@ export async function runClient(
   input: Int32Array,
   onStep?: (step: number) => void,
 ): Promise<Int32Array> {
-  const terms = guardTerms(walk.planned)
-  const guard = terms ? new ClientGuard(walk.k, terms, walk.ch, walk.inference) : undefined
+  const { k, planned, server, meter, ch, inference, signal } = walk
+  const { plan, steps } = planned
+  await withGuard(walk, async (guard) => {
+    startInference(walk, input, guard)
+    await answerOpenings(walk, guard, onStep)
+  })
+  const step = steps[steps.length - 1] // the only one that opens nothing
+  meter.mark(Phase.online, step.index)
+  const length = packedBytes(step.size, plan.ring)
+  const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
+  const output = openOutput(k, step, ch, payload, inference, plan.ring)
+  onStep?.(step.index)
+  meter.stop()
+  return output
+}
+
+/** Client: does something with the guard of an inference, or with none. */
+export async function withGuard<T>(
+  { k, planned, ch, inference }: ClientWalk,
+  run: (guard: ClientGuard | undefined) => Promise<T>,
+): Promise<T> {
+  const terms = guardTerms(planned)
+  const guard = terms ? new ClientGuard(k, terms, ch, inference) : undefined
   try {
-    return await walkSteps(walk, input, guard, onStep)
+    return await run(guard)
   } finally {
     guard?.release()
   }
 }
 
-async function walkSteps(
+/** Client: answers every opening, and vouches for all it said where the plan is guarded. */
+export async function answerOpenings(
   walk: ClientWalk,
-  input: Int32Array,
   guard: ClientGuard | undefined,
-  onStep: ((step: number) => void) | undefined,
-): Promise<Int32Array> {
-  const { k, planned, server, meter, ch, inference, signal } = walk
-  const { ring } = planned.plan
-  startInference(walk, input, guard)
-  const last = lastActive(planned.steps)
-  if (last < 0) await prove(walk, 0, guard)
-  const leading = new Set(planned.waves.map(([step]) => step))
-  for (const step of planned.steps) {
-    meter.mark(Phase.online, step.index)
-    if (!opens(step)) {
-      const length = packedBytes(step.size, ring)
-      const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-      const output = openOutput(k, step, ch, payload, inference, ring)
-      onStep?.(step.index)
-      meter.stop()
-      return output
-    }
+  onStep?: (step: number) => void,
+): Promise<void> {
+  const { steps, waves } = walk.planned
+  const last = lastActive(steps)
+  if (last < 0) prove(walk, 0, guard)
+  const leading = new Set(waves.map(([step]) => step))
+  for (const step of steps.filter(opens)) {
+    walk.meter.mark(Phase.online, step.index)
     await answerStep(walk, step, !leading.has(step), guard)
-    if (step.index === last) await prove(walk, last, guard)
+    await answerSecondSets(walk, step.index, guard)
+    if (step.index === last) prove(walk, last, guard)
     onStep?.(step.index)
   }
-  throw new Error('a plan ends in a step without an activation')
 }
 
 function startInference(
@@ -100,7 +111,7 @@ function startInference(
  * @param beside whether the step's opening comes in the flight of the one before
  * @param guard of a guarded plan
  */
-export async function answerStep(
+async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
   beside: boolean,
@@ -113,6 +124,11 @@ export async function answerStep(
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
+    if (guard && !isProduct(step)) {
+      // What was sent leaves while the work is done that needs no answer to it.
+      await turn()
+      guard.prepare(step, next)
+    }
     const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
     message = upload(k.memory, payload)
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
@@ -140,22 +156,27 @@ function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, nex
   for (const mask of masks.values()) mask.release(true)
 }
 
-/** The last message of a guarded inference: it answers what is compared once more, and vouches for all replies. */
-async function prove({ k, server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
-  if (!guard) return
-  const { signs } = guardSizes(guard.terms)
-  const payload =
-    signs === 0
-      ? new Uint8Array(0)
-      : await server.receive(Kind.signs, Phase.online, step, signs, { signal, beside: true })
+/** Walks what is compared once more beside a step's opening; the answers wait for the last message. */
+async function answerSecondSets(
+  { k, server, signal }: ClientWalk,
+  step: number,
+  guard: ClientGuard | undefined,
+): Promise<void> {
+  const segment = guard && segmentAt(guard.terms, step)
+  if (!segment) return
+  const { opening } = segmentSizes(segment)
+  const payload = await server.receive(Kind.signs, Phase.online, step, opening, { signal, beside: true })
   const message = upload(k.memory, payload)
   try {
-    const proof = guard.prove(message)
-    server.send(Kind.proof, Phase.online, step, proof.u8())
-    proof.release()
+    guard.answer(segment, message)
   } finally {
     message.release()
   }
+}
+
+/** The last message of a guarded inference: it answers what was compared once more, and vouches for all replies. */
+function prove({ server }: ClientWalk, step: number, guard: ClientGuard | undefined): void {
+  if (guard) server.send(Kind.proof, Phase.online, step, guard.prove())
 }
 
 /** What a server walks a plan with, on line. */
@@ -189,7 +210,8 @@ export async function runServer(
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
   let tensors: LiveTensors | undefined
   try {
-    const made = typeof input === 'function' ? input() : guard ? guard.input(input) : takeInput(k, planned, input)
+    const made =
+      typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
     for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
     meter.stop()
@@ -232,7 +254,7 @@ async function serveWave(
         continue
       }
       opened.open(step, material[step.index])
-      if (step.index === last) openSecondSets(walk, last, guard)
+      await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
       tensors.add(step.index, await opened.finish(step, material[step.index]))
@@ -243,9 +265,12 @@ async function serveWave(
   }
 }
 
-function openSecondSets({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): void {
-  if (!guard || guard.terms.sets.length === 0) return
-  const message = guard.signs()
+/** What is compared once more leaves whole, behind the last opening that it covers. */
+async function openSecondSets({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
+  const segment = guard && segmentAt(guard.terms, step)
+  if (!segment) return
+  await turn()
+  const message = guard.signs(segment)
   client.send(Kind.signs, Phase.online, step, message.u8())
   message.release()
 }
@@ -315,6 +340,10 @@ class OpenedSteps {
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
     const { reply } = answeredSizes(step, ring, this.guard?.terms)
+    if (this.guard && !isProduct(step)) {
+      await turn()
+      this.guard.prepare(step, relu!.keys!)
+    }
     const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
     const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)

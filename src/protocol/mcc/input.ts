@@ -9,14 +9,15 @@ import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES } from '../control.js'
 import { tensorMask } from '../linear.js'
 import type { Message } from '../transcript.js'
-import { type GuardTerms, guardSizes } from './guard/terms.js'
+import { windowedInputBytes } from './guard/input.js'
+import { type GuardTerms, isWindowed } from './guard/terms.js'
 import type { MccSteps } from './step.js'
 
 const inputSize = (plan: MccPlan): number => elementCount(tensorShape(plan, 0))
 
 /** Bytes of the frame that starts an inference: its number and x̂. */
 export const inputBytes = (plan: MccPlan, terms: GuardTerms | null = null): number =>
-  INFERENCE_BYTES + (terms ? guardSizes(terms).input : packedBytes(inputSize(plan), plan.ring))
+  INFERENCE_BYTES + (terms && isWindowed(terms) ? windowedInputBytes(terms) : packedBytes(inputSize(plan), plan.ring))
 
 export const inputMessages = (plan: MccPlan, terms: GuardTerms | null = null): Message[] => [
   { kind: 'input', from: 'client', to: 'server', bytes: inputBytes(plan, terms), stage: 1 },

@@ -29,7 +29,7 @@ import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
-import { dealComparison, openRows, walk } from './comparison.js'
+import { dealComparison, openRows, padsOf, walk } from './comparison.js'
 import type { Compared } from './guard/compared.js'
 import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
@@ -234,7 +234,7 @@ function shares(
  * @param message the opening
  * @param next r of the step's result, one word per element
  * @param reply out, `reluSizes(...).reply` bytes
- * @param guard of a guarded plan
+ * @param guard of a guarded plan, prepared for the step
  */
 export function answerRelu(
   k: Kernels,
@@ -258,7 +258,7 @@ export function answerRelu(
   reply.u8().set(beta.u8().subarray(0, sizes.beta))
   const results = reply.part(sizes.beta, sizes.reply - sizes.beta)
   if (guard) {
-    const replies = guard.replies(step, { e, beta }, next)
+    const replies = guard.replies(step, { e, beta })
     packLong(k, replies, relu.results, guard.terms.word, results)
     replies.release()
   } else {
@@ -304,17 +304,23 @@ function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, ro
   const { relu, index } = step
   if (relu.comparisons === 0) return k.memory.alloc(0)
   const x = tested(k, relu, e)
-  const beta = walk(k, chainOf(step.activation), relu.comparisons, x, rows, ch, { layer: index, inference })
+  const chain = chainOf(step.activation)
+  const pads = padsOf(chain, relu.comparisons, ch, { layer: index, inference })
+  const beta = walk(k, chain, relu.comparisons, x, rows, pads)
+  pads.release()
   if (x !== e) x.release()
   return beta
 }
 
-/** Server, flight 2: x̂ of the step's result, one word per element, from the client's reply. The caller releases it. */
+/**
+ * Server, flight 2: x̂ of the step's result, one word per element, from the client's reply. The caller releases it.
+ * @param guard of a guarded plan, prepared for the step
+ */
 export function finishRelu(
   k: Kernels,
   step: ReluStep,
   { e, a1 }: Pick<Opened, 'e' | 'a1'>,
-  { words, keys }: ReluMaterial,
+  { words }: ReluMaterial,
   reply: Region,
   ring: number,
   guard?: ServerGuard,
@@ -323,7 +329,7 @@ export function finishRelu(
   const { sum } = activation.bends ?? {}
   const sizes = reluSizes(step, ring, guard?.terms ?? null)
   const results = reply.part(sizes.beta, sizes.reply - sizes.beta)
-  const other = guard ? guard.replies(step, { e, beta: reply }, keys!, results) : k.memory.alloc(relu.results * 4)
+  const other = guard ? guard.replies(step, { e, beta: reply }, results) : k.memory.alloc(relu.results * 4)
   if (!guard) unpack(k, results, relu.results, ring, other)
   if (!sum) {
     shares(k, 'server', step, { e, beta: reply, words, a1, other, out: other })

@@ -57,7 +57,8 @@ export function distribution(coins: number, width: number, see: (coins: Coins, v
   return counts
 }
 
-export const sameDistribution = (a: Uint32Array, b: Uint32Array): boolean => a.every((count, i) => count === b[i])
+export const sameDistribution = (a: Uint32Array, b: Uint32Array): boolean =>
+  Buffer.compare(new Uint8Array(a.buffer), new Uint8Array(b.buffer)) === 0
 
 const low = (x: number, bits: number): number => x & ((1 << bits) - 1)
 const signed = (x: number, bits: number): number => (x << (32 - bits)) >> (32 - bits)

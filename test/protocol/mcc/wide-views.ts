@@ -10,6 +10,9 @@ import { type Streamed, Tally, Transcripts } from './transcripts.js'
 
 export const RUNS = 2 ** 14
 
+/** Enough to tell a broken variant: what the fewer runs show, more runs show the better. */
+export const FEWER_RUNS = 2 ** 12
+
 const conv = (out: MapShape, [cin, h, w]: MapShape, at = 0) => ({
   op: 'conv' as const,
   of: at,
@@ -59,18 +62,28 @@ export interface Side {
   streamed?: Streamed
 }
 
-/** Both parties' views over many inferences; the two sides never share an inference. */
-async function tally({ compiled, input, streamed }: Side, side: number, runs: number) {
+export interface Views {
+  server: Tally
+  client: Tally
+}
+
+/** Both parties' views over many inferences. What is compared shares no inference: it is of different `side`. */
+export async function tally({ compiled, input, streamed }: Side, side: number, runs = RUNS): Promise<Views> {
   const parties = await Transcripts.of(compiled, streamed)
   const [server, client] = [new Tally(), new Tally()]
   for (let i = 0; i < runs; i++) await parties.run(input, 1 + i + side * runs, server, client)
   return { server, client }
 }
 
-export async function views(a: Side, b: Side, runs = RUNS) {
-  const [one, other] = [await tally(a, 0, runs), await tally(b, 1, runs)]
+/** How far either party's views differ: beyond 1 they do. */
+export function apart(one: Views, other: Views) {
   expect(one.server.places).toBe(other.server.places)
+  expect(one.client.places).toBe(other.client.places)
   return { server: one.server.against(other.server), client: one.client.against(other.client) }
+}
+
+export async function views(a: Side, b: Side, runs = FEWER_RUNS) {
+  return apart(await tally(a, 0, runs), await tally(b, 1, runs))
 }
 
 export const silent = new Int32Array(8)

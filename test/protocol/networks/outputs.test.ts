@@ -201,10 +201,10 @@ test('what a plan says of its outputs is checked before anything is made of it',
     /elements of the 528/,
   )
   expect(damaged({ tail: [layer('c', 'conv2d', 'boxes', { cout: 1, kernel: [1, 1] })] })).toThrowError(
-    /conv2d is no op of a tail/,
+    /op: expected one of .*sigmoid.*, got "conv2d"/,
   )
   expect(damaged({ tail: [layer('c', 'multiply', ['boxes', 'elsewhere'])] })).toThrowError(
-    /found none of id "elsewhere"/,
+    /found no earlier value of id "elsewhere"/,
   )
   expect(damaged({ tail: [...outputs.tail, layer('boxes', 'exp', 'score')] })).toThrowError(
     /id: "boxes" is the name of an input/,

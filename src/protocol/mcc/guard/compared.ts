@@ -1,5 +1,5 @@
 // What an inference compares, step after step, as the second sets compare it once more: one word and one bit per
-// comparison, all words shifted to the width of the widest step.
+// comparison, all words shifted to the width of the widest step, apart for every segment.
 import type { Kernels, Region } from '../../../kernels/instance.js'
 import { groupsOf } from '../../../kernels/mcc.js'
 import { add32, shl32, sub32 } from '../../../kernels/ring.js'
@@ -8,21 +8,38 @@ import type { ReluStep } from '../step.js'
 import { tested } from '../values.js'
 import type { GuardTerms } from './terms.js'
 
-export class Compared {
+/** What the steps of a segment compare. */
+class ComparedSegment {
   readonly words: Region
   readonly bits: Region
+  /** How many words and bits there are so far. */
+  filled = { words: 0, bits: 0 }
+
+  constructor(
+    k: Kernels,
+    readonly last: number,
+    comparisons: number,
+  ) {
+    this.words = k.memory.allocZero(comparisons * 4)
+    this.bits = k.memory.allocZero(groupsOf(comparisons))
+  }
+}
+
+export class Compared {
+  readonly segments: readonly ComparedSegment[]
   readonly #width: number
-  #words = 0
-  #bits = 0
 
   constructor(
     private readonly k: Kernels,
-    { sets }: GuardTerms,
+    { segments }: GuardTerms,
   ) {
-    const [set] = sets
-    this.#width = set?.chain.bits ?? 0
-    this.words = k.memory.allocZero((set?.comparisons ?? 0) * 4)
-    this.bits = k.memory.allocZero(groupsOf(set?.comparisons ?? 0))
+    this.#width = segments[0]?.sets[0].chain.bits ?? 0
+    this.segments = segments.map(({ last, comparisons }) => new ComparedSegment(k, last, comparisons))
+  }
+
+  /** The segment of a step that compares something. */
+  #of({ index }: ReluStep): ComparedSegment {
+    return this.segments.find(({ last }) => index <= last)!
   }
 
   /**
@@ -39,23 +56,29 @@ export class Compared {
     ;(side === 'server' ? add32 : sub32)(k, opened, a, bare, count)
     const all = copies(k, step, bare, side === 'server')
     const words = tested(k, relu, all)
-    const out = this.words.part(this.#words * 4, relu.comparisons * 4)
+    const into = this.#of(step)
+    const out = into.words.part(into.filled.words * 4, relu.comparisons * 4)
     shl32(k, words, this.#width - activation.bits, out, relu.comparisons)
-    this.#words += relu.comparisons
+    into.filled.words += relu.comparisons
     if (words !== all) words.release(true)
     if (all !== bare) all.release(true)
     bare.release(true)
   }
 
   /** Appends ρ (helper) or β (server) of a step. */
-  addBits({ relu }: ReluStep, bits: Region): void {
-    appendBits(this.bits.u8(), this.#bits, bits.u8(), relu.comparisons)
-    this.#bits += relu.comparisons
+  addBits(step: ReluStep, bits: Region): void {
+    const { comparisons } = step.relu
+    if (comparisons === 0) return
+    const into = this.#of(step)
+    appendBits(into.bits.u8(), into.filled.bits, bits.u8(), comparisons)
+    into.filled.bits += comparisons
   }
 
   release(): void {
-    this.words.release(true)
-    this.bits.release(true)
+    for (const { words, bits } of this.segments) {
+      words.release(true)
+      bits.release(true)
+    }
   }
 }
 

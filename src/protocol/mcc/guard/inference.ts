@@ -6,19 +6,39 @@ import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
 import { elementCount } from '../../../plan/plan.js'
 import type { Streams } from '../../../random/streams.js'
 import { tensorMask } from '../../linear.js'
+import { sendInput, takeInput } from '../input.js'
 import type { MccSteps, ReluStep } from '../step.js'
 import { Compared } from './compared.js'
 import { dealInputKeys, openInput, takeBoundedInput } from './input.js'
-import { dealReplyKeys, expectReplies, liftReplies, type Switched } from './replies.js'
-import { answerSigns, checkSigns, dealSigns, openSigns, type SignSecret, signSecret, signSizes } from './signs.js'
-import { type GuardTerms, guardSizes, PROOF_WORD } from './terms.js'
+import {
+  type DrawnReplies,
+  type DueReplies,
+  dealReplyKeys,
+  drawReplies,
+  dueReplies,
+  expectReplies,
+  liftReplies,
+  type Switched,
+} from './replies.js'
+import {
+  answerSigns,
+  checkSigns,
+  dealSigns,
+  openSigns,
+  SignPads,
+  type SignSecret,
+  type SignSet,
+  signSecret,
+  signSizes,
+} from './signs.js'
+import { type GuardTerms, guardSizes, isWindowed, PROOF_WORD, type SignSegment, segmentSizes, setsOf } from './terms.js'
 import { UploadSums } from './upload.js'
 import { halvesOf, lifted, unpackLong } from './words.js'
 
 /** What a server holds of one inference beside the steps' material, until it is used. */
 export class GuardMaterial {
   readonly upload: UploadSums
-  /** Keys of the input, then the tables of every second set; empty until they have come. */
+  /** Keys of the input, where it has any, then the tables of every second set; empty until they have come. */
   #dealt: readonly Region[] = []
 
   constructor(
@@ -32,14 +52,15 @@ export class GuardMaterial {
     return this.#dealt[0]
   }
 
-  tables(set: number): Region {
-    return this.#dealt[set + 1]
+  tables({ step, number }: SignSet): Region {
+    return this.#dealt[setsOf(this.terms).findIndex((set) => set.step === step && set.number === number) + 1]
   }
 
   /** Takes in what the helper sent after the steps. */
   dealt(payload: Uint8Array): void {
     let at = 0
-    const lengths = [guardSizes(this.terms).inputKeys, ...this.terms.sets.map((set) => signSizes(set).tables)]
+    const sets = setsOf(this.terms)
+    const lengths = [guardSizes(this.terms).inputKeys, ...sets.map((set) => signSizes(set).tables)]
     this.#dealt = lengths.map((length) => upload(this.k.memory, payload.subarray(at, (at += length))))
     this.upload.combine(payload.subarray(at), 1)
   }
@@ -106,15 +127,20 @@ export class HelperGuard {
       this.#sums.addTransposed(each, r(tensor), each.byteLength / 4 / terms.vectors)
     })
     const message = k.memory.alloc(sizes.dealt)
-    const next = lifted(k, r(0), terms.input.size, terms.ring, streams.ch, 0, inference)
-    dealInputKeys(k, streams, next, inference, terms, message.part(0, sizes.inputKeys))
-    next.release(true)
+    if (isWindowed(terms)) {
+      const next = lifted(k, r(0), terms.input.size, terms.ring, streams.ch, 0, inference)
+      dealInputKeys(k, streams, next, inference, terms, message.part(0, sizes.inputKeys))
+      next.release(true)
+    }
     let at = sizes.inputKeys
-    for (const set of terms.sets) {
-      const tables = dealSigns(k, set, { m: this.compared.words, rho: this.compared.bits }, streams, { inference })
-      message.u8().set(tables.u8(), at)
-      at += tables.byteLength
-      tables.release()
+    for (const { number, sets } of terms.segments) {
+      const { words, bits } = this.compared.segments[number]
+      for (const set of sets) {
+        const tables = dealSigns(k, set, { m: words, rho: bits }, streams, { inference })
+        message.u8().set(tables.u8(), at)
+        at += tables.byteLength
+        tables.release()
+      }
     }
     this.#sums.packInto(message.part(at, sizes.checks))
     return message
@@ -129,6 +155,12 @@ export class HelperGuard {
 /** Client: the tags of all it sends, in one word. */
 export class ClientGuard {
   readonly #sum: Region
+  #drawn: DrawnReplies | undefined
+  /** Of the sets of the present segment, of which so many comparisons were prepared. */
+  #pads: readonly SignPads[] = []
+  #compared = 0
+  /** β of the second sets, as far as they have come. */
+  readonly #answers: Uint8Array[] = []
 
   constructor(
     private readonly k: Kernels,
@@ -142,6 +174,7 @@ export class ClientGuard {
   /** The input's message. `x`: signed fixed-point words, CHW. The caller releases the result. */
   input(x: Int32Array, planned: MccSteps): Region {
     const { k, terms, ch, inference } = this
+    if (!isWindowed(terms)) return sendInput(k, planned, ch, x, inference)
     const r = tensorMask(k, planned, ch, 0, inference)
     const next = lifted(k, r, terms.input.size, terms.ring, ch, 0, inference)
     const message = openInput(k, x, next, ch, inference, terms, this.#sum)
@@ -150,34 +183,66 @@ export class ClientGuard {
     return message
   }
 
-  /** R of a step's results, u64. `r`: the mask of its result, one word per element. The caller releases the result. */
-  replies(step: ReluStep, opened: Switched, r: Region): Region {
+  /**
+   * Draws what a step's replies take and its share of what its segment's second sets take, before its opening comes.
+   * @param r the mask of its result, one word per element
+   */
+  prepare(step: ReluStep, r: Region): void {
     const { k, terms, ch, inference } = this
-    const next = lifted(k, r, elementCount(step.step.out), terms.ring, ch, step.index + 1, inference)
-    const replies = liftReplies(k, step, opened, ch, next, inference, terms, this.#sum)
-    next.release(true)
+    this.#drawn?.release()
+    this.#drawn = drawReplies(k, step, ch, r, inference, terms)
+    const { comparisons } = step.relu
+    if (comparisons === 0) return
+    const segment = terms.segments.find(({ last }) => step.index <= last)!
+    if (this.#pads.length === 0) this.#pads = segment.sets.map((set) => new SignPads(k, set))
+    this.#compared += comparisons
+    for (const pads of this.#pads) pads.drawTo(this.#compared / segment.comparisons, ch, { inference })
+  }
+
+  /** R of the results of the step that was prepared, u64. The caller releases the result. */
+  replies(step: ReluStep, opened: Switched): Region {
+    const { k, terms, ch, inference } = this
+    const replies = liftReplies(k, step, opened, ch, this.#drawn!, inference, terms, this.#sum)
+    this.#drawn!.release()
+    this.#drawn = undefined
     return replies
   }
 
-  /** The last message: T, and β of the second sets. `message`: their openings. The caller releases the result. */
-  prove(message: Region): Region {
-    const { k, terms, ch, inference } = this
-    const proof = k.memory.alloc(guardSizes(terms).proof)
-    const out = () => proof.u8()
-    out().set(cut(this.#sum.u8(), terms.word))
-    let [from, to] = [0, PROOF_WORD]
-    for (const set of terms.sets) {
+  /** β of a segment's second sets, kept for the last message. `message`: their openings. */
+  answer({ sets }: SignSegment, message: Region): void {
+    const { k } = this
+    let from = 0
+    for (const [i, set] of sets.entries()) {
       const { opened, rows } = signSizes(set)
-      const beta = answerSigns(k, set, message.part(from, opened + rows), ch, { inference })
-      out().set(beta.u8(), to)
-      from += opened + rows
-      to += beta.byteLength
+      const beta = answerSigns(k, set, message.part(from, opened + rows), this.#pads[i].region)
+      this.#answers.push(beta.u8().slice())
       beta.release()
+      from += opened + rows
+    }
+    this.#releasePads()
+  }
+
+  #releasePads(): void {
+    for (const pads of this.#pads) pads.release()
+    this.#pads = []
+    this.#compared = 0
+  }
+
+  /** The last message: T, and β of the second sets. */
+  prove(): Uint8Array {
+    const proof = new Uint8Array(guardSizes(this.terms).proof)
+    proof.set(cut(this.#sum.u8(), this.terms.word))
+    let at = PROOF_WORD
+    for (const beta of this.#answers) {
+      proof.set(beta, at)
+      at += beta.byteLength
     }
     return proof
   }
 
   release(): void {
+    this.#drawn?.release()
+    this.#releasePads()
     this.#sum.release(true)
   }
 }
@@ -191,8 +256,9 @@ function cut(word: Uint8Array, bits: number): Uint8Array {
 export class ServerGuard {
   readonly compared: Compared
   readonly #sum: Region
+  #due: DueReplies | undefined
   /** Of every second set, from its opening on. */
-  #secrets: readonly SignSecret[] = []
+  readonly #secrets = new Map<SignSet, SignSecret>()
 
   constructor(
     private readonly k: Kernels,
@@ -206,17 +272,27 @@ export class ServerGuard {
   }
 
   /** x̂_0, one word per element. The caller releases it. */
-  input(payload: Uint8Array): Region {
+  input(payload: Uint8Array, planned: MccSteps): Region {
     const { k, material, sh, inference, terms } = this
+    if (!isWindowed(terms)) return takeInput(k, planned, payload)
     return takeBoundedInput(k, payload, material.inputKeys, sh, inference, terms, this.#sum)
   }
 
-  /** The low words of a step's replies, as they are computed with. The caller releases them. */
-  replies(step: ReluStep, opened: Switched, keys: Region, packed: Region): Region {
+  /** Makes ready what a step's replies are checked with, before they come. @param keys as they travelled */
+  prepare(step: ReluStep, keys: Region): void {
     const { k, sh, inference, terms } = this
+    this.#due?.release()
+    this.#due = dueReplies(k, step, keys, sh, inference, terms)
+  }
+
+  /** The low words of the replies of the step that was prepared, as they are computed with. The caller releases them. */
+  replies(step: ReluStep, opened: Switched, packed: Region): Region {
+    const { k, terms } = this
     const { results } = step.relu
     const replies = unpackLong(k, packed, results, terms.word)
-    expectReplies(k, step, opened, keys, replies, sh, inference, terms, this.#sum)
+    expectReplies(k, step, opened, this.#due!, replies, this.#sum)
+    this.#due!.release()
+    this.#due = undefined
     this.compared.addBits(step, opened.beta)
     const [low, high] = halvesOf(k, replies, results)
     high.release()
@@ -224,19 +300,20 @@ export class ServerGuard {
     return low
   }
 
-  /** The openings of the second sets. The caller releases the result. */
-  signs(): Region {
-    const { k, sh, inference, terms, material } = this
-    const message = k.memory.alloc(guardSizes(terms).signs)
+  /** The openings of a segment's second sets. The caller releases the result. */
+  signs(segment: SignSegment): Region {
+    const { k, sh, inference, material } = this
+    const message = k.memory.alloc(segmentSizes(segment).opening)
     let at = 0
-    this.#secrets = terms.sets.map((set) => signSecret(k, set, sh, { inference }))
-    terms.sets.forEach((set, i) => {
-      const own = { y: this.compared.words, tables: material.tables(i) }
-      const opening = openSigns(k, set, own, this.#secrets[i], sh, { inference })
+    for (const set of segment.sets) {
+      const secret = signSecret(k, set, sh, { inference })
+      this.#secrets.set(set, secret)
+      const own = { y: this.compared.segments[segment.number].words, tables: material.tables(set) }
+      const opening = openSigns(k, set, own, secret, sh, { inference })
       message.u8().set(opening.u8(), at)
       at += opening.byteLength
       opening.release()
-    })
+    }
     return message
   }
 
@@ -249,11 +326,13 @@ export class ServerGuard {
     const answers = upload(k.memory, proof)
     let at = PROOF_WORD
     let wrong = this.material.upload.remainder
-    for (const [i, set] of terms.sets.entries()) {
-      const { beta } = signSizes(set)
-      const answer = answers.part(at, beta)
-      if (!checkSigns(k, set, { beta: this.compared.bits, answer }, this.#secrets[i])) wrong |= 1
-      at += beta
+    for (const { number, sets } of terms.segments) {
+      const { bits } = this.compared.segments[number]
+      for (const set of sets) {
+        const answer = answers.part(at, signSizes(set).beta)
+        if (!checkSigns(k, set, { beta: bits, answer }, this.#secrets.get(set)!)) wrong |= 1
+        at += answer.byteLength
+      }
     }
     const due = cut(this.#sum.u8(), terms.word)
     for (let i = 0; i < PROOF_WORD; i++) wrong |= due[i] ^ proof[i]
@@ -262,7 +341,8 @@ export class ServerGuard {
   }
 
   release(): void {
-    for (const secret of this.#secrets) secret.release()
+    this.#due?.release()
+    for (const secret of this.#secrets.values()) secret.release()
     this.compared.release()
     this.#sum.release(true)
   }

@@ -1,4 +1,4 @@
-// The bounded input of a guarded inference: the client opens x under a mask of its own, in as few bits as an input has, and
+// The bounded input of a guarded inference whose first step does not bound it: the client opens x under a mask of its own, in as few bits as an input has, and
 // moves it to the ring as a value that passes is moved, under the same MAC. Whatever it sends, |x| stays within 3/4 of the
 // window, one and a half times the largest input there is.
 //
@@ -11,24 +11,28 @@ import { LONG, liftPassed, macDot, macPassed, macPassedKeys, tagBytes } from '..
 import { extend } from '../../../kernels/mcc.js'
 import { mask32, shrLogical32, sub32 } from '../../../kernels/ring.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
-import { type GuardTerms, guardSizes, tagWidths } from './terms.js'
+import { type InputWindow, tagWidths, type WindowedTerms } from './terms.js'
 import { halvesOf, longBytes, packLong, unpackLong } from './words.js'
 
 /** The tensor that the input is, among those whose masks and tags are addressed by number. */
 const INPUT = 0
 
-const tagsOf = (ch: Streams, { input: { size, bits }, word }: GuardTerms, inference: number) => {
+const tagsOf = (ch: Streams, { input: { size, bits }, word }: WindowedTerms, inference: number) => {
   const at = { purpose: Purpose.replyTag, layer: INPUT, inference } as const
   const bytes = tagWidths(bits, word)
   const draw = (tensor: number, each: number) => ch.take({ ...at, tensor }, tagBytes(size, each))
   return { tags: { w0: draw(0, bytes.wide), mu: draw(1, bytes.narrow) }, bytes }
 }
 
-const factors = (sh: Streams, { size }: GuardTerms['input'], inference: number): Region =>
+/** The input's opening, and the word that moves it to the ring. */
+export const windowedInputBytes = ({ input: { size, bits }, word }: WindowedTerms): number =>
+  packedBytes(size, bits) + longBytes(size, word)
+
+const factors = (sh: Streams, { size }: InputWindow, inference: number): Region =>
   sh.take({ purpose: Purpose.replyAlpha, layer: INPUT, inference }, size * 8)
 
 /** Client and helper: r_in mod 2^k, its top bit, and the ω that nobody has to correct. */
-function windowMask(k: Kernels, { size, bits }: GuardTerms['input'], ch: Streams, inference: number) {
+function windowMask(k: Kernels, { size, bits }: InputWindow, ch: Streams, inference: number) {
   const known = ch.take({ purpose: Purpose.inputWindow, layer: INPUT, inference }, size * 4)
   mask32(k, known, bits, known, size)
   const mu = k.memory.alloc(size * 4)
@@ -42,7 +46,7 @@ export function dealInputKeys(
   { ch, sh }: { ch: Streams; sh: Streams },
   next: Region,
   inference: number,
-  terms: GuardTerms,
+  terms: WindowedTerms,
   message: Region,
 ): void {
   const { word, input } = terms
@@ -69,7 +73,7 @@ export function openInput(
   next: Region,
   ch: Streams,
   inference: number,
-  terms: GuardTerms,
+  terms: WindowedTerms,
   sum: Region,
 ): Region {
   const { word, input } = terms
@@ -82,7 +86,7 @@ export function openInput(
   macPassed(k, size, bits, e, tags, bytes, 1, sum)
   const replies = k.memory.alloc(size * 8)
   liftPassed(k, size, bits, { e, next, ...mask, out: replies })
-  const message = k.memory.alloc(guardSizes(terms).input)
+  const message = k.memory.alloc(windowedInputBytes(terms))
   const opened = packedBytes(size, bits)
   pack(k, e, size, bits, message.part(0, opened))
   packLong(k, replies, size, word, message.part(opened, longBytes(size, word)))
@@ -97,7 +101,7 @@ export function takeBoundedInput(
   keys: Region,
   sh: Streams,
   inference: number,
-  { word, input }: GuardTerms,
+  { word, input }: WindowedTerms,
   sum: Region,
 ): Region {
   const { size, bits } = input

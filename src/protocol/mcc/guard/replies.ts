@@ -26,6 +26,7 @@ import {
 } from '../../../kernels/mac.js'
 import { addTruncated } from '../../../kernels/mcc.js'
 import { add64, mask32, mul64, sub64 } from '../../../kernels/ring.js'
+import { elementCount } from '../../../plan/plan.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
 import { ofOpened, type Summed } from '../bends.js'
 import { outputMask } from '../linear.js'
@@ -33,7 +34,7 @@ import type { ReluStep } from '../step.js'
 import { openedValues, perValue } from '../values.js'
 import { halves } from '../words.js'
 import { type GuardTerms, type KeyField, keyShapes, tagWidths } from './terms.js'
-import { longBytes, packLong, unpackLong } from './words.js'
+import { lifted, longBytes, packLong, unpackLong } from './words.js'
 
 /** Tags or keys of a step's values, and how many bytes apart they lie. */
 export type ReplyWords = Readonly<Record<KeyField, Region>> & { readonly bytes: TagBytes; release(): void }
@@ -234,23 +235,48 @@ function addTags(k: Kernels, step: ReluStep, { e, beta }: Switched, words: Reply
 }
 
 /**
- * Client: R of every result, u64; adds their tags to `sum`. The caller releases the result.
- * @param next r̃ of the step's result, u64 per element
+ * Client: the tags of a step's replies and r̃ of its result, u64 per element: from seeds alone, so that they can be drawn
+ * before anything is opened.
+ * @param r the mask of its result, one word per element
  */
+export function drawReplies(
+  k: Kernels,
+  step: ReluStep,
+  ch: Streams,
+  r: Region,
+  inference: number,
+  { ring, word }: GuardTerms,
+): DrawnReplies {
+  const tags = tagsOf(step, ch, inference, word)
+  const next = lifted(k, r, elementCount(step.step.out), ring, ch, step.index + 1, inference)
+  return {
+    ...{ tags, next },
+    release() {
+      tags.release()
+      next.release(true)
+    },
+  }
+}
+
+export interface DrawnReplies {
+  readonly tags: ReplyWords
+  readonly next: Region
+  release(): void
+}
+
+/** Client: R of every result, u64; adds their tags to `sum`. The caller releases the result. */
 export function liftReplies(
   k: Kernels,
   step: ReluStep,
   opened: Switched,
   ch: Streams,
-  next: Region,
+  { tags, next }: DrawnReplies,
   inference: number,
-  { ring, word }: GuardTerms,
+  { ring }: GuardTerms,
   sum: Region,
 ): Region {
   const { relu, activation } = step
-  const tags = tagsOf(step, ch, inference, word)
   addTags(k, step, opened, tags, sum)
-  tags.release()
   const parts = clientParts(k, step, ch, inference, ring)
   const z = k.memory.alloc(relu.values * 8)
   const summed = activation.bends?.sum
@@ -309,28 +335,50 @@ function keysFrom(k: Kernels, step: ReluStep, message: Region, word: number): Re
   return withRelease(regions, { wide: apart(word), narrow: apart(word - step.activation.bits) })
 }
 
+/** Server: what a step's replies are checked with: the keys as they are computed with, and α of every result. */
+export interface DueReplies {
+  readonly keys: ReplyWords
+  readonly alpha: Region
+  release(): void
+}
+
+/**
+ * Server: from what was dealt and seeds alone, so that it can be made while the client answers.
+ * @param keys as they travelled
+ */
+export function dueReplies(
+  k: Kernels,
+  step: ReluStep,
+  keys: Region,
+  sh: Streams,
+  inference: number,
+  { word }: GuardTerms,
+): DueReplies {
+  const words = keysFrom(k, step, keys, word)
+  const own = factors(step, sh, inference)
+  const alpha = step.activation.bends?.sum ? picked64(k, step, own) : own
+  if (alpha !== own) own.release(true)
+  return {
+    ...{ keys: words, alpha },
+    release() {
+      words.release()
+      alpha.release(true)
+    },
+  }
+}
+
 /**
  * Server: adds to `sum` what the tags of a step's replies have to come to.
- * @param keys as they travelled
  * @param replies R of every result, u64
  */
 export function expectReplies(
   k: Kernels,
   step: ReluStep,
   opened: Switched,
-  keys: Region,
+  { keys, alpha }: DueReplies,
   replies: Region,
-  sh: Streams,
-  inference: number,
-  { word }: GuardTerms,
   sum: Region,
 ): void {
-  const words = keysFrom(k, step, keys, word)
-  addTags(k, step, opened, words, sum)
-  words.release()
-  const alpha = factors(step, sh, inference)
-  const own = step.activation.bends?.sum ? picked64(k, step, alpha) : alpha
-  macDot(k, step.relu.results, own, replies, sum)
-  if (own !== alpha) own.release(true)
-  alpha.release(true)
+  addTags(k, step, opened, keys, sum)
+  macDot(k, step.relu.results, alpha, replies, sum)
 }

@@ -3,8 +3,8 @@
 // comparison's place of every set.
 //
 //   off line   helper → server   padded tables of D + T comparisons, in order of places
-//   on line    server → client   e'' = 2^d·ŷ' - a'' and rows, by places, with the last opening
-//              client → server   β'' by places, with the last reply
+//   on line    server → client   e'' = 2^d·ŷ' - a'' and rows, by places, with the last opening of its segment
+//              client → server   β'' by places, with the last reply of the inference
 //              server            β'' = (β, 0 at traps) by places ⊕ g
 //
 // Place p holds source `order[p]`: first the D comparisons, then T traps, whose ŷ' and m' are random and known to the
@@ -22,17 +22,19 @@ import {
   rowBytes,
   tableBytes,
 } from '../../../kernels/mcc.js'
-import { Purpose, type Streams } from '../../../random/streams.js'
+import { Purpose, type StreamAddress, type Streams } from '../../../random/streams.js'
 import { openRows, packOpened, unpackOpened, walk } from '../comparison.js'
 import { secretOrder } from './order.js'
 
-/** One second set; `number` tells those of an inference apart. */
+/** One second set; `step` and `number` tell those of an inference apart. */
 export interface SignSet {
-  /** Over all comparisons of the inference, shifted to one width: lo = 0. */
+  /** Over all comparisons of some consecutive steps, shifted to one width: lo = 0. */
   readonly chain: Chain
   readonly comparisons: number
   /** At least one: it is what catches a client that flips every sign. */
   readonly traps: number
+  /** The last of the steps. */
+  readonly step: number
   readonly number: number
 }
 
@@ -54,7 +56,7 @@ interface Address {
   readonly inference: number
 }
 
-const at = ({ number }: SignSet, { inference }: Address) => ({ layer: 0, tensor: number, inference })
+const at = ({ step, number }: SignSet, { inference }: Address) => ({ layer: step, tensor: number, inference })
 
 /** Words by places from words by sources, in whole groups. */
 function arranged(k: Kernels, count: number, order: IndexMap, sources: Region): Region {
@@ -117,8 +119,7 @@ export function dealSigns(
   const secret = signSecret(k, set, sh, address)
   const { order, flips } = secret
   const { mask, traps } = masksOf(set, sh, address)
-  const own1 = { layer: 0, tensor: set.number, ...address }
-  const trapMasks = own.take({ purpose: Purpose.signTrap, ...own1 }, set.traps * 4)
+  const trapMasks = own.take({ purpose: Purpose.signTrap, ...at(set, address) }, set.traps * 4)
   const masks = withTraps(k, set, m, trapMasks)
   const r = arranged(k, count, order, masks)
   addTruncated(k, r, mask, count, 0, chain.bits, r)
@@ -128,8 +129,8 @@ export function dealSigns(
   const rhoPlaces = k.memory.allocZero(groupsOf(count))
   gatherBits(k, bits, order, rhoPlaces)
   xorInto(rhoPlaces.u8(), flips.u8())
-  const random = own.take({ purpose: Purpose.signBits, ...own1 }, dealerBytes(chain.chunks, count))
-  const tables = ch.take({ purpose: Purpose.signPad, ...own1 }, tableBytes(chain.chunks, count))
+  const random = own.take({ purpose: Purpose.signBits, ...at(set, address) }, dealerBytes(chain.chunks, count))
+  const tables = ch.take(padsOf(set, address), tableBytes(chain.chunks, count))
   dealTables(k, chain, count, { r, rho: rhoPlaces, bits: random, tables })
   secret.release()
   for (const region of [mask, traps, trapMasks, masks, r, bits, rhoPlaces, random]) region.release(true)
@@ -179,15 +180,50 @@ export function openSigns(
   return message
 }
 
-/** Client: β'' by places. The caller releases it. */
-export function answerSigns(k: Kernels, set: SignSet, message: Region, ch: Streams, address: Address): Region {
+/** Client and helper: where the pads of a set come from. */
+export const padsOf = (set: SignSet, address: Address): StreamAddress => ({
+  purpose: Purpose.signPad,
+  ...at(set, address),
+})
+
+/** Client: the pads of a set, drawn little by little before its opening comes. */
+export class SignPads {
+  readonly region: Region
+  #filled = 0
+
+  constructor(
+    k: Kernels,
+    private readonly set: SignSet,
+  ) {
+    this.region = k.memory.alloc(signSizes(set).tables)
+  }
+
+  /** Goes on until this share of them is there, 0 to 1. */
+  drawTo(share: number, ch: Streams, address: Address): void {
+    const { byteLength } = this.region
+    const to = share < 1 ? Math.floor((byteLength * share) / 64) * 64 : byteLength
+    if (to > this.#filled) {
+      ch.fill(padsOf(this.set, address), this.region.part(this.#filled, to - this.#filled), this.#filled / 64)
+    }
+    this.#filled = to
+  }
+
+  release(): void {
+    this.region.release(true)
+  }
+}
+
+/**
+ * Client: β'' by places. The caller releases it.
+ * @param pads as many bytes as the set has tables
+ */
+export function answerSigns(k: Kernels, set: SignSet, message: Region, pads: Region): Region {
   const count = places(set)
   const { chain } = set
   const sizes = signSizes(set)
   const e = k.memory.allocZero(groupsOf(count) * 32)
   unpackOpened(k, message.part(0, sizes.opened), count, chain.bits, e)
-  const pads = { purpose: Purpose.signPad, tensor: set.number } as const
-  const beta = walk(k, chain, count, e, message.part(sizes.opened, sizes.rows), ch, { layer: 0, ...address }, pads)
+  const beta = walk(k, chain, count, e, message.part(sizes.opened, sizes.rows), pads)
   e.release()
   return beta
 }

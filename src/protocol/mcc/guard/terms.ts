@@ -2,7 +2,8 @@
 import { packedBytes } from '../../../kernels/bits.js'
 import type { TagBytes } from '../../../kernels/mac.js'
 import type { Chain } from '../../../kernels/mcc.js'
-import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
+import { segmentsOf } from '../../../plan/guard.js'
+import { boundedInputBits, elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { isActive, type ReluNumbers } from '../../layout.js'
 import type { MccLayout, ReluStep } from '../step.js'
 import { type SignSet, signSizes } from './signs.js'
@@ -14,21 +15,44 @@ export interface GuardTerms {
   readonly word: number
   /** q: subsets of δ that are checked. */
   readonly vectors: number
-  /** The second sets; none where nothing is compared. */
-  readonly sets: readonly SignSet[]
-  readonly input: { readonly size: number; readonly bits: number }
+  /** What is compared once more, and when; none where nothing is compared. */
+  readonly segments: readonly SignSegment[]
+  /** Of an input that is opened under keys of its own; null where the first step bounds it. */
+  readonly input: InputWindow | null
 }
+
+/** The second sets of some consecutive steps. */
+export interface SignSegment {
+  readonly number: number
+  /** The last of the steps: its opening is the last one that the sets cover. */
+  readonly last: number
+  readonly comparisons: number
+  readonly sets: readonly SignSet[]
+}
+
+export interface InputWindow {
+  readonly size: number
+  readonly bits: number
+}
+
+/** Terms of a plan whose input is opened under keys of its own. */
+export type WindowedTerms = GuardTerms & { readonly input: InputWindow }
+
+export const isWindowed = (terms: GuardTerms): terms is WindowedTerms => terms.input !== null
 
 /** Null for a plan without a guard. */
 export function guardTerms({ plan, steps }: MccLayout): GuardTerms | null {
   const { guard, ring } = plan
   if (!guard) return null
   const { sigma, signs } = guard
-  const comparisons = steps.reduce((sum, { relu }) => sum + (relu?.comparisons ?? 0), 0)
-  const sets = Array.from({ length: signs?.sets ?? 0 }, (_, number): SignSet => {
-    return { chain: chainOfSigns(signs!), comparisons, traps: signs!.traps, number }
+  const compared = steps.map(({ relu }) => relu?.comparisons ?? 0)
+  const segments = segmentsOf(compared, sigma).map(({ last, comparisons }, number): SignSegment => {
+    const sets = Array.from({ length: signs!.sets }, (_, number): SignSet => {
+      return { chain: chainOfSigns(signs!), comparisons, traps: signs!.traps, step: last, number }
+    })
+    return { number, last, comparisons, sets }
   })
-  return { ring, word: ring + sigma, vectors: sigma + 1, sets, input: inputWindow(plan) }
+  return { ring, word: ring + sigma, vectors: sigma + 1, segments, input: inputWindow(plan) }
 }
 
 const chainOfSigns = ({ bits, chunks }: NonNullable<NonNullable<MccPlan['guard']>['signs']>): Chain => {
@@ -36,11 +60,19 @@ const chainOfSigns = ({ bits, chunks }: NonNullable<NonNullable<MccPlan['guard']
 }
 
 /** What is opened of the input: |x| < 2^(bits-1) of the plan, opened with the one bit more that the select needs. */
-function inputWindow(plan: MccPlan): GuardTerms['input'] {
+function inputWindow(plan: MccPlan): InputWindow | null {
+  if (boundedInputBits(plan) !== null) return null
   return { size: elementCount(tensorShape(plan, 0)), bits: plan.input.bits + 1 }
 }
 
-/** The last step that opens anything: what is compared once more leaves with its opening. */
+/** All second sets, in the order in which they are opened. */
+export const setsOf = ({ segments }: GuardTerms): SignSet[] => segments.flatMap(({ sets }) => sets)
+
+/** The second sets that leave with a step's opening. */
+export const segmentAt = ({ segments }: GuardTerms, step: number): SignSegment | undefined =>
+  segments.find(({ last }) => last === step)
+
+/** The last step that opens anything: with its reply the client vouches for all. */
 export const lastActive = (steps: MccLayout['steps']): number => steps.findLastIndex((step) => isActive(step))
 
 /** Keys and tags of a step's replies: how many of each, and of how many bits. */
@@ -69,14 +101,21 @@ export type KeyField = 'rho' | 'w0' | 'w2' | 'q' | 'muQ'
 export const keyBytes = (step: Pick<ReluStep<ReluNumbers>, 'relu' | 'activation'>, word: number): number =>
   keyShapes(step, word).reduce((sum, { count, bits }) => sum + longBytes(count, bits), 0)
 
+/** Bytes of a segment's openings, and of the answers to them. */
+export function segmentSizes({ sets }: SignSegment): { opening: number; beta: number } {
+  const each = sets.map(signSizes)
+  return {
+    opening: each.reduce((sum, { opened, rows }) => sum + opened + rows, 0),
+    beta: each.reduce((sum, { beta }) => sum + beta, 0),
+  }
+}
+
 /** Byte lengths of what a guard sends beside the steps. */
 export function guardSizes(terms: GuardTerms) {
-  const { ring, word, vectors, sets, input } = terms
-  const each = sets.map(signSizes)
-  const sum = (of: (sizes: ReturnType<typeof signSizes>) => number) => each.reduce((all, sizes) => all + of(sizes), 0)
+  const { ring, word, vectors, segments, input } = terms
   const checks = packedBytes(vectors, ring)
-  const inputKeys = longBytes(input.size, word) + longBytes(input.size, word - input.bits)
-  const tables = sum((sizes) => sizes.tables)
+  const inputKeys = input ? longBytes(input.size, word) + longBytes(input.size, word - input.bits) : 0
+  const tables = setsOf(terms).reduce((sum, set) => sum + signSizes(set).tables, 0)
   return {
     /** Helper to server, after the steps' material: keys of the input, tables, h. */
     inputKeys,
@@ -85,12 +124,8 @@ export function guardSizes(terms: GuardTerms) {
     dealt: inputKeys + tables + checks,
     /** Client to server, after δ: t. */
     uploaded: checks,
-    /** Client to server: the input's opening, and the word that moves it to the ring. */
-    input: packedBytes(input.size, input.bits) + longBytes(input.size, word),
-    /** Server to client with the last opening. */
-    signs: sum(({ opened, rows }) => opened + rows),
     /** Client to server with the last reply: T, β of the second sets. */
-    proof: PROOF_WORD + sum(({ beta }) => beta),
+    proof: PROOF_WORD + segments.reduce((sum, segment) => sum + segmentSizes(segment).beta, 0),
   }
 }
 

@@ -7,7 +7,7 @@ import type { MccPlan } from '../../../../src/plan/plan.js'
 import { tensorMask } from '../../../../src/protocol/linear.js'
 import { dealInference, uploadInference } from '../../../../src/protocol/mcc/dealing.js'
 import { ClientGuard, ServerGuard } from '../../../../src/protocol/mcc/guard/inference.js'
-import { type GuardTerms, guardTerms, lastActive } from '../../../../src/protocol/mcc/guard/terms.js'
+import { type GuardTerms, guardTerms, lastActive, segmentAt } from '../../../../src/protocol/mcc/guard/terms.js'
 import { sendTransposes } from '../../../../src/protocol/mcc/guard/transposes.js'
 import { takeTransposes, tensorSizes, UploadMasks } from '../../../../src/protocol/mcc/guard/upload.js'
 import { runLinear } from '../../../../src/protocol/mcc/linear.js'
@@ -100,8 +100,8 @@ export class GuardedParties {
       takeDealt(k, planned, terms, step, payload, material)
     }
     await dealInference(k, planned, this.#shares.f, { ch, sh, own }, inference, emit, dealt)
-    const sent = (what: FromClient, step: number, message: Region): Uint8Array => {
-      const payload = message.u8().slice()
+    const sent = (what: FromClient, step: number, message: Region | Uint8Array): Uint8Array => {
+      const payload = message instanceof Uint8Array ? message : message.u8().slice()
       watcher.alter?.(what, step, payload)
       watcher.server?.(what, step, payload)
       return payload
@@ -114,7 +114,7 @@ export class GuardedParties {
     const tensors: Region[] = []
     try {
       const first = client.input(input, planned)
-      tensors.push(server.input(sent('input', 0, first)))
+      tensors.push(server.input(sent('input', 0, first), planned))
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
@@ -130,9 +130,17 @@ export class GuardedParties {
         watcher.client?.('opening', step.index, opened.message.u8().slice())
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
+        server.prepare(step, relu!.keys!)
         tensors.push(finishRelu(k, step, opened, relu!, reply, plan.ring, server))
         for (const region of [opened.e, opened.a1, opened.message, reply]) region.release()
-        if (step.index === lastActive(steps)) this.#prove(step.index, client, server, sent, watcher)
+        const segment = segmentAt(terms, step.index)
+        if (segment) {
+          const signs = server.signs(segment)
+          watcher.client?.('signs', step.index, signs.u8().slice())
+          client.answer(segment, signs)
+          signs.release()
+        }
+        if (step.index === lastActive(steps)) server.check(sent('proof', step.index, client.prove()))
       }
       throw new Error('a plan ends in a step without an activation')
     } catch (error) {
@@ -151,24 +159,9 @@ export class GuardedParties {
     const { ring } = planned.plan
     const next = tensorMask(k, planned, ch, step.index + 1, inference)
     const reply = k.memory.alloc(reluSizes(step, ring, terms).reply)
+    guard.prepare(step, next)
     answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
     next.release()
     return reply
-  }
-
-  #prove(
-    step: number,
-    client: ClientGuard,
-    server: ServerGuard,
-    sent: (what: FromClient, step: number, message: Region) => Uint8Array,
-    watcher: Watcher,
-  ): void {
-    const signs = server.signs()
-    watcher.client?.('signs', step, signs.u8().slice())
-    const proof = client.prove(signs)
-    const payload = sent('proof', step, proof)
-    signs.release()
-    proof.release()
-    server.check(payload)
   }
 }

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { IndexMap } from '../../../../src/kernels/index-maps.js'
 import { loadKernels, type Region, upload } from '../../../../src/kernels/instance.js'
-import { groupsOf, readRows, rowBytes, tableBytes } from '../../../../src/kernels/mcc.js'
+import { groupsOf, readRows, rowBytes } from '../../../../src/kernels/mcc.js'
 import { signSets } from '../../../../src/plan/guard.js'
 import { secretOrder } from '../../../../src/protocol/mcc/guard/order.js'
 import {
@@ -11,6 +11,7 @@ import {
   checkSigns,
   dealSigns,
   openSigns,
+  padsOf,
   places,
   type SignSet,
   signSecret,
@@ -60,8 +61,10 @@ function run(set: SignSet, values: readonly number[], inference: number, sh = st
   expect(tables.byteLength).toBe(signSizes(set).tables)
   const message = openSigns(k, set, { y: up(y), tables }, signSecret(k, set, sh, address), sh, address)
   expect(message.byteLength).toBe(signSizes(set).opened + signSizes(set).rows)
-  const answer = answerSigns(k, set, message, ch, address)
-  const at = { purpose: Purpose.signOrder, layer: 0, tensor: set.number, inference } as const
+  const pads = ch.take(padsOf(set, address), signSizes(set).tables)
+  const answer = answerSigns(k, set, message, pads)
+  pads.release()
+  const at = { purpose: Purpose.signOrder, layer: set.step, tensor: set.number, inference } as const
   const order = orderOf(secretOrder(k, places(set), sh, at))
   const flipped = (bytes: Region, which: readonly number[]) => {
     const out = up(bytes.u8())
@@ -90,6 +93,7 @@ const set = (comparisons: number, traps: number, bits = 8, chunks = [3, 2, 3]): 
   chain: { bits, lo: 0, chunks, add: 0 },
   comparisons,
   traps,
+  step: 4,
   number: 1,
 })
 
@@ -200,10 +204,7 @@ describe("the client's view", () => {
         const { opened } = signSizes(wide)
         tally.add(message.u8().subarray(0, opened))
         // Its pads taken off the rows.
-        const pads = ch.take(
-          { purpose: Purpose.signPad, tensor: 1, layer: 0, inference },
-          tableBytes(wide.chain.chunks, 6),
-        )
+        const pads = ch.take(padsOf(wide, { inference }), signSizes(wide).tables)
         const e = k.memory.allocZero(32)
         const packed = message.u8()
         for (let p = 0; p < 6; p++) e.u32()[p] = packed[2 * p] | (packed[2 * p + 1] << 8)

@@ -2,12 +2,13 @@
 // the output neither on the weights nor on whether it deviates. Streams are seeded, so a result is the same every time.
 import { beforeAll, describe, expect, it } from 'vitest'
 import { upload } from '../../../../src/kernels/instance.js'
-import { groupsOf, readRows, rowBytes, tableBytes } from '../../../../src/kernels/mcc.js'
+import { groupsOf, readRows, rowBytes } from '../../../../src/kernels/mcc.js'
 import type { Compiled } from '../../../../src/plan/compile/compile.js'
 import { guardOf } from '../../../../src/plan/guard.js'
 import type { MccPlan } from '../../../../src/plan/plan.js'
 import { unpackOpened } from '../../../../src/protocol/mcc/comparison.js'
-import { places, signSizes } from '../../../../src/protocol/mcc/guard/signs.js'
+import { padsOf, places, signSizes } from '../../../../src/protocol/mcc/guard/signs.js'
+import { setsOf } from '../../../../src/protocol/mcc/guard/terms.js'
 import { outputMask } from '../../../../src/protocol/mcc/linear.js'
 import { reluSizes } from '../../../../src/protocol/mcc/relu.js'
 import { isActive } from '../../../../src/protocol/step.js'
@@ -52,14 +53,13 @@ interface Views {
 /** The rows of the second sets as the client reads them: its pads are taken off. */
 function unpadded({ k, ch, terms }: GuardedParties, message: Uint8Array, inference: number): Uint8Array[] {
   let from = 0
-  return terms.sets.map((set) => {
+  return setsOf(terms).map((set) => {
     const { opened, rows } = signSizes(set)
     const [count, own] = [places(set), message.slice(from, (from += opened + rows))]
     const packed = upload(k.memory, own)
     const e = k.memory.allocZero(groupsOf(count) * 32)
     unpackOpened(k, packed.part(0, opened), count, set.chain.bits, e)
-    const address = { purpose: Purpose.signPad, tensor: set.number, layer: 0, inference }
-    const pads = ch.take(address, tableBytes(set.chain.chunks, count))
+    const pads = ch.take(padsOf(set, { inference }), signSizes(set).tables)
     const read = k.memory.alloc(rowBytes(set.chain.chunks, count))
     readRows(k, set.chain, count, e, pads, read)
     const bytes = read.u8().map((byte, i) => byte ^ own[opened + i])
@@ -75,7 +75,7 @@ function fromMasks({ ch, planned, terms }: GuardedParties, message: Uint8Array, 
   const known = m.u32().map((word) => word >>> step.activation!.truncate)
   m.release()
   let from = 0
-  const all = terms.sets.flatMap((set) => {
+  const all = setsOf(terms).flatMap((set) => {
     const { opened, rows } = signSizes(set)
     const words = new Uint16Array(message.slice(from, from + opened).buffer)
     from += opened + rows
