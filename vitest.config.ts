@@ -17,6 +17,7 @@ const SLOW = [
   'test/protocol/securenn/cost.test.ts', // random networks over metered links
   'test/net/websocket.test.ts',
   'test/operate/workers.test.ts', // processes
+  'test/fleet/{processes,schedule}.test.ts', // processes, whole schedules
   'test/party/{admission,intake}.test.ts', // sockets and queues that are waited for
   'test/tune/knapsack/**', // the knapsack against every choice
   'test/tune/allocation/{layer-moves,choice-plan}.test.ts',

@@ -17,6 +17,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - gradient is the float engine's way back, a job that tune's threads can do; train decides what to do with it;
  *  - tune measures networks, also privately with parties in its own process, and reads no file;
  *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
+ *  - fleet is a helper's dealing on many machines: fronts ask for bundles, dealers bring them;
  *  - delegate is a client of a party's that lends its inferences; thin, who borrows them, loads no kernels;
  *  - the files directly in src are entry points of the package, which only gather names.
  */
@@ -35,12 +36,15 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   train: ['model', 'plan', 'float', 'gradient', 'tune'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  files: ['model', 'convert', 'plan', 'tune', 'train', 'net'],
+  fleet: ['engine', 'net', 'party', 'plan', 'protocol', 'kernels', 'random'],
+  files: ['model', 'convert', 'plan', 'tune', 'train', 'net', 'engine'],
   delegate: ['net', 'party', 'plan', 'protocol', 'random'],
   thin: ['model', 'net', 'party', 'plan', 'protocol', 'random', 'ring'],
   operate: ['net', 'party', 'plan', 'protocol', 'files'],
   cli: [
     'operate',
+    'engine',
+    'fleet',
     'delegate',
     'thin',
     'protocol',

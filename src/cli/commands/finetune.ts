@@ -1,7 +1,7 @@
 // `ringfence finetune`: weights for a ReLU spec, trained from those of the plain network.
 import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/training/finetune-model.js'
 import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../train/recipe.js'
-import type { Command, Flags } from '../terminal/arguments.js'
+import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
 
@@ -19,6 +19,7 @@ export const finetune: Command = {
       description: 'pictures with classes: a folder, or a CIFAR or MNIST file',
     },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    ...RESIZE_FLAG,
     'relu-spec': { type: 'string', valueHint: 'FILE', description: "train for this spec (default: the variant's own)" },
     variant: { type: 'string', valueHint: 'NAME', description: "start from this variant's weights" },
     test: { type: 'string', valueHint: 'PATH', description: 'evaluate on these pictures instead of those held out' },
@@ -75,6 +76,7 @@ function readOptions(flags: Flags): FinetuneModelOptions {
     reluSpec: flags.text('relu-spec'),
     images: flags.required('images', 'a folder of pictures with classes, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
+    resize: flags.resize(),
     test: flags.text('test'),
     output: flags.required('output', 'the folder that is made'),
     recipe: readRecipe(flags),

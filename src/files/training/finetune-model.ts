@@ -1,7 +1,9 @@
 // Trains a model's folder for a ReLU spec, and writes a folder that can be served: weights, spec, calibration.
+
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { RingfenceError } from '../../errors.js'
+import type { Resize } from '../../model/pictures/resize.js'
 import { parseReluSpec } from '../../model/relu/spec.js'
 import { reluSpecFile } from '../../model/relu/spec-file.js'
 import { writeSafetensors } from '../../model/safetensors.js'
@@ -32,6 +34,8 @@ export interface FinetuneModelOptions extends MeasuringOptions {
   readonly images: string
   /** At most this many of them, evenly spread. */
   readonly limit?: number
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
   /** Pictures to evaluate on afterwards, once; those held out without it. */
   readonly test?: string
   /** The folder that is made. */
@@ -121,6 +125,7 @@ async function readStart({
   reluSpec,
   images,
   limit,
+  resize,
   test,
 }: FinetuneModelOptions): Promise<Start> {
   const folder = findModel(name)
@@ -131,8 +136,8 @@ async function readStart({
   const spec = specFile && parseReluSpec(new TextDecoder().decode(specFile), model.arch, specPath)
   return {
     ...{ model, network: { arch: model.arch, weights: model.weights, spec }, specFile },
-    images: await readImageSet(images, model.arch, { limit, labelled: true }),
-    test: test === undefined ? undefined : await readImageSet(test, model.arch, { labelled: true }),
+    images: await readImageSet(images, model.arch, { limit, resize, labelled: true }),
+    test: test === undefined ? undefined : await readImageSet(test, model.arch, { resize, labelled: true }),
     teacher: await teacherOf(folder, model),
     archFile: await readWhole(join(folder, await architectureOf(folder))),
   }

@@ -13,7 +13,6 @@ import { withChannelWindows } from '../equalize/channel-windows.js'
 import {
   type Activation,
   asMap,
-  elementCount,
   type LinearOp,
   type MapShape,
   type MccPlan,
@@ -56,7 +55,7 @@ type Words<P extends Plan> = P extends MccPlan ? Int32Array : BigInt64Array
 export interface QuantizedModel<P extends Plan = Plan> {
   /** By `step.operation`, as `weightKey` writes it: [cout, cin/groups, kh, kw]; on `mcc` |w| < 2^15. */
   readonly weights: ReadonlyMap<string, Int32Array>
-  /** Per step: what the biases add to y, one ring word per element. */
+  /** Per step: what the biases add to y, one ring word per channel, or per element where a channel's differ. */
   readonly bias: readonly Words<P>[]
 }
 
@@ -369,7 +368,7 @@ export class Compiler {
     const finer = withAverages(expression, new Set(coarse), (sum, bits) => this.#average(sum, bits))
     if (finer !== expression) result = this.lowering(finer, setting)
     for (const { layer, lost } of result.roundings) this.#lost.set(layer, Math.max(lost, this.#lost.get(layer) ?? 0))
-    this.#keep(result.quantized, elementCount(value.expression.shape))
+    this.#keep(result.quantized, value.expression.shape)
     return result
   }
 
@@ -386,9 +385,9 @@ export class Compiler {
     return expression
   }
 
-  #keep({ weights, bias }: Quantized, size: number): void {
+  #keep({ weights, bias }: Quantized, [channels]: MapShape): void {
     const step = this.#steps.length
     for (const [operation, words] of weights) this.#weights.set(weightKey(step, operation), words)
-    this.#bias.push(bias ?? new Float64Array(size))
+    this.#bias.push(bias ?? new Float64Array(channels))
   }
 }

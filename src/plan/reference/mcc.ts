@@ -46,7 +46,8 @@ export function runMccReference(
     }
     const y = linearReference(int32, step, tensors, (i) => model.weights.get(weightKey(index, i))!)
     const bias = model.bias[index]
-    for (let i = 0; i < y.length; i++) y[i] = signed(y[i] + bias[i], plan.ring)
+    const share = y.length / bias.length
+    for (let i = 0; i < y.length; i++) y[i] = signed(y[i] + bias[Math.floor(i / share)], plan.ring)
     if (!step.activation) {
       output = y
       return

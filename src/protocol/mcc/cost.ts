@@ -89,7 +89,7 @@ export function offlineMessages(layout: MccLayout): Message[][] {
   const dealt = steps.map((step) => offline(stepMessages(step, plan.ring, terms)))
   if (!terms) return [start, ...dealt]
   const sizes = guardSizes(terms)
-  const each = { to: 'server', stage: 0, offline: true, inPieces: true } as const
+  const each = { to: 'server', stage: 0, offline: true } as const
   const guard: Message[] = [
     { kind: 'material', from: 'helper', bytes: sizes.dealt, ...each },
     { kind: 'delta', from: 'client', bytes: sizes.uploaded, ...each },

@@ -43,7 +43,7 @@ export function curveSizes(step: Sizes, ring: number) {
 export function curveMessages(step: Sizes, ring: number): Message[] {
   const { opening, reply, tables } = curveSizes(step, ring)
   return [
-    { kind: 'material', from: 'helper', to: 'server', stage: 0, offline: true, inPieces: true, bytes: tables },
+    { kind: 'material', from: 'helper', to: 'server', stage: 0, offline: true, bytes: tables },
     { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
     { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
   ]

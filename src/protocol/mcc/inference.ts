@@ -2,13 +2,14 @@
 // Parties put these between their links and their life cycle.
 
 import { packedBytes } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/instance.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
+import { receiveRegions, sendRegions } from '../regions.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { answerCurve, curveSizes, finishCurve, openCurve } from './curve.js'
@@ -47,14 +48,15 @@ export async function runClient(
   const { k, planned, server, meter, ch, inference, signal } = walk
   const { plan, steps } = planned
   await withGuard(walk, async (guard) => {
-    startInference(walk, input, guard)
+    await startInference(walk, input, guard)
     await answerOpenings(walk, guard, onStep)
   })
   const step = steps[steps.length - 1] // the only one that opens nothing
   meter.mark(Phase.online, step.index)
   const length = packedBytes(step.size, plan.ring)
-  const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-  const output = openOutput(k, step, ch, payload, inference, plan.ring)
+  const [packed] = await receiveRegions(k, server, Kind.output, step.index, [length], { signal })
+  const output = openOutput(k, step, ch, packed, inference, plan.ring)
+  packed.release()
   onStep?.(step.index)
   meter.stop()
   return output
@@ -82,39 +84,50 @@ export async function answerOpenings(
 ): Promise<void> {
   const { steps, waves } = walk.planned
   const last = lastActive(steps)
-  if (last < 0) prove(walk, 0, guard)
+  if (last < 0) await prove(walk, 0, guard)
   const leading = new Set(waves.map(([step]) => step))
   for (const step of steps.filter(opens)) {
     walk.meter.mark(Phase.online, step.index)
-    await answerStep(walk, step, !leading.has(step), guard)
+    const beside = !leading.has(step)
+    const more = guard && segmentAt(guard.terms, step.index)
+    await answerStep(walk, step, { beside, queued: !leading.has(steps[step.index + 1]) || Boolean(more) }, guard)
     await answerSecondSets(walk, step.index, guard)
-    if (step.index === last) prove(walk, last, guard)
+    if (step.index === last) await prove(walk, last, guard)
     onStep?.(step.index)
   }
 }
 
-function startInference(
-  { k, planned, server, ch, inference }: ClientWalk,
+async function startInference(
+  { k, planned, server, ch, inference, signal }: ClientWalk,
   input: Int32Array,
   guard: ClientGuard | undefined,
-): void {
+): Promise<void> {
   const masked = guard ? guard.input(input, planned) : sendInput(k, planned, ch, input, inference)
-  const frame = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
-  writeInference(frame, inference)
-  frame.set(masked.u8(), INFERENCE_BYTES)
-  masked.release()
-  server.sendFrame(frame)
+  const head = new Uint8Array(INFERENCE_BYTES)
+  writeInference(head, inference)
+  try {
+    await sendRegions(server, Kind.input, 0, [head, masked], { signal })
+  } finally {
+    masked.release()
+  }
+}
+
+/** Where a step stands among those that share its round trip. */
+export interface Place {
+  /** Its opening comes in the flight of the one before. */
+  readonly beside: boolean
+  /** The server may still be sending when the reply leaves: then the reply waits for nothing. */
+  readonly queued: boolean
 }
 
 /**
  * Client: answers a step's opening.
- * @param beside whether the step's opening comes in the flight of the one before
  * @param guard of a guarded plan
  */
 async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
-  beside: boolean,
+  { beside, queued }: Place,
   guard: ClientGuard | undefined,
 ): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
@@ -129,12 +142,12 @@ async function answerStep(
       await turn()
       guard.prepare(step, next)
     }
-    const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
-    message = upload(k.memory, payload)
+    const lengths = [sizes.opening]
+    ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
     else if (isCurve(step)) answerCurve(k, step, ch, message, next, reply, inference, ring)
     else answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
-    server.send(Kind.reply, Phase.online, step.index, reply.u8())
+    await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
   } finally {
     message?.release()
     reply.release()
@@ -165,8 +178,7 @@ async function answerSecondSets(
   const segment = guard && segmentAt(guard.terms, step)
   if (!segment) return
   const { opening } = segmentSizes(segment)
-  const payload = await server.receive(Kind.signs, Phase.online, step, opening, { signal, beside: true })
-  const message = upload(k.memory, payload)
+  const [message] = await receiveRegions(k, server, Kind.signs, step, [opening], { signal, beside: true })
   try {
     guard.answer(segment, message)
   } finally {
@@ -175,8 +187,8 @@ async function answerSecondSets(
 }
 
 /** The last message of a guarded inference: it answers what was compared once more, and vouches for all replies. */
-function prove({ server }: ClientWalk, step: number, guard: ClientGuard | undefined): void {
-  if (guard) server.send(Kind.proof, Phase.online, step, guard.prove())
+async function prove({ server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
+  if (guard) await sendRegions(server, Kind.proof, step, [guard.prove()], { signal })
 }
 
 /** What a server walks a plan with, on line. */
@@ -242,7 +254,7 @@ async function serveWave(
       }
       meter.mark(Phase.online, step.index)
       if (isProduct(step)) {
-        opened.openProduct(step, tensors)
+        await opened.openProduct(step, tensors)
         tensors.drop(step.index)
         continue
       }
@@ -250,10 +262,10 @@ async function serveWave(
       tensors.drop(step.index)
       if (!isActive(step)) {
         if (last < 0) await expectProof(walk, 0, guard)
-        giveOutput(walk, step, material[step.index])
+        await giveOutput(walk, step, material[step.index])
         continue
       }
-      opened.open(step, material[step.index])
+      await opened.open(step, material[step.index])
       await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
@@ -271,24 +283,33 @@ async function openSecondSets({ client }: ServerWalk, step: number, guard: Serve
   if (!segment) return
   await turn()
   const message = guard.signs(segment)
-  client.send(Kind.signs, Phase.online, step, message.u8())
-  message.release()
+  try {
+    await sendRegions(client, Kind.signs, step, [message])
+  } finally {
+    message.release()
+  }
 }
 
 /** The check, before the output is computed. @throws RingfenceError CHEATED */
-async function expectProof({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
+async function expectProof({ k, client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
   if (!guard) return
-  guard.check(await client.receive(Kind.proof, Phase.online, step, guardSizes(guard.terms).proof))
+  const [proof] = await receiveRegions(k, client, Kind.proof, step, [guardSizes(guard.terms).proof])
+  const payload = proof.u8().slice()
+  proof.release()
+  guard.check(payload)
 }
 
-function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): Promise<void> {
   if (give) {
     give(c)
     return
   }
   const output = sendOutput(k, step, c, planned.plan.ring)
-  client.send(Kind.output, Phase.online, step.index, output.u8())
-  output.release()
+  try {
+    await sendRegions(client, Kind.output, step.index, [output])
+  } finally {
+    output.release()
+  }
 }
 
 /** What a reply is read with: the opened values, and what the server has to know of their masks. */
@@ -307,28 +328,26 @@ class OpenedSteps {
     private readonly guard: ServerGuard | undefined,
   ) {}
 
-  open(step: ReluStep, { c, relu }: StepMaterial): void {
+  open(step: ReluStep, { c, relu }: StepMaterial): Promise<void> {
     const { k, sh, inference } = this.walk
     if (isCurve(step)) {
       const { message, e } = openCurve(k, step, sh, c, inference)
-      this.#send(step, message, { e, known: null })
-      return
+      return this.#send(step, message, { e, known: null })
     }
     const { message, e, a1 } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
-    this.#send(step, message, { e, known: a1 })
+    return this.#send(step, message, { e, known: a1 })
   }
 
-  openProduct(step: ProductStep, tensors: LiveTensors): void {
+  openProduct(step: ProductStep, tensors: LiveTensors): Promise<void> {
     const { k, sh, inference } = this.walk
     const { message, e, a } = openProduct(k, step, sh, tensors.get, inference)
-    this.#send(step, message, { e, known: a })
+    return this.#send(step, message, { e, known: a })
   }
 
-  #send(step: MccStep, message: Region, kept: Kept): void {
-    const { client } = this.walk
+  async #send(step: MccStep, message: Region, kept: Kept): Promise<void> {
     this.#kept.set(step.index, kept)
     try {
-      client.send(Kind.opening, Phase.online, step.index, message.u8())
+      await sendRegions(this.walk.client, Kind.opening, step.index, [message])
     } finally {
       message.release()
     }
@@ -344,7 +363,7 @@ class OpenedSteps {
       await turn()
       this.guard.prepare(step, relu!.keys!)
     }
-    const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
+    const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
     const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {

@@ -2,7 +2,7 @@
 
 import { packedBytes, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
-import { upload } from '../../kernels/instance.js'
+import { upload, uploadRepeated } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import type { Streams } from '../../random/streams.js'
@@ -62,7 +62,9 @@ export function emptyMaterial(
   model: QuantizedModel,
 ): InferenceMaterial {
   return {
-    steps: steps.map(({ index }) => ({ c: upload(k.memory, model.bias[index]), relu: null, words: null })),
+    steps: steps.map(({ index, size }) => {
+      return { c: uploadRepeated(k.memory, model.bias[index], size), relu: null, words: null }
+    }),
     guard: terms && new GuardMaterial(k, terms),
   }
 }

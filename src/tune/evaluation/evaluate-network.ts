@@ -7,6 +7,7 @@ import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import { runPrivately } from '../../party/local/private-sample.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../plan/compile/compile.js'
+import type { LayerRounding } from '../../plan/compile/rounding.js'
 import { comparedRanges, probedGains } from '../calibration/calibrate-network.js'
 import type { Ranges } from '../calibration/ranges.js'
 import { chooseWindows } from '../calibration/windows.js'
@@ -54,6 +55,8 @@ export interface EvaluationRow {
   readonly onlineBytes: number
   /** Predicted. */
   readonly onlineSeconds: number
+  /** Layers whose weights lost much when they became integers, if any: `coarse` of what `compile` gives. */
+  readonly coarse: readonly LayerRounding[]
   readonly float: Score
   readonly reference: PrivateScore
   readonly sample: PrivateScore | null
@@ -87,7 +90,8 @@ export async function evaluateNetwork(
       onProgress: (done, stage) => onProgress?.({ done, stage: `${name}: ${stage}` }),
     })
     const own = sample > 0 ? await sampled(float, inputs.slice(0, sample), compiled, options, name) : null
-    rows.push({ windows: choice, ...costOf(compiled, options), float, reference: reference!, sample: own })
+    const { coarse = [] } = compiled
+    rows.push({ windows: choice, ...costOf(compiled, options), coarse, float, reference: reference!, sample: own })
   }
   return rows
 }
