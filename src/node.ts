@@ -1,5 +1,7 @@
 // ringfence for Node: listen for parties over WebSockets, read model folders, and do on files what the commands do.
 
+export type { Attack, Audit, Target } from './audit/audit.js'
+export type { Verdict } from './audit/rank.js'
 export { RingfenceError } from './errors.js'
 export { type CalibrateModelOptions, calibrateModel, type ModelCalibration } from './files/calibrate-model.js'
 export { type ConvertedFiles, type ConvertFilesOptions, convertFiles } from './files/convert-files.js'
@@ -21,7 +23,9 @@ export { loadModelDirectory, type ModelDirectory, type Sample } from './files/mo
 export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plans/plan-choices.js'
 export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plans/plan-model.js'
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
+export { type AuditedModel, type AuditModelOptions, auditModel } from './files/training/audit-model.js'
 export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/training/finetune-model.js'
+export { type SearchedModel, type SearchModelOptions, searchModel } from './files/training/search-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize, GateOptions } from './net/access/gate.node.js'
 export type { Exchange, ExchangeCall } from './net/exchange/exchange.js'
