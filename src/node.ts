@@ -1,7 +1,8 @@
 // ringfence for Node: listen for parties over WebSockets, read model folders, and do on files what the commands do.
 
-export type { Attack, Audit, Target } from './audit/audit.js'
+export type { Attack, Audit, AuditOptions, Target } from './audit/audit.js'
 export type { Verdict } from './audit/rank.js'
+export type { Party } from './audit/views.js'
 export { RingfenceError } from './errors.js'
 export { type CalibrateModelOptions, calibrateModel, type ModelCalibration } from './files/calibrate-model.js'
 export { type ConvertedFiles, type ConvertFilesOptions, convertFiles } from './files/convert-files.js'

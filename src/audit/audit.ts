@@ -19,6 +19,7 @@ export interface AuditedNetwork extends KnownNetwork {
   readonly calibration: Calibration
 }
 
+/** How much is attacked, and how long. */
 export interface AuditOptions {
   /** Pictures that are attacked: default 50, at least 10. */
   readonly pictures?: number
@@ -39,6 +40,7 @@ export type Target =
   /** The answer, which is the client's: what it says of its picture, whoever is shown it learns. */
   | 'answer'
 
+/** One attack, and what it came to. */
 export interface Attack {
   readonly target: Target
   readonly party: Party | null
@@ -52,6 +54,7 @@ export interface Attack {
   readonly shown: readonly Float32Array[]
 }
 
+/** All attacks, and whether they found anything. */
 export interface Audit {
   readonly attacks: readonly Attack[]
   /** p below which an attack has found something: a thousandth, shared out among all attacks on views. */

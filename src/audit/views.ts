@@ -18,6 +18,7 @@ import { Kind } from '../protocol/kinds.js'
 import { isActive, planLayout, type StepLayout } from '../protocol/layout.js'
 import type { ViewData } from './regress.js'
 
+/** Who sees something. */
 export type Party = 'client' | 'server' | 'helper'
 
 /** One thing that a party sees, of every inference. */

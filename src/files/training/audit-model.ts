@@ -15,6 +15,7 @@ export interface AuditModelOptions extends Omit<AuditOptions, 'party'> {
   readonly recorded?: number
 }
 
+/** The audit, and what it was of. */
 export interface AuditedModel extends Audit {
   readonly network: string
   readonly variant: string

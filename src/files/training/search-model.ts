@@ -41,6 +41,7 @@ export interface SearchModelOptions extends MeasuringOptions {
   readonly retrain?: Partial<Recipe>
 }
 
+/** What was found and trained; shares are from 0 to 1. */
 export interface SearchedModel extends Pick<Found, 'cost' | 'reference' | 'history'> {
   readonly network: string
   readonly images: string
@@ -59,6 +60,8 @@ export interface SearchedModel extends Pick<Found, 'cost' | 'reference' | 'histo
 const CALIBRATED = 256
 
 /**
+ * Searches, takes the likeliest options, trains on, calibrates, and writes `output`/{arch.json, weights.safetensors,
+ * calibration.json}, and relu-spec.json for a network without choices.
  * @throws RingfenceError BAD_INPUT for an output that is there, or as `searchNetwork` and `finetune`; BAD_FILE for files
  *   that cannot be read; ABORTED by `signal`: a search is not resumed
  */

@@ -26,13 +26,17 @@ export interface CostTerms {
   readonly balance: number
 }
 
+/** By the chances of all options. */
 export interface ExpectedCost {
   readonly linear: number
   readonly nonlinear: number
   readonly total: number
 }
 
-/** @param chances by choice, how likely each option is */
+/**
+ * What a network costs in the mean.
+ * @param chances by choice, how likely each option is
+ */
 export function expectedCost(costs: SearchCosts, chances: readonly (readonly number[])[]): ExpectedCost {
   let { linear, nonlinear } = costs
   costs.choices.forEach(({ kind, costs }, i) => {
@@ -48,7 +52,10 @@ export function dearest(costs: SearchCosts): number {
   return costs.choices.reduce((sum, { costs }) => sum + Math.max(...costs), costs.linear + costs.nonlinear)
 }
 
-/** @returns the terms, and their derivatives by every chance */
+/**
+ * The cost's part of the loss.
+ * @returns the terms, and their derivatives by every chance
+ */
 export function costPenalty(
   costs: SearchCosts,
   chances: readonly (readonly number[])[],

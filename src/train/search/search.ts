@@ -35,11 +35,13 @@ export interface ChanceRecipe extends CostTerms {
   readonly apart: number
 }
 
+/** For a fifth of the cost. */
 export const DEFAULT_CHANCES: ChanceRecipe = {
   ...{ portion: 0.2, total: 0.05, balance: 0.01 },
   ...{ rate: 1e-2, decay: 1e-2, apart: 1e-4 },
 }
 
+/** How a supernet is searched, and who works on it. */
 export interface SearchOptions extends PoolOptions {
   /** Of the weights; distillation and held-out pictures are not for supernets. */
   readonly recipe?: Partial<Recipe>
@@ -57,6 +59,7 @@ export interface SearchEpoch {
   readonly expected: ExpectedCost
 }
 
+/** What a search came to. */
 export interface Found {
   /** By layer, how likely each option is at the end. */
   readonly chances: ReadonlyMap<string, readonly number[]>
@@ -76,7 +79,9 @@ export interface Found {
 const RUNNING = 0.1
 
 /**
- * @param arch every `choice` with its ReLU taken
+ * Learns chances and weights in turns, and takes the likeliest option of every choice.
+ * @param network with the ReLU of every `choice` taken
+ * @param costs of its choices, which say what is searched
  * @throws RingfenceError BAD_INPUT for a recipe that cannot be followed, or a loss that is not finite any more; ABORTED by
  *   `signal`
  */
