@@ -91,8 +91,8 @@ export const reusing =
   (purpose: number): MakeStreams =>
   (k, seed) =>
     new (class extends Streams {
-      override fill(address: StreamAddress, out: Region): void {
-        super.fill(address.purpose === purpose ? { ...address, inference: 0 } : address, out)
+      override fill(address: StreamAddress, out: Region, block = 0): void {
+        super.fill(address.purpose === purpose ? { ...address, inference: 0 } : address, out, block)
       }
     })(k, seed, 12)
 
@@ -101,8 +101,8 @@ export const withoutCarryMasks =
   (t: number): MakeStreams =>
   (k, seed) =>
     new (class extends Streams {
-      override fill(address: StreamAddress, out: Region): void {
-        super.fill(address, out)
+      override fill(address: StreamAddress, out: Region, block = 0): void {
+        super.fill(address, out, block)
         if (address.purpose !== Purpose.dealerBits) return
         const bytes = out.u8()
         for (let i = 0; i < bytes.length; i++) if (i % (t * t - 1) < t - 1) bytes[i] = 0
@@ -114,8 +114,8 @@ export const sharedByCopies =
   (purpose: number): MakeStreams =>
   (k, seed) =>
     new (class extends Streams {
-      override fill(address: StreamAddress, out: Region): void {
-        super.fill(address, out)
+      override fill(address: StreamAddress, out: Region, block = 0): void {
+        super.fill(address, out, block)
         if (address.purpose !== purpose) return
         const bytes = out.u8()
         bytes.copyWithin(bytes.length / 2, 0, bytes.length / 2)
@@ -127,8 +127,8 @@ export const oneForTwo =
   (purpose: number): MakeStreams =>
   (k, seed) =>
     new (class extends Streams {
-      override fill(address: StreamAddress, out: Region): void {
-        super.fill(address.purpose === purpose ? { ...address, tensor: 0 } : address, out)
+      override fill(address: StreamAddress, out: Region, block = 0): void {
+        super.fill(address.purpose === purpose ? { ...address, tensor: 0 } : address, out, block)
       }
     })(k, seed, 12)
 
