@@ -44,6 +44,8 @@ export {
 export type { DealerPool } from './party/helper/dealing.js'
 export { startDealers } from './party/helper/threads.node.js'
 export type { MaskRecipe, Recipe } from './train/recipe.js'
+export type { CostTerms, ExpectedCost } from './train/search/objective.js'
+export type { ChanceRecipe, SearchEpoch } from './train/search/search.js'
 export type { EpochRecord } from './train/state.js'
 export type { OnStage, StageProgress } from './tune/progress.js'
 export { startThreads } from './tune/workers/pool.node.js'
