@@ -11,8 +11,15 @@ const broken = vi.hoisted(() => ({ on: false }))
 // The broken build: the result of the first step has the same mask in every inference, at all parties alike.
 vi.mock('../../src/protocol/linear.js', async (importOriginal) => {
   const original = await importOriginal<typeof import('../../src/protocol/linear.js')>()
-  const tensorMask: typeof original.tensorMask = (k, planned, ch, index, inference) =>
-    original.tensorMask(k, planned, ch, index, broken.on && index === 1 ? 0 : inference)
+  const tensorMask: typeof original.tensorMask = (k, planned, ch, index, inference) => {
+    const mask = original.tensorMask(k, planned, ch, index, inference)
+    if (broken.on && index === 1) {
+      mask.u32().forEach((_, i, words) => {
+        words[i] = Math.imul(i + 1, 0x9e3779b1)
+      })
+    }
+    return mask
+  }
   return { ...original, tensorMask }
 })
 

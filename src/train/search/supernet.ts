@@ -94,8 +94,8 @@ export function chosenPaths(arch: Architecture, options: ReadonlyMap<string, num
   const layers = arch.layers.map((layer): Layer => {
     const taken = layer.op === 'weightedSum' ? options.get(layer.id) : undefined
     if (taken === undefined) return layer
-    const { id, out, in: inputs, inShapes } = layer
-    return { id, out, in: [inputs[taken]], inShapes: [inShapes[taken]], op: 'identity' } as Layer
+    const { id, out, in: inputs, inShapes, tensors } = layer
+    return { id, out, in: [inputs[taken]], inShapes: [inShapes[taken]], tensors, op: 'identity' }
   })
   return partOf({ ...arch, layers }, arch.outputs)
 }
