@@ -15,13 +15,14 @@ import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
+import { benchScale, SCALE } from './service/scale.js'
 import { benchSoak, SOAK } from './service/soak.js'
 import { benchAccuracy } from './suites/accuracy.js'
 import { benchBrowser } from './suites/browser.js'
 import { BACKENDS, benchCompare } from './suites/compare.js'
 import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
-import { benchEndToEnd } from './suites/e2e.js'
+import { benchEndToEnd, E2E } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
 import { benchFinetune } from './suites/finetune.js'
 import { benchFloat } from './suites/float.js'
@@ -43,7 +44,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
   Object.entries({
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: plain('2^16 ReLUs at once over loopback.', benchRelu),
-    e2e: plain('A whole private ResNet-18 in three processes, bare and on an emulated network.', benchEndToEnd),
+    e2e: withFlags(E2E, benchEndToEnd),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),
@@ -67,6 +68,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     browser: plain('The same client in Chromium and in Node.', benchBrowser),
     load: withFlags(LOAD, benchLoad),
     soak: withFlags(SOAK, benchSoak),
+    scale: withFlags(SCALE, benchScale),
     faults: plain('Sixteen clients while parties are killed, held still and cut off at random.', benchFaults),
   } satisfies Record<string, Bench>),
 )

@@ -39,7 +39,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
   fleet: ['engine', 'net', 'party', 'plan', 'protocol', 'kernels', 'random'],
-  files: ['model', 'convert', 'plan', 'tune', 'train', 'audit', 'net'],
+  files: ['model', 'convert', 'plan', 'tune', 'train', 'audit', 'net', 'engine'],
   delegate: ['net', 'party', 'plan', 'protocol', 'random'],
   thin: ['model', 'net', 'party', 'plan', 'protocol', 'random', 'ring'],
   operate: ['net', 'party', 'plan', 'protocol', 'files'],
