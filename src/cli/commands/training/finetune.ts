@@ -1,9 +1,13 @@
 // `ringfence finetune`: weights for a ReLU spec, trained from those of the plain network.
-import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/training/finetune-model.js'
-import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../train/recipe.js'
-import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
-import { printed, type Work } from '../terminal/printed.js'
-import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
+import {
+  type FinetunedModel,
+  type FinetuneModelOptions,
+  finetuneModel,
+} from '../../../files/training/finetune-model.js'
+import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../../train/recipe.js'
+import { type Command, type Flags, RESIZE_FLAG } from '../../terminal/arguments.js'
+import { printed, type Work } from '../../terminal/printed.js'
+import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
 
 const D = DEFAULT_RECIPE
 

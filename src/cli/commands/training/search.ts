@@ -1,10 +1,10 @@
 // `ringfence search`: which ReLUs a network needs, found while it is trained.
-import { type SearchedModel, type SearchModelOptions, searchModel } from '../../files/training/search-model.js'
-import { networkProfiles } from '../../net/index.js'
-import { DEFAULT_CHANCES } from '../../train/search/search.js'
-import type { Command, Flags } from '../terminal/arguments.js'
-import { printed } from '../terminal/printed.js'
-import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
+import { type SearchedModel, type SearchModelOptions, searchModel } from '../../../files/training/search-model.js'
+import { networkProfiles } from '../../../net/index.js'
+import { DEFAULT_CHANCES } from '../../../train/search/search.js'
+import type { Command, Flags } from '../../terminal/arguments.js'
+import { printed } from '../../terminal/printed.js'
+import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
 
 const UNITS = [...Object.keys(networkProfiles), 'seesaw'] as (keyof typeof networkProfiles | 'seesaw')[]
 
