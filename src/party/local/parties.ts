@@ -35,6 +35,8 @@ export interface LocalOptions {
   party?: PartyOptions
   /** Wraps the client's channel to the server, for example by a shaper. */
   wrap?: (channel: Channel) => Channel
+  /** Wraps the helper's end of its channels, by whom they lead to. */
+  wrapHelper?: (channel: Channel, peer: 'client' | 'server') => Channel
 }
 
 /** Three parties in one process. */
@@ -56,9 +58,13 @@ export async function localParties<P extends Plan>(
   options: LocalOptions = {},
 ): Promise<LocalParties<P>> {
   const helper = await Helper.create({ ...options.party })
+  const runHelper = (channel: Channel, peer: 'client' | 'server'): void => {
+    const end = options.wrapHelper ? allowChosenSeeds(options.wrapHelper(channel, peer)) : channel
+    void helper.run(end)
+  }
   const connectHelper = (): Channel => {
     const [mine, theirs] = localPair()
-    void helper.run(theirs)
+    runHelper(theirs, 'server')
     return mine
   }
   const seeds: { ch?: Seed; sh?: Seed; model?: Seed } = {}
@@ -77,7 +83,7 @@ export async function localParties<P extends Plan>(
     const [c1, s] = localPair()
     const [c2, h] = localPair()
     void server.run(s)
-    void helper.run(h)
+    runHelper(h, 'client')
     const channel = options.wrap ? allowChosenSeeds(options.wrap(c1)) : c1
     return Client.create({
       ...options.party,

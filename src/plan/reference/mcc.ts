@@ -22,6 +22,8 @@ export interface ReferenceRun {
   readonly output: Int32Array
   /** Values that left (-2^(bits-2), 2^(bits-2)): the calibrated range was too small for this input. */
   readonly overflows: number
+  /** The input and the result of every step but the last, signed; on `mcc` alone. */
+  readonly tensors?: readonly Int32Array[]
 }
 
 /**
@@ -62,7 +64,7 @@ export function runMccReference(
     overflows += run.overflows
     tensors.push(run.out)
   })
-  return { output, overflows }
+  return { output, overflows, tensors }
 }
 
 const signed = (word: number, bits: number): number => (word << (32 - bits)) >> (32 - bits)
