@@ -24,6 +24,7 @@ import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
 import { benchEndToEnd, E2E } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
+import { benchFinetune } from './suites/finetune.js'
 import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
@@ -56,6 +57,10 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
     train: plain('A training step beside forward passes of the plain engine and of TensorFlow.js.', benchTrain),
+    finetune: plain(
+      'ResNet-20 for 25, 12 and 6 % of its comparisons on CIFAR-10, resumed where it was.',
+      benchFinetune,
+    ),
     guard: withFlags(GUARD, benchGuard),
     predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),
