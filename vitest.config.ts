@@ -22,6 +22,7 @@ const SLOW = [
   'test/tune/knapsack/**', // the knapsack against every choice
   'test/tune/allocation/{layer-moves,choice-plan}.test.ts',
   'test/float/{networks,published}.test.ts', // trained networks in float
+  'test/audit/{audit,command}.test.ts', // a hundred private inferences each
 ]
 
 const test = { testTimeout: 300_000, hookTimeout: 300_000 }

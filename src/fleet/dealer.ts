@@ -52,8 +52,9 @@ export class FleetDealer {
   /** Works until it is told to end; what is begun is finished. */
   async run(signal: AbortSignal): Promise<void> {
     const { engine, pool, width = pool.threads } = this.options
+    // A signal for each: on one signal so many listeners look like a leak.
     const work = async () => {
-      for await (const lease of engine.jobs.take(signal)) await this.#work(lease)
+      for await (const lease of engine.jobs.take(AbortSignal.any([signal]))) await this.#work(lease)
     }
     try {
       await Promise.all(Array.from({ length: width }, work))

@@ -11,6 +11,9 @@ export const MAX_SIGMA = 31
 /** Places of an order, so that it is drawn without bias in doubles. */
 export const MAX_PLACES = 2 ** 21
 
+/** Places of all orders of an inference: their tables take half a gigabyte at most. */
+export const MAX_ALL_PLACES = 8 * MAX_PLACES
+
 /** Words that a helper keeps per checked subset of δ, in bytes over all subsets: 3.7 million values at σ = 16. */
 export const MAX_TRANSPOSE_BYTES = 2 ** 28
 
@@ -91,11 +94,14 @@ const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
 export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   const { sigma, signs } = guard
   const problems: string[] = []
-  const segments = segmentsOf(comparisonsOf(plan), sigma)
+  const comparisons = comparisonsOf(plan)
+  const segments = segmentsOf(comparisons, sigma)
   if (plan.ring + sigma <= 32) problems.push(`sigma: words of ${plan.ring} + ${sigma} bits, more than 32 are due`)
   if (plan.input.bits > 31) problems.push(`the input has ${plan.input.bits} bits, a guarded one 31 at most`)
   const products = plan.steps.filter(({ product }) => product)
   problems.push(...products.map(({ id }) => `${id}: products of two private values have no guard yet`))
+  const curves = plan.steps.filter(({ activation }) => activation?.curve)
+  problems.push(...curves.map(({ id }) => `${id}: functions by segment tables have no guard yet`))
   const windowed = plan.steps.filter(({ activation }) => (activation?.lo ?? 0) > 0)
   problems.push(...windowed.map(({ id }) => `${id}: its comparison ignores low bits, a guarded one reads all of them`))
   if ((signs === null) !== (segments.length === 0))
@@ -107,6 +113,9 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
         `${plan.steps[last].id}: ${comparisons} comparisons would share an order, at most ${MAX_PLACES - 1} can`,
     ),
   )
+  const { places } = ordersOf(comparisons, guard)
+  if (places > MAX_ALL_PLACES)
+    problems.push(`${places} comparisons would be made once more, at most ${MAX_ALL_PLACES} can: take a smaller input`)
   const bytes = transposeBytes(plan, guard)
   if (bytes > MAX_TRANSPOSE_BYTES) {
     const fits = Math.floor(MAX_TRANSPOSE_BYTES / (bytes / (sigma + 1))) - 1
@@ -132,15 +141,20 @@ export interface GuardSummary {
   readonly problems: readonly string[]
 }
 
+/** Orders of all segments and sets, and their places. */
+function ordersOf(comparisons: readonly number[], { sigma, signs }: Guard): { orders: number; places: number } {
+  const { sets, traps } = signs ?? { sets: 0, traps: 0 }
+  const orders = sets * segmentsOf(comparisons, sigma).length
+  return { orders, places: sets * comparisons.reduce((sum, each) => sum + each, 0) + orders * traps }
+}
+
 /** What the guard that `compile` would choose adds to a plan. */
 export function summarizeGuard(plan: MccPlan, sigma = DEFAULT_SIGMA): GuardSummary {
   const guard = guardOf(plan, sigma)
-  const { sets, traps } = guard.signs ?? { sets: 0, traps: 0 }
   const comparisons = comparisonsOf(plan)
-  const orders = sets * segmentsOf(comparisons, sigma).length
-  const count = comparisons.reduce((sum, each) => sum + each, 0)
   return {
-    ...{ epsilonLog2: guardEpsilon(plan, guard), comparisons: count, orders, places: sets * count + orders * traps },
+    ...{ epsilonLog2: guardEpsilon(plan, guard), comparisons: comparisons.reduce((sum, each) => sum + each, 0) },
+    ...ordersOf(comparisons, guard),
     ...{ helperBytes: transposeBytes(plan, guard), problems: guardProblems(plan, guard) },
   }
 }

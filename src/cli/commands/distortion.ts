@@ -7,6 +7,7 @@ import {
 import type { Pair } from '../../model/layers/layers.js'
 import { COMMON_BLOCKS, MASK_SHARES } from '../../tune/distortion/distortion.js'
 import { type DistortionTable, isCandidate } from '../../tune/distortion/table.js'
+import { QUEUE_FLAGS } from '../process/queue-flags.js'
 import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { span } from '../terminal/remaining.js'
@@ -37,10 +38,12 @@ export const distortion: Command = {
     output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default distortion.json)' },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+    ...QUEUE_FLAGS,
   },
   notes: [
     'MODEL is a folder with a network and its weights, or the name of a model that comes with ringfence.',
     'Which ReLUs a mask keeps is an estimate: those whose inputs are changed most. What it does to the outputs is measured.',
+    'With --queue machines that are given the same command share its work, and each writes the whole table.',
     'Ctrl-C leaves FILE.part; the same command goes on from there. The result does not depend on the threads.',
   ],
   async run(flags) {
@@ -64,6 +67,8 @@ function readOptions(flags: Flags): MeasureDistortionOptions {
     output: flags.text('output'),
     threads: flags.integer('threads', 1, 256),
     force: flags.on('force'),
+    queue: flags.text('queue'),
+    queueCredentials: flags.text('queue-credentials'),
   }
   flags.check()
   return options

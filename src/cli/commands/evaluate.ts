@@ -160,6 +160,7 @@ const COLUMNS: readonly EvaluationColumn[] = [
   ...(
     [
       { head: 'signs', cell: ({ drelus }) => count(drelus) },
+      { head: 'flights', optional: true, cell: ({ flights }) => count(flights) },
       { head: 'on line', cell: (row) => byteSize(row.onlineBytes) },
       { head: 'time', cell: (row) => duration(1000 * row.onlineSeconds) },
       { head: 'float', cell: ({ float }) => rightOf(float) },

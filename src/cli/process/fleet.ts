@@ -12,23 +12,10 @@ import type { DealerPool } from '../../party/helper/dealing.js'
 import type { Seed } from '../../random/seed.js'
 import { type FlagDefinitions, type Flags, fromHex } from '../terminal/arguments.js'
 import { parseAddress } from './listening.js'
+import { QUEUE_FLAGS } from './queue-flags.js'
 
 export const FLEET_PORT = 7703
 const ROLES = ['front', 'dealer', 'both'] as const
-
-export const QUEUE_FLAGS = {
-  queue: {
-    type: 'string',
-    valueHint: 'URL',
-    description:
-      'the queue that machines share: nats://HOST:PORT here, tls:// elsewhere, file:///FOLDER on one machine',
-  },
-  'queue-credentials': {
-    type: 'string',
-    valueHint: 'FILE',
-    description: 'what the broker asks for: USER:PASSWORD, or a .creds file',
-  },
-} as const satisfies FlagDefinitions
 
 export const FLEET_FLAGS = {
   ...QUEUE_FLAGS,

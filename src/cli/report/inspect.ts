@@ -100,7 +100,10 @@ function foldingLines({ folding, backend }: Inspection, paint: Paint): string[] 
 
 function guardLine({ epsilonLog2, places, orders, helperBytes, problems }: NonNullable<Inspection['guard']>): string {
   if (problems.length > 0) return `cannot be guarded: ${problems.join('; ')}`
-  const signs = places === 0 ? '' : `, ${count(places)} comparisons more in ${count(orders)} secret orders`
+  const signs =
+    places === 0
+      ? ''
+      : `, ${count(places)} comparisons more in ${count(orders)} secret ${orders === 1 ? 'order' : 'orders'}`
   return `with --guard a deviation passes with 2^${epsilonLog2.toFixed(1)} at best${signs}; the helper keeps ${byteSize(helperBytes)}`
 }
 

@@ -1,14 +1,7 @@
 // What the owner of an input has to know of a plan: its two ends, and nothing between them. A delegate tells it, with its keys.
 import { RingfenceError } from '../../errors.js'
 import { outputsOf } from '../../plan/ends.js'
-import {
-  boundedInputBits,
-  elementCount,
-  type MccPlan,
-  type PlanOutputs,
-  planDigest,
-  tensorShape,
-} from '../../plan/plan.js'
+import { boundedInputBits, elementCount, type MccPlan, planDigest, tensorShape } from '../../plan/plan.js'
 
 /** The two ends of a plan. */
 export interface OwnerTerms {
@@ -31,7 +24,7 @@ export interface OwnerTerms {
   readonly output: {
     readonly elements: number
     readonly scale: number
-    readonly opened: PlanOutputs['opened']
+    readonly opened: readonly { readonly id: string; readonly shape: readonly number[]; readonly shift: number }[]
     readonly names: readonly string[]
   }
   readonly labels: readonly string[]

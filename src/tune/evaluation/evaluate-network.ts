@@ -51,6 +51,8 @@ export interface EvaluationRow {
   readonly windows: WindowChoice
   /** Comparisons of one inference. */
   readonly drelus: number
+  /** Of one inference, on line. */
+  readonly flights: number
   /** Of one inference, over all links. */
   readonly onlineBytes: number
   /** Predicted. */
@@ -169,6 +171,6 @@ async function sampled(
 
 function costOf({ plan }: Compiled, { profile = networkProfiles.wan60 }: NetworkEvaluationOptions) {
   const prediction = predict(plan, { profile })
-  const { comparisons, seconds } = prediction.total
-  return { drelus: comparisons, onlineBytes: onlineBytes(prediction), onlineSeconds: seconds.online }
+  const { comparisons, flights, seconds } = prediction.total
+  return { drelus: comparisons, flights, onlineBytes: onlineBytes(prediction), onlineSeconds: seconds.online }
 }
