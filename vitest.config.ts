@@ -17,6 +17,7 @@ const SLOW = [
   'test/protocol/securenn/cost.test.ts', // random networks over metered links
   'test/net/websocket.test.ts',
   'test/operate/workers.test.ts', // processes
+  'test/fleet/{processes,schedule}.test.ts', // processes, whole schedules
   'test/party/{admission,intake}.test.ts', // sockets and queues that are waited for
   'test/tune/knapsack/**', // the knapsack against every choice
   'test/tune/allocation/{layer-moves,choice-plan}.test.ts',
@@ -27,12 +28,14 @@ const SLOW = [
   'test/plan/compile/rounding.test.ts', // whole networks
   'test/tune/allocation/planned-masks.test.ts', // the same
   'test/train/model.test.ts', // trains a network, several times
+  'test/audit/{audit,command}.test.ts', // a hundred private inferences each
 ]
 
 /** What puts modules of its own in place of others, and therefore shares none with other files. */
 const MOCKING = [
   'test/party/helper/dealers.test.ts',
   'test/party/wipe.test.ts',
+  'test/protocol/pieces.test.ts',
   'test/random/draws.test.ts',
   'test/tune/cost/no-kernels.test.ts',
 ]

@@ -10,20 +10,22 @@ import { nodeHost, PARTY_FLAG, playComparison } from './compare/host.node.js'
 import { description } from './compare/options.js'
 import { benchDelegate } from './delegate/bench.js'
 import { DELEGATED_FLAG, playDelegated } from './delegate/parties.js'
+import { benchGuard, GUARD } from './guard/bench.js'
 import { benchPredict } from './predict.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
+import { benchScale, SCALE } from './service/scale.js'
 import { benchSoak, SOAK } from './service/soak.js'
 import { benchAccuracy } from './suites/accuracy.js'
 import { benchBrowser } from './suites/browser.js'
 import { BACKENDS, benchCompare } from './suites/compare.js'
 import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
-import { benchEndToEnd } from './suites/e2e.js'
+import { benchEndToEnd, E2E } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
+import { benchFinetune } from './suites/finetune.js'
 import { benchFloat } from './suites/float.js'
-import { benchGuard } from './suites/guard.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
@@ -42,7 +44,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
   Object.entries({
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: plain('2^16 ReLUs at once over loopback.', benchRelu),
-    e2e: plain('A whole private ResNet-18 in three processes, bare and on an emulated network.', benchEndToEnd),
+    e2e: withFlags(E2E, benchEndToEnd),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),
@@ -55,13 +57,18 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     knapsack: plain('The exact knapsack at the sizes of published networks and beyond.', benchKnapsack),
     float: plain('The plain engine on whole networks against TensorFlow.js.', benchFloat),
     train: plain('A training step beside forward passes of the plain engine and of TensorFlow.js.', benchTrain),
-    guard: plain('A guarded plan beside the plain one, and the attacks on either.', benchGuard),
+    finetune: plain(
+      'ResNet-20 for 25, 12 and 6 % of its comparisons on CIFAR-10, resumed where it was.',
+      benchFinetune,
+    ),
+    guard: withFlags(GUARD, benchGuard),
     predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),
     delegate: plain('What an owner of inputs waits for through a delegate, beside a direct client.', benchDelegate),
     browser: plain('The same client in Chromium and in Node.', benchBrowser),
     load: withFlags(LOAD, benchLoad),
     soak: withFlags(SOAK, benchSoak),
+    scale: withFlags(SCALE, benchScale),
     faults: plain('Sixteen clients while parties are killed, held still and cut off at random.', benchFaults),
   } satisfies Record<string, Bench>),
 )

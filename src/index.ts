@@ -1,7 +1,10 @@
 // ringfence for clients: connect, prepare, run.
 export { type ErrorCode, RingfenceError } from './errors.js'
 export { decodeImage } from './model/pictures/decode.js'
-export { type Picture, pictureToInput } from './model/pictures/input.js'
+export { type PictureInputOptions, pictureToInput } from './model/pictures/input.js'
+export type { Closable, DrawablePicture, PictureSource, PixelData } from './model/pictures/page.js'
+export type { Picture } from './model/pictures/picture.js'
+export { type Resize, resizePicture } from './model/pictures/resize.js'
 export type { NamedOutput, NamedOutputs } from './model/tail/split.js'
 export {
   type Channel,

@@ -1,5 +1,8 @@
 // ringfence for Node: listen for parties over WebSockets, read model folders, and do on files what the commands do.
 
+export type { Attack, Audit, AuditOptions, Target } from './audit/audit.js'
+export type { Verdict } from './audit/rank.js'
+export type { Party } from './audit/views.js'
 export { RingfenceError } from './errors.js'
 export { type CalibrateModelOptions, calibrateModel, type ModelCalibration } from './files/calibrate-model.js'
 export { type ConvertedFiles, type ConvertFilesOptions, convertFiles } from './files/convert-files.js'
@@ -21,7 +24,9 @@ export { loadModelDirectory, type ModelDirectory, type Sample } from './files/mo
 export { type PlanChoicesOptions, type PlannedChoices, planModelChoices } from './files/plans/plan-choices.js'
 export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel } from './files/plans/plan-model.js'
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
+export { type AuditedModel, type AuditModelOptions, auditModel } from './files/training/audit-model.js'
 export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/training/finetune-model.js'
+export { type SearchedModel, type SearchModelOptions, searchModel } from './files/training/search-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize, GateOptions } from './net/access/gate.node.js'
 export type { Exchange, ExchangeCall } from './net/exchange/exchange.js'
@@ -39,6 +44,8 @@ export {
 export type { DealerPool } from './party/helper/dealing.js'
 export { startDealers } from './party/helper/threads.node.js'
 export type { MaskRecipe, Recipe } from './train/recipe.js'
+export type { CostTerms, ExpectedCost } from './train/search/objective.js'
+export type { ChanceRecipe, SearchEpoch } from './train/search/search.js'
 export type { EpochRecord } from './train/state.js'
 export type { OnStage, StageProgress } from './tune/progress.js'
 export { startThreads } from './tune/workers/pool.node.js'

@@ -79,9 +79,11 @@ export { chooseChunks } from './plan/compile/chunks.js'
 export { type Compiled, type CompileOptions, compile } from './plan/compile/compile.js'
 export { type LayerRounding, MOST_LOST } from './plan/compile/rounding.js'
 export { type ChannelFactors, equalize } from './plan/equalize/equalize.js'
+export type { GuardSummary } from './plan/guard.js'
 export {
   type Backend,
   type Bends,
+  type Curve,
   type Guard,
   type MccActivation,
   type MccPlan,

@@ -17,6 +17,33 @@ export {
 export type { FactorState } from './train/masks.js'
 export { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe, rateAt, recipeOf } from './train/recipe.js'
 export {
+  type CostTerms,
+  costPenalty,
+  dearest,
+  type ExpectedCost,
+  expectedCost,
+  type PricedChoice,
+  pathGradient,
+  type SearchCosts,
+} from './train/search/objective.js'
+export {
+  type ChanceRecipe,
+  DEFAULT_CHANCES,
+  type Found,
+  type SearchEpoch,
+  type SearchOptions,
+  searchNetwork,
+} from './train/search/search.js'
+export {
+  chosenPaths,
+  countedCosts,
+  freshWeights,
+  inherited,
+  keptBranches,
+  predictedCosts,
+  SEESAW_COSTS,
+} from './train/search/supernet.js'
+export {
   type EpochRecord,
   formatTrainingState,
   type Moment,

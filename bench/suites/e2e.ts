@@ -1,5 +1,6 @@
 // `npm run bench -- e2e`: a whole private inference of ResNet18-CIFAR100 with random weights (557,056 ReLUs), three
 // processes on loopback, bare and under an emulated network.
+import type { Flags } from '../../src/cli/terminal/arguments.js'
 import type { NetworkProfile } from '../../src/net/index.js'
 import { networkProfiles } from '../../src/net/index.js'
 import { type Measured, measure } from '../processes/parties.js'
@@ -7,6 +8,7 @@ import { median, megabytes, milliseconds, table } from '../report.js'
 
 export interface EndToEndReport {
   network: string
+  guarded: boolean
   backend: 'mcc'
   relus: number
   online: { ms: number; bestMs: number; flights: number; bytesUp: number; bytesDown: number; bytesPerRelu: number }
@@ -18,15 +20,26 @@ export interface EndToEndReport {
 }
 
 const RELUS = 557_056
-const WORKLOAD = { name: 'resnet18-cifar100', options: { ring: 32, bits: 16, lo: 0 } } as const
+const NETWORK = 'resnet18-cifar100'
 
-async function one(runs: number, profile?: keyof typeof networkProfiles): Promise<EndToEndReport> {
-  const measured = await measure({ workload: WORKLOAD, warmup: 1, runs, profile })
+export const E2E = {
+  name: 'bench e2e',
+  summary: 'A whole private ResNet-18 in three processes, bare and on an emulated network.',
+  flags: {
+    quick: { type: 'boolean', description: 'a rough look' },
+    guard: { type: 'boolean', description: 'with a guard; the targets are those of the network without' },
+  },
+} as const
+
+async function one(guarded: boolean, runs: number, profile?: keyof typeof networkProfiles): Promise<EndToEndReport> {
+  const options = { ring: 32, bits: 16, lo: 0, ...(guarded && { guard: {} }) } as const
+  const measured = await measure({ workload: { name: NETWORK, options }, warmup: 1, runs, profile })
   const { online, offline, setup } = measured.bytes
   const onlineMs = measured.runs.map((run) => run.onlineMs)
   const offlineMs = measured.runs.map((run) => run.offlineMs)
   return {
-    network: WORKLOAD.name,
+    network: NETWORK,
+    guarded,
     backend: 'mcc',
     relus: RELUS,
     online: {
@@ -46,11 +59,13 @@ async function one(runs: number, profile?: keyof typeof networkProfiles): Promis
 }
 
 /** One report per network: loopback, then 60 ms and 100 Mbit/s. */
-export async function benchEndToEnd({ json = false, quick = false } = {}): Promise<EndToEndReport[]> {
-  const loopback = await one(quick ? 2 : 9)
-  const wan = await one(quick ? 1 : 3, 'wan60')
+export async function benchEndToEnd(flags: Flags): Promise<EndToEndReport[]> {
+  const [quick, guarded] = [flags.on('quick'), flags.on('guard')]
+  flags.check()
+  const loopback = await one(guarded, quick ? 2 : 9)
+  const wan = await one(guarded, quick ? 1 : 3, 'wan60')
   const reports = [loopback, wan]
-  process.stdout.write(json ? `${JSON.stringify({ ...loopback, shaped: wan })}\n` : `${text(reports)}\n`)
+  process.stdout.write(flags.on('json') ? `${JSON.stringify({ ...loopback, shaped: wan })}\n` : `${text(reports)}\n`)
   return reports
 }
 
@@ -80,6 +95,7 @@ function text(reports: readonly EndToEndReport[]): string {
   ]
   const name = (r: EndToEndReport) =>
     r.networkProfile ? `${r.networkProfile.rttMs} ms, ${r.networkProfile.upBitsPerSecond / 1e6} Mbit/s` : 'loopback'
-  const title = `ResNet18-CIFAR100, random weights, ${RELUS.toLocaleString('en')} ReLUs, n = 32, n' = 16, k = 16; three processes`
+  const kind = reports[0].guarded ? 'guarded, ' : ''
+  const title = `ResNet18-CIFAR100, ${kind}random weights, ${RELUS.toLocaleString('en')} ReLUs, n = 32, n' = 16, k = 16; three processes`
   return `${title}\n\n${table(['per inference', ...reports.map(name), 'target'], rows)}`
 }

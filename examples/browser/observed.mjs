@@ -33,11 +33,11 @@ const through = (channel, changed) => ({
   ...changed,
 })
 
-/** What a page asked for in the address it connected to: `?viewer=NAME&rtt=MS`. */
+/** What a page asked for in the address it connected to: `?viewer=NAME&rtt=MS&model=NAME`. */
 export function wishes({ target }) {
   const query = new URL(target, 'ws://party').searchParams
   const rtt = Number(query.get('rtt'))
-  return { viewer: query.get('viewer'), rtt: rtt > 0 && rtt <= 1000 ? rtt : 0 }
+  return { viewer: query.get('viewer'), rtt: rtt > 0 && rtt <= 1000 ? rtt : 0, query }
 }
 
 /** Tells the process that started this one, if one did. */

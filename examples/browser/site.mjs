@@ -48,7 +48,7 @@ async function bodyOf(request, most) {
  * @param folders `built`: the page; `source`: what it is made of, shown as text below /source
  * @param parties WebSocket addresses the page may connect to
  * @param answers path → what the page is told there, as JSON, given the query
- * @param posts path → likewise, given the body, of at most `most` bytes
+ * @param posts path → likewise, given the body, of at most `most` bytes, and the query
  */
 export async function serve({ built, source }, parties, { answers, posts }, port) {
   const files = filesOf(built)
@@ -63,7 +63,7 @@ export async function serve({ built, source }, parties, { answers, posts }, port
     const post = request.method === 'POST' && posts[pathname]
     if (post) {
       const body = await bodyOf(request, post.most).catch(() => undefined)
-      const answer = body && post.answer(body)
+      const answer = body && post.answer(body, searchParams)
       if (answer) reply(200, 'application/json', JSON.stringify(answer))
       else reply(400, 'text/plain', 'this is no input of the network')
     } else if (request.method !== 'GET') reply(405, 'text/plain', 'GET only')

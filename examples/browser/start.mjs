@@ -3,9 +3,9 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { findModel, loadModelDirectory } from 'ringfence/node'
 import { runFloat } from 'ringfence/plan'
 import { build } from 'vite'
+import { chosen, models } from './models.mjs'
 import { serve } from './site.mjs'
 import config, { outDir } from './vite.config.mjs'
 
@@ -41,16 +41,16 @@ function start(role, ...args) {
   })
 }
 
-/** The same network without any privacy, for who wants to compare: whoever asks here shows his picture. */
-const { arch, weights, spec } = await loadModelDirectory(findModel('resnet20-cifar10'))
-const inputBytes = 4 * arch.inputs[0].shape.reduce((product, size) => product * size, 1)
+/** The same networks without any privacy, for who wants to compare: whoever asks here shows his picture. */
+const bytesOf = ({ arch }) => 4 * arch.inputs[0].shape.reduce((product, size) => product * size, 1)
 const plain = {
-  most: inputBytes,
-  answer(body) {
-    if (body.length !== inputBytes) return undefined
-    const input = new Float32Array(body.buffer, body.byteOffset, inputBytes / 4)
+  most: Math.max(...[...models.values()].map(bytesOf)),
+  answer(body, query) {
+    const model = chosen(query, models)
+    if (body.length !== bytesOf(model)) return undefined
+    const input = new Float32Array(body.buffer, body.byteOffset, body.length / 4)
     const started = performance.now()
-    const logits = [...runFloat(arch, weights, spec, input)]
+    const logits = [...runFloat(model.arch, model.weights, model.spec, input)]
     return { logits, milliseconds: performance.now() - started }
   },
 }
@@ -59,7 +59,7 @@ await build(config)
 const helper = await start('helper')
 const server = await start('server', helper.url)
 const answers = {
-  '/parties': () => ({ server: server.url, helper: helper.url }),
+  '/parties': () => ({ server: server.url, helper: helper.url, models: [...models.keys()] }),
   '/seen': (query) => seen.get(query.get('viewer')) ?? {},
 }
 const page = { built: outDir, source: fileURLToPath(new URL('.', import.meta.url)) }

@@ -1,9 +1,10 @@
 // What a file of another program becomes: which converter reads it, and what comes out.
 import { RingfenceError, throwIfAny } from '../errors.js'
-import { type Architecture, expandArchitecture, parseArchitecture } from '../model/architecture.js'
+import { expandArchitecture, parseArchitecture } from '../model/architecture.js'
 import type { Choices } from '../model/choices.js'
 import { Fields, isObject, quote } from '../model/json/fields.js'
 import { parseObject, summary } from '../model/json/file.js'
+import { type Publisher, rangeNotes } from '../model/pictures/range.js'
 import { parseReluSpec } from '../model/relu/spec.js'
 import { type Tensor, writeSafetensors } from '../model/safetensors.js'
 import { elementCount, type Shape } from '../model/shape.js'
@@ -13,7 +14,7 @@ import { detectFormat, type FileFormat } from './detect.js'
 import { convertOnnx } from './onnx/onnx.js'
 import { externalLocations } from './onnx/proto.js'
 import { convertReluSpec } from './pickle/relu-spec.js'
-import { type PictureOptions, pictureNote, withPictureOptions } from './preprocess.js'
+import { type PictureOptions, withPictureOptions } from './preprocess.js'
 import { reluMasks } from './relu-masks.js'
 import { convertTfjs } from './tfjs/tfjs.js'
 import { fitWeights } from './weights/fit.js'
@@ -121,9 +122,13 @@ async function convertKnown(order: Order, format: FileFormat): Promise<Converted
     case 'json':
       return expanded(order)
     case 'onnx':
-      return network(order, convertOnnx(file, { source, inputShape, outputs, externalData: await readExternal(order) }))
+      return network(
+        order,
+        convertOnnx(file, { source, inputShape, outputs, externalData: await readExternal(order) }),
+        'torch',
+      )
     case 'tfjs':
-      return network(order, convertTfjs(file, await readShards(order), { source, inputShape, outputs }))
+      return network(order, convertTfjs(file, await readShards(order), { source, inputShape, outputs }), 'keras')
     default: {
       const read = format === 'safetensors-index' ? await readShardedTensors(order) : readOwnTensors(order)
       return order.arch ? checkedWeights(order, order.arch, read) : bareWeights(order, read)
@@ -153,29 +158,21 @@ function expanded({ source, file, choices }: Order): Converted {
   return { products: [{ target: 'arch', bytes: jsonBytes(json) }], counts: { layers: layers.length }, notes: [] }
 }
 
-function network(order: Order, { arch: bare, tensors, notes: told }: ConvertedNetwork): Converted {
+function network(
+  order: Order,
+  { arch: bare, tensors, notes: told }: ConvertedNetwork,
+  publisher: Publisher,
+): Converted {
   const arch = withPictureOptions(bare, order)
   const parsed = parseArchitecture(arch, order.source)
-  const notes = [
-    ...told,
-    ...parsed.inputs.flatMap((input) => pictureNote(input, order, firstFactor(parsed, input.name, tensors))),
-  ]
+  const isSaid = order.scale !== undefined || order.mean !== undefined || order.std !== undefined
+  const tensorOf = (layer: string, tensor: string) => tensors.get(`${layer}.${tensor}`)?.data
+  const notes = [...told, ...rangeNotes(parsed, tensorOf, { publisher, isSaid: isSaid || undefined })]
   const floats = [...tensors].map(([name, { shape, data }]) => [name, { shape, data: data! }] as const)
   const { layers } = arch
   const counts = { layers: Array.isArray(layers) ? layers.length : 0, ...tensorCounts(floats) }
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(new Map(floats)) }
   return { products: [{ target: 'arch', bytes: jsonBytes(arch) }, weights], counts, notes }
-}
-
-/** The largest factor of a layer that scales the input, channel by channel, before anything else does. */
-function firstFactor(arch: Architecture, input: string, tensors: ReadonlyMap<string, Tensor>): number | undefined {
-  const readers = arch.layers.filter((layer) => layer.in.includes(input))
-  const [first] = readers
-  if (readers.length !== 1 || (first.op !== 'channelScale' && first.op !== 'batchNorm')) return undefined
-  const data = (name: string) => tensors.get(`${first.id}.${name}`)?.data
-  const [weight, variance] = [data('weight'), data('running_var')]
-  const eps = first.op === 'batchNorm' ? first.eps : 0
-  return weight?.reduce((most, w, c) => Math.max(most, Math.abs(w) / Math.sqrt((variance?.[c] ?? 1) + eps)), 0)
 }
 
 function tensorCounts(tensors: readonly (readonly [string, { readonly shape: Shape }])[]): ConvertedCounts {

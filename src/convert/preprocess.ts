@@ -1,8 +1,6 @@
 // What a converted network's file says of pictures: how they become inputs, and what its outputs are called.
 import { throwIfAny } from '../errors.js'
-import type { Preprocess } from '../model/architecture.js'
 import { isObject, type Json } from '../model/json/fields.js'
-import { pictureRange } from '../model/pictures/input.js'
 
 /** `(value * scale - mean[channel]) / std[channel]` of values 0..255, as `arch/1` has it; lists of one number are for all. */
 export interface PictureOptions {
@@ -53,26 +51,3 @@ function misfits({ mean, std, bgr }: PictureOptions, shape: readonly unknown[]):
 }
 
 const objectsOf = (list: unknown): Json[] => (Array.isArray(list) ? list.filter(isObject) : [])
-
-/** Factors below this make unit numbers of 0..255. */
-const NORMALISING = 1 / 16
-
-/**
- * What pictures will be to the network, in a sentence; and where nothing was said about them, a hint: which range the
- * first layer gives away, or that one is to be found out.
- */
-export function pictureNote(
-  input: { readonly name: string; readonly shape: readonly number[]; readonly preprocess: Preprocess },
-  given: PictureOptions,
-  firstFactor: number | undefined,
-): string[] {
-  if (input.shape.length !== 3 || (input.shape[0] !== 1 && input.shape[0] !== 3)) return []
-  const said = given.scale !== undefined || given.mean !== undefined || given.std !== undefined
-  const range = `input ${JSON.stringify(input.name)}: pictures will have values ${pictureRange(input.preprocess)}`
-  if (said) return [range]
-  const own = firstFactor !== undefined && firstFactor < NORMALISING
-  const hint = own
-    ? 'its first layer scales them down itself, so that is likely right'
-    : 'if the network was trained on 0 … 1, -1 … 1 or normalised ones, say so with scale, mean and std'
-  return [`${range}; ${hint}`]
-}

@@ -1,4 +1,4 @@
-// What a fleet needs of a queue and a store that several machines share. Nothing it is given is secret in clear.
+// What is needed of a queue and a store that several machines share. No secret is put there in clear.
 import { RingfenceError } from '../errors.js'
 
 /** A queue of jobs, each done at least once, and claims, each made once for good. */

@@ -12,22 +12,7 @@ import {
   queueFull,
   termsOf,
 } from './engine.js'
-
-/** When leases end. A simulation has one of its own. */
-export interface Timers {
-  /** Milliseconds, monotone. */
-  now(): number
-  /** Calls once so many milliseconds have passed, unless it is called off. */
-  after(ms: number, call: () => void): () => void
-}
-
-const hostTimers: Timers = {
-  now: () => performance.now(),
-  after: (ms, call) => {
-    const timer = setTimeout(call, ms)
-    return () => clearTimeout(timer)
-  },
-}
+import { hostTimers, type Timers } from './timers.js'
 
 interface Entry {
   readonly id: string

@@ -1,6 +1,9 @@
 // Calibrates a model's folder on a set of pictures, and writes its calibration.
 import type { NetworkInput } from '../model/architecture.js'
+import type { Resize } from '../model/pictures/resize.js'
 import { INPUT_RANGE } from '../plan/calibrate.js'
+import { compile } from '../plan/compile/compile.js'
+import { coarseNotes } from '../plan/compile/rounding.js'
 import {
   AGREEMENT,
   type CalibrationOptions,
@@ -12,7 +15,7 @@ import type { Ranges } from '../tune/calibration/ranges.js'
 import type { LayerWindow } from '../tune/calibration/windows.js'
 import { type ImageSet, readImageSet } from './image-set.js'
 import { type MeasuringOptions, poolOf, resumably } from './measuring.js'
-import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
+import { inputNotesOf, loadModelDirectory, type ModelDirectory } from './model-directory.js'
 import { findModel } from './prepared-model.js'
 import { requireWritable, writeJson } from './whole-files.js'
 
@@ -27,6 +30,8 @@ export interface CalibrateModelOptions
   readonly images: string
   /** At most this many pictures, evenly spread. */
   readonly limit?: number
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
   /** Default `calibration.json`. */
   readonly output?: string
 }
@@ -38,6 +43,8 @@ export interface ModelCalibration extends NetworkCalibration {
   /** The pictures, in words. */
   readonly images: string
   readonly output: string
+  /** What pictures are to the network, a sentence for each input that takes some. */
+  readonly inputNotes: readonly string[]
   /** In sentences. */
   readonly warnings: readonly string[]
 }
@@ -53,7 +60,11 @@ export async function calibrateModel(options: CalibrateModelOptions): Promise<Mo
   await requireWritable([output], force)
   onProgress?.({ stage: 'reading', done: 0 })
   const model = await loadModelDirectory(findModel(options.model), options.variant)
-  const images = await readImageSet(options.images, model.arch, { limit: options.limit, labelled: false })
+  const images = await readImageSet(options.images, model.arch, {
+    limit: options.limit,
+    resize: options.resize,
+    labelled: false,
+  })
   const key = rangesKey(model, images.inputs, options)
   const calibrated = await resumably(
     output,
@@ -69,9 +80,10 @@ export async function calibrateModel(options: CalibrateModelOptions): Promise<Mo
       }),
     ({ calibration }) => writeJson(output, calibration, force),
   )
-  const warnings = warningsOf(calibrated, model, images)
+  const { coarse } = compile(model.arch, model.weights, calibrated.calibration, model.spec, { ring: options.ring })
+  const warnings = [...coarseNotes(coarse), ...warningsOf(calibrated, model, images)]
   const names = { network: model.arch.name, variant: model.variant, images: images.source, output }
-  return { ...calibrated, ...names, warnings }
+  return { ...calibrated, ...names, inputNotes: inputNotesOf(model), warnings }
 }
 
 /** How many times as far the furthest picture reaches as all the others. */

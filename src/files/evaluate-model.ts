@@ -1,5 +1,6 @@
 // Evaluates a model's folder on a set of pictures: its variants, each under every choice of windows.
 import { RingfenceError } from '../errors.js'
+import type { Resize } from '../model/pictures/resize.js'
 import { networkProfiles } from '../net/index.js'
 import {
   type EvaluationRow,
@@ -10,7 +11,7 @@ import { formatEvaluationPart, parseEvaluationPart, type VariantLogits } from '.
 import { measurementKey } from '../tune/part.js'
 import { type ImageSet, readImageSet } from './image-set.js'
 import { type MeasuringOptions, poolOf, resumably } from './measuring.js'
-import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
+import { inputNotesOf, loadModelDirectory, type ModelDirectory } from './model-directory.js'
 import { calibrationOf, findModel } from './prepared-model.js'
 
 /** Which model on which pictures, and as `evaluateNetwork`. */
@@ -26,6 +27,8 @@ export interface EvaluateModelOptions
   readonly images: string
   /** At most this many pictures, evenly spread. */
   readonly limit?: number
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
   /** Whether the pictures must have classes; without them only agreement is measured. Default true. */
   readonly labelled?: boolean
   /** Of predicted seconds; default `wan60`. */
@@ -45,6 +48,8 @@ export interface ModelEvaluation {
   /** The pictures, in words. */
   readonly images: string
   readonly labelled: boolean
+  /** What pictures are to the network, a sentence for each input that takes some. */
+  readonly inputNotes: readonly string[]
   /** The name of the network of predicted seconds. */
   readonly profile: string
   readonly rows: readonly VariantRow[]
@@ -61,7 +66,11 @@ export async function evaluateModel(options: EvaluateModelOptions): Promise<Mode
   onProgress?.({ stage: 'reading', done: 0 })
   const folder = findModel(options.model)
   const first = await loadModelDirectory(folder, variant)
-  const images = await readImageSet(options.images, first.arch, { limit: options.limit, labelled })
+  const images = await readImageSet(options.images, first.arch, {
+    limit: options.limit,
+    resize: options.resize,
+    labelled,
+  })
   const variants = all ? first.variants : [first.variant]
   const rows = await resumably(state, options, async (left, part) => {
     const known = left === undefined ? new Map<string, VariantLogits>() : parseEvaluationPart(left, part.path)
@@ -81,7 +90,7 @@ export async function evaluateModel(options: EvaluateModelOptions): Promise<Mode
     return rows
   })
   const about = { network: first.arch.name, images: images.source, labelled: images.labels !== undefined }
-  return { ...about, profile: network, rows }
+  return { ...about, inputNotes: inputNotesOf(first), profile: network, rows }
 }
 
 /** The outputs of a variant that an earlier run left; a place for them where it left none. */

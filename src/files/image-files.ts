@@ -2,6 +2,7 @@
 import { RingfenceError } from '../errors.js'
 import { decodeImage } from '../model/pictures/decode.js'
 import { pictureToInput } from '../model/pictures/input.js'
+import type { Resize } from '../model/pictures/resize.js'
 import type { Plan } from '../plan/plan.js'
 import { readWhole } from './whole-files.js'
 
@@ -26,11 +27,15 @@ export async function readImageFiles(files: readonly string[]): Promise<ImageFil
  * PNG, JPEG, or raw planar bytes of exactly the network's input shape; CHW, normalised as the plan says.
  * @throws RingfenceError BAD_INPUT or BAD_FILE with the problems of all files
  */
-export function imageInputs(images: readonly ImageFile[], { input }: Pick<Plan, 'input'>): Float32Array[] {
+export function imageInputs(
+  images: readonly ImageFile[],
+  { input }: Pick<Plan, 'input'>,
+  resize?: Resize,
+): Float32Array[] {
   const problems: RingfenceError[] = []
   const inputs = images.map(({ file, bytes }) => {
     try {
-      return pictureToInput(decodeImage(bytes, file, input.shape), input, file)
+      return pictureToInput(decodeImage(bytes, file, input.shape), input, { name: file, resize })
     } catch (error) {
       if (!(error instanceof RingfenceError)) throw error
       problems.push(error)

@@ -7,6 +7,7 @@ import { parseObject } from '../model/json/file.js'
 import { decodeImage } from '../model/pictures/decode.js'
 import { pictureToInput } from '../model/pictures/input.js'
 import { type ImageRecords, readIdxLabels, readImageRecords } from '../model/pictures/records.js'
+import type { Resize } from '../model/pictures/resize.js'
 import { elementCount } from '../model/shape.js'
 import { readImageFiles } from './image-files.js'
 import { readWhole } from './whole-files.js'
@@ -29,6 +30,8 @@ export interface ImageSetOptions {
   readonly limit?: number
   /** True refuses a set without classes, false does not look at them; without it they are read where there are some. */
   readonly labelled?: boolean
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
 }
 
 const PICTURE = /\.(png|jpe?g)$/i
@@ -50,7 +53,7 @@ export async function readImageSet(path: string, arch: Architecture, options: Im
     throw new RingfenceError('BAD_INPUT', `${path}: its pictures have no classes; expected ${how}`)
   }
   checkLabels(path, arch, labels, names)
-  const inputs = allInputs(path, arch, found)
+  const inputs = allInputs(path, arch, found, options.resize)
   return { source: `${pictures(count)} of ${basename(path)}`, inputs, labels, names }
 }
 
@@ -136,11 +139,16 @@ function checkLabels(
   )
 }
 
-function allInputs(path: string, arch: Architecture, { count, names, picture }: Found): Float32Array[] {
+function allInputs(
+  path: string,
+  arch: Architecture,
+  { count, names, picture }: Found,
+  resize: Resize | undefined,
+): Float32Array[] {
   const faults: RingfenceError[] = []
   const inputs = Array.from({ length: count }, (_, i) => {
     try {
-      return pictureToInput(picture(i), arch.inputs[0], names[i])
+      return pictureToInput(picture(i), arch.inputs[0], { name: names[i], resize })
     } catch (error) {
       if (!(error instanceof RingfenceError)) throw error
       faults.push(error)

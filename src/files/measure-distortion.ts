@@ -1,16 +1,21 @@
 // Measures the distortion table of a model's folder on a set of pictures, and writes it.
+
 import { availableParallelism } from 'node:os'
+import type { Resize } from '../model/pictures/resize.js'
 import { COMMON_BLOCKS, type DistortionOptions, distortion } from '../tune/distortion/distortion.js'
 import { formatDistortionPart, parseDistortionPart } from '../tune/distortion/part.js'
 import { type DistortionTable, formatDistortionTable } from '../tune/distortion/table.js'
 import { measurementKey } from '../tune/part.js'
 import { readImageSet } from './image-set.js'
-import { type MeasuringOptions, poolOf, resumably } from './measuring.js'
+import { type MeasuringOptions, poolOf, queueOf, resumably, type Shared } from './measuring.js'
 import { loadPlainModel } from './prepared-model.js'
 import { requireWritable, writeText } from './whole-files.js'
 
 /** Which model on which pictures, and as `distortion`. */
-export interface MeasureDistortionOptions extends MeasuringOptions, Pick<DistortionOptions, 'blocks' | 'masks'> {
+export interface MeasureDistortionOptions
+  extends MeasuringOptions,
+    Shared,
+    Pick<DistortionOptions, 'blocks' | 'masks'> {
   /** A model's folder, or the name of a packaged model. */
   readonly model: string
   /** Default the first of plain ReLUs. */
@@ -19,6 +24,8 @@ export interface MeasureDistortionOptions extends MeasuringOptions, Pick<Distort
   readonly images: string
   /** At most this many pictures, evenly spread; default 128. */
   readonly limit?: number
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
   /** Default `distortion.json`. */
   readonly output?: string
 }
@@ -54,10 +61,15 @@ export async function measureDistortion(options: MeasureDistortionOptions): Prom
   await requireWritable([output], force)
   onProgress?.({ stage: 'reading', done: 0 })
   const { arch, weights, variant } = await loadPlainModel(options.model, options.variant)
-  const { inputs, source } = await readImageSet(options.images, arch, { limit, labelled: false })
+  const { inputs, source } = await readImageSet(options.images, arch, {
+    limit,
+    resize: options.resize,
+    labelled: false,
+  })
   const key = measurementKey(arch, weights, inputs, blocks, masks)
   const started = performance.now()
   let resumed: number | undefined
+  const queue = await queueOf(options, key)
   const table = await resumably(
     output,
     options,
@@ -65,7 +77,7 @@ export async function measureDistortion(options: MeasureDistortionOptions): Prom
       const resume = left === undefined ? undefined : parseDistortionPart(left, arch, key, part.path)
       if (!resume) resumed = 0
       return distortion(arch, weights, inputs, {
-        ...{ blocks, masks, ...poolOf(options), ...(resume ? { resume } : {}) },
+        ...{ blocks, masks, ...poolOf(options, queue), ...(resume ? { resume } : {}) },
         onProgress: ({ done, measured, rows, layer, table }) => {
           resumed ??= measured - 1
           onProgress?.({ stage: 'measuring', done, detail: `${measured} of ${rows} rows, ${layer}` })
@@ -74,7 +86,7 @@ export async function measureDistortion(options: MeasureDistortionOptions): Prom
       })
     },
     (table) => writeText(output, formatDistortionTable(table), force),
-  )
+  ).finally(() => queue?.close())
   const channels = [...table.layers.values()].reduce((sum, { values }) => sum + values.length / blocks.length, 0)
   const rows = masks.length > 0 ? 2 * channels : channels
   return {

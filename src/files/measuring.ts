@@ -1,9 +1,13 @@
 // What measurements on a model's files have in common: who works on them, and what an interrupted one leaves.
 import { availableParallelism } from 'node:os'
+import type { Engine } from '../engine/engine.js'
+import { openEngine } from '../engine/open.node.js'
 import type { OnStage } from '../tune/progress.js'
 import type { PoolOptions } from '../tune/workers/pool.js'
 import { startThreads } from '../tune/workers/pool.node.js'
 import { PartFile } from './part-file.js'
+import { LEASE_MS, sharedPool } from './shared-pool.js'
+import { readTextOf } from './whole-files.js'
 
 /** How a measurement is run. */
 export interface MeasuringOptions {
@@ -16,8 +20,31 @@ export interface MeasuringOptions {
   readonly force?: boolean
 }
 
-export function poolOf({ threads = availableParallelism(), signal }: MeasuringOptions): PoolOptions {
-  return { startPool: startThreads(threads), signal }
+/** How a measurement is shared with other machines, which are given the same call. */
+export interface Shared {
+  /** Address of a queue: file:///FOLDER, nats://HOST:PORT or tls://HOST:PORT. */
+  readonly queue?: string
+  /** A file with what its broker asks for. */
+  readonly queueCredentials?: string
+}
+
+/** @param queue of this measurement, where other machines work on it too */
+export function poolOf({ threads = availableParallelism(), signal }: MeasuringOptions, queue?: Engine): PoolOptions {
+  const here = startThreads(threads)
+  return { startPool: queue ? sharedPool(queue, here) : here, signal }
+}
+
+/** The queue of a measurement: of that model, pictures and options alone. @param key names it */
+export async function queueOf({ queue, queueCredentials }: Shared, key: string): Promise<Engine | undefined> {
+  if (queue === undefined) return undefined
+  const credentials = queueCredentials && (await readTextOf("a broker's credentials", queueCredentials))
+  return openEngine(queue, {
+    name: `measure-${key.slice(0, 32)}`,
+    leaseMs: LEASE_MS,
+    limit: 100_000,
+    prefetch: 1,
+    credentials,
+  })
 }
 
 /**

@@ -7,6 +7,7 @@ import { RingfenceError } from '../errors.js'
 import { type Architecture, parseArchitecture } from '../model/architecture.js'
 import { Fields, isObject, quote } from '../model/json/fields.js'
 import { parseObject, summary } from '../model/json/file.js'
+import { rangeNotes } from '../model/pictures/range.js'
 import { parseReluSpec, type ReluSpec } from '../model/relu/spec.js'
 import type { Weights } from '../model/weights.js'
 import { type Calibration, parseCalibration } from '../plan/calibrate.js'
@@ -197,4 +198,9 @@ async function read(dir: string, file: string, optional: boolean): Promise<Uint8
     const why = error.message.slice(path.length + ': '.length).replace('expected a plain file, ', '')
     throw new RingfenceError('BAD_FILE', `${file}: expected a file in ${dir}, but ${why}`, [], { cause: error })
   }
+}
+
+/** What pictures are to a model, a sentence for each input that takes some. */
+export function inputNotesOf({ arch, weights }: Pick<ModelDirectory, 'arch' | 'weights'>): string[] {
+  return rangeNotes(arch, (layer, tensor) => weights.get(layer)?.[tensor])
 }

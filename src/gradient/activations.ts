@@ -18,17 +18,12 @@ import type { LayerRelu } from '../model/relu/spec.js'
 import { elementCount } from '../model/shape.js'
 import { tensorOf, type Weights } from '../model/weights.js'
 import { type Differentiable, eachPicture, type Parts } from './differentiable.js'
+import { type Gate, spreadOf, windowedGate } from './windows.js'
 
-/** Cuts the elements that a spec leaves to comparisons, and says which passed: a byte each, all bits or none. */
-interface Gate {
-  /** `gates` [pictures·n] bytes; all are written. */
-  run(x: Region, out: Region, gates: Region, pictures: number): void
-  release(): void
-}
-
-export function activation(layer: Layer, { k, relu, factors }: Parts): Differentiable {
+export function activation(layer: Layer, parts: Parts): Differentiable {
+  const { k, factors } = parts
   if (factors) return mixed(layer, factors, k)
-  const gate = gateOf(k, layer, relu)
+  const gate = gateOf(layer, parts)
   let gates: Region | undefined
   const forget = () => {
     gates?.release()
@@ -76,10 +71,11 @@ function mixed(layer: Layer, first: Float32Array, k: FloatKernels): Differentiab
 }
 
 /** y = r(x) + slope·(x - r(x)), r being what the spec makes of a ReLU; what it makes zero stays zero. */
-export function leaky(layer: Layer, constant: number | undefined, { k, relu, weights: first }: Parts): Differentiable {
+export function leaky(layer: Layer, constant: number | undefined, parts: Parts): Differentiable {
+  const { k, relu, weights: first } = parts
   const channels = layer.out[0]
   const n = elementCount(layer.out) / channels
-  const gate = gateOf(k, layer, relu)
+  const gate = gateOf(layer, parts)
   const off = (c: number) => relu.kind === 'zero' || (relu.kind === 'block' && relu.blocks[c][1] === 0)
   const slopesOf = (weights: Weights) => {
     const given = constant === undefined ? tensorOf(weights, layer.id, 'weight') : undefined
@@ -146,7 +142,16 @@ export function leaky(layer: Layer, constant: number | undefined, { k, relu, wei
   }
 }
 
-function gateOf(k: FloatKernels, layer: Layer, relu: LayerRelu): Gate {
+/** Where comparisons read a window, their errors with it; those of a clip, which has two, are left out. */
+function gateOf(layer: Layer, { k, relu, window, uniform }: Parts): Gate {
+  const gate = exactGate(k, layer, relu)
+  const isOpen = boundsOf(layer).high === Number.POSITIVE_INFINITY
+  return window && isOpen && (relu.kind === 'relu' || relu.kind === 'block' || relu.kind === 'mask')
+    ? windowedGate(k, gate, spreadOf(layer, relu, window), uniform)
+    : gate
+}
+
+function exactGate(k: FloatKernels, layer: Layer, relu: LayerRelu): Gate {
   const bounds: Bounds = boundsOf(layer)
   const n = elementCount(layer.out)
   const release = () => {}

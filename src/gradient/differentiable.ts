@@ -16,6 +16,10 @@ export interface Parts {
   readonly relu: LayerRelu
   /** Of an activation whose mask is learned, per element: how much of it is the activation, the rest being its input. */
   readonly factors?: Float32Array
+  /** Of an activation whose comparisons read a window of the value alone: how wide it is, 2^lo in the value's units. */
+  readonly window?: number
+  /** Uniform numbers from 0 to 1, of the forward pass under way. */
+  readonly uniform: () => number
 }
 
 /** What a backward pass through an operation gives. */

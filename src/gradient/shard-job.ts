@@ -20,6 +20,8 @@ export interface ShardSetup extends ShardNetwork {
   readonly teacher: ShardNetwork | undefined
   /** Activations whose masks are learned. */
   readonly factors?: readonly FactorSlot[]
+  /** Activations whose comparisons read a window, and 2^lo of each in the values' units. */
+  readonly windows?: ReadonlyMap<string, number>
 }
 
 export interface ShardTask {
@@ -32,6 +34,8 @@ export interface ShardTask {
   /** CHW, preprocessed. */
   readonly inputs: readonly Float32Array[]
   readonly labels: readonly number[]
+  /** Of the comparisons' errors. */
+  readonly seed: number
   /** Pictures of the whole batch, by which the gradients are divided. */
   readonly batch: number
 }
@@ -50,17 +54,18 @@ export interface ShardResult {
   readonly fault?: string
 }
 
-export function shardJob({ arch, weights, spec, loss: options, teacher: given, factors: learned = [] }: ShardSetup) {
+export function shardJob(setup: ShardSetup) {
+  const { arch, weights, spec, loss: options, teacher: given, factors: learned = [], windows } = setup
   const trained = slotsOf(arch)
   const running = slotsOf(arch, false)
   const none = new Float32Array(lengthOf(learned))
-  const tape = Tape.prepare(arch, weights, { spec, factors: factorsOf(learned, none) })
+  const tape = Tape.prepare(arch, weights, { spec, factors: factorsOf(learned, none), windows })
   const teacher = given && options.distill > 0 ? FloatNetwork.prepare(arch, given.weights, given) : undefined
   let loaded: number | undefined
-  const run = ({ parameters, factors = none, version, inputs, labels, batch }: ShardTask): ShardResult => {
+  const run = ({ parameters, factors = none, version, inputs, labels, seed, batch }: ShardTask): ShardResult => {
     if (version !== loaded) tape.load(withVector(weights, trained, parameters), factorsOf(learned, factors))
     loaded = version
-    const outputs = tape.forward(inputs)
+    const outputs = tape.forward(inputs, seed)
     const answers = teacher?.run(inputs)
     const losses = outputs.map((logits, i) => lossOf(logits, labels[i], options, answers?.[i]))
     const loss = losses.reduce((sum, one) => sum + one.loss, 0)

@@ -15,6 +15,7 @@ import { bodyOf } from '../model/tail/split.js'
 import type { LayerTensors, Weights } from '../model/weights.js'
 import type { Differentiable, Norm } from './differentiable.js'
 import { differentiable, untrainable } from './operations.js'
+import { Uniform } from './uniform.js'
 
 /** How a network is differentiated. */
 export interface TapeOptions {
@@ -26,6 +27,11 @@ export interface TapeOptions {
   readonly inputs?: boolean
   /** By activation, one per element: its mask is learned, and it is a·r(x) + (1 - a)·x, whatever `spec` says of it. */
   readonly factors?: ReadonlyMap<string, Float32Array>
+  /**
+   * By activation, 2^lo in the units of what is compared: its comparisons err as those of a private run with that window
+   * do. Clips have two comparisons and are exact.
+   */
+  readonly windows?: ReadonlyMap<string, number>
   /** @internal The kernels' instance whose memory is used; a fresh one without it. */
   readonly kernels?: FloatKernels
 }
@@ -64,9 +70,18 @@ export class Tape {
   readonly #lastUse: Int32Array
   #values: (Region | undefined)[] = []
   #pictures = 0
+  readonly #errors: Uniform
 
-  private constructor(arch: Architecture, k: FloatKernels, steps: readonly Step[], output: number, inputs: boolean) {
+  private constructor(
+    arch: Architecture,
+    k: FloatKernels,
+    steps: readonly Step[],
+    output: number,
+    inputs: boolean,
+    errors: Uniform,
+  ) {
     this.arch = arch
+    this.#errors = errors
     this.#k = k
     this.#steps = steps
     this.#output = output
@@ -92,7 +107,15 @@ export class Tape {
     const problems = untrainable(arch.layers)
     if (arch.outputs.length !== 1) problems.push(`expected 1 output, got ${arch.outputs.length}`)
     throwIfAny('UNSUPPORTED', `network ${quote(arch.name)} cannot be trained:`, problems)
-    const { spec, factors, norm = 'batch', inputs: wantsInputs = false, kernels: k = loadFloatKernels() } = options
+    const {
+      spec,
+      factors,
+      windows,
+      norm = 'batch',
+      inputs: wantsInputs = false,
+      kernels: k = loadFloatKernels(),
+    } = options
+    const errors = new Uniform()
     const values = new Map<string, ValueIndex>([[arch.inputs[0].name, 0]])
     const useful = [wantsInputs]
     const steps: Step[] = []
@@ -105,7 +128,10 @@ export class Tape {
           continue
         }
         const own = factors?.get(layer.id)
-        const operation = differentiable(layer, { k, weights, norm, relu: resolveRelu(spec, layer), factors: own })
+        const relu = resolveRelu(spec, layer)
+        const window = windows?.get(layer.id)
+        const parts = { k, weights, norm, relu, factors: own, window, uniform: errors.next }
+        const operation = differentiable(layer, parts)
         const wanted = inputs.some((value) => useful[value])
         useful.push(wanted || weights.has(layer.id) || own !== undefined)
         steps.push({ layer, operation, inputs, elements: elementCount(layer.out), wanted })
@@ -115,7 +141,7 @@ export class Tape {
       for (const { operation } of steps) operation.release()
       throw error
     }
-    return new Tape(arch, k, steps, values.get(arch.outputs[0])!, wantsInputs)
+    return new Tape(arch, k, steps, values.get(arch.outputs[0])!, wantsInputs, errors)
   }
 
   /** Takes other weights of the same network, and other factors of the activations that have some. */
@@ -130,9 +156,11 @@ export class Tape {
   /**
    * The output layer's values for every picture.
    * @param inputs CHW, preprocessed
+   * @param seed of the comparisons' errors, where there are windows
    * @throws RingfenceError BAD_INPUT without inputs, or for one of a wrong length or with NaN or infinity
    */
-  forward(inputs: readonly Float32Array[]): Float32Array[] {
+  forward(inputs: readonly Float32Array[], seed = 1): Float32Array[] {
+    this.#errors.begin(seed)
     const { shape } = this.arch.inputs[0]
     if (inputs.length === 0) throw new RingfenceError('BAD_INPUT', 'expected at least one picture, got none')
     for (const input of inputs) checkInput(input, shape)

@@ -69,3 +69,18 @@ export function upload(memory: Memory, data: ArrayBufferView): Region {
   region.u8().set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   return region
 }
+
+/** Copies words into WASM memory, each to as many elements in a row: `count` in all, a multiple of how many there are. */
+export function uploadRepeated(memory: Memory, words: Int32Array | BigInt64Array, count: number): Region {
+  if (words.length === count || words.length === 0) return upload(memory, words)
+  const region = memory.alloc(count * words.BYTES_PER_ELEMENT)
+  const times = count / words.length
+  if (words instanceof Int32Array) {
+    const to = region.i32()
+    for (let i = 0; i < words.length; i++) to.fill(words[i], i * times, (i + 1) * times)
+  } else {
+    const to = region.u64()
+    for (let i = 0; i < words.length; i++) to.fill(words[i], i * times, (i + 1) * times)
+  }
+  return region
+}

@@ -13,6 +13,8 @@ export interface Sources {
   /** Servers by the name of their model. */
   servers?: () => Iterable<readonly [model: string, status: ServerStatus]>
   helper?: () => HelperStatus
+  /** The queue of a fleet. */
+  queue?: () => Promise<{ waiting: number; leased: number; dead: number }>
 }
 
 /** Figures of all processes together, seen from the first. */
@@ -32,6 +34,7 @@ export class Metrics {
   readonly #bundles: Counter<'model'>
   readonly #refusals: Counter<'reason'>
   readonly #failures: Counter<'code'>
+  #jobs: Counter<'result'> | undefined
 
   private constructor(
     prom: typeof import('prom-client'),
@@ -84,7 +87,21 @@ export class Metrics {
         }
       },
     })
-    const { servers, helper } = sources
+    const { servers, helper, queue } = sources
+    if (queue) {
+      this.#jobs = counter('deal_jobs_total', 'Jobs that this dealer took, by how they ended', 'result')
+      new prom.Gauge({
+        name: 'ringfence_deal_queue',
+        help: 'Jobs in the queue of the fleet; none while the queue is away',
+        labelNames: ['state'],
+        registers,
+        async collect() {
+          this.reset()
+          const depth = await queue().catch(() => undefined)
+          for (const [state, count] of Object.entries(depth ?? {})) this.set({ state }, count)
+        },
+      })
+    }
     if (servers) {
       const ofModels = (read: (status: ServerStatus) => number) => () =>
         [...servers()].map(([model, status]): [{ model: string }, number] => [{ model }, read(status)])
@@ -196,6 +213,12 @@ export class Metrics {
         if (!event.error) this.#phases.observe({ model, phase: 'online' }, seconds)
         break
     }
+  }
+
+  /** A dealer has ended a job. */
+  job(result: string, milliseconds: number): void {
+    this.#jobs?.inc({ result })
+    this.#phases.observe({ model: '', phase: 'deal' }, milliseconds / 1000)
   }
 
   refused(reason: string): void {

@@ -287,7 +287,7 @@ function name({ connection, principal }: Who): string {
 }
 
 /** Resolves when the process is told to end; told again it ends at once. */
-function stopSignal(): Promise<void> {
+export function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     let told = false
     const stop = () => {

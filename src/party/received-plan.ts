@@ -75,10 +75,19 @@ function excesses({ steps }: Plan): string[] {
     .map(([what, , most]) => `more than 2^${Math.log2(most)} ${what}`)
 }
 
-/** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products. */
+/** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products and curves. */
 function elements(step: Step): number {
-  const copied = step.activation?.bends ? elementCount(reluShape(step)) : step.product ? 16 * elementCount(step.out) : 0
-  return step.linear.reduce((all, op) => all + elementCount(op.out) + padding(op), copied)
+  return step.linear.reduce((all, op) => all + elementCount(op.out) + padding(op), dealt(step))
+}
+
+/** Words of a step beside its maps. */
+function dealt(step: Step): number {
+  const { activation, product } = step
+  if (product) return 16 * elementCount(step.out)
+  if (!activation) return 0
+  if ('curve' in activation && activation.curve)
+    return 2 * elementCount(step.out) * activation.curve.polynomials.flat().length
+  return activation.bends ? elementCount(reluShape(step)) : 0
 }
 
 const padding = (op: LinearOp): number =>

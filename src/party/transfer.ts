@@ -1,7 +1,7 @@
 // Messages longer than one frame, in pieces whose lengths both ends compute.
 import type { Region } from '../kernels/instance.js'
 import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
-import { PIECE_BYTES } from '../protocol/pieces.js'
+import { firstPiece, PIECE_BYTES } from '../protocol/pieces.js'
 
 /** How long to wait for a peer that reads, and who may call it off. */
 export interface SendOptions {
@@ -41,8 +41,21 @@ export async function receivePieces(
   length: number,
   options?: ReceiveOptions,
 ): Promise<Uint8Array> {
-  const first = await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length), options)
+  const first = await link.receive(kind, phase, step, firstPiece(length), options)
   return moreOf(first, link, kind, phase, step, length, options)
+}
+
+/** As `receivePieces`, or undefined when the peer sends, in place of the first piece, an empty frame of the kind `instead`. */
+export async function receivePiecesUnless(
+  instead: number,
+  link: Link,
+  kind: number,
+  phase: PhaseCode,
+  step: number,
+  length: number,
+): Promise<Uint8Array | undefined> {
+  const first = await link.receiveUnless(instead, kind, phase, step, firstPiece(length))
+  return first && moreOf(first, link, kind, phase, step, length)
 }
 
 /** The pieces that follow the first. */

@@ -11,6 +11,9 @@ export const MAX_SIGMA = 31
 /** Places of an order, so that it is drawn without bias in doubles. */
 export const MAX_PLACES = 2 ** 21
 
+/** Places of all orders of an inference: their tables take half a gigabyte at most. */
+export const MAX_ALL_PLACES = 8 * MAX_PLACES
+
 /** Words that a helper keeps per checked subset of δ, in bytes over all subsets: 3.7 million values at σ = 16. */
 export const MAX_TRANSPOSE_BYTES = 2 ** 28
 
@@ -84,18 +87,21 @@ export function guardEpsilon(plan: Steps, { sigma, signs }: Guard): number {
 }
 
 /** Bytes that a helper keeps per registration to check uploads. */
-export const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
+const transposeBytes = (plan: MccPlan, { sigma }: Guard): number =>
   plan.steps.reduce((sum, _, tensor) => sum + elementCount(tensorShape(plan, tensor)) * 4 * (sigma + 1), 0)
 
 /** Why a plan cannot be guarded so, one line each. */
 export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   const { sigma, signs } = guard
   const problems: string[] = []
-  const segments = segmentsOf(comparisonsOf(plan), sigma)
+  const comparisons = comparisonsOf(plan)
+  const segments = segmentsOf(comparisons, sigma)
   if (plan.ring + sigma <= 32) problems.push(`sigma: words of ${plan.ring} + ${sigma} bits, more than 32 are due`)
   if (plan.input.bits > 31) problems.push(`the input has ${plan.input.bits} bits, a guarded one 31 at most`)
   const products = plan.steps.filter(({ product }) => product)
   problems.push(...products.map(({ id }) => `${id}: products of two private values have no guard yet`))
+  const curves = plan.steps.filter(({ activation }) => activation?.curve)
+  problems.push(...curves.map(({ id }) => `${id}: functions by segment tables have no guard yet`))
   const windowed = plan.steps.filter(({ activation }) => (activation?.lo ?? 0) > 0)
   problems.push(...windowed.map(({ id }) => `${id}: its comparison ignores low bits, a guarded one reads all of them`))
   if ((signs === null) !== (segments.length === 0))
@@ -107,11 +113,48 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
         `${plan.steps[last].id}: ${comparisons} comparisons would share an order, at most ${MAX_PLACES - 1} can`,
     ),
   )
+  const { places } = ordersOf(comparisons, guard)
+  if (places > MAX_ALL_PLACES)
+    problems.push(`${places} comparisons would be made once more, at most ${MAX_ALL_PLACES} can: take a smaller input`)
   const bytes = transposeBytes(plan, guard)
   if (bytes > MAX_TRANSPOSE_BYTES) {
+    const fits = Math.floor(MAX_TRANSPOSE_BYTES / (bytes / (sigma + 1))) - 1
+    const advice = fits < MIN_SIGMA ? 'take a smaller input' : `take a smaller input, or a sigma of ${fits}`
     problems.push(
-      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept`,
+      `checking uploads would take ${Math.ceil(bytes / 2 ** 20)} MiB at the helper, at most ${MAX_TRANSPOSE_BYTES / 2 ** 20} are kept: ${advice}`,
     )
   }
   return problems
+}
+
+/** What a guard adds to a plan. */
+export interface GuardSummary {
+  /** log₂ of how likely the best deviation of one inference passes. */
+  readonly epsilonLog2: number
+  /** Comparisons that are made once more, in how many orders, and with which they make so many places. */
+  readonly comparisons: number
+  readonly orders: number
+  readonly places: number
+  /** What the helper keeps per registration to check uploads. */
+  readonly helperBytes: number
+  /** Why the plan cannot be guarded. */
+  readonly problems: readonly string[]
+}
+
+/** Orders of all segments and sets, and their places. */
+function ordersOf(comparisons: readonly number[], { sigma, signs }: Guard): { orders: number; places: number } {
+  const { sets, traps } = signs ?? { sets: 0, traps: 0 }
+  const orders = sets * segmentsOf(comparisons, sigma).length
+  return { orders, places: sets * comparisons.reduce((sum, each) => sum + each, 0) + orders * traps }
+}
+
+/** What the guard that `compile` would choose adds to a plan. */
+export function summarizeGuard(plan: MccPlan, sigma = DEFAULT_SIGMA): GuardSummary {
+  const guard = guardOf(plan, sigma)
+  const comparisons = comparisonsOf(plan)
+  return {
+    ...{ epsilonLog2: guardEpsilon(plan, guard), comparisons: comparisons.reduce((sum, each) => sum + each, 0) },
+    ...ordersOf(comparisons, guard),
+    ...{ helperBytes: transposeBytes(plan, guard), problems: guardProblems(plan, guard) },
+  }
 }

@@ -54,6 +54,21 @@ export interface MccActivation {
   readonly chunks: readonly number[]
   readonly relu: StepRelu
   readonly bends?: Bends
+  /** In place of ReLUs, which pass everything then; values are right below 2^(bits-1) less one segment. */
+  readonly curve?: Curve
+}
+
+/** A function of every opened value on `mcc`, as polynomials by segments. */
+export interface Curve {
+  /** The top bits of a value that choose among 2^segments polynomials. */
+  readonly segments: number
+  /** Low bits that a polynomial's value drops. */
+  readonly drop: number
+  /**
+   * By segment from the lowest values on: coefficients, constant first, of the value less the middle of the segment and the
+   * next one. A value may meet the polynomial of its segment or of the one before.
+   */
+  readonly polynomials: readonly (readonly number[])[]
 }
 
 /**
@@ -241,7 +256,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Which messages the parties exchange over a plan. Rises with every change of what travels or is drawn. */
-export const PROTOCOL_VERSION = 7
+export const PROTOCOL_VERSION = 8
 
 /** SHA-256 of the plan's canonical JSON and of the protocol's version: parties and kept material that agree on it agree on both. */
 export function planDigest(plan: Plan): Uint8Array {

@@ -19,11 +19,9 @@ export interface Message {
   readonly stage: number
   /** Dealt ahead, before there is an input. */
   readonly offline?: boolean
-  /** Travels in frames of `PIECE_BYTES`; others are one frame each. */
-  readonly inPieces?: boolean
 }
 
-export const framesOf = ({ bytes, inPieces }: Message): number => (inPieces ? piecesOf(bytes) : 1)
+export const framesOf = ({ bytes }: Message): number => piecesOf(bytes)
 
 /** Bytes on the wire, frame headers included. */
 export const wireBytes = (message: Message): number => message.bytes + HEADER_BYTES * framesOf(message)

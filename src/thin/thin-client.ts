@@ -1,6 +1,7 @@
 // The owner of an input, with nothing but `fetch`: one request to the server and one to the delegate, at the same time.
 import { RingfenceError } from '../errors.js'
-import { type Picture, pictureToInput } from '../model/pictures/input.js'
+import { pictureToInput } from '../model/pictures/input.js'
+import type { PictureSource } from '../model/pictures/page.js'
 import { elementCount } from '../model/shape.js'
 import type { CallOptions, InferenceResult } from '../party/client/client-options.js'
 import { outputHeadroom } from '../plan/headroom.js'
@@ -97,7 +98,7 @@ export class ThinClient {
    * @throws RingfenceError BAD_INPUT before anything is sent; PEER_GONE, DEADLINE, BUSY (`retryable`: ask again), UNAUTHORIZED,
    *   PLAN_MISMATCH (make a new client), PEER_FAILED, ABORTED
    */
-  async run(input: Float32Array | Picture, options: CallOptions = {}): Promise<InferenceResult> {
+  async run(input: Float32Array | PictureSource, options: CallOptions = {}): Promise<InferenceResult> {
     const { terms } = this.#known
     const values = input instanceof Float32Array ? input : pictureToInput(input, terms.input)
     const words = encodeFixed(expectInput(values, elementCount(terms.input.shape)), terms.input.scale, terms.input.bits)

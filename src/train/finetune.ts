@@ -14,7 +14,7 @@ import type { OnStage } from '../tune/progress.js'
 import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../tune/workers/pool.js'
 import { factorSlots, firstFactors, learnedBudget, MaskLearner } from './masks.js'
 import { type Optimizer, optimizerOf } from './optimizer.js'
-import { batchesOf, moved, type Split, splitOf } from './pictures.js'
+import { batchesOf, drawn, moved, type Split, splitOf, Use } from './pictures.js'
 import { type Recipe, rateAt, recipeOf } from './recipe.js'
 import { type EpochRecord, requireWithin, type TrainingState } from './state.js'
 
@@ -23,6 +23,8 @@ export type { ShardNetwork } from '../gradient/shard-job.js'
 /** A network, where it starts from and what it becomes. */
 export interface TrainedNetwork extends ShardNetwork {
   readonly arch: Architecture
+  /** Activations whose comparisons are to read a window, and 2^lo of each in the values' units: trained with their errors. */
+  readonly windows?: ReadonlyMap<string, number>
 }
 
 /** Pictures with their classes. */
@@ -141,7 +143,7 @@ class Run {
 
   /** What a thread needs for what comes next. */
   setup(): ShardSetup {
-    const { arch, weights, spec: plain } = this.network
+    const { arch, weights, spec: plain, windows } = this.network
     const { recipe } = this
     const teacher = recipe.distill > 0 ? (this.options.teacher ?? { weights, spec: undefined }) : undefined
     const factors = this.#learning ? this.#masks!.slots : undefined
@@ -152,6 +154,7 @@ class Run {
       loss: recipe,
       teacher,
       factors,
+      windows,
     }
   }
 
@@ -259,7 +262,7 @@ class Run {
 
   /** Results in the order of the shards. */
   async #shards(pool: WorkerPool<'shard'>, batch: readonly number[]): Promise<ShardResult[]> {
-    const { epoch, parameters } = this.#state
+    const { epoch, step, parameters } = this.#state
     const factors = this.#learning ? this.#state.factors!.values : undefined
     const { shape } = this.network.arch.inputs[0]
     const version = ++this.#version
@@ -268,7 +271,8 @@ class Run {
       const own = batch.slice(first, first + this.recipe.shard)
       const inputs = own.map((i) => moved(this.pictures.inputs[i], shape, i, epoch, this.recipe))
       const labels = own.map((i) => this.pictures.labels[i])
-      tasks.push({ parameters, factors, version, inputs, labels, batch: batch.length })
+      const seed = Math.floor(2 ** 32 * drawn(this.recipe.seed, Use.errors, epoch, step, first))
+      tasks.push({ parameters, factors, version, inputs, labels, seed, batch: batch.length })
     }
     const results: ShardResult[] = []
     const keep = (result: ShardResult, index: number) => {

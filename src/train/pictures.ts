@@ -18,7 +18,7 @@ export function drawn(...keys: readonly number[]): number {
 }
 
 /** Uses of drawn numbers, apart from each other. */
-const Use = { split: 1, order: 2, down: 3, right: 4, mirror: 5 } as const
+export const Use = { split: 1, order: 2, down: 3, right: 4, mirror: 5, errors: 6, paths: 7, weights: 8 } as const
 
 /** A random order of the list (Fisher & Yates). */
 function shuffled(list: readonly number[], seed: number, use: number, turn: number): number[] {

@@ -123,6 +123,28 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     await page.close()
   })
 
+  it('lets one choose among the networks; pictures are those it knows', async () => {
+    const page = await open()
+    await pick(page, 'cat')
+    await page.selectOption('#model', 'mnist-cnn3')
+    await page.getByRole('radio', { name: 'seven' }).waitFor({ state: 'attached' })
+    expect(await page.getByRole('button', { name: 'Classify privately' }).isDisabled()).toBe(true)
+    expect(await page.locator('#size').textContent()).toBe('28 × 28')
+    await pick(page, 'seven')
+    await ready(page)
+    await classify(page)
+    await status(page, 'The picture shows')
+    expect(await answer(page)).toBe('7')
+    await page.getByRole('button', { name: 'Compare with plain text' }).click()
+    await page.locator('#compared').filter({ hasText: 'In plain text: 7' }).waitFor()
+    const likeness = /picture: (-?[\d.]+)\./.exec((await page.locator('#masked-text').textContent())!)![1]
+    expect(Math.abs(Number(likeness))).toBeLessThan(0.2)
+    await page.selectOption('#model', 'resnet20-cifar10')
+    await page.getByRole('radio', { name: 'horse' }).waitFor({ state: 'attached' })
+    expect(faults).toEqual([])
+    await page.close()
+  })
+
   it('shows plain text beside the answer only when asked, and leads to its own source', async () => {
     const page = await open()
     const posts: (number | undefined)[] = []

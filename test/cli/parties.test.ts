@@ -42,6 +42,15 @@ describe('ringfence helper, serve and infer', () => {
     expect(report.online.flights).toBe(8)
   })
 
+  it('take a picture of another size when told how', async () => {
+    const other = `${root}models/samples/cat-chelsea.png`
+    const refused = await ringfence('infer', ...urls, other)
+    expect(refused.stderr).toContain('(or --resize) makes it fit')
+    const { status, stdout } = await ringfence('infer', ...urls, '--resize', 'cover', other)
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/cat-chelsea\.png +\d /)
+  })
+
   it('print results, not progress, for thirty pictures off a terminal, in 80 columns', async () => {
     const { status, stdout, stderr } = await ringfence('infer', ...urls, ...Array<string>(30).fill(PICTURE))
     const lines = stdout.trimEnd().split('\n')

@@ -9,9 +9,9 @@ import { cost } from '../../src/cli/commands/cost.js'
 import { distortion } from '../../src/cli/commands/distortion.js'
 import { doctor } from '../../src/cli/commands/doctor.js'
 import { evaluate } from '../../src/cli/commands/evaluate.js'
-import { finetune } from '../../src/cli/commands/finetune.js'
 import { inspect } from '../../src/cli/commands/inspect.js'
 import { plan } from '../../src/cli/commands/plan.js'
+import { finetune } from '../../src/cli/commands/training/finetune.js'
 import { type Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { commandHelp } from '../../src/cli/terminal/help-text.js'
 import { shortened, shortenedAlike, tableLines } from '../../src/cli/terminal/terminal.js'
@@ -54,10 +54,16 @@ describe('on a terminal of 80 columns', () => {
     expectFits(await onTerminal(doctor), /next ringfence demo/)
     const converted = await onTerminal(convert, 'models/resnet20-cifar10/arch.json', '-o', at('expanded.json'))
     expectFits(converted, /next ringfence inspect/)
-    const names = readdirSync('src/cli/commands').map((file) => file.slice(0, -3))
-    expect(names).toContain('serve')
-    for (const name of names) {
-      const { [name]: command } = await import(`../../src/cli/commands/${name}.ts`)
+    const namesIn = (folder: string) =>
+      readdirSync(folder).flatMap((file) => (file.endsWith('.ts') ? [file.slice(0, -3)] : []))
+    const loaded = await Promise.all([
+      ...namesIn('src/cli/commands').map(async (name) => [name, await import(`../../src/cli/commands/${name}.ts`)]),
+      ...namesIn('src/cli/commands/training').map(async (name) => {
+        return [name, await import(`../../src/cli/commands/training/${name}.ts`)]
+      }),
+    ])
+    expect(loaded.map(([name]) => name)).toEqual(expect.arrayContaining(['serve', 'search']))
+    for (const [name, { [name]: command }] of loaded) {
       const out = { isTTY: false, columns: 0, write: () => true }
       expect(
         commandHelp(command, out)

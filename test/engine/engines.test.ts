@@ -99,6 +99,7 @@ test('leases of an engine in memory go by the clock it is given', async () => {
   const due: { at: number; call: () => void }[] = []
   const timers = {
     now: () => now,
+    date: () => now,
     after: (ms: number, call: () => void) => {
       const entry = { at: now + ms, call }
       due.push(entry)

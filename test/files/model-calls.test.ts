@@ -50,6 +50,14 @@ async function calledOff(
 }
 
 describe('calls on files', { timeout: 120_000 }, () => {
+  it('pictures of any size are refused, or resized', async () => {
+    const options = { model: MODEL, images: IMAGES, labelled: false, state: at('e.json'), threads: 1 } as const
+    await expect(evaluateModel(options)).rejects.toThrow('do not fit this network')
+    const { rows, images } = await evaluateModel({ ...options, resize: 'fit' })
+    expect(images).toMatch(/^1[0-9] pictures of samples$/)
+    expect(rows[0].float.images).toBeGreaterThan(10)
+  })
+
   it('calibrateModel writes a calibration, and goes on where it was called off', async () => {
     const options = { model: MODEL, images: digits(), output: at('c.json'), per: 'layer', threads: 1 } as const
     await calledOff((how) => calibrateModel({ ...options, ...how }), 'c.json.part')

@@ -1,6 +1,7 @@
 // How the memory grows: seldom, not far ahead of need, and as little as possible where the host has no more to give.
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
+import { uploadRepeated } from '../../src/kernels/instance.js'
 import { Memory, type Region } from '../../src/kernels/memory.js'
 
 const PAGE = 65536
@@ -75,5 +76,17 @@ describe('memory', () => {
     expect(kept.u8().every((byte) => byte === 7)).toBe(true)
     expect(memory.inUse).toBe(PAGE)
     memory.alloc(17 * PAGE) // the address of what failed is free
+  })
+})
+
+describe('words for several elements each', () => {
+  it('are written as often as they stand for', () => {
+    const { memory } = grown()
+    const words = Int32Array.of(1, -2, 3)
+    expect([...uploadRepeated(memory, words, 6).i32()]).toEqual([1, 1, -2, -2, 3, 3])
+    expect([...uploadRepeated(memory, words, 3).i32()]).toEqual([1, -2, 3])
+    expect(uploadRepeated(memory, new Int32Array(0), 4).byteLength).toBe(0)
+    const long = uploadRepeated(memory, BigInt64Array.of(5n, -1n), 4)
+    expect([...long.u64()]).toEqual([5n, 5n, 2n ** 64n - 1n, 2n ** 64n - 1n])
   })
 })

@@ -60,6 +60,25 @@ describe('the configuration as a file', () => {
   })
 })
 
+test('fields of later versions are read where they change nothing, and named where they would', () => {
+  const good = configOf(table[5])
+  const neutral = { use_se: false, ws_eps: null, mid_channels: null }
+  const withFields = (layer: Json, conv: Json): Json => ({
+    ...good,
+    bn: { ...good.bn, ws_eps: null },
+    first_conv: { ...good.first_conv, ...layer },
+    blocks: good.blocks.map((block) => {
+      const isConv = block.mobile_inverted_conv.name === 'MBInvertedConvLayer'
+      return { ...block, mobile_inverted_conv: { ...block.mobile_inverted_conv, ...(isConv ? conv : {}) } }
+    }),
+  })
+  expect(read(withFields(neutral, { ...neutral, act_func: 'relu6' })).layers).toEqual(read(good).layers)
+  const { problems } = thrownBy(() => read(withFields({ use_se: true }, { act_func: 'h_swish', ws_eps: 1e-5 })))
+  expect(problems).toContainEqual(expect.stringMatching(/first_conv: use_se: expected false, got true/))
+  expect(problems).toContainEqual(expect.stringMatching(/blocks\[0\].*act_func: expected "relu6", got "h_swish"/))
+  expect(problems).toContainEqual(expect.stringMatching(/blocks\[0\].*ws_eps: expected null, got 0.00001/))
+})
+
 test('every fault of a configuration is reported at once', () => {
   const good = configOf(table[5])
   const wrong: Record<number, Json> = {

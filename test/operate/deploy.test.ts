@@ -24,9 +24,11 @@ const server = {
 const registered = { usedBytes: 0, limitBytes: 1 }
 const atHelper = { draining: false, connections: 0, registrations: 0, registered, memoryBytes: 0 }
 
+const depth = { waiting: 0, leased: 0, dead: 0 }
+
 async function known(): Promise<string> {
-  const both = [{ servers: () => [['m', server] as const] }, { helper: () => atHelper }].map(async (sources) =>
-    (await Metrics.create(sources)).registry.metrics(),
+  const both = [{ servers: () => [['m', server] as const] }, { helper: () => atHelper, queue: async () => depth }].map(
+    async (sources) => (await Metrics.create(sources)).registry.metrics(),
   )
   return (await Promise.all(both)).join('\n')
 }

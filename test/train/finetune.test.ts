@@ -85,6 +85,14 @@ describe('fine-tuning', () => {
     expect(bytes(other.weights)).not.toBe(bytes(alone.weights))
   })
 
+  it('sees the errors of windows, the same for any number of threads', async () => {
+    const windowed = { ...network, windows: new Map([['relu', 0.5]]) }
+    const alone = await finetune(windowed, data, { recipe })
+    const together = await finetune(windowed, data, { recipe, startPool: pool(3) })
+    expect(bytes(together.weights)).toBe(bytes(alone.weights))
+    expect(bytes((await run()).weights)).not.toBe(bytes(alone.weights))
+  })
+
   it.each(['sgd', 'adam'] as const)('goes on from any step to the same bits, with %s', async (optimizer) => {
     const own = { ...recipe, optimizer, rate: 0.01 }
     const whole = await run({ recipe: own })

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { finetune } from '../../src/cli/commands/finetune.js'
+import { finetune } from '../../src/cli/commands/training/finetune.js'
 import { finetuneModel, loadModelDirectory, prepareModel } from '../../src/node.js'
 import { run } from '../cli/in-process.js'
 import { writeDigits } from './digits.js'

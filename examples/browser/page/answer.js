@@ -31,11 +31,11 @@ export function showAnswer({ logits }, labels) {
   return `${ranked[0].name}, ${percent(ranked[0].share)}`
 }
 
-/** Has the same numbers classified openly, by the float network at this page's server. */
-export async function showPlain(input, { logits, milliseconds }, labels) {
+/** Has the same numbers classified openly, by the float network `model` at this page's server. */
+export async function showPlain(input, { logits, milliseconds }, labels, model) {
   byId('compare').disabled = true
   try {
-    const reply = await fetch('/plain', { method: 'POST', body: input })
+    const reply = await fetch(`/plain?model=${model}`, { method: 'POST', body: input })
     if (!reply.ok) throw new Error(await reply.text())
     const plain = await reply.json()
     const [{ name, share }] = ranking(plain.logits, labels)

@@ -4,7 +4,7 @@ import { showAnswer, showPlain } from './answer.js'
 import { showCosts } from './costs.js'
 import { byId, element, ms } from './elements.js'
 import { explain } from './failures.js'
-import { correlation, draw, pictureOf, pictureOfWords, SAMPLES } from './pictures.js'
+import { correlation, draw, pictureOf, pictureOfWords, samplesFor } from './pictures.js'
 import { stepsOf, Timeline } from './timeline.js'
 
 /** Inferences prepared while a picture is picked. */
@@ -30,7 +30,8 @@ async function connect() {
   try {
     state.parties = undefined
     state.parties = await (await fetch('/parties')).json()
-    const query = `?viewer=${viewer}`
+    showModels(state.parties.models)
+    const query = `?viewer=${viewer}&model=${byId('model').value}`
     const client = await ReconnectingClient.create({
       server: `${state.parties.server}${query}&rtt=${byId('network').value}`,
       helper: state.parties.helper + query,
@@ -59,6 +60,7 @@ function showConnection({ state: now, why }) {
   const { plan } = state.client
   timeline = new Timeline(plan)
   byId('classes').textContent = plan.labels.join(', ')
+  if (state.shape !== `${plan.input.shape}`) showSamples(plan.input.shape)
   byId('size').textContent = plan.input.shape.slice(1).reverse().join(' × ')
   if (returned) say('Connected again.', 'good')
   else say(state.picture ? 'Connected.' : 'Connected. Pick a picture.', 'good')
@@ -87,7 +89,7 @@ async function classify() {
     // The last step's upload comes once for each. What an earlier visit prepared was paid for then.
     const prepared = traffic.links.server.offline.steps.at(-1)?.messagesSent || 1
     const words = showAnswer(result, client.plan.labels)
-    byId('compare').onclick = () => void showPlain(input, result, client.plan.labels)
+    byId('compare').onclick = () => void showPlain(input, result, client.plan.labels, byId('model').value)
     say(`The picture shows: ${words}. Only this page knows.`, 'good')
     byId('progress-label').textContent = `Done in ${ms(result.milliseconds)} ms`
     const { server } = await showSeen(client.plan, picture)
@@ -118,9 +120,8 @@ function onProgress({ phase, step, steps, layer }) {
 }
 
 async function take(blob, name) {
-  const [, height, width] = state.client?.plan.input.shape ?? [3, 32, 32]
   try {
-    state.picture = await pictureOf(blob, width, height)
+    state.picture = await pictureOf(blob, state.client?.plan.input.shape ?? [3, 32, 32])
   } catch {
     state.picture = undefined
     say(`${name} cannot be read as a picture. Pick a PNG, JPEG, WebP or GIF file.`, 'bad')
@@ -201,10 +202,30 @@ function clear(canvas, label) {
   canvas.setAttribute('aria-label', label)
 }
 
-for (const { name, url, alt } of SAMPLES) {
-  const radio = element('input', { type: 'radio', name: 'sample', value: name })
-  radio.addEventListener('change', async () => take(await (await fetch(url)).blob(), name))
-  byId('samples').append(element('label', {}, radio, element('img', { src: url, alt, width: 32, height: 32 }), name))
+function showModels(names) {
+  if (byId('model').options.length === 0)
+    byId('model').append(...names.map((value) => element('option', { value }, value)))
+}
+
+/** A network of another shape takes other pictures. */
+function showSamples(shape) {
+  state.shape = `${shape}`
+  forget()
+  const labels = samplesFor(shape).map(({ name, url, alt }) => {
+    const radio = element('input', { type: 'radio', name: 'sample', value: name })
+    radio.addEventListener('change', async () => take(await (await fetch(url)).blob(), name))
+    return element('label', {}, radio, element('img', { src: url, alt, width: 32, height: 32 }), name)
+  })
+  byId('samples').replaceChildren(...labels)
+}
+
+function forget() {
+  state.picture = undefined
+  byId('file').value = ''
+  byId('answer').hidden = true
+  byId('cost').hidden = true
+  clear(byId('picture'), 'No picture yet')
+  clear(byId('masked'), 'Nothing received yet')
 }
 function takeFile(file) {
   if (!file) return
@@ -223,4 +244,5 @@ byId('classify').addEventListener('click', classify)
 byId('cancel').addEventListener('click', () => state.running?.abort())
 byId('reconnect').addEventListener('click', connect)
 byId('network').addEventListener('change', connect)
+byId('model').addEventListener('change', connect)
 void connect()

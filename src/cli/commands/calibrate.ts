@@ -3,7 +3,7 @@ import { type CalibrateModelOptions, calibrateModel, type ModelCalibration } fro
 import type { Agreement } from '../../tune/calibration/agreement.js'
 import { AGREEMENT, type CalibrationTarget } from '../../tune/calibration/calibrate-network.js'
 import { type LayerWindow, QUIET } from '../../tune/calibration/windows.js'
-import type { Command, Flags } from '../terminal/arguments.js'
+import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
 
@@ -14,6 +14,7 @@ export const calibrate: Command = {
   flags: {
     images: { type: 'string', valueHint: 'PATH', description: 'pictures: a folder, or a CIFAR or MNIST binary file' },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    ...RESIZE_FLAG,
     variant: { type: 'string', valueHint: 'NAME', description: "the model's variant" },
     agree: {
       type: 'string',
@@ -77,6 +78,7 @@ function readOptions(flags: Flags): CalibrateModelOptions & { readonly ring: num
     variant: flags.text('variant'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
+    resize: flags.resize(),
     target: targetOf(flags),
     probes: flags.integer('probes', 0, 1e6),
     checked: flags.integer('checked', 1, 1e6),
@@ -126,8 +128,8 @@ function reportOf(
 function text(report: ReturnType<typeof reportOf>, { model, images: path }: CalibrateModelOptions): string {
   const paint = painter(process.stdout)
   const columns = columnsOf(process.stdout)
-  const { network, variant, images, layers, windowBits, wrongSigns, outputChange, agreement, warnings, output, ring } =
-    report
+  const { network, variant, images, layers, windowBits, wrongSigns, outputChange, agreement, inputNotes } = report
+  const { warnings, output, ring } = report
   const change = outputChange === null ? '' : `, which moves the outputs by ${outputChange.toPrecision(2)} (rms)`
   const right = { align: 'right' } as const
   const heads = [
@@ -142,6 +144,7 @@ function text(report: ReturnType<typeof reportOf>, { model, images: path }: Cali
   const comparisons = layers.reduce((sum, layer) => sum + layer.comparisons, 0)
   const wrong = `${count(Math.round(wrongSigns))} of ${count(comparisons)} signs are expected to be wrong`
   const lines = [
+    ...inputNotes,
     ...agreementLine(agreement),
     `comparisons read ${windowBits.toFixed(2)} bits on average; ${wrong} per inference${change}`,
     ...factorLine(layers),

@@ -11,10 +11,8 @@ import type { Calibration } from '../../plan/calibrate.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import { guardEpsilon } from '../../plan/guard.js'
 import type { Plan } from '../../plan/plan.js'
-import { planLayout } from '../../protocol/layout.js'
-import { planCost } from '../../protocol/mcc/cost.js'
 import { measureMachine } from '../../tune/cost/measure.js'
-import { DEFAULT_MACHINE, predict } from '../../tune/cost/predict.js'
+import { type CostPrediction, DEFAULT_MACHINE, predict } from '../../tune/cost/predict.js'
 import { publishedCosts } from '../../tune/cost/published.js'
 import { shapePlan } from '../../tune/cost/shape-plan.js'
 import { type CostReport, costText, type ProfileSeconds } from '../report/cost.js'
@@ -116,8 +114,9 @@ async function predictModel(order: Order): Promise<CostReport> {
   const plan = await inFlags((async () => shapePlan(arch, spec, order.compile, calibration))())
   const machine = order.measures ? measureMachine(`this machine, ${availableParallelism()} cores`) : DEFAULT_MACHINE
   const helperProfile = order.helperNetwork.profile
-  const of = (profile: NetworkProfile) => predict(plan, { profile, helperProfile, machine })
+  const of = (profile: NetworkProfile, each = plan) => predict(each, { profile, helperProfile, machine })
   const prediction = of(order.network.profile)
+  const guard = guardCost(plan, prediction, (bare) => of(order.network.profile, bare))
   const others = (Object.keys(networkProfiles) as (keyof typeof networkProfiles)[]).map(named)
   const networks = [order.network, ...others.filter(({ name }) => name !== order.network.name)]
   const profiles = networks.map(({ name, profile }, i): ProfileSeconds => {
@@ -127,18 +126,23 @@ async function predictModel(order: Order): Promise<CostReport> {
   const words = describeSteps(plan)
   const steps = prediction.steps.map((step, i) => ({ ...step, op: words[i].op }))
   const links = { profiles, helperNetwork: order.helperNetwork.name, machine: machine.name }
-  return { ...prediction, steps, ...links, guard: guardCost(plan), published: publishedCosts(arch, spec) }
+  return { ...prediction, steps, ...links, guard, published: publishedCosts(arch, spec) }
 }
 
-function guardCost(plan: Plan): CostReport['guard'] {
+/** What a guard adds, beside the same plan without it. */
+function guardCost(plan: Plan, { total }: CostPrediction, of: (plan: Plan) => CostPrediction): CostReport['guard'] {
   if (plan.backend !== 'mcc' || !plan.guard) return null
   const { guard, ...bare } = plan
-  const [own, without] = [plan, bare].map((each) => planCost(planLayout(each)).total)
-  const online = (cost: typeof own) => cost.online.up + cost.online.down
+  const without = of(bare).total
+  const online = ({ online }: typeof total) => online.up + online.down
   return {
     epsilonLog2: guardEpsilon(plan, guard),
-    online: online(own) - online(without),
-    dealt: own.offline.helperToServer - without.offline.helperToServer,
+    online: online(total) - online(without),
+    dealt: total.offline.helperToServer - without.offline.helperToServer,
+    seconds: {
+      online: total.seconds.online - without.seconds.online,
+      offline: total.seconds.offline - without.seconds.offline,
+    },
   }
 }
 

@@ -5,6 +5,7 @@ import { RingfenceError } from '../../errors.js'
 import { type ImageFile, imageInputs, readImageFiles } from '../../files/image-files.js'
 import { findModel, type PreparedModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
 import { FloatNetwork } from '../../float/network.js'
+import type { Resize } from '../../model/pictures/resize.js'
 import { exitStatus, judge } from '../../party/local/judge.js'
 import { type MaskSeeds, revealMasks } from '../../party/local/parties.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
@@ -17,6 +18,7 @@ import type {
   ClientReady,
   HelperReady,
   HelperTraffic,
+  PictureOrder,
   PrivateRun,
   Revealed,
   ServerOrder,
@@ -26,7 +28,15 @@ import type {
 import type { DemoOutcome } from '../process/demo-outcome.js'
 import { PartyProcess } from '../process/party-process.js'
 import { demoReport, demoText, JSON_NOTES } from '../report/demo.js'
-import { type Command, type Flags, NETWORK_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
+import {
+  type Command,
+  type Flags,
+  NETWORK_FLAG,
+  PLAN_FLAGS,
+  planOptions,
+  RESIZE_FLAG,
+  toHex,
+} from '../terminal/arguments.js'
 import { inFlags } from '../terminal/flag-words.js'
 import { printed, type Work } from '../terminal/printed.js'
 
@@ -42,6 +52,7 @@ export const demo: Command = {
     model: { type: 'string', valueHint: 'NAME', description: `a packaged model or a folder (${DEFAULT_MODEL})` },
     variant: { type: 'string', valueHint: 'NAME', description: "one of the model's variants" },
     images: { type: 'string', valueHint: 'FILE…', description: "pictures of yours instead of the model's samples" },
+    ...RESIZE_FLAG,
     delegate: {
       type: 'boolean',
       description: "a fourth process, the delegate, plays the client; the pictures' owner sends one request each",
@@ -71,6 +82,7 @@ interface DemoOrder extends PreparedModel {
   readonly folder: string
   readonly options: CompileOptions
   readonly network: DemoOutcome['network']
+  readonly resize: Resize | undefined
   /** A delegate plays the client. */
   readonly delegate: boolean
   readonly images: readonly (ImageFile & { label: number | undefined; input: Float32Array })[]
@@ -81,6 +93,7 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const variant = flags.text('variant')
   const first = flags.text('images')
   const network = flags.network()
+  const resize = flags.resize()
   const delegate = flags.on('delegate')
   const options = { ...planOptions(flags), ...(delegate && { delegated: true }) }
   if (delegate && options.backend === 'securenn') flags.fault('--delegate: only mcc can be delegated')
@@ -93,9 +106,9 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
     throw new RingfenceError('BAD_INPUT', `${name} has no sample pictures; name some after --images`)
   }
   const files = await readImageFiles(samples.map(({ file }) => file))
-  const inputs = imageInputs(files, prepared.compiled.plan)
+  const inputs = imageInputs(files, prepared.compiled.plan, resize)
   const images = files.map((file, i) => ({ ...file, label: samples[i].label, input: inputs[i] }))
-  return { ...prepared, folder, options, network, delegate, images }
+  return { ...prepared, folder, options, network, resize, delegate, images }
 }
 
 type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper' | 'cheat'> & {
@@ -123,7 +136,18 @@ async function runDemo(order: DemoOrder, how: Work): Promise<DemoOutcome> {
   })
   const { processes, setUp, serverHelper, cheat } = played
   const { name, variant } = model
-  return { model: name, variant, plan: compiled.plan, network, processes, setUp, serverHelper, images, cheat }
+  return {
+    model: name,
+    variant,
+    plan: compiled.plan,
+    network,
+    processes,
+    setUp,
+    serverHelper,
+    images,
+    coarse: compiled.coarse,
+    cheat,
+  }
 }
 
 /** Starts the three processes, has every picture classified, and ends them whatever happens. */
@@ -171,10 +195,11 @@ async function direct(
   const dealsAhead = plan.backend === 'mcc'
   const runs: PrivateRun[] = []
   for (const [i, { file }] of images.entries()) {
-    const picture = `picture ${i + 1} of ${images.length}`
+    const which = `picture ${i + 1} of ${images.length}`
+    const picture: PictureOrder = { file: resolve(file), resize: order.resize }
     const show = (done: number, what: string) => {
       const share = 0.15 + ((JUDGE_FROM[plan.backend] - 0.15) * (i + done)) / images.length
-      onProgress({ stage: 'classifying', done: share, detail: `${picture}  ${what}`.trimEnd() })
+      onProgress({ stage: 'classifying', done: share, detail: `${which}  ${what}`.trimEnd() })
     }
     show(0, dealsAhead ? 'dealing' : '')
     client.onEvent = ({ phase, done, layer }: StepDone) => {
@@ -182,9 +207,7 @@ async function direct(
       show(share, `${phase === 'prepare' ? 'off' : 'on'} line ${layer}`)
     }
     const steps = plan.steps.length
-    runs.push(
-      await (owner ? askOnce({ client, owner }, file, steps) : client.call<PrivateRun>('classify', resolve(file))),
-    )
+    runs.push(await (owner ? askOnce({ client, owner }, picture, steps) : client.call<PrivateRun>('classify', picture)))
   }
   const ch = await client.call<Revealed>('reveal')
   const sh = await server.call<Revealed>('reveal', ch.session)
@@ -209,11 +232,11 @@ async function direct(
 /** Beside the honest client of a guarded plan, one that is not. */
 async function playCheat(
   client: PartyProcess,
-  { compiled: { plan }, images, network }: DemoOrder,
+  { compiled: { plan }, images, network, resize }: DemoOrder,
   at: { server: string; helper: HelperReady },
 ): Promise<DemoOutcome['cheat']> {
   if (plan.backend !== 'mcc' || !plan.guard) return undefined
-  const order = { ...at, network: network?.profile, file: resolve(images[0].file) }
+  const order = { ...at, network: network?.profile, file: resolve(images[0].file), resize }
   return { changed: 'one bit of one reply', code: await client.call<string>('cheat', order) }
 }
 

@@ -7,7 +7,8 @@ import {
 import type { Pair } from '../../model/layers/layers.js'
 import { COMMON_BLOCKS, MASK_SHARES } from '../../tune/distortion/distortion.js'
 import { type DistortionTable, isCandidate } from '../../tune/distortion/table.js'
-import type { Command, Flags } from '../terminal/arguments.js'
+import { QUEUE_FLAGS } from '../process/queue-flags.js'
+import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { span } from '../terminal/remaining.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
@@ -19,6 +20,7 @@ export const distortion: Command = {
   flags: {
     images: { type: 'string', valueHint: 'PATH', description: 'pictures: a folder, or a CIFAR or MNIST binary file' },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread (default 128)' },
+    ...RESIZE_FLAG,
     variant: {
       type: 'string',
       valueHint: 'NAME',
@@ -36,10 +38,12 @@ export const distortion: Command = {
     output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default distortion.json)' },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+    ...QUEUE_FLAGS,
   },
   notes: [
     'MODEL is a folder with a network and its weights, or the name of a model that comes with ringfence.',
     'Which ReLUs a mask keeps is an estimate: those whose inputs are changed most. What it does to the outputs is measured.',
+    'With --queue machines that are given the same command share its work, and each writes the whole table.',
     'Ctrl-C leaves FILE.part; the same command goes on from there. The result does not depend on the threads.',
   ],
   async run(flags) {
@@ -56,12 +60,15 @@ function readOptions(flags: Flags): MeasureDistortionOptions {
     model: flags.operands[0],
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
+    resize: flags.resize(),
     variant: flags.text('variant'),
     blocks: blocksOf(flags),
     masks: flags.on('masks') ? MASK_SHARES : [],
     output: flags.text('output'),
     threads: flags.integer('threads', 1, 256),
     force: flags.on('force'),
+    queue: flags.text('queue'),
+    queueCredentials: flags.text('queue-credentials'),
   }
   flags.check()
   return options

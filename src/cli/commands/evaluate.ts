@@ -2,11 +2,12 @@
 import { type EvaluateModelOptions, evaluateModel, type VariantRow } from '../../files/evaluate-model.js'
 import { requireWritable, writeWhole } from '../../files/whole-files.js'
 import { networkProfiles } from '../../net/index.js'
+import { coarseNotes } from '../../plan/compile/rounding.js'
 import type { PrivateScore, Score } from '../../tune/evaluation/evaluate.js'
 import { type WindowChoice, windowName } from '../../tune/evaluation/evaluate-network.js'
 import { circumstances } from '../report/circumstances.js'
 import { type EvaluationColumn, type MadeEvaluation, paretoHtml, paretoSvg } from '../report/pareto-chart.js'
-import { type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
+import { type Command, type Flags, PLAN_FLAGS, planOptions, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import {
   byteSize,
@@ -31,6 +32,7 @@ export const evaluate: Command = {
       description: 'pictures: a folder with one subfolder per class or a labels.json, or a CIFAR or MNIST binary file',
     },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    ...RESIZE_FLAG,
     unlabelled: { type: 'boolean', description: 'without classes: only the agreement with plain float' },
     variant: { type: 'string', valueHint: 'NAME', description: "the model's variant" },
     all: { type: 'boolean', description: 'every variant of the model' },
@@ -84,6 +86,7 @@ function readOptions(flags: Flags): EvaluateModelOptions & { readonly force: boo
     all: flags.on('all'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
+    resize: flags.resize(),
     labelled: !flags.on('unlabelled'),
     windows,
     referenceInputs: flags.integer('reference', 1, 1e9),
@@ -157,6 +160,7 @@ const COLUMNS: readonly EvaluationColumn[] = [
   ...(
     [
       { head: 'signs', cell: ({ drelus }) => count(drelus) },
+      { head: 'flights', optional: true, cell: ({ flights }) => count(flights) },
       { head: 'on line', cell: (row) => byteSize(row.onlineBytes) },
       { head: 'time', cell: (row) => duration(1000 * row.onlineSeconds) },
       { head: 'float', cell: ({ float }) => rightOf(float) },
@@ -181,8 +185,12 @@ function text(report: MadeEvaluation, files: readonly (string | undefined)[], mo
   const counts = `float on ${count(float.images)} pictures, fixed point on ${count(reference.images)}`
   const overflows = rows.reduce((sum, row) => sum + row.reference.overflows, 0)
   const lines = [
+    ...report.inputNotes,
     `${counts}: the share of right answers; agree: fixed point answers as float does`,
     `${count(overflows)} values left their calibrated range; signs, bytes and predicted time are of one inference`,
+    ...rows.flatMap(({ variant, coarse }) =>
+      coarseNotes(coarse).map((note) => `${paint('yellow', 'warning')} ${variant}: ${note}`),
+    ),
     ...rows.flatMap(({ variant, windows, sample }) => {
       if (!sample) return []
       const right = sample.correct === undefined ? '' : `${sample.correct} right, `

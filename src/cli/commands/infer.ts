@@ -1,13 +1,14 @@
 // `ringfence infer`: classifies pictures privately.
 import { basename } from 'node:path'
 import { imageInputs, readImageFiles } from '../../files/image-files.js'
+import type { Resize } from '../../model/pictures/resize.js'
 import { type Channel, connect, shape } from '../../net/index.js'
 import { Client, type InferenceResult, type Progress } from '../../party/client/client.js'
 import type { Backend } from '../../plan/plan.js'
 import { meteredFetch } from '../../thin/metered.js'
 import { ThinClient } from '../../thin/thin-client.js'
 import { securennFlights } from '../../tune/inspection/securenn-flights.js'
-import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG } from '../terminal/arguments.js'
+import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG, RESIZE_FLAG } from '../terminal/arguments.js'
 import { secretOf } from '../terminal/flag-words.js'
 import { printed, type Work } from '../terminal/printed.js'
 import {
@@ -45,12 +46,13 @@ export const infer: Command = {
       valueHint: 'TOKEN|@FILE',
       description: 'what server and helper ask for; @FILE keeps it off the command line',
     },
+    ...RESIZE_FLAG,
     ...HELPER_KEY_FLAG,
     'plan-digest': { type: 'string', valueHint: 'HEX', description: 'SHA-256 of the only plan to accept' },
     ...NETWORK_FLAG,
   },
   notes: [
-    'IMAGE is a PNG or a JPEG of the network’s size, or raw bytes: one plane per channel, row by row.',
+    'IMAGE is a PNG or a JPEG, of the network’s size or with --resize, or raw bytes: one plane per channel, row by row.',
     'A certificate authority of your own is trusted through NODE_EXTRA_CA_CERTS=FILE.',
   ],
   async run(flags) {
@@ -85,6 +87,7 @@ interface InferOrder {
   readonly planDigest: Uint8Array | undefined
   readonly token: string | undefined
   readonly network: ReturnType<Flags['network']>
+  readonly resize: Resize | undefined
   readonly files: readonly string[]
 }
 
@@ -98,17 +101,18 @@ async function readOrder(flags: Flags): Promise<InferOrder> {
   if (digest !== undefined && !/^[0-9a-f]{64}$/i.test(digest))
     flags.fault('--plan-digest: expected 64 hexadecimal digits')
   const network = flags.network()
+  const resize = flags.resize()
   if (flags.operands.length === 0) flags.fault('no IMAGE is given: name at least one picture')
   const text = flags.text('token')
   flags.check()
   const token = await secretOf('token', text)
   const planDigest = digest === undefined ? undefined : fromHex(digest)
-  return { server, helper, delegate, helperKey, planDigest, token, network, files: flags.operands }
+  return { server, helper, delegate, helperKey, planDigest, token, network, resize, files: flags.operands }
 }
 
 /** Through the delegate: one round trip for each picture. */
 async function askAll(
-  { server, token, planDigest, files: names }: InferOrder,
+  { server, token, planDigest, resize, files: names }: InferOrder,
   { url, key }: NonNullable<InferOrder['delegate']>,
   { signal, onProgress: onStage }: Work,
 ): Promise<InferReport> {
@@ -118,7 +122,7 @@ async function askAll(
   const common = { server, delegate: url, delegateKey: key, token, planDigest, signal, fetch: meteredFetch(counts) }
   const client = await ThinClient.create(common)
   const before = { ...counts }
-  const inputs = imageInputs(files, client.terms)
+  const inputs = imageInputs(files, client.terms, resize)
   const images: ImageReport[] = []
   for (const [i, { file }] of files.entries()) {
     onStage({ stage: 'classifying', done: i / files.length, detail: `picture ${i + 1} of ${files.length}` })
@@ -174,7 +178,7 @@ async function classifyAll(order: InferOrder, { signal, onProgress: onStage }: W
   onStage({ stage: 'connecting', done: 0 })
   const client = await open(order, signal)
   try {
-    const inputs = imageInputs(files, client.plan)
+    const inputs = imageInputs(files, client.plan, order.resize)
     const images: ImageReport[] = []
     for (const [i, { file }] of files.entries()) {
       const picture = `picture ${i + 1} of ${files.length}`

@@ -1,6 +1,8 @@
 // `ringfence serve`: offers networks to clients until it is told to end.
 import { basename } from 'node:path'
+import { inputNotesOf, type ModelDirectory } from '../../files/model-directory.js'
 import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
+import { isWritten } from '../../model/pictures/range.js'
 import { connect, Meter } from '../../net/index.js'
 import type { Log } from '../../operate/log.js'
 import { figuresOfAll, Metrics } from '../../operate/metrics.js'
@@ -9,6 +11,7 @@ import { listenForMetrics } from '../../operate/pages.js'
 import { OneOfSeveral, Several } from '../../operate/processes.js'
 import type { ModelOptions } from '../../operate/served-model.js'
 import { Service } from '../../operate/service.js'
+import { coarseNotes } from '../../plan/compile/rounding.js'
 import { type Configured, configured } from '../process/config-file.js'
 import {
   MEGABYTES,
@@ -202,6 +205,10 @@ class Offer {
       compile: async () => {
         const prepared = await inFlags(prepareModel(findModel(model), variant, plan))
         this.titles.set(name, `${prepared.model.name}, variant ${prepared.model.variant}`)
+        this.#tellUnsaid(name, prepared.model)
+        for (const note of coarseNotes(prepared.compiled.coarse)) {
+          this.log.say('warn', 'coarse', { model: name }, `${name}: ${note}`)
+        }
         return prepared.compiled
       },
       connectHelper: (role) => connect(helper, { role, token, keepAliveMs, maxPayload }),
@@ -218,6 +225,12 @@ class Offer {
         },
       },
     }
+  }
+
+  /** Where the model does not say how pictures become inputs, what they will be. */
+  #tellUnsaid(name: string, model: ModelDirectory): void {
+    if (model.arch.inputs.every(({ preprocess }) => isWritten(preprocess))) return
+    for (const note of inputNotesOf(model)) this.log.say('info', 'pictures', { model: name }, `${name}: ${note}`)
   }
 
   #meter(name: string): Meter {

@@ -1,5 +1,4 @@
 // The two roles that a delegated demo has in place of the client, each in a process of its own, and how they take turns.
-import { resolve } from 'node:path'
 import { Delegate } from '../../delegate/delegate.js'
 import type { LentInference } from '../../delegate/pool.js'
 import { RingfenceError } from '../../errors.js'
@@ -18,6 +17,7 @@ import {
   type HelperReady,
   LOOPBACK,
   type OwnerRun,
+  type PictureOrder,
   type PrivateRun,
   type Reveal,
   stepTraffic,
@@ -113,8 +113,8 @@ export class OwnerRole {
     this.#client = await ThinClient.create({ ...order, fetch })
   }
 
-  readonly ask = async (file: string): Promise<Answer> => {
-    const [input] = imageInputs(await readImageFiles([file]), this.#client.terms)
+  readonly ask = async ({ file, resize }: PictureOrder): Promise<Answer> => {
+    const [input] = imageInputs(await readImageFiles([file]), this.#client.terms, resize)
     const before = { ...this.#counts }
     const { raw, scale, prediction, milliseconds } = await this.#client.run(input)
     const { bytesUp, bytesDown } = this.#counts
@@ -126,11 +126,11 @@ export class OwnerRole {
 /** One picture: the delegate has an inference ready, the owner asks, both tell. */
 export async function askOnce(
   { client, owner }: { client: PartyProcess; owner: PartyProcess },
-  file: string,
+  picture: PictureOrder,
   steps: number,
 ): Promise<PrivateRun> {
   await client.call('delegateReady')
-  const answer = await owner.call<Answer>('ask', resolve(file))
+  const answer = await owner.call<Answer>('ask', picture)
   return { ...(await client.call<Lent>('lent', steps)), ...answer }
 }
 

@@ -1,5 +1,6 @@
 // What the demo's parties tell of themselves, and the seeds they reveal to the judge.
 import { RingfenceError } from '../../errors.js'
+import type { Resize } from '../../model/pictures/resize.js'
 import type { Meter, NetworkProfile, PhaseTraffic, Traffic } from '../../net/index.js'
 import type { Audit } from '../../party/options.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
@@ -23,6 +24,12 @@ export interface ClientOrder {
   readonly server: string
   readonly helper: HelperReady
   readonly network: NetworkProfile | undefined
+}
+
+/** One picture to classify. */
+export interface PictureOrder {
+  readonly file: string
+  readonly resize: Resize | undefined
 }
 
 export interface Bytes {

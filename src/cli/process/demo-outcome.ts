@@ -1,6 +1,7 @@
 // What the demo found out: per picture the private run beside the plain one, and what crossed the links.
 import type { NetworkProfile } from '../../net/index.js'
 import type { Judgement } from '../../party/local/judge.js'
+import type { LayerRounding } from '../../plan/compile/rounding.js'
 import type { Plan } from '../../plan/plan.js'
 import type { HelperTraffic, PrivateRun, SetUp } from './demo-facts.js'
 
@@ -29,6 +30,8 @@ export interface DemoOutcome {
   /** The server's link to the helper, per inference but for the set-up. */
   readonly serverHelper: HelperTraffic
   readonly images: readonly DemoImage[]
+  /** Layers whose weights lost much when they became integers, if any. */
+  readonly coarse?: readonly LayerRounding[]
   /** Of a guarded plan: what became of a client that changed one bit of one message. */
   readonly cheat: { readonly changed: string; readonly code: string } | undefined
 }

@@ -20,6 +20,7 @@ import {
   type HelperReady,
   helperTraffic,
   LOOPBACK,
+  type PictureOrder,
   type PrivateRun,
   Reveal,
   type ServerOrder,
@@ -44,8 +45,8 @@ export async function playParty(): Promise<number> {
       const ready = { planDigest: toHex(planDigest(client.plan)), bytes: bytesOf(meter, 'setup') }
       return { ...ready, ms: performance.now() - started } satisfies ClientReady
     },
-    classify: (file: string) => classify(client, meter, file),
-    cheat: (order: ClientOrder & { file: string }) => cheat(order),
+    classify: (picture: PictureOrder) => classify(client, meter, picture),
+    cheat: (order: ClientOrder & PictureOrder) => cheat(order),
     helperTraffic: async (steps: number) => helperTraffic(meter, steps),
     reveal: (session?: string) => reveal.get(session),
     delegateKey: delegate.key,
@@ -86,8 +87,8 @@ async function startClient({ server, helper, network }: ClientOrder, meter: Mete
   return Client.create({ ...options, server: toServer, helper: toHelper })
 }
 
-async function classify(client: Client, meter: Meter, file: string): Promise<PrivateRun> {
-  const [input] = imageInputs(await readImageFiles([file]), client.plan)
+async function classify(client: Client, meter: Meter, { file, resize }: PictureOrder): Promise<PrivateRun> {
+  const [input] = imageInputs(await readImageFiles([file]), client.plan, resize)
   meter.reset(Phase.offline)
   meter.reset(Phase.online)
   const options = { onProgress: throttled() }
@@ -105,14 +106,14 @@ async function classify(client: Client, meter: Meter, file: string): Promise<Pri
 }
 
 /** A second client changes one bit of its first reply; the code of the error that it ends with, or `none`. */
-async function cheat({ server, helper, file }: ClientOrder & { file: string }): Promise<string> {
+async function cheat({ server, helper, file, resize }: ClientOrder & PictureOrder): Promise<string> {
   const wires = await Promise.all([server, helper.url].map((url) => connect(url)))
   const toServer = withMessages(wires[0], (kind, payload) => {
     if (kind === Kind.reply) payload[payload.length - 1] ^= 1
   })
   const client = await Client.create({ server: toServer, helper: wires[1], helperKey: helper.publicKey })
   try {
-    const [input] = imageInputs(await readImageFiles([file]), client.plan)
+    const [input] = imageInputs(await readImageFiles([file]), client.plan, resize)
     await client.run(input)
     return 'none'
   } catch (error) {

@@ -159,7 +159,11 @@ export function megabytes(flags: Flags, name: string): number | undefined {
   return value === undefined ? undefined : value * 2 ** 20
 }
 
-function parseAddress(flags: Flags, name: string, defaultPort: number): { host: string; port: number } | undefined {
+export function parseAddress(
+  flags: Flags,
+  name: string,
+  defaultPort: number,
+): { host: string; port: number } | undefined {
   const text = flags.text(name)
   if (text === undefined) return undefined
   const [, host = '127.0.0.1', digits] = /^(?:(\[[^\]]+\]|[^:]+)?:)?(\d{1,5})$/.exec(text) ?? []

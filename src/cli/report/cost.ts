@@ -30,8 +30,15 @@ export interface CostReport extends Omit<CostPrediction, 'steps'> {
   readonly profiles: readonly ProfileSeconds[]
   readonly helperNetwork: string
   readonly machine: string
-  /** Of a guarded plan: how often a deviation passes at best, and what it adds to the bytes of the same plan without it. */
-  readonly guard: { readonly epsilonLog2: number; readonly online: number; readonly dealt: number } | null
+  /** Of a guarded plan: how often a deviation passes at best, and what it adds to the same plan without it. */
+  readonly guard: {
+    readonly epsilonLog2: number
+    /** Bytes. */
+    readonly online: number
+    readonly dealt: number
+    /** On the first of the profiles. */
+    readonly seconds: { readonly online: number; readonly offline: number }
+  } | null
   readonly published: PublishedCosts
 }
 
@@ -71,9 +78,10 @@ export function costText(report: CostReport, out: Output, model: string): string
 
 function guardLines({ guard }: CostReport, columns: number): string[] {
   if (!guard) return []
-  const adds = `${byteSize(guard.online)} on line and ${byteSize(guard.dealt)} dealt`
+  const { online, offline } = guard.seconds
+  const adds = `${byteSize(guard.online)} and ${seconds(online)} on line, ${byteSize(guard.dealt)} and ${seconds(offline)} off line`
   const odds = `a deviation passes with 2^${guard.epsilonLog2.toFixed(1)} at best`
-  return [wrapped(`  guarded: ${odds}; it adds ${adds}. Seconds leave its computation out.`, columns, '  ')]
+  return [wrapped(`  guarded: ${odds}; it adds ${adds}.`, columns, '  ')]
 }
 
 interface Numbers {

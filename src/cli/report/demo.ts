@@ -1,5 +1,6 @@
 // What the demo prints: one line of JSON, or a report that fits the terminal.
 import { basename, relative } from 'node:path'
+import { coarseNotes } from '../../plan/compile/rounding.js'
 import type { OwnerRun } from '../process/demo-facts.js'
 import type { DemoImage, DemoOutcome } from '../process/demo-outcome.js'
 import {
@@ -191,7 +192,9 @@ function verdict(outcome: DemoOutcome, paint: Paint, columns: number): string[] 
     'The judge is the process that started the three. In the demo, and only there, client and server reveal their session ' +
     'seeds to it, so that it can rerun the plan in plain text with the same masks and compare every logit bit for bit.'
   const cheat = outcome.cheat ? [wrapped(caught(outcome.cheat, paint), columns)] : []
-  return [paint('dim', wrapped(judgeNote, columns)), '', wrapped(conclusion(outcome, images, paint), columns), ...cheat]
+  const coarse = coarseNotes(outcome.coarse).map((note) => wrapped(`${paint('yellow', 'warning')} ${note}`, columns))
+  const said = wrapped(conclusion(outcome, images, paint), columns)
+  return [paint('dim', wrapped(judgeNote, columns)), '', said, ...coarse, ...cheat]
 }
 
 function caught({ changed, code }: NonNullable<DemoOutcome['cheat']>, paint: Paint): string {

@@ -3,6 +3,7 @@
 import { shapeWords } from '../../model/layers/words.js'
 import type { InspectedLayer, Inspection } from '../../tune/inspection/inspect-network.js'
 import {
+  byteSize,
   type Column,
   columnsOf,
   count,
@@ -69,7 +70,8 @@ function bitsWords(ignored: number | readonly number[] = 0, end: string): string
 }
 
 function summary(inspection: Inspection, paint: Paint): string[] {
-  const { relus, drelus, reluLayers, maxPoolComparisons, clipComparisons, folding, published, notes } = inspection
+  const { relus, drelus, reluLayers, maxPoolComparisons, clipComparisons, folding, guard, published, notes } =
+    inspection
   const share = relus === 0 ? '' : ` (${((100 * drelus) / relus).toFixed(1)} %)`
   const comparisons = [
     `DReLUs ${count(drelus)}${drelus === relus ? '' : share}`,
@@ -80,6 +82,7 @@ function summary(inspection: Inspection, paint: Paint): string[] {
     `${paint('bold', `${count(relus)} ReLUs`)} in ${count(reluLayers)} layers; ${comparisons.join('; ')}`,
     `${count(inspection.params)} parameters, ${count(inspection.macs)} multiplications`,
     ...(folding ? foldingLines(inspection, paint) : []),
+    ...(guard ? [guardLine(guard)] : []),
     ...(published ? [publishedLine(published, paint)] : []),
     ...notes.map((note) => `${paint('yellow', 'note')} ${note}`),
   ]
@@ -93,6 +96,15 @@ function foldingLines({ folding, backend }: Inspection, paint: Paint): string[] 
     `linear folding: ${count(linearLayers)} linear layers become ${count(convolutions)} convolutions, ${change('steps', steps)}`,
     `${paint('bold', `${count(roundTrips.after)} round trips`)} on ${backend}, ${count(roundTrips.before)} without folding`,
   ]
+}
+
+function guardLine({ epsilonLog2, places, orders, helperBytes, problems }: NonNullable<Inspection['guard']>): string {
+  if (problems.length > 0) return `cannot be guarded: ${problems.join('; ')}`
+  const signs =
+    places === 0
+      ? ''
+      : `, ${count(places)} comparisons more in ${count(orders)} secret ${orders === 1 ? 'order' : 'orders'}`
+  return `with --guard a deviation passes with 2^${epsilonLog2.toFixed(1)} at best${signs}; the helper keeps ${byteSize(helperBytes)}`
 }
 
 function publishedLine({ relus, match, note }: NonNullable<Inspection['published']>, paint: Paint): string {

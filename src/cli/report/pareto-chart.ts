@@ -61,6 +61,7 @@ export function paretoCharts({ rows, labelled, profile }: ModelEvaluation): Char
   })
   return [
     chart('By comparisons', 'comparisons', ({ drelus }) => drelus, count),
+    chart('By flights on line', 'flights', ({ flights }) => flights, count),
     chart('By bytes on line', 'bytes on line', (row) => row.onlineBytes, byteSize),
     chart(`By seconds on line, predicted (${profile})`, 'time on line', (row) => row.onlineSeconds, inTime),
   ]

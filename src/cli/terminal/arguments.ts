@@ -1,6 +1,7 @@
 // Reading a command line: what a flag's text may be, and every wrong flag reported at once.
 import { parseArgs } from 'node:util'
 import { RingfenceError } from '../../errors.js'
+import { RESIZES, type Resize } from '../../model/pictures/resize.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import type { Backend } from '../../plan/plan.js'
@@ -150,6 +151,10 @@ export class Flags {
     return undefined
   }
 
+  resize(): Resize | undefined {
+    return this.oneOf('resize', RESIZES)
+  }
+
   network(): { name: string; profile: NetworkProfile } | undefined {
     const name = this.oneOf('network', Object.keys(networkProfiles) as (keyof typeof networkProfiles)[])
     return name && { name, profile: networkProfiles[name] }
@@ -214,6 +219,14 @@ export const NETWORK_FLAG = {
     type: 'string',
     valueHint: 'NAME',
     description: `emulate a network on the client's links to server and helper: ${Object.keys(networkProfiles).join(', ')}`,
+  },
+} as const satisfies FlagDefinitions
+
+export const RESIZE_FLAG = {
+  resize: {
+    type: 'string',
+    valueHint: 'HOW',
+    description: 'pictures of another size: fit (all of it, black bars), cover (its middle) or stretch',
   },
 } as const satisfies FlagDefinitions
 

@@ -1,13 +1,16 @@
 // Trains a model's folder for a ReLU spec, and writes a folder that can be served: weights, spec, calibration.
+
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { RingfenceError } from '../../errors.js'
+import type { Resize } from '../../model/pictures/resize.js'
 import { parseReluSpec } from '../../model/relu/spec.js'
 import { reluSpecFile } from '../../model/relu/spec-file.js'
 import { writeSafetensors } from '../../model/safetensors.js'
 import { namedTensors } from '../../model/weights.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import { type Finetuned, finetune, firstState, type ShardNetwork, type TrainedNetwork } from '../../train/finetune.js'
+import { splitOf } from '../../train/pictures.js'
 import { type Recipe, recipeOf } from '../../train/recipe.js'
 import { formatTrainingState, parseTrainingState, type TrainingState } from '../../train/state.js'
 import { calibrateNetwork } from '../../tune/calibration/calibrate-network.js'
@@ -26,17 +29,23 @@ export interface FinetuneModelOptions extends MeasuringOptions {
   readonly model: string
   /** Whose weights training starts from. */
   readonly variant?: string
+  /** Whose answers are distilled, with plain ReLUs where a variant has them; without it the model itself. */
+  readonly teacher?: string
   /** A `relu-spec/1` file; the variant's own without it. */
   readonly reluSpec?: string
   /** As `readImageSet` reads, with classes. */
   readonly images: string
   /** At most this many of them, evenly spread. */
   readonly limit?: number
+  /** Makes pictures of another size fit; without it they are refused. */
+  readonly resize?: Resize
   /** Pictures to evaluate on afterwards, once; those held out without it. */
   readonly test?: string
   /** The folder that is made. */
   readonly output: string
   readonly recipe?: Partial<Recipe>
+  /** Trains with the errors of comparisons that read so many bits on average, and calibrates for as many. */
+  readonly windows?: number
   /** How many pictures the calibration is measured on (default 512), and the integer reference runs (default 100). */
   readonly calibrationPictures?: number
   readonly referencePictures?: number
@@ -81,9 +90,10 @@ export async function finetuneModel(options: FinetuneModelOptions): Promise<Fine
   await requireFolder(output, force)
   onProgress?.({ stage: 'reading', done: 0 })
   const start = await readStart(options)
-  const { network, images, teacher } = start
+  const { images, teacher } = start
+  const network = { ...start.network, windows: await windowsOf(start, recipe, options) }
   const pictures = { inputs: images.inputs, labels: images.labels! }
-  const key = keyOf(start, recipe)
+  const key = keyOf(start, recipe, network.windows)
   const tuning = { ...poolOf(options), recipe, teacher, onProgress }
   let report: FinetunedModel
   await resumably(
@@ -121,7 +131,9 @@ async function readStart({
   reluSpec,
   images,
   limit,
+  resize,
   test,
+  teacher,
 }: FinetuneModelOptions): Promise<Start> {
   const folder = findModel(name)
   const model = await loadModelDirectory(folder, variant)
@@ -131,11 +143,24 @@ async function readStart({
   const spec = specFile && parseReluSpec(new TextDecoder().decode(specFile), model.arch, specPath)
   return {
     ...{ model, network: { arch: model.arch, weights: model.weights, spec }, specFile },
-    images: await readImageSet(images, model.arch, { limit, labelled: true }),
-    test: test === undefined ? undefined : await readImageSet(test, model.arch, { labelled: true }),
-    teacher: await teacherOf(folder, model),
+    images: await readImageSet(images, model.arch, { limit, resize, labelled: true }),
+    test: test === undefined ? undefined : await readImageSet(test, model.arch, { resize, labelled: true }),
+    teacher: await namedTeacher(teacher, folder, model),
     archFile: await readWhole(join(folder, await architectureOf(folder))),
   }
+}
+
+/** @throws RingfenceError BAD_INPUT for a teacher of another network */
+async function namedTeacher(name: string | undefined, folder: string, model: ModelDirectory): Promise<ShardNetwork> {
+  if (name === undefined) return teacherOf(folder, model)
+  const other = findModel(name)
+  const teacher = await loadModelDirectory(other)
+  const shapes = ({ arch }: ModelDirectory) => JSON.stringify(arch.layers)
+  if (shapes(teacher) === shapes(model)) return teacherOf(other, teacher)
+  throw new RingfenceError(
+    'BAD_INPUT',
+    `teacher ${name}: expected a model of the layers of ${model.arch.name}, got others`,
+  )
 }
 
 /** The folder's first variant of plain ReLUs; without one the model's own weights with plain ReLUs. */
@@ -148,11 +173,29 @@ async function teacherOf(folder: string, model: ModelDirectory): Promise<ShardNe
   return { weights: model.weights, spec: undefined }
 }
 
+/** What the comparisons of the weights that training starts from are calibrated to read, in the values' units. */
+async function windowsOf(
+  { network, images }: Start,
+  recipe: Recipe,
+  { windows, calibrationPictures = CALIBRATED, ...options }: FinetuneModelOptions,
+): Promise<TrainedNetwork['windows']> {
+  if (windows === undefined) return undefined
+  const { train } = splitOf(images.labels!, recipe)
+  const { inputs } = some(images, train, calibrationPictures)
+  const work = { ...poolOf(options), onProgress: options.onProgress }
+  const { layers } = await calibrateNetwork(network, inputs, { ...work, target: { meanBits: windows } })
+  return new Map(layers.filter(({ lo }) => lo > 0).map(({ id, lo, scale }) => [id, 2 ** (lo - scale)]))
+}
+
 /** Of everything that the trained weights depend on. */
-function keyOf({ network: { arch, weights, spec }, teacher, images }: Start, recipe: Recipe): string {
+function keyOf(
+  { network: { arch, weights, spec }, teacher, images }: Start,
+  recipe: Recipe,
+  windows: TrainedNetwork['windows'],
+): string {
   const layers = [...(spec?.layers ?? [])].map(([id, relu]) => [id, 'bits' in relu ? [...relu.bits] : relu])
   const teaching = measurementKey(arch, teacher.weights, [], [])
-  const name = JSON.stringify([arch.name, layers, recipe, teaching, images.labels])
+  const name = JSON.stringify([arch.name, layers, recipe, teaching, images.labels, ...(windows ? [[...windows]] : [])])
   return measurementKey({ ...arch, name }, weights, images.inputs, [])
 }
 
@@ -166,7 +209,8 @@ async function measure(
   const after = { ...network, weights, spec }
   const seen = some(images, split.train, options.calibrationPictures ?? CALIBRATED)
   const source = `${seen.inputs.length} of ${images.source}`
-  const { calibration } = await calibrateNetwork(after, seen.inputs, { ...work, source })
+  const target = options.windows === undefined ? undefined : { meanBits: options.windows }
+  const { calibration } = await calibrateNetwork(after, seen.inputs, { ...work, source, target })
   const judged = test ?? some(images, split.held)
   if (judged.inputs.length === 0) return { calibration, figures: NOTHING_MEASURED }
   const referenceInputs = Math.min(options.referencePictures ?? REFERENCE, judged.inputs.length)

@@ -32,6 +32,7 @@ export const proxyless: Family = (request) => {
   bn.number('momentum', 0.1)
   const eps = bn.number('eps')
   if (eps < 0) bn.fault('eps', 'a number >= 0')
+  only(bn, 'ws_eps', null)
   bn.noOthers()
   const list = new LayerList()
   let at = convLayer(list, params, 'first_conv', { id: 'x', channels: shape[0] }, eps)
@@ -65,12 +66,20 @@ function only(fields: Fields, name: string, expected: unknown): void {
   if (value !== undefined && value !== expected) fields.fault(name, quote(expected))
 }
 
+/** Fields that later versions of the authors' code write into every layer, at values that change nothing. */
+function neutralFields(fields: Fields): void {
+  only(fields, 'use_se', false)
+  only(fields, 'ws_eps', null)
+  only(fields, 'mid_channels', null)
+}
+
 /** The fields of every published layer that say how it was trained or ordered. */
 function commonFields(fields: Fields, kind: string): void {
   fields.oneOf('name', [kind])
   fields.number('dropout_rate', 0)
   only(fields, 'ops_order', 'weight_bn_act')
   only(fields, 'has_shuffle', false)
+  neutralFields(fields)
 }
 
 /** The channels that a layer says it reads, which must be those of the layer before. */
@@ -118,6 +127,7 @@ function readBlock(list: LayerList, block: Fields, id: string, at: Place, eps: n
   let next = at
   if (conv.value('name') === 'ZeroLayer') {
     only(conv, 'stride', 1)
+    neutralFields(conv)
     if (!skip) {
       block.fault('shortcut', 'an IdentityLayer beside a ZeroLayer')
       next = { id: at.id, channels: undefined }
@@ -144,6 +154,8 @@ function readShortcut(block: Fields, channels: number | undefined): boolean {
 
 function invertedConv(list: LayerList, conv: Fields, id: string, at: Place, skip: boolean, eps: number): Place {
   conv.oneOf('name', ['MBInvertedConvLayer'])
+  only(conv, 'act_func', 'relu6')
+  neutralFields(conv)
   const cin = channelsIn(conv, 'in_channels', at.channels)
   const cout = conv.integer('out_channels', WIDTH)
   const kernel = conv.integer('kernel_size', KERNEL)

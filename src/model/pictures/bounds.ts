@@ -2,9 +2,8 @@
 // a megabyte can ask for gigabytes (a deflated profile, text or image data) or for minutes (thousands of scans).
 import { Unzlib } from 'fflate'
 import { RingfenceError } from '../../errors.js'
+import { MOST_PIXELS } from './picture.js'
 
-/** A decoded picture may have this many pixels. */
-export const MOST_PIXELS = 2 ** 24
 /** Encoders write at most some twenty scans; every scan of a progressive JPEG goes over all its pixels. */
 const MOST_SCANS = 64
 /** Bytes behind the last row that a PNG may have: encoders pad. */

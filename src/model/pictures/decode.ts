@@ -1,16 +1,13 @@
 // Picture files: PNG, JPEG, and raw planar bytes.
 import { type DecodedPng, decode as decodePng } from 'fast-png'
-import jpeg from 'jpeg-js'
 import { RingfenceError } from '../../errors.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
-import { boundedPng, checkJpegScans, MOST_PIXELS } from './bounds.js'
-import type { Picture } from './input.js'
-import { readJpegHead, upright } from './jpeg-head.js'
+import { boundedPng } from './bounds.js'
+import { decodeJpeg } from './jpeg.js'
+import { BACKGROUND, type Picture } from './picture.js'
 
 /** A picture's file may have this many bytes. */
 const MOST_BYTES = 2 ** 26
-/** Transparent pixels are shown on white. */
-const BACKGROUND = 255
 
 /**
  * Decodes a PNG or JPEG by its signature, or, when `rawShape` is given and the signature is neither, planar CHW bytes.
@@ -24,7 +21,7 @@ export function decodeImage(bytes: Uint8Array, name = 'picture', rawShape?: Shap
   if (bytes.length > MOST_BYTES) throw bad(`expected at most ${MOST_BYTES} bytes, got ${bytes.length}`)
   try {
     if (startsWith(bytes, [0x89, 0x50, 0x4e, 0x47])) return fromPng(bytes, name)
-    if (startsWith(bytes, [0xff, 0xd8, 0xff])) return fromJpeg(bytes, name)
+    if (startsWith(bytes, [0xff, 0xd8, 0xff])) return decodeJpeg(bytes, name)
   } catch (cause) {
     if (cause instanceof RingfenceError) throw cause
     throw bad(`the picture cannot be decoded: ${cause instanceof Error ? cause.message : cause}`, cause)
@@ -76,16 +73,6 @@ export function decodeRaw(bytes: Uint8Array, shape: Shape, name = 'picture'): Pi
 
 function startsWith(bytes: Uint8Array, signature: readonly number[]): boolean {
   return signature.every((byte, i) => bytes[i] === byte)
-}
-
-function fromJpeg(bytes: Uint8Array, name: string): Picture {
-  checkJpegScans(bytes, name)
-  const limits = { maxResolutionInMP: MOST_PIXELS / 1e6, maxMemoryUsageInMB: 512 }
-  const { orientation, isRgb } = readJpegHead(bytes)
-  const colours = isRgb ? { colorTransform: false } : {}
-  const options = { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, ...colours, ...limits } as const
-  const { width, height, data } = jpeg.decode(bytes, options)
-  return upright({ width, height, channels: 3, data }, orientation)
 }
 
 function fromPng(bytes: Uint8Array, name: string): Picture {

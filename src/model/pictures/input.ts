@@ -1,39 +1,44 @@
 // From a picture to a network's input, and the checks every input passes.
 import { RingfenceError } from '../../errors.js'
-import type { NetworkInput, Preprocess } from '../architecture.js'
+import type { NetworkInput } from '../architecture.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
+import { type PictureSource, toPicture } from './page.js'
+import type { Picture } from './picture.js'
+import { type Resize, resizePicture } from './resize.js'
 
-/** Rows from the top, pixels from the left, channels side by side; 1 channel is grey, 3 are red, green, blue. */
-export interface Picture {
-  readonly width: number
-  readonly height: number
-  readonly channels: 1 | 3
-  readonly data: Uint8Array
+/** What `pictureToInput` does besides. */
+export interface PictureInputOptions {
+  /** Without it a picture has to have the network's size. */
+  readonly resize?: Resize
+  /** What errors call the picture. */
+  readonly name?: string
 }
 
 /** Luma weights of ITU-R BT.601. */
 const LUMA = [0.299, 0.587, 0.114] as const
 
 /**
- * CHW float32 (HWC where the input says so), `(value * scale - mean) / std` with value 0..255. Grey is repeated for three channels, colour becomes
- * luma for one; nothing is scaled or cropped.
- * @throws RingfenceError BAD_INPUT when width, height or channels do not fit
+ * CHW float32 (HWC where the input says so), `(value * scale - mean) / std` with value 0..255. Grey is repeated for three
+ * channels, colour becomes luma for one. In a page it also takes `ImageData`, `ImageBitmap` and `VideoFrame`.
+ * @throws RingfenceError BAD_INPUT when width, height or channels do not fit, and as `toPicture` for what is no picture
  */
 export function pictureToInput(
-  picture: Picture,
+  source: PictureSource,
   input: Pick<NetworkInput, 'shape' | 'preprocess' | 'layout'>,
-  name = 'picture',
+  { resize, name = 'picture' }: PictureInputOptions = {},
 ): Float32Array {
   const { shape, preprocess } = input
   const [channels, height, width] = shape
   if (shape.length !== 3 || (channels !== 1 && channels !== 3)) {
     throw new RingfenceError('BAD_INPUT', `the network takes an input of shape ${formatShape(shape)}, not a picture`)
   }
+  const given = toPicture(source, name)
+  const picture = resize ? resizePicture(given, width, height, resize) : given
   if (picture.width !== width || picture.height !== height) {
     const got = `${picture.width} wide and ${picture.height} high`
     throw new RingfenceError(
       'BAD_INPUT',
-      `${name}: expected a picture ${width} wide and ${height} high, got ${got}; scale it first`,
+      `${name}: expected a picture ${width} wide and ${height} high, got ${got}; resize (or --resize) makes it fit: fit, cover, stretch`,
     )
   }
   const plane = width * height
@@ -55,15 +60,6 @@ export function channelsFirst(values: Float32Array, [channels, height, width]: S
   const plane = height * width
   for (let c = 0; c < channels; c++) for (let i = 0; i < plane; i++) out[c * plane + i] = values[i * channels + c]
   return out
-}
-
-/** What a picture's levels become, for people: `0 … 255`, or a range per channel. */
-export function pictureRange({ scale, mean, std, order }: Preprocess): string {
-  const ends = mean.map((m, c) =>
-    [0, 255].map((level) => Number(((level * scale - m) / std[c]).toPrecision(3))).join(' … '),
-  )
-  const range = new Set(ends).size === 1 ? ends[0] : ends.join(', ')
-  return order === 'bgr' ? `${range}, blue first` : range
 }
 
 function sample({ data, channels }: Picture, pixel: number, channel: number): number {

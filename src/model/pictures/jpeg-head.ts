@@ -1,11 +1,15 @@
 // What a JPEG's segments say before its pixels: which way up the picture is, and which colours its components are.
-import type { Picture } from './input.js'
+import type { Picture } from './picture.js'
 
 export interface JpegHead {
   /** EXIF's orientation, 1 … 8; 1 where there is none. */
   readonly orientation: number
   /** Whether the components are red, green and blue, not luma and chroma. */
   readonly isRgb: boolean
+  /** Samples across and down per component, in the units of the frame: `[[2, 2], [1, 1], [1, 1]]` has halved chroma. */
+  readonly sampling: readonly (readonly [across: number, down: number])[]
+  /** Where the byte is by which Adobe's segment says what the components are; undefined without one. */
+  readonly adobeAt: number | undefined
 }
 
 const ascii = (bytes: Uint8Array, at: number, text: string): boolean =>
@@ -15,9 +19,10 @@ const ascii = (bytes: Uint8Array, at: number, text: string): boolean =>
 export function readJpegHead(bytes: Uint8Array): JpegHead {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   let orientation = 1
-  let adobe: number | undefined
+  let adobeAt: number | undefined
   let isJfif = false
   let ids = ''
+  let sampling: JpegHead['sampling'] = []
   for (let at = 2; at + 4 <= bytes.length && bytes[at] === 0xff; ) {
     const marker = bytes[at + 1]
     if (marker === 0xff) {
@@ -29,11 +34,17 @@ export function readJpegHead(bytes: Uint8Array): JpegHead {
     const body = bytes.subarray(at + 4, end)
     if (marker === 0xe0 && ascii(body, 0, 'JFIF')) isJfif = true
     if (marker === 0xe1 && ascii(body, 0, 'Exif\0\0')) orientation = orientationOf(body.subarray(6)) ?? orientation
-    if (marker === 0xee && ascii(body, 0, 'Adobe')) adobe = body[11]
-    if (marker >= 0xc0 && marker <= 0xc2) ids = String.fromCharCode(...[6, 9, 12].map((place) => body[place] ?? 0))
+    if (marker === 0xee && ascii(body, 0, 'Adobe') && body.length > 11) adobeAt = at + 4 + 11
+    if (marker >= 0xc0 && marker <= 0xc2) {
+      const components = Array.from({ length: body[5] ?? 0 }, (_, i) => body.subarray(6 + 3 * i, 9 + 3 * i))
+      ids = String.fromCharCode(...components.map(([id = 0]) => id))
+      sampling = components.map(([, factors = 0x11]) => [factors >> 4, factors & 15])
+    }
     at = end
   }
-  return { orientation, isRgb: !isJfif && (adobe === undefined ? ids === 'RGB' : adobe === 0) }
+  const adobe = adobeAt === undefined ? undefined : bytes[adobeAt]
+  const isRgb = !isJfif && (adobe === undefined ? ids === 'RGB' : adobe === 0)
+  return { orientation, isRgb, sampling, adobeAt }
 }
 
 const ORIENTATION = 0x0112

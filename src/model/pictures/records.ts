@@ -2,7 +2,7 @@
 import { RingfenceError } from '../../errors.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
 import { decodeRaw } from './decode.js'
-import type { Picture } from './input.js'
+import type { Picture } from './picture.js'
 
 export interface ImageRecords {
   readonly count: number

@@ -5,10 +5,12 @@ import { type Channel, memoryPair } from '../../net/index.js'
 import type { Compiled } from '../../plan/compile/compile.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import type { Masks, MccMasks, SecurennMasks } from '../../plan/reference/reference.js'
-import { type ProductLayout, planLayout, type StepLayout } from '../../protocol/layout.js'
+import { type ProductLayout, planLayout, type ReluNumbers, type StepLayout } from '../../protocol/layout.js'
 import { tensorMask } from '../../protocol/linear.js'
+import { curveHalves } from '../../protocol/mcc/curve.js'
 import { outputMask } from '../../protocol/mcc/linear.js'
 import { productHalves } from '../../protocol/mcc/product.js'
+import type { CurveStep } from '../../protocol/mcc/step.js'
 import { blind } from '../../protocol/securenn/linear.js'
 import { layOut } from '../../protocol/step.js'
 import { fillModelMask, filterSlots } from '../../protocol/weights.js'
@@ -33,6 +35,8 @@ export interface LocalOptions {
   party?: PartyOptions
   /** Wraps the client's channel to the server, for example by a shaper. */
   wrap?: (channel: Channel) => Channel
+  /** Wraps the helper's end of its channels, by whom they lead to. */
+  wrapHelper?: (channel: Channel, peer: 'client' | 'server') => Channel
 }
 
 /** Three parties in one process. */
@@ -54,9 +58,13 @@ export async function localParties<P extends Plan>(
   options: LocalOptions = {},
 ): Promise<LocalParties<P>> {
   const helper = await Helper.create({ ...options.party })
+  const runHelper = (channel: Channel, peer: 'client' | 'server'): void => {
+    const end = options.wrapHelper ? allowChosenSeeds(options.wrapHelper(channel, peer)) : channel
+    void helper.run(end)
+  }
   const connectHelper = (): Channel => {
     const [mine, theirs] = localPair()
-    void helper.run(theirs)
+    runHelper(theirs, 'server')
     return mine
   }
   const seeds: { ch?: Seed; sh?: Seed; model?: Seed } = {}
@@ -75,7 +83,7 @@ export async function localParties<P extends Plan>(
     const [c1, s] = localPair()
     const [c2, h] = localPair()
     void server.run(s)
-    void helper.run(h)
+    runHelper(h, 'client')
     const channel = options.wrap ? allowChosenSeeds(options.wrap(c1)) : c1
     return Client.create({
       ...options.party,
@@ -145,6 +153,13 @@ function mccMasks(plan: MccPlan, { ch, sh }: MaskSeeds, inference: number): MccM
       const pairs = words((ch, _, k) => productHalves(k, steps[step] as ProductLayout, plan.ring, ch, inference))
       return pairs.filter((_, i) => i % 2 === 0)
     },
+    curve: (step, entries) =>
+      withStreams(plan, { ch, sh }, (k, { ch }) => {
+        const mine = ch.ofInference(inference)
+        const halves = curveHalves(k, steps[step] as CurveStep<ReluNumbers>, mine, inference, entries)
+        mine.release()
+        return halves
+      }),
   }
 }
 

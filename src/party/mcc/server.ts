@@ -8,7 +8,7 @@ import { guardTerms } from '../../protocol/mcc/guard/terms.js'
 import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
 import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
-import { PIECE_BYTES } from '../../protocol/pieces.js'
+import { firstPiece } from '../../protocol/pieces.js'
 import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
@@ -31,7 +31,7 @@ import {
   readInference,
   TOKEN_BYTES,
 } from '../messages.js'
-import { moreOf, receivePieces } from '../transfer.js'
+import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
 import { type Lack, MaterialStore } from './store.js'
@@ -75,7 +75,7 @@ export class MccServer implements ServerBackend {
     const sizes = delegatedSizes(planned.plan)
     this.joinBytes = sizes?.joinBytes ?? -1
     this.owners = new Owners({ digest: planDigest(planned.plan), sizes })
-    this.requestBytes = Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES)
+    this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
   }
@@ -107,7 +107,7 @@ export class MccServer implements ServerBackend {
       const began = performance.now()
       let whole = true
       for (const [step, length] of this.store.lengths.helper.entries()) {
-        const payload = await receiveMaterial(helper, step, length)
+        const payload = await receivePiecesUnless(Kind.undealt, helper, Kind.material, Phase.offline, step, length)
         if (payload) this.store.dealt(session, inference, step, payload)
         else {
           const why = new RingfenceError('PEER_FAILED', `the helper could not deal inference ${inference}`)
@@ -146,13 +146,6 @@ export class MccServer implements ServerBackend {
     this.kept.end(name)
     this.store.forget(name)
   }
-}
-
-/** One step's message; undefined when the helper gives the bundle up. */
-async function receiveMaterial(helper: Link, step: number, length: number): Promise<Uint8Array | undefined> {
-  const { material, undealt } = Kind
-  const first = await helper.receiveUnless(undealt, material, Phase.offline, step, Math.min(PIECE_BYTES, length))
-  return first && moreOf(first, helper, material, Phase.offline, step, length)
 }
 
 /** An inference of an earlier session, taken out of the store for the input that follows. */
@@ -197,8 +190,8 @@ class MccSession implements SessionBackend {
     const { payload } = frame
     if (is(frame, Kind.reserve, Phase.offline, BATCH_BYTES)) await this.#reserve(payload)
     else if (is(frame, Kind.upload, Phase.offline, INFERENCE_BYTES)) await this.#upload(payload)
-    else if (is(frame, Kind.input, Phase.online, this.server.inputBytes)) await this.#infer(payload)
-    else if (is(frame, Kind.join, Phase.online, this.server.joinBytes)) await this.#infer(payload, true)
+    else if (is(frame, Kind.input, Phase.online, firstPiece(this.server.inputBytes))) await this.#infer(frame)
+    else if (is(frame, Kind.join, Phase.online, firstPiece(this.server.joinBytes))) await this.#infer(frame)
     else if (is(frame, Kind.delegate, Phase.setup, 0)) this.#attend()
     else if (is(frame, Kind.offer, Phase.online, ID_BYTES)) this.server.owners.offer(payload, this.session.link)
     else if (is(frame, Kind.keep, Phase.setup, 0)) this.#keep()
@@ -347,31 +340,34 @@ class MccSession implements SessionBackend {
     this.server.owners.attend(this.session.link)
   }
 
-  /** @param delegated whether it is a delegate's half, or an input */
-  async #infer(payload: Uint8Array, delegated = false): Promise<void> {
+  /** @param first an input, or a delegate's half: the first piece */
+  async #infer(first: Frame): Promise<void> {
     const { running, context } = this.server
     const { link } = this.session
     await keptAlive(link, context.deadlineMs, async () => {
       const leave = await running.enter(this.#place)
       try {
-        if (leave) await this.#inTurn(payload, delegated)
+        if (leave) await this.#inTurn(first)
       } finally {
         leave?.()
       }
     })
   }
 
-  async #inTurn(payload: Uint8Array, delegated: boolean): Promise<void> {
+  async #inTurn({ kind, payload }: Frame): Promise<void> {
     const { k, planned, share } = this.server.context
     const { link: client, meter } = this.session
+    const delegated = kind === Kind.join
+    const bytes = delegated ? this.server.joinBytes : this.server.inputBytes
+    const request = await moreOf(payload, client, kind, Phase.online, 0, bytes)
     const sh = this.#claimed?.kept.sh ?? this.session.sh
     const name = this.#claimed?.kept.name ?? this.session.name
-    const inference = readInference(delegated ? payload.subarray(ID_BYTES) : payload)
+    const inference = readInference(delegated ? request.subarray(ID_BYTES) : request)
     const material = await this.#take(inference)
     const walk = { k, planned, share, client, meter, sh, inference }
     try {
-      if (delegated) await runJoined(walk, this.server.owners, payload, material)
-      else await runServer(walk, payload.subarray(INFERENCE_BYTES), material)
+      if (delegated) await runJoined(walk, this.server.owners, request, material)
+      else await runServer(walk, request.subarray(INFERENCE_BYTES), material)
     } catch (error) {
       if (error instanceof RingfenceError && error.code === 'CHEATED') this.server.burn(name, error)
       throw error

@@ -80,10 +80,16 @@ export const channelsFrom = (of: Expression, channel: number, shape: MapShape): 
 
 /** Folds a per-channel affine map into a convolution. */
 export function foldAffine(filter: Filter, scale: Float32Array, shift: Float32Array): Filter {
-  const perChannel = filter.weights.length / filter.bias.length
+  const weights = filter.weights.slice()
+  const perChannel = weights.length / scale.length
+  for (let c = 0; c < scale.length; c++) {
+    const by = scale[c]
+    const own = weights.subarray(c * perChannel, (c + 1) * perChannel)
+    for (let i = 0; i < own.length; i++) own[i] *= by
+  }
   return {
     ...filter,
-    weights: filter.weights.map((w, i) => w * scale[Math.floor(i / perChannel)]),
+    weights,
     bias: filter.bias.map((b, c) => b * scale[c] + shift[c]),
   }
 }
@@ -102,4 +108,9 @@ export function affineFilter(layer: string, [c, h, w]: MapShape, scale: Float32A
     groups: c,
   }
   return { layer, geometry, weights: scale, bias: shift }
+}
+
+/** One public number at every place. */
+export const everywhere = (value: number, shape: MapShape): Expression => {
+  return { kind: 'constant', values: new Float32Array(shape[0]).fill(value), shape }
 }

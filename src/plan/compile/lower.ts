@@ -3,12 +3,12 @@
 import { RingfenceError } from '../../errors.js'
 import { elementCount, type LinearOp, type MapShape } from '../plan.js'
 import type { Expression, Filter } from './expression.js'
-import { lostShare, type Rounding } from './rounding.js'
+import { lostShare, type Rounding, rounded } from './rounding.js'
 
 export interface Quantized {
   /** By operation: [cout, cin/groups, kh, kw]. */
   readonly weights: ReadonlyMap<number, Int32Array>
-  /** What the biases add to y, one word per element; null when there is none. */
+  /** What the biases add to y: per channel, or per element where a channel's differ; null when there is none. */
   readonly bias: Float64Array | null
 }
 
@@ -63,7 +63,10 @@ export function scaleOf(e: Expression, setting: Pick<Setting, 'tensorScale'>): n
 
 function largestWeight({ weights }: Filter): number {
   let largest = 2 ** -20
-  for (let i = 0; i < weights.length; i++) largest = Math.max(largest, Math.abs(weights[i]))
+  for (let i = 0; i < weights.length; i++) {
+    const size = Math.abs(weights[i])
+    if (size > largest) largest = size
+  }
   return largest
 }
 
@@ -121,8 +124,9 @@ class Lowering {
     const index = this.operations.push(this.#operation(e)) - 1
     if (e.kind === 'conv') {
       const unit = 2 ** (this.scale - scaleOf(e.of, this.setting))
-      this.weights.set(index, rounded(e.filter.weights, unit))
-      this.roundings.push({ layer: e.filter.layer, of: e, lost: lostShare(e.filter.weights, unit) })
+      const { words, lost } = rounded(e.filter.weights, unit)
+      this.weights.set(index, words)
+      this.roundings.push({ layer: e.filter.layer, of: e, lost })
     }
     this.#emitted.set(e, index)
     return index
@@ -190,12 +194,6 @@ function coarser(e: Resize, by: number): Resize {
   return { ...e, rows: round(e.rows), columns: round(e.columns), bits: e.bits - by }
 }
 
-function rounded(weights: Float32Array, unit: number): Int32Array {
-  const words = new Int32Array(weights.length)
-  for (let i = 0; i < words.length; i++) words[i] = Math.round(weights[i] * unit)
-  return words
-}
-
 /** The scale of an unweighted expression, or -1 for a weighted one: summands are all of one sort. */
 function unweightedScale(e: Expression, setting: Setting): number {
   if (e.kind === 'conv' || e.kind === 'lift' || e.kind === 'constant') return -1
@@ -204,28 +202,58 @@ function unweightedScale(e: Expression, setting: Setting): number {
   return unweightedScale(e.of, setting)
 }
 
-/** What y is when every tensor is zero. */
+/** What y is when every tensor is zero: one number per channel where each channel's are all the same, else one per element. */
 function biasOf(e: Expression): Float64Array | null {
-  if (e.kind === 'constant') return spread(e.values, e.shape)
-  if (e.kind === 'conv') return spread(e.filter.bias, e.shape)
-  if (e.kind === 'add') {
-    const parts = e.of.map(biasOf).filter((part) => part !== null)
-    return parts.length === 0 ? null : parts.reduce((a, b) => a.map((x, i) => x + b[i]))
+  switch (e.kind) {
+    case 'constant':
+      return Float64Array.from(e.values)
+    case 'conv':
+      return Float64Array.from(e.filter.bias)
+    case 'add':
+      return sumOfBiases(e)
+    case 'negate':
+      return biasOf(e.of)?.map((b) => -b) ?? null
+    case 'embed': {
+      const inner = biasOf(e.of)
+      return inner && embeddedBias(inner, e)
+    }
+    default:
+      return null
   }
-  if (e.kind === 'negate') return biasOf(e.of)?.map((b) => -b) ?? null
-  if (e.kind !== 'embed') return null
-  const inner = biasOf(e.of)
-  if (!inner) return null
-  const out = new Float64Array(elementCount(e.shape))
-  embed(inner, e.of.shape, out, e)
+}
+
+function sumOfBiases({ of, shape }: Extract<Expression, { kind: 'add' }>): Float64Array | null {
+  const parts = of.flatMap((part) => {
+    const bias = biasOf(part)
+    // A sum of one part can be a reshape.
+    return bias ? [part.shape.every((n, i) => n === shape[i]) ? bias : perElement(bias, part.shape)] : []
+  })
+  if (parts.length === 0) return null
+  const alike = parts.every(({ length }) => length === parts[0].length)
+  return (alike ? parts : parts.map((part) => perElement(part, shape))).reduce((a, b) => a.map((x, i) => x + b[i]))
+}
+
+function embeddedBias(inner: Float64Array, e: Extract<Expression, { kind: 'embed' }>): Float64Array {
+  const { of, stride, from, at, shape } = e
+  const [c, h, w] = of.shape
+  const whole = h === shape[1] && w === shape[2] && stride.every((n) => n === 1)
+  if (whole && inner.length === c && [...from, at[1], at[2]].every((n) => n === 0)) {
+    const out = new Float64Array(shape[0])
+    embed(inner, [c, 1, 1], out, { ...e, shape: [shape[0], 1, 1] })
+    return out
+  }
+  const out = new Float64Array(elementCount(shape))
+  embed(perElement(inner, of.shape), of.shape, out, e)
   return out
 }
 
-/** One number per channel all over a map. */
-function spread(values: Float32Array, shape: MapShape): Float64Array {
-  const out = new Float64Array(elementCount(shape))
+/** A bias with one number per element of the map. */
+function perElement(bias: Float64Array, shape: MapShape): Float64Array {
+  const size = elementCount(shape)
+  if (bias.length === size) return bias
+  const out = new Float64Array(size)
   const plane = shape[1] * shape[2]
-  for (let c = 0; c < shape[0]; c++) out.fill(values[c], c * plane, (c + 1) * plane)
+  for (let c = 0; c < shape[0]; c++) out.fill(bias[c], c * plane, (c + 1) * plane)
   return out
 }
 

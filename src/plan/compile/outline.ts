@@ -9,7 +9,8 @@ import { elementCount, type Shape } from '../../model/shape.js'
 import { bodyOf } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
-import type { LinearOp, Step } from '../plan.js'
+import { type GuardSummary, summarizeGuard } from '../guard.js'
+import type { LinearOp, MccPlan, Step } from '../plan.js'
 import { waves } from '../waves.js'
 import { Compiler } from './compile.js'
 import { type Expression, type Filter, UNLOADED } from './expression.js'
@@ -31,6 +32,8 @@ export interface PlanOutline {
   readonly linearLayers: number
   /** Round trips on `mcc`: waves of the steps. */
   readonly waves: number
+  /** What a guard would add on `mcc`. */
+  readonly guard: GuardSummary
   /** Steps if every one of them ended in a truncation of its own, and shared it with an activation right behind it. */
   readonly unfolded: readonly Pick<StepOutline, 'id' | 'compares'>[]
   /** Of these, too. */
@@ -55,7 +58,8 @@ export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
     return { id: step.id, compares: compares(step), convolutions }
   })
   const linearLayers = bodyOf(arch).layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
-  return { steps, linearLayers, waves: waves(plan.steps).length, ...unfolded(bodyOf(arch), spec) }
+  const guard = summarizeGuard(plan as MccPlan)
+  return { steps, linearLayers, waves: waves(plan.steps).length, guard, ...unfolded(bodyOf(arch), spec) }
 }
 
 /** The tensors that an expression reads, its convolutions, and its shape. */

@@ -30,17 +30,32 @@ export function coarseLayers(lost: ReadonlyMap<string, number>): LayerRounding[]
   return layers.filter((layer) => layer.lost > MOST_LOST).sort((a, b) => b.lost - a.lost)
 }
 
+/** What `coarse` of a compiled network says, for people; nothing where no layer is coarse. */
+export function coarseNotes(coarse: readonly LayerRounding[] = []): string[] {
+  if (coarse.length === 0) return []
+  const named = coarse.slice(0, 3).map(({ layer, lost }) => `${layer} by ${(100 * lost).toPrecision(2)} %`)
+  const others = coarse.length > named.length ? `, and ${coarse.length - named.length} more layers` : ''
+  return [`rounding to integers changes the weights of ${named.join(', ')}${others}: answers may differ from float's`]
+}
+
 type Pool = Extract<Expression, { kind: 'pool' }>
 
 /** The share that is lost when `values` become multiples of 1 / `unit`. */
-export function lostShare(values: ArrayLike<number>, unit: number): number {
-  let [lost, all] = [0, 0]
-  for (let i = 0; i < values.length; i++) {
+export const lostShare = (values: ArrayLike<number>, unit: number): number => rounded(values, unit).lost
+
+/** `values` as multiples of 1 / `unit`, and the share of them that is lost. */
+export function rounded(values: ArrayLike<number>, unit: number): { words: Int32Array; lost: number } {
+  const words = new Int32Array(values.length)
+  let lost = 0
+  let all = 0
+  for (let i = 0; i < words.length; i++) {
     const exact = values[i] * unit
-    lost += (exact - Math.round(exact)) ** 2
-    all += exact ** 2
+    const whole = Math.floor(exact + 0.5)
+    words[i] = whole
+    lost += (exact - whole) * (exact - whole)
+    all += exact * exact
   }
-  return all === 0 ? 0 : Math.sqrt(lost / all)
+  return { words, lost: all === 0 ? 0 : Math.sqrt(lost / all) }
 }
 
 /** A layer's sum over windows as a tensor: the sum by 2^bits, at most as large as the largest value summed. */

@@ -33,7 +33,8 @@ export function runSecurennReference(
     const filter = (i: number) => model.weights.get(weightKey(index, i))!
     const y = linearReference(exact, step, tensors, filter)
     const bias = model.bias[index]
-    for (let i = 0; i < y.length; i++) y[i] += Number(bias[i])
+    const share = y.length / bias.length
+    for (let i = 0; i < y.length; i++) y[i] += Number(bias[Math.floor(i / share)])
     if (!step.activation) {
       const drop = 2 ** (step.scale - outputFraction(plan))
       output = Int32Array.from(y, (value) => Math.floor(value / drop))

@@ -32,7 +32,7 @@ export function comparisonMessages(chain: Chain, count: number, ring: number): M
   const material = tableBytes(chain.chunks, count) + packedBytes(count, ring)
   const { opening, reply } = comparisonSizes(chain, count)
   return [
-    { kind: 'material', from: 'helper', to: 'server', bytes: material, stage: 0, offline: true, inPieces: true },
+    { kind: 'material', from: 'helper', to: 'server', bytes: material, stage: 0, offline: true },
     { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
     { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
   ]

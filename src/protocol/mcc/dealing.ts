@@ -5,14 +5,15 @@ import type { Streams } from '../../random/streams.js'
 import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
+import { dealCurve } from './curve.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
-import { dealLinear, outputMask, uploadLinear } from './linear.js'
+import { blind, dealLinear, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
 import { dealProduct } from './product.js'
 import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
-import type { MccSteps, ReluStep } from './step.js'
+import { isCurve, type MccSteps, type ReluStep } from './step.js'
 import { packWords } from './words.js'
 
 /** The r of every tensor of one inference, made when first needed. */
@@ -79,11 +80,16 @@ export async function dealInference(
         await lend(message, (message) => emit(step.index, message))
         continue
       }
-      const u = dealLinear(k, step, streams.ch, source, inference)
+      const [s, m] = [blind(streams.ch, step, inference), outputMask(streams.ch, step, inference)]
+      const u = dealLinear(k, step, s, source)
       const at = put(k, u, step.size, plan.ring, message, 0)
       u.release()
-      guard?.addBlinds(step)
-      if (isActive(step)) dealInto(k, planned, step, streams, inference, message, at, guard)
+      guard?.addBlinds(step, s, m)
+      if (isActive(step)) {
+        const rest = message.part(at, message.byteLength - at)
+        dealInto(k, step, streams, { m, next: masks.get(step.index + 1) }, inference, plan.ring, rest, guard)
+      }
+      for (const mask of [s, m]) mask.release(true)
       await lend(message, (message) => emit(step.index, message))
     }
     if (guard) await lend(guard.finish(masks.get), (message) => emit(steps.length, message))
@@ -93,29 +99,28 @@ export async function dealInference(
   }
 }
 
+/** @param next r of the step's result */
 function dealInto(
   k: Kernels,
-  planned: MccSteps,
   step: ReluStep,
   streams: DealerStreams,
+  { m, next }: { m: Region; next: Region },
   inference: number,
+  ring: number,
   message: Region,
-  at: number,
   guard: HelperGuard | undefined,
 ): void {
-  const { ring } = planned.plan
-  const m = outputMask(streams.ch, step, inference)
+  if (isCurve(step)) {
+    dealCurve(k, step, streams, m, message, inference, ring)
+    return
+  }
   const { tables, words } = dealRelu(k, step, streams, m, inference, ring, guard?.compared)
-  m.release(true)
   const sizes = reluSizes(step, ring, guard?.terms)
-  message.u8().set(tables.u8().subarray(0, sizes.tables), at)
-  packWords(k, step, ring, words, message.part(at + sizes.tables, sizes.words))
+  message.u8().set(tables.u8().subarray(0, sizes.tables))
+  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
   tables.release()
   words.release()
-  if (!guard) return
-  const next = tensorMask(k, planned, streams.ch, step.index + 1, inference)
-  guard.dealKeys(step, next, message.part(at + sizes.tables + sizes.words, sizes.keys))
-  next.release(true)
+  guard?.dealKeys(step, { m, next }, message.part(sizes.tables + sizes.words, sizes.keys))
 }
 
 /**

@@ -14,6 +14,7 @@ import { Purpose, type PurposeCode, type Streams } from '../../random/streams.js
 import { ID_BYTES, INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
+import { sendRegions } from '../regions.js'
 import { answerOpenings, type ClientWalk, withGuard } from './inference.js'
 import { outputMask } from './linear.js'
 import type { MccSteps } from './step.js'
@@ -142,9 +143,9 @@ function sumOf(k: Kernels, count: number, bits: number, messages: readonly Uint8
  */
 export async function runDelegate(walk: ClientWalk, owner: Streams, id: Uint8Array): Promise<boolean> {
   const { k, planned, server, meter, ch, inference, signal } = walk
-  const frame = server.frame(Kind.join, Phase.online, 0, delegatedSizes(planned.plan)!.joinBytes)
-  writeDelegateHalf(k, planned, { ch, owner, inference, id }, frame)
-  server.sendFrame(frame)
+  const half = new Uint8Array(delegatedSizes(planned.plan)!.joinBytes)
+  writeDelegateHalf(k, planned, { ch, owner, inference, id }, half)
+  await sendRegions(server, Kind.join, 0, [half], { signal })
   meter.mark(Phase.online, 0)
   const [begins] = await server.receive(Kind.joined, Phase.online, 0, 1, { signal })
   if (begins === 1) await withGuard(walk, (guard) => answerOpenings(walk, guard))

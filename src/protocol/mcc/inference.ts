@@ -2,24 +2,26 @@
 // Parties put these between their links and their life cycle.
 
 import { packedBytes } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/instance.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { type Link, type Meter, Phase, turn } from '../../net/index.js'
 import type { Streams } from '../../random/streams.js'
 import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
+import { receiveRegions, sendRegions } from '../regions.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
+import { answerCurve, curveSizes, finishCurve, openCurve } from './curve.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
-import { guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
+import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
 import { answerRelu, finishRelu, openRelu, reluSizes } from './relu.js'
-import { type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
+import { isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -46,14 +48,15 @@ export async function runClient(
   const { k, planned, server, meter, ch, inference, signal } = walk
   const { plan, steps } = planned
   await withGuard(walk, async (guard) => {
-    startInference(walk, input, guard)
+    await startInference(walk, input, guard)
     await answerOpenings(walk, guard, onStep)
   })
   const step = steps[steps.length - 1] // the only one that opens nothing
   meter.mark(Phase.online, step.index)
   const length = packedBytes(step.size, plan.ring)
-  const payload = await server.receive(Kind.output, Phase.online, step.index, length, { signal })
-  const output = openOutput(k, step, ch, payload, inference, plan.ring)
+  const [packed] = await receiveRegions(k, server, Kind.output, step.index, [length], { signal })
+  const output = openOutput(k, step, ch, packed, inference, plan.ring)
+  packed.release()
   onStep?.(step.index)
   meter.stop()
   return output
@@ -81,44 +84,55 @@ export async function answerOpenings(
 ): Promise<void> {
   const { steps, waves } = walk.planned
   const last = lastActive(steps)
-  if (last < 0) prove(walk, 0, guard)
+  if (last < 0) await prove(walk, 0, guard)
   const leading = new Set(waves.map(([step]) => step))
   for (const step of steps.filter(opens)) {
     walk.meter.mark(Phase.online, step.index)
-    await answerStep(walk, step, !leading.has(step), guard)
+    const beside = !leading.has(step)
+    const more = guard && segmentAt(guard.terms, step.index)
+    await answerStep(walk, step, { beside, queued: !leading.has(steps[step.index + 1]) || Boolean(more) }, guard)
     await answerSecondSets(walk, step.index, guard)
-    if (step.index === last) prove(walk, last, guard)
+    if (step.index === last) await prove(walk, last, guard)
     onStep?.(step.index)
   }
 }
 
-function startInference(
-  { k, planned, server, ch, inference }: ClientWalk,
+async function startInference(
+  { k, planned, server, ch, inference, signal }: ClientWalk,
   input: Int32Array,
   guard: ClientGuard | undefined,
-): void {
+): Promise<void> {
   const masked = guard ? guard.input(input, planned) : sendInput(k, planned, ch, input, inference)
-  const frame = server.frame(Kind.input, Phase.online, 0, INFERENCE_BYTES + masked.byteLength)
-  writeInference(frame, inference)
-  frame.set(masked.u8(), INFERENCE_BYTES)
-  masked.release()
-  server.sendFrame(frame)
+  const head = new Uint8Array(INFERENCE_BYTES)
+  writeInference(head, inference)
+  try {
+    await sendRegions(server, Kind.input, 0, [head, masked], { signal })
+  } finally {
+    masked.release()
+  }
+}
+
+/** Where a step stands among those that share its round trip. */
+export interface Place {
+  /** Its opening comes in the flight of the one before. */
+  readonly beside: boolean
+  /** The server may still be sending when the reply leaves: then the reply waits for nothing. */
+  readonly queued: boolean
 }
 
 /**
  * Client: answers a step's opening.
- * @param beside whether the step's opening comes in the flight of the one before
  * @param guard of a guarded plan
  */
 async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
-  beside: boolean,
+  { beside, queued }: Place,
   guard: ClientGuard | undefined,
 ): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
-  const sizes = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, guard?.terms)
+  const sizes = answeredSizes(step, ring, guard?.terms)
   const next = tensorMask(k, planned, ch, step.index + 1, inference)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
@@ -128,16 +142,23 @@ async function answerStep(
       await turn()
       guard.prepare(step, next)
     }
-    const payload = await server.receive(Kind.opening, Phase.online, step.index, sizes.opening, { signal, beside })
-    message = upload(k.memory, payload)
+    const lengths = [sizes.opening]
+    ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
+    else if (isCurve(step)) answerCurve(k, step, ch, message, next, reply, inference, ring)
     else answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
-    server.send(Kind.reply, Phase.online, step.index, reply.u8())
+    await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
   } finally {
     message?.release()
     reply.release()
     next.release(true)
   }
+}
+
+/** Byte lengths of a step's opening and reply. */
+function answeredSizes(step: ReluStep | ProductStep, ring: number, terms: GuardTerms | undefined) {
+  if (isProduct(step)) return productSizes(step.product, ring)
+  return isCurve(step) ? curveSizes(step, ring) : reluSizes(step, ring, terms)
 }
 
 function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, next: Region, reply: Region): void {
@@ -157,8 +178,7 @@ async function answerSecondSets(
   const segment = guard && segmentAt(guard.terms, step)
   if (!segment) return
   const { opening } = segmentSizes(segment)
-  const payload = await server.receive(Kind.signs, Phase.online, step, opening, { signal, beside: true })
-  const message = upload(k.memory, payload)
+  const [message] = await receiveRegions(k, server, Kind.signs, step, [opening], { signal, beside: true })
   try {
     guard.answer(segment, message)
   } finally {
@@ -167,8 +187,8 @@ async function answerSecondSets(
 }
 
 /** The last message of a guarded inference: it answers what was compared once more, and vouches for all replies. */
-function prove({ server }: ClientWalk, step: number, guard: ClientGuard | undefined): void {
-  if (guard) server.send(Kind.proof, Phase.online, step, guard.prove())
+async function prove({ server, signal }: ClientWalk, step: number, guard: ClientGuard | undefined): Promise<void> {
+  if (guard) await sendRegions(server, Kind.proof, step, [guard.prove()], { signal })
 }
 
 /** What a server walks a plan with, on line. */
@@ -234,7 +254,7 @@ async function serveWave(
       }
       meter.mark(Phase.online, step.index)
       if (isProduct(step)) {
-        opened.openProduct(step, tensors)
+        await opened.openProduct(step, tensors)
         tensors.drop(step.index)
         continue
       }
@@ -242,10 +262,10 @@ async function serveWave(
       tensors.drop(step.index)
       if (!isActive(step)) {
         if (last < 0) await expectProof(walk, 0, guard)
-        giveOutput(walk, step, material[step.index])
+        await giveOutput(walk, step, material[step.index])
         continue
       }
-      opened.open(step, material[step.index])
+      await opened.open(step, material[step.index])
       await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
@@ -263,30 +283,39 @@ async function openSecondSets({ client }: ServerWalk, step: number, guard: Serve
   if (!segment) return
   await turn()
   const message = guard.signs(segment)
-  client.send(Kind.signs, Phase.online, step, message.u8())
-  message.release()
+  try {
+    await sendRegions(client, Kind.signs, step, [message])
+  } finally {
+    message.release()
+  }
 }
 
 /** The check, before the output is computed. @throws RingfenceError CHEATED */
-async function expectProof({ client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
+async function expectProof({ k, client }: ServerWalk, step: number, guard: ServerGuard | undefined): Promise<void> {
   if (!guard) return
-  guard.check(await client.receive(Kind.proof, Phase.online, step, guardSizes(guard.terms).proof))
+  const [proof] = await receiveRegions(k, client, Kind.proof, step, [guardSizes(guard.terms).proof])
+  const payload = proof.u8().slice()
+  proof.release()
+  guard.check(payload)
 }
 
-function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): void {
+async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): Promise<void> {
   if (give) {
     give(c)
     return
   }
   const output = sendOutput(k, step, c, planned.plan.ring)
-  client.send(Kind.output, Phase.online, step.index, output.u8())
-  output.release()
+  try {
+    await sendRegions(client, Kind.output, step.index, [output])
+  } finally {
+    output.release()
+  }
 }
 
-/** What a reply is read with: the opened values, and what the server knows of their masks. */
+/** What a reply is read with: the opened values, and what the server has to know of their masks. */
 interface Kept {
   readonly e: Region
-  readonly known: Region
+  readonly known: Region | null
 }
 
 /** The steps of a wave between their openings and the client's replies. */
@@ -299,51 +328,55 @@ class OpenedSteps {
     private readonly guard: ServerGuard | undefined,
   ) {}
 
-  open(step: ReluStep, { c, relu }: StepMaterial): void {
+  open(step: ReluStep, { c, relu }: StepMaterial): Promise<void> {
     const { k, sh, inference } = this.walk
+    if (isCurve(step)) {
+      const { message, e } = openCurve(k, step, sh, c, inference)
+      return this.#send(step, message, { e, known: null })
+    }
     const { message, e, a1 } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
-    this.#send(step, message, { e, known: a1 })
+    return this.#send(step, message, { e, known: a1 })
   }
 
-  openProduct(step: ProductStep, tensors: LiveTensors): void {
+  openProduct(step: ProductStep, tensors: LiveTensors): Promise<void> {
     const { k, sh, inference } = this.walk
     const { message, e, a } = openProduct(k, step, sh, tensors.get, inference)
-    this.#send(step, message, { e, known: a })
+    return this.#send(step, message, { e, known: a })
   }
 
-  #send(step: MccStep, message: Region, kept: Kept): void {
-    const { client } = this.walk
+  async #send(step: MccStep, message: Region, kept: Kept): Promise<void> {
     this.#kept.set(step.index, kept)
     try {
-      client.send(Kind.opening, Phase.online, step.index, message.u8())
+      await sendRegions(this.walk.client, Kind.opening, step.index, [message])
     } finally {
       message.release()
     }
   }
 
   /** x̂ of the step's result. The caller releases it. */
-  async finish(step: ReluStep | ProductStep, { relu, product }: StepMaterial): Promise<Region> {
+  async finish(step: ReluStep | ProductStep, { relu, words }: StepMaterial): Promise<Region> {
     const { k, planned, client, meter } = this.walk
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
-    const { reply } = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, this.guard?.terms)
+    const { reply } = answeredSizes(step, ring, this.guard?.terms)
     if (this.guard && !isProduct(step)) {
       await turn()
       this.guard.prepare(step, relu!.keys!)
     }
-    const answer = upload(k.memory, await client.receive(Kind.reply, Phase.online, step.index, reply))
+    const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
     const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
-      if (isProduct(step)) return finishProduct(k, step, { e, a: known }, product!, answer, ring)
-      return finishRelu(k, step, { e, a1: known }, relu!, answer, ring, this.guard)
+      if (isProduct(step)) return finishProduct(k, step, { e, a: known! }, words!, answer, ring)
+      if (isCurve(step)) return finishCurve(k, step, e, words!, answer, ring)
+      return finishRelu(k, step, { e, a1: known! }, relu!, answer, ring, this.guard)
     } finally {
-      for (const region of [answer, e, known]) region.release()
+      for (const region of [answer, e, known]) region?.release()
     }
   }
 
   release(): void {
-    for (const { e, known } of this.#kept.values()) for (const region of [e, known]) region.release()
+    for (const { e, known } of this.#kept.values()) for (const region of [e, known]) region?.release()
     this.#kept.clear()
   }
 }

@@ -21,7 +21,7 @@ import type { MccStep } from './step.js'
 const RING_WORD = 32
 
 export function linearMessages(ring: number, { size }: MccStep<ReluNumbers>): Message[] {
-  const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true, inPieces: true } as const
+  const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true } as const
   return [
     { kind: 'material', from: 'helper', ...each },
     { kind: 'delta', from: 'client', ...each },
@@ -33,19 +33,22 @@ export function outputMask(ch: Streams, { index, size }: MccStep<ReluNumbers>, i
   return ch.take({ purpose: Purpose.outputMask, layer: index, inference }, size * 4)
 }
 
+/** Client and helper: s of a step. The caller releases it. */
+export function blind(ch: Streams, { index, size }: MccStep<ReluNumbers>, inference: number): Region {
+  return ch.take({ purpose: Purpose.blind, layer: index, inference }, size * 4)
+}
+
 /** Helper: u = F∗r - s. `source` holds r and F. The caller releases it. */
-export function dealLinear(k: Kernels, step: MccStep, ch: Streams, source: LinearSource, inference: number): Region {
-  const s = ch.take({ purpose: Purpose.blind, layer: step.index, inference }, step.size * 4)
+export function dealLinear(k: Kernels, step: MccStep, s: Region, source: LinearSource): Region {
   const u = k.memory.allocZero(step.size * 4)
   accumulate(k, RING_WORD, step, source, u)
   sub32(k, u, s, u, step.size)
-  s.release()
   return u
 }
 
 /** Client: δ = B∗r + s - m. `source` holds r and B. The caller releases it. */
 export function uploadLinear(k: Kernels, step: MccStep, ch: Streams, source: LinearSource, inference: number): Region {
-  const delta = ch.take({ purpose: Purpose.blind, layer: step.index, inference }, step.size * 4)
+  const delta = blind(ch, step, inference)
   accumulate(k, RING_WORD, step, source, delta)
   const m = outputMask(ch, step, inference)
   sub32(k, delta, m, delta, step.size)

@@ -3,7 +3,7 @@
 //   on line    server → client   ŷ = y - m of the last linear step
 
 import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/instance.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
@@ -22,19 +22,17 @@ export function sendOutput(k: Kernels, { size }: MccStep, y: Region, ring: numbe
   return message
 }
 
-/** Client: y, as signed integers of the step's scale. */
+/** Client: y, as signed integers of the step's scale. `packed`: ŷ as it came. */
 export function openOutput(
   k: Kernels,
   step: MccStep,
   ch: Streams,
-  payload: Uint8Array,
+  packed: Region,
   inference: number,
   ring: number,
 ): Int32Array {
-  const packed = upload(k.memory, payload)
   const share = k.memory.alloc(step.size * 4)
   unpack(k, packed, step.size, ring, share)
-  packed.release()
   const m = outputMask(ch, step, inference)
   add32(k, share, m, share, step.size)
   m.release(true)

@@ -48,7 +48,7 @@ export function productSizes(product: ProductNumbers, ring: number) {
 /** Everything a product sends. The client has nothing to upload for it, and says so. */
 export function productMessages({ product }: ProductStep<ReluNumbers>, ring: number): Message[] {
   const { opening, reply, words } = productSizes(product, ring)
-  const dealt = { to: 'server', stage: 0, offline: true, inPieces: true } as const
+  const dealt = { to: 'server', stage: 0, offline: true } as const
   return [
     { kind: 'material', from: 'helper', bytes: words, ...dealt },
     { kind: 'delta', from: 'client', bytes: 0, ...dealt },

@@ -63,7 +63,7 @@ function openingSizes({ activation, relu }: ReluStep<ReluNumbers>) {
 /** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
 export function reluMessages(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
   const { tables, words, keys, opening, reply } = reluSizes(step, ring, terms)
-  const dealt = { stage: 0, offline: true, inPieces: true, bytes: tables + words + keys } as const
+  const dealt = { stage: 0, offline: true, bytes: tables + words + keys } as const
   return [
     { kind: 'material', from: 'helper', to: 'server', ...dealt },
     { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },

@@ -29,20 +29,11 @@ import {
   windowOf,
 } from '../../kernels/securenn/shares.js'
 import { Kind } from '../kinds.js'
+import { receiveRegions, sendRegions, total } from '../regions.js'
 import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawBelow, drawEven, drawOdd, drawWords } from './draws.js'
 import { dealTriple, drawTriple, pairwise, XOR } from './multiply.js'
-import {
-  exchange,
-  exchanged,
-  type HelperSide,
-  receiveRegions,
-  type Side,
-  sendRegions,
-  toHelper,
-  toServer,
-  total,
-} from './parties.js'
+import { exchange, exchanged, type HelperSide, type Side, toHelper, toServer } from './parties.js'
 import { answerComparison, askComparison, digitBytes } from './private-compare.js'
 
 /**

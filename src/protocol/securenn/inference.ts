@@ -1,7 +1,7 @@
 // One inference through a whole plan, per role. All three walk the steps together; nothing is dealt ahead.
 
 import { gather64, scatter64 } from '../../kernels/index-maps.js'
-import { type Region, upload } from '../../kernels/instance.js'
+import { type Region, uploadRepeated } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
 import { wordRing } from '../../kernels/words.js'
 import type { Meter } from '../../net/index.js'
@@ -12,10 +12,11 @@ import type { Streams } from '../../random/streams.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
+import { receiveRegions, sendRegions } from '../regions.js'
 import { isActive } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import { clientLinear, dealLinear, serverLinear, wordBytes } from './linear.js'
-import { type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
+import type { HelperSide, Side } from './parties.js'
 import { dealRelu, relu } from './relu.js'
 import type { SecurennReluStep, SecurennSteps } from './step.js'
 
@@ -101,7 +102,7 @@ export async function runServer(
     const source = { tensor: tensors.get, weights: share.weights, lifts: true }
     for (const step of planned.steps) {
       meter.mark(Phase.online, step.index)
-      const y = upload(k.memory, model.bias[step.index])
+      const y = uploadRepeated(k.memory, model.bias[step.index], step.size)
       serverLinear(k, step, source, y)
       tensors.drop(step.index)
       const [u] = await receiveRegions(k, helper, Kind.linear, step.index, [wordBytes(step.size)])

@@ -27,12 +27,12 @@ export const linearMessages = (size: number): Message[] => [toServer('linear', w
 
 /** X_0 - r of a tensor's values that are not known to be zero. */
 export const tensorMessages = (values: number, stage: number): Message[] => [
-  { kind: 'tensor', from: 'client', to: 'server', bytes: wordBytes(values), stage, inPieces: true },
+  { kind: 'tensor', from: 'client', to: 'server', bytes: wordBytes(values), stage },
 ]
 
 /** The server's share of the last y. */
 export const outputMessages = (size: number): Message[] => [
-  { kind: 'output', from: 'server', to: 'client', bytes: wordBytes(size), stage: 1, inPieces: true },
+  { kind: 'output', from: 'server', to: 'client', bytes: wordBytes(size), stage: 1 },
 ]
 
 /** Client and helper: s of a step. The caller releases it. */

@@ -8,18 +8,10 @@ import type { Region } from '../../kernels/instance.js'
 import { add64, mul64, sub64 } from '../../kernels/ring.js'
 import { product } from '../../kernels/securenn/shares.js'
 import { Kind } from '../kinds.js'
+import { receiveRegions, sendRegions, total } from '../regions.js'
 import type { Message } from '../transcript.js'
 import { type CallAddress, Draw, drawWords } from './draws.js'
-import {
-  exchange,
-  exchanged,
-  type HelperSide,
-  receiveRegions,
-  type Side,
-  sendRegions,
-  toServer,
-  total,
-} from './parties.js'
+import { exchange, exchanged, type HelperSide, type Side, toServer } from './parties.js'
 
 /** Which draws a triple's shares are. */
 export const XOR = { a: Draw.xorA, b: Draw.xorB, c: Draw.xorC } as const

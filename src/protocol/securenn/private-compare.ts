@@ -10,9 +10,10 @@ import type { Region } from '../../kernels/instance.js'
 import { anyZero, compareDigits, rotateDigits } from '../../kernels/securenn/digits.js'
 import { threshold } from '../../kernels/securenn/shares.js'
 import { Kind } from '../kinds.js'
+import { receiveRegions, sendRegions } from '../regions.js'
 import type { CallAddress } from './draws.js'
 import { Draw, drawBelow } from './draws.js'
-import { type HelperSide, receiveRegions, type Side, sendRegions } from './parties.js'
+import type { HelperSide, Side } from './parties.js'
 
 const ROUNDS = {
   wrap: { flip: Draw.flip1, digits: Draw.digits1, zero: Draw.zero1, turn: Draw.turn1, kind: Kind.digits1 },

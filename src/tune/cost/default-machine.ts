@@ -33,6 +33,7 @@ export const DEFAULT_MACHINE: MachineModel = {
     { chunks: [4, 4, 4, 4, 4], deal: 17.4, read: 4.7, walk: 2.57 },
     { chunks: [4, 3, 4, 4, 5], deal: 19.9, read: 5.75, walk: 2.57 },
   ],
+  guard: { lift: 5, tag: 4, keys: 6.5, product: 0.6, dot: 0.08, subsets: 7, place: 11 },
   securenn: {
     ...{ sampleDigit: 0.26, shareDigit: 0.114, compareDigit: 0.45, rotateDigit: 0.28, zeroDigit: 0.06 },
     ...{ side: 30, helper: 15.7, product: 2.4, truncate: 0.63, gather: 0.7 },

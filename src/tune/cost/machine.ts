@@ -53,6 +53,18 @@ export interface MachineModel {
     readonly patchElement: number
   }
   readonly comparisons: readonly ComparisonCosts[]
+  /** Per value of guarded steps: client's reply, a tag or what it has to be, keys, α times a reply. */
+  readonly guard: {
+    readonly lift: number
+    readonly tag: number
+    readonly keys: number
+    readonly product: number
+    /** Per word of δ: times one transposed word, and in all subsets that it belongs to. */
+    readonly dot: number
+    readonly subsets: number
+    /** Per place of a secret order. */
+    readonly place: number
+  }
   /** The published protocol: per digit, per comparison (all word operations of a side and of the helper), per word. */
   readonly securenn: {
     readonly sampleDigit: number

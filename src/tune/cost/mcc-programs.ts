@@ -4,10 +4,12 @@ import { productWords } from '../../kernels/polynomial/product.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { isActive, isProduct, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
+import { guardTerms, segmentAt } from '../../protocol/mcc/guard/terms.js'
 import { productSizes } from '../../protocol/mcc/product.js'
 import type { MccStep, ProductStep, ReluStep } from '../../protocol/mcc/step.js'
 import { wordBytes, wordCount } from '../../protocol/mcc/words.js'
 import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
+import { GuardWork } from './guard-work.js'
 import { comparisonNs, linearNs, type MachineModel } from './machine.js'
 import { type Programs, programsOf, type Work } from './schedule.js'
 
@@ -203,7 +205,14 @@ export function onlinePrograms(
 ): Programs {
   const { plan, steps } = layout
   const work = new MccWork(machine, plan)
-  const around = ({ kind }: Message, index: number): Work => {
+  const guard = guardWork(layout, machine)
+  const around = (message: Message, index: number): Work => {
+    const { kind } = message
+    const step = steps[index]
+    const bare = kind === 'signs' || kind === 'proof' ? {} : unguarded(message, index)
+    return guard ? together(bare, guardedOnline(guard, kind, step)) : bare
+  }
+  function unguarded({ kind }: Message, index: number): Work {
     const step = steps[index]
     if (kind === 'input') {
       const input = elementCount(tensorShape(plan, 0))
@@ -227,6 +236,39 @@ export function onlinePrograms(
   )
 }
 
+function guardWork(layout: PlanLayout<MccPlan>, machine: MachineModel): GuardWork | null {
+  const terms = guardTerms(layout)
+  return terms && new GuardWork(machine, layout, terms)
+}
+
+const together = (a: Work, b: Work): Work => {
+  const sum = (key: keyof Work) => (a[key] ?? 0) + (b[key] ?? 0)
+  return { before: sum('before'), meanwhile: sum('meanwhile'), after: sum('after') }
+}
+
+/** What a guard adds around a message on line. */
+function guardedOnline(guard: GuardWork, kind: Message['kind'], step: Step | undefined): Work {
+  if (kind === 'input') return { before: guard.openInput(), after: guard.takeInput() }
+  if (kind === 'proof') return { after: guard.check() }
+  if (!step || !isActive(step)) return {}
+  if (kind === 'opening') return { meanwhile: guard.draw(step) }
+  if (kind === 'reply') {
+    return { before: guard.answer(step), meanwhile: guard.prepare(step), after: guard.finish(step) }
+  }
+  const segment = kind === 'signs' && segmentAt(guard.terms, step.index)
+  return segment ? { before: guard.openSigns(segment), after: guard.walkSigns(segment) } : {}
+}
+
+/** What a guard adds around a message off line; without a step it is the one behind those of the steps. */
+function guardedOffline(guard: GuardWork, kind: Message['kind'], step: Step | undefined): Work {
+  if (kind === 'material') {
+    if (!step) return { before: guard.dealRest() }
+    return { before: guard.subsets(step) + (isActive(step) ? guard.dealKeys(step) : 0) }
+  }
+  if (kind !== 'delta') return {}
+  return step ? { after: guard.subsets(step) } : { before: guard.tag() }
+}
+
 /** From the client's request until the server holds the material of one inference, by those of `offlineMessages`. */
 export function offlinePrograms(
   layout: PlanLayout<MccPlan>,
@@ -235,11 +277,13 @@ export function offlinePrograms(
 ): Programs {
   const { plan, steps } = layout
   const work = new MccWork(machine, plan)
+  const guard = guardWork(layout, machine)
   const around = ({ kind }: Message, index: number): Work => {
-    const step = steps[index]
-    if (kind === 'material') return { before: work.deal(step), after: work.takeDealt(step) }
-    if (kind === 'delta') return { before: work.upload(step), after: work.takeDelta(step) }
-    return {}
+    const step: Step | undefined = steps[index]
+    const added = guard ? guardedOffline(guard, kind, step) : {}
+    if (kind === 'material' && step) return together({ before: work.deal(step), after: work.takeDealt(step) }, added)
+    if (kind === 'delta' && step) return together({ before: work.upload(step), after: work.takeDelta(step) }, added)
+    return added
   }
   const [start, ...material] = messages
   const asked = batchMessages.filter(({ kind }) => kind !== 'dealt')

@@ -11,6 +11,7 @@ import { chooseChunks } from '../../plan/compile/chunks.js'
 import { DEFAULT_MACHINE } from './default-machine.js'
 import { leastSquares } from './least-squares.js'
 import type { ComparisonCosts, MachineModel, RingCosts } from './machine.js'
+import { measureGuard } from './measure-guard.js'
 import { measureSecurenn } from './measure-securenn.js'
 import { Stopwatch } from './stopwatch.js'
 
@@ -153,6 +154,7 @@ export function measureMachine(name = 'this machine', link: MachineModel['link']
     chacha: chacha(watch),
     mcc: measureValues(watch),
     comparisons: measureComparisons(watch),
+    guard: measureGuard(watch),
     securenn: measureSecurenn(watch),
     copy,
     link,

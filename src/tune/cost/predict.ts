@@ -5,7 +5,7 @@ import type { NetworkProfile } from '../../net/index.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import { type PlanLayout, planLayout } from '../../protocol/layout.js'
 import { offlineMessages, onlineMessages, planCost } from '../../protocol/mcc/cost.js'
-import { materialBytes } from '../../protocol/mcc/material.js'
+import { materialLengths } from '../../protocol/mcc/material.js'
 import { securennCost, onlineMessages as securennMessages } from '../../protocol/securenn/cost.js'
 import { ROLES, type Role } from '../../protocol/transcript.js'
 import { DEFAULT_MACHINE } from './default-machine.js'
@@ -112,7 +112,7 @@ function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostP
     online: { ...bytes.online, ...NO_HELPER },
   }))
   // As the server's store counts it.
-  const serverBytes = sum(layout.steps, (step) => materialBytes(step, layout.plan.ring) + step.size * 4)
+  const serverBytes = sum(materialLengths(layout).helper, (bytes) => bytes) + sum(layout.steps, ({ size }) => size * 4)
   return {
     ...{ backend: 'mcc', network: layout.plan.network, steps },
     total: {

@@ -7,6 +7,7 @@ import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import { runPrivately } from '../../party/local/private-sample.js'
 import type { Calibration } from '../../plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../plan/compile/compile.js'
+import type { LayerRounding } from '../../plan/compile/rounding.js'
 import { comparedRanges, probedGains } from '../calibration/calibrate-network.js'
 import type { Ranges } from '../calibration/ranges.js'
 import { chooseWindows } from '../calibration/windows.js'
@@ -50,10 +51,14 @@ export interface EvaluationRow {
   readonly windows: WindowChoice
   /** Comparisons of one inference. */
   readonly drelus: number
+  /** Of one inference, on line. */
+  readonly flights: number
   /** Of one inference, over all links. */
   readonly onlineBytes: number
   /** Predicted. */
   readonly onlineSeconds: number
+  /** Layers whose weights lost much when they became integers, if any: `coarse` of what `compile` gives. */
+  readonly coarse: readonly LayerRounding[]
   readonly float: Score
   readonly reference: PrivateScore
   readonly sample: PrivateScore | null
@@ -87,7 +92,8 @@ export async function evaluateNetwork(
       onProgress: (done, stage) => onProgress?.({ done, stage: `${name}: ${stage}` }),
     })
     const own = sample > 0 ? await sampled(float, inputs.slice(0, sample), compiled, options, name) : null
-    rows.push({ windows: choice, ...costOf(compiled, options), float, reference: reference!, sample: own })
+    const { coarse = [] } = compiled
+    rows.push({ windows: choice, ...costOf(compiled, options), coarse, float, reference: reference!, sample: own })
   }
   return rows
 }
@@ -165,6 +171,6 @@ async function sampled(
 
 function costOf({ plan }: Compiled, { profile = networkProfiles.wan60 }: NetworkEvaluationOptions) {
   const prediction = predict(plan, { profile })
-  const { comparisons, seconds } = prediction.total
-  return { drelus: comparisons, onlineBytes: onlineBytes(prediction), onlineSeconds: seconds.online }
+  const { comparisons, flights, seconds } = prediction.total
+  return { drelus: comparisons, flights, onlineBytes: onlineBytes(prediction), onlineSeconds: seconds.online }
 }

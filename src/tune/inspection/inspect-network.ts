@@ -8,6 +8,7 @@ import { layerWords } from '../../model/layers/words.js'
 import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import type { Shape } from '../../model/shape.js'
 import { outlinePlan } from '../../plan/compile/outline.js'
+import type { GuardSummary } from '../../plan/guard.js'
 import type { Backend } from '../../plan/plan.js'
 import { securennTrips } from './securenn-flights.js'
 
@@ -50,6 +51,8 @@ export interface Inspection {
   /** Of one inference; null for a network that cannot be run as it is. */
   readonly roundTrips: number | null
   readonly folding: Folding | null
+  /** What a guard would add; null on `securenn`, which has none, and for a network that cannot be run as it is. */
+  readonly guard: GuardSummary | null
   readonly layers: readonly InspectedLayer[]
   readonly published?: Published
   readonly notes: readonly string[]
@@ -73,12 +76,13 @@ export function inspectNetwork(arch: Architecture, { spec, backend = 'mcc' }: In
     spec,
   )
   const published = publishedSeesaw(arch)
-  const { folding, problem } = foldingOf(arch, spec, backend)
+  const { folding, guard, problem } = foldingOf(arch, spec, backend)
   return {
     ...{ name: arch.name, family: arch.family ?? null, input: arch.inputs[0].shape, params, macs, relus, drelus },
     ...{ maxPoolComparisons, clipComparisons, reluLayers, backend },
     roundTrips: folding?.roundTrips.after ?? null,
     folding,
+    guard,
     layers: layers.map(({ id, ...counts }, i) => ({
       ...{ id, op: layerWords(arch.layers[i]), out: arch.layers[i].out, params: counts.params, macs: counts.macs },
       ...{ relus: counts.relus, drelus: counts.drelus, window: windowOf(arch.layers[i], spec) },
@@ -99,7 +103,7 @@ function foldingOf(
   arch: Architecture,
   spec: ReluSpec | undefined,
   backend: Backend,
-): { readonly folding: Folding | null; readonly problem?: string } {
+): Pick<Inspection, 'folding' | 'guard'> & { readonly problem?: string } {
   try {
     const outline = outlinePlan(arch, spec)
     const { steps, unfolded, linearLayers } = outline
@@ -112,9 +116,9 @@ function foldingOf(
           ? { before: outline.unfoldedWaves, after: outline.waves }
           : { before: securennTrips(unfolded), after: securennTrips(steps) },
     }
-    return { folding }
+    return { folding, guard: backend === 'mcc' ? outline.guard : null }
   } catch (error) {
     if (!(error instanceof RingfenceError) || error.code !== 'UNSUPPORTED') throw error
-    return { folding: null, problem: error.message }
+    return { folding: null, guard: null, problem: error.message }
   }
 }

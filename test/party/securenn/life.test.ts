@@ -9,7 +9,7 @@ import { Client } from '../../../src/party/client/client.js'
 import { Server } from '../../../src/party/server.js'
 import { Kind } from '../../../src/protocol/kinds.js'
 import { PIECE_BYTES } from '../../../src/protocol/pieces.js'
-import { sendRegions } from '../../../src/protocol/securenn/parties.js'
+import { sendRegions } from '../../../src/protocol/regions.js'
 import { now } from '../../fixtures/clock.js'
 import {
   causeOf,

@@ -6,7 +6,7 @@ import type { Weights } from '../../../src/model/weights.js'
 import { localParties } from '../../../src/party/local/parties.js'
 import { type Calibration, calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, compile } from '../../../src/plan/compile/compile.js'
-import { lostShare, MOST_LOST } from '../../../src/plan/compile/rounding.js'
+import { coarseNotes, lostShare, MOST_LOST } from '../../../src/plan/compile/rounding.js'
 import { type Backend, outputFraction } from '../../../src/plan/plan.js'
 import { runReference } from '../../../src/plan/reference/reference.js'
 import { decodeFixed, encodeFixed } from '../../../src/ring/codec.js'
@@ -169,6 +169,14 @@ describe('weights that lose too much', () => {
     const { coarse = [] } = compile(arch, weights, withRange(2 ** 10))
     expect(coarse.map(({ layer }) => layer)).toEqual(['conv'])
     expect(coarse[0].lost).toBeGreaterThan(MOST_LOST)
+    expect(coarseNotes(coarse)).toEqual([
+      expect.stringMatching(
+        /^rounding to integers changes the weights of conv by [\d.]+ %: answers may differ from float's$/,
+      ),
+    ])
+    const five = ['a', 'b', 'c', 'd', 'e'].map((layer) => ({ layer, lost: 0.5 }))
+    expect(coarseNotes(five)[0]).toContain('a by 50 %, b by 50 %, c by 50 %, and 2 more layers')
+    expect(coarseNotes(undefined)).toEqual([])
   })
 
   it('are counted by their squares', () => {

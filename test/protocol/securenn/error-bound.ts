@@ -65,7 +65,8 @@ export function outputErrors(compiled: Compiled, words: Int32Array, law: Law): O
     const rounded = law.rounding && roundings(step, sizes(), weights, law)
     const bias = model.bias[index]
     const total = y.map((_, i) => carried[i] + (rounded ? rounded[i] : 0) + law.rounding)
-    const sum = y.map((value, i) => value + Number(bias[i]))
+    const share = y.length / bias.length
+    const sum = y.map((value, i) => value + Number(bias[Math.floor(i / share)]))
     if (!step.activation) {
       return { values: sum.map((value) => value * 2 ** -step.scale), errors: atOutput(plan, step.scale, total, law) }
     }

@@ -22,25 +22,29 @@ const instant = {
 const instantly: Network = { clientServer: instant, clientHelper: instant, serverHelper: instant }
 const idle = { ...DEFAULT_MACHINE, copy: 0, link: { send: 0, sendByte: 0, receive: 0, receiveByte: 0 } }
 
-function grown(seed: number): [Plan, Plan] {
+/** On `mcc`, guarded, and on `securenn`. */
+function grown(seed: number): [mcc: MccPlan, guarded: MccPlan, securenn: Plan] {
   const { arch, weights, spec, options, input } = growNetwork(seed, 10, { maxPools: true })
   const calibration = calibrate(arch, weights, spec, [input(), input()])
   const plan = (options: object) => compile(arch, weights, calibration, spec, options).plan
-  return [plan(options), plan(securennOptions(arch, seed))]
+  const guarded = plan({ ...options, lo: undefined, guard: { sigma: 9 } })
+  return [plan(options) as MccPlan, guarded as MccPlan, plan(securennOptions(arch, seed))]
 }
 
 describe('the simulated parties', () => {
   test.each(Array.from({ length: 12 }, (_, seed) => [seed]))('send the declared bytes and flights, seed %i', (seed) => {
-    const [mcc, securenn] = grown(seed)
-    const planned = planLayout(mcc) as PlanLayout<MccPlan>
-    const { online, offline, flights } = predict(mcc, { profile: instant }).total
-    const run = schedule(onlinePrograms(planned, idle), instantly)
-    expect(run.bytes).toEqual({ 'client-server': online.up, 'server-client': online.down })
-    expect(run.flights).toBe(flights)
-    const before = schedule(offlinePrograms(planned, idle), instantly)
-    // The request for a batch, 12 bytes and a header, is declared for none of its inferences.
-    expect(before.bytes['client-server']! - 20).toBe(offline.clientUp)
-    expect(before.bytes['helper-server']).toBe(offline.helperToServer)
+    const [mcc, guarded, securenn] = grown(seed)
+    for (const plan of [mcc, guarded]) {
+      const planned = planLayout(plan)
+      const { online, offline, flights } = predict(plan, { profile: instant }).total
+      const run = schedule(onlinePrograms(planned, idle), instantly)
+      expect(run.bytes).toEqual({ 'client-server': online.up, 'server-client': online.down })
+      expect(run.flights).toBe(flights)
+      const before = schedule(offlinePrograms(planned, idle), instantly)
+      // The request for a batch, 12 bytes and a header, is declared for none of its inferences.
+      expect(before.bytes['client-server']! - 20).toBe(offline.clientUp)
+      expect(before.bytes['helper-server']).toBe(offline.helperToServer)
+    }
 
     const wide = planLayout(securenn) as PlanLayout<SecurennPlan>
     const published = predict(securenn, { profile: instant }).total
@@ -98,7 +102,9 @@ describe('seconds', () => {
   const folder = modelFolder('resnet20-cifar10')
   const model = loadModelDirectory(folder, '25')
   const plans = model.then(({ arch, weights, calibration, spec }) =>
-    [{}, { backend: 'securenn' } as const].map((options) => compile(arch, weights, calibration!, spec, options).plan),
+    [{}, { backend: 'securenn' } as const, { guard: {} }].map(
+      (options) => compile(arch, weights, calibration!, spec, options).plan,
+    ),
   )
   const { wan40, wan60, mobile80 } = networkProfiles
 
@@ -125,6 +131,21 @@ describe('seconds', () => {
     expect(online).toBeGreaterThan(Math.max(perRole.client.online, perRole.server.online))
     expect(offline).toBeGreaterThanOrEqual(Math.max(...Object.values(perRole).map((role) => role.offline)))
     expect(perRole.helper).toEqual({ online: 0, offline: expect.any(Number) })
+  })
+
+  test('a guard adds work to every party, on line and off', async () => {
+    const [mcc, , guarded] = await plans
+    const of = (plan: Plan) => predict(plan, { profile: wan60 }).total
+    const [plain, more] = [of(mcc), of(guarded)]
+    expect(more.seconds.online).toBeGreaterThan(plain.seconds.online)
+    expect(more.seconds.offline).toBeGreaterThan(plain.seconds.offline)
+    expect(more.material.serverBytes).toBeGreaterThan(plain.material.serverBytes)
+    for (const role of ['client', 'server'] as const) {
+      expect(more.seconds.perRole[role].online).toBeGreaterThan(plain.seconds.perRole[role].online)
+    }
+    for (const role of ['client', 'server', 'helper'] as const) {
+      expect(more.seconds.perRole[role].offline).toBeGreaterThan(plain.seconds.perRole[role].offline)
+    }
   })
 
   test('a machine twice as slow takes twice as long where there is no network', async () => {

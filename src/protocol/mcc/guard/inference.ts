@@ -3,11 +3,12 @@
 
 import { RingfenceError } from '../../../errors.js'
 import { type Kernels, type Region, upload } from '../../../kernels/instance.js'
+import { sub32 } from '../../../kernels/ring.js'
 import { elementCount } from '../../../plan/plan.js'
 import type { Streams } from '../../../random/streams.js'
 import { tensorMask } from '../../linear.js'
 import { sendInput, takeInput } from '../input.js'
-import type { MccSteps, ReluStep } from '../step.js'
+import type { MccStep, MccSteps, ReluStep } from '../step.js'
 import { Compared } from './compared.js'
 import { dealInputKeys, openInput, takeBoundedInput } from './input.js'
 import {
@@ -104,17 +105,21 @@ export class HelperGuard {
     return this.guard.terms
   }
 
-  /** A step's s - m. */
-  addBlinds(step: Parameters<UploadSums['addBlinds']>[1]): void {
-    this.#sums.addBlinds(this.guard.registration, step, this.streams.ch, this.inference)
+  /** A step's s - m, which takes the place of s. */
+  addBlinds(step: MccStep, s: Region, m: Region): void {
+    sub32(this.k, s, m, s, step.size)
+    this.#sums.addSubsets(this.guard.registration, step, s)
   }
 
-  /** The keys of a step's replies. `r`: the mask of its result, one word per element. */
-  dealKeys(step: ReluStep, r: Region, message: Region): void {
+  /**
+   * The keys of a step's replies.
+   * @param masks m of what it opens, r of its result, one word per element
+   */
+  dealKeys(step: ReluStep, { m, next: r }: { m: Region; next: Region }, message: Region): void {
     const { k, streams, inference } = this
     const { terms } = this.guard
     const next = lifted(k, r, elementCount(step.step.out), terms.ring, streams.ch, step.index + 1, inference)
-    dealReplyKeys(k, step, streams, next, inference, terms, message)
+    dealReplyKeys(k, step, streams, { m, next }, inference, terms, message)
     next.release(true)
   }
 
@@ -136,10 +141,9 @@ export class HelperGuard {
     for (const { number, sets } of terms.segments) {
       const { words, bits } = this.compared.segments[number]
       for (const set of sets) {
-        const tables = dealSigns(k, set, { m: words, rho: bits }, streams, { inference })
-        message.u8().set(tables.u8(), at)
+        const tables = message.part(at, signSizes(set).tables)
+        dealSigns(k, set, { m: words, rho: bits, tables }, streams, { inference })
         at += tables.byteLength
-        tables.release()
       }
     }
     this.#sums.packInto(message.part(at, sizes.checks))

@@ -42,7 +42,7 @@ export type ReplyWords = Readonly<Record<KeyField, Region>> & { readonly bytes: 
 type Parts = { release(): void } & Record<'rho' | 'p' | 'q' | 'known' | 'omega' | 'mu', Region>
 
 /** Client and helper: what the client's share of every value is made of, reduced to its own modulus before it is lifted. */
-function clientParts(k: Kernels, step: ReluStep, ch: Streams, inference: number, ring: number): Parts {
+function clientParts(k: Kernels, step: ReluStep, ch: Streams, m: Region, inference: number, ring: number): Parts {
   const { relu, activation } = step
   const words = halves(k, step, ring, ch, inference)
   const owned: Region[] = []
@@ -54,12 +54,10 @@ function clientParts(k: Kernels, step: ReluStep, ch: Streams, inference: number,
     mask32(k, words.rho, ring, words.rho, relu.comparisons)
     mask32(k, words.p, ring, words.p, relu.switched)
   }
-  const m = outputMask(ch, step, inference)
   const opened = openedValues(k, relu, m)
   const nothing = k.memory.allocZero(relu.opened.values * 4)
   addTruncated(k, opened, nothing, relu.opened.values, activation.truncate, activation.bits, nothing)
   if (opened !== m) opened.release(true)
-  m.release(true)
   owned.push(nothing)
   const rho = relu.comparisonOf ? keep(k.memory.alloc(relu.switched * 4), words.rho) : words.rho
   if (relu.comparisonOf) gather32(k, words.rho, relu.comparisonOf, rho)
@@ -137,20 +135,20 @@ function signedFactors(k: Kernels, { relu, size }: ReluStep, { signs }: Summed, 
 
 /**
  * Helper: the keys of a step's replies as they travel, `keyBytes` bytes into `message`.
- * @param next r̃ of the step's result, u64 per element
+ * @param masks m of its y, one u32 word per element, and r̃ of its result, u64 per element
  */
 export function dealReplyKeys(
   k: Kernels,
   step: ReluStep,
   { ch, sh }: { ch: Streams; sh: Streams },
-  next: Region,
+  { m, next }: { m: Region; next: Region },
   inference: number,
   { ring, word }: GuardTerms,
   message: Region,
 ): void {
   const { relu, activation } = step
   const { sum } = activation.bends ?? {}
-  const parts = clientParts(k, step, ch, inference, ring)
+  const parts = clientParts(k, step, ch, m, inference, ring)
   const tags = tagsOf(step, ch, inference, word)
   const shapes = keyShapes(step, word)
   const keys = withRelease(
@@ -277,7 +275,9 @@ export function liftReplies(
 ): Region {
   const { relu, activation } = step
   addTags(k, step, opened, tags, sum)
-  const parts = clientParts(k, step, ch, inference, ring)
+  const m = outputMask(ch, step, inference)
+  const parts = clientParts(k, step, ch, m, inference, ring)
+  m.release(true)
   const z = k.memory.alloc(relu.values * 8)
   const summed = activation.bends?.sum
   const moved = summed ? k.memory.allocZero(relu.values * 8) : picked64(k, step, next)

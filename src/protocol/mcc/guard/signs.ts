@@ -103,17 +103,18 @@ function masksOf(set: SignSet, sh: Streams, address: Address) {
 }
 
 /**
- * Helper: the tables of one set, by places. The caller releases the result.
+ * Helper: writes the tables of one set, by places.
  * @param m the client's m' of every comparison, shifted to the set's width
  * @param rho one bit per comparison
+ * @param tables out
  */
 export function dealSigns(
   k: Kernels,
   set: SignSet,
-  { m, rho }: { m: Region; rho: Region },
+  { m, rho, tables }: { m: Region; rho: Region; tables: Region },
   { ch, sh, own }: { ch: Streams; sh: Streams; own: Streams },
   address: Address,
-): Region {
+): void {
   const count = places(set)
   const { chain, comparisons } = set
   const secret = signSecret(k, set, sh, address)
@@ -130,11 +131,10 @@ export function dealSigns(
   gatherBits(k, bits, order, rhoPlaces)
   xorInto(rhoPlaces.u8(), flips.u8())
   const random = own.take({ purpose: Purpose.signBits, ...at(set, address) }, dealerBytes(chain.chunks, count))
-  const tables = ch.take(padsOf(set, address), tableBytes(chain.chunks, count))
+  ch.fill(padsOf(set, address), tables)
   dealTables(k, chain, count, { r, rho: rhoPlaces, bits: random, tables })
   secret.release()
   for (const region of [mask, traps, trapMasks, masks, r, bits, rhoPlaces, random]) region.release(true)
-  return tables
 }
 
 /** Sets the traps' bits behind those of the comparisons: b = [ŷ' + m' ≥ 0]. */

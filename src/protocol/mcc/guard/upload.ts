@@ -11,7 +11,6 @@ import { dot32, subsetSums } from '../../../kernels/mac.js'
 import { add32, sub32 } from '../../../kernels/ring.js'
 import { elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
-import { outputMask } from '../linear.js'
 import type { MccStep } from '../step.js'
 import type { GuardTerms } from './terms.js'
 
@@ -126,16 +125,6 @@ export class UploadSums {
     for (let vector = 0; vector < sums.length; vector++) {
       sums[vector] += dot32(this.k, size, transposes.part(vector * size * 4, size * 4), r)
     }
-  }
-
-  /** Helper: ⟨γ_k, s - m⟩ of a step. */
-  addBlinds(registration: Streams, step: MccStep, ch: Streams, inference: number): void {
-    const s = ch.take({ purpose: Purpose.blind, layer: step.index, inference }, step.size * 4)
-    const m = outputMask(ch, step, inference)
-    sub32(this.k, s, m, s, step.size)
-    m.release(true)
-    this.addSubsets(registration, step, s)
-    s.release(true)
   }
 
   /** ⟨γ_k, words⟩ of a step. */

@@ -29,6 +29,8 @@ export interface Watcher {
   alter?(what: FromClient, step: number, payload: Uint8Array): void
   /** All that reaches the server, as it reaches it. */
   server?(what: FromClient | 'dealt', step: number, payload: Uint8Array): void
+  /** Every tensor as the server holds it, x̂. */
+  tensor?(index: number, words: Uint32Array): void
   /** All that reaches the client before the output. */
   client?(what: ToClient, step: number, payload: Uint8Array): void
 }
@@ -37,6 +39,7 @@ export interface Watcher {
 export interface GuardedStreams {
   ch?: MakeStreams
   sh?: MakeStreams
+  own?: MakeStreams
 }
 
 export class GuardedParties {
@@ -54,7 +57,7 @@ export class GuardedParties {
 
   private constructor(
     readonly compiled: Compiled<MccPlan>,
-    { ch = honest, sh = honest }: GuardedStreams,
+    { ch = honest, sh = honest, own = honest }: GuardedStreams,
   ) {
     const { k } = this
     const seed = (byte: number) => new Uint8Array(32).fill(byte)
@@ -62,7 +65,7 @@ export class GuardedParties {
     this.terms = guardTerms(this.planned)!
     this.ch = ch(k, seed(1))
     this.sh = sh(k, seed(2))
-    this.own = honest(k, seed(3))
+    this.own = own(k, seed(3))
     this.registration = honest(k, seed(5))
     this.#masks = new UploadMasks(honest(k, seed(4)))
   }
@@ -112,9 +115,13 @@ export class GuardedParties {
     const client = new ClientGuard(k, terms, ch, inference)
     const server = new ServerGuard(k, terms, sh, inference, material.guard!)
     const tensors: Region[] = []
+    const hold = (tensor: Region) => {
+      watcher.tensor?.(tensors.length, tensor.u32().slice())
+      tensors.push(tensor)
+    }
     try {
       const first = client.input(input, planned)
-      tensors.push(server.input(sent('input', 0, first), planned))
+      hold(server.input(sent('input', 0, first), planned))
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
@@ -131,7 +138,7 @@ export class GuardedParties {
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
         server.prepare(step, relu!.keys!)
-        tensors.push(finishRelu(k, step, opened, relu!, reply, plan.ring, server))
+        hold(finishRelu(k, step, opened, relu!, reply, plan.ring, server))
         for (const region of [opened.e, opened.a1, opened.message, reply]) region.release()
         const segment = segmentAt(terms, step.index)
         if (segment) {

@@ -3,7 +3,14 @@
 import { describe, expect, it } from 'vitest'
 import { loadModelDirectory } from '../../../../src/files/model-directory.js'
 import { compile } from '../../../../src/plan/compile/compile.js'
-import { guardEpsilon, guardOf, guardProblems, MAX_PLACES, segmentsOf } from '../../../../src/plan/guard.js'
+import {
+  guardEpsilon,
+  guardOf,
+  guardProblems,
+  MAX_ALL_PLACES,
+  MAX_PLACES,
+  segmentsOf,
+} from '../../../../src/plan/guard.js'
 import type { MccPlan, Step } from '../../../../src/plan/plan.js'
 import { Kind } from '../../../../src/protocol/kinds.js'
 import { planLayout } from '../../../../src/protocol/layout.js'
@@ -54,13 +61,21 @@ describe('a segment', () => {
   })
 
   it('of more comparisons than an order can hold is refused by the name of its step; many segments are not', () => {
-    const problems = (counts: readonly number[]) => {
+    const problems = (counts: readonly number[], traps?: number) => {
       const plan = { ...stepsOf(counts), ring: 32, input: { bits: 16, shape: [1, 1, 1] } } as unknown as MccPlan
-      return guardProblems(plan, guardOf(plan, 16)).filter((problem) => !problem.includes('MiB'))
+      const guard = guardOf(plan, 16)
+      const own = traps === undefined ? guard : { ...guard, signs: { ...guard.signs!, traps } }
+      return guardProblems(plan, own).filter((problem) => !problem.includes('MiB'))
     }
     expect(problems(new Array<number>(40).fill(2 ** 17))).toEqual([])
     expect(problems([MAX_PLACES, 5])).toEqual([
       `s1: ${MAX_PLACES + 5} comparisons would share an order, at most ${MAX_PLACES - 1} can`,
+    ])
+    // Nor do a stranger's traps grow with the number of segments.
+    const segments = 40
+    const all = segments * (2 ** 17 + 2 ** 20)
+    expect(problems(new Array<number>(segments).fill(2 ** 17), 2 ** 20)).toEqual([
+      `${all} comparisons would be made once more, at most ${MAX_ALL_PLACES} can: take a smaller input`,
     ])
   })
 })

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import jpeg from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
-import { decodeImage } from '../../src/model/pictures/decode.js'
-import { readJpegHead, upright } from '../../src/model/pictures/jpeg-head.js'
+import { decodeImage } from '../../../src/model/pictures/decode.js'
+import { readJpegHead, upright } from '../../../src/model/pictures/jpeg-head.js'
 
 /** Two pixels by three: 0 1 / 2 3 / 4 5. */
 const stored = { width: 2, height: 3, channels: 1, data: Uint8Array.of(0, 1, 2, 3, 4, 5) } as const
@@ -77,7 +77,7 @@ describe('orientation', () => {
     expect(head(segment(0xe0, [...text('JFIF'), 0]), frame('RGB')).isRgb).toBe(false)
   })
 
-  const photo = new URL('../../../shared/cases/images/exif6.jpg', import.meta.url)
+  const photo = new URL('../../../../shared/cases/images/exif6.jpg', import.meta.url)
   it.skipIf(!existsSync(photo))('of a photograph beside the checkout (skipped where it is not)', () => {
     const { width, height } = decodeImage(readFileSync(photo))
     expect([width, height]).toEqual([64, 96])

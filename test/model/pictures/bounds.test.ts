@@ -1,12 +1,12 @@
 // Picture files that ask for more memory or time than their pixels need.
 import { describe, expect, it } from 'vitest'
-import { allocationsOf } from '../convert/allocation.js'
+import { allocationsOf } from '../../convert/allocation.js'
 
 // Imported behind it, so that what they allocate is counted.
 const { encode } = await import('fast-png')
 const { zlibSync } = await import('fflate')
 const { default: jpeg } = await import('jpeg-js')
-const { decodeImage } = await import('../../src/model/pictures/decode.js')
+const { decodeImage } = await import('../../../src/model/pictures/decode.js')
 
 const png = (width: number, height: number, channels: number, data: Uint8Array) =>
   encode({ width, height, channels, data })

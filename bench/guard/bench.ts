@@ -1,21 +1,20 @@
 // `npm run bench -- guard`: what a guarded plan costs beside the same network unguarded, in turns; how many honest
 // inferences are refused; and the published attacks on either.
-import type { ConvGeometry } from '../../src/kernels/geometry.js'
-import type { Compiled } from '../../src/plan/compile/compile.js'
-import { guardEpsilon, guardOf } from '../../src/plan/guard.js'
+import type { Flags } from '../../src/cli/terminal/arguments.js'
+import { guardEpsilon } from '../../src/plan/guard.js'
 import type { MccPlan } from '../../src/plan/plan.js'
-import { localParties } from '../../src/testing.js'
-import { type AttackOutcome, attackLastLayer, attackNetwork } from '../../test/fixtures/attacks.js'
+import { type AttackOutcome, attackLabels, attackLastLayer, attackNetwork } from '../../test/fixtures/attacks.js'
 import { prepareWorkload, type Workload } from '../../test/fixtures/workloads.js'
 import { type Measured, measure } from '../processes/parties.js'
 import { median, megabytes, milliseconds, table } from '../report.js'
+import { type HonestRow, honestRuns } from './honest.js'
 
 interface Side {
   online: { ms: number; flights: number; bytes: number }
   offline: { ms: number; helperToServer: number; clientUp: number }
 }
 
-export interface GuardReport {
+interface GuardReport {
   network: string
   plain: Side
   guarded: Side
@@ -50,7 +49,42 @@ const sideOf = (measured: readonly Measured[]): Side => {
   }
 }
 
-export async function benchGuard({ json = false, quick = false } = {}): Promise<GuardReport> {
+export const GUARD = {
+  name: 'bench guard',
+  summary: 'A guarded plan beside the plain one, and the attacks on either.',
+  flags: {
+    quick: { type: 'boolean', description: 'a smaller network, few rounds, 1,000 honest inferences' },
+    honest: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'nothing but N honest inferences of small networks, and how many were refused',
+    },
+  },
+} as const
+
+export async function benchGuard(flags: Flags): Promise<void> {
+  const [json, quick] = [flags.on('json'), flags.on('quick')]
+  const honest = flags.integer('honest', 1, 10_000_000)
+  flags.check()
+  if (honest === undefined) await compareBoth(json, quick)
+  else {
+    const rows = await honestRuns(honest)
+    process.stdout.write(json ? `${JSON.stringify({ rows, ...summed(rows) })}\n` : `${honestText(rows)}\n`)
+  }
+}
+
+const summed = (rows: readonly HonestRow[]): { honest: number; refused: number } => {
+  const sum = (key: 'honest' | 'refused') => rows.reduce((all, row) => all + row[key], 0)
+  return { honest: sum('honest'), refused: sum('refused') }
+}
+
+const honestText = (rows: readonly HonestRow[]): string =>
+  table(
+    ['network', 'honest inferences', 'refused'],
+    rows.map(({ network, honest, refused }) => [network, `${honest}`, `${refused}`]),
+  )
+
+async function compareBoth(json: boolean, quick: boolean): Promise<void> {
   const name: Workload['name'] = quick ? 'resnet20-cifar10' : 'resnet18-cifar100'
   const rounds: [Measured, Measured][] = []
   for (let round = 0; round < (quick ? 2 : 5); round++) {
@@ -76,11 +110,10 @@ export async function benchGuard({ json = false, quick = false } = {}): Promise<
     },
     blocks: { onlineBytes: await blocksRatio(name) },
     epsilonLog2: guardEpsilon(plan, plan.guard!),
-    ...(await honestRuns(quick ? 1000 : 100_000)),
-    attacks: [await attackLastLayer(), await attackNetwork()],
+    ...summed(await honestRuns(quick ? 1000 : 100_000)),
+    attacks: [await attackLastLayer(), await attackNetwork(), await attackLabels()],
   }
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
-  return report
 }
 
 /** With one comparison for every 4×4 elements, 6.25 % of them. */
@@ -88,62 +121,6 @@ async function blocksRatio(name: Workload['name']): Promise<number> {
   const blocked = (workload: Workload) => measure({ workload: { ...workload, block: [4, 4] }, warmup: 0, runs: 1 })
   const [plain, guarded] = [sideOf([await blocked(plainOf(name))]), sideOf([await blocked(guardedOf(name))])]
   return guarded.online.bytes / plain.online.bytes
-}
-
-/** A client that follows the protocol, as often as it takes to see that nobody honest is refused. */
-async function honestRuns(count: number): Promise<{ honest: number; refused: number }> {
-  const parties = await localParties(tiny())
-  let refused = 0
-  try {
-    for (let done = 0; done < count; done += 50) {
-      await parties.client.prepare(50)
-      for (let i = 0; i < 50; i++) {
-        const x = Float32Array.from({ length: 4 }, (_, j) => ((done * 31 + i * 7 + j * 13) % 2001) / 1000 - 1)
-        await parties.client.run(x).catch(() => refused++)
-      }
-    }
-  } finally {
-    await parties.release()
-  }
-  return { honest: count, refused }
-}
-
-/** Four values, a clip (two comparisons each) and an output. */
-function tiny(): Compiled<MccPlan> {
-  const shape = [4, 1, 1] as const
-  const geometry: ConvGeometry = {
-    ...{ cin: 4, h: 1, w: 1, cout: 4, groups: 4 },
-    ...{ kernel: [1, 1], stride: [1, 1], pad: [0, 0, 0, 0], dilation: [1, 1] },
-  }
-  const plan: MccPlan = {
-    ...{ format: 'plan/1', backend: 'mcc', network: 'tiny', ring: 32, rounds: 12, labels: [] },
-    input: { shape, scale: 10, bits: 16, preprocess: { scale: 1, mean: [0], std: [1] } },
-    steps: [
-      {
-        ...{ id: 'clip', out: shape, scale: 4 },
-        linear: [
-          { op: 'tensor', tensor: 0, out: shape },
-          { op: 'conv', of: 0, layer: 'w', geometry, scale: 0, out: shape },
-        ],
-        activation: {
-          ...{ truncate: 6, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } },
-          bends: { shifts: [0, -8], sum: { signs: [1, -1], plus: 0 } },
-        },
-      },
-      {
-        ...{ id: 'out', out: shape, scale: 4, activation: null },
-        linear: [
-          { op: 'tensor', tensor: 1, out: shape },
-          { op: 'lift', of: 0, factor: 1, out: shape },
-        ],
-      },
-    ],
-  }
-  const model = {
-    weights: new Map([['0.1', Int32Array.of(3, -5, 7, 2)]]),
-    bias: [Int32Array.of(9, -90, 900, -9), new Int32Array(4)],
-  }
-  return { plan: { ...plan, guard: guardOf(plan, 16) }, model }
 }
 
 function text(report: GuardReport): string {

@@ -1,9 +1,13 @@
 // `ringfence finetune`: weights for a ReLU spec, trained from those of the plain network.
-import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from '../../files/training/finetune-model.js'
-import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../train/recipe.js'
-import type { Command, Flags } from '../terminal/arguments.js'
-import { printed, type Work } from '../terminal/printed.js'
-import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
+import {
+  type FinetunedModel,
+  type FinetuneModelOptions,
+  finetuneModel,
+} from '../../../files/training/finetune-model.js'
+import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../../train/recipe.js'
+import { type Command, type Flags, RESIZE_FLAG } from '../../terminal/arguments.js'
+import { printed, type Work } from '../../terminal/printed.js'
+import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
 
 const D = DEFAULT_RECIPE
 
@@ -19,8 +23,14 @@ export const finetune: Command = {
       description: 'pictures with classes: a folder, or a CIFAR or MNIST file',
     },
     limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    ...RESIZE_FLAG,
     'relu-spec': { type: 'string', valueHint: 'FILE', description: "train for this spec (default: the variant's own)" },
     variant: { type: 'string', valueHint: 'NAME', description: "start from this variant's weights" },
+    teacher: {
+      type: 'string',
+      valueHint: 'MODEL',
+      description: 'distil the answers of this model of the same layers (default: of MODEL itself)',
+    },
     test: { type: 'string', valueHint: 'PATH', description: 'evaluate on these pictures instead of those held out' },
     output: { type: 'string', alias: 'o', valueHint: 'DIR', description: 'also -o: the folder that is made' },
     epochs: { type: 'string', valueHint: 'N', description: `passes over the pictures (default ${D.epochs})` },
@@ -51,6 +61,11 @@ export const finetune: Command = {
       valueHint: 'R',
       description: `with it: learning rate (default ${DEFAULT_MASKS.rate})`,
     },
+    windows: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'train with the errors of comparisons that read N bits on average, as evaluate --windows N',
+    },
     seed: { type: 'string', valueHint: 'N', description: `of order and movements (default ${D.seed})` },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
@@ -75,9 +90,12 @@ function readOptions(flags: Flags): FinetuneModelOptions {
     reluSpec: flags.text('relu-spec'),
     images: flags.required('images', 'a folder of pictures with classes, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
+    teacher: flags.text('teacher'),
+    resize: flags.resize(),
     test: flags.text('test'),
     output: flags.required('output', 'the folder that is made'),
     recipe: readRecipe(flags),
+    windows: flags.number('windows', 2, 16),
     threads: flags.integer('threads', 1, 256),
     force: flags.on('force'),
   }

@@ -1,0 +1,128 @@
+// A fleet of real processes whose dealers are killed every second, and whose broker once, while clients keep asking.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { toHex } from '../../src/cli/terminal/arguments.js'
+import { RingfenceError } from '../../src/errors.js'
+import { decodeImage, pictureToInput, ReconnectingClient } from '../../src/index.js'
+import { freshSeed } from '../../src/random/seed.js'
+import { Broker } from '../../test/engine/broker.js'
+import { REPOSITORY } from '../../test/fixtures/vectors.js'
+import { freePort, Party } from './service.js'
+
+export interface Kills {
+  /** Inferences that were asked for, and answered. */
+  readonly jobs: number
+  readonly done: number
+  /** Answers that are not what the picture shows. */
+  readonly mismatched: number
+  /** Refused because material was used before. */
+  readonly usedTwice: number
+  /** Dealers. */
+  readonly killed: number
+  /** A call's whole time, material included, of which 95 % are shorter. */
+  readonly p95Ms: number
+}
+
+const CLIENTS = 2
+const EVERY_MS = 1000
+
+export async function kills(seconds: number): Promise<Kills> {
+  const folder = mkdtempSync(join(tmpdir(), 'rf-kills-'))
+  const key = join(folder, 'fleet.key')
+  writeFileSync(key, toHex(freshSeed()), { mode: 0o600 })
+  const broker = await Broker.start()
+  const [helperPort, fleetPort, serverPort] = [await freePort(), await freePort(), await freePort()]
+  const member = ['helper', '--queue', broker.url, '--fleet-key', key]
+  const listens = ['--listen', `${helperPort}`, '--fleet-listen', `${fleetPort}`]
+  const front = new Party('helper', [...member, '--role', 'front', ...listens])
+  const dealers = [1, 2].map(() => new Party('helper', [...member, '--role', 'dealer']))
+  const [helper, address] = [`ws://127.0.0.1:${helperPort}`, `ws://127.0.0.1:${serverPort}`]
+  const server = new Party('server', [
+    'serve',
+    '--model',
+    'mnist-cnn3',
+    '--helper',
+    helper,
+    '--listen',
+    `${serverPort}`,
+  ])
+  const all = [front, ...dealers, server]
+  try {
+    for (const party of all) await party.start()
+    const until = performance.now() + 1000 * seconds
+    const over = () => performance.now() >= until
+    const asking = Promise.all(Array.from({ length: CLIENTS }, () => ask({ server: address, helper }, over)))
+    let killed = 0
+    const killing = (async () => {
+      for (let turn = 0; !over(); turn++) {
+        const next = new Promise((resolve) => setTimeout(resolve, EVERY_MS))
+        const dealer = dealers[turn % 2]
+        await dealer.kill()
+        killed++
+        // The next is killed when this one is back: one of the two is always there.
+        await backAgain(dealer)
+        await next
+      }
+    })()
+    await new Promise((resolve) => setTimeout(resolve, 500 * seconds))
+    await broker.kill()
+    await broker.up()
+    const found = (await asking).flat()
+    await killing
+    const times = found.filter(({ right }) => right !== undefined).map(({ ms }) => ms)
+    times.sort((a, b) => a - b)
+    return {
+      jobs: found.length,
+      done: times.length,
+      mismatched: found.filter(({ right }) => right === false).length,
+      usedTwice: found.filter(({ code }) => code === 'MATERIAL_USED').length,
+      killed,
+      p95Ms: times[Math.floor(0.95 * times.length)] ?? Number.NaN,
+    }
+  } finally {
+    for (const party of all) await party.kill()
+    await broker.end()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Who starts while the broker is away ends at once: as a supervisor would, this tries again. */
+async function backAgain(party: Party): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    try {
+      return await party.start()
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+    }
+  }
+  throw new RingfenceError('HOST', 'a dealer does not start any more')
+}
+
+interface Asked {
+  readonly ms: number
+  /** Undefined without an answer. */
+  readonly right?: boolean
+  readonly code?: string
+}
+
+async function ask(parties: { server: string; helper: string }, over: () => boolean): Promise<Asked[]> {
+  const client = await ReconnectingClient.create({ ...parties, worker: false })
+  const picture = decodeImage(await readFile(fileURLToPath(new URL('models/samples/digit-7.png', REPOSITORY))))
+  const input = pictureToInput(picture, client.plan.input)
+  const found: Asked[] = []
+  while (!over()) {
+    const began = performance.now()
+    try {
+      const { prediction } = await client.run(input)
+      found.push({ ms: performance.now() - began, right: prediction === 7 })
+    } catch (error) {
+      if (!(error instanceof RingfenceError)) throw error
+      found.push({ ms: performance.now() - began, code: error.code })
+    }
+  }
+  await client.release()
+  return found
+}

@@ -1,0 +1,258 @@
+// `npm run bench -- scale`: what more cores and machines give a helper, what the queue costs, what kills cost.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism, loadavg } from 'node:os'
+import { chartsDocument } from '../../src/cli/report/chart.js'
+import type { Command, Flags } from '../../src/cli/terminal/arguments.js'
+import { openNatsEngine } from '../../src/engine/nats.node.js'
+import { findModel, prepareModel } from '../../src/files/prepared-model.js'
+import { packedBytes } from '../../src/kernels/bits.js'
+import { loadKernels } from '../../src/kernels/instance.js'
+import type { DealtModel, ModelDealer } from '../../src/party/helper/dealing.js'
+import { startDealers } from '../../src/party/helper/threads.node.js'
+import { MaterialStore } from '../../src/party/mcc/store.js'
+import type { Compiled } from '../../src/plan/compile/compile.js'
+import type { MccPlan } from '../../src/plan/plan.js'
+import type { MccSteps } from '../../src/protocol/mcc/step.js'
+import { layOut } from '../../src/protocol/step.js'
+import { filterSlots } from '../../src/protocol/weights.js'
+import { entropy, freshSeed } from '../../src/random/seed.js'
+import { Broker, noBroker } from '../../test/engine/broker.js'
+import { median, table } from '../report.js'
+import { type Kills, kills } from './kills.js'
+
+export const SCALE = {
+  name: 'scale',
+  summary: 'Helpers on several cores and machines: bundles over workers and dealers, the queue, kills.',
+  flags: {
+    quick: { type: 'boolean', description: 'a rough look' },
+    seconds: {
+      type: 'string',
+      valueHint: 'N',
+      range: [5, 3600],
+      description: 'how long to kill (default 60; 15 quick)',
+    },
+    chart: { type: 'string', valueHint: 'FILE', description: 'also draws throughput over workers and dealers, as SVG' },
+  },
+} as const satisfies Pick<Command, 'name' | 'summary' | 'flags'>
+
+export interface WorkersRow {
+  readonly count: number
+  readonly bundlesPerSecond: number
+  /** Of `serve --workers`: not measured here. */
+  readonly inferencesPerSecond: null
+  readonly cpuMsPerBundle: number
+}
+
+export interface DealersRow {
+  readonly count: number
+  /** Of the time that dealing alone would take. */
+  readonly shareOfIdeal: number
+}
+
+/** What a store does with a bundle, without what it takes to receive one. */
+export interface Cold {
+  readonly ratio: number
+  /** Of the first thirty bundles, and of thirty more once memory has grown. */
+  readonly coldMs: number
+  readonly warmMs: number
+}
+
+interface Figures {
+  /** Nothing else has kept a core busy for the last minute. */
+  readonly idle: boolean
+  readonly workers: readonly WorkersRow[]
+  readonly dealers: readonly DealersRow[]
+  readonly engineCpuMsPerJob: number | null
+  readonly cold: Cold
+  readonly kills: Kills | null
+}
+
+export async function benchScale(flags: Flags): Promise<void> {
+  const quick = flags.on('quick')
+  const seconds = flags.integer('seconds') ?? (quick ? 15 : 60)
+  const chart = flags.text('chart')
+  flags.check()
+  const idle = loadavg()[0] < 0.5
+  const { compiled } = await prepareModel(findModel('resnet20-cifar10'), '25', {})
+  const workers = await overWorkers(compiled, quick)
+  const cold = coldStore(compiled)
+  const queue = noBroker ? undefined : await overDealers(quick)
+  const figures: Figures = {
+    ...{ idle, workers, cold },
+    dealers: queue?.rows ?? [],
+    engineCpuMsPerJob: queue?.cpuMsPerJob ?? null,
+    kills: noBroker ? null : await kills(seconds),
+  }
+  if (!flags.on('json')) process.stdout.write(`${text(figures)}\n`)
+  if (chart) writeFileSync(chart, drawn(figures))
+  process.stdout.write(`${JSON.stringify(figures)}\n`)
+}
+
+/** Bundles of ResNet-20 by one thread and by all, in turns, so that a slow phase of the machine hits both. */
+async function overWorkers({ plan }: Compiled, quick: boolean): Promise<WorkersRow[]> {
+  const model = randomModel(plan as MccPlan)
+  const counts = [...new Set([1, 2, availableParallelism()])]
+  const pools = await Promise.all(counts.map((count) => startDealers(count)))
+  const dealers = await Promise.all(pools.map((pool) => pool.open(model)))
+  const rates: number[][] = counts.map(() => [])
+  const costs: number[][] = counts.map(() => [])
+  for (const dealer of dealers) await dealt(dealer, 2 * dealer.width)
+  for (let round = 0; round < (quick ? 2 : 5); round++) {
+    for (const [at, dealer] of dealers.entries()) {
+      const bundles = 24
+      const [began, before] = [performance.now(), process.cpuUsage()]
+      await dealt(dealer, bundles)
+      const { user, system } = process.cpuUsage(before)
+      rates[at].push((1000 * bundles) / (performance.now() - began))
+      costs[at].push((user + system) / 1000 / bundles)
+    }
+  }
+  for (const pool of pools) await pool.release()
+  return counts.map((count, at) => ({
+    ...{ count, bundlesPerSecond: median(rates[at]), inferencesPerSecond: null, cpuMsPerBundle: median(costs[at]) },
+  }))
+}
+
+/** What is dealt costs the same whatever the weights. */
+function randomModel(plan: MccPlan): DealtModel {
+  return { plan, filters: filterSlots(plan).map(({ words }) => bytesOf(packedBytes(words, plan.ring))) }
+}
+
+/** The platform gives 64 KiB at a time. */
+function bytesOf(count: number): Uint8Array {
+  const bytes = new Uint8Array(count)
+  for (let at = 0; at < count; at += 2 ** 16) bytes.set(entropy(Math.min(2 ** 16, count - at)), at)
+  return bytes
+}
+
+async function dealt(dealer: ModelDealer, count: number): Promise<void> {
+  let next = 0
+  const lane = async () => {
+    while (next < count) {
+      const job = { inference: next++, ch: freshSeed(), sh: freshSeed(), own: freshSeed() }
+      await (await dealer.begin(job)).send(() => undefined)
+    }
+  }
+  await Promise.all(Array.from({ length: dealer.width }, lane))
+}
+
+const BUNDLES = 30
+
+/** CPU of the first thirty bundles that a server's store takes, by that of thirty more once its memory has grown. */
+function coldStore({ plan, model }: Compiled): Cold {
+  const k = loadKernels()
+  const store = new MaterialStore(k, layOut(k, plan) as MccSteps, model, 2 ** 30)
+  const messages = store.lengths.helper.map(bytesOf)
+  const fill = (session: string) => {
+    const before = process.cpuUsage()
+    for (let inference = 0; inference < BUNDLES; inference++) {
+      store.reserve(session, inference, session, () => undefined)
+      for (const [step, message] of messages.entries()) store.dealt(session, inference, step, message)
+    }
+    const { user, system } = process.cpuUsage(before)
+    store.forget(session)
+    return (user + system) / 1000 / BUNDLES
+  }
+  const coldMs = fill('cold')
+  const warmMs = median(['a', 'b', 'c'].map(fill))
+  return { ratio: coldMs / warmMs, coldMs, warmMs }
+}
+
+/** Dealers that take a second for a job and no processor, on a real broker, each with a connection of its own. */
+async function overDealers(quick: boolean) {
+  const broker = await Broker.start()
+  const rows: DealersRow[] = []
+  let cpuMsPerJob = 0
+  const [each, dealMs] = [quick ? 4 : 10, 1000]
+  try {
+    for (const count of [1, 10, 100]) {
+      const options = { name: `dealers${count}`, leaseMs: 15_000 }
+      const front = await openNatsEngine(broker.url, options)
+      const jobs = each * count
+      for (let n = 0; n < jobs; n++) await front.jobs.put(bytesOf(220), `job-${n}`)
+      const engines = await Promise.all(
+        Array.from({ length: count }, () => openNatsEngine(broker.url, { ...options, create: false })),
+      )
+      const end = new AbortController()
+      let done = 0
+      const before = process.cpuUsage()
+      const brokerBefore = cpuOf(broker.pid)
+      const began = performance.now()
+      const work = async (engine: (typeof engines)[number]) => {
+        for await (const lease of engine.jobs.take(AbortSignal.any([end.signal]))) {
+          await new Promise((resolve) => setTimeout(resolve, dealMs))
+          await lease.done()
+          if (++done === jobs) end.abort()
+        }
+      }
+      await Promise.all(engines.map(work))
+      const wall = performance.now() - began
+      const { user, system } = process.cpuUsage(before)
+      cpuMsPerJob = ((user + system) / 1000 + cpuOf(broker.pid) - brokerBefore) / jobs
+      rows.push({ count, shareOfIdeal: (each * dealMs) / wall })
+      for (const engine of [...engines, front]) await engine.close()
+    }
+  } finally {
+    await broker.end()
+  }
+  return { rows, cpuMsPerJob }
+}
+
+/** Milliseconds, in Linux' ticks of ten. */
+function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  return 10 * (Number(fields[11]) + Number(fields[12]))
+}
+
+function text({ idle, workers, dealers, engineCpuMsPerJob, cold, kills }: Figures): string {
+  const perWorker = workers.map((row) => [
+    `${row.count}`,
+    row.bundlesPerSecond.toFixed(1),
+    (row.bundlesPerSecond / workers[0].bundlesPerSecond).toFixed(2),
+    row.cpuMsPerBundle.toFixed(1),
+    (row.cpuMsPerBundle / workers[0].cpuMsPerBundle).toFixed(2),
+  ])
+  const lines = [
+    `ResNet-20 dealt by threads${idle ? '' : '; the machine is not idle, so only CPU says something'}:`,
+    table(['workers', 'bundles/s', 'of one', 'CPU ms each', 'of one'], perWorker),
+    `a store takes ${cold.coldMs.toFixed(1)} CPU ms a bundle while its memory grows, ${cold.warmMs.toFixed(1)} afterwards`,
+  ]
+  if (engineCpuMsPerJob === null || !kills) return [...lines, `no queue was measured${noBroker}`].join('\n\n')
+  const perDealer = dealers.map(({ count, shareOfIdeal }) => [`${count}`, `${(100 * shareOfIdeal).toFixed(0)} %`])
+  const { jobs, done, mismatched, usedTwice, killed, p95Ms } = kills
+  return [
+    ...lines,
+    'Simulated dealers of a second a job, on one broker:',
+    table(['dealers', 'of ideal'], perDealer),
+    `the queue takes ${engineCpuMsPerJob.toFixed(2)} CPU ms a job with 100 dealers, both ends together (target 1)`,
+    `${killed} dealers and the broker killed: ${done} of ${jobs} inferences done, ${mismatched} wrong, ${usedTwice} refused as used; ` +
+      `95 % within ${(p95Ms / 1000).toFixed(1)} s`,
+  ].join('\n\n')
+}
+
+function drawn({ workers, dealers }: Figures): string {
+  const whole = (x: number) => `${x}`
+  const percent = (y: number) => `${Math.round(100 * y)} %`
+  const line = (title: string, xTitle: string, points: { x: number; y: number }[]) => ({
+    ...{ title, xTitle, yTitle: 'of ideal', formatX: whole, formatY: percent, yScale: 'share' as const },
+    ...{ series: [{ name: title, points, color: 0 }], xTicks: points.map(({ x }) => x) },
+  })
+  const ideal = ({ count, bundlesPerSecond }: WorkersRow) => bundlesPerSecond / count / workers[0].bundlesPerSecond
+  const charts = [
+    line(
+      'threads that deal',
+      'workers',
+      workers.map((row) => ({ x: row.count, y: Math.min(1, ideal(row)) })),
+    ),
+    line(
+      'dealers on a queue',
+      'dealers',
+      dealers.map((row) => ({ x: row.count, y: Math.min(1, row.shareOfIdeal) })),
+    ),
+  ]
+  return chartsDocument(
+    'Throughput, of as many times one',
+    charts.filter(({ series }) => series[0].points.length > 0),
+    [],
+  )
+}

@@ -1,0 +1,111 @@
+// `ringfence search`: which ReLUs a network needs, found while it is trained.
+import { type SearchedModel, type SearchModelOptions, searchModel } from '../../../files/training/search-model.js'
+import { networkProfiles } from '../../../net/index.js'
+import { DEFAULT_CHANCES } from '../../../train/search/search.js'
+import type { Command, Flags } from '../../terminal/arguments.js'
+import { printed } from '../../terminal/printed.js'
+import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
+
+const UNITS = [...Object.keys(networkProfiles), 'seesaw'] as (keyof typeof networkProfiles | 'seesaw')[]
+
+export const search: Command = {
+  name: 'search',
+  summary: 'Search which ReLUs a network keeps for a share of its cost, while it is trained from nothing (Seesaw).',
+  operands: 'ARCHITECTURE',
+  flags: {
+    images: { type: 'string', valueHint: 'PATH', description: 'pictures with classes' },
+    limit: { type: 'string', valueHint: 'N', description: 'only N of them, evenly spread' },
+    output: { type: 'string', alias: 'o', valueHint: 'DIR', description: 'also -o: the folder that is made' },
+    portion: {
+      type: 'string',
+      valueHint: 'R',
+      description: `wanted cost, as a share of that with all ReLUs (default ${DEFAULT_CHANCES.portion})`,
+    },
+    costs: {
+      type: 'string',
+      valueHint: 'NAME',
+      description: `seconds predicted on ${UNITS.slice(0, -1).join(', ')} (default wan60), or seesaw: the published constants`,
+    },
+    kept: { type: 'string', valueHint: 'N', description: 'branches that a sample layer of a Seesaw network keeps' },
+    epochs: { type: 'string', valueHint: 'N', description: 'of the search, each over half of the pictures' },
+    'retrain-epochs': { type: 'string', valueHint: 'N', description: 'of what was found' },
+    rate: { type: 'string', valueHint: 'R', description: 'highest learning rate of weights' },
+    'chance-rate': {
+      type: 'string',
+      valueHint: 'R',
+      description: `learning rate of chances (default ${DEFAULT_CHANCES.rate})`,
+    },
+    weight: {
+      type: 'string',
+      valueHint: 'L',
+      description: `of the cost in the loss (default ${DEFAULT_CHANCES.total})`,
+    },
+    batch: { type: 'string', valueHint: 'N', description: 'pictures of a step' },
+    shift: { type: 'string', valueHint: 'N', description: 'move pictures by up to N pixels' },
+    'no-flip': { type: 'boolean', description: 'never mirror a picture: digits, letters' },
+    seed: { type: 'string', valueHint: 'N', description: 'of weights, order and sampled paths' },
+    threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
+    force: { type: 'boolean', description: 'overwrite what is there' },
+  },
+  notes: [
+    'The result depends on pictures, numbers and seed, not on the threads. A search that is interrupted begins anew.',
+  ],
+  async run(flags) {
+    const options = readOptions(flags)
+    await printed(flags, (how) => searchModel({ ...options, ...how }), text)
+    return 0
+  },
+}
+
+function readOptions(flags: Flags): SearchModelOptions {
+  if (flags.operands.length !== 1) flags.fault('expected one ARCHITECTURE')
+  const chances = {
+    portion: flags.number('portion', 1e-6, 1) ?? DEFAULT_CHANCES.portion,
+    rate: flags.number('chance-rate', 0, 10) ?? DEFAULT_CHANCES.rate,
+    total: flags.number('weight', 0, 1e6) ?? DEFAULT_CHANCES.total,
+  }
+  const shared = {
+    batch: flags.integer('batch', 1, 65536),
+    shift: flags.integer('shift', 0, 1024),
+    rate: flags.number('rate', 0, 1e3),
+    flip: flags.on('no-flip') ? false : undefined,
+    seed: flags.integer('seed', 0, 2 ** 32 - 1),
+  }
+  const options = {
+    model: flags.operands[0],
+    images: flags.required('images', 'a folder of pictures with classes, or a CIFAR or MNIST binary file'),
+    limit: flags.integer('limit', 4, 1e9),
+    output: flags.required('output', 'the folder that is made'),
+    costs: flags.oneOf('costs', UNITS),
+    kept: flags.integer('kept', 1, 27),
+    chances,
+    recipe: { ...shared, epochs: flags.integer('epochs', 1, 1e6) },
+    retrain: { ...shared, epochs: flags.integer('retrain-epochs', 1, 1e6) },
+    threads: flags.integer('threads', 1, 256),
+    force: flags.on('force'),
+  }
+  flags.check()
+  return options
+}
+
+function text(report: SearchedModel): string {
+  const paint = painter(process.stdout)
+  const width = columnsOf(process.stdout)
+  const { network, images, layers, cost, reference, held, output } = report
+  const right = { align: 'right' } as const
+  const columns = [
+    { head: 'layer', shrinks: 'middle' } as const,
+    ...['ReLUs', 'chance', 'kept'].map((head) => ({ head, ...right })),
+  ]
+  const rows = layers.map(({ id, relus, chance, kept }) => [id, count(relus), chance.toFixed(3), kept ? 'yes' : 'no'])
+  const answers = held === null ? 'nothing was held out' : `${(100 * held).toFixed(2)} % of those held out are right`
+  const figures = `cost ${cost.total.toPrecision(4)}, wanted ${reference.toPrecision(4)}; trained anew: ${answers}`
+  return [
+    wrapped(`${paint('bold', network)} on ${images}`, width),
+    ...tableLines(columns, rows, paint, width),
+    wrapped(figures, width, '  '),
+    `  ${paint('green', '→')} ${output}`,
+    nextCommand(`serve --model ${quoted(output)}`, 'the private server', paint),
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,131 @@
+// A measurement on several machines: each puts the tasks it needs into a queue that all share, does tasks out of it, and finds
+// the results of all as claims. Whoever ends early is missed by nobody; a task that was begun comes again.
+import { createHash } from 'node:crypto'
+import type { Engine, Lease } from '../engine/engine.js'
+import { RingfenceError } from '../errors.js'
+import { wait } from '../net/clock.js'
+import type { JobKind, Result, Task } from '../tune/workers/jobs.js'
+import type { StartPool, WorkerPool } from '../tune/workers/pool.js'
+
+/** Tasks that a machine has in the queue at a time, for others to find some. */
+const OPEN = 64
+/** How often results are looked for, and how often a task is put again: a broker that was killed may have lost it. */
+const LOOK_MS = 100
+const AGAIN_LOOKS = 100
+/** Brokers take messages of a megabyte. */
+const MOST_BYTES = 2 ** 19
+const RETRY_MS = 1000
+
+/** @param queue of this measurement alone @param startPool who works on this machine */
+export function sharedPool(queue: Engine, startPool: StartPool): StartPool {
+  return async (kind, setup) => new SharedPool(queue, kind, await startPool(kind, setup))
+}
+
+class SharedPool<K extends JobKind> implements WorkerPool<K> {
+  readonly threads = OPEN
+  readonly #end = new AbortController()
+  readonly #working: Promise<unknown>
+  /** Why a task could not be done here. */
+  readonly #failed = new Map<string, unknown>()
+
+  constructor(
+    private readonly queue: Engine,
+    private readonly kind: K,
+    private readonly pool: WorkerPool<K>,
+  ) {
+    this.#working = Promise.all(Array.from({ length: pool.threads }, () => this.#work()))
+    this.#working.catch(() => undefined)
+  }
+
+  async run(task: Task<K>): Promise<Result<K>> {
+    const job = encode({ kind: this.kind, task })
+    if (job.byteLength > MOST_BYTES) return this.pool.run(task)
+    const id = createHash('sha256').update(job).digest('hex')
+    for (let looks = 0; ; looks++) {
+      const found = await this.#result(id)
+      if (found !== undefined) return found
+      if (this.#failed.has(id)) throw this.#failed.get(id)
+      if (looks % AGAIN_LOOKS === 0) await this.#put(job, `${id}-${Math.floor(looks / AGAIN_LOOKS)}`)
+      await wait(LOOK_MS)
+      if (this.#end.signal.aborted) throw new RingfenceError('ABORTED', 'the measurement has ended')
+    }
+  }
+
+  async release(): Promise<void> {
+    this.#end.abort()
+    await this.#working.catch(() => undefined)
+    await this.pool.release()
+  }
+
+  async #put(job: Uint8Array, id: string): Promise<void> {
+    try {
+      await this.queue.jobs.put(job, id)
+    } catch (error) {
+      // Full, or away: the next time.
+      if (!(error instanceof RingfenceError && error.code === 'BUSY')) throw error
+    }
+  }
+
+  async #work(): Promise<void> {
+    for await (const lease of this.queue.jobs.take(AbortSignal.any([this.#end.signal]))) await this.#do(lease)
+  }
+
+  async #do(lease: Lease): Promise<void> {
+    const extending = setInterval(() => void lease.extend().catch(() => undefined), EXTEND_MS)
+    const id = createHash('sha256').update(lease.job).digest('hex')
+    try {
+      const { kind, task } = decode(lease.job) as { kind: string; task: Task<K> }
+      if (kind !== this.kind) return await lease.retry(RETRY_MS)
+      if ((await this.#result(id)) === undefined) await this.#keep(id, await this.pool.run(task))
+      await lease.done()
+    } catch (error) {
+      this.#failed.set(id, error)
+      await lease.retry(RETRY_MS).catch(() => undefined)
+    } finally {
+      clearInterval(extending)
+    }
+  }
+
+  /** In pieces, the first of which says how many and comes last. */
+  async #keep(id: string, result: Result<K>): Promise<void> {
+    const bytes = encode(result)
+    const count = Math.ceil(bytes.byteLength / MOST_BYTES)
+    for (let at = 1; at < count; at++) {
+      await this.queue.claims.create(`${id}-${at}`, bytes.subarray(at * MOST_BYTES, (at + 1) * MOST_BYTES))
+    }
+    await this.queue.claims.create(id, new Uint8Array([count, ...bytes.subarray(0, MOST_BYTES)]))
+  }
+
+  async #result(id: string): Promise<Result<K> | undefined> {
+    const first = await this.queue.claims.get(id)
+    if (!first) return undefined
+    const pieces = [first.subarray(1)]
+    for (let at = 1; at < first[0]; at++) pieces.push((await this.queue.claims.get(`${id}-${at}`))!)
+    return decode(Buffer.concat(pieces)) as Result<K>
+  }
+}
+
+/** Of leases that last a minute. */
+export const LEASE_MS = 60_000
+const EXTEND_MS = LEASE_MS / 3
+
+const ARRAYS = { Uint8Array, Int32Array, Float32Array, Float64Array } as const
+type ArrayName = keyof typeof ARRAYS
+
+/** JSON, and typed arrays to the bit. */
+function encode(value: unknown): Uint8Array {
+  const json = JSON.stringify(value, (_, part) => {
+    if (!ArrayBuffer.isView(part)) return part
+    const { buffer, byteOffset, byteLength } = part
+    return { $array: part.constructor.name, bytes: Buffer.from(buffer, byteOffset, byteLength).toString('base64') }
+  })
+  return new TextEncoder().encode(json)
+}
+
+function decode(bytes: Uint8Array): unknown {
+  return JSON.parse(new TextDecoder().decode(bytes), (_, part) => {
+    if (typeof part?.$array !== 'string' || !Object.hasOwn(ARRAYS, part.$array)) return part
+    const copy = new Uint8Array(Buffer.from(part.bytes, 'base64'))
+    return new ARRAYS[part.$array as ArrayName](copy.buffer)
+  })
+}

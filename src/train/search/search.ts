@@ -1,0 +1,319 @@
+// Searches which ReLUs of a supernet stay, and which paths: chances are learned on one half of the pictures by sampled paths,
+// weights on the other half, turn by turn (ProxylessNAS: Cai, Zhu and Han 2019; Seesaw: Li, Zhai, Cai and Gao 2024).
+import { RingfenceError } from '../../errors.js'
+import { type FactorSlot, lengthOf, type Slot, slotsOf, toVector, withVector } from '../../gradient/parameters.js'
+import type { ShardResult, ShardTask } from '../../gradient/shard-job.js'
+import { softmax } from '../../gradient/weighted.js'
+import type { Architecture } from '../../model/architecture.js'
+import type { ReluSpec } from '../../model/relu/spec.js'
+import { elementCount } from '../../model/shape.js'
+import type { Weights } from '../../model/weights.js'
+import type { OnStage } from '../../tune/progress.js'
+import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../../tune/workers/pool.js'
+import type { LabelledPictures } from '../finetune.js'
+import { adamOf, optimizerOf } from '../optimizer.js'
+import { batchesOf, drawn, moved, splitOf, Use } from '../pictures.js'
+import { type Recipe, rateAt, recipeOf } from '../recipe.js'
+import {
+  type CostTerms,
+  costPenalty,
+  dearest,
+  type ExpectedCost,
+  expectedCost,
+  pathGradient,
+  type SearchCosts,
+} from './objective.js'
+import { withoutRelus } from './supernet.js'
+
+/** How chances are learned; the numbers are those of Seesaw's code, λ as in its newer version (282dd29: 0.005 and 0.001). */
+export interface ChanceRecipe extends CostTerms {
+  /** Of Adam, without momentum. */
+  readonly rate: number
+  /** Of logits, towards even chances. */
+  readonly decay: number
+  /** How much weights of softmax sums are pushed apart: the loss less this times their variance. */
+  readonly apart: number
+}
+
+/** For a fifth of the cost. */
+export const DEFAULT_CHANCES: ChanceRecipe = {
+  ...{ portion: 0.2, total: 0.05, balance: 0.01 },
+  ...{ rate: 1e-2, decay: 1e-2, apart: 1e-4 },
+}
+
+/** How a supernet is searched, and who works on it. */
+export interface SearchOptions extends PoolOptions {
+  /** Of the weights; distillation and held-out pictures are not for supernets. */
+  readonly recipe?: Partial<Recipe>
+  readonly chances?: Partial<ChanceRecipe>
+  readonly onProgress?: OnStage
+}
+
+/** One pass over half of the pictures. */
+export interface SearchEpoch {
+  /** From 1. */
+  readonly epoch: number
+  /** Mean loss of the half that weights are trained on. */
+  readonly loss: number
+  readonly accuracy: number
+  readonly expected: ExpectedCost
+}
+
+/** What a search came to. */
+export interface Found {
+  /** By layer, how likely each option is at the end. */
+  readonly chances: ReadonlyMap<string, readonly number[]>
+  /** By layer, the likeliest option. */
+  readonly options: ReadonlyMap<string, number>
+  /** The ReLUs that were left out, as identity. */
+  readonly spec: ReluSpec
+  /** Of the supernet. */
+  readonly weights: Weights
+  /** Of the options taken, and what was to be reached. */
+  readonly cost: ExpectedCost
+  readonly reference: number
+  readonly history: readonly SearchEpoch[]
+}
+
+/** Where running statistics go to, as in training. */
+const RUNNING = 0.1
+
+/**
+ * Learns chances and weights in turns, and takes the likeliest option of every choice.
+ * @param network with the ReLU of every `choice` taken
+ * @param costs of its choices, which say what is searched
+ * @throws RingfenceError BAD_INPUT for a recipe that cannot be followed, or a loss that is not finite any more; ABORTED by
+ *   `signal`
+ */
+export async function searchNetwork(
+  network: { readonly arch: Architecture; readonly weights: Weights },
+  costs: SearchCosts,
+  pictures: LabelledPictures,
+  options: SearchOptions = {},
+): Promise<Found> {
+  const search = new Search(network, costs, pictures, options)
+  const pool = await (options.startPool ?? startHere)('shard', search.setup())
+  try {
+    return await search.run(pool)
+  } finally {
+    await pool.release()
+  }
+}
+
+class Search {
+  readonly #slots: readonly Slot[]
+  readonly #running: readonly Slot[]
+  readonly #factors: readonly FactorSlot[]
+  readonly #recipe: Recipe
+  readonly #chances: ChanceRecipe
+  readonly #logits: Float32Array[]
+  readonly #moments: Float32Array[][]
+  readonly #parameters: Float32Array
+  readonly #statistics: Float32Array
+  #turn = 0
+  #moves = 0
+
+  constructor(
+    readonly network: { readonly arch: Architecture; readonly weights: Weights },
+    readonly costs: SearchCosts,
+    readonly pictures: LabelledPictures,
+    readonly options: SearchOptions,
+  ) {
+    const { arch, weights } = network
+    this.#recipe = recipeOf({ smoothing: 0.1, decay: 4e-5, ...options.recipe, distill: 0, masks: null })
+    this.#chances = { ...DEFAULT_CHANCES, ...options.chances }
+    this.#slots = slotsOf(arch)
+    this.#running = slotsOf(arch, false)
+    this.#parameters = toVector(this.#slots, weights)
+    this.#statistics = toVector(this.#running, weights)
+    let start = 0
+    this.#factors = costs.choices.flatMap(({ layer, kind }) => {
+      if (kind !== 'relu') return []
+      const slot = { layer, start, length: elementCount(arch.byId.get(layer)!.out) }
+      start += slot.length
+      return [slot]
+    })
+    const { seed } = this.#recipe
+    this.#logits = costs.choices.map(({ costs }, c) =>
+      Float32Array.from(costs, (_, k) => 1e-3 * (2 * drawn(seed, Use.paths, 0, c, k) - 1)),
+    )
+    this.#moments = this.#logits.map(({ length }) => [new Float32Array(length), new Float32Array(length)])
+  }
+
+  setup() {
+    const { arch, weights } = this.network
+    return { arch, weights, spec: undefined, loss: this.#recipe, teacher: undefined, factors: this.#factors }
+  }
+
+  async run(pool: WorkerPool<'shard'>): Promise<Found> {
+    const recipe = this.#recipe
+    const { train, held } = splitOf(this.pictures.labels, { ...recipe, holdout: 0.5 })
+    const optimizer = optimizerOf(this.#slots, this.#parameters.length, recipe)
+    const history: SearchEpoch[] = []
+    for (let epoch = 0; epoch < recipe.epochs; epoch++) {
+      const [forWeights, forChances] = [train, held].map((half) => batchesOf(half, epoch, recipe))
+      let [loss, hits, seen] = [0, 0, 0]
+      for (const [step, batch] of forWeights.entries()) {
+        const done = (epoch + step / forWeights.length) / recipe.epochs
+        this.options.onProgress?.({ stage: 'searching', done, detail: `epoch ${epoch + 1} of ${recipe.epochs}` })
+        await this.#moveChances(pool, forChances[step % forChances.length], epoch)
+        const sampled = this.#sample()
+        const results = await this.#shards(pool, batch, epoch, sampled)
+        const gradients = sumOf(results.map((result) => result.gradients))
+        this.#pushApart(gradients)
+        // Which path is taken is no weight.
+        for (const { start, length } of this.#pathSlots()) gradients.fill(0, start, start + length)
+        optimizer.step(this.#parameters, gradients, rateAt(recipe, done))
+        sumOf(results.map(({ statistics }) => statistics)).forEach((sum, i) => {
+          this.#statistics[i] += RUNNING * (sum / results.length - this.#statistics[i])
+        })
+        loss += results.reduce((sum, result) => sum + result.loss, 0)
+        hits += results.reduce((sum, result) => sum + result.hits, 0)
+        seen += batch.length
+      }
+      const expected = expectedCost(this.costs, this.#shares())
+      history.push({ epoch: epoch + 1, loss: loss / seen, accuracy: hits / seen, expected })
+    }
+    return this.#found(history)
+  }
+
+  #shares(): number[][] {
+    return this.#logits.map((logits) => softmax(logits))
+  }
+
+  /** An option of every choice, by its chances. */
+  #sample(): number[] {
+    const turn = ++this.#turn
+    return this.#shares().map((chances, c) => {
+      const at = drawn(this.#recipe.seed, Use.paths, turn, c)
+      let sum = 0
+      const option = chances.findIndex((chance) => (sum += chance) > at)
+      return option < 0 ? chances.length - 1 : option
+    })
+  }
+
+  /**
+   * One step of the logits. A gate is how the loss changes with the share of an option. A ReLU's factor a has the gradient
+   * ⟨g, ReLU(x) - x⟩, which is the one gate less the other; a sum's coefficients have ⟨g, path⟩, the gates themselves.
+   */
+  async #moveChances(pool: WorkerPool<'shard'>, batch: readonly number[], epoch: number): Promise<void> {
+    const results = await this.#shards(pool, batch, epoch, this.#sample())
+    const factors = sumOf(results.map((result) => result.factors))
+    const gradients = sumOf(results.map((result) => result.gradients))
+    const shares = this.#shares()
+    const { slopes } = costPenalty(this.costs, shares, this.#chances)
+    this.#moves++
+    let next = 0
+    this.costs.choices.forEach(({ layer, kind }, c) => {
+      const gates =
+        kind === 'relu' ? [0, total(factors, this.#factors[next++])] : Array.from(this.#pathsOf(gradients, layer))
+      const gradient = pathGradient(
+        gates.map((gate, k) => gate + slopes[c][k]),
+        shares[c],
+      )
+      const { rate, decay } = this.#chances
+      const how = { rate, momentum: 0, steps: this.#moves, decay }
+      adamOf(this.#logits[c], Float32Array.from(gradient), this.#moments[c], how)
+    })
+  }
+
+  #pathsOf(vector: Float32Array, layer: string): Float32Array {
+    const { start, length } = this.#slots.find((slot) => slot.layer === layer && slot.tensor === 'coef')!
+    return vector.subarray(start, start + length)
+  }
+
+  #pathSlots(): Slot[] {
+    const layers = new Set(this.costs.choices.filter(({ kind }) => kind === 'path').map(({ layer }) => layer))
+    return this.#slots.filter(({ layer, tensor }) => tensor === 'coef' && layers.has(layer))
+  }
+
+  /** Weights of softmax sums: their variance, less which the loss is made small. */
+  #pushApart(gradients: Float32Array): void {
+    const paths = new Set(this.#pathSlots())
+    for (const slot of this.#slots) {
+      if (slot.tensor !== 'coef' || paths.has(slot)) continue
+      const own = this.#parameters.subarray(slot.start, slot.start + slot.length)
+      const mean = own.reduce((a, b) => a + b, 0) / own.length
+      own.forEach((alpha, k) => {
+        gradients[slot.start + k] -= (2 * this.#chances.apart * (alpha - mean)) / own.length
+      })
+    }
+  }
+
+  /** With one option of every choice; in the order of the shards. */
+  async #shards(
+    pool: WorkerPool<'shard'>,
+    batch: readonly number[],
+    epoch: number,
+    sampled: readonly number[],
+  ): Promise<ShardResult[]> {
+    const factors = new Float32Array(lengthOf(this.#factors))
+    const parameters = this.#parameters.slice()
+    let next = 0
+    this.costs.choices.forEach(({ layer, kind }, c) => {
+      if (kind === 'relu') {
+        const { start, length } = this.#factors[next++]
+        factors.fill(sampled[c], start, start + length)
+      } else {
+        this.#pathsOf(parameters, layer).forEach((_, k, own) => {
+          own[k] = Number(k === sampled[c])
+        })
+      }
+    })
+    const { shape } = this.network.arch.inputs[0]
+    const version = this.#turn
+    const tasks: ShardTask[] = []
+    for (let first = 0; first < batch.length; first += this.#recipe.shard) {
+      const own = batch.slice(first, first + this.#recipe.shard)
+      const inputs = own.map((i) => moved(this.pictures.inputs[i], shape, i, epoch, this.#recipe))
+      const labels = own.map((i) => this.pictures.labels[i])
+      tasks.push({ parameters, factors, version, inputs, labels, seed: 1, batch: batch.length })
+    }
+    const results: ShardResult[] = []
+    await runTasksOn(
+      pool,
+      tasks,
+      (result, index) => {
+        results[index] = result
+      },
+      this.options.signal,
+    )
+    const fault = results.find((result) => result.fault !== undefined)?.fault
+    if (fault === undefined) return results
+    const text = `the search came apart in epoch ${epoch + 1}: ${fault} is not finite any more; try a lower rate`
+    throw new RingfenceError('BAD_INPUT', text)
+  }
+
+  #found(history: readonly SearchEpoch[]): Found {
+    const shares = this.#shares()
+    const taken = shares.map((chances) => chances.indexOf(Math.max(...chances)))
+    const { choices } = this.costs
+    const byLayer = <T>(list: readonly T[]) => new Map(choices.map(({ layer }, c) => [layer, list[c]]))
+    const off = new Set(choices.filter(({ kind }, c) => kind === 'relu' && taken[c] === 0).map(({ layer }) => layer))
+    const one = choices.map(({ costs }, c) => costs.map((_, k) => Number(k === taken[c])))
+    const parameters = this.#parameters.slice()
+    choices.forEach(({ layer, kind }, c) => {
+      if (kind === 'path') this.#pathsOf(parameters, layer).set(one[c])
+    })
+    const trained = withVector(this.network.weights, this.#slots, parameters)
+    return {
+      ...{ chances: byLayer(shares), options: byLayer(taken), history },
+      spec: withoutRelus(this.network.arch, off),
+      weights: withVector(trained, this.#running, this.#statistics.slice()),
+      cost: expectedCost(this.costs, one),
+      reference: this.#chances.portion * dearest(this.costs),
+    }
+  }
+}
+
+function sumOf(vectors: readonly Float32Array[]): Float32Array {
+  const sum = vectors[0].slice()
+  for (const vector of vectors.slice(1)) for (let i = 0; i < sum.length; i++) sum[i] += vector[i]
+  return sum
+}
+
+function total(vector: Float32Array, { start, length }: FactorSlot): number {
+  let sum = 0
+  for (let i = start; i < start + length; i++) sum += vector[i]
+  return sum
+}

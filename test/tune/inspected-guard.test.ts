@@ -1,0 +1,43 @@
+// What `inspect` says of a guard is what the guard of the compiled plan is.
+import { expect, test } from 'vitest'
+import { loadModelDirectory } from '../../src/files/model-directory.js'
+import { parseArchitecture } from '../../src/model/architecture.js'
+import { compile } from '../../src/plan/compile/compile.js'
+import { guardEpsilon } from '../../src/plan/guard.js'
+import type { MccPlan } from '../../src/plan/plan.js'
+import { planLayout } from '../../src/protocol/layout.js'
+import { places } from '../../src/protocol/mcc/guard/signs.js'
+import { guardTerms, setsOf } from '../../src/protocol/mcc/guard/terms.js'
+import { tensorSizes } from '../../src/protocol/mcc/guard/upload.js'
+import { inspectNetwork } from '../../src/tune/inspection/inspect-network.js'
+import { modelFolder } from '../fixtures/reference-files.js'
+
+test.each([['mnist-cnn3'], ['resnet20-cifar10']])('%s', async (name) => {
+  const { arch, weights, calibration, spec } = await loadModelDirectory(modelFolder(name))
+  const plan = compile(arch, weights, calibration!, spec, { guard: {} }).plan as MccPlan
+  const terms = guardTerms(planLayout(plan))!
+  const sets = setsOf(terms)
+  expect(inspectNetwork(arch, { spec }).guard).toEqual({
+    epsilonLog2: guardEpsilon(plan, plan.guard!),
+    comparisons: terms.segments.reduce((sum, { comparisons }) => sum + comparisons, 0),
+    orders: sets.length,
+    places: sets.reduce((sum, set) => sum + places(set), 0),
+    helperBytes: tensorSizes(plan).reduce((sum, size) => sum + 4 * terms.vectors * size, 0),
+    problems: [],
+  })
+  expect(inspectNetwork(arch, { spec, backend: 'securenn' }).guard).toBeNull()
+})
+
+test('a network that cannot be guarded says why', () => {
+  const arch = parseArchitecture({
+    ...{ format: 'arch/1', name: 'large', inputs: [{ name: 'x', shape: [3, 1024, 1024] }], outputs: ['r'] },
+    layers: [
+      { id: 'c', op: 'conv2d', in: ['x'], cout: 8, kernel: [1, 1], bias: true },
+      { id: 'r', op: 'relu', in: ['c'] },
+    ],
+  })
+  expect(inspectNetwork(arch).guard!.problems).toEqual([
+    expect.stringContaining('would share an order'),
+    expect.stringContaining('take a smaller input'),
+  ])
+})
