@@ -23,12 +23,20 @@ interface Symbols {
   readonly narrow: number
   readonly bits: number
   readonly chunks: Chunks
+  /** Right factors of a product; bits that it or a curve drops; words of a value's table. */
+  readonly V2: number
+  readonly f: number
+  readonly k: number
+  readonly d: number
 }
 
 /** A term as the table shows it, and its value in bytes. */
 type Term = readonly [text: string, value: (symbols: Symbols) => number]
 
 const packed = (count: number, bits: number) => Math.ceil((count * bits) / 8)
+/** Words of more than 32 bits travel in two parts. */
+const long = (count: number, bits: number) =>
+  packed(count, Math.min(32, Math.max(0, bits))) + packed(count, Math.max(0, bits - 32))
 
 const MCC_TERMS: readonly Term[] = [
   ['', () => 1],
@@ -42,6 +50,14 @@ const MCC_TERMS: readonly Term[] = [
   ['⌈V_s·n/8⌉', ({ switched, n }) => packed(switched, n)],
   ["⌈V_s(n−n')/8⌉", ({ switched, n, narrow }) => packed(switched, n - narrow)],
   ["⌈V(n−n')/8⌉", ({ V, n, narrow }) => packed(V, n - narrow)],
+  ["⌈(V+V_2)n'/8⌉", ({ V, V2, narrow }) => packed(V + V2, narrow)],
+  ['⌈Vn/8⌉', ({ V, n }) => packed(V, n)],
+  ['⟨V, n+f⟩', ({ V, n, f }) => long(V, n + f)],
+  ["⟨V, n+f−n'⟩", ({ V, n, f, narrow }) => long(V, n + f - narrow)],
+  ["⟨V, n+f−2n'⟩", ({ V, n, f, narrow }) => long(V, n + f - 2 * narrow)],
+  ["⟨V_2, n+f−n'⟩", ({ V2, n, f, narrow }) => long(V2, n + f - narrow)],
+  ["⌈Nn'/8⌉", ({ N, narrow }) => packed(N, narrow)],
+  ['N·2^k·(d+1)(n+f)/8', ({ N, k, d, n, f }) => (N * 2 ** k * (d + 1) * (n + f)) / 8],
 ]
 
 const SECURENN_TERMS: readonly Term[] = [
@@ -62,13 +78,19 @@ interface Part {
 }
 
 /** Lays out one step that compares and one whose y goes out, with these sizes. */
-function layoutOf({ N, V, switched, results, P, D, n, narrow, bits, chunks }: Symbols) {
+/** On `mcc` also a product and a curve. */
+function layoutOf({ N, V, V2, f, k, d, switched, results, P, D, n, narrow, bits, chunks }: Symbols, gadgets: boolean) {
   const activation = { bits: narrow, chunks, ignoredMsb: 64 - bits, ignoredLsb: 0 }
   const relu = { comparisons: D, switched, results, opened: { values: V, patches: P } }
+  const factors = { count: V, broad: V2, plane: 1, left: 0, right: 0, bits: narrow, truncate: f }
+  const product = { index: 2, step: { id: 'product' }, size: V, activation: null, relu: null, product: factors }
+  const curve = { segments: k, drop: f, polynomials: [new Array<number>(d + 1).fill(0)] }
+  const looked = { index: 3, step: { id: 'curve' }, size: N, activation: { ...activation, curve }, relu }
   const steps = [
     { index: 0, step: { id: 'compares' }, size: N, activation, relu },
     { index: 1, step: { id: 'passes on' }, size: N, activation, relu: { ...relu, comparisons: 0, switched: 0 } },
-    { index: 2, step: { id: 'output' }, size: N, activation: null, relu: null },
+    ...(gadgets ? [product, looked] : []),
+    { index: gadgets ? 4 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
   ]
   const plan = { ring: n, input: { shape: [N, 1, 1] }, steps }
   return { plan, steps, waves: steps.map((step) => [step]) }
@@ -86,22 +108,22 @@ function inTurn(names: readonly string[], parts: readonly (readonly Message[])[]
 }
 
 function mccParts(symbols: Symbols): Part[] {
-  const layout = layoutOf(symbols) as unknown as MccLayout
+  const layout = layoutOf(symbols, true) as unknown as MccLayout
   const offline = [mcc.batchMessages, ...mcc.offlineMessages(layout)]
   const online = mcc.onlineMessages(layout)
   return [
-    ...['batch', 'inference', 'activation', 'activation', 'output'].map((name, i) => {
+    ...['batch', 'inference', 'activation', 'activation', 'product', 'curve', 'output'].map((name, i) => {
       return { name: `${name}, off line`, messages: offline[i], flights: null }
     }),
-    ...inTurn(['input', 'activation', 'activation', 'output'], online),
+    ...inTurn(['input', 'activation', 'activation', 'product', 'curve', 'output'], online),
   ].filter((_, i) => !PASSES_ON.includes(i))
 }
 /** Steps that compare nothing have the messages of those that do. */
-const PASSES_ON = [3, 7]
+const PASSES_ON = [3, 9]
 
 function securennParts(symbols: Symbols): Part[] {
   const names = ['start and input', 'step that compares', 'step that does not', 'output']
-  return inTurn(names, securenn.onlineMessages(layoutOf(symbols) as unknown as SecurennLayout))
+  return inTurn(names, securenn.onlineMessages(layoutOf(symbols, false) as unknown as SecurennLayout))
 }
 
 /** Sizes that no two terms agree on, from a fixed sequence: with and without remainders of 8. */
@@ -115,6 +137,7 @@ function samples(count: number): Symbols[] {
       ...{ N, V, switched, results, P, D },
       n,
       narrow: upTo(n),
+      ...{ V2: upTo(100_000), f: upTo(31), k: 2 + upTo(6), d: upTo(2) },
       bits: upTo(64),
       chunks: chooseChunks(7 + upTo(25)),
     }

@@ -83,6 +83,7 @@ export type { GuardSummary } from './plan/guard.js'
 export {
   type Backend,
   type Bends,
+  type Curve,
   type Guard,
   type MccActivation,
   type MccPlan,

@@ -1,3 +1,4 @@
+export { mccCurve, mccDealCurve } from './curve'
 export { mccDeal, mccDeal64 } from './deal'
 export {
   mccMacKeys,

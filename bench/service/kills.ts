@@ -63,7 +63,7 @@ export async function kills(seconds: number): Promise<Kills> {
         await dealer.kill()
         killed++
         // The next is killed when this one is back: one of the two is always there.
-        await dealer.start()
+        await backAgain(dealer)
         await next
       }
     })()
@@ -87,6 +87,18 @@ export async function kills(seconds: number): Promise<Kills> {
     await broker.end()
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** Who starts while the broker is away ends at once: as a supervisor would, this tries again. */
+async function backAgain(party: Party): Promise<void> {
+  for (let tries = 0; tries < 20; tries++) {
+    try {
+      return await party.start()
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 250))
+    }
+  }
+  throw new RingfenceError('HOST', 'a dealer does not start any more')
 }
 
 interface Asked {

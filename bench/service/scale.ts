@@ -49,13 +49,21 @@ export interface DealersRow {
   readonly shareOfIdeal: number
 }
 
+/** What a store does with a bundle, without what it takes to receive one. */
+export interface Cold {
+  readonly ratio: number
+  /** Of the first thirty bundles, and of thirty more once memory has grown. */
+  readonly coldMs: number
+  readonly warmMs: number
+}
+
 interface Figures {
   /** Nothing else has kept a core busy for the last minute. */
   readonly idle: boolean
   readonly workers: readonly WorkersRow[]
   readonly dealers: readonly DealersRow[]
   readonly engineCpuMsPerJob: number | null
-  readonly cold: { readonly ratio: number }
+  readonly cold: Cold
   readonly kills: Kills | null
 }
 
@@ -128,24 +136,26 @@ async function dealt(dealer: ModelDealer, count: number): Promise<void> {
   await Promise.all(Array.from({ length: dealer.width }, lane))
 }
 
+const BUNDLES = 30
+
 /** CPU of the first thirty bundles that a server's store takes, by that of thirty more once its memory has grown. */
-function coldStore({ plan, model }: Compiled): { ratio: number } {
+function coldStore({ plan, model }: Compiled): Cold {
   const k = loadKernels()
   const store = new MaterialStore(k, layOut(k, plan) as MccSteps, model, 2 ** 30)
   const messages = store.lengths.helper.map(bytesOf)
   const fill = (session: string) => {
     const before = process.cpuUsage()
-    for (let inference = 0; inference < 30; inference++) {
+    for (let inference = 0; inference < BUNDLES; inference++) {
       store.reserve(session, inference, session, () => undefined)
       for (const [step, message] of messages.entries()) store.dealt(session, inference, step, message)
     }
     const { user, system } = process.cpuUsage(before)
     store.forget(session)
-    return user + system
+    return (user + system) / 1000 / BUNDLES
   }
-  const first = fill('cold')
-  const warm = median(['a', 'b', 'c'].map(fill))
-  return { ratio: first / warm }
+  const coldMs = fill('cold')
+  const warmMs = median(['a', 'b', 'c'].map(fill))
+  return { ratio: coldMs / warmMs, coldMs, warmMs }
 }
 
 /** Dealers that take a second for a job and no processor, on a real broker, each with a connection of its own. */
@@ -169,7 +179,7 @@ async function overDealers(quick: boolean) {
       const brokerBefore = cpuOf(broker.pid)
       const began = performance.now()
       const work = async (engine: (typeof engines)[number]) => {
-        for await (const lease of engine.jobs.take(end.signal)) {
+        for await (const lease of engine.jobs.take(AbortSignal.any([end.signal]))) {
           await new Promise((resolve) => setTimeout(resolve, dealMs))
           await lease.done()
           if (++done === jobs) end.abort()
@@ -205,7 +215,7 @@ function text({ idle, workers, dealers, engineCpuMsPerJob, cold, kills }: Figure
   const lines = [
     `ResNet-20 dealt by threads${idle ? '' : '; the machine is not idle, so only CPU says something'}:`,
     table(['workers', 'bundles/s', 'of one', 'CPU ms each', 'of one'], perWorker),
-    `a cold store takes ${cold.ratio.toFixed(2)} times the CPU of a warm one (target 2)`,
+    `a store takes ${cold.coldMs.toFixed(1)} CPU ms a bundle while its memory grows, ${cold.warmMs.toFixed(1)} afterwards`,
   ]
   if (engineCpuMsPerJob === null || !kills) return [...lines, `no queue was measured${noBroker}`].join('\n\n')
   const perDealer = dealers.map(({ count, shareOfIdeal }) => [`${count}`, `${(100 * shareOfIdeal).toFixed(0)} %`])

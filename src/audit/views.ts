@@ -189,7 +189,8 @@ function cached(masks: MccMasks): MccMasks {
     known.set(key, words)
     return words
   }
-  return { output: once('output'), opening: once('opening'), tensor: once('tensor'), product: once('product') }
+  const { curve } = masks
+  return { output: once('output'), opening: once('opening'), tensor: once('tensor'), product: once('product'), curve }
 }
 
 /** Finds the words in messages. */

@@ -252,6 +252,8 @@ interface MccExports {
     other: number,
     out: number,
   ): void
+  mccDealCurve: Words
+  mccCurve: Words
   mccDealProduct: Words
   mccProduct: Words
   gather32(values: number, index: number, count: number, out: number): void

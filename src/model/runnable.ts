@@ -1,6 +1,7 @@
 // The line between a file that can be read and a network that this version runs.
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from './architecture.js'
+import { curvesOf } from './curves.js'
 import { quote } from './json/fields.js'
 import { isRunnable } from './layers/layers.js'
 import { isPlainOnly, splitNetwork } from './tail/split.js'
@@ -11,8 +12,10 @@ import { isPlainOnly, splitNetwork } from './tail/split.js'
  */
 export function requireRunnable(arch: Architecture): void {
   const byOp = new Map<string, string[]>()
-  for (const layer of splitNetwork(arch).body.layers) {
-    if (isRunnable(layer) && !isPlainOnly(layer)) continue
+  const { body } = splitNetwork(arch)
+  const { byLayer, inner } = curvesOf(body)
+  for (const layer of body.layers) {
+    if (byLayer.has(layer.id) || inner.has(layer.id) || (isRunnable(layer) && !isPlainOnly(layer))) continue
     const ids = byOp.get(layer.op) ?? []
     ids.push(quote(layer.id))
     byOp.set(layer.op, ids)

@@ -2,6 +2,7 @@
 import { RingfenceError } from '../errors.js'
 import { FloatNetwork } from '../float/network.js'
 import type { Architecture } from '../model/architecture.js'
+import { curvesOf } from '../model/curves.js'
 import { Fields, quote } from '../model/json/fields.js'
 import { parseObject, summary } from '../model/json/file.js'
 import { effectiveOp, isActivation, type Layer } from '../model/layers/layers.js'
@@ -158,8 +159,8 @@ function requiredIds(network: Architecture): string[] {
 }
 
 /**
- * Layers whose value may have met weights, and meets weights, an average or a maximum again: there `compile` has to end a
- * step although no activation stands there. A superset; a range too many does no harm.
+ * Layers whose value may have met weights, and meets weights, an average, a maximum or a curve again: there `compile` has to
+ * end a step although no activation stands there; and curves. A superset; a range too many does no harm.
  */
 export function cutPoints(network: Architecture, spec: ReluSpec | undefined): string[] {
   const arch = bodyOf(network)
@@ -175,6 +176,8 @@ export function cutPoints(network: Architecture, spec: ReluSpec | undefined): st
     }
     if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)
   }
+  for (const [id, { root }] of curvesOf(arch, spec).byLayer)
+    for (const end of [id, root]) if (arch.byId.has(end)) points.add(end)
   return [...points]
 }
 

@@ -5,6 +5,7 @@ import { geometryProblems, outputSize, paddedSize } from '../kernels/geometry.js
 import { problemsOf } from '../model/json/form.js'
 import { fromBase64 } from '../model/relu/mask-bits.js'
 import { aligned } from './compile/chunks.js'
+import { curveProblems } from './curves/check.js'
 import { planForm } from './form.js'
 import { guardProblems } from './guard.js'
 import { outputProblems } from './outputs.js'
@@ -206,6 +207,7 @@ function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
     problems.push(`chunks cover ${window} bits of a window of ${a.bits - a.lo}`)
   if (compares(a.relu) && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
   if (a.chunks.length > 16) problems.push('more than 16 chunks')
+  if (a.curve) problems.push(...curveProblems(ring, step, a, a.curve))
   return problems
 }
 

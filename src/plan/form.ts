@@ -15,6 +15,7 @@ import {
   tuple,
 } from '../model/json/form.js'
 import { MAX_CHUNK } from './compile/chunks.js'
+import { curveForm } from './curves/check.js'
 import { MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
 import { productForm } from './products.js'
 
@@ -92,7 +93,10 @@ const bends = optional(
   }),
 )
 
-const mccActivation = object({ truncate: natural, bits: integer(2, 32), lo: natural, chunks: list(chunk), relu, bends })
+const mccActivation = object({
+  ...{ truncate: natural, bits: integer(2, 32), lo: natural, chunks: list(chunk), relu, bends },
+  curve: optional(curveForm),
+})
 
 const ignored = integer(0, 62)
 const securennActivation = object({ truncate: ignored, ignoredMsb: ignored, ignoredLsb: ignored, relu, bends })

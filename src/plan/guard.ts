@@ -100,6 +100,8 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   if (plan.input.bits > 31) problems.push(`the input has ${plan.input.bits} bits, a guarded one 31 at most`)
   const products = plan.steps.filter(({ product }) => product)
   problems.push(...products.map(({ id }) => `${id}: products of two private values have no guard yet`))
+  const curves = plan.steps.filter(({ activation }) => activation?.curve)
+  problems.push(...curves.map(({ id }) => `${id}: functions by segment tables have no guard yet`))
   const windowed = plan.steps.filter(({ activation }) => (activation?.lo ?? 0) > 0)
   problems.push(...windowed.map(({ id }) => `${id}: its comparison ignores low bits, a guarded one reads all of them`))
   if ((signs === null) !== (segments.length === 0))

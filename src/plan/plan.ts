@@ -54,6 +54,21 @@ export interface MccActivation {
   readonly chunks: readonly number[]
   readonly relu: StepRelu
   readonly bends?: Bends
+  /** In place of ReLUs, which pass everything then; values are right below 2^(bits-1) less one segment. */
+  readonly curve?: Curve
+}
+
+/** A function of every opened value on `mcc`, as polynomials by segments. */
+export interface Curve {
+  /** The top bits of a value that choose among 2^segments polynomials. */
+  readonly segments: number
+  /** Low bits that a polynomial's value drops. */
+  readonly drop: number
+  /**
+   * By segment from the lowest values on: coefficients, constant first, of the value less the middle of the segment and the
+   * next one. A value may meet the polynomial of its segment or of the one before.
+   */
+  readonly polynomials: readonly (readonly number[])[]
 }
 
 /**

@@ -36,6 +36,7 @@ export const Purpose = {
   ownerInput: 27, // owner–delegate: p, the mask of the input
   ownerOutput: 28, // owner–delegate: p_out, the mask of the answer
   productHalf: 29, // client–helper: the client's halves of a product's words
+  curveHalf: 30, // client–helper: the client's halves of segment tables
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

@@ -114,6 +114,7 @@ describeWithBrowser(title('a page that keeps its material'), () => {
       // Of products, which this network has none of.
       tensor: () => new Uint32Array(0),
       product: () => new Uint32Array(0),
+      curve: () => new Uint32Array(0),
     }
     const words = encodeFixed(Float32Array.from(input), plan.input.scale, plan.input.bits)
     return [...runReference(plan, model, words, masks).output]

@@ -21,7 +21,7 @@ const rejections = watchRejections()
 afterEach(() => expect(rejections).toEqual([]))
 
 /** A front that listens, and dealers that it can lose. */
-async function fleet(engine: Engine, { leaseMs = 15_000, waitMs = 60_000 } = {}) {
+async function fleet(engine: Engine, { leaseMs = 15_000, waitMs = 60_000, width = 16 } = {}) {
   const keys = new FleetKeys([freshSeed()])
   const outcomes: Outcome[] = []
   let front!: FleetFront
@@ -29,7 +29,7 @@ async function fleet(engine: Engine, { leaseMs = 15_000, waitMs = 60_000 } = {})
     { host: '127.0.0.1', port: 0 },
     { expects: (...asked) => front.expects(...asked), gives: (...asked) => front.gives(...asked) },
   )
-  front = new FleetFront({ engine, keys: () => keys, url: listener.url, waitMs })
+  front = new FleetFront({ engine, keys: () => keys, url: listener.url, waitMs, width })
   const helper = await createHelper({ dealers: front, epoch: keys.epoch })
   const transport = new HttpTransport()
   const hire = (through: Transport = transport, its = keys) => {
@@ -161,6 +161,33 @@ test('a full queue reaches the client as BUSY', async () => {
   const { client } = await site.seat()
   expect(await failure(client.prepare(1))).toMatchObject({ code: 'BUSY', retryable: true })
   await client.release()
+  await site.server.release()
+  await at.close()
+})
+
+test('who asks for one is not behind all of somebody who asks for many', async () => {
+  const engine = memory()
+  const asked: string[] = []
+  const put = engine.jobs.put.bind(engine.jobs)
+  engine.jobs.put = (job, id) => {
+    asked.push(Buffer.from(openJob(at.keys, job).deal.sh).toString('hex'))
+    return put(job, id)
+  }
+  const at = await fleet(engine, { width: 3 })
+  const site = await Site.create(compiled, at.helper)
+  const [many, one] = [await site.seat(), await site.seat()]
+  const preparing = many.client.prepare(8)
+  while (asked.length < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+  const alone = one.client.prepare(1)
+  // No more than that many are open; the one waits in front of what the other still wants.
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  expect([asked.length, at.front.waiting]).toEqual([3, 3])
+  const leave = at.hire()
+  await Promise.all([preparing, alone])
+  await leave()
+  expect(asked).toHaveLength(9)
+  expect(asked.findIndex((session) => session !== asked[0])).toBeLessThanOrEqual(6)
+  for (const { client } of [many, one]) await client.release()
   await site.server.release()
   await at.close()
 })

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Kernels, Region } from '../../src/kernels/instance.js'
 import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
+import { curve, curveWords, dealCurve } from '../../src/kernels/polynomial/curve.js'
 import { dealProduct, product, productWords } from '../../src/kernels/polynomial/product.js'
 import { fillStream } from '../../src/kernels/prg.js'
 import * as compare from '../../src/kernels/securenn/digits.js'
@@ -243,6 +244,19 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
         dealProduct(k, shape, value, { r, a, words })
         for (const side of ['client', 'server'] as const) {
           product(k, side, shape, numbers, { e, known, words, other, out })
+        }
+      }
+    },
+    'dealCurve, curve': ({ k, random }) => {
+      const shape = { count: n, bits: 16, segments: 3, degree: 2 }
+      const r = random(4 * n, (byte, i) => (i % 4 < 2 ? byte : 0))
+      const polynomials = random(8 * curveWords(shape))
+      const e = random(4 * n, (_, i) => i * 91)
+      const [tables, other, out] = [random(8 * n * curveWords(shape)), random(4 * n), random(4 * n)]
+      return () => {
+        dealCurve(k, shape, { r, polynomials, tables })
+        for (const side of ['client', 'server'] as const) {
+          curve(k, side, shape, { width: 50, drop: 18 }, { e, tables, other, out })
         }
       }
     },

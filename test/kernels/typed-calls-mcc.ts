@@ -2,6 +2,7 @@
 import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import type { Region } from '../../src/kernels/memory.js'
+import * as curve from '../../src/kernels/polynomial/curve.js'
 import * as product from '../../src/kernels/polynomial/product.js'
 import { b1, type Entry, N, type Operand, output, w4, w8 } from './operands.js'
 
@@ -86,9 +87,25 @@ const productEntries = {
   },
 } satisfies Record<string, Entry>
 
+const table = { count: N, bits: B, segments: 3, degree: 2 }
+const tableWords = N * curve.curveWords(table)
+
+const curveEntries = {
+  dealCurve: {
+    operands: { r: w4(), polynomials: w8(curve.curveWords(table)), tables: output(tableWords, 8) },
+    call: (k, { r, polynomials, tables }) => curve.dealCurve(k, table, { r, polynomials, tables }),
+  },
+  curve: {
+    operands: { e: w4(), tables: w8(tableWords), other: w4(), out: output(N, 4, 'other') },
+    call: (k, { e, tables, other, out }) =>
+      curve.curve(k, 'server', table, { width: 50, drop: 18 }, { e, tables, other, out }),
+  },
+} satisfies Record<string, Entry>
+
 export const mccEntries = {
   ...macEntries,
   ...productEntries,
+  ...curveEntries,
   dealTables: {
     operands: { r: w4(groups * 8), rho: b1(groups), bits: b1(random), tables: output(tables, 1) },
     call: (k, { r, rho, bits, tables }) => mcc.dealTables(k, chain, N, { r, rho, bits, tables }),

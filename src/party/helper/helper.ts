@@ -24,6 +24,7 @@ import {
   type HelperHello,
   hex,
   ID_BYTES,
+  MAX_GRANT,
   sessionProof,
   sessionSeed,
 } from '../messages.js'
@@ -233,7 +234,7 @@ export class Helper {
       making: new Turns(dealer?.width ?? 1),
       mutex: new Turns(),
       deals: new Set(),
-      sessions: new HelpedSessions(grants, sessionLinks, dealer?.width),
+      sessions: new HelpedSessions(grants, sessionLinks, Math.min(MAX_GRANT, dealer?.width ?? 1)),
       running: new Map(),
       attendance: new Attendance(idleOf(this.#options)),
     }

@@ -5,10 +5,12 @@ import { type Channel, memoryPair } from '../../net/index.js'
 import type { Compiled } from '../../plan/compile/compile.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import type { Masks, MccMasks, SecurennMasks } from '../../plan/reference/reference.js'
-import { type ProductLayout, planLayout, type StepLayout } from '../../protocol/layout.js'
+import { type ProductLayout, planLayout, type ReluNumbers, type StepLayout } from '../../protocol/layout.js'
 import { tensorMask } from '../../protocol/linear.js'
+import { curveHalves } from '../../protocol/mcc/curve.js'
 import { outputMask } from '../../protocol/mcc/linear.js'
 import { productHalves } from '../../protocol/mcc/product.js'
+import type { CurveStep } from '../../protocol/mcc/step.js'
 import { blind } from '../../protocol/securenn/linear.js'
 import { layOut } from '../../protocol/step.js'
 import { fillModelMask, filterSlots } from '../../protocol/weights.js'
@@ -151,6 +153,13 @@ function mccMasks(plan: MccPlan, { ch, sh }: MaskSeeds, inference: number): MccM
       const pairs = words((ch, _, k) => productHalves(k, steps[step] as ProductLayout, plan.ring, ch, inference))
       return pairs.filter((_, i) => i % 2 === 0)
     },
+    curve: (step, entries) =>
+      withStreams(plan, { ch, sh }, (k, { ch }) => {
+        const mine = ch.ofInference(inference)
+        const halves = curveHalves(k, steps[step] as CurveStep<ReluNumbers>, mine, inference, entries)
+        mine.release()
+        return halves
+      }),
   }
 }
 

@@ -1,18 +1,18 @@
 // Architecture + ReLU spec + weights + ranges → a plan all parties can see and integer weights only the server sees.
 import { RingfenceError } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
+import { type Curve, curvesOf, evaluateCurve } from '../../model/curves.js'
 import { spreadFactors } from '../../model/layers/broadcast.js'
 import { effectiveOp, isActivation, type Layer, type LayerOf } from '../../model/layers/layers.js'
 import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import { requireRunnable } from '../../model/runnable.js'
 import { bodyOf, splitNetwork } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
-import type { Calibration } from '../calibrate.js'
+import { type Calibration, INPUT_RANGE } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
 import {
   type Activation,
   asMap,
-  type Bends,
   type LinearOp,
   type MapShape,
   type MccPlan,
@@ -25,12 +25,12 @@ import {
 } from '../plan.js'
 import { levelOrder, reordered } from '../waves.js'
 import { bent, reluBut } from './activations.js'
-import { type Expression, isWeighted, type Value } from './expression.js'
+import { type Expression, everywhere, isWeighted, type Value } from './expression.js'
 import { foldLayer, lift } from './fold.js'
 import { type Lower, lower, type Quantized, type Scales, scaleOf, stepScale } from './lower.js'
 import { maxPool } from './max-pool.js'
 import { MccNumbers } from './mcc-numbers.js'
-import type { Numbers } from './numbers.js'
+import type { Given, Numbers } from './numbers.js'
 import { type CompileOptions, checkOptions, guarded, requireOneOutput } from './options.js'
 import { type JoinedOutputs, joinOutputs, saidOutputs } from './outputs.js'
 import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
@@ -138,7 +138,11 @@ export class Compiler {
     const [input] = arch.inputs
     const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
     this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
-    for (const layer of arch.layers) this.#values.set(layer.id, this.#value(layer))
+    const { byLayer, inner } = curvesOf(arch, this.spec)
+    for (const layer of arch.layers) {
+      const curve = byLayer.get(layer.id)
+      if (!inner.has(layer.id)) this.#values.set(layer.id, curve ? this.#curve(layer, curve) : this.#value(layer))
+    }
     const outputs = this.#finish(arch, tail)
     if (outputs) requireOneOutput(this.options)
     const { backend = 'mcc' } = this.options
@@ -212,6 +216,16 @@ export class Compiler {
     return { expression: combine(tensor.expression), factor: 1 }
   }
 
+  /** A function of one value, which its step looks up. */
+  #curve(layer: Layer, curve: Curve): Value {
+    const input = this.#values.get(curve.root)!
+    if (input.expression.kind === 'zero')
+      return { expression: everywhere(evaluateCurve(curve, new Float32Array(1))[0], asMap(layer.out)), factor: 1 }
+    const of = this.arch.byId.has(curve.root) ? curve.root : INPUT_RANGE
+    const { scale, table } = this.numbers.curve!(layer.id, of, (x) => evaluateCurve(curve, x))
+    return this.#truncate(input, layer.id, { kind: 'identity' }, { scale, table })
+  }
+
   /** A step that opens both factors as the tensors they are. */
   #product(layer: LayerOf<'multiply'>, inputs: readonly Value[]): Value {
     const shape = asMap(layer.out)
@@ -272,15 +286,8 @@ export class Compiler {
   /**
    * Ends a step.
    * @param spec over all copies where there are `bends`
-   * @param given fraction bits of the result, and of y, where they do not follow from the calibration of `id`; `exact`
-   *   comparisons whatever window the options name
    */
-  #truncate(
-    value: Value,
-    id: string,
-    spec: LayerRelu,
-    given: { scale?: number; y?: number; bends?: (scale: number) => Bends; exact?: boolean } = {},
-  ): Value {
+  #truncate(value: Value, id: string, spec: LayerRelu, given: Given = {}): Value {
     const { numbers } = this
     const shape = value.expression.shape
     const calibrated = given.scale ?? numbers.scaleOf(id)
@@ -295,11 +302,12 @@ export class Compiler {
     const bends = given.bends?.(scale)
     const windowed = numbers.activation(id, scale, yScale, spec, relu)
     const compared = given.exact ? exactly(windowed, this.options.chunks) : windowed
-    const activation: Activation = { ...compared, ...(bends && { bends }) }
+    const found = given.table?.(scale)
+    const activation: Activation = { ...compared, ...(bends && { bends }), ...(found && { curve: found.curve }) }
     const rounding = numbers.rounding(activation.truncate)
     this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
     const out = bends?.sum === null ? reluShape({ linear, activation }) : shape
-    this.#steps.push({ id, linear, out, scale, activation })
+    this.#steps.push({ id, linear, out, scale: found?.scale ?? scale, activation })
     return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }
 

@@ -109,3 +109,8 @@ export function affineFilter(layer: string, [c, h, w]: MapShape, scale: Float32A
   }
   return { layer, geometry, weights: scale, bias: shift }
 }
+
+/** One public number at every place. */
+export const everywhere = (value: number, shape: MapShape): Expression => {
+  return { kind: 'constant', values: new Float32Array(shape[0]).fill(value), shape }
+}

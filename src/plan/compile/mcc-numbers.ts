@@ -4,10 +4,11 @@ import type { Architecture } from '../../model/architecture.js'
 import { isActivation } from '../../model/layers/layers.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { Calibration } from '../calibrate.js'
+import { type RealFunction, segmentTable } from '../curves/segments.js'
 import { ofLayer } from '../equalize/channel-windows.js'
 import { type MapShape, type MccActivation, outputHeadroom, type Product, type StepRelu } from '../plan.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
-import type { Numbers } from './numbers.js'
+import type { CurveNumbers, Numbers } from './numbers.js'
 
 export interface MccOptions {
   /** n, 24 … 32. Default 32. */
@@ -117,6 +118,20 @@ export class MccNumbers implements Numbers<MccActivation> {
     if (bits <= MOST_FACTOR_BITS && truncate <= 31) return { truncate, bits }
     const what = `a product of values of ${bits} bits that drops ${truncate} bits`
     throw new RingfenceError('UNSUPPORTED', `${id}: ${what} cannot run; use at most ${MOST_FACTOR_BITS} opened bits`)
+  }
+
+  curve(id: string, of: string, f: RealFunction): CurveNumbers {
+    const { ring, inputBits: bits } = this
+    const [range, reach] = [rangeOf(this.calibration, of), rangeOf(this.calibration, id)]
+    const result = this.scaleOf(id)
+    return {
+      // Nobody else reads the opened value: it takes the bit that others leave for sums and differences.
+      scale: this.scaleOf(of, -1),
+      table: (scale) => {
+        const { curve } = segmentTable(f, { ring, bits, scale, result, range, reach }, id)
+        return { curve, scale: result }
+      },
+    }
   }
 
   #lo(id: string, scale: number, relu: LayerRelu): number {

@@ -1,6 +1,24 @@
 // What a back end decides while a network is compiled: how many bits values have and what follows a linear step.
 import type { LayerRelu } from '../../model/relu/spec.js'
-import type { Activation, MapShape, Product, StepRelu } from '../plan.js'
+import type { RealFunction } from '../curves/segments.js'
+import type { Activation, Bends, Curve, MapShape, Product, StepRelu } from '../plan.js'
+
+export interface CurveNumbers {
+  readonly scale: number
+  /** @returns the table and the fraction bits of its results @throws RingfenceError UNSUPPORTED */
+  table(scale: number): { readonly curve: Curve; readonly scale: number }
+}
+
+/** What a step is to be where it does not follow from the calibration of its layer. */
+export interface Given {
+  /** Fraction bits of the result, and of y. */
+  readonly scale?: number
+  readonly y?: number
+  readonly bends?: (scale: number) => Bends
+  /** Comparisons of all bits, whatever window the options name. */
+  readonly exact?: boolean
+  readonly table?: CurveNumbers['table']
+}
 
 export interface Numbers<A extends Activation = Activation> {
   /** n */
@@ -32,6 +50,12 @@ export interface Numbers<A extends Activation = Activation> {
    * @throws RingfenceError UNSUPPORTED when it does not fit
    */
   product?(id: string, scale: number): Product
+  /**
+   * How the step of a function of one value looks it up: fraction bits that the value should have, and what follows from those
+   * that it has; absent where there are no such steps.
+   * @param of key of the value's range
+   */
+  curve?(id: string, of: string, f: RealFunction): CurveNumbers
   /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
   rounding(truncate: number): number
   /** Fraction bits of the output's y. */

@@ -2,6 +2,7 @@
 // delegate plays.
 import { RingfenceError, throwIfAny } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
+import { curvesOf } from '../../model/curves.js'
 import { quote } from '../../model/json/fields.js'
 import { effectiveOp } from '../../model/layers/layers.js'
 import { bodyOf } from '../../model/tail/split.js'
@@ -57,8 +58,13 @@ export function checkOptions(arch: Architecture, options: CompileOptions): void 
 
 /** Layers that only `mcc` has a gadget for. */
 function onMccAlone(arch: Architecture): string[] {
-  const layers = bodyOf(arch).layers.filter((layer) => effectiveOp(layer).op === 'multiply')
-  return layers.map(({ id, op }) => `layer ${quote(id)}: ${op} of two private values`)
+  const body = bodyOf(arch)
+  const { byLayer, inner } = curvesOf(body)
+  return body.layers.flatMap((layer) => {
+    const { op } = effectiveOp(layer)
+    if (byLayer.has(layer.id)) return [`layer ${quote(layer.id)}: ${op} of a private value`]
+    return op === 'multiply' && !inner.has(layer.id) ? [`layer ${quote(layer.id)}: ${op} of two private values`] : []
+  })
 }
 
 type Choices = MccOptions & { delegated?: boolean }

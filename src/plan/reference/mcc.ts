@@ -4,11 +4,12 @@ import type { QuantizedModel } from '../compile/compile.js'
 import { weightKey } from '../compile/compile.js'
 import { bentResult, openings } from '../openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan.js'
+import { type CurveMasks, followCurve } from './curve.js'
 import { int32, linearReference } from './linear.js'
 import { multiply, type ProductMasks } from './product.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
-export interface MccMasks extends ProductMasks {
+export interface MccMasks extends ProductMasks, CurveMasks {
   /** m of a step, one word per element. */
   output(step: number): Uint32Array
   /** a' of a step: one word per opened value, in the order of `openings`, then one per opened patch sum. */
@@ -58,7 +59,7 @@ export function runMccReference(
       step.activation,
       plan.ring,
       y,
-      masks && { m: masks.output(index), a: masks.opening(index) },
+      masks && { m: masks.output(index), a: masks.opening(index), halves: (entries) => masks.curve(index, entries) },
     )
     overflows += run.overflows
     tensors.push(run.out)
@@ -71,6 +72,7 @@ const signed = (word: number, bits: number): number => (word << (32 - bits)) >> 
 interface StepMasks {
   m: Uint32Array
   a: Uint32Array
+  halves(entries: Uint32Array): Uint32Array
 }
 
 /** ⌊y / 2^f⌋ less the carry that the two shifted parts of y lose (E3), as a signed integer of `bits` bits. */
@@ -103,6 +105,10 @@ function activate(
   const values = open.elements.map((i) => truncated(y[i], masks?.m[i], a.truncate, a))
   const r = (position: number): number | undefined =>
     masks && ((masks.m[open.elements[position]] >>> a.truncate) + masks.a[position]) & low
+  if (a.curve) {
+    const masked = masks && { r: values.map((_, position) => r(position)!), halves: masks.halves }
+    return followCurve(values, a, a.curve, ring, masked)
+  }
   const shifts = open.runs.flatMap(({ count, shift }) => new Array<number>(count).fill(shift))
   const copies = Array.from(open.openedOf, (position, copy) => signed(values[position] + shifts[copy], a.bits))
   const b = new Array<boolean>(layout.singles + layout.patches)

@@ -5,6 +5,7 @@ import type { Streams } from '../../random/streams.js'
 import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
+import { dealCurve } from './curve.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
@@ -12,7 +13,7 @@ import { blind, dealLinear, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
 import { dealProduct } from './product.js'
 import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
-import type { MccSteps, ReluStep } from './step.js'
+import { isCurve, type MccSteps, type ReluStep } from './step.js'
 import { packWords } from './words.js'
 
 /** The r of every tensor of one inference, made when first needed. */
@@ -109,6 +110,10 @@ function dealInto(
   message: Region,
   guard: HelperGuard | undefined,
 ): void {
+  if (isCurve(step)) {
+    dealCurve(k, step, streams, m, message, inference, ring)
+    return
+  }
   const { tables, words } = dealRelu(k, step, streams, m, inference, ring, guard?.compared)
   const sizes = reluSizes(step, ring, guard?.terms)
   message.u8().set(tables.u8().subarray(0, sizes.tables))

@@ -12,15 +12,16 @@ import { LiveTensors } from '../live-tensors.js'
 import { receiveRegions, sendRegions } from '../regions.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
+import { answerCurve, curveSizes, finishCurve, openCurve } from './curve.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
-import { guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
+import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
 import { openOutput, sendOutput } from './output.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
 import { answerRelu, finishRelu, openRelu, reluSizes } from './relu.js'
-import { type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
+import { isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -131,7 +132,7 @@ async function answerStep(
 ): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
-  const sizes = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, guard?.terms)
+  const sizes = answeredSizes(step, ring, guard?.terms)
   const next = tensorMask(k, planned, ch, step.index + 1, inference)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
@@ -144,6 +145,7 @@ async function answerStep(
     const lengths = [sizes.opening]
     ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
+    else if (isCurve(step)) answerCurve(k, step, ch, message, next, reply, inference, ring)
     else answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
     await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
   } finally {
@@ -151,6 +153,12 @@ async function answerStep(
     reply.release()
     next.release(true)
   }
+}
+
+/** Byte lengths of a step's opening and reply. */
+function answeredSizes(step: ReluStep | ProductStep, ring: number, terms: GuardTerms | undefined) {
+  if (isProduct(step)) return productSizes(step.product, ring)
+  return isCurve(step) ? curveSizes(step, ring) : reluSizes(step, ring, terms)
 }
 
 function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, next: Region, reply: Region): void {
@@ -304,10 +312,10 @@ async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccSte
   }
 }
 
-/** What a reply is read with: the opened values, and what the server knows of their masks. */
+/** What a reply is read with: the opened values, and what the server has to know of their masks. */
 interface Kept {
   readonly e: Region
-  readonly known: Region
+  readonly known: Region | null
 }
 
 /** The steps of a wave between their openings and the client's replies. */
@@ -322,6 +330,10 @@ class OpenedSteps {
 
   open(step: ReluStep, { c, relu }: StepMaterial): Promise<void> {
     const { k, sh, inference } = this.walk
+    if (isCurve(step)) {
+      const { message, e } = openCurve(k, step, sh, c, inference)
+      return this.#send(step, message, { e, known: null })
+    }
     const { message, e, a1 } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
     return this.#send(step, message, { e, known: a1 })
   }
@@ -342,11 +354,11 @@ class OpenedSteps {
   }
 
   /** x̂ of the step's result. The caller releases it. */
-  async finish(step: ReluStep | ProductStep, { relu, product }: StepMaterial): Promise<Region> {
+  async finish(step: ReluStep | ProductStep, { relu, words }: StepMaterial): Promise<Region> {
     const { k, planned, client, meter } = this.walk
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
-    const { reply } = isProduct(step) ? productSizes(step.product, ring) : reluSizes(step, ring, this.guard?.terms)
+    const { reply } = answeredSizes(step, ring, this.guard?.terms)
     if (this.guard && !isProduct(step)) {
       await turn()
       this.guard.prepare(step, relu!.keys!)
@@ -355,15 +367,16 @@ class OpenedSteps {
     const { e, known } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
-      if (isProduct(step)) return finishProduct(k, step, { e, a: known }, product!, answer, ring)
-      return finishRelu(k, step, { e, a1: known }, relu!, answer, ring, this.guard)
+      if (isProduct(step)) return finishProduct(k, step, { e, a: known! }, words!, answer, ring)
+      if (isCurve(step)) return finishCurve(k, step, e, words!, answer, ring)
+      return finishRelu(k, step, { e, a1: known! }, relu!, answer, ring, this.guard)
     } finally {
-      for (const region of [answer, e, known]) region.release()
+      for (const region of [answer, e, known]) region?.release()
     }
   }
 
   release(): void {
-    for (const { e, known } of this.#kept.values()) for (const region of [e, known]) region.release()
+    for (const { e, known } of this.#kept.values()) for (const region of [e, known]) region?.release()
     this.#kept.clear()
   }
 }

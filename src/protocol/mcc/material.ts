@@ -8,18 +8,20 @@ import type { QuantizedModel } from '../../plan/compile/compile.js'
 import type { Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { isActive, isProduct } from '../step.js'
+import { curveSizes } from './curve.js'
 import { GuardMaterial } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms } from './guard/terms.js'
 import { productSizes, unpackProduct } from './product.js'
 import { type ReluMaterial, reluSizes } from './relu.js'
-import type { MccLayout, MccStep, MccSteps } from './step.js'
+import { isCurve, type MccLayout, type MccStep, type MccSteps } from './step.js'
 import { unpackWords } from './words.js'
 
-/** Bytes of a step's message from helper to server: u, tables, correction words, keys; of a product its words. */
+/** Bytes of a step's message from helper to server: u, tables, correction words, keys; of a product its words, of a curve u and tables. */
 export function materialBytes(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): number {
   if (isProduct(step)) return productSizes(step.product, ring).words
   const u = packedBytes(step.size, ring)
   if (!isActive(step)) return u
+  if (isCurve(step)) return u + curveSizes(step, ring).tables
   const { tables, words, keys } = reluSizes(step, ring, terms)
   return u + tables + words + keys
 }
@@ -42,8 +44,8 @@ export function materialLengths(layout: MccLayout): { helper: number[]; client: 
 export interface StepMaterial {
   readonly c: Region
   relu: ReluMaterial | null
-  /** Of a product: its correction words. */
-  product: Region | null
+  /** Of a product its correction words, of a curve its tables as they travel. */
+  words: Region | null
 }
 
 /** Everything a server holds for one inference. */
@@ -61,7 +63,7 @@ export function emptyMaterial(
 ): InferenceMaterial {
   return {
     steps: steps.map(({ index, size }) => {
-      return { c: uploadRepeated(k.memory, model.bias[index], size), relu: null, product: null }
+      return { c: uploadRepeated(k.memory, model.bias[index], size), relu: null, words: null }
     }),
     guard: terms && new GuardMaterial(k, terms),
   }
@@ -85,13 +87,17 @@ export function takeDealt(
   const into = material.steps[index]
   if (isProduct(step)) {
     const packed = upload(k.memory, payload)
-    into.product = unpackProduct(k, step.product, ring, packed)
+    into.words = unpackProduct(k, step.product, ring, packed)
     packed.release()
     return
   }
   const u = packedBytes(step.size, ring)
   addPacked(k, payload.subarray(0, u), step.size, ring, into.c, null)
   if (!isActive(step)) return
+  if (isCurve(step)) {
+    into.words = upload(k.memory, payload.subarray(u))
+    return
+  }
   const { tables, words } = reluSizes(step, ring, terms)
   const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
   into.relu = {
@@ -142,9 +148,9 @@ function addPacked(
 }
 
 export function releaseMaterial({ steps, guard }: InferenceMaterial): void {
-  for (const { c, relu, product } of steps) {
+  for (const { c, relu, words } of steps) {
     c.release()
-    product?.release()
+    words?.release()
     relu?.tables.release()
     relu?.words.release()
     relu?.keys?.release()

@@ -1,6 +1,6 @@
 // A step of an `mcc` plan.
 import type { Chain } from '../../kernels/mcc.js'
-import type { MccActivation, MccPlan } from '../../plan/plan.js'
+import type { Curve, MccActivation, MccPlan } from '../../plan/plan.js'
 import type { ActiveLayout, PlanLayout, ProductLayout, ReluNumbers, StepLayout } from '../layout.js'
 import { isActive, isProduct, type PlannedRelu, type PlannedSteps } from '../step.js'
 
@@ -13,6 +13,15 @@ export type ReluStep<R extends ReluNumbers = PlannedRelu> = ActiveLayout<MccActi
 
 /** A step that multiplies two tensors. */
 export type ProductStep<R extends ReluNumbers = PlannedRelu> = ProductLayout<MccActivation, R>
+
+/** A step that looks a function of every value up. */
+export type CurveStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
+  readonly activation: MccActivation & { readonly curve: Curve }
+}
+
+export function isCurve<R extends ReluNumbers>(step: MccStep<R>): step is CurveStep<R> {
+  return step.activation?.curve !== undefined
+}
 
 /** Whether a step is answered by the client: all are but the last. */
 export function opens(step: MccStep): step is ReluStep | ProductStep {

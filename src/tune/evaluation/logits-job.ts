@@ -73,6 +73,8 @@ function drawnMasks(plan: MccPlan, input: number): MccMasks {
     tensor: (index) => draw(input, -2 * index - 1, elementCount(tensorShape(plan, index))),
     // Two words per factor and four per product, of which there are no more than left factors.
     product: (step) => draw(input, -2 * step - 2, 8 * elementCount(linearShape(plan.steps[step]))),
+    // A step is a product or a curve; an entry has three words at most.
+    curve: (step, entries) => draw(input, -2 * step - 2, 3 * entries.length),
   }
 }
 

@@ -7,7 +7,9 @@ import { weightKey } from '../../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
 import { tensorMask } from '../../../src/protocol/linear.js'
 import { copies } from '../../../src/protocol/mcc/bends.js'
+import { answerCurve, curveSizes, finishCurve, openCurve } from '../../../src/protocol/mcc/curve.js'
 import { dealInference, uploadInference } from '../../../src/protocol/mcc/dealing.js'
+import { unpackLong } from '../../../src/protocol/mcc/guard/words.js'
 import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
 import { runLinear } from '../../../src/protocol/mcc/linear.js'
 import {
@@ -19,7 +21,14 @@ import {
 } from '../../../src/protocol/mcc/material.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from '../../../src/protocol/mcc/product.js'
 import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
-import { chainOf, type MccSteps, type ProductStep, type ReluStep } from '../../../src/protocol/mcc/step.js'
+import {
+  type CurveStep,
+  chainOf,
+  isCurve,
+  type MccSteps,
+  type ProductStep,
+  type ReluStep,
+} from '../../../src/protocol/mcc/step.js'
 import type { SelectWords } from '../../../src/protocol/mcc/words.js'
 import { isActive, isProduct, layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
@@ -223,7 +232,8 @@ export class Transcripts {
       }
       runLinear(k, step, source, own.c)
       server.add(own.c.u8()) // its share y - m, which follows from what it received
-      if (isActive(step)) tensors.push(this.#relu(step, own, inference, server, client))
+      if (isCurve(step)) tensors.push(this.#curve(step, own, inference, server, client))
+      else if (isActive(step)) tensors.push(this.#relu(step, own, inference, server, client))
     }
     for (const tensor of tensors) tensor.release()
     releaseMaterial(material)
@@ -233,7 +243,7 @@ export class Transcripts {
 
   #product(
     step: ProductStep,
-    { product }: StepMaterial,
+    { words }: StepMaterial,
     tensors: readonly Region[],
     inference: number,
     server: Tally,
@@ -249,8 +259,23 @@ export class Transcripts {
     const next = masks.get(step.index + 1)!
     answerProduct(k, step, this.#ch, message, (index) => masks.get(index)!, next, reply, inference, ring)
     server.add(reply.u8())
-    const x = finishProduct(k, step, { e, a }, product!, reply, ring)
+    const x = finishProduct(k, step, { e, a }, words!, reply, ring)
     for (const region of [e, a, message, reply, ...masks.values()]) region.release()
+    return x
+  }
+
+  #curve(step: CurveStep, { c, words }: StepMaterial, inference: number, server: Tally, client: Tally): Region {
+    const k = this.#k
+    const { ring } = this.compiled.plan
+    const { e, message } = openCurve(k, step, this.#sh, c, inference)
+    client.add(message.u8())
+    server.add(entriesAt(k, step, e, words!, ring))
+    const next = tensorMask(k, this.#planned, this.#ch, step.index + 1, inference)
+    const reply = k.memory.alloc(curveSizes(step, ring).reply)
+    answerCurve(k, step, this.#ch, message, next, reply, inference, ring)
+    server.add(reply.u8())
+    const x = finishCurve(k, step, e, words!, reply, ring)
+    for (const region of [e, message, next, reply]) region.release()
     return x
   }
 
@@ -324,4 +349,18 @@ export class Transcripts {
     for (const region of [e, pads, rows]) region.release()
     return bytes
   }
+}
+
+/** The words of the entry that each value's table is read at: where they lie names a segment to who knows their halves. */
+function entriesAt(k: Kernels, { activation, size }: CurveStep, e: Region, dealt: Region, ring: number): Uint8Array {
+  const { bits, curve } = activation
+  const { length } = curve.polynomials[0]
+  const all = unpackLong(k, dealt, size * length * 2 ** curve.segments, ring + curve.drop)
+  const words = [...e.u32().subarray(0, size)].flatMap((word, i) => {
+    const entry = ((word + 2 ** (bits - 1)) & (2 ** bits - 1)) >> (bits - curve.segments)
+    const from = (i * 2 ** curve.segments + entry) * length
+    return [...all.u64().subarray(from, from + length)]
+  })
+  all.release()
+  return new Uint8Array(BigUint64Array.from(words).buffer)
 }

@@ -1,0 +1,102 @@
+// Segment tables: what each party sees says nothing of the value. For every outcome of all coins over rings of a few bits; then
+// byte by byte at real widths, beside the entry that is read; and variants that share what they must not.
+import { describe, expect, it } from 'vitest'
+import type { Compiled } from '../../../../src/plan/compile/compile.js'
+import type { MapShape, MccPlan } from '../../../../src/plan/plan.js'
+import { Purpose } from '../../../../src/random/streams.js'
+import { type TwinCurve, twinEntry } from '../../../kernels/polynomial/curve-twin.js'
+import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
+import { reusing, type Streamed } from '../transcripts.js'
+import { loud, network, silent, views } from '../wide-views.js'
+
+type See = SeeOf<number>
+
+describe('every outcome', () => {
+  const TINY: TwinCurve & { n: number; f: number } = {
+    ...{ n: 2, bits: 3, segments: 1, f: 1 },
+    polynomials: [
+      [1n, 2n],
+      [-2n, 1n],
+    ],
+  }
+  type Broken = 'no next mask' | 'one pad for both entries'
+
+  /** The server, given ŷ', which is uniform: the corrections of all words, and the reply. */
+  const server =
+    (held: number, broken?: Broken): See =>
+    (y) => {
+      const { n, f, bits } = TINY
+      const a = 3
+      const r = low(y - held + a, bits)
+      const opened = low(held - a + 4, bits)
+      const dealt = [0n, 1n].map((entry) => twinEntry(TINY, BigInt(r), entry).map(Number))
+      return (coins, view) => {
+        let halves: number[] = []
+        let own: number[] = []
+        dealt.forEach((words, entry) => {
+          if (entry === 0 || broken !== 'one pad for both entries') halves = words.map(() => coins.take(n + f))
+          words.forEach((word, degree) => {
+            view.put(word - halves[degree], n + f)
+          })
+          if (entry === opened >> (bits - TINY.segments)) own = halves
+        })
+        const next = broken === 'no next mask' ? 0 : coins.take(n)
+        view.put((low(own[0] + opened * own[1], n + f) >> f) - next, n)
+      }
+    }
+  const width = 4 * (TINY.n + TINY.f) + TINY.n
+
+  it.each([0, 2, 5])('server, holding %d', (held) => {
+    expectBlind(all(3), width, width, server(held))
+    expectTold(all(3), width - TINY.n, width, server(held, 'no next mask'))
+    expectTold(all(3), width - 2 * (TINY.n + TINY.f), width, server(held, 'one pad for both entries'))
+  })
+
+  /** The client: two opened values, given their masks, which are its own. */
+  const client =
+    (one: boolean): SeeOf<readonly number[]> =>
+    (values) =>
+    (coins, view) => {
+      const first = coins.take(3)
+      view.put(values[0] - first, 3)
+      view.put(values[1] - (one ? first : coins.take(3)), 3)
+    }
+  it('client', () => {
+    const pairs = all(2).flatMap((x) => all(2).map((y) => [x, y]))
+    expectBlind(pairs, 6, 6, client(false))
+    expectTold(pairs, 3, 6, client(true))
+  })
+})
+
+describe('at real widths', () => {
+  /** x · W, a parabola of it by segments that differ, and another map. */
+  function curved(secret: number): Compiled<MccPlan> {
+    const polynomials = Array.from({ length: 8 }, (_, i) => [2 ** 18 * (i - 4), 300 * i - 50, 7 - i])
+    const curve = { segments: 3, drop: 12, polynomials }
+    const activation = { truncate: 10, bits: 16, lo: 0, chunks: [], relu: { kind: 'identity' as const }, curve }
+    return network([[8, 1, 1], [8, 1, 1], [2, 1, 1]] as MapShape[], [activation], 32, secret) // biome-ignore format: a list
+  }
+  const inputs = (streamed?: Streamed) =>
+    views({ compiled: curved(1), input: silent, streamed }, { compiled: curved(1), input: loud, streamed }, 2 ** 11)
+
+  it('no byte of the server depends on the input', async () => {
+    const { server } = await inputs()
+    expect(server).toBeGreaterThan(0.5)
+    expect(server).toBeLessThan(1)
+  })
+
+  it('no byte of the client depends on the weights', async () => {
+    const { client } = await views({ compiled: curved(1), input: loud }, { compiled: curved(2), input: loud }, 2 ** 11)
+    expect(client).toBeGreaterThan(0.5)
+    expect(client).toBeLessThan(1)
+  })
+
+  it.each([
+    ['halves of tables', { ch: reusing(Purpose.curveHalf) }],
+    ['masks of tensors', { ch: reusing(Purpose.inputMask) }],
+    ['masks of openings', { sh: reusing(Purpose.openingMask), ch: reusing(Purpose.outputMask) }],
+  ] as const)('the server is told by %s that are used again', async (_, streamed) => {
+    const { server } = await inputs(streamed)
+    expect(server).toBeGreaterThan(1)
+  })
+})
