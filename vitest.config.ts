@@ -22,15 +22,35 @@ const SLOW = [
   'test/tune/knapsack/**', // the knapsack against every choice
   'test/tune/allocation/{layer-moves,choice-plan}.test.ts',
   'test/float/{networks,published}.test.ts', // trained networks in float
+  'test/engine/engines.test.ts', // brokers
+  'test/protocol/mcc/guard/deviations.test.ts', // every deviation of a client
+  'test/files/{no-hang,special-files}.test.ts', // every command on every kind of file
+  'test/plan/compile/rounding.test.ts', // whole networks
+  'test/tune/allocation/planned-masks.test.ts', // the same
+  'test/train/model.test.ts', // trains a network, several times
   'test/audit/{audit,command}.test.ts', // a hundred private inferences each
 ]
 
-const test = { testTimeout: 300_000, hookTimeout: 300_000 }
+/** What puts modules of its own in place of others, and therefore shares none with other files. */
+const MOCKING = [
+  'test/party/helper/dealers.test.ts',
+  'test/party/wipe.test.ts',
+  'test/protocol/pieces.test.ts',
+  'test/random/draws.test.ts',
+  'test/tune/cost/no-kernels.test.ts',
+]
+
+// Generous: a machine that is busy with other things is no fault.
+const test = { testTimeout: 300_000, hookTimeout: 300_000, expect: { poll: { timeout: 60_000 } } }
 
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...test, name: 'fast', include: ['test/**/*.test.ts'], exclude: SLOW } },
+      // One process loads the modules once for all its files: half the time of this set went into loading them.
+      {
+        test: { ...test, name: 'fast', include: ['test/**/*.test.ts'], exclude: [...SLOW, ...MOCKING], isolate: false },
+      },
+      { test: { ...test, name: 'fast, mocking', include: MOCKING } },
       { test: { ...test, name: 'slow', include: SLOW.map((path) => path.replace(/\*\*(?=$|,)/, '**/*.test.ts')) } },
     ],
     coverage: {

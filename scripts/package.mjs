@@ -1,4 +1,4 @@
-// What the bundler leaves to do: where types are, declarations that weigh less, and the kernels as files.
+// What the bundler leaves to do: where types are, declarations that weigh less, and the kernels as a file.
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,6 +25,5 @@ for (const file of readdirSync(dist).filter((name) => name.endsWith('.d.ts'))) {
   )
 }
 
-for (const variant of ['simd', 'scalar']) {
-  copyFileSync(join(root, `build/kernels.${variant}.wasm`), join(dist, `kernels.${variant}.wasm`))
-}
+// For hosts that compile no WebAssembly at run time; all of them have SIMD.
+copyFileSync(join(root, 'build/kernels.simd.wasm'), join(dist, 'kernels.simd.wasm'))

@@ -214,6 +214,16 @@ describe('tidiness', () => {
     expect(folders.filter((folder) => sourcesIn(folder).length > MAX_FILES)).toEqual([])
   })
 
+  test('tests that replace modules share none with others', () => {
+    const read = (file: string) => readFileSync(join(root, file), 'utf8')
+    const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    const mocking = files.filter((file) => file.endsWith('.test.ts') && read(`test/${file}`).includes('\nvi.mock('))
+    expect(mocking.length).toBeGreaterThan(3)
+    const listed = read('vitest.config.ts')
+    const name = (file: string) => file.split(sep).at(-1)!.replace('.test.ts', '')
+    expect(mocking.filter((file) => !listed.includes(name(file)))).toEqual([])
+  })
+
   test('the lock file names no host to download from', () => {
     expect(readFileSync(join(root, 'package-lock.json'), 'utf8')).not.toMatch(/"resolved"|https?:\/\/[^"]*\.tgz/)
   })

@@ -5,25 +5,29 @@ import { type Command, Flags } from './terminal/arguments.js'
 import { reportFailure } from './terminal/failure-report.js'
 import { commandHelp, programHelp } from './terminal/help-text.js'
 
+/** Two parts of the program: loaded one by one, each command would come with files of its own for all it shares. */
+const parties = () => import('./party-commands.js')
+const models = () => import('./model-commands.js')
+
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  demo: async () => (await import('./commands/demo.js')).demo,
-  helper: async () => (await import('./commands/helper.js')).helper,
-  serve: async () => (await import('./commands/serve.js')).serve,
-  delegate: async () => (await import('./commands/delegate.js')).delegate,
-  infer: async () => (await import('./commands/infer.js')).infer,
-  inspect: async () => (await import('./commands/inspect.js')).inspect,
-  convert: async () => (await import('./commands/convert.js')).convert,
-  distortion: async () => (await import('./commands/distortion.js')).distortion,
-  plan: async () => (await import('./commands/plan.js')).plan,
-  calibrate: async () => (await import('./commands/calibrate.js')).calibrate,
-  evaluate: async () => (await import('./commands/evaluate.js')).evaluate,
-  audit: async () => (await import('./commands/audit.js')).audit,
-  finetune: async () => (await import('./commands/training/finetune.js')).finetune,
-  search: async () => (await import('./commands/training/search.js')).search,
-  cost: async () => (await import('./commands/cost.js')).cost,
-  bench: async () => (await import('./commands/bench.js')).bench,
-  schema: async () => (await import('./commands/schema.js')).schema,
-  doctor: async () => (await import('./commands/doctor.js')).doctor,
+  demo: async () => (await parties()).demo,
+  helper: async () => (await parties()).helper,
+  serve: async () => (await parties()).serve,
+  delegate: async () => (await parties()).delegate,
+  infer: async () => (await parties()).infer,
+  inspect: async () => (await models()).inspect,
+  convert: async () => (await models()).convert,
+  distortion: async () => (await models()).distortion,
+  plan: async () => (await models()).plan,
+  calibrate: async () => (await models()).calibrate,
+  evaluate: async () => (await models()).evaluate,
+  audit: async () => (await models()).audit,
+  finetune: async () => (await models()).finetune,
+  search: async () => (await models()).search,
+  cost: async () => (await models()).cost,
+  bench: async () => (await parties()).bench,
+  schema: async () => (await models()).schema,
+  doctor: async () => (await parties()).doctor,
 }
 
 /** Runs one command line; the result is the exit status. */

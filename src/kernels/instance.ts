@@ -34,22 +34,19 @@ export function kernelBytes(variant: Variant): Uint8Array<ArrayBuffer> {
 }
 
 const compiled = new Map<Variant, WebAssembly.Module>()
+let best: Variant | undefined
 
 /**
- * Kernels compiled elsewhere, for hosts that compile no WebAssembly at run time: the module of `ringfence/kernels.simd.wasm`
- * (or `.scalar.wasm`). Instances made from now on are made from it.
+ * Kernels compiled elsewhere, for hosts that compile no WebAssembly at run time: the module of `ringfence/kernels.simd.wasm`.
+ * Instances made from now on are made from it.
  */
-export function provideKernels(module: WebAssembly.Module, variant: Variant = 'simd'): void {
-  compiled.set(variant, module)
-  provided = variant
+export function provideKernels(module: WebAssembly.Module): void {
+  compiled.set('simd', module)
+  best = 'simd'
 }
-
-let provided: Variant | undefined
-let best: Variant | undefined
 
 /** The build this host can run: `WebAssembly.validate` on the SIMD module decides. */
 export function bestVariant(): Variant {
-  if (provided) return provided
   best ??= WebAssembly.validate(kernelBytes('simd')) ? 'simd' : 'scalar'
   return best
 }

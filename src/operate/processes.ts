@@ -80,10 +80,6 @@ export class Several {
 
   /** Starts one; the others as soon as it serves, so that what is wrong is said once. @throws RingfenceError HOST */
   constructor(private readonly options: SeveralOptions) {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, this.#stop)
-    process.on('SIGHUP', () => {
-      for (const worker of this.#workers.values()) worker.process.kill('SIGHUP')
-    })
     // Deno has `cluster`, but a process there outlives the one that started it.
     if ('Deno' in globalThis) throw elsewhere()
     try {
@@ -91,6 +87,10 @@ export class Several {
     } catch (cause) {
       throw elsewhere(cause)
     }
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, this.#stop)
+    process.on('SIGHUP', () => {
+      for (const worker of this.#workers.values()) worker.process.kill('SIGHUP')
+    })
   }
 
   #start(number: number, restartMs: number): void {

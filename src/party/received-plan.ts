@@ -1,14 +1,16 @@
 // A plan as it comes from a peer: well-formed, the one its digest names, and no more work than an honest one.
 import { RingfenceError } from '../errors.js'
 import { paddedSize } from '../kernels/geometry.js'
-import { wordRing } from '../kernels/words.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
 import { elementCount, type LinearOp, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { equal } from './messages.js'
 
-/** Bounds on a whole plan; checkPlan bounds its parts. VGG-16 at 224 x 224 needs 2^25, 2^28 and 2^34. */
+/**
+ * What a party can hold and do: 32 bytes for every value of a step and 16 for every weight fill the 4 GiB of a WebAssembly
+ * memory, and so much work takes minutes. checkPlan bounds the parts of a plan; VGG-16 at 224 x 224 needs 2^23, 2^28 and 2^34.
+ */
 const MAX_ELEMENTS = 2 ** 27
 const MAX_WEIGHTS = 2 ** 28
 const MAX_WORK = 2 ** 38
@@ -46,7 +48,7 @@ export function readPlan(payload: Uint8Array, digest: Uint8Array): Plan {
   }
   const plan = checkPlan(json)
   const problems = excesses(plan)
-  if (problems.length > 0) throw new RingfenceError('PLAN_MISMATCH', 'this plan is too large to walk', problems)
+  if (problems.length > 0) throw new RingfenceError('PLAN_MISMATCH', 'this plan does not fit a party', problems)
   if (!equal(planDigest(plan), digest)) {
     throw new RingfenceError('PLAN_MISMATCH', 'the plan that arrived is not the one its digest names')
   }
@@ -56,23 +58,19 @@ export function readPlan(payload: Uint8Array, digest: Uint8Array): Plan {
 /** Bytes of JavaScript memory that a plan of so many bytes of JSON takes, roughly and not less. */
 export const parsedBytes = (json: number): number => 8 * json
 
-/** Bytes of WASM memory that a helper holds for one filter: as it comes, and packed for the kernels. */
-export const filterBytes = (plan: Plan, words: number): number => 2 * words * wordRing(plan.ring).bytes
-
-/** Bytes of WASM memory that a plan's index maps take at most: four words for every value that an activation reads. */
-export const layoutBytes = ({ steps }: Plan): number =>
-  steps.reduce((sum, step) => sum + (step.activation ? 16 * elementCount(reluShape(step)) : 0), 0)
-
+/** What of a plan is more than a party can hold or do: how much that is, and how much there may be. */
 function excesses({ steps }: Plan): string[] {
   const sum = (of: (step: Step) => number) => steps.reduce((total, step) => total + of(step), 0)
+  const largest = steps.reduce((most, step) => Math.max(most, elements(step)), 0)
+  const weights = sum(({ linear }) => linear.reduce((all, op) => all + filterWords(op), 0))
   const bounds: [string, number, number][] = [
-    ['elements', sum(elements), MAX_ELEMENTS],
-    ['weights', sum(({ linear }) => linear.reduce((all, op) => all + filterWords(op), 0)), MAX_WEIGHTS],
+    ['values in one step', largest, MAX_ELEMENTS],
+    ['weights', weights, MAX_WEIGHTS],
     ['multiplications and additions', sum(work), MAX_WORK],
   ]
   return bounds
     .filter(([, have, most]) => have > most)
-    .map(([what, , most]) => `more than 2^${Math.log2(most)} ${what}`)
+    .map(([what, have, most]) => `${have.toPrecision(3)} ${what}, at most 2^${Math.log2(most)} fit`)
 }
 
 /** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products and curves. */

@@ -8,6 +8,7 @@ import { busy, type Channel, type Frame, type Link, Meter, type Peer, Phase, wai
 import { type Compiled, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, planDigest } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
+import { requireMemory } from '../protocol/memory.js'
 import { layOut } from '../protocol/step.js'
 import { packShare } from '../protocol/weights.js'
 import { entropy } from '../random/seed.js'
@@ -96,6 +97,7 @@ export class Server {
         'on securenn a server opens a connection to the helper for every client: pass a function that opens one',
       )
     }
+    requireMemory(compiled.plan)
     const channel = typeof helper === 'function' ? await helper() : helper
     const link = linkTo('helper', channel, options, options.meter)
     try {

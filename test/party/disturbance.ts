@@ -53,11 +53,13 @@ async function sweep(cases: (() => Promise<void>)[], width: number): Promise<voi
 
 /** Declares the tests: whatever happens on whichever link, `endure` holds and the caller's error is of the right kind. */
 export function disturb<L extends string>({ links, quiet, lengths, endure, damages, width }: Conversation<L>): void {
+  let undisturbed: Promise<Record<L, number>> | undefined
   describe.each([...links])('%s', (name) => {
     const link = name as L
     /** One case per message of the undisturbed conversation. */
     const everywhere = async (check: (at: number) => Promise<void>, atOnce = width) => {
-      const count = (await lengths())[link]
+      undisturbed ??= lengths()
+      const count = (await undisturbed)[link]
       expect(count).toBeGreaterThan(link === quiet ? 4 : 10)
       const cases = Array.from({ length: count }, (_, at) => async () => {
         await check(at).catch((cause) => {

@@ -177,8 +177,9 @@ function roleLines({ total, backend }: CostReport, paint: Paint, width: number):
     role,
     seconds(perRole[role].online),
     ...(backend === 'mcc' ? [seconds(perRole[role].offline)] : []),
+    byteSize(total.memory[role]),
   ])
-  const heads = [right('on line'), ...(backend === 'mcc' ? [right('off line')] : [])]
+  const heads = [right('on line'), ...(backend === 'mcc' ? [right('off line')] : []), right('memory, at most')]
   return tableLines([{ head: 'computing' }, ...heads], rows, paint, width)
 }
 

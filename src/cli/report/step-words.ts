@@ -57,7 +57,7 @@ function activationWords(step: Step): string {
     case undefined:
       return ''
     case 'identity':
-      return 'truncate'
+      return 'curve' in step.activation && step.activation.curve ? 'curve' : 'truncate'
     case 'zero':
       return 'zero'
     default:

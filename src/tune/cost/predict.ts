@@ -6,6 +6,7 @@ import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import { type PlanLayout, planLayout } from '../../protocol/layout.js'
 import { offlineMessages, onlineMessages, planCost } from '../../protocol/mcc/cost.js'
 import { materialLengths } from '../../protocol/mcc/material.js'
+import { planMemory } from '../../protocol/memory.js'
 import { securennCost, onlineMessages as securennMessages } from '../../protocol/securenn/cost.js'
 import { ROLES, type Role } from '../../protocol/transcript.js'
 import { DEFAULT_MACHINE } from './default-machine.js'
@@ -76,6 +77,8 @@ export interface CostPrediction {
     readonly offline: OfflineBytes
     /** Memory the server needs for one prepared inference. */
     readonly material: { readonly serverBytes: number }
+    /** Memory that each party's kernels take at most. */
+    readonly memory: Readonly<Record<Role, number>>
     readonly seconds: {
       readonly online: number
       /** Until the server holds the material of one inference; 0 on `securenn`. */
@@ -121,6 +124,7 @@ function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostP
       online: { ...cost.total.online, ...NO_HELPER },
       offline: cost.total.offline,
       material: { serverBytes },
+      memory: memoryOf(layout),
       seconds: {
         online: finish(online),
         offline: finish(offline),
@@ -148,9 +152,15 @@ function predictSecurenn(layout: PlanLayout<SecurennPlan>, options: PredictOptio
       online: cost.total,
       offline: nothing,
       material: { serverBytes: 0 },
+      memory: memoryOf(layout),
       seconds: { online: finish(online), offline: 0, perRole: perRole(online) },
     },
   }
+}
+
+function memoryOf(layout: PlanLayout): Readonly<Record<Role, number>> {
+  const { client, server, helper } = planMemory(layout.plan, layout)
+  return { client, server, helper }
 }
 
 const sum = <T>(list: readonly T[], of: (item: T) => number): number =>

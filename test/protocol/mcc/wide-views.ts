@@ -10,7 +10,7 @@ import { type Streamed, Tally, Transcripts } from './transcripts.js'
 
 export const RUNS = 2 ** 14
 
-/** Enough to tell a broken variant: what the fewer runs show, more runs show the better. */
+/** Enough to tell a broken variant: what fewer runs show, more runs show the better. */
 export const FEWER_RUNS = 2 ** 12
 
 const conv = (out: MapShape, [cin, h, w]: MapShape, at = 0) => ({

@@ -9,7 +9,7 @@ import { decodeImage } from '../../../src/model/pictures/decode.js'
 import { bindWeights } from '../../../src/model/weights.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { compile } from '../../../src/plan/compile/compile.js'
-import { encodeFixed } from '../../../src/ring/codec.js'
+import { inputWords } from '../../../src/plan/outputs.js'
 import { localParties, runReference } from '../../../src/testing.js'
 import { convertModel, modelFiles, PACKAGES } from '../../fixtures/real-models.js'
 
@@ -70,11 +70,10 @@ describe.each(Object.entries(KINDS))('%s (%s)', (name) => {
   it.skipIf(missing)(`runs privately, to the bit as the integer reference${missing}`, async () => {
     const { arch, weights, input } = await opened(name)
     const compiled = compile(arch, weights, calibrate(arch, weights, undefined, [input]))
-    const { scale, bits } = compiled.plan.input
     const parties = await localParties(compiled)
     try {
       const { raw, inference } = await parties.client.run(input)
-      const words = encodeFixed(input, scale, bits)
+      const words = inputWords(compiled.plan, input)
       const reference = runReference(compiled.plan, compiled.model, words, parties.masks(inference))
       expect(reference.overflows).toBe(0)
       expect([...raw]).toEqual([...reference.output])

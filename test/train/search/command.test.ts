@@ -33,7 +33,10 @@ const explicit = {
     { id: 'fc', op: 'linear', in: ['f'], cout: 10 },
   ],
 }
-const few = ['--epochs', '1', '--retrain-epochs', '1', '--batch', '10', '--no-flip', '--threads', '1', '--shift', '0']
+const few = [
+  ...['--epochs', '1', '--retrain-epochs', '1', '--batch', '10', '--no-flip'],
+  ...['--threads', '1', '--shift', '0', '--rate', '0.002'],
+]
 
 it('searches, trains, and writes what can be served', async () => {
   const path = join(dir, 'open.json')
@@ -43,7 +46,8 @@ it('searches, trains, and writes what can be served', async () => {
   expect(lines.join('\n')).toMatch(/r +196 +0\.\d{3} +(yes|no)/)
   const { compiled } = await prepareModel(join(dir, 'made'), undefined)
   const { choices } = JSON.parse(readFileSync(join(dir, 'made/arch.json'), 'utf8'))
-  expect(compiled.plan.steps.length).toBe(choices.r === 1 ? 2 : 1)
+  expect([0, 1]).toContain(choices.r)
+  expect(compiled.plan.steps.at(-1)!.id).toBe('fc')
 })
 
 it('prunes the branches of a Seesaw network', async () => {

@@ -1,0 +1,12 @@
+// The commands that read, measure and change networks.
+export { audit } from './commands/audit.js'
+export { calibrate } from './commands/calibrate.js'
+export { convert } from './commands/convert.js'
+export { cost } from './commands/cost.js'
+export { distortion } from './commands/distortion.js'
+export { evaluate } from './commands/evaluate.js'
+export { inspect } from './commands/inspect.js'
+export { plan } from './commands/plan.js'
+export { schema } from './commands/schema.js'
+export { finetune } from './commands/training/finetune.js'
+export { search } from './commands/training/search.js'

@@ -1,0 +1,8 @@
+// The commands that are a party, or speak to one.
+export { bench } from './commands/bench.js'
+export { delegate } from './commands/delegate.js'
+export { demo } from './commands/demo.js'
+export { doctor } from './commands/doctor.js'
+export { helper } from './commands/helper.js'
+export { infer } from './commands/infer.js'
+export { serve } from './commands/serve.js'

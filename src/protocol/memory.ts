@@ -1,0 +1,160 @@
+// Memory of a plan at each party, from the plan alone: what its kernels hold at once while one inference is prepared or
+// runs. An upper bound of a party's WebAssembly memory, which is nearly all it needs beside its program.
+import { RingfenceError } from '../errors.js'
+import { paddedSize } from '../kernels/geometry.js'
+import { dealerBytes } from '../kernels/mcc.js'
+import { wordRing } from '../kernels/words.js'
+import {
+  elementCount,
+  type LinearOp,
+  type MccPlan,
+  type Plan,
+  reluShape,
+  type SecurennPlan,
+  tensorShape,
+} from '../plan/plan.js'
+import { type ActivationOf, isActive, isProduct, type PlanLayout, planLayout, type StepLayout } from './layout.js'
+import { lastUses } from './live-tensors.js'
+import { materialLengths } from './mcc/material.js'
+import { productSizes } from './mcc/product.js'
+import { reluSizes } from './mcc/relu.js'
+import { filterSlots } from './weights.js'
+
+/** Bytes at most. Every inference prepared ahead adds `prepared` at the server; on `securenn` nothing is prepared. */
+export interface PlanMemory {
+  readonly client: number
+  readonly server: number
+  readonly helper: number
+  readonly prepared: number
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
+const most = (numbers: readonly number[]): number => numbers.reduce((a, b) => Math.max(a, b), 0)
+
+/** Round keys, tables of windows, and what allocations are rounded up to. */
+const SMALL = 2 ** 17
+
+/** @param layout the plan's, where it is at hand */
+export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): PlanMemory {
+  const filters = filterSlots(plan).map(({ words }) => words * wordRing(plan.ring).bytes)
+  const held = sum(filters) + mapBytes(layout) + SMALL
+  const live = liveBytes(layout)
+  /** @param apart largest filters that lie there at once while the model comes */
+  const peak = (apart: number, of: (index: number) => number, more = 0) =>
+    held + Math.max(apart * most(filters), more + most(plan.steps.map((_, index) => live[index] + of(index))))
+  if (plan.backend === 'securenn') {
+    const { steps } = layout as PlanLayout<SecurennPlan>
+    const side = (i: number) => sideBytes(steps[i])
+    return {
+      client: peak(1, side),
+      server: peak(3, side),
+      helper: peak(1, (i) => dealerSideBytes(steps[i])),
+      prepared: 0,
+    }
+  }
+  const own = layout as PlanLayout<MccPlan>
+  const dealt = materialLengths(own).helper
+  const prepared = sum(dealt) + sum(own.steps.map(({ size }) => 4 * size))
+  const online = own.steps.map((step) => onlineBytes(step, plan.ring))
+  const linear = own.steps.map((step) => linearBytes(step, 4))
+  return {
+    client: peak(1, (i) => Math.max(online[i], linear[i])),
+    server: peak(3, (i) => online[i] + linear[i], prepared),
+    helper: peak(1, (i) => linear[i] + dealtBytes(own.steps[i]) + dealt[i]),
+    prepared,
+  }
+}
+
+/** What a WebAssembly memory can have at most, and so a party. */
+const MAX_MEMORY = 2 ** 32
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`
+
+/**
+ * Whether all parties have the memory for a plan, before anything is dealt.
+ * @throws RingfenceError UNSUPPORTED with what each would need, what there is, and what to do
+ */
+export function requireMemory(plan: Plan): void {
+  const { prepared, ...parties } = planMemory(plan)
+  const short = Object.entries(parties).filter(([, bytes]) => bytes > MAX_MEMORY)
+  if (short.length === 0) return
+  const problems = short.map(([party, bytes]) => {
+    const dealt =
+      party === 'server' && prepared > 0 ? `, ${gib(prepared)} of it for what is dealt to one inference` : ''
+    return `the ${party} needs up to ${gib(bytes)} of memory${dealt}; WebAssembly has at most 4 GiB`
+  })
+  const remedy = 'use smaller pictures, larger blocks, or a network with fewer weights and values'
+  throw new RingfenceError('UNSUPPORTED', `${plan.network} does not fit its parties; ${remedy}`, problems)
+}
+
+/** Bytes of WASM memory that a party holds for one filter: as it comes, and packed for the kernels. */
+export const filterBytes = (plan: Plan, words: number): number => 2 * words * wordRing(plan.ring).bytes
+
+/** Bytes of WASM memory that a plan's index maps take at most: four words for every value that an activation reads. */
+export const layoutBytes = ({ steps }: Plan): number =>
+  sum(steps.map((step) => (step.activation ? 16 * elementCount(reluShape(step)) : 0)))
+
+/** The same, where it is known which activations need none. */
+const mapBytes = ({ steps }: PlanLayout): number =>
+  sum(steps.map((step) => (isActive(step) && !plain(step) ? 16 * step.relu.values : 0)))
+
+/** ReLU of every element needs no maps. */
+const plain = ({ relu, activation }: StepLayout): boolean => relu!.paired && !activation!.bends
+
+/** Of the tensors that are still read when each step runs. */
+function liveBytes({ plan, steps }: PlanLayout): number[] {
+  const { bytes } = wordRing(plan.ring)
+  const last = lastUses({ steps })
+  const sizes = plan.steps.map((_, tensor) => bytes * elementCount(tensorShape(plan, tensor)))
+  return plan.steps.map((_, step) =>
+    sum(sizes.filter((_, tensor) => tensor <= step && (last.get(tensor) ?? -1) >= step)),
+  )
+}
+
+/** y, its mask, and what lies between them and the tensors: values of operations, and the image that a convolution pads. */
+function linearBytes({ step, size }: StepLayout, word: number): number {
+  const inner = step.linear.slice(0, -1).filter(({ op }) => op !== 'tensor')
+  const padded = (op: LinearOp) => (op.op === 'conv' && op.geometry.pad.some(Boolean) ? paddedSize(op.geometry) : 0)
+  return word * (3 * size + sum(inner.map(({ out }) => elementCount(out))) + most(step.linear.map(padded)))
+}
+
+type MccStep = StepLayout<ActivationOf<MccPlan>>
+
+/** Client and server: an opening and its reply, the masks of what is opened and given back, the words of a select. */
+function onlineBytes(step: MccStep, ring: number): number {
+  if (isProduct(step)) {
+    const { opening, reply, words } = productSizes(step.product, ring)
+    return opening + reply + 8 * words + 4 * 8 * step.size
+  }
+  if (!isActive(step)) return 4 * 3 * step.size
+  const { relu } = step
+  const { opening, reply, rows, tables } = reluSizes(step, ring)
+  return opening + reply + rows + tables + 4 * (2 * step.size + 6 * relu.values + 2 * relu.comparisons)
+}
+
+/** Helper: what a step's material is made from. */
+function dealtBytes(step: MccStep): number {
+  if (isProduct(step)) return 4 * 24 * step.size
+  if (!isActive(step)) return 0
+  const { relu, activation } = step
+  const { tables } = reluSizes(step, 32)
+  return tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+}
+
+type SecurennStep = StepLayout<ActivationOf<SecurennPlan>>
+
+/** Client and server on `securenn`: a comparison's digits are bytes, a few times over. */
+function sideBytes(step: SecurennStep): number {
+  const linear = linearBytes(step, 8)
+  if (!isActive(step)) return linear
+  return linear + 8 * 12 * step.relu.values + step.relu.comparisons * (4 * digitsOf(step) + 96)
+}
+
+/** Helper on `securenn`: the digits of both. */
+function dealerSideBytes(step: SecurennStep): number {
+  const linear = linearBytes(step, 8)
+  if (!isActive(step)) return linear
+  return linear + 8 * 12 * step.relu.values + step.relu.comparisons * (6 * digitsOf(step) + 96)
+}
+
+const digitsOf = ({ activation }: SecurennStep): number => 64 - activation!.ignoredMsb
