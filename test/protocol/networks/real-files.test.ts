@@ -9,7 +9,7 @@ import { decodeImage } from '../../../src/model/pictures/decode.js'
 import { bindWeights } from '../../../src/model/weights.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { compile } from '../../../src/plan/compile/compile.js'
-import { inputWords } from '../../../src/plan/outputs.js'
+import { inputWords } from '../../../src/plan/ends.js'
 import { localParties, runReference } from '../../../src/testing.js'
 import { convertModel, modelFiles, PACKAGES } from '../../fixtures/real-models.js'
 
