@@ -1,5 +1,5 @@
-// A thin client where clients are thinnest: pages of Chromium and Firefox under the strictest policy, a service worker, and a host
-// that has fetch, a CSPRNG and little else. Each answer is the integer reference's, bit for bit.
+// A thin client where clients are thinnest: pages of Chromium and Firefox under the strictest policy, a service worker, a host
+// that has fetch, a CSPRNG and little else, and as it is packaged on Node, Deno and Bun. Each answer is the integer reference's, bit for bit.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { type Listener, listen } from '../../src/net/websocket-server.node.js'
 import { DelegatedSite, delegatedNetwork } from '../delegate/fixture.js'
 import { FIREFOX, Firefox, hasFirefox } from '../docs/firefox.js'
 import { serve } from '../docs/site.js'
+import { CLIENTS, Party } from '../hosts/hosts.js'
 import { difference, inputFor } from '../party/fixture.js'
 import { CHROMIUM, hasChromium, launch } from './site.js'
 
@@ -122,4 +123,20 @@ describe('at an edge', () => {
     expect(runInContext('typeof WebAssembly + typeof process + typeof Worker', context)).toBe('undefined'.repeat(3))
     await expectRight(() => runInContext(`ask(...${JSON.stringify(order)})`, context))
   })
+})
+
+describe('as it is packaged', () => {
+  for (const host of CLIENTS.filter(({ name }) => /^(Node \d+|Deno|Bun)$/.test(name))) {
+    const name = `answers on ${host.name}`
+    it.skipIf(!host.command)(
+      host.command ? name : `${name} (skipped: ${host.missing})`,
+      async () => {
+        const [server, delegate] = order
+        const key = Buffer.from(site.delegate.publicKey).toString('hex')
+        const owner = new Party(host, 'thin', [server, delegate, key, JSON.stringify(order[3])])
+        await expectRight(async () => (await owner.line<{ raw: number[] }>((line) => 'raw' in line)).raw)
+      },
+      60_000,
+    )
+  }
 })

@@ -182,8 +182,10 @@ test('a network that gives the label alone keeps no softmax; one that has more b
 })
 
 test('a layer that only the plain engine computes is refused by name where weights stand behind it', () => {
-  const gate = network([...STEM, layer('gate', 'sigmoid', 'act'), conv('head', 'gate', 2)], ['head'])
-  expect(() => prepare(gate, 'mcc')).toThrowError(/sigmoid: "gate"/)
+  const gate = network([...STEM, layer('gate', 'softmax', 'act'), conv('head', 'gate', 2)], ['head'])
+  expect(() => prepare(gate, 'mcc')).toThrowError(/softmax: "gate"/)
+  const curve = network([...STEM, layer('gate', 'sigmoid', 'act'), conv('head', 'gate', 2)], ['head'])
+  expect(() => prepare(curve, 'securenn')).toThrowError(/use mcc\n.*layer "gate": sigmoid of a private value/)
   const product = network([...STEM, layer('square', 'multiply', ['act', 'stem']), conv('head', 'square', 2)], ['head'])
   expect(() => prepare(product, 'securenn')).toThrowError(/use mcc\n.*layer "square": multiply of two private values/)
 })
