@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { findModel, prepareModel } from '../../src/files/prepared-model.js'
 import { HEADER_BYTES } from '../../src/net/framing.js'
-import type { SecurennPlan } from '../../src/plan/plan.js'
+import type { MccPlan, SecurennPlan } from '../../src/plan/plan.js'
 import { RESERVED_BYTES } from '../../src/protocol/control.js'
 import { planLayout } from '../../src/protocol/layout.js'
+import { planCost } from '../../src/protocol/mcc/cost.js'
 import { securennCost } from '../../src/protocol/securenn/cost.js'
 import { ringfence, root } from './program.js'
 
@@ -60,6 +61,21 @@ describe('ringfence demo', () => {
     // Heads, 784 values of 16 bits, a sealed seed; ten words of 32 bits.
     expect(report.owner).toMatchObject({ roundTrips: 1, bytesUp: 49 + 1568 + 161, bytesDown: 40 })
     expect(report.owner.ms).toBeGreaterThan(0)
+    // What the helper deals for one inference: the one that the delegate has ready at the end is not shared out among the others.
+    const { compiled } = await prepareModel(findModel('mnist-cnn3'), undefined, { delegated: true })
+    expect(report.offline.helperToServer).toBe(
+      planCost(planLayout(compiled.plan as MccPlan)).total.offline.helperToServer,
+    )
+    expect(status).toBe(0)
+  })
+
+  it('has a guarded plan catch a delegate that deviates', async () => {
+    const args = ['--delegate', '--guard', '--model', 'mnist-cnn3', '--images', `${root}models/samples/digit-3.png`]
+    const { status, stdout } = await ringfence('demo', ...args)
+    expect(stdout).toMatch(/^✓ EQUAL: all 10 logits/m)
+    expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
+      '✓ CAUGHT: of a delegate that changed one bit of one reply, its owner got no output: CHEATED',
+    )
     expect(status).toBe(0)
   })
 

@@ -212,14 +212,16 @@ async function direct(
   const ch = await client.call<Revealed>('reveal')
   const sh = await server.call<Revealed>('reveal', ch.session)
   if (ch.session !== sh.session) throw new RingfenceError('PROTOCOL', 'client and server revealed different sessions')
+  // A delegate has one more dealt by the time that it is ready again.
+  if (owner) await client.call('delegateReady')
   const total = await server.call<HelperTraffic>('helperTraffic', plan.steps.length)
-  const cheat = await playCheat(client, order, { server: serverReady.url, helper: helperReady })
+  const cheat = await playCheat({ client, owner }, order, { server: serverReady.url, helper: helperReady })
   return {
     runs,
     cheat,
     seeds: { ch: ch.seed, sh: sh.seed, model: ch.model! },
     setUp: { server: serverReady, client: clientReady },
-    serverHelper: perInference(total, images.length),
+    serverHelper: perInference(total, { dealt: images.length + (owner ? 1 : 0), run: images.length }),
     processes: {
       helper: { pid: helper.pid, url: helperReady.url },
       server: { pid: server.pid, url: serverReady.url },
@@ -229,15 +231,25 @@ async function direct(
   }
 }
 
-/** Beside the honest client of a guarded plan, one that is not. */
+/** Beside the honest client of a guarded plan, one that is not; a delegate, of which there is one, is no more. */
 async function playCheat(
-  client: PartyProcess,
+  { client, owner }: { client: PartyProcess; owner: PartyProcess | undefined },
   { compiled: { plan }, images, network, resize }: DemoOrder,
   at: { server: string; helper: HelperReady },
 ): Promise<DemoOutcome['cheat']> {
   if (plan.backend !== 'mcc' || !plan.guard) return undefined
-  const order = { ...at, network: network?.profile, file: resolve(images[0].file), resize }
-  return { changed: 'one bit of one reply', code: await client.call<string>('cheat', order) }
+  const picture = { file: resolve(images[0].file), resize }
+  const changed = 'one bit of one reply'
+  if (!owner) {
+    const order = { ...at, network: network?.profile, ...picture }
+    return { changed, code: await client.call<string>('cheat', order) }
+  }
+  await client.call('deviate')
+  const code = await owner.call('ask', picture).then(
+    () => 'none',
+    (error: unknown) => (error instanceof RingfenceError ? error.code : 'HOST'),
+  )
+  return { changed, code }
 }
 
 /** The delegate in the client's process, and who asks it in the owner's. */
@@ -252,9 +264,14 @@ async function joinDelegate(
   return ready
 }
 
-function perInference({ setUp, offline, online, steps }: HelperTraffic, inferences: number): HelperTraffic {
-  const each = ({ up, down }: Bytes): Bytes => ({ up: up / inferences, down: down / inferences })
-  return { setUp, offline: each(offline), online: each(online), steps: steps.map(each) }
+function perInference(total: HelperTraffic, { dealt, run }: { dealt: number; run: number }): HelperTraffic {
+  const shared = ({ up, down }: Bytes, count: number): Bytes => ({ up: up / count, down: down / count })
+  return {
+    setUp: total.setUp,
+    offline: shared(total.offline, dealt),
+    online: shared(total.online, run),
+    steps: total.steps.map((step) => shared(step, run)),
+  }
 }
 
 /** The judge compiled the network itself; client and server must have run exactly that plan. */

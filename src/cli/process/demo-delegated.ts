@@ -4,7 +4,7 @@ import type { LentInference } from '../../delegate/pool.js'
 import { RingfenceError } from '../../errors.js'
 import { imageInputs, readImageFiles } from '../../files/image-files.js'
 import { shapedFetch } from '../../net/exchange/shaped-fetch.js'
-import { type Meter, type NetworkProfile, Phase, wait } from '../../net/index.js'
+import { connect, type Meter, type NetworkProfile, Phase, wait } from '../../net/index.js'
 import { listen } from '../../net/websocket-server.node.js'
 import { AUDIT } from '../../party/options.js'
 import { type KeyPair, keyPair } from '../../random/seed.js'
@@ -22,6 +22,7 @@ import {
   type Reveal,
   stepTraffic,
 } from './demo-facts.js'
+import { withChangedReplies } from './deviating.js'
 import type { PartyProcess } from './party-process.js'
 
 export interface DelegateOrder {
@@ -52,6 +53,7 @@ export class DelegateRole {
   readonly #identity: KeyPair = keyPair()
   #delegate!: Delegate
   #last: LentInference | undefined
+  #deviates = false
   #offline: Pick<PrivateRun, 'offline' | 'offlineMs'> | undefined
 
   constructor(
@@ -65,7 +67,8 @@ export class DelegateRole {
   readonly start = async ({ server, helper }: DelegateOrder): Promise<DelegateReady> => {
     const started = performance.now()
     this.#delegate = await Delegate.create({
-      ...{ server, helper: helper.url, helperKey: helper.publicKey, identity: this.#identity, meter: this.meter },
+      server: async () => withChangedReplies(await connect(server), () => this.#deviates),
+      ...{ helper: helper.url, helperKey: helper.publicKey, identity: this.#identity, meter: this.meter },
       ...{ connections: 1, prepared: { low: 1, high: 1 } },
       onLent: (lent) => {
         this.#last = lent
@@ -92,6 +95,11 @@ export class DelegateRole {
     this.#last = undefined
     this.meter.reset(Phase.offline)
     this.meter.reset(Phase.online)
+  }
+
+  /** From now on it changes what it sends. */
+  readonly deviate = async (): Promise<void> => {
+    this.#deviates = true
   }
 
   /** The inference that was lent since. */

@@ -3,14 +3,13 @@
 import { RingfenceError } from '../../errors.js'
 import { imageInputs, readImageFiles } from '../../files/image-files.js'
 import { prepareModel } from '../../files/prepared-model.js'
-import { type Channel, connect, HEADER_BYTES, Meter, Phase, shape } from '../../net/index.js'
+import { connect, Meter, Phase, shape } from '../../net/index.js'
 import { listen } from '../../net/websocket-server.node.js'
 import { Client } from '../../party/client/client.js'
 import { Helper } from '../../party/helper/helper.js'
 import { AUDIT } from '../../party/options.js'
 import { Server } from '../../party/server.js'
 import { planDigest } from '../../plan/plan.js'
-import { Kind } from '../../protocol/kinds.js'
 import { toHex } from '../terminal/arguments.js'
 import { DelegateRole, OwnerRole } from './demo-delegated.js'
 import {
@@ -28,6 +27,7 @@ import {
   type StepDone,
   stepTraffic,
 } from './demo-facts.js'
+import { withChangedReplies } from './deviating.js'
 import { answerCalls, reportEvent } from './party-process.js'
 
 /** Plays whichever role the parent asks for, until the parent leaves. */
@@ -53,6 +53,7 @@ export async function playParty(): Promise<number> {
     delegate: delegate.start,
     delegateReady: delegate.ready,
     lent: delegate.lent,
+    deviate: delegate.deviate,
     owner: owner.start,
     ask: owner.ask,
   })
@@ -108,9 +109,7 @@ async function classify(client: Client, meter: Meter, { file, resize }: PictureO
 /** A second client changes one bit of its first reply; the code of the error that it ends with, or `none`. */
 async function cheat({ server, helper, file, resize }: ClientOrder & PictureOrder): Promise<string> {
   const wires = await Promise.all([server, helper.url].map((url) => connect(url)))
-  const toServer = withMessages(wires[0], (kind, payload) => {
-    if (kind === Kind.reply) payload[payload.length - 1] ^= 1
-  })
+  const toServer = withChangedReplies(wires[0], () => true)
   const client = await Client.create({ server: toServer, helper: wires[1], helperKey: helper.publicKey })
   try {
     const [input] = imageInputs(await readImageFiles([file]), client.plan, resize)
@@ -120,20 +119,6 @@ async function cheat({ server, helper, file, resize }: ClientOrder & PictureOrde
     return error instanceof RingfenceError ? error.code : 'HOST'
   } finally {
     await client.release()
-  }
-}
-
-/** The same channel, whose outgoing messages `change` may change in place. */
-function withMessages(channel: Channel, change: (kind: number, payload: Uint8Array) => void): Channel {
-  return {
-    send(message) {
-      change(message[4], message.subarray(HEADER_BYTES))
-      channel.send(message)
-    },
-    receive: (options) => channel.receive(options),
-    drained: () => channel.drained(),
-    close: (reason) => channel.close(reason),
-    closed: channel.closed,
   }
 }
 

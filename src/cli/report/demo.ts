@@ -191,14 +191,18 @@ function verdict(outcome: DemoOutcome, paint: Paint, columns: number): string[] 
   const judgeNote =
     'The judge is the process that started the three. In the demo, and only there, client and server reveal their session ' +
     'seeds to it, so that it can rerun the plan in plain text with the same masks and compare every logit bit for bit.'
-  const cheat = outcome.cheat ? [wrapped(caught(outcome.cheat, paint), columns)] : []
+  const cheat = outcome.cheat ? [wrapped(caught(outcome, outcome.cheat, paint), columns)] : []
   const coarse = coarseNotes(outcome.coarse).map((note) => wrapped(`${paint('yellow', 'warning')} ${note}`, columns))
   const said = wrapped(conclusion(outcome, images, paint), columns)
   return [paint('dim', wrapped(judgeNote, columns)), '', said, ...coarse, ...cheat]
 }
 
-function caught({ changed, code }: NonNullable<DemoOutcome['cheat']>, paint: Paint): string {
-  const what = `a second client, which changed ${changed},`
+function caught({ images }: DemoOutcome, cheat: NonNullable<DemoOutcome['cheat']>, paint: Paint): string {
+  const { changed, code } = cheat
+  const delegated = images[0].run.owner !== undefined
+  const what = delegated
+    ? `of a delegate that changed ${changed}, its owner`
+    : `a second client, which changed ${changed},`
   if (code === 'CHEATED') return `${paint(['green', 'bold'], '✓ CAUGHT')}: ${what} got no output: ${code}`
   return `${paint(['red', 'bold'], '✗ NOT CAUGHT')}: ${what} ended with ${code}`
 }
