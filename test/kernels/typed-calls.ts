@@ -8,6 +8,7 @@ import type { Kernels } from '../../src/kernels/instance.js'
 import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import * as planes from '../../src/kernels/planes.js'
+import * as curve from '../../src/kernels/polynomial/curve.js'
 import * as product from '../../src/kernels/polynomial/product.js'
 import * as prg from '../../src/kernels/prg.js'
 import * as ring from '../../src/kernels/ring.js'
@@ -301,6 +302,8 @@ export const APART = [
   'uploadIndexMap',
   'shuffledMap',
   'productWords',
+  'curveWords',
+  'polynomialsOf',
   'tagBytes',
   'uploadPatchMap',
   'packedBytes',
@@ -325,6 +328,7 @@ export const APART = [
 export const MODULES = [
   bits,
   conv,
+  curve,
   floatConv,
   floatMaps,
   maps,
