@@ -1,4 +1,6 @@
-// A party's end of a connection with two things added, for the page to show: a look at what arrives, and a delay.
+// A party's end of a connection, or of a request, with two things added, for the page to show: a look at what arrives, and a
+// delay.
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** Codes of two kinds of frames, byte 4 of every message; payloads follow 8 bytes of header. */
 export const Kind = { deal: 12, input: 21 }
@@ -33,11 +35,23 @@ const through = (channel, changed) => ({
   ...changed,
 })
 
+/** The same for requests: `look` at each, and a round trip's delay before the answer. */
+export const observedExchange = (exchange, rtt, look) => ({
+  requestBytes: exchange.requestBytes,
+  describe: () => exchange.describe(),
+  async answer(request, call) {
+    look(request)
+    const answer = await exchange.answer(request, call)
+    await wait(rtt)
+    return answer
+  },
+})
+
 /** What a page asked for in the address it connected to: `?viewer=NAME&rtt=MS&model=NAME`. */
 export function wishes({ target }) {
-  const query = new URL(target, 'ws://party').searchParams
+  const { pathname: path, searchParams: query } = new URL(target, 'ws://party')
   const rtt = Number(query.get('rtt'))
-  return { viewer: query.get('viewer'), rtt: rtt > 0 && rtt <= 1000 ? rtt : 0, query }
+  return { path, viewer: query.get('viewer'), rtt: rtt > 0 && rtt <= 1000 ? rtt : 0, query }
 }
 
 /** Tells the process that started this one, if one did. */

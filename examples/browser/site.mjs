@@ -11,7 +11,7 @@ const TYPES = {
   '.svg': 'image/svg+xml',
 }
 
-/** What the page may do: run its own scripts and their WebAssembly, reach this site and the two parties. */
+/** What the page may do: run its own scripts and their WebAssembly, reach this site and the parties. */
 const policy = (parties) =>
   [
     "default-src 'none'",
@@ -46,7 +46,7 @@ async function bodyOf(request, most) {
 
 /**
  * @param folders `built`: the page; `source`: what it is made of, shown as text below /source
- * @param parties WebSocket addresses the page may connect to
+ * @param parties addresses the page may connect to
  * @param answers path → what the page is told there, as JSON, given the query
  * @param posts path → likewise, given the body, of at most `most` bytes, and the query
  */

@@ -1,5 +1,5 @@
-// `npm run example:browser [-- --port N --json]`: builds the page, starts helper and server as processes of their own,
-// serves the page.
+// `npm run example:browser [-- --port N --json]`: builds the page, starts helper, delegate and server as processes of
+// their own, serves the page.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -16,6 +16,7 @@ const VIEWERS = 50
 const seen = new Map()
 
 function note({ viewer, ...news }) {
+  if (!viewer) return
   const before = seen.get(viewer)
   seen.delete(viewer)
   seen.set(viewer, { ...before, ...news })
@@ -29,15 +30,25 @@ function start(role, ...args) {
   return new Promise((resolve, reject) => {
     const ended = () => reject(new Error(`the ${role} could not be started`))
     child.once('exit', ended)
-    child.once('message', ({ url }) => {
+    child.once('message', (told) => {
       child.off('exit', ended)
       child.on('message', note)
       child.once('exit', () => {
-        const again = ['node', `examples/browser/${role}.mjs`, ...args, new URL(url).port].join(' ')
+        const file = ['node', `examples/browser/${role}.mjs`, ...args, new URL(told.url).port].join(' ')
+        const again = role === 'delegate' ? 'npm run example:browser' : file // its key goes with it
         console.error(`The ${role} (process ${child.pid}) has ended. To start it again: ${again}`)
       })
-      resolve({ url, pid: child.pid })
+      resolve({ ...told, pid: child.pid, child })
     })
+  })
+}
+
+/** Lets the delegate begin; resolves once it is connected. */
+function begin({ child }, order) {
+  child.send(order)
+  return new Promise((resolve, reject) => {
+    child.once('exit', () => reject(new Error('the delegate could not begin')))
+    child.on('message', ({ ready }) => ready && resolve())
   })
 }
 
@@ -57,20 +68,32 @@ const plain = {
 
 await build(config)
 const helper = await start('helper')
-const server = await start('server', helper.url)
+const delegate = await start('delegate', helper.url)
+const server = await start('server', helper.url, delegate.key)
+await begin(delegate, { server: server.url, models: [...models.keys()] })
+const overHttp = ({ url }) => url.replace('ws:', 'http:')
+const parties = {
+  ...{ server: server.url, helper: helper.url, models: [...models.keys()] },
+  delegated: { server: overHttp(server), delegate: overHttp(delegate), key: delegate.key },
+}
+const reachable = [server.url, helper.url, parties.delegated.server, parties.delegated.delegate]
 const answers = {
-  '/parties': () => ({ server: server.url, helper: helper.url, models: [...models.keys()] }),
+  '/parties': () => parties,
   '/seen': (query) => seen.get(query.get('viewer')) ?? {},
 }
 const page = { built: outDir, source: fileURLToPath(new URL('.', import.meta.url)) }
-const site = (port) => serve(page, [server.url, helper.url], { answers, posts: { '/plain': plain } }, port)
+const site = (port) => serve(page, reachable, { answers, posts: { '/plain': plain } }, port)
 const url = await site(Number(values.port)).catch((error) => {
   if (error.code !== 'EADDRINUSE') throw error
   return site(0)
 })
-if (values.json) console.log(JSON.stringify({ url, server, helper }))
-else {
-  console.log(`helper  process ${helper.pid}  ${helper.url}`)
-  console.log(`server  process ${server.pid}  ${server.url}`)
-  console.log(`page    ${url}  (Ctrl-C ends all three)`)
+const shown = ({ url: at, pid }) => ({ url: at, pid })
+const { key } = delegate
+if (values.json) {
+  console.log(JSON.stringify({ url, server: shown(server), helper: shown(helper), delegate: shown(delegate), key }))
+} else {
+  console.log(`helper    process ${helper.pid}  ${helper.url}`)
+  console.log(`delegate  process ${delegate.pid}  ${delegate.url}`)
+  console.log(`server    process ${server.pid}  ${server.url}`)
+  console.log(`page      ${url}  (Ctrl-C ends all four)`)
 }

@@ -8,6 +8,6 @@ export default {
   root: at('./page'),
   configFile: false,
   logLevel: 'warn',
-  resolve: { alias: { ringfence: at('../../dist/index.js') } },
+  resolve: { alias: { 'ringfence/thin': at('../../dist/thin.js'), ringfence: at('../../dist/index.js') } },
   build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, modulePreload: false },
 }

@@ -1,4 +1,4 @@
-// The example web application as `npm run example:browser` starts it: three processes, the built page, Chromium.
+// The example web application as `npm run example:browser` starts it: four processes, the built page, Chromium.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -36,6 +36,9 @@ interface Started {
   readonly url: string
   readonly server: { readonly url: string; readonly pid: number }
   readonly helper: { readonly url: string; readonly pid: number }
+  readonly delegate: { readonly url: string; readonly pid: number }
+  /** The delegate's. */
+  readonly key: string
 }
 
 describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
@@ -53,7 +56,7 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
       break
     }
     browser = await launch()
-  }, 60_000)
+  }, 120_000)
   afterAll(async () => {
     await browser?.close()
     for (const child of processes) child.kill()
@@ -192,7 +195,7 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     const costs = await page.locator('#costs tr').allTextContents()
     expect(costs.find((row) => row.startsWith('flights'))).toContain(`${wanted.flights}`)
     expect(costs.find((row) => row.startsWith('helper → server'))).toMatch(/MB/)
-    expect(await page.locator('.track .work').count()).toBe(steps)
+    expect(await page.locator('#layers .track .work').count()).toBe(steps)
     await expectNoise(page)
     await page.close()
   })
@@ -217,6 +220,64 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     expect(Math.max(...levels.picture)).toBeGreaterThan(384 + 6 * 18)
     expect(await page.locator('#request').textContent()).toMatch(/^([0-9a-f]{2} )+[0-9a-f]{2}$/)
   }
+
+  it('has a delegate compute when asked, and shows both ways on the same network', async () => {
+    const page = await open()
+    const way = async (name: string) => {
+      await page.selectOption('#way', name)
+      await status(page, 'Connected')
+    }
+    const told = async (name: string) => {
+      const text = (await page.locator(`#way-${name} .note`).textContent())!
+      const [, ms, trips, rest] = /^([\d.]+) ms in (\d+) round trips?; (.*)$/.exec(text) ?? []
+      return { text, ms: Number(ms), trips: Number(trips), rest }
+    }
+    const drawn = (name: string) => page.locator(`#way-${name} .track .work`).count()
+    await page.selectOption('#network', '60')
+    await ready(page)
+    await pick(page, 'horse')
+    await classify(page)
+    await status(page, 'The picture shows: horse')
+    await page.locator('#cost').waitFor()
+    const layers = await page.locator('#layers tr').count()
+    expect((await told('delegated')).text).toBe('no picture yet')
+    await way('delegated')
+    const posts: { to: string; bytes: number }[] = []
+    page.on('request', (request) => {
+      const bytes = request.postDataBuffer()?.length
+      if (bytes !== undefined) posts.push({ to: new URL(request.url()).port, bytes })
+    })
+    await classify(page)
+    await status(page, 'The picture shows: horse')
+    await page.getByText('sealed to it, in 161 bytes').waitFor()
+    const port = ({ url }: { url: string }) => new URL(url).port
+    expect(posts.map(({ to }) => to).sort()).toEqual([port(started.server), port(started.delegate)].sort())
+    const [direct, delegated] = [await told('direct'), await told('delegated')]
+    expect(direct.trips).toBeGreaterThan(10)
+    expect(delegated.trips).toBe(1)
+    const sent = posts[0].bytes + posts[1].bytes
+    expect(delegated.rest).toBe(`${(sent / 1000).toFixed(1)} kB up, 40 B down`)
+    // Both wait for round trips of 60 ms, of which a few may overlap.
+    expect(direct.ms).toBeGreaterThan(10 * 60)
+    expect(delegated.ms).toBeGreaterThan(60)
+    expect([await drawn('direct'), await drawn('delegated')]).toEqual([layers, 1])
+    expect(await page.locator('#layers').isVisible()).toBe(false)
+    expect(await page.locator('#masked-text').textContent()).toMatch(/bytes of noise\. Correlation .*: -?0\.0/)
+    expect(await faultsOf(page)).toEqual([])
+    await page.setViewportSize({ width: 360, height: 740 })
+    const wide = () => page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth)
+    expect(await wide()).toBe(false)
+    await page.selectOption('#network', '200')
+    await status(page, 'Connected')
+    await classify(page)
+    await status(page, 'Classifying')
+    await way('direct') // which ends what runs
+    await page.locator('#progress-label', { hasText: 'Cancelled' }).waitFor()
+    expect((await told('delegated')).text).toBe('no picture yet')
+    expect((await told('direct')).text).toBe('no picture yet')
+    expect(faults).toEqual([])
+    await page.close()
+  })
 
   it('takes files of any size, and says so when one is no picture', async () => {
     const page = await open()
@@ -290,7 +351,7 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     expect(await page.getByRole('button', { name: 'Classify privately' }).isDisabled()).toBe(true)
     expect(await faultsOf(page)).toEqual([])
     await alert.getByText(/cannot connect/).waitFor({ state: 'attached' })
-    const args = ['examples/browser/server.mjs', started.helper.url, new URL(started.server.url).port]
+    const args = ['examples/browser/server.mjs', started.helper.url, started.key, new URL(started.server.url).port]
     await once(run(args).stdout!, 'data')
     await ready(page)
     faults.length = 0 // the browser itself reports connections that were refused
@@ -302,6 +363,11 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     await page.selectOption('#network', '60') // which connects anew
     await alert.waitFor()
     expect(await alert.getByRole('heading').textContent()).toBe('The helper is gone')
+    await end(started.delegate.pid)
+    await page.selectOption('#way', 'delegated')
+    await alert.getByText(/the delegate cannot be reached/).waitFor({ state: 'attached' })
+    expect(await alert.getByRole('heading').textContent()).toBe('The delegate is gone')
+    expect(await alert.textContent()).toContain('then connect')
     await page.close()
   })
 })

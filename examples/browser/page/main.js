@@ -1,22 +1,29 @@
 // The page: one client, one picture, and what is shown of them.
 import { pictureToInput, ReconnectingClient } from 'ringfence'
 import { showAnswer, showPlain } from './answer.js'
-import { showCosts } from './costs.js'
+import { showDelegatedCosts, showDirectCosts } from './costs.js'
+import { DelegatedClient } from './delegated.js'
 import { byId, element, ms } from './elements.js'
 import { explain } from './failures.js'
 import { correlation, draw, pictureOf, pictureOfWords, samplesFor } from './pictures.js'
 import { stepsOf, Timeline } from './timeline.js'
+import { forgetWays, showWay } from './ways.js'
 
 /** Inferences prepared while a picture is picked. */
 const KEEP_PREPARED = 3
 /** Lets the example's parties tell this page, and no other, what they received from it; the same after a reload. */
 const viewer = (sessionStorage.viewer ??= crypto.randomUUID())
 
+const HELPER_ASKED = byId('request-text').textContent
+const HELPER_DEALS = 'How much to deal to server and delegate beforehand. Nothing from this page.'
+
 /** `client` stays while parties are away; `why` is what it waits for, or undefined while it is connected. */
 const state = { client: undefined, why: undefined, parties: undefined, picture: undefined, running: undefined }
+/** Of the layers, which are a delegate's where there is one. */
 let timeline
 let connection = 0
 
+const delegated = () => byId('way').value === 'delegated'
 const connected = () => state.client?.connected === true
 
 async function connect() {
@@ -24,7 +31,7 @@ async function connect() {
   const former = state.client
   state.client = undefined
   byId('failure').hidden = true
-  say('Connecting to server and helper …')
+  say(`Connecting to server and ${delegated() ? 'delegate' : 'helper'} …`)
   showReady(0)
   void former?.release().catch(() => undefined)
   try {
@@ -32,16 +39,19 @@ async function connect() {
     state.parties = await (await fetch('/parties')).json()
     showModels(state.parties.models)
     const query = `?viewer=${viewer}&model=${byId('model').value}`
-    const client = await ReconnectingClient.create({
-      server: `${state.parties.server}${query}&rtt=${byId('network').value}`,
-      helper: state.parties.helper + query,
-      keepPrepared: KEEP_PREPARED,
-      keepMaterial: true,
-      onPrepared: (count) => mine === connection && showReady(count),
-      onConnection: (change) => mine === connection && showConnection(change),
-      deadlineMs: 10_000,
-      patienceMs: Number.POSITIVE_INFINITY, // the page says what it waits for, for as long as it takes
-    })
+    const toServer = `${query}&rtt=${byId('network').value}`
+    const client = delegated()
+      ? await DelegatedClient.create(state.parties.delegated, toServer)
+      : await ReconnectingClient.create({
+          server: state.parties.server + toServer,
+          helper: state.parties.helper + query,
+          keepPrepared: KEEP_PREPARED,
+          keepMaterial: true,
+          onPrepared: (count) => mine === connection && showReady(count),
+          onConnection: (change) => mine === connection && showConnection(change),
+          deadlineMs: 10_000,
+          patienceMs: Number.POSITIVE_INFINITY, // the page says what it waits for, for as long as it takes
+        })
     if (mine !== connection) return void client.release()
     state.client = client
     showConnection({ state: 'connected' })
@@ -58,7 +68,11 @@ function showConnection({ state: now, why }) {
   state.why = undefined
   byId('failure').hidden = true
   const { plan } = state.client
-  timeline = new Timeline(plan)
+  byId('delegate').hidden = !delegated()
+  byId('request').textContent = '–'
+  byId('request-text').textContent = delegated() ? HELPER_DEALS : HELPER_ASKED
+  timeline = delegated() ? undefined : new Timeline(plan)
+  byId('layer-by-layer').hidden = delegated()
   byId('classes').textContent = plan.labels.join(', ')
   if (state.shape !== `${plan.input.shape}`) showSamples(plan.input.shape)
   byId('size').textContent = plan.input.shape.slice(1).reverse().join(' × ')
@@ -75,25 +89,23 @@ async function classify() {
   byId('answer').hidden = true
   byId('failure').hidden = true
   say('Classifying …')
-  timeline.start()
+  timeline?.start()
   showControls()
-  const first = client.current
-  const before = first.traffic
   try {
     const input = pictureToInput(picture, client.plan.input)
-    const result = await client.run(input, { signal: controller.signal, onProgress })
-    const { traffic } = client.current
-    // After a repeat all traffic is that of a new connection.
-    const steps = stepsOf(client.plan, client.current === first ? before : undefined, traffic)
-    timeline.finish(steps)
-    // The last step's upload comes once for each. What an earlier visit prepared was paid for then.
-    const prepared = traffic.links.server.offline.steps.at(-1)?.messagesSent || 1
+    const run = client instanceof DelegatedClient ? client.run.bind(client) : runDirect(client)
+    const { result, steps, traffic } = await run(input, { signal: controller.signal, onProgress })
+    timeline?.finish(steps)
     const words = showAnswer(result, client.plan.labels)
     byId('compare').onclick = () => void showPlain(input, result, client.plan.labels, byId('model').value)
     say(`The picture shows: ${words}. Only this page knows.`, 'good')
     byId('progress-label').textContent = `Done in ${ms(result.milliseconds)} ms`
-    const { server } = await showSeen(client.plan, picture)
-    showCosts({ steps, milliseconds: result.milliseconds, traffic, prepared, dealtBytes: server?.dealtBytes })
+    const seen = await showSeen(client.plan, picture)
+    if (traffic) showDirect(steps, result, traffic, seen)
+    else {
+      showWay('delegated', steps, 0)
+      showDelegatedCosts(steps, result.milliseconds)
+    }
     showReady(client.prepared)
   } catch (error) {
     recover(error)
@@ -105,7 +117,25 @@ async function classify() {
   }
 }
 
-/** After an error the client connects anew by itself. */
+/** As `DelegatedClient.run`, with the client's own report. */
+const runDirect = (client) => async (input, options) => {
+  const first = client.current
+  const before = first.traffic
+  const result = await client.run(input, options)
+  const { traffic } = client.current
+  // After a repeat all traffic is that of a new connection.
+  return { result, traffic, steps: stepsOf(client.plan, client.current === first ? before : undefined, traffic) }
+}
+
+function showDirect(steps, { milliseconds }, traffic, { server }) {
+  const { offline } = traffic.links.server
+  // The last step's upload comes once for each. What an earlier visit prepared was paid for then.
+  const prepared = offline.steps.at(-1)?.messagesSent || 1
+  showWay('direct', steps, offline.bytesSent / prepared)
+  showDirectCosts({ steps, milliseconds, traffic, prepared, dealtBytes: server?.dealtBytes })
+}
+
+/** After an error a direct client connects anew by itself; a delegated one has no connection. */
 function recover(error) {
   byId('progress').value = 0
   byId('progress-label').textContent = error.code === 'ABORTED' ? 'Cancelled' : 'Failed'
@@ -116,7 +146,7 @@ function recover(error) {
 function onProgress({ phase, step, steps, layer }) {
   byId('progress').value = step / steps
   byId('progress-label').textContent = `${phase === 'run' ? 'Classifying' : 'Preparing'}: ${layer}`
-  if (phase === 'run') timeline.done(step)
+  if (phase === 'run') timeline?.done(step)
 }
 
 async function take(blob, name) {
@@ -140,11 +170,11 @@ async function take(blob, name) {
 }
 
 /** What the parties received, as they tell. */
-async function showSeen({ ring, input }, picture) {
-  const { server, helper } = await fetch(`/seen?viewer=${viewer}`).then((answer) => answer.json(), () => ({})) // biome-ignore format: one call
+async function showSeen({ ring, inputBits = ring, input }, picture) {
+  const { server, helper, delegate } = await fetch(`/seen?viewer=${viewer}`).then((answer) => answer.json(), () => ({})) // biome-ignore format: one call
   if (server) {
     const bytes = Uint8Array.from(atob(server.masked), (letter) => letter.charCodeAt(0))
-    const noise = pictureOfWords(bytes, ring, input.shape)
+    const noise = pictureOfWords(bytes, inputBits, input.shape)
     draw(byId('masked'), noise, 'What the server received, drawn as a picture: noise')
     const likeness = correlation(picture, noise).toFixed(3)
     byId('masked-text').textContent =
@@ -152,12 +182,17 @@ async function showSeen({ ring, input }, picture) {
       `Correlation with your picture: ${likeness}.`
     byId('masked-bytes').textContent = `${hex(bytes.subarray(0, 16))} …`
   }
-  if (helper) {
+  if (helper && !delegated()) {
     const words = new DataView(Uint8Array.from(helper.request.match(/../g), (pair) => Number.parseInt(pair, 16)).buffer)
     byId('request').textContent = helper.request.replace(/..(?=.)/g, '$& ')
     byId('request-text').textContent =
       `Its last request, ${words.byteLength} bytes: “deal random numbers for inference ${words.getBigUint64(0, true)}”. ` +
       'Nothing else, and nothing while a picture is classified.'
+  }
+  if (delegate && delegated()) {
+    byId('seed').textContent = `… ${delegate.seed.slice(-40).replace(/..(?=.)/g, '$& ')}`
+    byId('seed-text').textContent =
+      `A seed of random masks, sealed to it, in ${delegate.seed.length / 2} bytes. Neither your picture nor the answer.`
   }
   return { server }
 }
@@ -165,11 +200,12 @@ async function showSeen({ ring, input }, picture) {
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
 
 function fail(error) {
-  const { title, advice, report } = explain(error, state.parties)
+  const { title, advice, report } = explain(error, state.parties, !delegated())
   const news = byId('failure').hidden || byId('failure-title').textContent !== title
   state.why = error
   byId('failure-report').textContent = report
-  say(state.client || state.parties ? 'Not connected; trying again.' : 'Not connected.', 'bad')
+  if (delegated()) say(state.client ? 'Not answered. Nothing is kept of it: classify again.' : 'Not connected.', 'bad')
+  else say(state.client || state.parties ? 'Not connected; trying again.' : 'Not connected.', 'bad')
   showReady(0)
   if (!news) return // said and shown already: another attempt has met the same
   byId('failure-title').textContent = title
@@ -184,9 +220,11 @@ function say(text, mood = '') {
 }
 
 function showReady(count) {
-  byId('ready').textContent =
-    connected() && count < KEEP_PREPARED ? `ready: ${count}, preparing more` : `ready: ${count}`
-  byId('ready-light').classList.toggle('on', count > 0)
+  if (delegated()) byId('ready').textContent = 'ready: nothing is prepared here'
+  else
+    byId('ready').textContent =
+      connected() && count < KEEP_PREPARED ? `ready: ${count}, preparing more` : `ready: ${count}`
+  byId('ready-light').classList.toggle('on', delegated() ? connected() : count > 0)
   showControls()
 }
 
@@ -243,6 +281,12 @@ for (const kind of ['dragover', 'dragleave', 'drop']) {
 byId('classify').addEventListener('click', classify)
 byId('cancel').addEventListener('click', () => state.running?.abort())
 byId('reconnect').addEventListener('click', connect)
-byId('network').addEventListener('change', connect)
-byId('model').addEventListener('change', connect)
+for (const setting of ['network', 'model']) {
+  byId(setting).addEventListener('change', () => {
+    forgetWays()
+    void connect()
+  })
+}
+byId('way').addEventListener('change', connect)
+forgetWays()
 void connect()

@@ -68,17 +68,22 @@ export class Timeline {
   }
 
   #bars(row, parts, total) {
-    const spans = parts.map(([name, from, to]) => {
-      const span = element('span', { className: name })
-      span.style.left = `${(100 * from) / total}%`
-      span.style.width = `${(100 * (to - from)) / total}%`
-      return span
-    })
-    this.#rows[row].track.replaceChildren(...spans)
+    track(this.#rows[row].track, parts, total)
   }
 }
 
-const sum = (steps, key) => steps.reduce((total, step) => total + step[key], 0)
+/** Draws [name, from, to] of `total` in a track. */
+export function track(track, parts, total) {
+  const spans = parts.map(([name, from, to]) => {
+    const span = element('span', { className: name })
+    span.style.left = `${(100 * from) / total}%`
+    span.style.width = `${(100 * (to - from)) / total}%`
+    return span
+  })
+  track.replaceChildren(...spans)
+}
+
+export const sum = (steps, key) => steps.reduce((total, step) => total + step[key], 0)
 const figures = ({ ms: all, waiting, up, down }) => [ms(all - waiting), ms(waiting), kilobytes(up), kilobytes(down)]
 
 /** What one inference cost, step by step: the meter's report after it less the one before. */
