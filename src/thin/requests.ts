@@ -101,6 +101,10 @@ function refused(name: string, { status }: Response, body: Uint8Array): Ringfenc
   if (!failure)
     return refusal(status) ?? new RingfenceError('PEER_FAILED', `the ${name} answered with status ${status}`)
   const error = peerFailure(`${name}`, failure)
-  const { cause, message, retryAfterMs } = error
+  const { cause, retryAfterMs } = error
+  const message =
+    failure.code === 'UNSUPPORTED'
+      ? `the ${name} takes no delegated inputs; it has to be given the delegate's key`
+      : error.message
   return OWN.has(failure.code) ? new RingfenceError(failure.code, message, [], { cause, retryAfterMs }) : error
 }

@@ -71,7 +71,8 @@ describe('ringfence demo', () => {
 
   it('has a guarded plan catch a delegate that deviates', async () => {
     const args = ['--delegate', '--guard', '--model', 'mnist-cnn3', '--images', `${root}models/samples/digit-3.png`]
-    const { status, stdout } = await ringfence('demo', ...args)
+    const { status, stdout, stderr } = await ringfence('demo', ...args)
+    expect(stderr).not.toContain('protocol')
     expect(stdout).toMatch(/^✓ EQUAL: all 10 logits/m)
     expect(stdout.replaceAll(/\s+/g, ' ')).toContain(
       '✓ CAUGHT: of a delegate that changed one bit of one reply, its owner got no output: CHEATED',

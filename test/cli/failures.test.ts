@@ -12,6 +12,12 @@ describe('what the program says when it cannot do what was asked', () => {
     ['an unknown flag', ['demo', '--colour', 'red'], 'BAD_INPUT', /unknown flag --colour/],
     ['a flag without its value', ['demo', '--model'], 'BAD_INPUT', /--model needs a value/],
     [
+      'a flag that is wrong, once however often it is read',
+      ['finetune', 'mnist-cnn3', '--images', 'x', '-o', 'y', '--epochs', '0'],
+      'BAD_INPUT',
+      /^(?![\s\S]*- --epochs[\s\S]*- --epochs)[\s\S]*- --epochs: expected/,
+    ],
+    [
       'an unknown model',
       ['demo', '--model', 'nowhere'],
       'BAD_INPUT',

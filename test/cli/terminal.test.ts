@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { describeFailure, reportFailure } from '../../src/cli/terminal/failure-report.js'
 import { ProgressBar } from '../../src/cli/terminal/progress-bar.js'
@@ -80,6 +81,16 @@ describe('a failure', () => {
     reportFailure(error, false, { out, err })
     expect(err.text).toBe('error BAD_FILE\n  x.json has 2 problems:\n  - first\n  - second\n')
     expect(out.text).toBe('')
+  })
+
+  it('keeps words whole on a terminal, behind the sign of a problem', () => {
+    const err = Object.assign(sink(true), { columns: 24 })
+    reportFailure(new RingfenceError('BAD_FILE', 'two:', ['one that is longer than a line', 'b']), false, {
+      out: err,
+      err,
+    })
+    const lines = stripVTControlCharacters(err.text).split('\n')
+    expect(lines.slice(2)).toEqual(['  - one that is longer', '    than a line', '  - b', ''])
   })
 
   it('is one object with --json', () => {

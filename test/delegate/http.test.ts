@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Authorize } from '../../src/net/access/gate.node.js'
 import { type Listener, listen } from '../../src/net/websocket-server.node.js'
+import { Server } from '../../src/party/server.js'
 import { ThinClient, type ThinOptions } from '../../src/thin/thin-client.js'
 import { failure, inputFor } from '../party/fixture.js'
 import { DelegatedSite, delegatedNetwork } from './fixture.js'
@@ -72,6 +73,21 @@ describe('refused with words', () => {
   test('a party that is not there', async () => {
     const gone = await failure(owner({ server: 'http://127.0.0.1:1' }))
     expect(gone).toMatchObject({ code: 'PEER_GONE', retryable: true })
+  })
+
+  test('a server that was given no delegate’s key', async () => {
+    const open = await Server.create(compiled, site.toHelper)
+    const without = await listen({
+      exchange: () => open.exchange,
+      onConnection: (channel) => channel.close(),
+    })
+    const error = await failure(owner({ server: without.url, token: 'somebody' }))
+    expect(error).toMatchObject({ code: 'UNSUPPORTED', retryable: false })
+    expect((error as Error).message).toContain(
+      "the server takes no delegated inputs; it has to be given the delegate's key",
+    )
+    await without.close()
+    await open.release()
   })
 
   test.each([0, 10, 100_000])('a body of %i bytes', async (bytes) => {

@@ -73,7 +73,15 @@ describe('an address', () => {
   const refused = (url: string, options = { name: 'deal' }): Promise<unknown> => failure(openEngine(url, options))
 
   test('is a folder’s or a broker’s', async () => {
-    for (const url of ['http://x', 'deal', 'nats://', 'tls:']) {
+    for (const url of [
+      'http://x',
+      'deal',
+      'nats://',
+      'tls:',
+      'file://srv/queue',
+      'file:///srv%2Fqueue',
+      'file:///srv%00',
+    ]) {
       expect(await refused(url)).toMatchObject({ code: 'BAD_INPUT' })
     }
   })

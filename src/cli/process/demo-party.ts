@@ -134,6 +134,8 @@ function throttled() {
   }
 }
 
+/** The demo itself tells of the one that deviates. */
 function complain(error: Error): void {
+  if (error instanceof RingfenceError && error.code === 'CHEATED') return
   process.stderr.write(`${error.message}\n`)
 }

@@ -89,8 +89,9 @@ export class Flags {
     throw new RingfenceError('BAD_INPUT', `this command line cannot be run; see ringfence ${name} --help`, problems)
   }
 
+  /** Adds a problem; once, however often its flag is read. */
   fault(problem: string): void {
-    this.#problems.push(problem)
+    if (!this.#problems.includes(problem)) this.#problems.push(problem)
   }
 
   /** What was given. */

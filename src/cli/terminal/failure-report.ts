@@ -38,6 +38,9 @@ export function reportFailure(
   const paint = painter(err)
   const columns = columnsOf(err)
   const body = failure.code === 'INTERNAL' ? failure.message : wrapped(failure.message, columns, '  ')
-  const problems = failure.problems.map((problem) => `  - ${problem}`)
+  // A line each where programs read them, and words kept whole where people do.
+  const problems = failure.problems.map((problem) =>
+    err.isTTY ? `  - ${wrapped(problem, columns, '    ').slice(4)}` : `  - ${problem}`,
+  )
   err.write(`${[paint(['red', 'bold'], `error ${failure.code}`), body, ...problems].join('\n')}\n`)
 }
