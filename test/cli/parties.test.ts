@@ -45,7 +45,7 @@ describe('ringfence helper, serve and infer', () => {
   it('take a picture of another size when told how', async () => {
     const other = `${root}models/samples/cat-chelsea.png`
     const refused = await ringfence('infer', ...urls, other)
-    expect(refused.stderr).toContain('(or --resize) makes it fit')
+    expect(refused.stderr.replace(/\s+/g, ' ')).toContain('(or --resize) makes it fit')
     const { status, stdout } = await ringfence('infer', ...urls, '--resize', 'cover', other)
     expect(status).toBe(0)
     expect(stdout).toMatch(/cat-chelsea\.png +\d /)
