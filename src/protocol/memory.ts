@@ -15,9 +15,13 @@ import {
 } from '../plan/plan.js'
 import { type ActivationOf, isActive, isProduct, type PlanLayout, planLayout, type StepLayout } from './layout.js'
 import { lastUses } from './live-tensors.js'
+import { curveSizes } from './mcc/curve.js'
+import { type SignSet, signSizes } from './mcc/guard/signs.js'
+import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { materialLengths } from './mcc/material.js'
 import { productSizes } from './mcc/product.js'
 import { reluSizes } from './mcc/relu.js'
+import { isCurve } from './mcc/step.js'
 import { filterSlots } from './weights.js'
 
 /** Bytes at most. Every inference prepared ahead adds `prepared` at the server; on `securenn` nothing is prepared. */
@@ -57,10 +61,11 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const prepared = sum(dealt) + sum(own.steps.map(({ size }) => 4 * size))
   const online = own.steps.map((step) => onlineBytes(step, plan.ring))
   const linear = own.steps.map((step) => linearBytes(step, 4))
+  const guard = guardBytes(own)
   return {
-    client: peak(1, (i) => Math.max(online[i], linear[i])),
-    server: peak(3, (i) => online[i] + linear[i], prepared),
-    helper: peak(1, (i) => linear[i] + dealtBytes(own.steps[i]) + dealt[i]),
+    client: peak(1, (i) => Math.max(online[i], linear[i])) + guard.client,
+    server: peak(3, (i) => online[i] + linear[i], prepared) + guard.server,
+    helper: peak(1, (i) => linear[i] + dealtBytes(own.steps[i], plan.ring) + dealt[i]) + guard.helper,
     prepared,
   }
 }
@@ -127,18 +132,58 @@ function onlineBytes(step: MccStep, ring: number): number {
     return opening + reply + 8 * words + 4 * 8 * step.size
   }
   if (!isActive(step)) return 4 * 3 * step.size
+  if (isCurve(step)) {
+    const { opening, reply, piece } = curveSizes(step, ring)
+    return opening + reply + 3 * piece + 4 * 8 * step.size
+  }
   const { relu } = step
   const { opening, reply, rows, tables } = reluSizes(step, ring)
   return opening + reply + rows + tables + 4 * (2 * step.size + 6 * relu.values + 2 * relu.comparisons)
 }
 
 /** Helper: what a step's material is made from. */
-function dealtBytes(step: MccStep): number {
+function dealtBytes(step: MccStep, ring: number): number {
   if (isProduct(step)) return 4 * 24 * step.size
   if (!isActive(step)) return 0
+  if (isCurve(step)) return 3 * curveSizes(step, ring).piece + 4 * 8 * step.size
   const { relu, activation } = step
   const { tables } = reluSizes(step, 32)
   return tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+}
+
+/**
+ * What a guard adds: keys, tags and lifted masks of the largest step, everything that is compared once more, tables and pads
+ * of the second sets, and what the helper checks uploads with.
+ */
+function guardBytes(layout: PlanLayout<MccPlan>): Pick<PlanMemory, 'client' | 'server' | 'helper'> {
+  const terms = guardTerms(layout)
+  if (!terms) return { client: 0, server: 0, helper: 0 }
+  const replies = most(
+    layout.steps.map((step) => {
+      if (!isActive(step)) return 0
+      const keys = sum(keyShapes(step, terms.word).map(({ count }) => count))
+      return 8 * (2 * keys + 4 * step.relu.values + 2 * step.relu.results)
+    }),
+  )
+  const sets = setsOf(terms)
+  const compared = sum(terms.segments.map(({ comparisons }) => 8 * comparisons))
+  const pads = most(terms.segments.map((segment) => sum(segment.sets.map((set) => signSizes(set).tables))))
+  const { dealt } = guardSizes(terms)
+  const set = most(sets.map(setBytes))
+  const secrets = sum(sets.map((each) => 5 * each.comparisons + 5 * each.traps))
+  const transposes = sum(layout.plan.steps.map((_, tensor) => elementCount(tensorShape(layout.plan, tensor))))
+  return {
+    client: replies + pads + set,
+    server: replies + compared + secrets + set,
+    helper: replies + compared + secrets + set + 2 * dealt + 2 * 4 * terms.vectors * transposes,
+  }
+}
+
+/** What a second set takes while it is dealt, opened or answered: a few words for each of its places. */
+function setBytes(set: SignSet): number {
+  const { opened, rows, beta } = signSizes(set)
+  const places = set.comparisons + set.traps
+  return opened + 2 * rows + beta + dealerBytes(set.chain.chunks, places) + 4 * 8 * places
 }
 
 type SecurennStep = StepLayout<ActivationOf<SecurennPlan>>

@@ -32,10 +32,13 @@ function tableOf({ activation: { curve } }: Sizes, ring: number): { words: numbe
 /** Byte lengths of a curve's messages. */
 export function curveSizes(step: Sizes, ring: number) {
   const { words, width } = tableOf(step, ring)
+  const all = pieces(step.size, words)
   return {
     opening: packedBytes(step.size, step.activation.bits),
     reply: packedBytes(step.size, ring),
-    tables: pieces(step.size, words).reduce((sum, { count }) => sum + longBytes(count * words, width), 0),
+    tables: all.reduce((sum, { count }) => sum + longBytes(count * words, width), 0),
+    /** What a piece of the tables takes in memory. */
+    piece: 8 * (all[0]?.count ?? 0) * words,
   }
 }
 
