@@ -1,4 +1,4 @@
-// Two sets of tests: `npm test` runs everything, `npm run test:fast` what answers within a minute on two idle cores.
+// Two sets of tests: `npm test` runs everything, `npm run test:fast` what answers within a minute and a half on two cores.
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -46,7 +46,7 @@ const test = { testTimeout: 300_000, hookTimeout: 300_000, expect: { poll: { tim
 export default defineConfig({
   test: {
     projects: [
-      // One process loads the modules once for all its files: half the time of this set went into loading them.
+      // A process loads the modules once for all its files: half the time of this set went into loading them.
       {
         test: { ...test, name: 'fast', include: ['test/**/*.test.ts'], exclude: [...SLOW, ...MOCKING], isolate: false },
       },
