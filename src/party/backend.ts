@@ -18,6 +18,7 @@ import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
 import type { Ledger } from './ledger.js'
+import type { Delivery } from './mcc/deliveries.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Turns } from './options.js'
 import type { Registration } from './registration.js'
@@ -99,6 +100,8 @@ export interface ServerBackend {
   /** The server is registered again; sessions from before go on without preparing more. */
   helperBack(helper: Link, registration: Registration): void
   join(session: ClientSession): Promise<SessionBackend>
+  /** A bundle that a dealer wants to bring past the helper's link, or a status of HTTP. */
+  expects?(session: string, inference: number): Delivery | number
   /** Material dealt ahead. */
   readonly stored: ServerStatus['store']
   /** Clients that wait for their turn. */
@@ -131,6 +134,8 @@ export interface HelpedServer<P extends Plan = Plan> {
   /** What a guarded plan adds, on its way to the dealer from the moment on that clients can know of the registration. */
   guard: Promise<void> | undefined
   readonly seed: Seed
+  /** Where bundles are brought; undefined: over its link. */
+  readonly deliverAt: string | undefined
   readonly grants: Grants
   /** Bundles that are dealt, or dealt and not sent; sessions take turns at them. */
   readonly making: Turns

@@ -1,6 +1,7 @@
 // What a server takes beside its model.
 import type { Channel, Meter, Peer } from '../net/index.js'
 import type { HostOptions } from './options.js'
+import type { SharedRegistration } from './registration.js'
 
 /** Opens a connection to the helper. */
 export type ConnectHelper = () => Channel | Promise<Channel>
@@ -31,5 +32,15 @@ export interface ServerOptions extends HostOptions {
    * is burnt; if it is a principal, this server serves it no more.
    */
   onCheat?: (peer: Peer) => void
+  /**
+   * A registration that this server shares with others of the same model (`ringfence register`): the helper holds the model
+   * once for all of them. Default: one of its own. Not for guarded plans.
+   */
+  registration?: SharedRegistration
+  /**
+   * Where the helper's dealers reach `deliveries`, https://HOST:PORT, with a `registration` and a helper that allows it: bundles
+   * then come past the helper's connection.
+   */
+  deliverAt?: string
   meter?: Meter
 }
