@@ -18,7 +18,7 @@ import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
 import type { Ledger } from './ledger.js'
-import type { Delivery } from './mcc/deliveries.js'
+import type { Deliveries } from './mcc/deliveries.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Turns } from './options.js'
 import type { Registration } from './registration.js'
@@ -100,8 +100,8 @@ export interface ServerBackend {
   /** The server is registered again; sessions from before go on without preparing more. */
   helperBack(helper: Link, registration: Registration): void
   join(session: ClientSession): Promise<SessionBackend>
-  /** A bundle that a dealer wants to bring past the helper's link, or a status of HTTP. */
-  expects?(session: string, inference: number): Delivery | number
+  /** Bundles that dealers bring past the helper's link. */
+  readonly deliveries?: Deliveries
   /** Material dealt ahead. */
   readonly stored: ServerStatus['store']
   /** Clients that wait for their turn. */

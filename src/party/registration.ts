@@ -38,7 +38,7 @@ import {
   replicaProof,
 } from './messages.js'
 import { linkTo } from './options.js'
-import type { ServerOptions } from './server-options.js'
+import type { ServerOptions, SharedRegistration } from './server-options.js'
 import { type SendOptions, sendPieces } from './transfer.js'
 
 export interface Registration {
@@ -56,19 +56,6 @@ export interface RegisterOptions extends SendOptions {
   readonly source: () => Seed
   /** The pinned key. */
   readonly helperKey?: Uint8Array
-}
-
-/**
- * A registration that several servers share, replicas of one: made once, and kept in a file of each (`ringfence register`). Whoever
- * has it and is a client of theirs, or their helper, has the weights.
- */
-export interface SharedRegistration {
-  readonly keys: KeyPair
-  readonly modelSeed: Seed
-  readonly helperKey: Uint8Array
-  readonly planDigest: Uint8Array
-  /** Names the weights: under one κ_B the helper would see what two networks differ in. */
-  readonly weights: Uint8Array
 }
 
 /** Where dealers bring what is for a server: its own address, or the helper's connection where there is none. */

@@ -178,7 +178,7 @@ export class Server {
   expects(path: string, token: Uint8Array): Delivery | number {
     if (this.#released) return 410
     const named = delivered(path, token, this.#parts.registration.helperSeed)
-    return typeof named === 'number' ? named : (this.#backend.expects?.(...named) ?? 410)
+    return typeof named === 'number' ? named : (this.#backend.deliveries?.expects(...named) ?? 410)
   }
 
   /**

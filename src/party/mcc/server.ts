@@ -32,7 +32,7 @@ import {
   TOKEN_BYTES,
 } from '../messages.js'
 import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
-import { Deliveries, type Delivery } from './deliveries.js'
+import { Deliveries } from './deliveries.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
 import { type Lack, MaterialStore } from './store.js'
@@ -60,7 +60,7 @@ export class MccServer implements ServerBackend {
   lost: RingfenceError | undefined
   #helper: Link
   readonly #sessions = new Set<MccSession>()
-  readonly #deliveries: Deliveries
+  readonly deliveries: Deliveries
 
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
@@ -80,7 +80,7 @@ export class MccServer implements ServerBackend {
     this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
-    this.#deliveries = new Deliveries(this.store, context.onBundle)
+    this.deliveries = new Deliveries(this.store, context.onBundle)
   }
 
   get stored() {
@@ -121,10 +121,6 @@ export class MccServer implements ServerBackend {
       }
       if (whole) this.context.onBundle?.(performance.now() - began)
     }
-  }
-
-  expects(session: string, inference: number): Delivery | number {
-    return this.#deliveries.expects(session, inference)
   }
 
   helperLost(error: RingfenceError): void {

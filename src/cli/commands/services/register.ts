@@ -1,13 +1,13 @@
 // `ringfence register`: makes the registration that several servers of one model share.
 import { existsSync } from 'node:fs'
-import { RingfenceError } from '../../errors.js'
-import { findModel, prepareModel } from '../../files/prepared-model.js'
-import { connect } from '../../net/index.js'
-import { newRegistration } from '../../party/registration.js'
-import { writeRegistration } from '../process/shared-registration.js'
-import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
-import { inFlags, secretOf } from '../terminal/flag-words.js'
-import { nextCommand, painter, quoted } from '../terminal/terminal.js'
+import { RingfenceError } from '../../../errors.js'
+import { findModel, prepareModel } from '../../../files/prepared-model.js'
+import { connect } from '../../../net/index.js'
+import { newRegistration } from '../../../party/registration.js'
+import { writeRegistration } from '../../process/fleet/shared-registration.js'
+import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../../terminal/arguments.js'
+import { inFlags, secretOf } from '../../terminal/flag-words.js'
+import { nextCommand, painter, quoted } from '../../terminal/terminal.js'
 
 export const register: Command = {
   name: 'register',

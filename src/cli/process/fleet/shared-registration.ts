@@ -1,9 +1,9 @@
 // The file of a registration that servers share: `ringfence register` makes it, `serve --registration` reads it.
-import { RingfenceError } from '../../errors.js'
-import { fromHex, hex } from '../../party/messages.js'
-import type { SharedRegistration } from '../../party/registration.js'
-import { keyPair } from '../../random/seed.js'
-import { readSecretOf, writeSecret } from './secret-file.js'
+import { RingfenceError } from '../../../errors.js'
+import { fromHex, hex } from '../../../party/messages.js'
+import type { SharedRegistration } from '../../../party/server-options.js'
+import { keyPair } from '../../../random/seed.js'
+import { readSecretOf, writeSecret } from '../secret-file.js'
 
 const FORMAT = 'ringfence registration/1'
 const PARTS = ['planDigest', 'helperKey', 'secretKey', 'modelSeed', 'weights'] as const

@@ -1,9 +1,9 @@
 // `serve --registration --deliver`: bundles that dealers bring past the helper's link.
-import { deliveryHost, type FleetListener, listenForDealers } from '../../fleet/http.node.js'
-import { readTls, type TlsFiles } from '../../operate/tls-files.js'
-import type { Server } from '../../party/server.js'
-import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
-import { parseAddress } from './listening.js'
+import { deliveryHost, type FleetListener, listenForDealers } from '../../../fleet/http.node.js'
+import { readTls, type TlsFiles } from '../../../operate/tls-files.js'
+import type { Server } from '../../../party/server.js'
+import type { FlagDefinitions, Flags } from '../../terminal/arguments.js'
+import { parseAddress } from '../listening.js'
 
 const DELIVER_PORT = 7704
 

@@ -1,23 +1,24 @@
 // `ringfence serve`: offers networks to clients until it is told to end.
 import { basename } from 'node:path'
-import { inputNotesOf, type ModelDirectory } from '../../files/model-directory.js'
-import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
-import type { FleetListener } from '../../fleet/http.node.js'
-import { isWritten } from '../../model/pictures/range.js'
-import { connect, Meter } from '../../net/index.js'
-import type { Log } from '../../operate/log.js'
-import { figuresOfAll, Metrics } from '../../operate/metrics.js'
-import { Models } from '../../operate/models.js'
-import { listenForMetrics } from '../../operate/pages.js'
-import { OneOfSeveral, Several } from '../../operate/processes.js'
-import type { ModelOptions } from '../../operate/served-model.js'
-import { Service } from '../../operate/service.js'
-import type { SharedRegistration } from '../../party/registration.js'
-import type { CompileOptions } from '../../plan/compile/compile.js'
-import { coarseNotes } from '../../plan/compile/rounding.js'
-import { type Configured, configured } from '../process/config-file.js'
-import { DELIVER_FLAGS, type DeliverOrder, readDelivering, takeDeliveries } from '../process/delivering.js'
-import { compiledGuarded, guardsByDefault, NO_GUARD_FLAG, whatClientsCanDo } from '../process/guarding.js'
+import { inputNotesOf, type ModelDirectory } from '../../../files/model-directory.js'
+import { findModel, packagedModels, prepareModel } from '../../../files/prepared-model.js'
+import type { FleetListener } from '../../../fleet/http.node.js'
+import { isWritten } from '../../../model/pictures/range.js'
+import { connect, Meter } from '../../../net/index.js'
+import type { Log } from '../../../operate/log.js'
+import { figuresOfAll, Metrics } from '../../../operate/metrics.js'
+import { Models } from '../../../operate/models.js'
+import { listenForMetrics } from '../../../operate/pages.js'
+import { OneOfSeveral, Several } from '../../../operate/processes.js'
+import type { ModelOptions } from '../../../operate/served-model.js'
+import { Service } from '../../../operate/service.js'
+import type { SharedRegistration } from '../../../party/server-options.js'
+import type { CompileOptions } from '../../../plan/compile/compile.js'
+import { coarseNotes } from '../../../plan/compile/rounding.js'
+import { type Configured, configured } from '../../process/config-file.js'
+import { DELIVER_FLAGS, type DeliverOrder, readDelivering, takeDeliveries } from '../../process/fleet/delivering.js'
+import { readRegistration } from '../../process/fleet/shared-registration.js'
+import { compiledGuarded, guardsByDefault, NO_GUARD_FLAG, whatClientsCanDo } from '../../process/guarding.js'
 import {
   MEGABYTES,
   megabytes,
@@ -27,12 +28,11 @@ import {
   sayReady,
   seconds,
   WORKERS,
-} from '../process/listening.js'
-import { rereading } from '../process/reloading.js'
-import { readRegistration } from '../process/shared-registration.js'
-import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../terminal/arguments.js'
-import { inFlags, secretOf } from '../terminal/flag-words.js'
-import { quoted } from '../terminal/terminal.js'
+} from '../../process/listening.js'
+import { rereading } from '../../process/reloading.js'
+import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../../terminal/arguments.js'
+import { inFlags, secretOf } from '../../terminal/flag-words.js'
+import { quoted } from '../../terminal/terminal.js'
 
 export const SERVER_PORT = 7702
 
