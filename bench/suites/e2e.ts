@@ -84,7 +84,10 @@ export async function benchEndToEnd(flags: Flags): Promise<EndToEndReport[]> {
   const { network, ratio, online, offline, setup } = loopback
   const { flights, bytesUp, bytesDown } = online
   const { ms: _off, bestMs: _offBest, ...offlineBytes } = offline
-  baseline({ network, guarded, ratio: { ...ratio }, online: { flights, bytesUp, bytesDown }, offline: offlineBytes, setup }, files)
+  baseline(
+    { network, guarded, ratio: { ...ratio }, online: { flights, bytesUp, bytesDown }, offline: offlineBytes, setup },
+    files,
+  )
   return reports
 }
 
