@@ -29,7 +29,7 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
-import { benchRelu } from './suites/relu.js'
+import { benchRelu, RELU } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 import { benchTrain } from './suites/train.js'
 
@@ -43,7 +43,7 @@ const QUICK = { quick: { type: 'boolean', description: 'a rough look' } } as con
 const BENCHES: ReadonlyMap<string, Bench> = new Map(
   Object.entries({
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
-    relu: plain('2^16 ReLUs at once over loopback.', benchRelu),
+    relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {

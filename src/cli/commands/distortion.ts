@@ -26,6 +26,10 @@ export const distortion: Command = {
       valueHint: 'NAME',
       description: "the model's variant; by default the one of plain ReLUs",
     },
+    restored: {
+      type: 'boolean',
+      description: 'also a variant that was trained for a ReLU spec, with plain ReLUs in its place: to plan again',
+    },
     blocks: {
       type: 'string',
       valueHint: 'LIST',
@@ -62,6 +66,7 @@ function readOptions(flags: Flags): MeasureDistortionOptions {
     limit: flags.integer('limit', 1, 1e9),
     resize: flags.resize(),
     variant: flags.text('variant'),
+    restored: flags.on('restored'),
     blocks: blocksOf(flags),
     masks: flags.on('masks') ? MASK_SHARES : [],
     output: flags.text('output'),

@@ -225,6 +225,15 @@ export const NETWORK_FLAG = {
   },
 } as const satisfies FlagDefinitions
 
+export const DEADLINE_FLAG = {
+  deadline: {
+    type: 'string',
+    valueHint: 'SECONDS',
+    range: [1, 3600],
+    description: 'longest silence of a peer that is waited for (default 30)',
+  },
+} as const satisfies FlagDefinitions
+
 export const RESIZE_FLAG = {
   resize: {
     type: 'string',
@@ -240,3 +249,9 @@ export const HELPER_KEY_FLAG = {
     description: "the helper's public key, as it prints it; another helper is refused",
   },
 } as const satisfies FlagDefinitions
+
+/** A flag in seconds, as milliseconds. */
+export function seconds(flags: Flags, name: string): number | undefined {
+  const value = flags.integer(name)
+  return value === undefined ? undefined : value * 1000
+}

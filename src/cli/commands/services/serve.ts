@@ -15,6 +15,7 @@ import { Service } from '../../../operate/service.js'
 import type { SharedRegistration } from '../../../party/server-options.js'
 import type { CompileOptions } from '../../../plan/compile/compile.js'
 import { coarseNotes } from '../../../plan/compile/rounding.js'
+import { planMemory } from '../../../protocol/memory.js'
 import { type Configured, configured } from '../../process/config-file.js'
 import { DELIVER_FLAGS, type DeliverOrder, readDelivering, takeDeliveries } from '../../process/fleet/delivering.js'
 import { readRegistration } from '../../process/fleet/shared-registration.js'
@@ -26,11 +27,11 @@ import {
   SERVICE_FLAGS,
   type ServiceOrder,
   sayReady,
-  seconds,
   WORKERS,
 } from '../../process/listening.js'
 import { rereading } from '../../process/reloading.js'
-import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, toHex } from '../../terminal/arguments.js'
+import { memoryWords } from '../../report/plan-words.js'
+import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, seconds, toHex } from '../../terminal/arguments.js'
 import { inFlags, secretOf } from '../../terminal/flag-words.js'
 import { quoted } from '../../terminal/terminal.js'
 
@@ -224,6 +225,8 @@ class Offer {
         for (const note of coarseNotes(prepared.compiled.coarse)) {
           this.log.say('warn', 'coarse', { model: name }, `${name}: ${note}`)
         }
+        const memory = planMemory(prepared.compiled.plan)
+        this.log.say('info', 'memory', { model: name, ...memory }, `${name}: ${memoryWords(memory)}`)
         return prepared.compiled
       },
       connectHelper: (role) => connect(helper, { role, token, keepAliveMs, maxPayload }),
