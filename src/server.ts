@@ -2,6 +2,7 @@
 export { RingfenceError } from './errors.js'
 export { type Allowance, type Channel, connect, Meter, type Peer, type PeerRole, type Principal } from './net/index.js'
 export type { PartyEvent, ServerStatus } from './party/events.js'
+export type { Delivery } from './party/mcc/deliveries.js'
 export type { PartyOptions } from './party/options.js'
 export { newRegistration } from './party/registration.js'
 export { Server } from './party/server.js'
