@@ -63,7 +63,7 @@ export class MccServer implements ServerBackend {
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
   /** Inferences on line. */
-  readonly running = new Admission({ slots: RUNNING, waiting: WAITING })
+  readonly running: Admission
 
   constructor(
     readonly context: ServerContext<MccPlan>,
@@ -78,6 +78,8 @@ export class MccServer implements ServerBackend {
     this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
+    // What is used up needs as much memory as what is kept.
+    this.running = new Admission({ slots: Math.min(RUNNING, this.store.places), waiting: WAITING })
   }
 
   get stored() {
@@ -164,7 +166,7 @@ class MccSession implements SessionBackend {
   readonly #turn = new Watch(() => this.#endTurn())
   /** Inferences that are reserved and not complete. */
   readonly #unfinished = new Set<number>()
-  readonly #place: Place = {}
+  readonly #place: Place
   #left = false
   /** Ends this client's turn to prepare. */
   #leaveTurn: (() => void) | undefined
@@ -174,6 +176,7 @@ class MccSession implements SessionBackend {
     private readonly server: MccServer,
     private readonly session: ClientSession,
   ) {
+    this.#place = { owner: session.owner }
     void session.link.closed.then(() => this.#place.leave?.())
   }
 

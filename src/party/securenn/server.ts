@@ -66,7 +66,7 @@ export class SecurennServer implements ServerBackend {
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
   #left = false
-  readonly #place: Place = {}
+  readonly #place: Place
   engaged = false
 
   constructor(
@@ -74,7 +74,9 @@ class SecurennSession implements SessionBackend {
     private readonly session: ClientSession,
     /** Shared with the client. */
     private readonly common: Streams,
-  ) {}
+  ) {
+    this.#place = { owner: session.owner }
+  }
 
   release(): void {
     this.#helper?.close()
