@@ -32,6 +32,7 @@ import {
   TOKEN_BYTES,
 } from '../messages.js'
 import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
+import { Deliveries } from './deliveries.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
 import { type Lack, MaterialStore } from './store.js'
@@ -59,6 +60,7 @@ export class MccServer implements ServerBackend {
   lost: RingfenceError | undefined
   #helper: Link
   readonly #sessions = new Set<MccSession>()
+  readonly deliveries: Deliveries
 
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
@@ -80,6 +82,7 @@ export class MccServer implements ServerBackend {
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
     // What is used up needs as much memory as what is kept.
     this.running = new Admission({ slots: Math.min(RUNNING, this.store.places), waiting: WAITING })
+    this.deliveries = new Deliveries(this.store, context.onBundle)
   }
 
   get stored() {
@@ -166,7 +169,6 @@ class MccSession implements SessionBackend {
   readonly #turn = new Watch(() => this.#endTurn())
   /** Inferences that are reserved and not complete. */
   readonly #unfinished = new Set<number>()
-  readonly #place: Place
   #left = false
   /** Ends this client's turn to prepare. */
   #leaveTurn: (() => void) | undefined
@@ -176,8 +178,7 @@ class MccSession implements SessionBackend {
     private readonly server: MccServer,
     private readonly session: ClientSession,
   ) {
-    this.#place = { owner: session.owner }
-    void session.link.closed.then(() => this.#place.leave?.())
+    void session.link.closed.then(() => this.session.place.leave?.())
   }
 
   release(): void {
@@ -251,7 +252,7 @@ class MccSession implements SessionBackend {
     if (!this.#leaveTurn) {
       const { refusal } = preparing
       if (refusal) return this.#answer({ lack: 'BUSY', retryAfterMs: refusal.retryAfterMs! })
-      this.#leaveTurn = await keptAlive(link, context.deadlineMs, () => preparing.enter(this.#place))
+      this.#leaveTurn = await keptAlive(link, context.deadlineMs, () => preparing.enter(this.session.place))
       if (!this.#leaveTurn) return
     }
     const { lost } = this.server
@@ -348,7 +349,7 @@ class MccSession implements SessionBackend {
     const { running, context } = this.server
     const { link } = this.session
     await keptAlive(link, context.deadlineMs, async () => {
-      const leave = await running.enter(this.#place)
+      const leave = await running.enter(this.session.place)
       try {
         if (leave) await this.#inTurn(first)
       } finally {

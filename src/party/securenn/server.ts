@@ -66,7 +66,6 @@ export class SecurennServer implements ServerBackend {
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
   #left = false
-  readonly #place: Place
   engaged = false
 
   constructor(
@@ -74,9 +73,7 @@ class SecurennSession implements SessionBackend {
     private readonly session: ClientSession,
     /** Shared with the client. */
     private readonly common: Streams,
-  ) {
-    this.#place = { owner: session.owner }
-  }
+  ) {}
 
   release(): void {
     this.#helper?.close()
@@ -95,7 +92,7 @@ class SecurennSession implements SessionBackend {
     const helper = await this.#toHelper()
     let leave: (() => void) | undefined
     try {
-      leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.#place))
+      leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.session.place))
       if (!leave) return true // the client has gone
       if (this.server.lost) throw this.server.lost
       const allowance = spend(peer, 1)
@@ -130,7 +127,7 @@ class SecurennSession implements SessionBackend {
     // What this side waits for will not come any more, and the helper need not wait either.
     void client.closed.then(() => {
       this.#left = true
-      this.#place.leave?.()
+      this.session.place.leave?.()
       link.close()
     })
     return link
