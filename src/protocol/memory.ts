@@ -24,7 +24,7 @@ import { reluSizes } from './mcc/relu.js'
 import { isCurve } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
-/** Bytes at most. Every inference prepared ahead adds `prepared` at the server; on `securenn` nothing is prepared. */
+/** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
 export interface PlanMemory {
   readonly client: number
   readonly server: number
@@ -38,7 +38,10 @@ const most = (numbers: readonly number[]): number => numbers.reduce((a, b) => Ma
 /** Round keys, tables of windows, and what allocations are rounded up to. */
 const SMALL = 2 ** 17
 
-/** @param layout the plan's, where it is at hand */
+/**
+ * What each party of a plan needs, before anything is dealt. `Server.create` refuses more than the 4 GiB that WebAssembly has.
+ * @param layout @internal the plan's, where it is at hand
+ */
 export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): PlanMemory {
   const slots = filterSlots(plan)
   const filters = slots.map(({ words }) => words * wordRing(plan.ring).bytes)
@@ -72,7 +75,7 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
 }
 
 /** What a WebAssembly memory can have at most, and so a party. */
-const MAX_MEMORY = 2 ** 32
+export const MAX_MEMORY = 2 ** 32
 
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`
 

@@ -55,6 +55,8 @@ export interface MachineModel {
     readonly patchElement: number
   }
   readonly comparisons: readonly ComparisonCosts[]
+  /** Of tables: per word that is dealt, per word that is packed or unpacked, per value that is looked up. */
+  readonly curve: { readonly deal: number; readonly pack: number; readonly share: number }
   /** Per value of guarded steps: client's reply, a tag or what it has to be, keys, α times a reply. */
   readonly guard: {
     readonly lift: number

@@ -5,9 +5,11 @@ import { type ConvGeometry, outputSize, tilesOf } from '../../kernels/geometry.j
 import { gather32, gatherBits, patchSums32, uploadIndexMap, uploadPatchMap } from '../../kernels/index-maps.js'
 import { loadKernels } from '../../kernels/instance.js'
 import * as mcc from '../../kernels/mcc.js'
+import { curve, curveWords, dealCurve } from '../../kernels/polynomial/curve.js'
 import { fillStream } from '../../kernels/prg.js'
 import { wordRing } from '../../kernels/words.js'
 import { chooseChunks } from '../../plan/compile/chunks.js'
+import { longBytes, packLong } from '../../protocol/mcc/guard/words.js'
 import { DEFAULT_MACHINE } from './default-machine.js'
 import { leastSquares } from './least-squares.js'
 import type { ComparisonCosts, MachineModel, RingCosts } from './machine.js'
@@ -124,6 +126,25 @@ function measureValues(watch: Stopwatch): MachineModel['mcc'] {
 /** Chunk shapes of the windows that plans use, as `compile` cuts them, and single tables. */
 const WINDOWS = [2, 4, 6, 8, 10, 12, 14, 16, 20]
 
+/** Of a sigmoid: 32 entries of two words. */
+const TABLE = { bits: 16, segments: 5, degree: 1 }
+
+function measureCurve(watch: Stopwatch): MachineModel['curve'] {
+  const { k } = watch
+  const count = VALUES / 32
+  const shape = { ...TABLE, count }
+  const words = count * curveWords(TABLE)
+  const width = 41
+  const [tables, message] = [watch.bytes(words * 8), watch.bytes(longBytes(words, width))]
+  const polynomials = watch.bytes(curveWords(TABLE) * 8)
+  const [e, other, out] = [watch.words(count, TABLE.bits), watch.words(count), watch.words(count)]
+  const dealt = watch.time(() => dealCurve(k, shape, { r: e, polynomials, tables }))
+  const packed = watch.time(() => packLong(k, tables, words, width, message))
+  const shared = watch.time(() => curve(k, 'server', shape, { width, drop: 9 }, { e, tables, other, out }))
+  for (const region of [tables, message, polynomials, e, other, out]) region.release()
+  return { deal: dealt / words, pack: packed / words, share: shared / count }
+}
+
 function measureComparisons(watch: Stopwatch): ComparisonCosts[] {
   const shapes = [[1], [6], [8], ...WINDOWS.map((bits) => chooseChunks(bits))]
   const distinct = new Map(shapes.map((chunks) => [chunks.join(), chunks]))
@@ -172,6 +193,7 @@ export function measureMachine(name = 'this machine', link: MachineModel['link']
     chacha: chacha(watch),
     mcc: measureValues(watch),
     comparisons: measureComparisons(watch),
+    curve: measureCurve(watch),
     guard: measureGuard(watch),
     securenn: measureSecurenn(watch),
     copy,
