@@ -9,7 +9,9 @@ import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
 import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
+import type { Place } from './admission.js'
 import type { CallOptions } from './client/client-options.js'
+import type { Common } from './client/common.js'
 import type { Dealer } from './client/dealer.js'
 import type { Owners } from './delegated/owners.js'
 import type { ServerStatus } from './events.js'
@@ -27,6 +29,8 @@ import type { SessionLinks } from './session-links.js'
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {
   readonly k: Kernels
+  /** What other connections of this client use as well; `planned` is part of it. */
+  readonly common: Common
   /** As the server calls it. */
   readonly session: Uint8Array
   readonly server: Link
@@ -88,6 +92,8 @@ export interface ClientSession {
   readonly ledger: Ledger
   /** Whom its room in the store counts for. */
   readonly owner: string
+  /** Where it waits, for one thing at a time. */
+  readonly place: Place
 }
 
 export interface ServerBackend {

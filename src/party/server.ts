@@ -340,7 +340,8 @@ export class Server {
     const name = hex(id)
     const { principal } = peer
     const owner = principal ? `principal ${principal.name}` : `session ${name}`
-    const session: ClientSession = { id, name, owner, link, peer, meter, sh, registration: own, ledger: new Ledger() }
+    const [ledger, place] = [new Ledger(), { owner }]
+    const session = { id, name, owner, link, peer, meter, sh, registration: own, ledger, place }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })
