@@ -161,10 +161,10 @@ export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
 }
 
 /**
- * What a parent asks a party, over and over: a client's next inference, one input after another from now on, or what there is to
- * tell.
+ * What a parent asks a party, over and over: a client's next inference, one input after another from now on, the job's inferences
+ * prepared and left, or what there is to tell.
  */
-type Question = 'run' | 'load' | 'report'
+type Question = 'run' | 'load' | 'prepare' | 'report'
 
 const tell = (message: unknown): void => void process.send!(message)
 const used = (): Used => {
@@ -246,8 +246,15 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
       },
     }
   }
+  /** By a client that leaves afterwards, and all that was prepared with it. */
+  const prepare = async (): Promise<void> => {
+    const one = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
+    await one.prepare(job.runs)
+    await one.release()
+  }
   process.on('message', async (question: Question) => {
     if (question === 'load') void load()
+    else if (question === 'prepare') tell((await prepare()) ?? {})
     else tell(question === 'run' ? await run() : report())
   })
   tell({})
