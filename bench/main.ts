@@ -29,8 +29,9 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
-import { benchRelu } from './suites/relu.js'
+import { benchRelu, RELU } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchThroughput, THROUGHPUT } from './suites/throughput.js'
 import { benchTrain } from './suites/train.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
@@ -43,8 +44,9 @@ const QUICK = { quick: { type: 'boolean', description: 'a rough look' } } as con
 const BENCHES: ReadonlyMap<string, Bench> = new Map(
   Object.entries({
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
-    relu: plain('2^16 ReLUs at once over loopback.', benchRelu),
+    relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
+    throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),

@@ -70,6 +70,12 @@ export class RingfenceError extends Error {
   }
 }
 
+/** What to do after a wait that was too short: of whoever calls the library, and of whoever runs a command. */
+export function moreTime(deadlineMs: number): string {
+  const seconds = Math.min(3600, Math.ceil(deadlineMs / 500))
+  return `try again, or allow more time: deadlineMs ${1000 * seconds}, --deadline ${seconds}`
+}
+
 /** Throws one `BAD_…` error that lists every problem, or returns when there is none. */
 export function throwIfAny(code: ErrorCode, what: string, problems: readonly string[]): void {
   if (problems.length > 0) throw new RingfenceError(code, what, problems)

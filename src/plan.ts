@@ -94,6 +94,7 @@ export {
   type StepRelu,
 } from './plan/plan.js'
 export { runReference } from './plan/reference/reference.js'
+export { type PlanMemory, planMemory } from './protocol/memory.js'
 export type { Role } from './protocol/transcript.js'
 export { decodeFixed, encodeFixed } from './ring/codec.js'
 export { type ChoicePlan, type ChoicePlanOptions, planChoices } from './tune/allocation/choice-plan.js'

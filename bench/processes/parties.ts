@@ -1,7 +1,7 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { connect, Meter, type NetworkProfile, networkProfiles, shape } from '../../src/net/index.js'
+import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { Client } from '../../src/party/client/client.js'
 import { Helper } from '../../src/party/helper/helper.js'
@@ -12,8 +12,15 @@ export interface Job {
   workload: Workload
   warmup: number
   runs: number
-  /** Emulated between client and server; none is bare loopback. */
-  profile?: keyof typeof networkProfiles
+  /**
+   * Emulated between client and server; one without a name on the client's link to the helper too, and as precisely as timers
+   * are, which leaves the processor to the parties. None is bare loopback.
+   */
+  profile?: keyof typeof networkProfiles | NetworkProfile
+  /** Inferences that `load` has in flight. */
+  inFlight?: number
+  /** The server's memory for material, all of it for whoever asks. */
+  storeBytes?: number
   /** Between preparation and inference, so that what is still on its way arrives; 0 when not given. */
   pauseMs?: number
 }
@@ -35,7 +42,9 @@ export interface Measured {
   runs: Run[]
   bytes: Bytes
   /** Largest resident set of each process. */
-  peakMemoryMB: { client: number; server: number; helper: number }
+  peakMemoryMB: Record<Role, number>
+  /** Processor time of one inference, off line and on, waiting for peers excluded; the warm-up's does not count. */
+  cpuMs: Record<Role, number>
 }
 
 const ROLES = ['helper', 'server', 'client'] as const
@@ -48,8 +57,47 @@ interface Message {
   helper?: string
 }
 
-/** Runs a job in three fresh processes. */
-export async function measure(job: Job): Promise<Measured> {
+/**
+ * Runs a job in three fresh processes.
+ * @param between runs in this process before every inference that counts, while the three are at rest
+ */
+export async function measure(job: Job, between: () => void = () => {}): Promise<Measured> {
+  return withParties(job, 1, async ({ server, helper, clients: [client] }) => {
+    const cpu = async () => (await report([client, server, helper])).map(({ cpuMs }) => cpuMs)
+    for (let i = 0; i < job.warmup; i++) await ask<Run>(client, 'run')
+    const runs: Run[] = []
+    const before = await cpu()
+    for (let i = 0; i < job.runs; i++) {
+      between()
+      runs.push(await ask<Run>(client, 'run'))
+    }
+    const after = await cpu()
+    const [forClient, forServer, forHelper] = after.map((ms, i) => (ms - before[i]) / job.runs)
+    const result = await ask<ClientReport>(client, 'report')
+    const served = await ask<ServerReport>(server, 'report')
+    const dealt = await ask<Used>(helper, 'report')
+    const inferences = job.warmup + job.runs
+    return {
+      runs,
+      bytes: {
+        online: { ...result.online, helper: result.online.helper + served.helper / inferences },
+        offline: { ...result.offline, helperToServer: served.helperToServer / inferences },
+        setup: { ...result.setup, serverToHelper: served.serverToHelper },
+      },
+      peakMemoryMB: { client: result.peakMB, server: served.peakMB, helper: dealt.peakMB },
+      cpuMs: { client: forClient, server: forServer, helper: forHelper },
+    }
+  })
+}
+
+interface Parties {
+  readonly helper: ChildProcess
+  readonly server: ChildProcess
+  readonly clients: readonly ChildProcess[]
+}
+
+/** Starts the three, with so many clients; what they are for is called once all are connected. */
+export async function withParties<T>(job: Job, clients: number, use: (parties: Parties) => Promise<T>): Promise<T> {
   const children: ChildProcess[] = []
   const start = (message: Message): ChildProcess => {
     const child = fork(fileURLToPath(import.meta.url), ['--party'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
@@ -62,104 +110,147 @@ export async function measure(job: Job): Promise<Measured> {
     const { url: helperUrl } = await answer<{ url: string }>(helper)
     const server = start({ role: 'server', job, helper: helperUrl })
     const { url } = await answer<{ url: string }>(server)
-    const client = start({ role: 'client', job, helper: helperUrl, server: url })
-    const result = await answer<Pick<Measured, 'runs'> & { bytes: Pick<Bytes, 'online'>; peak: number } & ClientBytes>(
-      client,
+    const started = Array.from({ length: clients }, () =>
+      start({ role: 'client', job, helper: helperUrl, server: url }),
     )
-    const served = await ask<{ helperToServer: number; serverToHelper: number; helper: number; peak: number }>(server)
-    const dealt = await ask<{ peak: number }>(helper)
-    const inferences = job.warmup + job.runs
-    return {
-      runs: result.runs,
-      bytes: {
-        online: { ...result.bytes.online, helper: result.bytes.online.helper + served.helper / inferences },
-        offline: { ...result.offline, helperToServer: served.helperToServer / inferences },
-        setup: { ...result.setup, serverToHelper: served.serverToHelper },
-      },
-      peakMemoryMB: { client: result.peak, server: served.peak, helper: dealt.peak },
-    }
+    await Promise.all(started.map((client) => answer(client)))
+    return await use({ helper, server, clients: started })
   } finally {
     for (const child of children) child.kill()
   }
 }
 
-interface ClientBytes {
+/** What each of several has used so far. */
+export const report = (children: readonly ChildProcess[]): Promise<Used[]> =>
+  Promise.all(children.map((child) => ask<Used>(child, 'report')))
+
+/** What a process has used so far. */
+export interface Used {
+  cpuMs: number
+  peakMB: number
+}
+
+interface ServerReport extends Used {
+  helperToServer: number
+  serverToHelper: number
+  /** On line. */
+  helper: number
+}
+
+export interface ClientReport extends Used, Pick<Bytes, 'online'> {
+  /** Inferences of `load`. */
+  done: number
   offline: { clientUp: number; clientDown: number }
   setup: { clientUp: number; clientDown: number }
 }
-
 /** A child's next message. @throws when it ends instead */
 export function answer<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as T))
-    child.once('exit', (code) => reject(new Error(`a party ended early with status ${code}`)))
+    const ended = (code: number | null) => reject(new Error(`a party ended early with status ${code}`))
+    child.once('exit', ended)
+    child.once('message', (message) => {
+      child.off('exit', ended)
+      resolve(message as T)
+    })
   })
 }
 
-function ask<T>(child: ChildProcess): Promise<T> {
-  child.send({ report: true })
+export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
+  child.send(what)
   return answer<T>(child)
 }
 
+/**
+ * What a parent asks a party, over and over: a client's next inference, one input after another from now on, or what there is to
+ * tell.
+ */
+type Question = 'run' | 'load' | 'report'
+
 const tell = (message: unknown): void => void process.send!(message)
-const peakMB = (): number => Math.round(process.resourceUsage().maxRSS / 1024)
+const used = (): Used => {
+  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
+  return { cpuMs: (userCPUTime + systemCPUTime) / 1000, peakMB: Math.round(maxRSS / 1024) }
+}
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
 async function helper(): Promise<void> {
   const party = await Helper.create({ onError: complain })
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
-  process.on('message', () => tell({ peak: peakMB() }))
+  process.on('message', () => tell(used()))
   tell({ url })
 }
 
 async function server({ job, helper: helperUrl }: Message): Promise<void> {
   const { compiled } = prepareWorkload(job.workload)
   const meter = new Meter()
-  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain })
+  const store = job.storeBytes ? { storeBytes: job.storeBytes, storeShare: 1 } : {}
+  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain, ...store })
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => {
     const { setup, offline, online } = meter.report().links.helper
     const helper = online.bytesSent + online.bytesReceived
-    tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, peak: peakMB() })
+    tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, ...used() })
   })
   tell({ url })
 }
 
 async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
   // The input alone: calibrating the network is the server's work and would count as the client's memory.
-  const profile: NetworkProfile | undefined = job.profile && networkProfiles[job.profile]
-  const wire = await connect(serverUrl!)
-  const party = await Client.create({ server: profile ? shape(wire, profile) : wire, helper: helperUrl! })
+  const { profile } = job
+  const near = typeof profile === 'string' ? networkProfiles[profile] : profile
+  const far = typeof profile === 'string' ? undefined : profile
+  const to = (url: string, between: NetworkProfile | undefined) => async () => {
+    const wire = await connect(url)
+    return between ? shape(wire, typeof profile === 'string' ? between : { ...between, sleep: wait }) : wire
+  }
+  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
   const setup = party.traffic.links
   const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)
-  const runs: Run[] = []
-  for (let i = 0; i < job.warmup + job.runs; i++) {
+  let inferences = 0
+  const run = async (): Promise<Run> => {
     const started = performance.now()
     await party.prepare()
     const offlineMs = performance.now() - started
     if (job.pauseMs) await new Promise((resolve) => setTimeout(resolve, job.pauseMs))
     const { milliseconds } = await party.run(input)
-    if (i >= job.warmup) runs.push({ offlineMs, onlineMs: milliseconds })
+    inferences++
+    return { offlineMs, onlineMs: milliseconds }
   }
-  const { links } = party.traffic
-  const each = (bytes: number) => bytes / (job.warmup + job.runs)
-  const { online } = links.server
-  const helper = each(links.helper.online.bytesSent + links.helper.online.bytesReceived)
-  const [up, down, flights] = [online.bytesSent, online.bytesReceived, online.flights].map(each)
-  tell({
-    runs,
-    peak: peakMB(),
-    bytes: { online: { up, down, helper, flights } },
-    offline: {
-      clientUp: each(links.server.offline.bytesSent + links.helper.offline.bytesSent),
-      clientDown: each(links.server.offline.bytesReceived + links.helper.offline.bytesReceived),
-    },
-    setup: {
-      clientUp: setup.server.setup.bytesSent + setup.helper.setup.bytesSent,
-      clientDown: setup.server.setup.bytesReceived + setup.helper.setup.bytesReceived,
-    },
+  let done = 0
+  const load = async (): Promise<void> => {
+    function* source() {
+      for (;;) yield input
+    }
+    for await (const { error } of party.runMany(source(), { inFlight: job.inFlight })) {
+      if (error) throw error
+      done++
+    }
+  }
+  const report = (): ClientReport => {
+    const { links } = party.traffic
+    const each = (bytes: number) => bytes / inferences
+    const { online } = links.server
+    const helper = each(links.helper.online.bytesSent + links.helper.online.bytesReceived)
+    const [up, down, flights] = [online.bytesSent, online.bytesReceived, online.flights].map(each)
+    return {
+      ...used(),
+      done,
+      online: { up, down, helper, flights },
+      offline: {
+        clientUp: each(links.server.offline.bytesSent + links.helper.offline.bytesSent),
+        clientDown: each(links.server.offline.bytesReceived + links.helper.offline.bytesReceived),
+      },
+      setup: {
+        clientUp: setup.server.setup.bytesSent + setup.helper.setup.bytesSent,
+        clientDown: setup.server.setup.bytesReceived + setup.helper.setup.bytesReceived,
+      },
+    }
+  }
+  process.on('message', async (question: Question) => {
+    if (question === 'load') void load()
+    else tell(question === 'run' ? await run() : report())
   })
-  await party.release()
+  tell({})
 }
 
 function complain(error: Error): void {

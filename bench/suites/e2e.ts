@@ -3,7 +3,9 @@
 import type { Flags } from '../../src/cli/terminal/arguments.js'
 import type { NetworkProfile } from '../../src/net/index.js'
 import { networkProfiles } from '../../src/net/index.js'
+import { BASELINE_FLAGS, baseline } from '../baseline.js'
 import { type Measured, measure } from '../processes/parties.js'
+import { PlainNetwork, type Ratio, type References } from '../references.js'
 import { median, megabytes, milliseconds, table } from '../report.js'
 
 export interface EndToEndReport {
@@ -15,6 +17,12 @@ export interface EndToEndReport {
   offline: { ms: number; bestMs: number; clientUp: number; clientDown: number; helperToServer: number }
   setup: { clientDown: number; serverToHelper: number }
   networkProfile: ({ name: string } & NetworkProfile) | null
+  /** The network in plain text, between the private inferences of this run. */
+  references: References
+  /** Medians by tfjs's median, and bests by its best. */
+  ratio: Ratio
+  best: Ratio
+  cpuMs: Measured['cpuMs']
   peakMemoryMB: Measured['peakMemoryMB']
   runs: number
 }
@@ -28,12 +36,15 @@ export const E2E = {
   flags: {
     quick: { type: 'boolean', description: 'a rough look' },
     guard: { type: 'boolean', description: 'with a guard; the targets are those of the network without' },
+    ...BASELINE_FLAGS,
   },
 } as const
 
 async function one(guarded: boolean, runs: number, profile?: keyof typeof networkProfiles): Promise<EndToEndReport> {
   const options = { ring: 32, bits: 16, lo: 0, ...(guarded && { guard: {} }) } as const
-  const measured = await measure({ workload: { name: NETWORK, options }, warmup: 1, runs, profile })
+  const workload = { name: NETWORK, options } as const
+  const plain = await PlainNetwork.of(workload)
+  const measured = await measure({ workload, warmup: 1, runs, profile }, () => plain.sample())
   const { online, offline, setup } = measured.bytes
   const onlineMs = measured.runs.map((run) => run.onlineMs)
   const offlineMs = measured.runs.map((run) => run.offlineMs)
@@ -53,6 +64,9 @@ async function one(guarded: boolean, runs: number, profile?: keyof typeof networ
     offline: { ms: median(offlineMs), bestMs: Math.min(...offlineMs), ...offline },
     setup: { clientDown: setup.clientDown, serverToHelper: setup.serverToHelper },
     networkProfile: profile ? { name: profile, ...networkProfiles[profile] } : null,
+    references: plain.references,
+    ...plain.ratios({ online: onlineMs, offline: offlineMs }),
+    cpuMs: measured.cpuMs,
     peakMemoryMB: measured.peakMemoryMB,
     runs,
   }
@@ -61,11 +75,19 @@ async function one(guarded: boolean, runs: number, profile?: keyof typeof networ
 /** One report per network: loopback, then 60 ms and 100 Mbit/s. */
 export async function benchEndToEnd(flags: Flags): Promise<EndToEndReport[]> {
   const [quick, guarded] = [flags.on('quick'), flags.on('guard')]
+  const files = { compare: flags.text('compare'), save: flags.text('save') }
   flags.check()
-  const loopback = await one(guarded, quick ? 2 : 9)
+  const loopback = await one(guarded, quick ? 3 : 25)
   const wan = await one(guarded, quick ? 1 : 3, 'wan60')
   const reports = [loopback, wan]
   process.stdout.write(flags.on('json') ? `${JSON.stringify({ ...loopback, shaped: wan })}\n` : `${text(reports)}\n`)
+  const { network, ratio, online, offline, setup } = loopback
+  const { flights, bytesUp, bytesDown } = online
+  const { ms: _off, bestMs: _offBest, ...offlineBytes } = offline
+  baseline(
+    { network, guarded, ratio: { ...ratio }, online: { flights, bytesUp, bytesDown }, offline: offlineBytes, setup },
+    files,
+  )
   return reports
 }
 
@@ -76,9 +98,20 @@ function text(reports: readonly EndToEndReport[]): string {
     target,
   ]
   const rows = [
-    row('on line, median', '≤ 350 ms; shaped ≤ 2200 ms', (r) => milliseconds(r.online.ms)),
+    row('on line, median', 'shaped ≤ 2200 ms', (r) => milliseconds(r.online.ms)),
     row('on line, best', '', (r) => milliseconds(r.online.bestMs)),
-    row('off line, median', '≤ 1500 ms', (r) => milliseconds(r.offline.ms)),
+    row('off line, median', '', (r) => milliseconds(r.offline.ms)),
+    row('off line, best', '', (r) => milliseconds(r.offline.bestMs)),
+    row('in plain text: tfjs, one thread', '', (r) => milliseconds(r.references.tfjsMs)),
+    row('in plain text: own float engine', '', (r) => milliseconds(r.references.floatMs)),
+    row('on line by tfjs, medians', '≤ 1.3', (r) => r.ratio.online.toFixed(2)),
+    row('on line by tfjs, bests', '', (r) => r.best.online.toFixed(2)),
+    row('off line by tfjs, medians', '≤ 2.0', (r) => r.ratio.offline.toFixed(2)),
+    row('off line by tfjs, bests', '', (r) => r.best.offline.toFixed(2)),
+    row('processor, all three', '≤ 240 ms', ({ cpuMs: c }) => milliseconds(c.client + c.server + c.helper)),
+    row('processor: client, server, helper', '', ({ cpuMs: c }) =>
+      [c.client, c.server, c.helper].map((ms) => ms.toFixed(0)).join(', '),
+    ),
     row('flights', '36', (r) => `${r.online.flights}`),
     row('on line, client up', '', (r) => megabytes(r.online.bytesUp)),
     row('on line, client down', '', (r) => megabytes(r.online.bytesDown)),

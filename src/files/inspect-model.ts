@@ -63,7 +63,9 @@ export async function inspectModel(options: InspectModelOptions): Promise<Inspec
   const spec =
     reluSpec !== undefined && arch ? await faults.guard(() => readSpec(reluSpec, arch)) : (model?.spec ?? undefined)
   faults.throwIfAny()
-  const inspection = inspectNetwork(arch!, { spec, backend })
+  // Of the model's own ReLU spec; the windows of another are of other ranges.
+  const calibration = reluSpec === undefined ? model?.calibration : undefined
+  const inspection = inspectNetwork(arch!, { spec, backend, calibration })
   return { arch: arch!, inspection: { ...inspection, notes: [...(fitted?.notes ?? []), ...inspection.notes] } }
 }
 

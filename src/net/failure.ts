@@ -11,7 +11,8 @@ const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   FRAME: 'it received a truncated, oversized or malformed frame',
   PEER_GONE: 'it lost another party; try again when that party is back',
   PEER_FAILED: 'another party reported a failure to it; see the log there',
-  DEADLINE: 'another party did not answer it in time; try again or allow more time',
+  DEADLINE:
+    'another party did not answer it in time; try again, or allow that party more time: --deadline SECONDS there',
   ABORTED: 'its user stopped it',
   STORE_FULL: 'it has no room for more one-time material; try again later',
   BUSY: 'it serves as many as it can; come back later',

@@ -2,7 +2,7 @@
 //   u32 payload length | u8 kind | u8 phase | u16 step
 // The length repeats what the message's size says, so that a truncated or padded message is caught. The payload starts
 // 8-byte aligned in the buffer, so ring words can be read where they lie.
-import { RingfenceError } from '../errors.js'
+import { moreTime, RingfenceError } from '../errors.js'
 import type { Channel, ReceiveOptions } from './channel.js'
 import { failurePayload, peerFailure, readFailure } from './failure.js'
 import type { Meter } from './meter.js'
@@ -149,7 +149,12 @@ export class Link {
     })
     const onAbort = () => giveUp(new RingfenceError('ABORTED', `sending to the ${this.name} was aborted by the caller`))
     const onTimer = () =>
-      giveUp(new RingfenceError('DEADLINE', `the ${this.name} read nothing within ${deadlineMs} ms; try again`))
+      giveUp(
+        new RingfenceError(
+          'DEADLINE',
+          `the ${this.name} read nothing within ${deadlineMs} ms; ${moreTime(deadlineMs)}`,
+        ),
+      )
     if (signal?.aborted) onAbort()
     signal?.addEventListener('abort', onAbort)
     const timer = setTimeout(onTimer, deadlineMs)

@@ -1,6 +1,6 @@
 // The half of a channel that is the same for every transport: the queue of arrived messages, the callers who wait for
 // them, and the ways a channel ends. An adapter adds `transmit` and `shut` and reports what happens outside.
-import { RingfenceError } from '../errors.js'
+import { moreTime, RingfenceError } from '../errors.js'
 import type { Channel, ChannelOptions, ReceiveOptions } from './channel.js'
 
 const MIB = 2 ** 20
@@ -194,7 +194,7 @@ function aborted(signal: AbortSignal): RingfenceError {
 }
 
 function late(deadlineMs: number): RingfenceError {
-  return new RingfenceError('DEADLINE', `no message within ${deadlineMs} ms; try again or allow more time`)
+  return new RingfenceError('DEADLINE', `no message within ${deadlineMs} ms; ${moreTime(deadlineMs)}`)
 }
 
 function tick(): Promise<void> {

@@ -1,5 +1,5 @@
 // Requests with one answer each, over fetch: where they may go, and what a refusal means.
-import { RingfenceError } from '../errors.js'
+import { moreTime, RingfenceError } from '../errors.js'
 import { refusal } from '../net/access/credentials.js'
 import { EXCHANGE_PATH } from '../net/exchange/exchange.js'
 import { peerFailure, readFailure } from '../net/failure.js'
@@ -68,7 +68,10 @@ export async function request(
     if (cause instanceof RingfenceError) throw cause
     if (signal?.aborted) throw new RingfenceError('ABORTED', 'the call was aborted', [], { cause: signal.reason })
     if (limit.aborted) {
-      throw new RingfenceError('DEADLINE', `the ${name} did not answer within ${deadlineMs} ms; try again`)
+      throw new RingfenceError(
+        'DEADLINE',
+        `the ${name} did not answer within ${deadlineMs} ms; ${moreTime(deadlineMs)}`,
+      )
     }
     const what = `the ${name} cannot be reached; see whether it runs, and whether it and this page's policy allow requests`
     throw new RingfenceError('PEER_GONE', what, [], { cause })

@@ -160,6 +160,7 @@ describe('faults', () => {
     const error = await near.receive(1, Phase.online, 3, 1, { deadlineMs: 5 }).catch((e) => e)
     expect(error.code).toBe('DEADLINE')
     expect(error.message).toMatch(/kind 1 \(online, step 3\) from the server/)
+    expect(error.message).toMatch(/within 5 ms; .*deadlineMs 1000, --deadline 1$/)
     far.send(1, Phase.online, 3, new Uint8Array(1))
     expect(await near.receive(1, Phase.online, 3, 1)).toEqual(new Uint8Array(1))
   })

@@ -1,4 +1,4 @@
-// What `inspect` says of a guard is what the guard of the compiled plan is.
+// What `inspect` says of a guard and of memory is what the compiled plan has.
 import { expect, test } from 'vitest'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
@@ -9,6 +9,7 @@ import { planLayout } from '../../src/protocol/layout.js'
 import { places } from '../../src/protocol/mcc/guard/signs.js'
 import { guardTerms, setsOf } from '../../src/protocol/mcc/guard/terms.js'
 import { tensorSizes } from '../../src/protocol/mcc/guard/upload.js'
+import { planMemory } from '../../src/protocol/memory.js'
 import { inspectNetwork } from '../../src/tune/inspection/inspect-network.js'
 import { modelFolder } from '../fixtures/reference-files.js'
 
@@ -26,6 +27,31 @@ test.each([['mnist-cnn3'], ['resnet20-cifar10']])('%s', async (name) => {
     problems: [],
   })
   expect(inspectNetwork(arch, { spec, backend: 'securenn' }).guard).toBeNull()
+})
+
+test.each(['mcc', 'securenn'] as const)(
+  'memory of every party on %s, of measured ranges and of shapes alone',
+  async (backend) => {
+    const { arch, weights, calibration, spec } = await loadModelDirectory(modelFolder('resnet20-cifar10'), '25')
+    const needed = planMemory(compile(arch, weights, calibration!, spec, { backend }).plan)
+    expect(inspectNetwork(arch, { spec, backend, calibration }).memory).toEqual(needed)
+    const { memory, notes } = inspectNetwork(arch, { backend })
+    expect(memory!.server).toBeGreaterThanOrEqual(needed.server)
+    expect(notes).toEqual([])
+  },
+)
+
+test('a network without a plan has no memory, and the note says why', () => {
+  const arch = parseArchitecture({
+    ...{ format: 'arch/1', name: 'attends', inputs: [{ name: 'x', shape: [4, 4, 4] }], outputs: ['c'] },
+    layers: [
+      { id: 's', op: 'softmax', in: ['x'], axis: 0 },
+      { id: 'c', op: 'conv2d', in: ['s'], cout: 2, kernel: [1, 1] },
+    ],
+  })
+  const { memory, notes } = inspectNetwork(arch)
+  expect(memory).toBeNull()
+  expect(notes).toEqual([expect.stringContaining('softmax')])
 })
 
 test('a network that cannot be guarded says why', () => {

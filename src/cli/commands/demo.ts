@@ -30,11 +30,13 @@ import { PartyProcess } from '../process/party-process.js'
 import { demoReport, demoText, JSON_NOTES } from '../report/demo.js'
 import {
   type Command,
+  DEADLINE_FLAG,
   type Flags,
   NETWORK_FLAG,
   PLAN_FLAGS,
   planOptions,
   RESIZE_FLAG,
+  seconds,
   toHex,
 } from '../terminal/arguments.js'
 import { inFlags } from '../terminal/flag-words.js'
@@ -58,6 +60,7 @@ export const demo: Command = {
       description: "a fourth process, the delegate, plays the client; the pictures' owner sends one request each",
     },
     ...NETWORK_FLAG,
+    ...DEADLINE_FLAG,
     ...PLAN_FLAGS,
   },
   notes: [
@@ -83,6 +86,7 @@ interface DemoOrder extends PreparedModel {
   readonly options: CompileOptions
   readonly network: DemoOutcome['network']
   readonly resize: Resize | undefined
+  readonly deadlineMs: number | undefined
   /** A delegate plays the client. */
   readonly delegate: boolean
   readonly images: readonly (ImageFile & { label: number | undefined; input: Float32Array })[]
@@ -94,6 +98,7 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const first = flags.text('images')
   const network = flags.network()
   const resize = flags.resize()
+  const deadlineMs = seconds(flags, 'deadline')
   const delegate = flags.on('delegate')
   const options = { ...planOptions(flags), ...(delegate && { delegated: true }) }
   if (delegate && options.backend === 'securenn') flags.fault('--delegate: only mcc can be delegated')
@@ -108,7 +113,7 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const files = await readImageFiles(samples.map(({ file }) => file))
   const inputs = imageInputs(files, prepared.compiled.plan, resize)
   const images = files.map((file, i) => ({ ...file, label: samples[i].label, input: inputs[i] }))
-  return { ...prepared, folder, options, network, resize, delegate, images }
+  return { ...prepared, folder, options, network, resize, deadlineMs, delegate, images }
 }
 
 type PlayedRun = Pick<DemoOutcome, 'processes' | 'setUp' | 'serverHelper' | 'cheat'> & {
@@ -176,19 +181,20 @@ async function direct(
   order: DemoOrder,
   onProgress: OnStage,
 ): Promise<PlayedRun> {
-  const { folder, options, model, images, network } = order
+  const { folder, options, model, images, network, deadlineMs } = order
   onProgress({ stage: 'starting the helper', done: 0.02 })
-  const helperReady = await helper.call<HelperReady>('helper')
+  const helperReady = await helper.call<HelperReady>('helper', { deadlineMs })
   onProgress({ stage: 'starting the server; it sends its masked weights to the helper', done: 0.06 })
   const serverReady = await server.call<SetUp & { url: string }>('server', {
     folder,
     variant: model.variant,
     options,
     helper: helperReady,
+    deadlineMs,
     delegateKey: owner && (await client.call<Uint8Array>('delegateKey')),
   } satisfies ServerOrder)
   onProgress({ stage: owner ? 'connecting the delegate and the owner' : 'connecting the client', done: 0.12 })
-  const wires = { server: serverReady.url, helper: helperReady, network: network?.profile }
+  const wires = { server: serverReady.url, helper: helperReady, network: network?.profile, deadlineMs }
   const clientReady = await (owner ? joinDelegate(client, owner, wires) : client.call<ClientReady>('client', wires))
   requireSamePlan(clientReady, order)
   const { plan } = order.compiled
@@ -234,14 +240,14 @@ async function direct(
 /** Beside the honest client of a guarded plan, one that is not; a delegate, of which there is one, is no more. */
 async function playCheat(
   { client, owner }: { client: PartyProcess; owner: PartyProcess | undefined },
-  { compiled: { plan }, images, network, resize }: DemoOrder,
+  { compiled: { plan }, images, network, resize, deadlineMs }: DemoOrder,
   at: { server: string; helper: HelperReady },
 ): Promise<DemoOutcome['cheat']> {
   if (plan.backend !== 'mcc' || !plan.guard) return undefined
   const picture = { file: resolve(images[0].file), resize }
   const changed = 'one bit of one reply'
   if (!owner) {
-    const order = { ...at, network: network?.profile, ...picture }
+    const order = { ...at, network: network?.profile, deadlineMs, ...picture }
     return { changed, code: await client.call<string>('cheat', order) }
   }
   await client.call('deviate')
@@ -256,11 +262,12 @@ async function playCheat(
 async function joinDelegate(
   client: PartyProcess,
   owner: PartyProcess,
-  { server, helper, network }: ClientOrder,
+  { server, helper, network, deadlineMs }: ClientOrder,
 ): Promise<DelegateReady> {
   const delegateKey = await client.call<Uint8Array>('delegateKey')
-  const ready = await client.call<DelegateReady>('delegate', { server, helper } satisfies DelegateOrder)
-  await owner.call('owner', { server, delegate: ready.url, delegateKey, network } satisfies OwnerOrder)
+  const ready = await client.call<DelegateReady>('delegate', { server, helper, deadlineMs } satisfies DelegateOrder)
+  const asked = { server, delegate: ready.url, delegateKey, network, deadlineMs } satisfies OwnerOrder
+  await owner.call('owner', asked)
   return ready
 }
 

@@ -8,7 +8,16 @@ import type { Backend } from '../../plan/plan.js'
 import { meteredFetch } from '../../thin/metered.js'
 import { ThinClient } from '../../thin/thin-client.js'
 import { securennFlights } from '../../tune/inspection/securenn-flights.js'
-import { type Command, type Flags, fromHex, HELPER_KEY_FLAG, NETWORK_FLAG, RESIZE_FLAG } from '../terminal/arguments.js'
+import {
+  type Command,
+  DEADLINE_FLAG,
+  type Flags,
+  fromHex,
+  HELPER_KEY_FLAG,
+  NETWORK_FLAG,
+  RESIZE_FLAG,
+  seconds,
+} from '../terminal/arguments.js'
 import { secretOf } from '../terminal/flag-words.js'
 import { printed, type Work } from '../terminal/printed.js'
 import {
@@ -50,6 +59,7 @@ export const infer: Command = {
     ...HELPER_KEY_FLAG,
     'plan-digest': { type: 'string', valueHint: 'HEX', description: 'SHA-256 of the only plan to accept' },
     ...NETWORK_FLAG,
+    ...DEADLINE_FLAG,
   },
   notes: [
     'IMAGE is a PNG or a JPEG, of the network’s size or with --resize, or raw bytes: one plane per channel, row by row.',
@@ -89,6 +99,7 @@ interface InferOrder {
   readonly token: string | undefined
   readonly network: ReturnType<Flags['network']>
   readonly resize: Resize | undefined
+  readonly deadlineMs: number | undefined
   readonly files: readonly string[]
 }
 
@@ -103,24 +114,34 @@ async function readOrder(flags: Flags): Promise<InferOrder> {
     flags.fault('--plan-digest: expected 64 hexadecimal digits')
   const network = flags.network()
   const resize = flags.resize()
+  const deadlineMs = seconds(flags, 'deadline')
   if (flags.operands.length === 0) flags.fault('no IMAGE is given: name at least one picture')
   const text = flags.text('token')
   flags.check()
   const token = await secretOf('token', text)
   const planDigest = digest === undefined ? undefined : fromHex(digest)
-  return { server, helper, delegate, helperKey, planDigest, token, network, resize, files: flags.operands }
+  return { server, helper, delegate, helperKey, planDigest, token, network, resize, deadlineMs, files: flags.operands }
 }
 
 /** Through the delegate: one round trip for each picture. */
 async function askAll(
-  { server, token, planDigest, resize, files: names }: InferOrder,
+  { server, token, planDigest, resize, deadlineMs, files: names }: InferOrder,
   { url, key }: NonNullable<InferOrder['delegate']>,
   { signal, onProgress: onStage }: Work,
 ): Promise<InferReport> {
   const files = await readImageFiles(names)
   onStage({ stage: 'connecting', done: 0 })
   const counts = { requests: 0, bytesUp: 0, bytesDown: 0 }
-  const common = { server, delegate: url, delegateKey: key, token, planDigest, signal, fetch: meteredFetch(counts) }
+  const common = {
+    server,
+    delegate: url,
+    delegateKey: key,
+    token,
+    planDigest,
+    signal,
+    deadlineMs,
+    fetch: meteredFetch(counts),
+  }
   const client = await ThinClient.create(common)
   const before = { ...counts }
   const inputs = imageInputs(files, client.terms, resize)
@@ -201,7 +222,8 @@ async function classifyAll(order: InferOrder, { signal, onProgress: onStage }: W
   }
 }
 
-async function open({ server, helper, helperKey, planDigest, token, network }: InferOrder, signal: AbortSignal) {
+async function open(order: InferOrder, signal: AbortSignal) {
+  const { server, helper, helperKey, planDigest, token, network, deadlineMs } = order
   const wires: Channel[] = []
   try {
     for (const url of [server, helper]) wires.push(await connect(url, { signal, token }))
@@ -210,7 +232,7 @@ async function open({ server, helper, helperKey, planDigest, token, network }: I
     throw error
   }
   const [toServer, toHelper] = network ? wires.map((wire) => shape(wire, network.profile)) : wires
-  return Client.create({ server: toServer, helper: toHelper, helperKey, planDigest, signal })
+  return Client.create({ server: toServer, helper: toHelper, helperKey, planDigest, signal, deadlineMs })
 }
 
 function imageReport(file: string, result: InferenceResult, offlineMs: number): ImageReport {

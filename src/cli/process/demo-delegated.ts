@@ -17,6 +17,7 @@ import {
   type HelperReady,
   LOOPBACK,
   type OwnerRun,
+  type Patience,
   type PictureOrder,
   type PrivateRun,
   type Reveal,
@@ -25,7 +26,7 @@ import {
 import { withChangedReplies } from './deviating.js'
 import type { PartyProcess } from './party-process.js'
 
-export interface DelegateOrder {
+export interface DelegateOrder extends Patience {
   readonly server: string
   readonly helper: HelperReady
 }
@@ -34,7 +35,7 @@ export interface DelegateReady extends ClientReady {
   readonly url: string
 }
 
-export interface OwnerOrder {
+export interface OwnerOrder extends Patience {
   readonly server: string
   readonly delegate: string
   readonly delegateKey: Uint8Array
@@ -64,11 +65,11 @@ export class DelegateRole {
   /** Its key is needed before it is at work. */
   readonly key = async (): Promise<Uint8Array> => this.#identity.publicKey
 
-  readonly start = async ({ server, helper }: DelegateOrder): Promise<DelegateReady> => {
+  readonly start = async ({ server, helper, deadlineMs }: DelegateOrder): Promise<DelegateReady> => {
     const started = performance.now()
     this.#delegate = await Delegate.create({
       server: async () => withChangedReplies(await connect(server), () => this.#deviates),
-      ...{ helper: helper.url, helperKey: helper.publicKey, identity: this.#identity, meter: this.meter },
+      ...{ helper: helper.url, helperKey: helper.publicKey, identity: this.#identity, meter: this.meter, deadlineMs },
       ...{ connections: 1, prepared: { low: 1, high: 1 } },
       onLent: (lent) => {
         this.#last = lent

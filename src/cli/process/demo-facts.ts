@@ -11,7 +11,12 @@ export interface HelperReady {
   readonly publicKey: Uint8Array
 }
 
-export interface ServerOrder {
+/** Longest silence of a peer, in milliseconds. */
+export interface Patience {
+  readonly deadlineMs?: number
+}
+
+export interface ServerOrder extends Patience {
   readonly folder: string
   readonly variant: string
   readonly options: CompileOptions
@@ -20,7 +25,7 @@ export interface ServerOrder {
   readonly delegateKey?: Uint8Array
 }
 
-export interface ClientOrder {
+export interface ClientOrder extends Patience {
   readonly server: string
   readonly helper: HelperReady
   readonly network: NetworkProfile | undefined

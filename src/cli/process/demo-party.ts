@@ -19,6 +19,7 @@ import {
   type HelperReady,
   helperTraffic,
   LOOPBACK,
+  type Patience,
   type PictureOrder,
   type PrivateRun,
   Reveal,
@@ -37,7 +38,7 @@ export async function playParty(): Promise<number> {
   const [delegate, owner] = [new DelegateRole(meter, reveal), new OwnerRole()]
   let client: Client
   await answerCalls({
-    helper: () => startHelper(),
+    helper: startHelper,
     server: (order: ServerOrder) => startServer(order, meter, reveal),
     client: async (order: ClientOrder) => {
       const started = performance.now()
@@ -60,20 +61,27 @@ export async function playParty(): Promise<number> {
   process.exit(0)
 }
 
-async function startHelper(): Promise<HelperReady> {
-  const party = await Helper.create({ onError: complain })
+async function startHelper({ deadlineMs }: Patience): Promise<HelperReady> {
+  const party = await Helper.create({ deadlineMs, onError: complain })
   const { url } = await listen({ ...LOOPBACK, onConnection: (channel) => void party.run(channel) })
   return { url, publicKey: party.publicKey }
 }
 
 async function startServer(
-  { folder, variant, options: plan, helper, delegateKey }: ServerOrder,
+  { folder, variant, options: plan, helper, delegateKey, deadlineMs }: ServerOrder,
   meter: Meter,
   reveal: Reveal,
 ) {
   const { compiled } = await prepareModel(folder, variant, plan)
   const started = performance.now()
-  const options = { helperKey: helper.publicKey, delegateKey, meter, onError: complain, [AUDIT]: reveal.audit }
+  const options = {
+    helperKey: helper.publicKey,
+    delegateKey,
+    deadlineMs,
+    meter,
+    onError: complain,
+    [AUDIT]: reveal.audit,
+  }
   const party = await Server.create(compiled, () => connect(helper.url), options)
   const ms = performance.now() - started
   const exchange = () => (delegateKey ? party.exchange : undefined)
@@ -81,10 +89,11 @@ async function startServer(
   return { url, ms, bytes: bytesOf(meter, 'setup') } satisfies SetUp & { url: string }
 }
 
-async function startClient({ server, helper, network }: ClientOrder, meter: Meter, reveal: Reveal): Promise<Client> {
+async function startClient(order: ClientOrder, meter: Meter, reveal: Reveal): Promise<Client> {
+  const { server, helper, network, deadlineMs } = order
   const wires = await Promise.all([server, helper.url].map((url) => connect(url)))
   const [toServer, toHelper] = network ? wires.map((wire) => shape(wire, network)) : wires
-  const options = { helperKey: helper.publicKey, meter, [AUDIT]: reveal.audit }
+  const options = { helperKey: helper.publicKey, deadlineMs, meter, [AUDIT]: reveal.audit }
   return Client.create({ ...options, server: toServer, helper: toHelper })
 }
 
@@ -107,10 +116,11 @@ async function classify(client: Client, meter: Meter, { file, resize }: PictureO
 }
 
 /** A second client changes one bit of its first reply; the code of the error that it ends with, or `none`. */
-async function cheat({ server, helper, file, resize }: ClientOrder & PictureOrder): Promise<string> {
+async function cheat({ server, helper, file, resize, deadlineMs }: ClientOrder & PictureOrder): Promise<string> {
   const wires = await Promise.all([server, helper.url].map((url) => connect(url)))
   const toServer = withChangedReplies(wires[0], () => true)
-  const client = await Client.create({ server: toServer, helper: wires[1], helperKey: helper.publicKey })
+  const options = { helperKey: helper.publicKey, deadlineMs }
+  const client = await Client.create({ server: toServer, helper: wires[1], ...options })
   try {
     const [input] = imageInputs(await readImageFiles([file]), client.plan, resize)
     await client.run(input)

@@ -5,7 +5,7 @@ import { Log } from '../../operate/log.js'
 import type { ServiceOptions } from '../../operate/service.js'
 import { JOINS_PER_SECOND } from '../../party/admission.js'
 import type { HostOptions } from '../../party/options.js'
-import type { FlagDefinitions, Flags } from '../terminal/arguments.js'
+import { DEADLINE_FLAG, type FlagDefinitions, type Flags, seconds } from '../terminal/arguments.js'
 import { nextCommand, painter } from '../terminal/terminal.js'
 
 const SECONDS = { type: 'string', valueHint: 'SECONDS' } as const
@@ -42,11 +42,7 @@ export const SERVICE_FLAGS = {
     valueHint: 'HOST:PORT',
     description: 'where to show /metrics, without TLS (default: where it listens, to callers on this machine)',
   },
-  deadline: {
-    ...SECONDS,
-    range: [1, 3600],
-    description: 'longest silence of a peer that is waited for (default 30)',
-  },
+  ...DEADLINE_FLAG,
   idle: { ...SECONDS, range: [1, WEEK], description: 'longest stay of a peer that asks for nothing (default 3600)' },
   unused: { ...SECONDS, range: [1, WEEK], description: 'the same, before it has asked for anything (default 60)' },
   'keep-alive': {
@@ -145,12 +141,6 @@ export function readService(flags: Flags, defaultPort: number, among?: Among): S
     },
     log: new Log({ format, quiet: flags.on('quiet'), process: among?.number }),
   }
-}
-
-/** A flag in seconds, as milliseconds. */
-export function seconds(flags: Flags, name: string): number | undefined {
-  const value = flags.integer(name)
-  return value === undefined ? undefined : value * 1000
 }
 
 /** A flag in megabytes, as bytes. */

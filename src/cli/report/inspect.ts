@@ -13,6 +13,7 @@ import {
   tableLines,
   wrapped,
 } from '../terminal/terminal.js'
+import { memoryWords } from './plan-words.js'
 
 const some = (value: number): string => (value === 0 ? '-' : count(value))
 
@@ -70,7 +71,7 @@ function bitsWords(ignored: number | readonly number[] = 0, end: string): string
 }
 
 function summary(inspection: Inspection, paint: Paint): string[] {
-  const { relus, drelus, reluLayers, maxPoolComparisons, clipComparisons, folding, guard, published, notes } =
+  const { relus, drelus, reluLayers, maxPoolComparisons, clipComparisons, folding, guard, memory, published, notes } =
     inspection
   const share = relus === 0 ? '' : ` (${((100 * drelus) / relus).toFixed(1)} %)`
   const comparisons = [
@@ -83,6 +84,7 @@ function summary(inspection: Inspection, paint: Paint): string[] {
     `${count(inspection.params)} parameters, ${count(inspection.macs)} multiplications`,
     ...(folding ? foldingLines(inspection, paint) : []),
     ...(guard ? [guardLine(guard)] : []),
+    ...(memory ? [memoryWords(memory)] : []),
     ...(published ? [publishedLine(published, paint)] : []),
     ...notes.map((note) => `${paint('yellow', 'note')} ${note}`),
   ]

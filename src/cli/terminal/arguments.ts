@@ -1,8 +1,10 @@
 // Reading a command line: what a flag's text may be, and every wrong flag reported at once.
+
 import { parseArgs } from 'node:util'
 import { RingfenceError } from '../../errors.js'
 import { RESIZES, type Resize } from '../../model/pictures/resize.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
+import { fromHex } from '../../party/messages.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import type { Backend } from '../../plan/plan.js'
 
@@ -165,7 +167,7 @@ export class Flags {
 /** Whether what stands where a value is expected is the next flag. */
 const isFlag = (text: string, known: FlagDefinitions) => text.startsWith('--') && Object.hasOwn(known, text.slice(2))
 
-export const fromHex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16))
+export { fromHex }
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 const BACKENDS = ['mcc', 'securenn'] as const satisfies readonly Backend[]
@@ -223,6 +225,15 @@ export const NETWORK_FLAG = {
   },
 } as const satisfies FlagDefinitions
 
+export const DEADLINE_FLAG = {
+  deadline: {
+    type: 'string',
+    valueHint: 'SECONDS',
+    range: [1, 3600],
+    description: 'longest silence of a peer that is waited for (default 30)',
+  },
+} as const satisfies FlagDefinitions
+
 export const RESIZE_FLAG = {
   resize: {
     type: 'string',
@@ -238,3 +249,9 @@ export const HELPER_KEY_FLAG = {
     description: "the helper's public key, as it prints it; another helper is refused",
   },
 } as const satisfies FlagDefinitions
+
+/** A flag in seconds, as milliseconds. */
+export function seconds(flags: Flags, name: string): number | undefined {
+  const value = flags.integer(name)
+  return value === undefined ? undefined : value * 1000
+}

@@ -1,6 +1,6 @@
 // The server's one-time material: what was promised to clients, what has come, what was used. An entry is handed out
 // once and forgotten.
-import { RingfenceError } from '../../errors.js'
+import { moreTime, RingfenceError } from '../../errors.js'
 import type { Kernels } from '../../kernels/instance.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import { type GuardTerms, guardTerms } from '../../protocol/mcc/guard/terms.js'
@@ -125,6 +125,11 @@ export class MaterialStore {
     return this.#bundles.has(key(session, inference))
   }
 
+  /** Whether all that comes from the helper is here. */
+  isDealt(session: string, inference: number): boolean {
+    return this.#bundles.get(key(session, inference))?.dealt === this.lengths.helper.length
+  }
+
   /** One message from the helper; they come in order. Material nobody reserved is dropped. */
   dealt(session: string, inference: number, step: number, payload: Uint8Array): void {
     const bundle = this.#bundles.get(key(session, inference))
@@ -165,7 +170,7 @@ export class MaterialStore {
         reject(
           new RingfenceError(
             'DEADLINE',
-            `the material of inference ${inference} did not arrive within ${deadlineMs} ms`,
+            `the material of inference ${inference} did not arrive within ${deadlineMs} ms; ${moreTime(deadlineMs)}`,
           ),
         )
       }, deadlineMs)

@@ -1,5 +1,5 @@
 // The helper on `securenn`: takes part in every inference, between a client and its server's connection for that client.
-import { RingfenceError } from '../../errors.js'
+import { moreTime, RingfenceError } from '../../errors.js'
 import { scoped } from '../../kernels/scope.js'
 import { type Link, Phase } from '../../net/index.js'
 import type { SecurennPlan } from '../../plan/plan.js'
@@ -77,7 +77,13 @@ async function serverLink({ registration, held: { name }, deadlineMs, link }: He
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new RingfenceError('DEADLINE', `the server did not connect for its client within ${deadlineMs} ms`)),
+      () =>
+        reject(
+          new RingfenceError(
+            'DEADLINE',
+            `the server did not connect for its client within ${deadlineMs} ms; ${moreTime(deadlineMs)}`,
+          ),
+        ),
       deadlineMs,
     )
   })

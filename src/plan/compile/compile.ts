@@ -62,7 +62,7 @@ export interface QuantizedModel<P extends Plan = Plan> {
 export const weightKey = (step: number, operation: number): string => `${step}.${operation}`
 
 /**
- * Compiles a network to run privately.
+ * Compiles a network to run privately. What its parties need of memory: `planMemory` of ringfence/plan.
  * @param calibration ranges of its values; a model's folder without them is refused here
  * @throws RingfenceError UNSUPPORTED for ops or shapes that cannot run; BAD_INPUT for options or ranges that do not fit
  */

@@ -33,6 +33,7 @@ export const DEFAULT_MACHINE: MachineModel = {
     { chunks: [4, 4, 4, 4, 4], deal: 17.4, read: 4.7, walk: 2.57 },
     { chunks: [4, 3, 4, 4, 5], deal: 19.9, read: 5.75, walk: 2.57 },
   ],
+  curve: { deal: 5.9, pack: 1.04, share: 4.1 },
   guard: { lift: 5, tag: 4, keys: 6.5, product: 0.6, dot: 0.08, subsets: 7, place: 11 },
   securenn: {
     ...{ sampleDigit: 0.26, shareDigit: 0.114, compareDigit: 0.45, rotateDigit: 0.28, zeroDigit: 0.06 },

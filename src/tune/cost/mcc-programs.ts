@@ -1,12 +1,13 @@
 // Back end `mcc` as the parties run it: who computes what for how long around the messages that the protocol declares.
 import { tableBytes } from '../../kernels/mcc.js'
+import { curveWords } from '../../kernels/polynomial/curve.js'
 import { productWords } from '../../kernels/polynomial/product.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { isActive, isProduct, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import { guardTerms, segmentAt } from '../../protocol/mcc/guard/terms.js'
 import { productSizes } from '../../protocol/mcc/product.js'
-import type { MccStep, ProductStep, ReluStep } from '../../protocol/mcc/step.js'
+import { type CurveStep, isCurve, type MccStep, type ProductStep, type ReluStep } from '../../protocol/mcc/step.js'
 import { wordBytes, wordCount } from '../../protocol/mcc/words.js'
 import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
 import { GuardWork } from './guard-work.js'
@@ -16,6 +17,7 @@ import { type Programs, programsOf, type Work } from './schedule.js'
 type Step = MccStep<ReluNumbers>
 type Relu = ReluStep<ReluNumbers>
 type Product = ProductStep<ReluNumbers>
+type Curve = CurveStep<ReluNumbers>
 
 /** Work of one step, per party. */
 class MccWork {
@@ -125,8 +127,25 @@ class MccWork {
     return masks + this.#productHalves(step) + this.#productShares(step) + this.pack(this.#productWords(step))
   }
 
+  /** Words of all tables of a curve, two of the ring's each. */
+  #tableWords({ size, activation: { curve } }: Curve): number {
+    return size * curveWords({ segments: curve.segments, degree: curve.polynomials[0].length - 1 })
+  }
+
+  /** One party's shares of all values, and the tables drawn or read that they come from. */
+  #looksUp(step: Curve, perWord: number): number {
+    return this.#tableWords(step) * perWord + step.size * this.machine.curve.share
+  }
+
+  #dealTables(step: Curve): number {
+    const { deal, pack } = this.machine.curve
+    const masks = this.words(step.size) + step.size * this.machine.mcc.mask
+    return masks + this.#tableWords(step) * (8 * this.#stream + deal + pack)
+  }
+
   /** Server: opens ŷ. */
   open(step: Relu): number {
+    if (isCurve(step)) return this.words(step.size) + step.size * this.machine.mcc.mask + this.pack(step.size)
     const counts = step.relu
     const read = counts.comparisons * comparisonNs(this.machine, step.activation.chunks).read
     return this.#masked(step, counts) + this.pack(this.#openings(step)) + this.#tested(counts) + read
@@ -134,6 +153,10 @@ class MccWork {
 
   /** Client: from the opening to its reply. */
   answer(step: Relu): number {
+    if (isCurve(step)) {
+      const { size } = step
+      return this.words(size) + this.unpack(size) + this.#looksUp(step, 8 * this.#stream) + this.pack(size)
+    }
     const { chunks } = step.activation
     const counts = step.relu
     const { comparisons, values, inOrder } = counts
@@ -148,6 +171,7 @@ class MccWork {
 
   /** Server: from the reply to x̂. */
   finish(step: Relu): number {
+    if (isCurve(step)) return this.unpack(step.size) + this.#looksUp(step, this.machine.curve.pack)
     const counts = step.relu
     const scattered = counts.inOrder ? 0 : counts.values * this.machine.mcc.gather
     return this.unpack(step.relu.results) + this.#shares(step) + scattered
@@ -164,6 +188,7 @@ class MccWork {
     if (isProduct(step)) return this.#dealProduct(step)
     const linear = this.mask(step.index) + this.linear(step) + this.words(step.size) + this.add(step.size)
     if (!isActive(step)) return linear + this.pack(step.size)
+    if (isCurve(step)) return linear + this.#dealTables(step) + this.pack(step.size)
     const { activation } = step
     const counts = step.relu
     const { comparisons, switched, paired } = counts
@@ -187,7 +212,7 @@ class MccWork {
   takeDealt(step: Step): number {
     if (isProduct(step)) return this.unpack(this.#productWords(step))
     const sum = this.unpack(step.size) + this.add(2 * step.size)
-    if (!isActive(step)) return sum
+    if (!isActive(step) || isCurve(step)) return sum
     return sum + this.unpack(wordCount(step))
   }
 

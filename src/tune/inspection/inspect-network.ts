@@ -7,9 +7,12 @@ import { isActivation, type Layer } from '../../model/layers/layers.js'
 import { layerWords } from '../../model/layers/words.js'
 import { type ComparisonWindow, type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spec.js'
 import type { Shape } from '../../model/shape.js'
+import type { Calibration } from '../../plan/calibrate.js'
 import { outlinePlan } from '../../plan/compile/outline.js'
 import type { GuardSummary } from '../../plan/guard.js'
 import type { Backend } from '../../plan/plan.js'
+import { type PlanMemory, planMemory } from '../../protocol/memory.js'
+import { shapePlan } from '../cost/shape-plan.js'
 import { securennTrips } from './securenn-flights.js'
 
 /** What one layer adds up to. */
@@ -53,6 +56,8 @@ export interface Inspection {
   readonly folding: Folding | null
   /** What a guard would add; null on `securenn`, which has none, and for a network that cannot be run as it is. */
   readonly guard: GuardSummary | null
+  /** Bytes that each party needs at most; null for a network that cannot be run as it is. */
+  readonly memory: PlanMemory | null
   readonly layers: readonly InspectedLayer[]
   readonly published?: Published
   readonly notes: readonly string[]
@@ -64,31 +69,36 @@ export interface InspectOptions {
   readonly spec?: ReluSpec
   /** Default `mcc`. */
   readonly backend?: Backend
+  /** Measured ranges, which windows of the ReLU spec may need. */
+  readonly calibration?: Calibration
 }
 
 /**
  * Counts a network; nothing is allocated for its weights. One that cannot be run as it is has no round trips, and a note
  * that says why.
  */
-export function inspectNetwork(arch: Architecture, { spec, backend = 'mcc' }: InspectOptions = {}): Inspection {
+export function inspectNetwork(arch: Architecture, options: InspectOptions = {}): Inspection {
+  const { spec, backend = 'mcc' } = options
   const { layers, reluLayers, relus, drelus, macs, params, maxPoolComparisons, clipComparisons } = countNetwork(
     arch,
     spec,
   )
   const published = publishedSeesaw(arch)
   const { folding, guard, problem } = foldingOf(arch, spec, backend)
+  const memory = problem === undefined ? memoryOf(arch, options) : 'needs private steps'
   return {
     ...{ name: arch.name, family: arch.family ?? null, input: arch.inputs[0].shape, params, macs, relus, drelus },
     ...{ maxPoolComparisons, clipComparisons, reluLayers, backend },
     roundTrips: folding?.roundTrips.after ?? null,
     folding,
     guard,
+    memory: typeof memory === 'string' ? null : memory,
     layers: layers.map(({ id, ...counts }, i) => ({
       ...{ id, op: layerWords(arch.layers[i]), out: arch.layers[i].out, params: counts.params, macs: counts.macs },
       ...{ relus: counts.relus, drelus: counts.drelus, window: windowOf(arch.layers[i], spec) },
     })),
     ...(published ? { published } : {}),
-    notes: problem === undefined ? [] : [problem],
+    notes: [problem ?? memory].filter((note) => typeof note === 'string'),
   }
 }
 
@@ -97,6 +107,16 @@ function windowOf(layer: Layer, spec: ReluSpec | undefined): InspectedLayer['win
   const relu = resolveRelu(spec, layer)
   const comparison = 'comparison' in relu ? relu.comparison : undefined
   return relu.kind === 'relu' && !comparison ? null : { kind: relu.kind, ...comparison }
+}
+
+/** What the parties need, or why it is not known. */
+function memoryOf(arch: Architecture, { spec, backend, calibration }: InspectOptions): PlanMemory | string {
+  try {
+    return planMemory(shapePlan(arch, spec, { backend }, calibration))
+  } catch (error) {
+    if (!(error instanceof RingfenceError)) throw error
+    return `the parties' memory is not known: ${error.message}`
+  }
 }
 
 function foldingOf(

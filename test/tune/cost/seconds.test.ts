@@ -2,15 +2,17 @@
 
 import { describe, expect, test } from 'vitest'
 import { loadModelDirectory } from '../../../src/files/model-directory.js'
+import { parseArchitecture } from '../../../src/model/architecture.js'
 import { networkProfiles } from '../../../src/net/index.js'
 import { calibrate } from '../../../src/plan/calibrate.js'
 import { compile } from '../../../src/plan/compile/compile.js'
-import type { MccPlan, Plan, SecurennPlan } from '../../../src/plan/plan.js'
+import type { MccActivation, MccPlan, Plan, SecurennPlan } from '../../../src/plan/plan.js'
 import { type PlanLayout, planLayout } from '../../../src/protocol/layout.js'
 import { offlinePrograms, onlinePrograms } from '../../../src/tune/cost/mcc-programs.js'
 import { DEFAULT_MACHINE, predict } from '../../../src/tune/cost/predict.js'
 import { type Network, Program, schedule } from '../../../src/tune/cost/schedule.js'
 import { securennPrograms } from '../../../src/tune/cost/securenn-programs.js'
+import { shapePlan } from '../../../src/tune/cost/shape-plan.js'
 import { modelFolder } from '../../fixtures/reference-files.js'
 import { growNetwork, securennOptions } from '../../protocol/networks/zoo.js'
 
@@ -146,6 +148,28 @@ describe('seconds', () => {
     for (const role of ['client', 'server', 'helper'] as const) {
       expect(more.seconds.perRole[role].offline).toBeGreaterThan(plain.seconds.perRole[role].offline)
     }
+  })
+
+  test('a curve costs its tables: dealt by the helper, drawn by the client, read by the server', () => {
+    const of = (op: 'sigmoid' | 'relu') => {
+      const arch = parseArchitecture({
+        ...{ format: 'arch/1', name: op, inputs: [{ name: 'x', shape: [4, 16, 16] }], outputs: ['last'] },
+        layers: [
+          { id: 'bent', op, in: ['x'] },
+          { id: 'last', op: 'conv2d', in: ['bent'], cout: 2, kernel: [1, 1] },
+        ],
+      })
+      const plan = shapePlan(arch)
+      return { plan, ...predict(plan, { profile: instant, helperProfile: instant }).total.seconds.perRole }
+    }
+    const [curved, compared] = [of('sigmoid'), of('relu')]
+    const { curve } = (curved.plan as MccPlan).steps[0].activation as Required<MccActivation>
+    const words = 4 * 16 * 16 * curve.polynomials[0].length * 2 ** curve.segments
+    const drawn = (words * 8 * DEFAULT_MACHINE.chacha[12]) / 1e9
+    expect(curved.client.online - compared.client.online).toBeGreaterThan(drawn / 2)
+    expect(curved.server.online - compared.server.online).toBeGreaterThan((words * DEFAULT_MACHINE.curve.pack) / 2e9)
+    const dealt = drawn + (words * (DEFAULT_MACHINE.curve.deal + DEFAULT_MACHINE.curve.pack)) / 1e9
+    expect(curved.helper.offline - compared.helper.offline).toBeGreaterThan(dealt / 2)
   })
 
   test('a machine twice as slow takes twice as long where there is no network', async () => {
