@@ -8,7 +8,7 @@ import { failure } from './fixture.js'
 
 function links() {
   const [a, b] = memoryPair()
-  const link = (channel: typeof a) => new Link(channel, { name: 'server', maxFrame: 2 * PIECE_BYTES })
+  const link = (channel: typeof a) => new Link(channel, { name: 'server', deadlineMs: 5000, maxFrame: 2 * PIECE_BYTES })
   return [link(a), link(b)] as const
 }
 
