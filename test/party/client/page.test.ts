@@ -1,15 +1,15 @@
 // A page's client that works in a worker, over the messages that page and worker exchange: here both ends are in one thread,
 // in browsers test/browser does the same. And what `diagnose` finds where parties can be reached, and where not.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { connect } from '../../src/net/index.js'
-import { type Listener, listen } from '../../src/net/websocket-server.node.js'
-import { Client, type ClientOptions, type Progress } from '../../src/party/client/client.js'
-import { diagnose } from '../../src/party/diagnose.js'
-import type { Helper } from '../../src/party/helper/helper.js'
-import { Server } from '../../src/party/server.js'
-import { hostClient, type WorkerScope } from '../../src/party/worker/host.js'
-import { localParties } from '../../src/testing.js'
-import { createHelper, failure, inputFor, tinyNetwork } from './fixture.js'
+import { connect } from '../../../src/net/index.js'
+import { type Listener, listen } from '../../../src/net/websocket-server.node.js'
+import { Client, type ClientOptions, type Progress } from '../../../src/party/client/client.js'
+import { diagnose } from '../../../src/party/diagnose.js'
+import type { Helper } from '../../../src/party/helper/helper.js'
+import { Server } from '../../../src/party/server.js'
+import { hostClient, type WorkerScope } from '../../../src/party/worker/host.js'
+import { localParties } from '../../../src/testing.js'
+import { createHelper, failure, inputFor, tinyNetwork } from '../fixture.js'
 
 const compiled = tinyNetwork(1)
 const input = inputFor(compiled)
