@@ -1,10 +1,10 @@
 // Messages longer than one frame: pieces arrive as they were cut, whatever the length, and nothing else passes for them.
 import { expect, test } from 'vitest'
-import { Link, memoryPair, Phase } from '../../src/net/index.js'
-import { receivePieces, receivePiecesUnless, sendPieces } from '../../src/party/transfer.js'
-import { Kind } from '../../src/protocol/kinds.js'
-import { PIECE_BYTES } from '../../src/protocol/pieces.js'
-import { failure } from './fixture.js'
+import { Link, memoryPair, Phase } from '../../../src/net/index.js'
+import { receivePieces, receivePiecesUnless, sendPieces } from '../../../src/party/transfer.js'
+import { Kind } from '../../../src/protocol/kinds.js'
+import { PIECE_BYTES } from '../../../src/protocol/pieces.js'
+import { failure } from '../fixture.js'
 
 function links() {
   const [a, b] = memoryPair()
