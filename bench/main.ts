@@ -29,6 +29,7 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
+import { benchLarge, LARGE } from './suites/large.js'
 import { benchRelu, RELU } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 import { benchTrain } from './suites/train.js'
@@ -45,6 +46,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
+    large: withFlags(LARGE, benchLarge),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),
