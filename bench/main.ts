@@ -32,6 +32,7 @@ import { benchKnapsack } from './suites/knapsack.js'
 import { benchLarge, LARGE } from './suites/large.js'
 import { benchRelu, RELU } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchThroughput, THROUGHPUT } from './suites/throughput.js'
 import { benchTrain } from './suites/train.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
@@ -47,6 +48,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
     large: withFlags(LARGE, benchLarge),
+    throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),

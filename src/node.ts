@@ -26,6 +26,7 @@ export { type ForecastCosts, type PlanModelOptions, type PlannedModel, planModel
 export { findModel, type PreparedModel, packagedModels, prepareModel } from './files/prepared-model.js'
 export { type AuditedModel, type AuditModelOptions, auditModel } from './files/training/audit-model.js'
 export { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './files/training/finetune-model.js'
+export { type FinetuneRoundsOptions, finetuneRounds, type Round } from './files/training/finetune-rounds.js'
 export { type SearchedModel, type SearchModelOptions, searchModel } from './files/training/search-model.js'
 export type { RefusalReason } from './net/access/credentials.js'
 export type { AccessDecision, AccessRequest, Authorize, GateOptions } from './net/access/gate.node.js'

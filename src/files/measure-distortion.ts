@@ -8,7 +8,8 @@ import { type DistortionTable, formatDistortionTable } from '../tune/distortion/
 import { measurementKey } from '../tune/part.js'
 import { readImageSet } from './image-set.js'
 import { type MeasuringOptions, poolOf, queueOf, resumably, type Shared } from './measuring.js'
-import { loadPlainModel } from './prepared-model.js'
+import { loadModelDirectory } from './model-directory.js'
+import { findModel, loadPlainModel } from './prepared-model.js'
 import { requireWritable, writeText } from './whole-files.js'
 
 /** Which model on which pictures, and as `distortion`. */
@@ -20,6 +21,8 @@ export interface MeasureDistortionOptions
   readonly model: string
   /** Default the first of plain ReLUs. */
   readonly variant?: string
+  /** Also takes weights that were trained for a ReLU spec, with plain ReLUs in its place: for a plan after training. */
+  readonly restored?: boolean
   /** As `readImageSet` reads; classes are not needed. */
   readonly images: string
   /** At most this many pictures, evenly spread; default 128. */
@@ -60,7 +63,9 @@ export async function measureDistortion(options: MeasureDistortionOptions): Prom
   const { limit = 128, threads = availableParallelism() } = options
   await requireWritable([output], force)
   onProgress?.({ stage: 'reading', done: 0 })
-  const { arch, weights, variant } = await loadPlainModel(options.model, options.variant)
+  const { arch, weights, variant } = await (options.restored
+    ? loadModelDirectory(findModel(options.model), options.variant)
+    : loadPlainModel(options.model, options.variant))
   const { inputs, source } = await readImageSet(options.images, arch, {
     limit,
     resize: options.resize,

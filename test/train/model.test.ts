@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { finetune } from '../../src/cli/commands/training/finetune.js'
-import { finetuneModel, loadModelDirectory, prepareModel } from '../../src/node.js'
+import { finetuneModel, finetuneRounds, loadModelDirectory, prepareModel } from '../../src/node.js'
 import { run } from '../cli/in-process.js'
 import { writeDigits } from './digits.js'
 
@@ -128,9 +128,51 @@ describe('ringfence finetune', () => {
     expect((await prepareModel(at('masked'), undefined)).compiled.plan.steps.length).toBeGreaterThan(3)
   })
 
+  it('plans, trains and plans again, round by round, and goes on where it was', async () => {
+    const given = { ...options(), limit: 100, recipe: { ...recipe, epochs: 1, batch: 20 }, reluSpec: undefined }
+    const rounds = () =>
+      finetuneRounds({ ...given, rounds: 2, ratio: 0.05, distortionPictures: 4, output: at('rounds') })
+    const counts = (await rounds()).map(({ comparisons }) => comparisons!)
+    expect(counts[0]).toBeLessThanOrEqual(2864 * Math.sqrt(0.05))
+    expect(counts[0]).toBeGreaterThan(0.9 * 2864 * Math.sqrt(0.05))
+    expect(counts[1]).toBeLessThanOrEqual(143)
+    expect(counts[1]).toBeGreaterThan(130)
+    // The second plan is by the weights of the first round: another table than the plain weights have.
+    const { variants, spec, weights } = await loadModelDirectory(at('rounds'))
+    expect([variants, spec!.drelus]).toEqual([['round-2', 'round-1'], counts[1]])
+    const tables = [1, 2].map((i) => readFileSync(at(`rounds/round-${i}/distortion.json`), 'utf8'))
+    expect(tables[0]).not.toBe(tables[1])
+    await expect(rounds()).rejects.toThrow('model.json is there already')
+    // Without the end of its last round it comes to the same weights, and leaves the first as it is.
+    for (const file of ['model.json', 'round-2/report.json']) rmSync(at(`rounds/${file}`))
+    const first = readFileSync(at('rounds/round-1/report.json'), 'utf8')
+    await rounds()
+    expect(readFileSync(at('rounds/round-1/report.json'), 'utf8')).toBe(first)
+    const again = (await loadModelDirectory(at('rounds'))).weights.get('conv1')!.weight
+    expect(again).toEqual(weights.get('conv1')!.weight)
+  })
+
+  it('drops whole layers, those that matter least', async () => {
+    const culling = ['--rounds', '1', '--ratio', '0.5', '--cull', 'layers', '--holdout', '0']
+    const report = await run(finetune, ...args(), '-o', at('culled'), ...culling)
+    expect(report).toMatch(/mnist-cnn3: nothing was held out\n.*\n.*round-1/)
+    const { spec } = await loadModelDirectory(at('culled'))
+    // Of 1568, 784 and 512 only those below half of their sum may stay: together, or the largest would not fit.
+    expect([...spec!.layers.values()].map(({ kind }) => kind)).toEqual(['identity', 'relu', 'relu'])
+    expect(spec!.drelus).toBe(784 + 512)
+  })
+
   it('names every flag that is wrong', async () => {
     const alone = run(finetune, ...args(), '-o', at('x'), '--budget', '3')
     await expect(alone).rejects.toMatchObject({ problems: ['--budget: goes with --learn-masks'] })
+    const rounds = run(finetune, ...args(), '-o', at('x'), '--rounds', '2', '--relu-spec', 'a', '--cull', 'b')
+    await expect(rounds).rejects.toMatchObject({
+      problems: [
+        expect.stringContaining('--cull'),
+        expect.stringContaining('--ratio'),
+        expect.stringContaining('--relu-spec'),
+      ],
+    })
     const wrong = run(finetune, '--epochs', '0', '--optimizer', 'lion', '--rate', 'x')
     await expect(wrong).rejects.toMatchObject({
       problems: expect.arrayContaining([expect.stringContaining('--optimizer'), expect.stringContaining('--epochs')]),

@@ -15,6 +15,7 @@ import {
 import {
   answerRelu,
   dealRelu,
+  drawRelu,
   finishRelu,
   type Opened as OpenedRelu,
   openRelu,
@@ -178,7 +179,9 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
     },
     answer(message) {
       const reply = k.memory.alloc(sizes.reply)
-      answerRelu(k, step, streams.ch, message, next, reply, 0, RING)
+      const drawn = drawRelu(k, step, streams.ch, next, 0, RING)
+      answerRelu(k, step, drawn, message, next, reply, RING)
+      drawn.release()
       return reply
     },
     finish({ message, kept }, _, reply) {

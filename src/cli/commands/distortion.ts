@@ -7,7 +7,7 @@ import {
 import type { Pair } from '../../model/layers/layers.js'
 import { COMMON_BLOCKS, MASK_SHARES } from '../../tune/distortion/distortion.js'
 import { type DistortionTable, isCandidate } from '../../tune/distortion/table.js'
-import { QUEUE_FLAGS } from '../process/queue-flags.js'
+import { QUEUE_FLAGS } from '../process/fleet/queue-flags.js'
 import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { span } from '../terminal/remaining.js'
@@ -25,6 +25,10 @@ export const distortion: Command = {
       type: 'string',
       valueHint: 'NAME',
       description: "the model's variant; by default the one of plain ReLUs",
+    },
+    restored: {
+      type: 'boolean',
+      description: 'also a variant that was trained for a ReLU spec, with plain ReLUs in its place: to plan again',
     },
     blocks: {
       type: 'string',
@@ -62,6 +66,7 @@ function readOptions(flags: Flags): MeasureDistortionOptions {
     limit: flags.integer('limit', 1, 1e9),
     resize: flags.resize(),
     variant: flags.text('variant'),
+    restored: flags.on('restored'),
     blocks: blocksOf(flags),
     masks: flags.on('masks') ? MASK_SHARES : [],
     output: flags.text('output'),

@@ -48,6 +48,11 @@ export const plan: Command = {
     },
     zero: { type: 'boolean', description: 'offer zero channels too, where the table has them' },
     'blocks-only': { type: 'boolean', description: 'offer no masks of single ReLUs, even where the table has them' },
+    cull: {
+      type: 'string',
+      valueHint: 'WHAT',
+      description: 'keep or drop whole layers or stages (maps of one size) alone',
+    },
     output: {
       type: 'string',
       alias: 'o',
@@ -68,10 +73,10 @@ export const plan: Command = {
     'Bytes and seconds of options are summed as differences; what is found is predicted as a whole, and kept to.',
   ],
   async run(flags) {
-    const { choicesTable, distortion, zeroChannels, masks, ...options } = readOptions(flags)
+    const { choicesTable, distortion, zeroChannels, masks, cull, ...options } = readOptions(flags)
     const { model } = options
     if (choicesTable === undefined) {
-      const own = { ...options, distortion, zeroChannels, masks }
+      const own = { ...options, distortion, zeroChannels, masks, cull }
       await printed(
         flags,
         (how) => planModel({ ...own, ...how }),
@@ -100,6 +105,7 @@ function readOptions(flags: Flags) {
     distortion: flags.text('distortion'),
     zeroChannels: flags.on('zero'),
     masks: !flags.on('blocks-only'),
+    cull: flags.oneOf('cull', ['layers', 'stages']),
     output: flags.text('output'),
     force: flags.on('force'),
     network: flags.oneOf('network', Object.keys(networkProfiles) as (keyof typeof networkProfiles)[]),
@@ -110,6 +116,7 @@ function readOptions(flags: Flags) {
       options.distortion === undefined ? [] : ['--distortion'],
       options.zeroChannels ? ['--zero'] : [],
       options.masks ? [] : ['--blocks-only'],
+      options.cull === undefined ? [] : ['--cull'],
     ].flat()
     for (const other of others) flags.fault(`${other}: speaks of a ReLU spec, expected none beside --choices-table`)
   }

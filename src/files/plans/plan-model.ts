@@ -36,6 +36,8 @@ export interface PlanModelOptions {
   readonly zeroChannels?: boolean
   /** Offers masks of single ReLUs, where the table has them; default true. */
   readonly masks?: boolean
+  /** Keeps or drops whole layers alone, or all layers of a map size. */
+  readonly cull?: 'layers' | 'stages'
   /** Default `relu-spec.json`. */
   readonly output?: string
   /** Overwrites what is there. */
@@ -89,7 +91,7 @@ export interface PlannedModel {
  */
 export async function planModel(options: PlanModelOptions): Promise<PlannedModel> {
   const { model, budget, output = 'relu-spec.json', force = false, network = 'wan60', signal, onProgress } = options
-  const { zeroChannels = false, masks = true } = options
+  const { zeroChannels = false, masks = true, cull } = options
   await requireWritable([output], force)
   const file = await readArchitectureFile(model)
   const arch = parseArchitecture(file.json, file.path)
@@ -97,7 +99,7 @@ export async function planModel(options: PlanModelOptions): Promise<PlannedModel
   const table = parseDistortionTable(tableFile.json, arch, { source: tableFile.path })
   const objective = await objectiveOf(arch, table, options)
   onProgress?.({ stage: 'solving', done: 0 })
-  const solved = await planRelus(arch, table, { objective, budget, zeroChannels, masks, signal })
+  const solved = await planRelus(arch, table, { objective, budget, zeroChannels, masks, cull, signal })
   await writeJson(output, solved.file, force)
   onProgress?.({ stage: 'predicting', done: 0 })
   const of = (spec?: ReluPlan['spec']) => predicted(arch, spec, options)

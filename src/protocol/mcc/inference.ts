@@ -20,7 +20,7 @@ import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, spend } from './material.js'
 import { openOutput, sendOutput } from './output.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
-import { answerRelu, finishRelu, openRelu, reluSizes } from './relu.js'
+import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from './relu.js'
 import { isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
 import type { SelectWords } from './words.js'
 
@@ -134,24 +134,21 @@ async function answerStep(
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
   const sizes = answeredSizes(step, ring, guard?.terms)
+  // What was sent leaves while the work is done that needs no answer to it.
+  await turn()
   const next = tensorMask(k, planned, ch, step.index + 1, inference)
+  const drawn = isProduct(step) || isCurve(step) ? null : drawRelu(k, step, ch, next, inference, ring, guard)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
-    if (guard && !isProduct(step)) {
-      // What was sent leaves while the work is done that needs no answer to it.
-      await turn()
-      guard.prepare(step, next)
-    }
     const lengths = [sizes.opening]
     ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
     if (isProduct(step)) answerFactors(walk, step, message, next, reply)
     else if (isCurve(step)) answerCurve(k, step, ch, message, next, reply, inference, ring)
-    else answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
+    else answerRelu(k, step, drawn!, message, next, reply, ring, guard)
     await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
   } finally {
-    message?.release()
-    reply.release()
+    for (const region of [message, drawn, reply]) region?.release()
     next.release(true)
   }
 }

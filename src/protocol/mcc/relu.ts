@@ -236,21 +236,55 @@ function shares(
   if (addend.mu !== words.mu) addend.mu.release()
 }
 
+/** What a client's reply is made of beside the opening: streams of its seed, drawn before the opening comes. */
+export interface DrawnRelu {
+  readonly pads: Region
+  /** Not where a guard draws them. */
+  readonly shares: { readonly words: SelectWords; readonly a1: Region } | null
+  release(): void
+}
+
+/**
+ * Client: draws what its reply takes. The caller releases the result.
+ * @param next r of the step's result, one word per element
+ */
+export function drawRelu(
+  k: Kernels,
+  step: ReluStep,
+  ch: Streams,
+  next: Region,
+  inference: number,
+  ring: number,
+  guard?: ClientGuard,
+): DrawnRelu {
+  const { comparisons } = step.relu
+  const chain = chainOf(step.activation)
+  const pads = comparisons > 0 ? padsOf(chain, comparisons, ch, { layer: step.index, inference }) : k.memory.alloc(0)
+  guard?.prepare(step, next)
+  const words = guard ? null : halves(k, step, ring, ch, inference)
+  const shares = words && { words, a1: addendOf(k, step, ch, words.omega, inference) }
+  return {
+    ...{ pads, shares },
+    release() {
+      for (const drawn of [pads, shares?.words, shares?.a1]) drawn?.release()
+    },
+  }
+}
+
 /**
  * Client: from the opening to its reply.
  * @param message the opening
  * @param next r of the step's result, one word per element
  * @param reply out, `reluSizes(...).reply` bytes
- * @param guard of a guarded plan, prepared for the step
+ * @param guard of a guarded plan
  */
 export function answerRelu(
   k: Kernels,
   step: ReluStep,
-  ch: Streams,
+  { pads, shares: drawn }: DrawnRelu,
   message: Region,
   next: Region,
   reply: Region,
-  inference: number,
   ring: number,
   guard?: ClientGuard,
 ): void {
@@ -261,19 +295,17 @@ export function answerRelu(
   unpack(k, message, count, activation.bits, opened)
   const e = copies(k, step, opened, true)
   if (e !== opened) opened.release()
-  const beta = answerComparison(k, step, ch, e, message.part(sizes.opened, sizes.rows), inference)
+  const beta = answerComparison(k, step, e, message.part(sizes.opened, sizes.rows), pads)
   reply.u8().set(beta.u8().subarray(0, sizes.beta))
   const results = reply.part(sizes.beta, sizes.reply - sizes.beta)
-  if (guard) {
-    const replies = guard.replies(step, { e, beta })
-    packLong(k, replies, relu.results, guard.terms.word, results)
+  if (!drawn) {
+    const replies = guard!.replies(step, { e, beta })
+    packLong(k, replies, relu.results, guard!.terms.word, results)
     replies.release()
   } else {
-    const words = halves(k, step, ring, ch, inference)
-    const a1 = addendOf(k, step, ch, words.omega, inference)
-    const z = resultShares(k, step, { e, beta, words, a1 }, next)
+    const z = resultShares(k, step, { e, beta, ...drawn }, next)
     pack(k, z, relu.results, ring, results)
-    for (const region of [z, a1, words]) region.release()
+    z.release()
   }
   beta.release()
   e.release()
@@ -307,14 +339,10 @@ function resultShares(k: Kernels, step: ReluStep, dealt: SelectInput, next: Regi
   return results
 }
 
-function answerComparison(k: Kernels, step: ReluStep, ch: Streams, e: Region, rows: Region, inference: number): Region {
-  const { relu, index } = step
+function answerComparison(k: Kernels, { relu, activation }: ReluStep, e: Region, rows: Region, pads: Region): Region {
   if (relu.comparisons === 0) return k.memory.alloc(0)
   const x = tested(k, relu, e)
-  const chain = chainOf(step.activation)
-  const pads = padsOf(chain, relu.comparisons, ch, { layer: index, inference })
-  const beta = walk(k, chain, relu.comparisons, x, rows, pads)
-  pads.release()
+  const beta = walk(k, chainOf(activation), relu.comparisons, x, rows, pads)
   if (x !== e) x.release()
   return beta
 }

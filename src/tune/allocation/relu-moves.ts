@@ -144,7 +144,8 @@ export function whole(cost: number, unit: number): number {
   return Math.ceil(cost * unit * (1 - 2 ** -50))
 }
 
-export function priced(moves: LayerMoves, costs: SpecCost, unit: number): PricedMoves {
+/** @param linear keeps a layer that is linear throughout among its moves even where its channels come to the same */
+export function priced(moves: LayerMoves, costs: SpecCost, unit: number, linear = false): PricedMoves {
   const { layer, out } = moves
   const opening = whole(costs.layer(layer), unit)
   const price = (mode: LayerMode): { group: GroupMode; candidates: readonly (readonly Candidate[])[] } => {
@@ -165,7 +166,7 @@ export function priced(moves: LayerMoves, costs: SpecCost, unit: number): Priced
     return { group: barred ? { ...group, barred } : group, candidates }
   }
   const all = moves.modes.map((mode) => ({ mode, ...price(mode) }))
-  const left = all.filter(({ mode }) => mode.kind !== 'linear' || saves(moves, opening, all[0].candidates))
+  const left = all.filter(({ mode }) => mode.kind !== 'linear' || linear || saves(moves, opening, all[0].candidates))
   return {
     ...moves,
     modes: left.map(({ mode }) => mode),

@@ -4,10 +4,11 @@ import type { Architecture } from '../../model/architecture.js'
 import { dreluCount } from '../../model/relu/layout.js'
 import { type LayerRelu, parseReluSpec, type ReluSpec } from '../../model/relu/spec.js'
 import { type ReluSpecFile, reluSpecFile } from '../../model/relu/spec-file.js'
-import { formatShape } from '../../model/shape.js'
+import { asMap, formatShape } from '../../model/shape.js'
 import { maskOf } from '../distortion/nested-masks.js'
 import type { DistortionTable } from '../distortion/table.js'
 import { type GroupedOptions, type GroupedSolution, solveGroupedKnapsack } from '../knapsack/groups.js'
+import { solveKnapsack } from '../knapsack/knapsack.js'
 import { type Candidate, knapsackProblem, shortened } from '../knapsack/problem.js'
 import {
   COMPARISONS,
@@ -38,6 +39,11 @@ export interface ReluPlanOptions extends GroupedOptions {
   readonly zeroChannels?: boolean
   /** Offers masks of single elements, where the table has them. Default true. */
   readonly masks?: boolean
+  /**
+   * Keeps or drops whole layers alone, or whole stages, which are all layers of one map size (culling, as in DeepReDuce:
+   * Jha, Ghodsi, Garg and Reagen 2021). A stage's distortion is taken for the sum of its layers'.
+   */
+  readonly cull?: 'layers' | 'stages'
 }
 
 /** A ReLU spec within a budget, and how good it is. */
@@ -80,21 +86,15 @@ export async function planRelus(
   const problems: string[] = []
   const moves = movesOf(arch, table, { zeroChannels, masks: masks && costs.masked !== undefined }, problems)
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', NO_PLAN, shortened(problems))
-  const layers = moves.map((layer) => priced(layer, costs, unit))
+  const layers = moves.map((layer) => priced(layer, costs, unit, options.cull !== undefined))
   const rest = whole(costs.rest ?? 0, unit)
   const plainCost = layers.reduce((sum, { plain }) => sum + plain, rest)
   const budget = budgetOf(options.budget, plainCost, unit)
   problems.push(...costProblems(layers, budget, rest, unit, kind))
   if (problems.length > 0) throw new RingfenceError('BAD_INPUT', NO_PLAN, shortened(problems))
-  const solution = await solveGroupedKnapsack(
-    knapsackProblem(
-      layers.flatMap(({ candidates }) => candidates.flat()),
-      budget - rest,
-    ),
-    layers.map(({ group }) => group),
-    options,
-  )
-  const chosen = chosenOf(layers, solution)
+  const { chosen, ...solution } = options.cull
+    ? await culled(layers, options.cull, budget - rest, options)
+    : await freely(layers, budget - rest, options)
   const file = reluSpecFile(arch, new Map(chosen.map((relu, l) => [layers[l].layer.id, relu])))
   return {
     file,
@@ -111,6 +111,46 @@ export async function planRelus(
       linear: isLinearLayer(relu),
     })),
   }
+}
+
+type Solved = Pick<GroupedSolution, 'value' | 'cost' | 'bound'> & { readonly chosen: readonly LayerRelu[] }
+
+async function freely(layers: readonly PricedMoves[], budget: number, options: ReluPlanOptions): Promise<Solved> {
+  const problem = knapsackProblem(
+    layers.flatMap(({ candidates }) => candidates.flat()),
+    budget,
+  )
+  const groups = layers.map(({ group }) => group)
+  const solution = await solveGroupedKnapsack(problem, groups, options)
+  return { ...solution, chosen: chosenOf(layers, solution) }
+}
+
+/** Each unit keeps all its ReLUs, or none. */
+async function culled(
+  layers: readonly PricedMoves[],
+  by: NonNullable<ReluPlanOptions['cull']>,
+  budget: number,
+  options: ReluPlanOptions,
+): Promise<Solved> {
+  const unitOf = ({ name, out }: PricedMoves) => (by === 'layers' ? name : formatShape(asMap(out).slice(1)))
+  const units = new Map<string, { keep: Candidate; drop: Candidate | undefined }>()
+  for (const layer of layers) {
+    const { keep, drop } = units.get(unitOf(layer)) ?? { keep: { cost: 0, value: 0 }, drop: { cost: 0, value: 0 } }
+    const m = layer.modes.findIndex(({ kind }) => kind === 'linear')
+    const own = m < 0 ? undefined : layer.group[m]
+    units.set(unitOf(layer), {
+      keep: { cost: keep.cost + layer.plain, value: 0 },
+      drop: own && drop && { cost: drop.cost + own.cost, value: drop.value + own.value },
+    })
+  }
+  const problem = knapsackProblem(
+    [...units.values()].map(({ keep, drop }) => (drop ? [keep, drop] : [keep])),
+    budget,
+  )
+  const solution = (await solveKnapsack(problem, { signal: options.signal }))!
+  const dropped = new Set([...units.keys()].filter((_, u) => solution.choice[u] === 1))
+  const chosen = layers.map((layer): LayerRelu => ({ kind: dropped.has(unitOf(layer)) ? 'identity' : 'relu' }))
+  return { ...solution, chosen }
 }
 
 const NO_PLAN = 'no ReLU spec can be planned:'

@@ -20,7 +20,7 @@ import {
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from '../../../src/protocol/mcc/product.js'
-import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
+import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
 import {
   type CurveStep,
   chainOf,
@@ -297,11 +297,12 @@ export class Transcripts {
     client.add(this.#unpadded(step, message, inference))
     const next = tensorMask(k, this.#planned, this.#ch, step.index + 1, inference)
     const reply = k.memory.alloc(sizes.reply)
-    answerRelu(k, step, this.#ch, message, next, reply, inference, ring)
+    const drawn = drawRelu(k, step, this.#ch, next, inference, ring)
+    answerRelu(k, step, drawn, message, next, reply, ring)
     server.add(reply.u8())
     if (step.relu.copied) server.add(halvesApart(reply.u8().slice(0, sizes.beta)))
     const x = finishRelu(k, step, { e, a1, words }, reply, ring)
-    for (const region of [e, a1, words, message, next, reply]) region.release()
+    for (const region of [e, a1, words, message, next, reply, drawn]) region.release()
     return x
   }
 

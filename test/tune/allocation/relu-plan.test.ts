@@ -187,3 +187,35 @@ describe('refusals', () => {
     expect(wrong[1]).toBe('layer relu: expected a cost that is a number >= 0 for channel 0 with block [1,1]')
   })
 })
+
+describe('culling', () => {
+  // ResNet-20 has 7 activations of 16 x 32², 6 of 32 x 16² and 6 of 64 x 8².
+  test('whole layers: none is in between, and no other choice within the budget has less', async () => {
+    const plan = await planRelus(resnet20, table, { budget: { ratio: 0.5 }, cull: 'layers' })
+    expect(plan.cost).toBeLessThanOrEqual(94_208)
+    expect(new Set([...plan.spec.layers.values()].map(({ kind }) => kind))).toEqual(new Set(['identity', 'relu']))
+    const layers = [...table.layers.values()].map(({ blocks, values, shape }) => {
+      const identity = blocks.findIndex(([h]) => h === 0)
+      const value = values.filter((_, i) => i % blocks.length === identity).reduce((a, b) => a + b)
+      return { value, cost: shape.reduce((a, b) => a * b) }
+    })
+    let best = Number.POSITIVE_INFINITY
+    for (let kept = 0; kept < 2 ** layers.length; kept++) {
+      let [cost, value] = [0, 0]
+      for (let l = 0; l < layers.length; l++) {
+        if (kept & (1 << l)) cost += layers[l].cost
+        else value += layers[l].value
+      }
+      if (cost <= 94_208 && value < best) best = value
+    }
+    expect(plan.distortion).toBeCloseTo(best, 9)
+  })
+
+  test('stages: all layers of a map size, or none', async () => {
+    const { spec, cost } = await planRelus(resnet20, table, { budget: { ratio: 0.5 }, cull: 'stages' })
+    const dropped = [...spec.layers].filter(([, { kind }]) => kind === 'identity')
+    const off = dropped.map(([name]) => table.layers.get(name)!.shape[1])
+    expect(new Set(off)).toEqual(new Set([32]))
+    expect([off.length, cost]).toEqual([7, 6 * 8192 + 6 * 4096])
+  })
+})

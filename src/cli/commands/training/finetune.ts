@@ -4,6 +4,7 @@ import {
   type FinetuneModelOptions,
   finetuneModel,
 } from '../../../files/training/finetune-model.js'
+import { finetuneRounds, type Round } from '../../../files/training/finetune-rounds.js'
 import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../../train/recipe.js'
 import { type Command, type Flags, RESIZE_FLAG } from '../../terminal/arguments.js'
 import { printed, type Work } from '../../terminal/printed.js'
@@ -66,6 +67,13 @@ export const finetune: Command = {
       valueHint: 'N',
       description: 'train with the errors of comparisons that read N bits on average, as evaluate --windows N',
     },
+    rounds: {
+      type: 'string',
+      valueHint: 'N',
+      description: 'plan, train and plan again, N times, for ever fewer comparisons: DIR gets a variant per round',
+    },
+    ratio: { type: 'string', valueHint: 'R', description: 'with it: share of comparisons after the last: 0.06' },
+    cull: { type: 'string', valueHint: 'WHAT', description: 'with it: drop whole layers or stages alone (DeepReDuce)' },
     seed: { type: 'string', valueHint: 'N', description: `of order and movements (default ${D.seed})` },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
@@ -75,14 +83,19 @@ export const finetune: Command = {
     'same command goes on from there to the same numbers.',
   ],
   async run(flags) {
-    const options = readOptions(flags)
+    const { rounds, ratio, cull, ...options } = readOptions(flags)
+    if (rounds !== undefined) {
+      const work = (how: Work) => finetuneRounds({ ...options, ...how, rounds, ratio: ratio!, cull })
+      await printed(flags, work, (report) => roundsText(report, options))
+      return 0
+    }
     const tuned = (how: Work) => finetuneModel({ ...options, ...how })
     await printed(flags, tuned, (report) => text(report))
     return 0
   },
 }
 
-function readOptions(flags: Flags): FinetuneModelOptions {
+function readOptions(flags: Flags) {
   if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const options = {
     model: flags.operands[0],
@@ -98,6 +111,19 @@ function readOptions(flags: Flags): FinetuneModelOptions {
     windows: flags.number('windows', 2, 16),
     threads: flags.integer('threads', 1, 256),
     force: flags.on('force'),
+    rounds: flags.integer('rounds', 1, 1000),
+    ratio: flags.number('ratio', 1e-6, 1),
+    cull: flags.oneOf('cull', ['layers', 'stages']),
+  }
+  if (options.rounds === undefined) {
+    for (const name of ['ratio', 'cull'])
+      if (flags.text(name) !== undefined) flags.fault(`--${name}: goes with --rounds`)
+  } else {
+    if (options.ratio === undefined)
+      flags.fault('--ratio is missing: the share of comparisons that --rounds goes down to')
+    for (const name of ['relu-spec', 'budget']) {
+      if (flags.text(name) !== undefined) flags.fault(`--${name}: expected none beside --rounds, which plans by itself`)
+    }
   }
   flags.check()
   return options
@@ -141,6 +167,28 @@ function readMasks(flags: Flags): MaskRecipe | undefined {
     if (flags.text(name) !== undefined) flags.fault(`--${name}: goes with --learn-masks`)
   }
   return undefined
+}
+
+function roundsText(report: readonly Round[], { output, images }: FinetuneModelOptions): string {
+  const paint = painter(process.stdout)
+  const width = columnsOf(process.stdout)
+  const heads = ['round', 'comparisons', 'right before', 'after', 'fixed point as float']
+  const columns = heads.map((head, i) => ({ head, ...(i > 0 && ({ align: 'right' } as const)) }))
+  const rows = report.map(({ name, comparisons, before, after, reference }) => {
+    const same = reference === null ? '' : `${reference.agreeing}/${reference.images}`
+    return [name, comparisons === null ? '' : count(comparisons), percent(before), percent(after), same]
+  })
+  return [
+    wrapped(`${paint('bold', report[0].network)}: ${report[0].evaluated ?? 'nothing was held out'}`, width),
+    ...tableLines(columns, rows, paint, width),
+    `  ${paint('green', '→')} ${output}`,
+    nextCommand(
+      `evaluate ${quoted(output)} --all --images ${quoted(images)} --html front.html`,
+      'the front as a page',
+      paint,
+    ),
+    '',
+  ].join('\n')
 }
 
 const percent = (share: number | null): string => (share === null ? '' : `${(100 * share).toFixed(2)} %`)

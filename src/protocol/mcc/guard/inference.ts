@@ -205,8 +205,7 @@ export class ClientGuard {
 
   /** R of the results of the step that was prepared, u64. The caller releases the result. */
   replies(step: ReluStep, opened: Switched): Region {
-    const { k, terms, ch, inference } = this
-    const replies = liftReplies(k, step, opened, ch, this.#drawn!, inference, terms, this.#sum)
+    const replies = liftReplies(this.k, step, opened, this.#drawn!, this.#sum)
     this.#drawn!.release()
     this.#drawn = undefined
     return replies

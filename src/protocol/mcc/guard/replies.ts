@@ -233,8 +233,8 @@ function addTags(k: Kernels, step: ReluStep, { e, beta }: Switched, words: Reply
 }
 
 /**
- * Client: the tags of a step's replies and r̃ of its result, u64 per element: from seeds alone, so that they can be drawn
- * before anything is opened.
+ * Client: the tags of a step's replies, what its shares are made of and r̃ of its result, u64 per element: from seeds alone,
+ * so that they can be drawn before anything is opened.
  * @param r the mask of its result, one word per element
  */
 export function drawReplies(
@@ -247,11 +247,15 @@ export function drawReplies(
 ): DrawnReplies {
   const tags = tagsOf(step, ch, inference, word)
   const next = lifted(k, r, elementCount(step.step.out), ring, ch, step.index + 1, inference)
+  const m = outputMask(ch, step, inference)
+  const parts = clientParts(k, step, ch, m, inference, ring)
+  m.release(true)
   return {
-    ...{ tags, next },
+    ...{ tags, next, parts },
     release() {
       tags.release()
       next.release(true)
+      parts.release()
     },
   }
 }
@@ -259,6 +263,7 @@ export function drawReplies(
 export interface DrawnReplies {
   readonly tags: ReplyWords
   readonly next: Region
+  readonly parts: Parts
   release(): void
 }
 
@@ -267,23 +272,16 @@ export function liftReplies(
   k: Kernels,
   step: ReluStep,
   opened: Switched,
-  ch: Streams,
-  { tags, next }: DrawnReplies,
-  inference: number,
-  { ring }: GuardTerms,
+  { tags, next, parts }: DrawnReplies,
   sum: Region,
 ): Region {
   const { relu, activation } = step
   addTags(k, step, opened, tags, sum)
-  const m = outputMask(ch, step, inference)
-  const parts = clientParts(k, step, ch, m, inference, ring)
-  m.release(true)
   const z = k.memory.alloc(relu.values * 8)
   const summed = activation.bends?.sum
   const moved = summed ? k.memory.allocZero(relu.values * 8) : picked64(k, step, next)
   liftValues(k, step, opened, parts, moved, z)
   if (moved !== next) moved.release(true)
-  parts.release()
   if (!summed) return z
   const total = k.memory.allocZero(step.size * 8)
   sub64(k, total, next, total, step.size)

@@ -13,7 +13,7 @@ import { takeTransposes, tensorSizes, UploadMasks } from '../../../../src/protoc
 import { runLinear } from '../../../../src/protocol/mcc/linear.js'
 import { emptyMaterial, releaseMaterial, takeDealt, takeDelta } from '../../../../src/protocol/mcc/material.js'
 import { sendOutput } from '../../../../src/protocol/mcc/output.js'
-import { answerRelu, finishRelu, openRelu, reluSizes } from '../../../../src/protocol/mcc/relu.js'
+import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from '../../../../src/protocol/mcc/relu.js'
 import type { MccSteps, ReluStep } from '../../../../src/protocol/mcc/step.js'
 import { isActive, layOut } from '../../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../../src/protocol/weights.js'
@@ -166,8 +166,9 @@ export class GuardedParties {
     const { ring } = planned.plan
     const next = tensorMask(k, planned, ch, step.index + 1, inference)
     const reply = k.memory.alloc(reluSizes(step, ring, terms).reply)
-    guard.prepare(step, next)
-    answerRelu(k, step, ch, message, next, reply, inference, ring, guard)
+    const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
+    answerRelu(k, step, drawn, message, next, reply, ring, guard)
+    drawn.release()
     next.release()
     return reply
   }
