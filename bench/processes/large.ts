@@ -8,8 +8,8 @@ import { prepareModel } from '../../src/files/prepared-model.js'
 import type { Backend } from '../../src/plan/plan.js'
 import { planMemory } from '../../src/protocol/memory.js'
 import { writeWorkload } from '../../test/fixtures/workloads.js'
-import { type Measured, measure } from '../processes/parties.js'
 import { megabytes, table } from '../report.js'
+import { type Measured, measure } from './parties.js'
 
 interface Large {
   readonly name: 'resnet50-imagenet' | 'deeplabv3-mobilenetv2'
