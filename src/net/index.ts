@@ -13,6 +13,7 @@ export {
   type LinkOptions,
   type NextOptions,
 } from './framing.js'
+export { giveBuffer } from './kept-buffers.js'
 export { memoryPair } from './memory.js'
 export { messagePortChannel, type PortLike } from './message-port.js'
 export { Meter, type MeterReport, type PhaseTime, type PhaseTraffic, type Traffic } from './meter.js'
