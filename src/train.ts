@@ -12,6 +12,7 @@ export {
   firstState,
   type LabelledPictures,
   type ShardNetwork,
+  type TeacherNetwork,
   type TrainedNetwork,
 } from './train/finetune.js'
 export type { FactorState } from './train/masks.js'
@@ -30,16 +31,20 @@ export {
   type ChanceRecipe,
   DEFAULT_CHANCES,
   type Found,
+  firstSearchState,
   type SearchEpoch,
   type SearchOptions,
+  type SearchState,
   searchNetwork,
 } from './train/search/search.js'
+export { formatSearchState, parseSearchState } from './train/search/state.js'
 export {
   chosenPaths,
   countedCosts,
   freshWeights,
   inherited,
   keptBranches,
+  openSums,
   predictedCosts,
   SEESAW_COSTS,
 } from './train/search/supernet.js'

@@ -31,6 +31,11 @@ export class PartFile {
     void this.#save()
   }
 
+  /** Saves what there is. */
+  async saved(): Promise<void> {
+    await this.#save()
+  }
+
   /** Saves what there is; the error says where, if it was an interruption. */
   async left(error: unknown): Promise<unknown> {
     await this.#save()

@@ -17,6 +17,8 @@ import type { Desk } from './front.js'
 
 /** A peer that is silent for so long is gone. */
 const SILENCE_MS = 30_000
+/** Whether more than that is wanted is asked before it is sent. */
+const ASK_FIRST = 2 ** 16
 /** Most bytes of a model: what VGG-16 has, several times. */
 const MAX_MODEL_BYTES = 2 ** 31
 
@@ -68,17 +70,21 @@ async function serve(request: IncomingMessage, response: ServerResponse, desk: D
   const path = request.url ?? '/'
   if (!token) return end(response, 401)
   if (request.method === 'GET') {
-    const given = desk.gives(path, token)
+    const given = desk.gives?.(path, token) ?? 404
     return typeof given === 'number' ? end(response, given) : end(response, 200, given)
   }
   if (request.method !== 'PUT') return end(response, 405)
   const expected = desk.expects(path, token)
   if (typeof expected === 'number') return end(response, expected)
-  if (request.headers['content-length'] !== String(expected.bytes)) return end(response, 400)
-  if (request.headers.expect !== undefined) response.writeContinue()
-  const body = await wholeBody(request, expected.bytes)
-  // What was broken off is dropped; whoever deals it again brings it whole.
-  if (body) end(response, expected.take(body))
+  try {
+    if (request.headers['content-length'] !== String(expected.bytes)) return end(response, 400)
+    if (request.headers.expect !== undefined) response.writeContinue()
+    const body = await wholeBody(request, expected.bytes)
+    // What was broken off is dropped; whoever deals it again brings it whole.
+    if (body) end(response, expected.take(body))
+  } finally {
+    expected.end?.()
+  }
 }
 
 function tokenOf({ headers }: IncomingMessage): Uint8Array | undefined {
@@ -144,10 +150,12 @@ export class HttpTransport implements Transport {
     const target = checkFleetUrl(url)
     const plain = target.protocol === 'http:'
     const ask = plain ? httpRequest : httpsRequest
+    const bytes = body.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const asks = bytes > ASK_FIRST
     const headers = {
       Authorization: `Bearer ${hex(token)}`,
-      'Content-Length': body.reduce((sum, { byteLength }) => sum + byteLength, 0),
-      ...(body.length > 0 && { Expect: '100-continue' }),
+      'Content-Length': bytes,
+      ...(asks && { Expect: '100-continue' }),
     }
     return new Promise((resolve, reject) => {
       const request = ask(target, { method, headers, agent: plain ? this.#http : this.#https }, resolve)
@@ -157,14 +165,14 @@ export class HttpTransport implements Transport {
         for (const part of body) request.write(part)
         request.end()
       }
-      if (body.length === 0) send()
-      else request.on('continue', send)
+      if (asks) request.on('continue', send)
+      else send()
     })
   }
 }
 
 const gone = (url: string, cause?: unknown) =>
-  new RingfenceError('PEER_GONE', `${new URL(url).host}, of this fleet, cannot be reached or broke off`, [], { cause })
+  new RingfenceError('PEER_GONE', `${new URL(url).host} cannot be reached or broke off`, [], { cause })
 
 /** @throws RingfenceError BAD_INPUT, INSECURE for http off this machine */
 export function checkFleetUrl(url: string): URL {
@@ -176,4 +184,15 @@ export function checkFleetUrl(url: string): URL {
     throw new RingfenceError('INSECURE', `${target.host}: http is plain text and for this machine only; use https://`)
   }
   return target
+}
+
+/** HOST:PORT of an address that bundles may be brought to, of which it has to be all: https://, or http:// on this machine. */
+export function deliveryHost(url: string): string | undefined {
+  const [, at] = /^https?:\/\/((?:[a-z\d.-]+|\[[a-f\d:]+\]):\d{1,5})$/.exec(url) ?? []
+  try {
+    checkFleetUrl(url)
+    return at
+  } catch {
+    return undefined
+  }
 }

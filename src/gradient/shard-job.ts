@@ -13,11 +13,16 @@ export interface ShardNetwork {
   readonly spec: ReluSpec | undefined
 }
 
+/** A network whose answers are distilled; of other layers where it says so. */
+export interface TeacherNetwork extends ShardNetwork {
+  readonly arch?: Architecture
+}
+
 export interface ShardSetup extends ShardNetwork {
   readonly arch: Architecture
   readonly loss: LossOptions
   /** Whose answers are distilled, under its own running statistics. */
-  readonly teacher: ShardNetwork | undefined
+  readonly teacher: TeacherNetwork | undefined
   /** Activations whose masks are learned. */
   readonly factors?: readonly FactorSlot[]
   /** Activations whose comparisons read a window, and 2^lo of each in the values' units. */
@@ -34,6 +39,8 @@ export interface ShardTask {
   /** CHW, preprocessed. */
   readonly inputs: readonly Float32Array[]
   readonly labels: readonly number[]
+  /** Leaves the teacher out. */
+  readonly untaught?: boolean
   /** Of the comparisons' errors. */
   readonly seed: number
   /** Pictures of the whole batch, by which the gradients are divided. */
@@ -60,13 +67,23 @@ export function shardJob(setup: ShardSetup) {
   const running = slotsOf(arch, false)
   const none = new Float32Array(lengthOf(learned))
   const tape = Tape.prepare(arch, weights, { spec, factors: factorsOf(learned, none), windows })
-  const teacher = given && options.distill > 0 ? FloatNetwork.prepare(arch, given.weights, given) : undefined
+  const teacher =
+    given && options.distill > 0 ? FloatNetwork.prepare(given.arch ?? arch, given.weights, given) : undefined
   let loaded: number | undefined
-  const run = ({ parameters, factors = none, version, inputs, labels, seed, batch }: ShardTask): ShardResult => {
+  const run = ({
+    parameters,
+    factors = none,
+    version,
+    inputs,
+    labels,
+    seed,
+    batch,
+    untaught,
+  }: ShardTask): ShardResult => {
     if (version !== loaded) tape.load(withVector(weights, trained, parameters), factorsOf(learned, factors))
     loaded = version
     const outputs = tape.forward(inputs, seed)
-    const answers = teacher?.run(inputs)
+    const answers = untaught ? undefined : teacher?.run(inputs)
     const losses = outputs.map((logits, i) => lossOf(logits, labels[i], options, answers?.[i]))
     const loss = losses.reduce((sum, one) => sum + one.loss, 0)
     const hits = losses.filter(({ hit }) => hit).length

@@ -16,6 +16,9 @@ import { digestOf } from '../protocol/delegated/messages.js'
 const RETRY_FIRST_MS = 500
 const RETRY_MOST_MS = 5000
 const HELLO_MS = 30_000
+/** Of HTTP: come back, and it is of no use. */
+export const UNAVAILABLE = 503
+const GONE = 410
 
 export interface ModelHooks {
   onEvent(event: PartyEvent): void
@@ -63,6 +66,12 @@ export class ServedModel {
 
   get digest(): Uint8Array {
     return planDigest(this.plan)
+  }
+
+  /** As `Server.expects`, of the model as it is or as it was. */
+  expects(path: string, token: Uint8Array): ReturnType<Server['expects']> {
+    const expected = this.#current?.expects(path, token) ?? UNAVAILABLE
+    return expected === GONE ? (this.#retired?.expects(path, token) ?? GONE) : expected
   }
 
   /** Undefined until it is registered for the first time. */

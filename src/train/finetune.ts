@@ -2,7 +2,7 @@
 // cut into shards of a fixed size, whoever works on them, and what they give is added in their order.
 import { RingfenceError } from '../errors.js'
 import { factorsOf, lengthOf, type Slot, slotsOf, toVector, withVector } from '../gradient/parameters.js'
-import type { ShardNetwork, ShardResult, ShardSetup, ShardTask } from '../gradient/shard-job.js'
+import type { ShardNetwork, ShardResult, ShardSetup, ShardTask, TeacherNetwork } from '../gradient/shard-job.js'
 import { Tape } from '../gradient/tape.js'
 import type { Architecture } from '../model/architecture.js'
 import { quote } from '../model/json/fields.js'
@@ -18,7 +18,7 @@ import { batchesOf, drawn, moved, type Split, splitOf, Use } from './pictures.js
 import { type Recipe, rateAt, recipeOf } from './recipe.js'
 import { type EpochRecord, requireWithin, type TrainingState } from './state.js'
 
-export type { ShardNetwork } from '../gradient/shard-job.js'
+export type { ShardNetwork, TeacherNetwork } from '../gradient/shard-job.js'
 
 /** A network, where it starts from and what it becomes. */
 export interface TrainedNetwork extends ShardNetwork {
@@ -38,7 +38,7 @@ export interface LabelledPictures {
 export interface FinetuneOptions extends PoolOptions {
   readonly recipe?: Partial<Recipe>
   /** Whose answers are distilled; the network itself with plain activations without it. */
-  readonly teacher?: ShardNetwork
+  readonly teacher?: TeacherNetwork
   /** What an earlier call of the same arguments left. */
   readonly resume?: TrainingState
   readonly onProgress?: OnStage

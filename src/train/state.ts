@@ -113,7 +113,7 @@ function readHistory(fields: Fields): EpochRecord[] {
   return []
 }
 
-function readVectors(fields: Fields, lengths: readonly number[]): Float32Array[] {
+export function readVectors(fields: Fields, lengths: readonly number[]): Float32Array[] {
   const list = fields.value('vectors')
   const given = Array.isArray(list) && list.length === lengths.length ? list : []
   const vectors = lengths.map((length, i) => decode(given[i], length))
@@ -122,7 +122,7 @@ function readVectors(fields: Fields, lengths: readonly number[]): Float32Array[]
   return lengths.map((length) => new Float32Array(length))
 }
 
-function encode(vector: Float32Array): string {
+export function encode(vector: Float32Array): string {
   const bytes = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength)
   let text = ''
   for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192))

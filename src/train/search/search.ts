@@ -2,7 +2,7 @@
 // weights on the other half, turn by turn (ProxylessNAS: Cai, Zhu and Han 2019; Seesaw: Li, Zhai, Cai and Gao 2024).
 import { RingfenceError } from '../../errors.js'
 import { type FactorSlot, lengthOf, type Slot, slotsOf, toVector, withVector } from '../../gradient/parameters.js'
-import type { ShardResult, ShardTask } from '../../gradient/shard-job.js'
+import type { ShardResult, ShardTask, TeacherNetwork } from '../../gradient/shard-job.js'
 import { softmax } from '../../gradient/weighted.js'
 import type { Architecture } from '../../model/architecture.js'
 import type { ReluSpec } from '../../model/relu/spec.js'
@@ -11,7 +11,7 @@ import type { Weights } from '../../model/weights.js'
 import type { OnStage } from '../../tune/progress.js'
 import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../../tune/workers/pool.js'
 import type { LabelledPictures } from '../finetune.js'
-import { adamOf, optimizerOf } from '../optimizer.js'
+import { adamOf, type Optimizer, optimizerOf } from '../optimizer.js'
 import { batchesOf, drawn, moved, splitOf, Use } from '../pictures.js'
 import { type Recipe, rateAt, recipeOf } from '../recipe.js'
 import {
@@ -46,7 +46,58 @@ export interface SearchOptions extends PoolOptions {
   /** Of the weights; distillation and held-out pictures are not for supernets. */
   readonly recipe?: Partial<Recipe>
   readonly chances?: Partial<ChanceRecipe>
+  /** Whose answers are distilled into the weights, of the same pictures and classes; chances see the labels alone. */
+  readonly teacher?: TeacherNetwork
+  /** What an earlier call of the same arguments left. */
+  readonly resume?: SearchState
+  /** Gets the search's state between two steps; the same object each time, which the search changes. */
+  readonly onState?: (state: SearchState) => void
   readonly onProgress?: OnStage
+}
+
+/** A search between two steps. */
+export interface SearchState {
+  epoch: number
+  step: number
+  /** Samples of options, and steps of the chances, so far. */
+  turn: number
+  moves: number
+  optimizerSteps: number
+  /** Of this epoch so far. */
+  loss: number
+  hits: number
+  seen: number
+  readonly history: SearchEpoch[]
+  /** Trained tensors, running statistics, the optimiser's; then logits, and their first and second moments, by choice. */
+  readonly vectors: readonly Float32Array[]
+}
+
+/** A search's state before its first step. */
+export function firstSearchState(
+  { arch, weights }: { readonly arch: Architecture; readonly weights: Weights },
+  costs: SearchCosts,
+  given: SearchOptions['recipe'],
+): SearchState {
+  const recipe = searchRecipe({ recipe: given })
+  const slots = slotsOf(arch)
+  const parameters = toVector(slots, weights)
+  const logits = costs.choices.map(({ costs }, c) =>
+    Float32Array.from(costs, (_, k) => 1e-3 * (2 * drawn(recipe.seed, Use.paths, 0, c, k) - 1)),
+  )
+  const moments = logits.map(({ length }) => new Float32Array(length))
+  return {
+    ...{ epoch: 0, step: 0, turn: 0, moves: 0, optimizerSteps: 0, loss: 0, hits: 0, seen: 0, history: [] },
+    vectors: [
+      ...[parameters, toVector(slotsOf(arch, false), weights)],
+      ...optimizerOf(slots, parameters.length, recipe).state,
+      ...[...logits, ...moments, ...moments.map((one) => one.slice())],
+    ],
+  }
+}
+
+const searchRecipe = ({ recipe, teacher }: SearchOptions): Recipe => {
+  const own = { smoothing: 0.1, decay: 4e-5, ...recipe, masks: null }
+  return recipeOf({ ...own, distill: teacher ? (recipe?.distill ?? 1) : 0 })
 }
 
 /** One pass over half of the pictures. */
@@ -106,12 +157,12 @@ class Search {
   readonly #factors: readonly FactorSlot[]
   readonly #recipe: Recipe
   readonly #chances: ChanceRecipe
-  readonly #logits: Float32Array[]
-  readonly #moments: Float32Array[][]
+  readonly #logits: readonly Float32Array[]
+  readonly #moments: readonly (readonly Float32Array[])[]
   readonly #parameters: Float32Array
   readonly #statistics: Float32Array
-  #turn = 0
-  #moves = 0
+  readonly #optimizer: Optimizer
+  readonly #state: SearchState
 
   constructor(
     readonly network: { readonly arch: Architecture; readonly weights: Weights },
@@ -119,13 +170,11 @@ class Search {
     readonly pictures: LabelledPictures,
     readonly options: SearchOptions,
   ) {
-    const { arch, weights } = network
-    this.#recipe = recipeOf({ smoothing: 0.1, decay: 4e-5, ...options.recipe, distill: 0, masks: null })
+    const { arch } = network
+    this.#recipe = searchRecipe(options)
     this.#chances = { ...DEFAULT_CHANCES, ...options.chances }
     this.#slots = slotsOf(arch)
     this.#running = slotsOf(arch, false)
-    this.#parameters = toVector(this.#slots, weights)
-    this.#statistics = toVector(this.#running, weights)
     let start = 0
     this.#factors = costs.choices.flatMap(({ layer, kind }) => {
       if (kind !== 'relu') return []
@@ -133,48 +182,66 @@ class Search {
       start += slot.length
       return [slot]
     })
-    const { seed } = this.#recipe
-    this.#logits = costs.choices.map(({ costs }, c) =>
-      Float32Array.from(costs, (_, k) => 1e-3 * (2 * drawn(seed, Use.paths, 0, c, k) - 1)),
-    )
-    this.#moments = this.#logits.map(({ length }) => [new Float32Array(length), new Float32Array(length)])
+    const state = options.resume ?? firstSearchState(network, costs, options.recipe)
+    const [parameters, statistics, ...others] = state.vectors
+    this.#optimizer = optimizerOf(this.#slots, parameters.length, this.#recipe)
+    this.#optimizer.steps = state.optimizerSteps
+    const own = this.#optimizer.state
+    for (const [i, vector] of own.entries()) vector.set(others[i])
+    // From here on the state's vectors are the optimiser's own.
+    const rest = others.slice(own.length)
+    this.#state = { ...state, vectors: [parameters, statistics, ...own, ...rest] }
+    this.#parameters = parameters
+    this.#statistics = statistics
+    const count = costs.choices.length
+    this.#logits = rest.slice(0, count)
+    this.#moments = this.#logits.map((_, c) => [rest[count + c], rest[2 * count + c]])
   }
 
   setup() {
     const { arch, weights } = this.network
-    return { arch, weights, spec: undefined, loss: this.#recipe, teacher: undefined, factors: this.#factors }
+    const { teacher } = this.options
+    return { arch, weights, spec: undefined, loss: this.#recipe, teacher, factors: this.#factors }
   }
 
   async run(pool: WorkerPool<'shard'>): Promise<Found> {
     const recipe = this.#recipe
+    const state = this.#state
     const { train, held } = splitOf(this.pictures.labels, { ...recipe, holdout: 0.5 })
-    const optimizer = optimizerOf(this.#slots, this.#parameters.length, recipe)
-    const history: SearchEpoch[] = []
-    for (let epoch = 0; epoch < recipe.epochs; epoch++) {
-      const [forWeights, forChances] = [train, held].map((half) => batchesOf(half, epoch, recipe))
-      let [loss, hits, seen] = [0, 0, 0]
-      for (const [step, batch] of forWeights.entries()) {
-        const done = (epoch + step / forWeights.length) / recipe.epochs
-        this.options.onProgress?.({ stage: 'searching', done, detail: `epoch ${epoch + 1} of ${recipe.epochs}` })
-        await this.#moveChances(pool, forChances[step % forChances.length], epoch)
-        const sampled = this.#sample()
-        const results = await this.#shards(pool, batch, epoch, sampled)
-        const gradients = sumOf(results.map((result) => result.gradients))
-        this.#pushApart(gradients)
-        // Which path is taken is no weight.
-        for (const { start, length } of this.#pathSlots()) gradients.fill(0, start, start + length)
-        optimizer.step(this.#parameters, gradients, rateAt(recipe, done))
-        sumOf(results.map(({ statistics }) => statistics)).forEach((sum, i) => {
-          this.#statistics[i] += RUNNING * (sum / results.length - this.#statistics[i])
-        })
-        loss += results.reduce((sum, result) => sum + result.loss, 0)
-        hits += results.reduce((sum, result) => sum + result.hits, 0)
-        seen += batch.length
+    while (state.epoch < recipe.epochs) {
+      const [forWeights, forChances] = [train, held].map((half) => batchesOf(half, state.epoch, recipe))
+      for (; state.step < forWeights.length; state.step++) {
+        const done = (state.epoch + state.step / forWeights.length) / recipe.epochs
+        this.options.onState?.(state)
+        this.options.onProgress?.({ stage: 'searching', done, detail: `epoch ${state.epoch + 1} of ${recipe.epochs}` })
+        await this.#moveChances(pool, forChances[state.step % forChances.length])
+        await this.#moveWeights(pool, forWeights[state.step], rateAt(recipe, done))
       }
       const expected = expectedCost(this.costs, this.#shares())
-      history.push({ epoch: epoch + 1, loss: loss / seen, accuracy: hits / seen, expected })
+      const { seen } = state
+      const epoch = state.epoch + 1
+      state.history.push({ epoch, loss: state.loss / seen, accuracy: state.hits / seen, expected })
+      Object.assign(state, { epoch, step: 0, loss: 0, hits: 0, seen: 0 })
+      this.options.onState?.(state)
     }
-    return this.#found(history)
+    return this.#found(state.history)
+  }
+
+  async #moveWeights(pool: WorkerPool<'shard'>, batch: readonly number[], rate: number): Promise<void> {
+    const results = await this.#shards(pool, batch, this.#sample())
+    const gradients = sumOf(results.map((result) => result.gradients))
+    this.#pushApart(gradients)
+    // Which path is taken is no weight.
+    for (const { start, length } of this.#pathSlots()) gradients.fill(0, start, start + length)
+    this.#optimizer.step(this.#parameters, gradients, rate)
+    sumOf(results.map(({ statistics }) => statistics)).forEach((sum, i) => {
+      this.#statistics[i] += RUNNING * (sum / results.length - this.#statistics[i])
+    })
+    const state = this.#state
+    state.optimizerSteps = this.#optimizer.steps
+    state.loss += results.reduce((sum, result) => sum + result.loss, 0)
+    state.hits += results.reduce((sum, result) => sum + result.hits, 0)
+    state.seen += batch.length
   }
 
   #shares(): number[][] {
@@ -183,7 +250,7 @@ class Search {
 
   /** An option of every choice, by its chances. */
   #sample(): number[] {
-    const turn = ++this.#turn
+    const turn = ++this.#state.turn
     return this.#shares().map((chances, c) => {
       const at = drawn(this.#recipe.seed, Use.paths, turn, c)
       let sum = 0
@@ -196,13 +263,13 @@ class Search {
    * One step of the logits. A gate is how the loss changes with the share of an option. A ReLU's factor a has the gradient
    * ⟨g, ReLU(x) - x⟩, which is the one gate less the other; a sum's coefficients have ⟨g, path⟩, the gates themselves.
    */
-  async #moveChances(pool: WorkerPool<'shard'>, batch: readonly number[], epoch: number): Promise<void> {
-    const results = await this.#shards(pool, batch, epoch, this.#sample())
+  async #moveChances(pool: WorkerPool<'shard'>, batch: readonly number[]): Promise<void> {
+    const results = await this.#shards(pool, batch, this.#sample(), true)
     const factors = sumOf(results.map((result) => result.factors))
     const gradients = sumOf(results.map((result) => result.gradients))
     const shares = this.#shares()
     const { slopes } = costPenalty(this.costs, shares, this.#chances)
-    this.#moves++
+    this.#state.moves++
     let next = 0
     this.costs.choices.forEach(({ layer, kind }, c) => {
       const gates =
@@ -212,7 +279,7 @@ class Search {
         shares[c],
       )
       const { rate, decay } = this.#chances
-      const how = { rate, momentum: 0, steps: this.#moves, decay }
+      const how = { rate, momentum: 0, steps: this.#state.moves, decay }
       adamOf(this.#logits[c], Float32Array.from(gradient), this.#moments[c], how)
     })
   }
@@ -244,8 +311,8 @@ class Search {
   async #shards(
     pool: WorkerPool<'shard'>,
     batch: readonly number[],
-    epoch: number,
     sampled: readonly number[],
+    untaught = false,
   ): Promise<ShardResult[]> {
     const factors = new Float32Array(lengthOf(this.#factors))
     const parameters = this.#parameters.slice()
@@ -261,13 +328,13 @@ class Search {
       }
     })
     const { shape } = this.network.arch.inputs[0]
-    const version = this.#turn
+    const { turn: version, epoch } = this.#state
     const tasks: ShardTask[] = []
     for (let first = 0; first < batch.length; first += this.#recipe.shard) {
       const own = batch.slice(first, first + this.#recipe.shard)
       const inputs = own.map((i) => moved(this.pictures.inputs[i], shape, i, epoch, this.#recipe))
       const labels = own.map((i) => this.pictures.labels[i])
-      tasks.push({ parameters, factors, version, inputs, labels, seed: 1, batch: batch.length })
+      tasks.push({ parameters, factors, version, inputs, labels, seed: 1, batch: batch.length, untaught })
     }
     const results: ShardResult[] = []
     await runTasksOn(

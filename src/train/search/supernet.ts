@@ -53,24 +53,50 @@ export function countedCosts(
   }
 }
 
+/** Ids of the sums of which one input may be chosen: those of norm `none` with several. */
+export function openSums(arch: Architecture): readonly string[] {
+  const isOpen = (layer: Layer) => layer.op === 'weightedSum' && layer.norm === 'none' && layer.in.length > 1
+  return arch.layers.filter(isOpen).map(({ id }) => id)
+}
+
 /**
- * By this package's model of costs: on-line seconds of a private inference. A ReLU costs what the network with it takes
- * more than the network without it, all other choices being without; the network without any is the linear part.
+ * By this package's model of costs: on-line seconds of a private inference. An option costs what the network with it takes
+ * more than the network with the cheapest one, all other ReLUs being left out and all other sums their first input: the
+ * latency table of ProxylessNAS, for kernels and widths as for ReLUs. The network of all the cheapest is the linear part.
+ * @param sums as `countedCosts` takes them
  */
-export function predictedCosts(arch: Architecture, network: PredictOptions): SearchCosts {
-  const seconds = (off: ReadonlySet<string>) => {
-    const spec = withoutRelus(arch, off)
-    return predict(shapePlan(arch, spec), network).total.seconds.online
+export function predictedCosts(arch: Architecture, network: PredictOptions, sums: readonly string[] = []): SearchCosts {
+  const first = new Map(sums.map((id) => [id, 0]))
+  const seconds = (paths: ReadonlyMap<string, number>, on?: string) => {
+    const chosen = paths.size > 0 ? chosenPaths(arch, paths) : arch
+    const off = openRelus(chosen).flatMap(({ id }) => (id === on ? [] : [id]))
+    return predict(shapePlan(chosen, withoutRelus(chosen, new Set(off))), network).total.seconds.online
   }
-  const open = openRelus(arch)
-  const all = new Set(open.map(({ id }) => id))
-  const without = seconds(all)
-  const choices = open.map(({ id }): PricedChoice => {
-    const off = new Set(all)
-    off.delete(id)
-    return { layer: id, kind: 'relu', costs: [0, Math.max(seconds(off) - without, 0)] }
+  const without = seconds(first)
+  const relus = openRelus(arch).map(({ id }): PricedChoice => {
+    const own = pathsTo(arch, id, first)
+    return { layer: id, kind: 'relu', costs: [0, Math.max(seconds(own, id) - seconds(own), 0)] }
   })
-  return { linear: without, nonlinear: 0, choices }
+  let linear = without
+  const paths = sums.map((layer): PricedChoice => {
+    const all = arch.byId.get(layer)!.in.map((_, k) => seconds(new Map(first).set(layer, k)) - without)
+    const least = Math.min(...all)
+    linear += least
+    return { layer, kind: 'path', costs: all.map((cost) => cost - least) }
+  })
+  return { linear, nonlinear: 0, choices: [...relus, ...paths] }
+}
+
+/** The first inputs, but where another one is what a layer is behind. */
+function pathsTo(arch: Architecture, id: string, first: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const paths = new Map(first)
+  for (const sum of first.keys()) {
+    const layer = arch.byId.get(sum)!
+    const k = layer.in.findIndex((input) => partOf(arch, [input]).byId.has(id))
+    const before = layer.in.every((input) => partOf(arch, [input]).byId.has(id))
+    if (k > 0 && !before) paths.set(sum, k)
+  }
+  return paths
 }
 
 /** Multiplications of the layers that only one input of a sum needs. */
@@ -106,18 +132,22 @@ export function withoutRelus(arch: Architecture, off: ReadonlySet<string>): Relu
   return parseReluSpec(reluSpecFile(arch, layers), arch)
 }
 
-/** Names of the branches that each sample layer of a Seesaw network keeps: those of the largest weights, in their order. */
+/**
+ * Names of the branches that each sample layer of a Seesaw network keeps: those of the largest weights, in their order.
+ * @param left what an earlier pruning kept
+ */
 export function keptBranches(
   arch: Architecture,
   weights: Weights,
   ops: readonly string[],
   most: number,
+  left?: readonly (readonly string[])[],
 ): readonly (readonly string[])[] {
   const sums = arch.layers.filter((layer) => layer.op === 'weightedSum' && layer.id.startsWith('samples.'))
-  return sums.map(({ id }) => {
+  return sums.map(({ id }, s) => {
     const alpha = weights.get(id)!.coef!
-    const order = ops.map((_, k) => k).sort((a, b) => alpha[b] - alpha[a] || a - b)
-    const kept = new Set(order.slice(0, most))
+    const open = ops.map((_, k) => k).filter((k) => left?.[s].includes(ops[k]) ?? true)
+    const kept = new Set(open.sort((a, b) => alpha[b] - alpha[a] || a - b).slice(0, most))
     return ops.filter((_, k) => kept.has(k))
   })
 }

@@ -4,7 +4,16 @@ import { networkProfiles } from '../../../net/index.js'
 import { DEFAULT_CHANCES } from '../../../train/search/search.js'
 import type { Command, Flags } from '../../terminal/arguments.js'
 import { printed } from '../../terminal/printed.js'
-import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
+import {
+  columnsOf,
+  count,
+  duration,
+  nextCommand,
+  painter,
+  quoted,
+  tableLines,
+  wrapped,
+} from '../../terminal/terminal.js'
 
 const UNITS = [...Object.keys(networkProfiles), 'seesaw'] as (keyof typeof networkProfiles | 'seesaw')[]
 
@@ -27,8 +36,18 @@ export const search: Command = {
       description: `seconds predicted on ${UNITS.slice(0, -1).join(', ')} (default wan60), or seesaw: the published constants`,
     },
     kept: { type: 'string', valueHint: 'N', description: 'branches that a sample layer of a Seesaw network keeps' },
+    'prune-rounds': {
+      type: 'string',
+      valueHint: 'N',
+      description: 'with it: leave them out in so many rounds, training after each (default 1)',
+    },
+    teacher: {
+      type: 'string',
+      valueHint: 'MODEL',
+      description: 'distil the answers of this model for the same pictures and classes into weights',
+    },
     epochs: { type: 'string', valueHint: 'N', description: 'of the search, each over half of the pictures' },
-    'retrain-epochs': { type: 'string', valueHint: 'N', description: 'of what was found' },
+    'retrain-epochs': { type: 'string', valueHint: 'N', description: 'of what was found, in each round' },
     rate: { type: 'string', valueHint: 'R', description: 'highest learning rate of weights' },
     'chance-rate': {
       type: 'string',
@@ -48,7 +67,8 @@ export const search: Command = {
     force: { type: 'boolean', description: 'overwrite what is there' },
   },
   notes: [
-    'The result depends on pictures, numbers and seed, not on the threads. A search that is interrupted begins anew.',
+    'The result depends on pictures, numbers and seed, not on the threads. Ctrl-C leaves part files in DIR; the same command',
+    'goes on from there to the same numbers. Of sums without a norm one input is chosen, too (ProxylessNAS).',
   ],
   async run(flags) {
     const options = readOptions(flags)
@@ -78,6 +98,8 @@ function readOptions(flags: Flags): SearchModelOptions {
     output: flags.required('output', 'the folder that is made'),
     costs: flags.oneOf('costs', UNITS),
     kept: flags.integer('kept', 1, 27),
+    pruneRounds: flags.integer('prune-rounds', 1, 27),
+    teacher: flags.text('teacher'),
     chances,
     recipe: { ...shared, epochs: flags.integer('epochs', 1, 1e6) },
     retrain: { ...shared, epochs: flags.integer('retrain-epochs', 1, 1e6) },
@@ -91,19 +113,24 @@ function readOptions(flags: Flags): SearchModelOptions {
 function text(report: SearchedModel): string {
   const paint = painter(process.stdout)
   const width = columnsOf(process.stdout)
-  const { network, images, layers, cost, reference, held, output } = report
+  const { network, images, layers, paths, cost, reference, rounds, output } = report
   const right = { align: 'right' } as const
   const columns = [
     { head: 'layer', shrinks: 'middle' } as const,
     ...['ReLUs', 'chance', 'kept'].map((head) => ({ head, ...right })),
   ]
-  const rows = layers.map(({ id, relus, chance, kept }) => [id, count(relus), chance.toFixed(3), kept ? 'yes' : 'no'])
-  const answers = held === null ? 'nothing was held out' : `${(100 * held).toFixed(2)} % of those held out are right`
-  const figures = `cost ${cost.total.toPrecision(4)}, wanted ${reference.toPrecision(4)}; trained anew: ${answers}`
+  const rows = [
+    ...layers.map(({ id, relus, chance, kept }) => [id, count(relus), chance.toFixed(3), kept ? 'yes' : 'no']),
+    ...paths.map(({ id, taken, chance }) => [id, '', chance.toFixed(3), taken]),
+  ]
+  const price = (value: number) =>
+    report.unit === 'seconds' ? duration(1000 * value) : `${value.toPrecision(4)} of the published unit`
+  const shares = rounds.map((held) => (held === null ? 'nothing was held out' : `${(100 * held).toFixed(2)} %`))
+  const answers = `of those held out are right after ${rounds.length > 1 ? 'each round' : 'training'}: ${shares.join(', ')}`
   return [
     wrapped(`${paint('bold', network)} on ${images}`, width),
     ...tableLines(columns, rows, paint, width),
-    wrapped(figures, width, '  '),
+    wrapped(`an inference takes ${price(cost.total)}, wanted ${price(reference)}; ${answers}`, width, '  '),
     `  ${paint('green', '→')} ${output}`,
     nextCommand(`serve --model ${quoted(output)}`, 'the private server', paint),
     '',

@@ -1,17 +1,24 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
-import { wait } from '../../net/index.js'
-import type { Log } from '../../operate/log.js'
-import { Metrics } from '../../operate/metrics.js'
-import { listenForMetrics } from '../../operate/pages.js'
-import { Service, stopSignal } from '../../operate/service.js'
-import type { HelperStatus } from '../../party/events.js'
-import type { DealerPool } from '../../party/helper/dealing.js'
-import { Helper } from '../../party/helper/helper.js'
-import { startDealers } from '../../party/helper/threads.node.js'
-import { keyPair } from '../../random/seed.js'
-import { type Configured, configured } from '../process/config-file.js'
-import { FLEET_FLAGS, type Fleet, type FleetHooks, type FleetOrder, joinFleet, readFleet } from '../process/fleet.js'
-import { IDENTITY_FLAG, loadIdentity } from '../process/identity.js'
+import { wait } from '../../../net/index.js'
+import type { Log } from '../../../operate/log.js'
+import { Metrics } from '../../../operate/metrics.js'
+import { listenForMetrics } from '../../../operate/pages.js'
+import { Service, stopSignal } from '../../../operate/service.js'
+import type { HelperStatus } from '../../../party/events.js'
+import type { DealerPool } from '../../../party/helper/dealing.js'
+import { Helper } from '../../../party/helper/helper.js'
+import { startDealers } from '../../../party/helper/threads.node.js'
+import { keyPair } from '../../../random/seed.js'
+import { type Configured, configured } from '../../process/config-file.js'
+import {
+  FLEET_FLAGS,
+  type Fleet,
+  type FleetHooks,
+  type FleetOrder,
+  joinFleet,
+  readFleet,
+} from '../../process/fleet/members.js'
+import { IDENTITY_FLAG, loadIdentity } from '../../process/identity.js'
 import {
   MEGABYTES,
   megabytes,
@@ -20,9 +27,9 @@ import {
   type ServiceOrder,
   sayReady,
   WORKERS,
-} from '../process/listening.js'
-import { rereading } from '../process/reloading.js'
-import { type Command, toHex } from '../terminal/arguments.js'
+} from '../../process/listening.js'
+import { rereading } from '../../process/reloading.js'
+import { type Command, toHex } from '../../terminal/arguments.js'
 
 export const HELPER_PORT = 7701
 
