@@ -3,9 +3,9 @@
 // The length repeats what the message's size says, so that a truncated or padded message is caught. The payload starts
 // 8-byte aligned in the buffer, so ring words can be read where they lie.
 import { moreTime, RingfenceError } from '../errors.js'
+import { takeBuffer } from './bulk/kept-buffers.js'
 import type { Channel, ReceiveOptions } from './channel.js'
 import { failurePayload, peerFailure, readFailure } from './failure.js'
-import { takeBuffer } from './kept-buffers.js'
 import type { Meter } from './meter.js'
 import { PHASE_NAMES, Phase, type PhaseCode } from './phase.js'
 

@@ -1,5 +1,6 @@
 // Messages between parties: channels, framing, meters. The WebSocket server is Node only: ./websocket-server.node.js
 export type { Allowance, Peer, PeerRole, Principal } from './access/peer.js'
+export { giveBuffer } from './bulk/kept-buffers.js'
 export { type Channel, type ChannelOptions, type ReceiveOptions, withFirst } from './channel.js'
 export { type Clock, systemClock, turn, wait } from './clock.js'
 export { type ConnectOptions, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
@@ -13,7 +14,6 @@ export {
   type LinkOptions,
   type NextOptions,
 } from './framing.js'
-export { giveBuffer } from './kept-buffers.js'
 export { memoryPair } from './memory.js'
 export { messagePortChannel, type PortLike } from './message-port.js'
 export { Meter, type MeterReport, type PhaseTime, type PhaseTraffic, type Traffic } from './meter.js'

@@ -1,9 +1,9 @@
 // A channel over a WebSocket: any WHATWG-like one, or the `ws` package with its flow control.
 import { RingfenceError } from '../errors.js'
 import { readClosingReason, refusal } from './access/credentials.js'
+import { giveBuffer, KEPT_FROM } from './bulk/kept-buffers.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { InboxChannel, printable } from './inbox.js'
-import { giveBuffer, KEPT_FROM } from './kept-buffers.js'
 
 /** The part of the WHATWG interface that is used, and what `ws` adds to it. */
 export interface WebSocketLike {

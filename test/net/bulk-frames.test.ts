@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto'
 import { createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import { KEPT_FROM, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
 import { type Channel, connect, giveBuffer, type WebSocketLike, webSocketChannel } from '../../src/net/index.js'
-import { KEPT_FROM, takeBuffer } from '../../src/net/kept-buffers.js'
 import { codeOf } from './compliance.js'
 
 const cleanups: (() => void)[] = []

@@ -2,7 +2,6 @@
 // once and forgotten.
 import { moreTime, RingfenceError } from '../../errors.js'
 import type { Kernels } from '../../kernels/instance.js'
-import { giveBuffer } from '../../net/index.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import { type GuardTerms, guardTerms } from '../../protocol/mcc/guard/terms.js'
 import {
@@ -131,12 +130,11 @@ export class MaterialStore {
     return this.#bundles.get(key(session, inference))?.dealt === this.lengths.helper.length
   }
 
-  /** One message from the helper; they come in order. Material nobody reserved is dropped. `payload` is not used again. */
+  /** One message from the helper; they come in order. Material nobody reserved is dropped. */
   dealt(session: string, inference: number, step: number, payload: Uint8Array): void {
     const bundle = this.#bundles.get(key(session, inference))
     if (!bundle || bundle.dealt !== step) return
     takeDealt(this.k, this.planned, this.#terms, step, payload, bundle.material)
-    giveBuffer(payload)
     bundle.dealt++
     bundle.advance()
   }
@@ -151,7 +149,6 @@ export class MaterialStore {
       throw new RingfenceError('MATERIAL_USED', `inference ${inference} was not reserved or was uploaded before`)
     }
     takeDelta(this.k, this.planned, step, payload, bundle.material, registration)
-    giveBuffer(payload)
     bundle.uploaded++
     bundle.advance()
   }
