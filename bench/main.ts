@@ -30,6 +30,7 @@ import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
 import { benchRelu, RELU } from './suites/relu.js'
+import { benchScaling, SCALING } from './suites/scaling.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 import { benchThroughput, THROUGHPUT } from './suites/throughput.js'
 import { benchTrain } from './suites/train.js'
@@ -46,6 +47,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
+    scaling: withFlags(SCALING, benchScaling),
     throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {

@@ -1,5 +1,6 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
+import { PerformanceObserver } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
@@ -43,8 +44,20 @@ export interface Measured {
   bytes: Bytes
   /** Largest resident set of each process. */
   peakMemoryMB: Record<Role, number>
-  /** Processor time of one inference, off line and on, waiting for peers excluded; the warm-up's does not count. */
-  cpuMs: Record<Role, number>
+  /** Of one inference, off line and on; the warm-up's does not count. */
+  used: Record<Role, Work>
+  /** Once, before the first inference: the plan made; the server's weights packed and sent to the helper; the client connected. */
+  startMs: { compile: number; server: number; client: number }
+}
+
+/** What a process does, in milliseconds of processor time, and how often memory was touched for the first time. */
+export interface Work {
+  cpuMs: number
+  /** Of that in the kernel: sockets, and pages touched for the first time. */
+  systemMs: number
+  /** Collecting garbage: pauses of its main thread. */
+  gcMs: number
+  pageFaults: number
 }
 
 const ROLES = ['helper', 'server', 'client'] as const
@@ -62,17 +75,22 @@ interface Message {
  * @param between runs in this process before every inference that counts, while the three are at rest
  */
 export async function measure(job: Job, between: () => void = () => {}): Promise<Measured> {
-  return withParties(job, 1, async ({ server, helper, clients: [client] }) => {
-    const cpu = async () => (await report([client, server, helper])).map(({ cpuMs }) => cpuMs)
+  return withParties(job, 1, async ({ server, helper, clients: [client], startMs }) => {
     for (let i = 0; i < job.warmup; i++) await ask<Run>(client, 'run')
     const runs: Run[] = []
-    const before = await cpu()
+    const before = await report([client, server, helper])
     for (let i = 0; i < job.runs; i++) {
       between()
       runs.push(await ask<Run>(client, 'run'))
     }
-    const after = await cpu()
-    const [forClient, forServer, forHelper] = after.map((ms, i) => (ms - before[i]) / job.runs)
+    const after = await report([client, server, helper])
+    const each = (i: number, of: keyof Work) => (after[i][of] - before[i][of]) / job.runs
+    const workOf = (i: number): Work => ({
+      cpuMs: each(i, 'cpuMs'),
+      systemMs: each(i, 'systemMs'),
+      gcMs: each(i, 'gcMs'),
+      pageFaults: each(i, 'pageFaults'),
+    })
     const result = await ask<ClientReport>(client, 'report')
     const served = await ask<ServerReport>(server, 'report')
     const dealt = await ask<Used>(helper, 'report')
@@ -85,7 +103,8 @@ export async function measure(job: Job, between: () => void = () => {}): Promise
         setup: { ...result.setup, serverToHelper: served.serverToHelper },
       },
       peakMemoryMB: { client: result.peakMB, server: served.peakMB, helper: dealt.peakMB },
-      cpuMs: { client: forClient, server: forServer, helper: forHelper },
+      used: { client: workOf(0), server: workOf(1), helper: workOf(2) },
+      startMs,
     }
   })
 }
@@ -94,6 +113,7 @@ interface Parties {
   readonly helper: ChildProcess
   readonly server: ChildProcess
   readonly clients: readonly ChildProcess[]
+  readonly startMs: Measured['startMs']
 }
 
 /** Starts the three, with so many clients; what they are for is called once all are connected. */
@@ -109,12 +129,13 @@ export async function withParties<T>(job: Job, clients: number, use: (parties: P
     const helper = start({ role: 'helper', job })
     const { url: helperUrl } = await answer<{ url: string }>(helper)
     const server = start({ role: 'server', job, helper: helperUrl })
-    const { url } = await answer<{ url: string }>(server)
+    const { url, ...made } = await answer<{ url: string; compile: number; server: number }>(server)
     const started = Array.from({ length: clients }, () =>
       start({ role: 'client', job, helper: helperUrl, server: url }),
     )
-    await Promise.all(started.map((client) => answer(client)))
-    return await use({ helper, server, clients: started })
+    const joined = await Promise.all(started.map((client) => answer<{ client: number }>(client)))
+    const startMs = { ...made, client: Math.max(...joined.map(({ client }) => client)) }
+    return await use({ helper, server, clients: started, startMs })
   } finally {
     for (const child of children) child.kill()
   }
@@ -125,8 +146,7 @@ export const report = (children: readonly ChildProcess[]): Promise<Used[]> =>
   Promise.all(children.map((child) => ask<Used>(child, 'report')))
 
 /** What a process has used so far. */
-export interface Used {
-  cpuMs: number
+export interface Used extends Work {
   peakMB: number
 }
 
@@ -167,9 +187,11 @@ export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
 type Question = 'run' | 'load' | 'report'
 
 const tell = (message: unknown): void => void process.send!(message)
+let gcMs = 0
 const used = (): Used => {
-  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
-  return { cpuMs: (userCPUTime + systemCPUTime) / 1000, peakMB: Math.round(maxRSS / 1024) }
+  const { userCPUTime, systemCPUTime, maxRSS, minorPageFault: pageFaults } = process.resourceUsage()
+  const [cpuMs, systemMs] = [(userCPUTime + systemCPUTime) / 1000, systemCPUTime / 1000]
+  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024) }
 }
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
@@ -181,17 +203,19 @@ async function helper(): Promise<void> {
 }
 
 async function server({ job, helper: helperUrl }: Message): Promise<void> {
-  const { compiled } = prepareWorkload(job.workload)
+  const { compiled, compileMs: compile } = prepareWorkload(job.workload)
   const meter = new Meter()
+  const began = performance.now()
   const store = job.storeBytes ? { storeBytes: job.storeBytes, storeShare: 1 } : {}
   const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain, ...store })
+  const made = { compile, server: performance.now() - began }
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => {
     const { setup, offline, online } = meter.report().links.helper
     const helper = online.bytesSent + online.bytesReceived
     tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, ...used() })
   })
-  tell({ url })
+  tell({ url, ...made })
 }
 
 async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
@@ -203,8 +227,10 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
     const wire = await connect(url)
     return between ? shape(wire, typeof profile === 'string' ? between : { ...between, sleep: wait }) : wire
   }
+  const began = performance.now()
   const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
   const setup = party.traffic.links
+  const joined = performance.now() - began
   const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)
   let inferences = 0
   const run = async (): Promise<Run> => {
@@ -250,7 +276,7 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
     if (question === 'load') void load()
     else tell(question === 'run' ? await run() : report())
   })
-  tell({})
+  tell({ client: joined })
 }
 
 function complain(error: Error): void {
@@ -259,6 +285,9 @@ function complain(error: Error): void {
 
 /** In a child: plays the role it is told. */
 export function playParty(): void {
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) gcMs += duration
+  }).observe({ entryTypes: ['gc'] })
   process.once('message', (message: Message) => {
     const play = { helper, server, client }[message.role]
     play(message).catch((error: unknown) => {
