@@ -137,7 +137,7 @@ async function receiveForPool(
   const filters: Uint8Array[] = []
   for (const slot of filterSlots(plan)) {
     filters.push(await receiveFilter(link, plan, slot))
-    take(2 * filters.at(-1)!.byteLength + pool.threads * filterBytes(plan, slot.words))
+    take(2 * filters.at(-1)!.byteLength + pool.threads * filterBytes(plan, slot))
   }
   take(pool.threads * layoutBytes(plan))
   return pool.open({ plan, filters, name })
@@ -169,7 +169,7 @@ async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: nu
     () => payload,
     async (slot) => {
       payload = await receiveFilter(link, plan, slot)
-      take(filterBytes(plan, slot.words))
+      take(filterBytes(plan, slot))
     },
   )
 }
