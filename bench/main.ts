@@ -29,6 +29,7 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
+import { benchProfile, PROFILE } from './suites/profile.js'
 import { benchRelu, RELU } from './suites/relu.js'
 import { benchScaling, SCALING } from './suites/scaling.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
@@ -47,6 +48,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
+    profile: withFlags(PROFILE, benchProfile),
     scaling: withFlags(SCALING, benchScaling),
     throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),

@@ -1,6 +1,6 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
-import { PerformanceObserver } from 'node:perf_hooks'
+import { PerformanceObserver, performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
@@ -8,6 +8,7 @@ import { Client } from '../../src/party/client/client.js'
 import { Helper } from '../../src/party/helper/helper.js'
 import { Server } from '../../src/party/server.js'
 import { prepareWorkload, sampleInput, type Workload } from '../../test/fixtures/workloads.js'
+import { type Parts, partsSoFar, timeParts } from './timed.js'
 
 export interface Job {
   workload: Workload
@@ -18,6 +19,8 @@ export interface Job {
    * are, which leaves the processor to the parties. None is bare loopback.
    */
   profile?: keyof typeof networkProfiles | NetworkProfile
+  /** Whether each process times its parts. */
+  timed?: boolean
   /** Inferences that `load` has in flight. */
   inFlight?: number
   /** The server's memory for material, all of it for whoever asks. */
@@ -148,6 +151,9 @@ export const report = (children: readonly ChildProcess[]): Promise<Used[]> =>
 /** What a process has used so far. */
 export interface Used extends Work {
   peakMB: number
+  /** While the process was not waiting for anything, in milliseconds. */
+  activeMs: number
+  parts: Parts
 }
 
 interface ServerReport extends Used {
@@ -181,17 +187,18 @@ export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
 }
 
 /**
- * What a parent asks a party, over and over: a client's next inference, one input after another from now on, or what there is to
- * tell.
+ * What a parent asks a party, over and over: a client to prepare an inference, to run one, to do both, to classify one input after
+ * another from now on; or what there is to tell.
  */
-type Question = 'run' | 'load' | 'report'
+type Question = 'prepare' | 'infer' | 'run' | 'load' | 'report'
 
 const tell = (message: unknown): void => void process.send!(message)
 let gcMs = 0
 const used = (): Used => {
   const { userCPUTime, systemCPUTime, maxRSS, minorPageFault: pageFaults } = process.resourceUsage()
   const [cpuMs, systemMs] = [(userCPUTime + systemCPUTime) / 1000, systemCPUTime / 1000]
-  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024) }
+  const { active: activeMs } = performance.eventLoopUtilization()
+  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024), activeMs, parts: partsSoFar() }
 }
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
@@ -274,6 +281,8 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
   }
   process.on('message', async (question: Question) => {
     if (question === 'load') void load()
+    else if (question === 'prepare') tell((await party.prepare()) ?? {})
+    else if (question === 'infer') tell((await party.run(input)).milliseconds)
     else tell(question === 'run' ? await run() : report())
   })
   tell({ client: joined })
@@ -289,6 +298,7 @@ export function playParty(): void {
     for (const { duration } of list.getEntries()) gcMs += duration
   }).observe({ entryTypes: ['gc'] })
   process.once('message', (message: Message) => {
+    if (message.job.timed) timeParts()
     const play = { helper, server, client }[message.role]
     play(message).catch((error: unknown) => {
       process.stderr.write(`${message.role}: ${error instanceof Error ? error.stack : error}\n`)
