@@ -12,6 +12,7 @@ import { benchDelegate } from './delegate/bench.js'
 import { DELEGATED_FLAG, playDelegated } from './delegate/parties.js'
 import { benchGuard, GUARD } from './guard/bench.js'
 import { benchPredict } from './predict.js'
+import { benchLarge, LARGE } from './processes/large.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
@@ -50,6 +51,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     e2e: withFlags(E2E, benchEndToEnd),
     profile: withFlags(PROFILE, benchProfile),
     scaling: withFlags(SCALING, benchScaling),
+    large: withFlags(LARGE, benchLarge),
     throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {

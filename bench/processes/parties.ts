@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { PerformanceObserver, performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
+import { prepareModel } from '../../src/files/prepared-model.js'
 import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { Client } from '../../src/party/client/client.js'
@@ -12,6 +13,8 @@ import { type Parts, partsSoFar, timeParts } from './timed.js'
 
 export interface Job {
   workload: Workload
+  /** Of a model that the server reads in place of making the workload's network: then its memory is that of users'. */
+  folder?: string
   warmup: number
   runs: number
   /**
@@ -27,6 +30,8 @@ export interface Job {
   storeBytes?: number
   /** Between preparation and inference, so that what is still on its way arrives; 0 when not given. */
   pauseMs?: number
+  /** Longest silence that a party waits for, where the default is not enough. */
+  deadlineMs?: number
 }
 
 export interface Run {
@@ -202,19 +207,22 @@ const used = (): Used => {
 }
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
-async function helper(): Promise<void> {
-  const party = await Helper.create({ onError: complain })
+async function helper({ job: { deadlineMs } }: Message): Promise<void> {
+  const party = await Helper.create({ deadlineMs, onError: complain })
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => tell(used()))
   tell({ url })
 }
 
 async function server({ job, helper: helperUrl }: Message): Promise<void> {
-  const { compiled, compileMs: compile } = prepareWorkload(job.workload)
+  const { workload, folder } = job
+  const read = () => prepareModel(folder!, undefined, workload.options)
+  const { compiled, compileMs: compile } = folder ? { ...(await read()), compileMs: 0 } : prepareWorkload(workload)
   const meter = new Meter()
   const began = performance.now()
   const store = job.storeBytes ? { storeBytes: job.storeBytes, storeShare: 1 } : {}
-  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain, ...store })
+  const options = { meter, deadlineMs: job.deadlineMs, onError: complain, ...store }
+  const party = await Server.create(compiled, () => connect(helperUrl!), options)
   const made = { compile, server: performance.now() - began }
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => {
@@ -227,7 +235,7 @@ async function server({ job, helper: helperUrl }: Message): Promise<void> {
 
 async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
   // The input alone: calibrating the network is the server's work and would count as the client's memory.
-  const { profile } = job
+  const { profile, deadlineMs } = job
   const near = typeof profile === 'string' ? networkProfiles[profile] : profile
   const far = typeof profile === 'string' ? undefined : profile
   const to = (url: string, between: NetworkProfile | undefined) => async () => {
@@ -235,7 +243,7 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
     return between ? shape(wire, typeof profile === 'string' ? between : { ...between, sleep: wait }) : wire
   }
   const began = performance.now()
-  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
+  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far), deadlineMs })
   const setup = party.traffic.links
   const joined = performance.now() - began
   const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)

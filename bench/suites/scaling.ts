@@ -53,7 +53,7 @@ const NETWORKS: readonly WorkloadName[] = [
   'vgg11-cifar10',
   'wrn16-2-cifar10',
   'mobilenetv2-cifar10',
-  'resnet50',
+  'resnet50-imagenet',
 ]
 const RELUS_TARGET = { compile: 600, server: 500 }
 
