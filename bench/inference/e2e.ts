@@ -3,10 +3,10 @@
 import type { Flags } from '../../src/cli/terminal/arguments.js'
 import type { NetworkProfile } from '../../src/net/index.js'
 import { networkProfiles } from '../../src/net/index.js'
-import { BASELINE_FLAGS, baseline } from '../baseline.js'
 import { type Measured, measure } from '../processes/parties.js'
-import { PlainNetwork, type Ratio, type References } from '../references.js'
 import { median, megabytes, milliseconds, table } from '../report.js'
+import { BASELINE_FLAGS, baseline } from './baseline.js'
+import { PlainNetwork, type Ratio, type References } from './references.js'
 
 export interface EndToEndReport {
   network: string
