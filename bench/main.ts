@@ -31,6 +31,7 @@ import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
 import { benchRelu, RELU } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
+import { benchThroughput, THROUGHPUT } from './suites/throughput.js'
 import { benchTrain } from './suites/train.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
@@ -45,6 +46,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
+    throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {
       ...description(BACKENDS),

@@ -30,7 +30,11 @@ export {
   Client,
   type ClientOptions,
   type InferenceResult,
+  type ManyOptions,
+  type ManyProgress,
   type MaterialLoss,
+  type OpenChannel,
+  type Outcome,
   type Progress,
 } from './party/client/client.js'
 export type { MaterialStore, StoredMaterial } from './party/client/client-store.js'

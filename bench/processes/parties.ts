@@ -1,7 +1,7 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { connect, Meter, type NetworkProfile, networkProfiles, shape } from '../../src/net/index.js'
+import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { Client } from '../../src/party/client/client.js'
 import { Helper } from '../../src/party/helper/helper.js'
@@ -12,8 +12,15 @@ export interface Job {
   workload: Workload
   warmup: number
   runs: number
-  /** Emulated between client and server; none is bare loopback. */
-  profile?: keyof typeof networkProfiles
+  /**
+   * Emulated between client and server; one without a name on the client's link to the helper too, and as precisely as timers
+   * are, which leaves the processor to the parties. None is bare loopback.
+   */
+  profile?: keyof typeof networkProfiles | NetworkProfile
+  /** Inferences that `load` has in flight. */
+  inFlight?: number
+  /** The server's memory for material, all of it for whoever asks. */
+  storeBytes?: number
   /** Between preparation and inference, so that what is still on its way arrives; 0 when not given. */
   pauseMs?: number
 }
@@ -55,24 +62,8 @@ interface Message {
  * @param between runs in this process before every inference that counts, while the three are at rest
  */
 export async function measure(job: Job, between: () => void = () => {}): Promise<Measured> {
-  const children: ChildProcess[] = []
-  const start = (message: Message): ChildProcess => {
-    const child = fork(fileURLToPath(import.meta.url), ['--party'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    children.push(child)
-    child.send(message)
-    return child
-  }
-  try {
-    const helper = start({ role: 'helper', job })
-    const { url: helperUrl } = await answer<{ url: string }>(helper)
-    const server = start({ role: 'server', job, helper: helperUrl })
-    const { url } = await answer<{ url: string }>(server)
-    const client = start({ role: 'client', job, helper: helperUrl, server: url })
-    await answer(client)
-    const cpu = async () => {
-      const all = await Promise.all([client, server, helper].map((child) => ask<Used>(child, 'report')))
-      return all.map(({ cpuMs }) => cpuMs)
-    }
+  return withParties(job, 1, async ({ server, helper, clients: [client] }) => {
+    const cpu = async () => (await report([client, server, helper])).map(({ cpuMs }) => cpuMs)
     for (let i = 0; i < job.warmup; i++) await ask<Run>(client, 'run')
     const runs: Run[] = []
     const before = await cpu()
@@ -96,13 +87,45 @@ export async function measure(job: Job, between: () => void = () => {}): Promise
       peakMemoryMB: { client: result.peakMB, server: served.peakMB, helper: dealt.peakMB },
       cpuMs: { client: forClient, server: forServer, helper: forHelper },
     }
+  })
+}
+
+interface Parties {
+  readonly helper: ChildProcess
+  readonly server: ChildProcess
+  readonly clients: readonly ChildProcess[]
+}
+
+/** Starts the three, with so many clients; what they are for is called once all are connected. */
+export async function withParties<T>(job: Job, clients: number, use: (parties: Parties) => Promise<T>): Promise<T> {
+  const children: ChildProcess[] = []
+  const start = (message: Message): ChildProcess => {
+    const child = fork(fileURLToPath(import.meta.url), ['--party'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    children.push(child)
+    child.send(message)
+    return child
+  }
+  try {
+    const helper = start({ role: 'helper', job })
+    const { url: helperUrl } = await answer<{ url: string }>(helper)
+    const server = start({ role: 'server', job, helper: helperUrl })
+    const { url } = await answer<{ url: string }>(server)
+    const started = Array.from({ length: clients }, () =>
+      start({ role: 'client', job, helper: helperUrl, server: url }),
+    )
+    await Promise.all(started.map((client) => answer(client)))
+    return await use({ helper, server, clients: started })
   } finally {
     for (const child of children) child.kill()
   }
 }
 
+/** What each of several has used so far. */
+export const report = (children: readonly ChildProcess[]): Promise<Used[]> =>
+  Promise.all(children.map((child) => ask<Used>(child, 'report')))
+
 /** What a process has used so far. */
-interface Used {
+export interface Used {
   cpuMs: number
   peakMB: number
 }
@@ -114,7 +137,9 @@ interface ServerReport extends Used {
   helper: number
 }
 
-interface ClientReport extends Used, Pick<Bytes, 'online'> {
+export interface ClientReport extends Used, Pick<Bytes, 'online'> {
+  /** Inferences of `load`. */
+  done: number
   offline: { clientUp: number; clientDown: number }
   setup: { clientUp: number; clientDown: number }
 }
@@ -130,13 +155,16 @@ export function answer<T>(child: ChildProcess): Promise<T> {
   })
 }
 
-function ask<T>(child: ChildProcess, what: Question): Promise<T> {
+export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
   child.send(what)
   return answer<T>(child)
 }
 
-/** What a parent asks a party, over and over: the client's next inference, or what there is to tell. */
-type Question = 'run' | 'report'
+/**
+ * What a parent asks a party, over and over: a client's next inference, one input after another from now on, or what there is to
+ * tell.
+ */
+type Question = 'run' | 'load' | 'report'
 
 const tell = (message: unknown): void => void process.send!(message)
 const used = (): Used => {
@@ -155,7 +183,8 @@ async function helper(): Promise<void> {
 async function server({ job, helper: helperUrl }: Message): Promise<void> {
   const { compiled } = prepareWorkload(job.workload)
   const meter = new Meter()
-  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain })
+  const store = job.storeBytes ? { storeBytes: job.storeBytes, storeShare: 1 } : {}
+  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain, ...store })
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => {
     const { setup, offline, online } = meter.report().links.helper
@@ -167,9 +196,14 @@ async function server({ job, helper: helperUrl }: Message): Promise<void> {
 
 async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
   // The input alone: calibrating the network is the server's work and would count as the client's memory.
-  const profile: NetworkProfile | undefined = job.profile && networkProfiles[job.profile]
-  const wire = await connect(serverUrl!)
-  const party = await Client.create({ server: profile ? shape(wire, profile) : wire, helper: helperUrl! })
+  const { profile } = job
+  const near = typeof profile === 'string' ? networkProfiles[profile] : profile
+  const far = typeof profile === 'string' ? undefined : profile
+  const to = (url: string, between: NetworkProfile | undefined) => async () => {
+    const wire = await connect(url)
+    return between ? shape(wire, typeof profile === 'string' ? between : { ...between, sleep: wait }) : wire
+  }
+  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
   const setup = party.traffic.links
   const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)
   let inferences = 0
@@ -182,6 +216,16 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
     inferences++
     return { offlineMs, onlineMs: milliseconds }
   }
+  let done = 0
+  const load = async (): Promise<void> => {
+    function* source() {
+      for (;;) yield input
+    }
+    for await (const { error } of party.runMany(source(), { inFlight: job.inFlight })) {
+      if (error) throw error
+      done++
+    }
+  }
   const report = (): ClientReport => {
     const { links } = party.traffic
     const each = (bytes: number) => bytes / inferences
@@ -190,6 +234,7 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
     const [up, down, flights] = [online.bytesSent, online.bytesReceived, online.flights].map(each)
     return {
       ...used(),
+      done,
       online: { up, down, helper, flights },
       offline: {
         clientUp: each(links.server.offline.bytesSent + links.helper.offline.bytesSent),
@@ -201,7 +246,10 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
       },
     }
   }
-  process.on('message', async (question: Question) => tell(question === 'run' ? await run() : report()))
+  process.on('message', async (question: Question) => {
+    if (question === 'load') void load()
+    else tell(question === 'run' ? await run() : report())
+  })
   tell({})
 }
 

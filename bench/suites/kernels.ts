@@ -44,6 +44,7 @@ interface Line {
 
 const LAYERS: readonly Square[] = [
   { channels: 64, size: 32 },
+  { channels: 128, size: 16 },
   { channels: 256, size: 8 },
   { channels: 512, size: 4 },
 ]

@@ -12,6 +12,7 @@ const models = () => import('./model-commands.js')
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await parties()).demo,
   helper: async () => (await parties()).helper,
+  register: async () => (await parties()).register,
   serve: async () => (await parties()).serve,
   delegate: async () => (await parties()).delegate,
   infer: async () => (await parties()).infer,

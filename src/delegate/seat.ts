@@ -74,12 +74,12 @@ export class Seat {
   end(error: RingfenceError): void {
     if (this.#ended) return
     this.#ended = true
-    const { server, dealer, planned } = this.context
+    const { server, dealer, common } = this.context
     server.fail(error)
     dealer.fail(error)
     this.#backend.release()
-    planned.release()
     dealer.release()
+    common.release()
   }
 
   /** Ends what is in progress. */

@@ -5,7 +5,7 @@ import { hostTimers, type Timers } from '../engine/timers.js'
 import { RingfenceError } from '../errors.js'
 import { type DealerPool, type ModelDealer, wipeJob } from '../party/helper/dealing.js'
 import { hex } from '../party/messages.js'
-import { bundleUrl, type FleetJob, modelUrl, openJob } from './job.js'
+import { bundleAt, type FleetJob, modelUrl, NEWS, openJob, orderUrl } from './job.js'
 import type { FleetKeys } from './keys.js'
 import { decodeModel } from './model.js'
 
@@ -106,10 +106,16 @@ export class FleetDealer {
       await bundle.send((_, message) => {
         messages.push(message instanceof Uint8Array ? message : message.u8().slice())
       })
-      const status = await transport.put(bundleUrl(job), job.token, messages)
-      if (status === 200 || status === 201) return 'dealt'
-      if (status === 404 || status === 410) return 'gone'
-      throw new RingfenceError('PEER_FAILED', `a front answered ${status} to a bundle`)
+      const { url, token } = bundleAt(job)
+      const status = await transport.put(url, token, messages)
+      const dealt = status === 200 || status === 201
+      if (!dealt && ![404, 409, 410].includes(status)) {
+        throw new RingfenceError('PEER_FAILED', `a bundle was answered ${status}`)
+      }
+      // Whoever waits for it there learns of it here.
+      const news = new Uint8Array([dealt ? NEWS.delivered : NEWS.gone])
+      if (job.to) await transport.put(orderUrl(job), job.token, [news])
+      return dealt ? 'dealt' : 'gone'
     } finally {
       wipeJob(job.deal)
       job.token.fill(0)

@@ -2,21 +2,33 @@
 import {
   createServer,
   Agent as HttpAgent,
+  type Server as HttpServer,
   request as httpRequest,
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http'
-import { createServer as createTlsServer, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import {
+  createServer as createTlsServer,
+  Agent as HttpsAgent,
+  type Server as HttpsServer,
+  request as httpsRequest,
+} from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { RingfenceError } from '../errors.js'
+import type { Channel, PeerRole } from '../net/index.js'
 import { isLoopback } from '../net/loopback.js'
-import type { TlsIdentity } from '../net/websocket-server.node.js'
-import { hex } from '../party/messages.js'
+import { type Listener, listen, type TlsIdentity } from '../net/websocket-server.node.js'
+import { fromHex, hex } from '../party/messages.js'
 import type { Transport } from './dealer.js'
 import type { Desk } from './front.js'
+import { CLIENT_PATH } from './fronts.js'
 
 /** A peer that is silent for so long is gone. */
 const SILENCE_MS = 30_000
+/** Whether more than that is wanted is asked before it is sent. */
+const ASK_FIRST = 2 ** 16
+/** Connections that other fronts lead here at a time; each was counted where it came in. */
+const MOST_LED = 65_536
 /** Most bytes of a model: what VGG-16 has, several times. */
 const MAX_MODEL_BYTES = 2 ** 31
 
@@ -25,13 +37,20 @@ export interface FleetListener {
   close(): Promise<void>
 }
 
+/** Clients that other fronts lead here. */
+export interface Led {
+  admits(token: Uint8Array): boolean
+  run(channel: Channel, role: PeerRole | undefined): void
+}
+
 /**
- * Listens for dealers.
+ * Listens for dealers, and for what other fronts lead here.
  * @throws RingfenceError INSECURE off this machine without TLS, HOST where the port is taken
  */
 export async function listenForDealers(
   { host, port, tls }: { host: string; port: number; tls?: TlsIdentity },
   desk: Desk,
+  led?: Led,
 ): Promise<FleetListener> {
   if (!tls && !isLoopback(host)) {
     throw new RingfenceError(
@@ -43,6 +62,7 @@ export async function listenForDealers(
   const server = tls ? createTlsServer({ cert: pem(tls.cert), key: pem(tls.key) }, answer) : createServer(answer)
   // Who asks first whether a body is wanted is told before it has sent it.
   server.on('checkContinue', answer)
+  const ear = led && (await takeLed(server, led))
   server.headersTimeout = SILENCE_MS
   server.requestTimeout = 10 * SILENCE_MS
   await new Promise<void>((resolve, reject) => {
@@ -53,13 +73,27 @@ export async function listenForDealers(
   })
   return {
     url: `${tls ? 'https' : 'http'}://${host}:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
+    close: async () => {
+      await ear?.close()
+      await new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
-      }),
+      })
+    },
   }
 }
+
+const takeLed = (server: HttpServer | HttpsServer, { admits, run }: Led): Promise<Listener> =>
+  listen({
+    server,
+    path: CLIENT_PATH,
+    authorize: ({ token }) => {
+      const bytes = /^[0-9a-f]{64}$/.test(token ?? '') && fromHex(token!)
+      return bytes && admits(bytes) ? { principal: { name: 'front' } } : { refused: 'unauthorized' }
+    },
+    ...{ connections: MOST_LED, connectionsPerAddress: MOST_LED },
+    onConnection: (channel, { role }) => run(channel, role),
+  })
 
 const pem = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text))
 
@@ -68,17 +102,21 @@ async function serve(request: IncomingMessage, response: ServerResponse, desk: D
   const path = request.url ?? '/'
   if (!token) return end(response, 401)
   if (request.method === 'GET') {
-    const given = desk.gives(path, token)
+    const given = desk.gives?.(path, token) ?? 404
     return typeof given === 'number' ? end(response, given) : end(response, 200, given)
   }
   if (request.method !== 'PUT') return end(response, 405)
   const expected = desk.expects(path, token)
   if (typeof expected === 'number') return end(response, expected)
-  if (request.headers['content-length'] !== String(expected.bytes)) return end(response, 400)
-  if (request.headers.expect !== undefined) response.writeContinue()
-  const body = await wholeBody(request, expected.bytes)
-  // What was broken off is dropped; whoever deals it again brings it whole.
-  if (body) end(response, expected.take(body))
+  try {
+    if (request.headers['content-length'] !== String(expected.bytes)) return end(response, 400)
+    if (request.headers.expect !== undefined) response.writeContinue()
+    const body = await wholeBody(request, expected.bytes)
+    // What was broken off is dropped; whoever deals it again brings it whole.
+    if (body) end(response, expected.take(body))
+  } finally {
+    expected.end?.()
+  }
 }
 
 function tokenOf({ headers }: IncomingMessage): Uint8Array | undefined {
@@ -144,10 +182,12 @@ export class HttpTransport implements Transport {
     const target = checkFleetUrl(url)
     const plain = target.protocol === 'http:'
     const ask = plain ? httpRequest : httpsRequest
+    const bytes = body.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    const asks = bytes > ASK_FIRST
     const headers = {
       Authorization: `Bearer ${hex(token)}`,
-      'Content-Length': body.reduce((sum, { byteLength }) => sum + byteLength, 0),
-      ...(body.length > 0 && { Expect: '100-continue' }),
+      'Content-Length': bytes,
+      ...(asks && { Expect: '100-continue' }),
     }
     return new Promise((resolve, reject) => {
       const request = ask(target, { method, headers, agent: plain ? this.#http : this.#https }, resolve)
@@ -157,14 +197,14 @@ export class HttpTransport implements Transport {
         for (const part of body) request.write(part)
         request.end()
       }
-      if (body.length === 0) send()
-      else request.on('continue', send)
+      if (asks) request.on('continue', send)
+      else send()
     })
   }
 }
 
 const gone = (url: string, cause?: unknown) =>
-  new RingfenceError('PEER_GONE', `${new URL(url).host}, of this fleet, cannot be reached or broke off`, [], { cause })
+  new RingfenceError('PEER_GONE', `${new URL(url).host} cannot be reached or broke off`, [], { cause })
 
 /** @throws RingfenceError BAD_INPUT, INSECURE for http off this machine */
 export function checkFleetUrl(url: string): URL {
@@ -176,4 +216,15 @@ export function checkFleetUrl(url: string): URL {
     throw new RingfenceError('INSECURE', `${target.host}: http is plain text and for this machine only; use https://`)
   }
   return target
+}
+
+/** HOST:PORT of an address that bundles may be brought to, of which it has to be all: https://, or http:// on this machine. */
+export function deliveryHost(url: string): string | undefined {
+  const [, at] = /^https?:\/\/((?:[a-z\d.-]+|\[[a-f\d:]+\]):\d{1,5})$/.exec(url) ?? []
+  try {
+    checkFleetUrl(url)
+    return at
+  } catch {
+    return undefined
+  }
 }

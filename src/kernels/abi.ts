@@ -102,6 +102,19 @@ interface RingExports {
   convScratch(depth: number): number
   conv32: Conv
   conv64: Conv
+  pack3x3Weights(w: number, rows: number, channels: number, to: number, scratch: number): void
+  conv3x3(
+    x: number,
+    w: number,
+    y: number,
+    channels: number,
+    rows: number,
+    oh: number,
+    ow: number,
+    band: number,
+    accumulate: number,
+    scratch: number,
+  ): void
   depthwise32: Depthwise
   depthwise64: Depthwise
   poolSum32: PoolSum

@@ -1,7 +1,15 @@
 // Convolution of one CHW image with weights packed once: implicit packing, no im2col matrix.
 import { RingfenceError } from '../errors.js'
 import type { KernelExports } from './abi.js'
-import { type ConvGeometry, geometryProblems, outputSize } from './geometry.js'
+import {
+  bandOf,
+  type ConvGeometry,
+  geometryProblems,
+  outputSize,
+  packedWords,
+  tiledBytes,
+  tilesOf,
+} from './geometry.js'
 import { expectDisjoint, expectInstance, expectWords } from './guard.js'
 import type { Kernels } from './instance.js'
 import type { Region } from './memory.js'
@@ -15,6 +23,7 @@ export interface PackedWeights {
   /** @internal Shape words or offset tables, then weights. */
   readonly region: Region
   /** @internal */ readonly layout: ConvLayout
+  /** @internal Whether they are sums of weights, for tiles of outputs. */ readonly tiled: boolean
   /** Gives the memory back, wiped first when `wipe`. */
   release(wipe?: boolean): void
 }
@@ -87,6 +96,7 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
   const bytes = bits === 32 ? 4 : 8
   const l = layoutOf(g)
   expectWords('packConvWeights', 'weights', weights, g.cout * l.depth, bytes)
+  if (bits === 32 && k.variant === 'simd' && tilesOf(g)) return packTiled(k, g, l, weights)
   const perGroup = weightBytes(k, bits, l)
   const region = k.memory.alloc(l.weights + g.groups * perGroup)
   if (l.depthwise) region.u32().set(shapeWords(g, l))
@@ -100,8 +110,25 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
       packWeights(from, l.rows, l.depth, region.ptr + l.weights + group * perGroup)
     }
   }
-  return { bits, geometry: g, raw: k.raw, region, layout: l, release: (wipe) => region.release(wipe) }
+  return packed(bits, k, g, l, region, false)
 }
+
+function packTiled(k: Kernels, g: ConvGeometry, layout: ConvLayout, weights: Region): PackedWeights {
+  const region = k.memory.alloc(4 * packedWords(g, 32))
+  const scratch = k.memory.alloc(4 * g.cin * g.cout)
+  k.raw.pack3x3Weights(weights.ptr, g.cout, g.cin, region.ptr, scratch.ptr)
+  scratch.release(true)
+  return packed(32, k, g, layout, region, true)
+}
+
+const packed = (
+  bits: 32 | 64,
+  { raw }: Kernels,
+  geometry: ConvGeometry,
+  layout: ConvLayout,
+  region: Region,
+  tiled: boolean,
+): PackedWeights => ({ bits, geometry, raw, region, layout, tiled, release: (wipe) => region.release(wipe) })
 
 function padded(k: Kernels, bits: 32 | 64, g: ConvGeometry, l: ConvLayout, x: Region): Region {
   const y = k.memory.alloc((g.cin * l.ph * l.pw * bits) / 8)
@@ -125,6 +152,26 @@ function convGrouped(k: Kernels, x: Region, w: PackedWeights, y: Region, accumul
   } finally {
     scratch.release()
     if (image !== x) image.release()
+  }
+}
+
+function convTiled(k: Kernels, x: Region, w: PackedWeights, y: Region, accumulate: boolean): void {
+  const { geometry: g, region } = w
+  const tiles = tilesOf(g)!
+  const [oh, ow] = outputSize(g)
+  const bytes = tiledBytes(g)
+  const image = k.memory.alloc(bytes.image)
+  const scratch = k.memory.alloc(bytes.scratch)
+  try {
+    const [ph, pw] = [4 * tiles.high + 2, 4 * tiles.wide + 2]
+    k.raw.embed32(x.ptr, g.cin, g.h, g.w, 1, 1, 0, 0, image.ptr, g.cin, ph, pw, 0, g.pad[0], g.pad[1])
+    k.raw.conv3x3(
+      ...([image.ptr, region.ptr, y.ptr, g.cin, g.cout, oh, ow, bandOf(g, tiles)] as const),
+      ...([Number(accumulate), scratch.ptr] as const),
+    )
+  } finally {
+    scratch.release()
+    image.release()
   }
 }
 
@@ -153,7 +200,8 @@ function conv(bits: 32 | 64) {
     expectWords(call, 'y', y, g.cout * w.layout.n, bytes)
     expectDisjoint(call, y, g.cout * w.layout.n * bytes, x, words * bytes)
     expectDisjoint(call, y, g.cout * w.layout.n * bytes, w.region, w.region.byteLength)
-    if (w.layout.depthwise) convDepthwise(k, x, w, y, accumulate)
+    if (w.tiled) convTiled(k, x, w, y, accumulate)
+    else if (w.layout.depthwise) convDepthwise(k, x, w, y, accumulate)
     else convGrouped(k, x, w, y, accumulate)
   }
 }

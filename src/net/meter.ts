@@ -58,6 +58,10 @@ class Ledger {
     return this.#sent !== sent || this.#received !== received
   }
 
+  merge(other: Ledger): void {
+    for (const [step, traffic] of other.steps) this.steps.set(step, sum(this.steps.get(step) ?? nothing(), traffic))
+  }
+
   report(): PhaseTraffic {
     const steps = [...this.steps].sort(([a], [b]) => a - b).map(([step, traffic]) => ({ step, ...traffic }))
     return { ...steps.reduce(sum, nothing()), steps }
@@ -125,6 +129,19 @@ export class Meter {
     const ms = now - Math.max(from, since, this.#waitedUntil)
     this.#waitedUntil = now
     if (ms > 0) this.#waits[phase].set(step, (this.#waits[phase].get(step) ?? 0) + ms)
+  }
+
+  /** Counts what another meter has counted as well. */
+  add(other: Meter): void {
+    for (const [name, ledgers] of other.#links)
+      for (const [phase, ledger] of ledgers.entries()) this.#ledger(name, phase as PhaseCode).merge(ledger)
+    for (const [mine, theirs] of [
+      [this.#times, other.#times],
+      [this.#waits, other.#waits],
+    ] as const) {
+      for (const [phase, times] of theirs.entries())
+        for (const [step, ms] of times) mine[phase].set(step, (mine[phase].get(step) ?? 0) + ms)
+    }
   }
 
   /** Forgets one phase on all links, or all of them. */

@@ -4,7 +4,8 @@ import type { RefusalReason } from '../net/access/credentials.js'
 import { type Exchange, isExchange } from '../net/exchange/exchange.js'
 import type { Channel } from '../net/index.js'
 import type { ServerStatus } from '../party/events.js'
-import { type ModelOptions, ServedModel } from './served-model.js'
+import type { Server } from '../party/server.js'
+import { type ModelOptions, ServedModel, UNAVAILABLE } from './served-model.js'
 import type { Connection, Party } from './service.js'
 
 /** The first is also at every path that names none. */
@@ -18,6 +19,11 @@ export class Models implements Party {
 
   all(): IterableIterator<[string, ServedModel]> {
     return this.#models.entries()
+  }
+
+  /** Bundles for the first, as `Server.expects`. */
+  expects(path: string, token: Uint8Array): ReturnType<Server['expects']> {
+    return this.#models.values().next().value?.expects(path, token) ?? UNAVAILABLE
   }
 
   *statuses(): Iterable<readonly [string, ServerStatus]> {

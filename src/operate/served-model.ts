@@ -2,7 +2,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RingfenceError } from '../errors.js'
 import type { Exchange } from '../net/exchange/exchange.js'
-import { type Channel, HEADER_BYTES, type Meter, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
+import {
+  type Channel,
+  HEADER_BYTES,
+  type Meter,
+  memoryPair,
+  type Peer,
+  type PeerRole,
+  wait,
+  withFirst,
+} from '../net/index.js'
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
 import { CLIENT_HELLO_BYTES, decodeClientHello, equal } from '../party/messages.js'
@@ -16,6 +25,9 @@ import { digestOf } from '../protocol/delegated/messages.js'
 const RETRY_FIRST_MS = 500
 const RETRY_MOST_MS = 5000
 const HELLO_MS = 30_000
+/** Of HTTP: come back, and it is of no use. */
+export const UNAVAILABLE = 503
+const GONE = 410
 
 export interface ModelHooks {
   onEvent(event: PartyEvent): void
@@ -63,6 +75,12 @@ export class ServedModel {
 
   get digest(): Uint8Array {
     return planDigest(this.plan)
+  }
+
+  /** As `Server.expects`, of the model as it is or as it was. */
+  expects(path: string, token: Uint8Array): ReturnType<Server['expects']> {
+    const expected = this.#current?.expects(path, token) ?? UNAVAILABLE
+    return expected === GONE ? (this.#retired?.expects(path, token) ?? GONE) : expected
   }
 
   /** Undefined until it is registered for the first time. */
@@ -229,22 +247,5 @@ function wants(frame: Uint8Array, digest: Uint8Array): boolean {
     return wanted !== undefined && equal(wanted, digest)
   } catch {
     return false
-  }
-}
-
-/** A channel of which one message was read already. */
-function withFirst(channel: Channel, message: Uint8Array): Channel {
-  let first: Uint8Array | undefined = message
-  return {
-    send: (out) => channel.send(out),
-    receive: (options) => {
-      if (!first) return channel.receive(options)
-      const held = first
-      first = undefined
-      return Promise.resolve(held)
-    },
-    drained: () => channel.drained(),
-    close: (reason) => channel.close(reason),
-    closed: channel.closed,
   }
 }

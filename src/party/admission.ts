@@ -5,8 +5,8 @@ import { busy, type Link, wait } from '../net/index.js'
 /** Clients that may wait at a time, in each queue. */
 export const WAITING = 1024
 
-/** Inferences on line at a time. */
-export const RUNNING = 16
+/** Inferences on line at a time, at most: while one waits for its client others are worked on. */
+export const RUNNING = 64
 
 /** What a guest has to wait before it is served, at most; beyond it is told to come back. */
 export const LONGEST_WAIT_MS = 60_000
@@ -26,6 +26,8 @@ export async function keptAlive<T>(link: Link, deadlineMs: number, task: () => P
 
 /** A guest's place in a queue. */
 export interface Place {
+  /** Whose guest it is; a guest of nobody in particular is its own. */
+  readonly owner?: string
   leave?: (() => void) | undefined
 }
 
@@ -39,10 +41,11 @@ export interface AdmissionOptions {
   readonly clock?: () => number
 }
 
-/** Serves so many at once; others wait in order of arrival. */
+/** Serves so many at once. Of others who wait, the first of the owner with the fewest guests inside is next. */
 export class Admission {
   #free: number
-  readonly #queue = new Set<() => void>()
+  readonly #queue = new Map<() => void, string | undefined>()
+  readonly #inside = new Map<string, number>()
   /** How long one is served: a mean in which the last counts for a tenth. */
   #typicalMs: number
   readonly #clock: () => number
@@ -78,13 +81,16 @@ export class Admission {
   async enter(place: Place): Promise<(() => void) | undefined> {
     const { refusal } = this
     if (refusal) throw refusal
-    if (this.#free > 0) this.#free--
-    else if (!(await this.#turn(place))) return undefined
+    if (this.#free > 0) {
+      this.#free--
+      this.#count(place.owner, 1)
+    } else if (!(await this.#turn(place))) return undefined
     const start = this.#clock()
     let ended = false
     return () => {
       if (ended) return
       ended = true
+      this.#count(place.owner, -1)
       this.#typicalMs += (this.#clock() - start - this.#typicalMs) / 10
       this.#next()
     }
@@ -94,9 +100,10 @@ export class Admission {
     return new Promise((resolve) => {
       const begin = () => {
         place.leave = undefined
+        this.#count(place.owner, 1)
         resolve(true)
       }
-      this.#queue.add(begin)
+      this.#queue.set(begin, place.owner)
       place.leave = () => {
         this.#queue.delete(begin)
         place.leave = undefined
@@ -105,8 +112,23 @@ export class Admission {
     })
   }
 
+  #count(owner: string | undefined, more: 1 | -1): void {
+    if (owner === undefined) return
+    const inside = (this.#inside.get(owner) ?? 0) + more
+    if (inside > 0) this.#inside.set(owner, inside)
+    else this.#inside.delete(owner)
+  }
+
   #next(): void {
-    const [begin] = this.#queue
+    let begin: (() => void) | undefined
+    let fewest = Number.POSITIVE_INFINITY
+    for (const [guest, owner] of this.#queue) {
+      const inside = (owner !== undefined && this.#inside.get(owner)) || 0
+      if (inside >= fewest) continue
+      begin = guest
+      fewest = inside
+      if (inside === 0) break
+    }
     if (!begin) {
       this.#free++
       return

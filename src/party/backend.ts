@@ -9,7 +9,9 @@ import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
 import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
+import type { Place } from './admission.js'
 import type { CallOptions } from './client/client-options.js'
+import type { Common } from './client/common.js'
 import type { Dealer } from './client/dealer.js'
 import type { Owners } from './delegated/owners.js'
 import type { ServerStatus } from './events.js'
@@ -18,6 +20,7 @@ import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
 import type { Ledger } from './ledger.js'
+import type { Deliveries } from './mcc/deliveries.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Turns } from './options.js'
 import type { Registration } from './registration.js'
@@ -26,6 +29,8 @@ import type { SessionLinks } from './session-links.js'
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {
   readonly k: Kernels
+  /** What other connections of this client use as well; `planned` is part of it. */
+  readonly common: Common
   /** As the server calls it. */
   readonly session: Uint8Array
   readonly server: Link
@@ -87,6 +92,8 @@ export interface ClientSession {
   readonly ledger: Ledger
   /** Whom its room in the store counts for. */
   readonly owner: string
+  /** Where it waits, for one thing at a time. */
+  readonly place: Place
 }
 
 export interface ServerBackend {
@@ -99,6 +106,8 @@ export interface ServerBackend {
   /** The server is registered again; sessions from before go on without preparing more. */
   helperBack(helper: Link, registration: Registration): void
   join(session: ClientSession): Promise<SessionBackend>
+  /** Bundles that dealers bring past the helper's link. */
+  readonly deliveries?: Deliveries
   /** Material dealt ahead. */
   readonly stored: ServerStatus['store']
   /** Clients that wait for their turn. */
@@ -131,6 +140,8 @@ export interface HelpedServer<P extends Plan = Plan> {
   /** What a guarded plan adds, on its way to the dealer from the moment on that clients can know of the registration. */
   guard: Promise<void> | undefined
   readonly seed: Seed
+  /** Where bundles are brought; undefined: over its link. */
+  readonly deliverAt: string | undefined
   readonly grants: Grants
   /** Bundles that are dealt, or dealt and not sent; sessions take turns at them. */
   readonly making: Turns

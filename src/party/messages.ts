@@ -2,7 +2,7 @@
 import { MAX_RETRY_MS, RingfenceError } from '../errors.js'
 import { PROTOCOL_VERSION } from '../plan/plan.js'
 import { encodeBatch, ID_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../protocol/control.js'
-import { deriveSeed, SEED_BYTES, type Seed } from '../random/seed.js'
+import { agreeSeed, deriveSeed, type KeyPair, SEED_BYTES, type Seed } from '../random/seed.js'
 
 // The frames that name inferences are the protocol's; parties find all fixed-length messages here.
 export {
@@ -24,13 +24,13 @@ export const DIGEST_BYTES = 32
 /** Most inferences that a server grants at a time: clients that prepare many take turns. */
 export const MAX_GRANT = 8
 
-/** `session`: a server's connection for one of its clients, on `securenn`. */
-export const Caller = { client: 1, server: 2, session: 3 } as const
+/** `session`: a server's connection for one of its clients, on `securenn`. `replica`: one of the servers that share a registration. */
+export const Caller = { client: 1, server: 2, session: 3, replica: 4 } as const
 
 export const HELLO_BYTES = 2 + 2 * ID_BYTES + DIGEST_BYTES + KEY_BYTES + 4
 
 /** First message to the helper. A server leaves the identifiers zero; its connection for a session shows `sessionProof` in
- * place of a public key. */
+ * place of a public key. A replica shows its registration's public key, and random bytes in place of a session. */
 export interface HelperHello {
   role: number
   registration: Uint8Array
@@ -99,6 +99,15 @@ export function decodeClientHello(payload: Uint8Array): ClientHello {
 
 /** The helper's answer to a server: registration, public key, `confirmation`. */
 export const REGISTERED_BYTES = ID_BYTES + KEY_BYTES + SEED_BYTES
+
+/** What a helper shows a replica before it is told anything: a key of this connection, its own, `confirmation`. */
+export const CHALLENGE_BYTES = 2 * KEY_BYTES + SEED_BYTES
+
+/** Where bundles can be brought to a replica, in ASCII, filled up with zeros; all zero: over its connection. */
+export const ADDRESS_BYTES = 256
+
+/** A replica's answer: the seed that the connection's key and its registration's agree on, and its address. */
+export const IDENTIFIED_BYTES = SEED_BYTES + ADDRESS_BYTES
 
 export const WELCOME_BYTES = 2 * ID_BYTES + KEY_BYTES + SEED_BYTES + DIGEST_BYTES + 4
 
@@ -191,6 +200,9 @@ export const CLAIM_BYTES = ID_BYTES + INFERENCE_BYTES
 
 export const hex = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('')
 
+/** @param text pairs of digits */
+export const fromHex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16))
+
 /** In the same time wherever they differ: some of what is compared proves who a peer is. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   if (a.byteLength !== b.byteLength) return false
@@ -210,3 +222,18 @@ export const sessionProof = (seed: Seed, session: Uint8Array): Uint8Array =>
  */
 export const confirmation = (seed: Seed, registration: Uint8Array): Uint8Array =>
   deriveSeed(seed, registration, 'server-helper confirmation')
+
+/** Shows a helper that a replica has its registration's secret key: to the key that this connection is challenged with. */
+export const replicaProof = (
+  own: KeyPair,
+  peerKey: Uint8Array,
+  order: { initiator: Uint8Array; responder: Uint8Array },
+  digest: Uint8Array,
+): Seed => agreeSeed('server-helper replica', own, peerKey, order, digest)
+
+/** What all of a helper's fronts and dealers call the model of a shared registration. */
+export const sharedModel = (seed: Seed): Uint8Array =>
+  deriveSeed(seed, new Uint8Array(0), 'server-helper model').slice(0, ID_BYTES)
+
+/** Shows a replica that a bundle comes from its helper's dealers. @param sh k_SH */
+export const deliveryToken = (sh: Seed): Seed => deriveSeed(sh, new Uint8Array(0), 'server-helper delivery')

@@ -1,21 +1,44 @@
 // A server registers its model with a helper: plan and digest, then F = W - B, against a registration under which
 // clients ask for material.
+import { sha256 } from '@noble/hashes/sha2.js'
 import { RingfenceError } from '../errors.js'
 import { pack, packedBytes } from '../kernels/bits.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import { type Channel, type Link, Phase } from '../net/index.js'
 import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile/compile.js'
-import { canonicalJson, type MccPlan, type Plan } from '../plan/plan.js'
+import { canonicalJson, type MccPlan, type Plan, planDigest } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { planLayout } from '../protocol/layout.js'
 import { guardTerms } from '../protocol/mcc/guard/terms.js'
 import { sendTransposes } from '../protocol/mcc/guard/transposes.js'
 import { type FilterSlot, fillModelMask, filterSlots } from '../protocol/weights.js'
-import { agreeSeed, type KeyPair, keyPair, type Seed } from '../random/seed.js'
+import {
+  agreeSeed,
+  deriveSeed,
+  entropy,
+  freshSeed,
+  type KeyPair,
+  keyPair,
+  SEED_BYTES,
+  type Seed,
+} from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { Grants } from './grant.js'
-import { Caller, confirmation, encodeHello, equal, ID_BYTES, KEY_BYTES, REGISTERED_BYTES } from './messages.js'
+import {
+  Caller,
+  CHALLENGE_BYTES,
+  confirmation,
+  encodeHello,
+  equal,
+  ID_BYTES,
+  IDENTIFIED_BYTES,
+  KEY_BYTES,
+  REGISTERED_BYTES,
+  replicaProof,
+} from './messages.js'
+import { linkTo } from './options.js'
+import type { ServerOptions, SharedRegistration } from './server-options.js'
 import { type SendOptions, sendPieces } from './transfer.js'
 
 export interface Registration {
@@ -35,6 +58,110 @@ export interface RegisterOptions extends SendOptions {
   readonly helperKey?: Uint8Array
 }
 
+/** Where dealers bring what is for a server: its own address, or the helper's connection where there is none. */
+export interface ReplicaOptions extends RegisterOptions {
+  readonly deliverAt?: string | undefined
+}
+
+/**
+ * Joins a shared registration. F leaves for the holder of the helper's key alone: another one could ask a replica for κ_B, as a
+ * client.
+ * @throws RingfenceError UNSUPPORTED (guarded plans), PLAN_MISMATCH, and as `register`
+ */
+export async function join(
+  k: Kernels,
+  compiled: Compiled,
+  digest: Uint8Array,
+  helper: Link,
+  shared: SharedRegistration,
+  options: ReplicaOptions,
+): Promise<Registration> {
+  checkShared(compiled, digest, shared)
+  const { keys, helperKey } = shared
+  const json = new TextEncoder().encode(canonicalJson(compiled.plan))
+  const met = await meet(digest, helper, keys, { planBytes: json.byteLength, pinned: helperKey })
+  const identified = new Uint8Array(IDENTIFIED_BYTES)
+  const order = { initiator: keys.publicKey, responder: met.challenge }
+  identified.set(replicaProof(keys, met.challenge, order, digest))
+  identified.set(new TextEncoder().encode(options.deliverAt ?? ''), SEED_BYTES)
+  helper.send(Kind.identified, Phase.setup, 0, identified)
+  const [lacks] = await helper.receive(Kind.lacks, Phase.setup, 0, 1)
+  if (lacks === 1) {
+    helper.send(Kind.plan, Phase.setup, 0, json)
+    await sendModel(k, compiled, shared.modelSeed, helper, options)
+  }
+  const { id, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
+  if (!equal(confirmation(met.seed, id), proof)) throw imposter()
+  const modelSeed = shared.modelSeed.slice()
+  return { id, helperKey, helperSeed: met.seed, modelSeed, grants: new Grants(met.seed, id) }
+}
+
+/**
+ * Makes a registration for servers of one model to share (`registration` of `Server.create`). It is a secret, and for one model:
+ * two networks under one mask would show the helper their difference.
+ * @param helper who it is for, by a channel that is closed then
+ * @throws RingfenceError UNSUPPORTED (guarded plans), INSECURE (another helper than the pinned one), PEER_GONE, DEADLINE
+ */
+export async function newRegistration(
+  compiled: Compiled,
+  helper: Channel,
+  options: Pick<ServerOptions, 'deadlineMs' | 'helperKey'> = {},
+): Promise<SharedRegistration> {
+  const link = linkTo('helper', helper, options)
+  try {
+    const [keys, modelSeed, digest] = [keyPair(), freshSeed(), planDigest(compiled.plan)]
+    checkShared(compiled, digest)
+    const { helperKey, seed } = await meet(digest, link, keys, { planBytes: 0, pinned: options.helperKey })
+    seed.fill(0)
+    return { keys, modelSeed, helperKey, planDigest: digest, weights: weightsName(compiled.model, modelSeed) }
+  } finally {
+    link.close()
+  }
+}
+
+/** Says nothing of the weights to who has no κ_B. */
+function weightsName({ weights }: QuantizedModel, modelSeed: Seed): Uint8Array {
+  const hash = sha256.create()
+  for (const key of [...weights.keys()].sort()) {
+    const { buffer, byteOffset, byteLength } = weights.get(key)!
+    hash
+      .update(new TextEncoder().encode(`${key}:${byteLength};`))
+      .update(new Uint8Array(buffer, byteOffset, byteLength))
+  }
+  return deriveSeed(modelSeed, hash.digest(), 'server weights')
+}
+
+function checkShared({ plan, model }: Compiled, digest: Uint8Array, shared?: SharedRegistration): void {
+  if (plan.backend === 'mcc' && plan.guard) {
+    const what = 'a guarded plan is registered by each server for itself, as what failed checks rule out ends with it'
+    throw new RingfenceError('UNSUPPORTED', `${what}; leave the registration away, or compile without a guard`)
+  }
+  if (shared && !(equal(shared.planDigest, digest) && equal(shared.weights, weightsName(model, shared.modelSeed)))) {
+    const what = 'this registration was made for another model, or for the same with other options'
+    throw new RingfenceError('PLAN_MISMATCH', `${what}; make one for this (ringfence register)`)
+  }
+}
+
+/** Learns who the helper is before it is told anything that a stranger must not have. */
+async function meet(
+  digest: Uint8Array,
+  helper: Link,
+  keys: KeyPair,
+  { planBytes, pinned }: { planBytes: number; pinned: Uint8Array | undefined },
+) {
+  const [registration, session] = [new Uint8Array(ID_BYTES), entropy(ID_BYTES)]
+  const { publicKey } = keys
+  const hello = encodeHello({ role: Caller.replica, registration, session, digest, publicKey, planBytes })
+  helper.send(Kind.hello, Phase.setup, 0, hello)
+  const shown = await helper.receive(Kind.challenge, Phase.setup, 0, CHALLENGE_BYTES)
+  const challenge = shown.slice(0, KEY_BYTES)
+  const helperKey = shown.slice(KEY_BYTES, 2 * KEY_BYTES)
+  const seed = agree(keys, digest, helperKey, pinned)
+  const fresh = new Uint8Array([...session, ...challenge])
+  if (!equal(confirmation(seed, fresh), shown.subarray(2 * KEY_BYTES))) throw imposter()
+  return { challenge, helperKey, seed }
+}
+
 /**
  * @param digest of the plan
  * @throws RingfenceError INSECURE when the helper is not the pinned one or cannot show that it holds its key's secret;
@@ -42,11 +169,12 @@ export interface RegisterOptions extends SendOptions {
  */
 export async function register(
   k: Kernels,
-  { plan, model }: Compiled,
+  compiled: Compiled,
   digest: Uint8Array,
   helper: Link,
   options: RegisterOptions,
 ): Promise<Registration> {
+  const { plan } = compiled
   const keys = keyPair(options.source())
   const json = new TextEncoder().encode(canonicalJson(plan))
   const nothing = new Uint8Array(ID_BYTES)
@@ -55,17 +183,11 @@ export async function register(
   helper.send(Kind.hello, Phase.setup, 0, hello)
   helper.send(Kind.plan, Phase.setup, 0, json)
   const modelSeed = options.source()
-  const streams = new Streams(k, modelSeed, plan.rounds)
-  try {
-    for (const slot of filterSlots(plan)) await sendMasked(k, plan, model, streams, slot, helper, options)
-  } finally {
-    streams.release()
-  }
-  const welcome = await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES)
-  const id = welcome.slice(0, ID_BYTES)
-  const helperKey = welcome.slice(ID_BYTES, ID_BYTES + KEY_BYTES)
-  const proof = welcome.subarray(ID_BYTES + KEY_BYTES)
-  const helperSeed = agree(keys, digest, { id, helperKey, proof }, options.helperKey)
+  await sendModel(k, compiled, modelSeed, helper, options)
+  const { id, helperKey, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
+  const helperSeed = agree(keys, digest, helperKey, options.helperKey)
+  keys.secretKey.fill(0)
+  if (!equal(confirmation(helperSeed, id), proof)) throw imposter()
   if (plan.backend === 'mcc') await sendGuard(k, plan, { helperSeed, modelSeed }, helper, options)
   return { id, helperKey, helperSeed, modelSeed, grants: new Grants(helperSeed, id) }
 }
@@ -92,22 +214,36 @@ async function sendGuard(
   }
 }
 
-function agree(
-  keys: KeyPair,
-  digest: Uint8Array,
-  { id, helperKey, proof }: { id: Uint8Array; helperKey: Uint8Array; proof: Uint8Array },
-  pinned: Uint8Array | undefined,
-): Seed {
+function agree(keys: KeyPair, digest: Uint8Array, helperKey: Uint8Array, pinned: Uint8Array | undefined): Seed {
   if (pinned && !equal(pinned, helperKey)) {
     throw new RingfenceError('INSECURE', 'this is not the helper whose public key was pinned')
   }
-  const order = { initiator: keys.publicKey, responder: helperKey }
-  const seed = agreeSeed('server-helper', keys, helperKey, order, digest)
-  keys.secretKey.fill(0)
-  if (!equal(confirmation(seed, id), proof)) {
-    throw new RingfenceError('INSECURE', 'the helper does not hold the secret key of the public one it shows')
+  return agreeSeed('server-helper', keys, helperKey, { initiator: keys.publicKey, responder: helperKey }, digest)
+}
+
+const readWelcome = (welcome: Uint8Array) => ({
+  id: welcome.slice(0, ID_BYTES),
+  helperKey: welcome.slice(ID_BYTES, ID_BYTES + KEY_BYTES),
+  proof: welcome.subarray(ID_BYTES + KEY_BYTES),
+})
+
+const imposter = (): RingfenceError =>
+  new RingfenceError('INSECURE', 'the helper does not hold the secret key of the public one it shows')
+
+/** Sends F. */
+async function sendModel(
+  k: Kernels,
+  { plan, model }: Compiled,
+  modelSeed: Seed,
+  helper: Link,
+  options: SendOptions,
+): Promise<void> {
+  const streams = new Streams(k, modelSeed, plan.rounds)
+  try {
+    for (const slot of filterSlots(plan)) await sendMasked(k, plan, model, streams, slot, helper, options)
+  } finally {
+    streams.release()
   }
-  return seed
 }
 
 /** Sends one filter of F. */

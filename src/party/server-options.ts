@@ -1,9 +1,23 @@
 // What a server takes beside its model.
 import type { Channel, Meter, Peer } from '../net/index.js'
+import type { KeyPair, Seed } from '../random/seed.js'
 import type { HostOptions } from './options.js'
 
 /** Opens a connection to the helper. */
 export type ConnectHelper = () => Channel | Promise<Channel>
+
+/**
+ * A registration that several servers share, replicas of one: made once, and kept in a file of each (`ringfence register`). Whoever
+ * has it and is a client of theirs, or their helper, has the weights.
+ */
+export interface SharedRegistration {
+  readonly keys: KeyPair
+  readonly modelSeed: Seed
+  readonly helperKey: Uint8Array
+  readonly planDigest: Uint8Array
+  /** Names the weights: under one κ_B the helper would see what two networks differ in. */
+  readonly weights: Uint8Array
+}
 
 /** What a server takes beside its model. */
 export interface ServerOptions extends HostOptions {
@@ -31,5 +45,15 @@ export interface ServerOptions extends HostOptions {
    * is burnt; if it is a principal, this server serves it no more.
    */
   onCheat?: (peer: Peer) => void
+  /**
+   * A registration that this server shares with others of the same model (`ringfence register`): the helper holds the model
+   * once for all of them. Default: one of its own. Not for guarded plans.
+   */
+  registration?: SharedRegistration
+  /**
+   * Where the helper's dealers reach `deliveries`, https://HOST:PORT, with a `registration` and a helper that allows it: bundles
+   * then come past the helper's connection.
+   */
+  deliverAt?: string
   meter?: Meter
 }

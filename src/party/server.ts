@@ -11,16 +11,17 @@ import { Kind } from '../protocol/kinds.js'
 import { requireMemory } from '../protocol/memory.js'
 import { layOut } from '../protocol/step.js'
 import { packShare } from '../protocol/weights.js'
-import { entropy } from '../random/seed.js'
+import { entropy, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from './admission.js'
 import type { ClientSession, ServerBackend, SessionBackend } from './backend.js'
 import { expectDelegate } from './delegated/proof.js'
 import type { ServerStatus } from './events.js'
 import { Ledger } from './ledger.js'
+import { type Delivery, delivered } from './mcc/deliveries.js'
 import { CLIENT_HELLO_BYTES, decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, timed, unusedOf } from './options.js'
-import { openUnless, register } from './registration.js'
+import { join, openUnless, type Registration, register } from './registration.js'
 import { type Registered, serverBackend } from './server-backend.js'
 import type { ConnectHelper, ServerOptions } from './server-options.js'
 
@@ -110,8 +111,7 @@ export class Server {
         words.u8().set(filter.u8())
         filter.release(true)
       })
-      const settings = { source, helperKey: options.helperKey, deadlineMs: deadlineOf(options) }
-      const registration = await register(k, compiled, digest, link, settings)
+      const registration = await registered({ k, compiled, options }, digest, link, source)
       const planned = layOut(k, plan)
       const held = { k, compiled, planned, digest, share, helper: link, connectHelper, registration, options }
       const server = new Server(held)
@@ -169,6 +169,16 @@ export class Server {
       })
     }
     throw new RingfenceError('UNSUPPORTED', 'no delegate serves here; give the server its key, on back end mcc')
+  }
+
+  /**
+   * What dealers of its helper may bring it past the helper's connection: for a listener at `deliverAt`.
+   * @returns what is expected at a path from who shows this token, or a status of HTTP
+   */
+  expects(path: string, token: Uint8Array): Delivery | number {
+    if (this.#released) return 410
+    const named = delivered(path, token, this.#parts.registration.helperSeed)
+    return typeof named === 'number' ? named : (this.#backend.deliveries?.expects(...named) ?? 410)
   }
 
   /**
@@ -288,18 +298,14 @@ export class Server {
   }
 
   async #register(): Promise<void> {
-    const { k, compiled, digest, connectHelper, options } = this.#parts
+    const { digest, connectHelper, options } = this.#parts
     if (!connectHelper) return
     let helper: Link | undefined
     try {
       const channel = await openUnless(this.#end.signal, connectHelper)
       helper = linkTo('helper', channel, options, options.meter)
-      const settings = {
-        source: seedSource(options, [channel]),
-        helperKey: options.helperKey,
-        deadlineMs: deadlineOf(options),
-      }
-      const registration = await register(k, compiled, digest, helper, settings)
+      const source = seedSource(options, [channel])
+      const registration = await registered(this.#parts, digest, helper, source)
       if (this.#released) throw new RingfenceError('ABORTED', 'the server was released')
       this.#parts.registration.helperSeed.fill(0)
       this.#parts.registration.grants.release()
@@ -334,7 +340,8 @@ export class Server {
     const name = hex(id)
     const { principal } = peer
     const owner = principal ? `principal ${principal.name}` : `session ${name}`
-    const session: ClientSession = { id, name, owner, link, peer, meter, sh, registration: own, ledger: new Ledger() }
+    const [ledger, place] = [new Ledger(), { owner }]
+    const session = { id, name, owner, link, peer, meter, sh, registration: own, ledger, place }
     const { id: at, helperKey, modelSeed } = registration
     const planBytes = json.byteLength
     const welcome = encodeWelcome({ registration: at, session: id, helperKey, modelSeed, digest, planBytes })
@@ -370,6 +377,19 @@ export class Server {
       throw error
     }
   }
+}
+
+function registered(
+  { k, compiled, options }: Pick<Registered, 'k' | 'compiled' | 'options'>,
+  digest: Uint8Array,
+  helper: Link,
+  source: () => Seed,
+): Promise<Registration> {
+  const { registration: shared, deliverAt, helperKey } = options
+  const settings = { source, helperKey, deliverAt, deadlineMs: deadlineOf(options) }
+  if (shared) return join(k, compiled, digest, helper, shared, settings)
+  if (deliverAt === undefined) return register(k, compiled, digest, helper, settings)
+  return Promise.reject(new RingfenceError('BAD_INPUT', 'deliverAt goes with a registration that was made before'))
 }
 
 const caught = (name: string): RingfenceError =>

@@ -7,6 +7,7 @@ export const Kind = {
   plan: 3, // the plan's JSON
   weights: 4, // server → helper: a piece of F
   transposes: 5, // server → helper, guarded plans: λ' of one tensor
+  lacks: 6, // helper → replica: 1 where plan and F are to follow
   reserve: 10, // client → server: room for inferences
   reserved: 11, // how many were granted, and the grant for the helper
   deal: 12, // client → helper: which inferences to deal, and the server's grant
@@ -46,7 +47,7 @@ export const Kind = {
   xor: 57, // client ↔ server: openings of γ·δ
   productC: 58, // helper → server: C of a product
   product: 59, // client ↔ server: openings of a product
-  // A delegate and its server.
+  // A delegate and its server; the first two also a helper and a replica of a server.
   challenge: 60, // server → client: a key of this connection; welcome follows to who answers with its delegate's
   identified: 61, // delegate → server: the seed that both keys agree on
   delegate: 62, // delegate → server: this connection tells which halves are here

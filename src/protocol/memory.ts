@@ -1,7 +1,7 @@
 // Memory of a plan at each party, from the plan alone: what its kernels hold at once while one inference is prepared or
 // runs. An upper bound of a party's WebAssembly memory, which is nearly all it needs beside its program.
 import { RingfenceError } from '../errors.js'
-import { paddedSize } from '../kernels/geometry.js'
+import { type ConvGeometry, packedWords, paddedSize, tiledBytes } from '../kernels/geometry.js'
 import { dealerBytes } from '../kernels/mcc.js'
 import { wordRing } from '../kernels/words.js'
 import {
@@ -22,7 +22,7 @@ import { materialLengths } from './mcc/material.js'
 import { productSizes } from './mcc/product.js'
 import { reluSizes } from './mcc/relu.js'
 import { isCurve } from './mcc/step.js'
-import { filterSlots } from './weights.js'
+import { type FilterSlot, filterSlots } from './weights.js'
 
 /** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
 export interface PlanMemory {
@@ -43,8 +43,9 @@ const SMALL = 2 ** 17
  * @param layout @internal the plan's, where it is at hand
  */
 export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): PlanMemory {
-  const filters = filterSlots(plan).map(({ words }) => words * wordRing(plan.ring).bytes)
-  const held = sum(filters) + mapBytes(layout) + SMALL
+  const slots = filterSlots(plan)
+  const filters = slots.map(({ words }) => words * wordRing(plan.ring).bytes)
+  const held = sum(slots.map(({ geometry }) => packedFilterBytes(plan, geometry))) + mapBytes(layout) + SMALL
   const live = liveBytes(layout)
   /** @param apart largest filters that lie there at once while the model comes */
   const peak = (apart: number, of: (index: number) => number, more = 0) =>
@@ -95,8 +96,12 @@ export function requireMemory(plan: Plan): void {
   throw new RingfenceError('UNSUPPORTED', `${plan.network} does not fit its parties; ${remedy}`, problems)
 }
 
+const packedFilterBytes = ({ ring }: Plan, geometry: ConvGeometry): number =>
+  wordRing(ring).bytes * packedWords(geometry, ring > 32 ? 64 : 32)
+
 /** Bytes of WASM memory that a party holds for one filter: as it comes, and packed for the kernels. */
-export const filterBytes = (plan: Plan, words: number): number => 2 * words * wordRing(plan.ring).bytes
+export const filterBytes = (plan: Plan, { words, geometry }: FilterSlot): number =>
+  words * wordRing(plan.ring).bytes + packedFilterBytes(plan, geometry)
 
 /** Bytes of WASM memory that a plan's index maps take at most: four words for every value that an activation reads. */
 export const layoutBytes = ({ steps }: Plan): number =>
@@ -122,8 +127,13 @@ function liveBytes({ plan, steps }: PlanLayout): number[] {
 /** y, its mask, and what lies between them and the tensors: values of operations, and the image that a convolution pads. */
 function linearBytes({ step, size }: StepLayout, word: number): number {
   const inner = step.linear.slice(0, -1).filter(({ op }) => op !== 'tensor')
-  const padded = (op: LinearOp) => (op.op === 'conv' && op.geometry.pad.some(Boolean) ? paddedSize(op.geometry) : 0)
-  return word * (3 * size + sum(inner.map(({ out }) => elementCount(out))) + most(step.linear.map(padded)))
+  const lent = (op: LinearOp) => {
+    if (op.op !== 'conv') return 0
+    const { image, scratch } = tiledBytes(op.geometry)
+    if (word === 4 && image > 0) return image + scratch
+    return op.geometry.pad.some(Boolean) ? word * paddedSize(op.geometry) : 0
+  }
+  return word * (3 * size + sum(inner.map(({ out }) => elementCount(out)))) + most(step.linear.map(lent))
 }
 
 type MccStep = StepLayout<ActivationOf<MccPlan>>

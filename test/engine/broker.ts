@@ -18,7 +18,7 @@ export const noBroker: string = await (async () => {
   return installed ? '' : ' (skipped: @nats-io packages are not installed; npm ci)'
 })()
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address() as { port: number }

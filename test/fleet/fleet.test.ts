@@ -122,7 +122,7 @@ test('what a broker altered is never dealt', async () => {
   const other = new FleetKeys([freshSeed()])
   const seeds = { ch: freshSeed(), sh: freshSeed(), own: freshSeed(), inference: 3 }
   const job = {
-    ...{ model: new Uint8Array(16), order: new Uint8Array(16), token: freshSeed(), deal: seeds },
+    ...{ model: new Uint8Array(16), order: new Uint8Array(16), token: freshSeed(), to: undefined, deal: seeds },
     ...{ until: Date.now() + 60_000, front: at.listener.url },
   }
   const sealed = sealJob(at.keys, job)

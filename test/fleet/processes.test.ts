@@ -1,5 +1,5 @@
 // A helper on several processes and a real broker: what is killed costs time, and no answer.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Client, decodeImage, pictureToInput, ReconnectingClient } from '../../src/index.js'
 import { type Running, ringfence, root, startRingfence } from '../cli/program.js'
-import { Broker, noBroker } from '../engine/broker.js'
+import { Broker, freePort, noBroker } from '../engine/broker.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'rf-fleet-'))
 const key = join(folder, 'fleet.key')
@@ -17,7 +17,7 @@ const start = (...args: string[]) => {
   running.push(party)
   return party
 }
-beforeAll(() => writeFileSync(key, `${'7a'.repeat(32)}\n`))
+beforeAll(() => writeFileSync(key, `${'7a'.repeat(32)}\n`, { mode: 0o600 }))
 afterEach(async () => {
   await Promise.all(running.splice(0).map((party) => party.stop('SIGKILL')))
 })
@@ -69,14 +69,82 @@ describe.skipIf(noBroker !== '')(`a fleet on a broker${noBroker}`, () => {
   })
 })
 
-describe('a fleet on one machine', () => {
-  it('shares a folder', async () => {
-    const queue = pathToFileURL(join(folder, 'queue')).href
-    const { front, url: helper } = await frontAt(queue)
-    const dealer = await dealerAt(queue)
-    const client = await Client.create({ server: await serverAt(helper), helper })
-    expect(await digits(client, 3)).toEqual([7, 7, 7])
+describe('servers of one registration', () => {
+  it('get their bundles from the dealers, and find their helper again', async () => {
+    const queue = pathToFileURL(join(folder, 'delivered')).href
+    const identity = join(folder, 'helper.key')
+    const ports = [await freePort(), await freePort()]
+    const allowed = ports.map((port) => `127.0.0.1:${port}`)
+    const at = String(await freePort())
+    const front = ['--role', 'front', '--identity', identity, '--deliver-to', allowed.join(',')]
+    const first = start(...fleetOf(queue), '--listen', at, '--fleet-listen', '0', ...front)
+    const helper = await first.says(/ws:\/\/\S+/)
+    await dealerAt(queue)
+    const file = join(folder, 'registration.key')
+    const made = await ringfence('register', '--model', 'mnist-cnn3', '--helper', helper, '-o', file)
+    expect(made.stderr).toBe('')
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    const again = await ringfence('register', '--model', 'mnist-cnn3', '--helper', helper, '-o', file)
+    expect(again.stderr).toMatch(/there is a file already/)
+    const model = ['serve', '--model', 'mnist-cnn3', '--helper', helper, '--listen', '0', '--registration', file]
+    const replicas = ports.map((port) =>
+      start(...model, '--no-guard', '--deliver', `http://127.0.0.1:${port}`, '--deliver-listen', String(port)),
+    )
+    const urls = await Promise.all(replicas.map((each) => each.says(/ws:\/\/[^\s"]+/)))
+    for (const server of urls) {
+      const client = await Client.create({ server, helper })
+      expect(await digits(client, 2)).toEqual([7, 7])
+      await client.release()
+    }
+    // A front that comes in the place of the first has the same key: the registration holds on.
+    await first.stop('SIGKILL')
+    await start(...fleetOf(queue), '--listen', at, '--fleet-listen', '0', ...front).says(/ws:\/\/\S+/)
+    const client = await ReconnectingClient.create({ server: urls[0], helper })
+    expect(await digits(client, 2)).toEqual([7, 7])
     await client.release()
+    // What it was not made for.
+    const other = await ringfence('serve', '--model', 'resnet20-cifar10', ...model.slice(3), '--no-guard')
+    expect(other.stderr).toMatch(/PLAN_MISMATCH.*another model/s)
+    chmodSync(file, 0o644)
+    const open = await ringfence(...model, '--no-guard')
+    expect(open.stderr).toMatch(/INSECURE.*chmod 600/s)
+  })
+
+  it.each([
+    [['--deliver', 'http://127.0.0.1:9'], /--deliver goes with --registration/],
+    [['--registration', 'x', '--deliver', 'http://replica.example:9'], /--deliver: expected https/],
+    [['--registration', 'x'], /guarded plans are registered by each server/],
+    [
+      ['--registration', 'x', '--no-guard', '--deliver', 'http://127.0.0.1:9', '--workers', '2'],
+      /start several servers/,
+    ],
+  ])('refuses %j', async (args, message) => {
+    const { status, stderr } = await ringfence(
+      'serve',
+      '--model',
+      'mnist-cnn3',
+      '--helper',
+      'ws://127.0.0.1:9',
+      ...args,
+    )
+    expect(status).toBe(1)
+    expect(stderr.replace(/\s+/g, ' ')).toMatch(message)
+  })
+})
+
+describe('a fleet on one machine', () => {
+  it('shares a folder, and its fronts lead clients to each other', async () => {
+    const queue = pathToFileURL(join(folder, 'queue')).href
+    const identity = ['--identity', join(folder, 'two-fronts.key')]
+    const { front, url: helper } = await frontAt(queue, ...identity)
+    const { url: other } = await frontAt(queue, '--role', 'front', ...identity)
+    const dealer = await dealerAt(queue)
+    const server = await serverAt(helper)
+    for (const through of [helper, other]) {
+      const client = await Client.create({ server, helper: through })
+      expect(await digits(client, 3)).toEqual([7, 7, 7])
+      await client.release()
+    }
     expect(await dealer.stop('SIGTERM')).toBe(0)
     expect(await front.stop('SIGTERM')).toBe(0)
   })
@@ -87,7 +155,16 @@ describe('the command', () => {
     ['a role without a queue', ['--role', 'dealer'], /--role: goes with --queue/],
     ['a queue without a secret', ['--queue', 'nats://127.0.0.1:4222'], /--fleet-key is missing: openssl rand -hex 32/],
     ['plain text off this machine', ['--queue', 'nats://queue.example', '--fleet-key', key], /INSECURE.*tls:\/\//s],
-    ['a secret that is none', ['--queue', 'file:///tmp/none', '--fleet-key', `${root}package.json`], /64 hexadecimal/],
+    [
+      'a secret that everybody reads',
+      ['--queue', 'file:///tmp/none', '--fleet-key', `${root}package.json`],
+      /chmod 600/,
+    ],
+    [
+      'hosts without a port',
+      ['--queue', 'file:///tmp/none', '--fleet-key', key, '--deliver-to', 'a.example'],
+      /HOST:PORT/,
+    ],
     [
       'a front in plain text off this machine',
       ['--queue', pathToFileURL(folder).href, '--fleet-key', key, '--fleet-listen', '0.0.0.0:0'],

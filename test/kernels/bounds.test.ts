@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../src/kernels/conv.js'
-import { type ConvGeometry, geometryProblems, outputSize, paddedSize } from '../../src/kernels/geometry.js'
+import { type ConvGeometry, geometryProblems, outputSize, paddedSize, tilesOf } from '../../src/kernels/geometry.js'
 import type { Kernels, Region } from '../../src/kernels/instance.js'
 import { embed32, embed64, poolSum32, poolSum64 } from '../../src/kernels/planes.js'
 import { type Instrumented, instrumented, watched } from './instrumented.js'
@@ -133,5 +133,27 @@ describe.each(instrumented)('$variant kernels', (build) => {
     })
     fc.assert(property, { numRuns: 600, seed: 3 })
     expect(ran).toBeGreaterThan(100)
+  })
+
+  it('convolve by tiles', () => {
+    const run = outside(build)
+    const shapes = [
+      { cin: 12, cout: 13, h: 19, w: 18, pad: [1, 1, 1, 1] },
+      { cin: 13, cout: 12, h: 16, w: 33, pad: [0, 2, 3, 1] },
+      { cin: 64, cout: 64, h: 7, w: 8, pad: [1, 1, 1, 1] },
+      { cin: 12, cout: 12, h: 10, w: 603, pad: [0, 0, 0, 0] },
+    ] as const
+    for (const shape of shapes) {
+      const g: ConvGeometry = { ...shape, kernel: [3, 3], stride: [1, 1], dilation: [1, 1], groups: 1 }
+      expect(tilesOf(g)).not.toBeNull()
+      const [oh, ow] = outputSize(g)
+      const found = run((k, room) => {
+        const packed = packConvWeights32(k, g, room(4 * g.cout * g.cin * 9))
+        const [x, y] = [room(4 * g.cin * g.h * g.w), room(4 * g.cout * oh * ow)]
+        for (const accumulate of [false, true]) conv32(k, g, x, packed, y, accumulate)
+        packed.release()
+      })
+      expect(found, JSON.stringify(shape)).toBe(0)
+    }
   })
 })

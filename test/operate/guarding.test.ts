@@ -1,6 +1,6 @@
 // When a server guards its plans without being asked, and what it says where it cannot.
 import { describe, expect, it, test } from 'vitest'
-import { serve } from '../../src/cli/commands/serve.js'
+import { serve } from '../../src/cli/commands/services/serve.js'
 import { compiledGuarded, guardsByDefault, whatClientsCanDo } from '../../src/cli/process/guarding.js'
 import { Flags } from '../../src/cli/terminal/arguments.js'
 import { parseArchitecture } from '../../src/model/architecture.js'

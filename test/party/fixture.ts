@@ -132,6 +132,11 @@ export class Site {
     return new Site(compiled, helper, server, seeds, errors)
   }
 
+  /** What the server and the helper share in a session. */
+  seedOf(session: string): Uint8Array {
+    return this.#seeds.get(session)!
+  }
+
   /** @param options.toServer @param options.toHelper wires to use instead of plain ones */
   async seat(options: Partial<ClientOptions> & { toServer?: Wire; toHelper?: Wire } = {}): Promise<OpenSeat> {
     const { toServer = wire(), toHelper = wire(), ...rest } = options

@@ -52,6 +52,31 @@ describe('a queue', () => {
     expect([served, queue.waiting, queue.expectedMs]).toEqual([[0, 1, 3, 4], 0, 0])
   })
 
+  test('serves next whose owner has the fewest inside, in order among equals', async () => {
+    const queue = new Admission({ slots: 2, waiting: 9 })
+    const served: string[] = []
+    const guest = async (owner: string) => {
+      const leave = await queue.enter({ owner })
+      served.push(owner)
+      return leave!
+    }
+    const many = Array.from({ length: 4 }, () => guest('many'))
+    const one = guest('one')
+    const other = guest('other')
+    await turn()
+    expect(served).toEqual(['many', 'many'])
+    for (const [leaves, next] of [
+      [many[0], 'one'],
+      [many[1], 'many'],
+      [one, 'other'],
+      [other, 'many'],
+    ] as const) {
+      ;(await leaves)()
+      await turn()
+      expect(served.at(-1)).toBe(next)
+    }
+  })
+
   test('a pace lets a burst pass, then so many a second, and refuses who would wait too long', async () => {
     const pace = new Pace(10, 0, () => 5000)
     for (let i = 0; i < 11; i++) await pace.take()

@@ -7,7 +7,7 @@ import {
 import type { Pair } from '../../model/layers/layers.js'
 import { COMMON_BLOCKS, MASK_SHARES } from '../../tune/distortion/distortion.js'
 import { type DistortionTable, isCandidate } from '../../tune/distortion/table.js'
-import { QUEUE_FLAGS } from '../process/queue-flags.js'
+import { QUEUE_FLAGS } from '../process/fleet/queue-flags.js'
 import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { span } from '../terminal/remaining.js'

@@ -1,10 +1,9 @@
 // A party's long-lived secret key, in a file that only its owner can read.
 import { existsSync } from 'node:fs'
-import { open, unlink } from 'node:fs/promises'
 import { RingfenceError } from '../../errors.js'
-import { readTextOf } from '../../files/whole-files.js'
 import { type KeyPair, keyPair } from '../../random/seed.js'
 import { type FlagDefinitions, fromHex, toHex } from '../terminal/arguments.js'
+import { readSecretOf, writeSecret } from './secret-file.js'
 
 export const IDENTITY_FLAG = {
   identity: {
@@ -17,28 +16,13 @@ export const IDENTITY_FLAG = {
 /** Reads the key pair, or makes a new one in a file that only its owner can read. */
 export async function loadIdentity(file: string): Promise<KeyPair> {
   if (!existsSync(file)) return newIdentity(file)
-  const text = (await readTextOf('a secret key', file)).trim()
+  const text = (await readSecretOf('a secret key', file)).trim()
   if (/^[0-9a-f]{64}$/i.test(text)) return keyPair(fromHex(text))
   throw new RingfenceError('BAD_FILE', `${file}: expected a secret key of 64 hexadecimal digits`)
 }
 
 async function newIdentity(file: string): Promise<KeyPair> {
   const keys = keyPair()
-  let made = false
-  try {
-    const handle = await open(file, 'wx', 0o600)
-    made = true
-    try {
-      await handle.writeFile(`${toHex(keys.secretKey)}\n`)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  } catch (cause) {
-    if (made) await unlink(file).catch(() => undefined) // half a key is none
-    const { code } = cause as NodeJS.ErrnoException
-    const why = code === 'ENOSPC' ? 'the disk is full' : code
-    throw new RingfenceError('BAD_FILE', `${file}: the new secret key cannot be written there (${why})`, [], { cause })
-  }
+  await writeSecret('the new secret key', file, `${toHex(keys.secretKey)}\n`)
   return keys
 }

@@ -1,8 +1,10 @@
 // Reading a command line: what a flag's text may be, and every wrong flag reported at once.
+
 import { parseArgs } from 'node:util'
 import { RingfenceError } from '../../errors.js'
 import { RESIZES, type Resize } from '../../model/pictures/resize.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
+import { fromHex } from '../../party/messages.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import type { Backend } from '../../plan/plan.js'
 
@@ -165,7 +167,7 @@ export class Flags {
 /** Whether what stands where a value is expected is the next flag. */
 const isFlag = (text: string, known: FlagDefinitions) => text.startsWith('--') && Object.hasOwn(known, text.slice(2))
 
-export const fromHex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g)!, (pair) => parseInt(pair, 16))
+export { fromHex }
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 const BACKENDS = ['mcc', 'securenn'] as const satisfies readonly Backend[]

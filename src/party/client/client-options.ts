@@ -30,11 +30,39 @@ export interface CallOptions {
  */
 export type MaterialLoss = 'expired' | 'changed' | 'refused' | 'storage'
 
+/** Opens a channel to a party. */
+export type OpenChannel = () => Channel | Promise<Channel>
+
+/** How many inputs are worked on at once, and how that is called off and watched. */
+export interface ManyOptions {
+  /** Inferences at a time, 1 to 256, as far as the server has room for them; each has a connection. Default 8. */
+  inFlight?: number
+  signal?: AbortSignal
+  /** Told after every inference. */
+  onProgress?: (progress: ManyProgress) => void
+}
+
+/** How far `runMany` is. */
+export interface ManyProgress {
+  /** Inputs that have an outcome, of which so many failed. */
+  readonly done: number
+  readonly failed: number
+  /** Inputs that are worked on. */
+  readonly inFlight: number
+  readonly connections: number
+}
+
+/** What became of one of many inputs: a result, or why there is none. */
+export type Outcome = { /** Of the input, from 0. */ readonly index: number } & (
+  | { readonly result: InferenceResult; readonly error?: undefined }
+  | { readonly error: RingfenceError; readonly result?: undefined }
+)
+
 /** Whom a client connects to, and what it insists on. */
 export interface ClientOptions extends PartyOptions {
-  /** `wss://…` (or `ws://` on loopback), or an open channel. */
-  server: string | Channel
-  helper: string | Channel
+  /** `wss://…` (or `ws://` on loopback), an open channel, or what opens one: `runMany` opens several. */
+  server: string | Channel | OpenChannel
+  helper: string | Channel | OpenChannel
   /** Shown to both parties, or one for each, where they do not let everybody in. Channels that are open carry their own. */
   token?: string | { server?: string; helper?: string }
   /** A plan the client already has; the server must run exactly this one. */
@@ -98,14 +126,20 @@ export interface InferenceResult {
   readonly milliseconds: number
 }
 
+/** @internal A client's connection to its parties: one inference at a time. */
+export interface Lane {
+  run(input: Float32Array, options: CallOptions): Promise<InferenceResult>
+  release(): Promise<void>
+}
+
 /** @internal A connected client, wherever it runs. */
-export interface ClientEngine {
+export interface ClientEngine extends Lane {
+  /** A further connection to the same parties; what is the same for all inferences is shared. */
+  another(signal: AbortSignal): Promise<Lane>
   readonly plan: Plan
   readonly prepared: number
   readonly traffic: MeterReport
   readonly memoryInUse: number
   prepare(count: number, options: CallOptions): Promise<void>
-  run(input: Float32Array, options: CallOptions): Promise<InferenceResult>
-  release(): Promise<void>
   readonly closed: Promise<RingfenceError>
 }

@@ -5,15 +5,27 @@ import { provideKernels } from '../../kernels/instance.js'
 import type { MeterReport } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
 import { remoteClient } from '../worker/remote-client.js'
-import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
+import type {
+  CallOptions,
+  ClientEngine,
+  ClientOptions,
+  InferenceResult,
+  ManyOptions,
+  Outcome,
+} from './client-options.js'
 import { LocalClient } from './local-client.js'
+import { runMany } from './run-many.js'
 
 export type {
   CallOptions,
   ClientEngine,
   ClientOptions,
   InferenceResult,
+  ManyOptions,
+  ManyProgress,
   MaterialLoss,
+  OpenChannel,
+  Outcome,
   Progress,
 } from './client-options.js'
 
@@ -99,6 +111,42 @@ export class Client {
    */
   run(input: Float32Array, options: CallOptions = {}): Promise<InferenceResult> {
     return this.#busy(this.#engine.run(input, options))
+  }
+
+  /**
+   * Classifies many inputs, several at a time, each over a connection of its own: latency is waited for once for all of them.
+   * Outcomes come in the order in which inferences end. An inference that fails is an outcome as well, and the others go on;
+   * where the server has no room for as many, fewer are in flight. Inputs are read as they are needed: at most `inFlight` are
+   * held, also while the caller is busy with an outcome. What was prepared before serves this client's own connection; the
+   * others, which end with the iteration, prepare for themselves.
+   *
+   * @example
+   * ```ts
+   * import type { Client } from 'ringfence'
+   *
+   * export async function labels(client: Client, inputs: Iterable<Float32Array>): Promise<(string | undefined)[]> {
+   *   const found: (string | undefined)[] = []
+   *   for await (const { index, result, error } of client.runMany(inputs, { inFlight: 16 })) {
+   *     if (error) console.error(`input ${index}: ${error.message}`)
+   *     else found[index] = result.label
+   *   }
+   *   return found
+   * }
+   * ```
+   * @throws RingfenceError BAD_INPUT (`inFlight`), ABORTED; once no connection is left, what ended the last; what reading the
+   *   inputs throws
+   */
+  async *runMany(
+    inputs: Iterable<Float32Array> | AsyncIterable<Float32Array>,
+    options: ManyOptions = {},
+  ): AsyncGenerator<Outcome, void, undefined> {
+    const entry = { client: this }
+    busy.add(entry)
+    try {
+      yield* runMany(this.#engine, inputs, options)
+    } finally {
+      busy.delete(entry)
+    }
   }
 
   /** Leaves server and helper and wipes the seeds; a call in progress ends with ABORTED. */

@@ -1,7 +1,7 @@
 // How a client comes to know its server: the connection, the plan both agree on, and what its back end needs.
 import { RingfenceError } from '../../errors.js'
 import { loadKernels } from '../../kernels/instance.js'
-import { connect, type Link, Meter, Phase } from '../../net/index.js'
+import { type Link, Meter, Phase } from '../../net/index.js'
 import { type Plan, planDigest } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { layOut } from '../../protocol/step.js'
@@ -10,22 +10,29 @@ import type { ClientContext } from '../backend.js'
 import { delegateProof } from '../delegated/proof.js'
 import { Keeping } from '../mcc/keeping.js'
 import { decodeWelcome, encodeClientHello, equal, KEY_BYTES, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
-import { deadlineOf, linkTo, seedSource, tokenFor } from '../options.js'
+import { deadlineOf, linkTo, seedSource } from '../options.js'
 import { receivePlan } from '../received-plan.js'
 import type { ClientOptions } from './client-options.js'
 import { openMaterialStore } from './client-store.js'
+import { Common } from './common.js'
 import { Dealer } from './dealer.js'
+import { openEnd } from './open-end.js'
 
-/** @param identity of a delegate, for a server that takes no other clients */
-export async function connectClient(options: ClientOptions, identity?: KeyPair): Promise<ClientContext> {
+/**
+ * @param identity of a delegate, for a server that takes no other clients
+ * @param first what another connection of the same client has, held for this one already
+ */
+export async function connectClient(
+  options: ClientOptions,
+  identity?: KeyPair,
+  first?: Common,
+): Promise<ClientContext> {
   const { signal, server: end } = options
+  let common = first
   const store = await openMaterialStore(options.keepMaterial)
-  const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each !== 'string')
+  const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each === 'object')
   try {
-    const channel =
-      typeof end === 'string'
-        ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('server', options) })
-        : end
+    const channel = await openEnd('server', options, signal)
     opened.push(channel)
     const source = seedSource(options, [channel])
     const meter = options.meter ?? new Meter()
@@ -35,19 +42,31 @@ export async function connectClient(options: ClientOptions, identity?: KeyPair):
     if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
       throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
     }
-    const k = loadKernels()
-    const dealer = new Dealer(options, { k, meter, welcome, plan })
+    const k = first?.k ?? loadKernels()
+    common = first ?? new Common(k, layOut(k, plan))
+    const dealer = new Dealer(options, { common, meter, welcome })
     opened.push(dealer)
     const address = typeof end === 'string' ? end : ''
     const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
     const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
     // With material left the helper may well be away.
     if (!kept?.ready.length) await dealer.join(signal)
-    const planned = layOut(k, plan)
     const { session } = welcome
-    return { k, session, server, dealer, planned, kept, meter, deadlineMs: deadlineOf(options), source }
+    return {
+      k,
+      common,
+      session,
+      server,
+      dealer,
+      planned: common.planned,
+      kept,
+      meter,
+      deadlineMs: deadlineOf(options),
+      source,
+    }
   } catch (error) {
     for (const each of opened) each.close()
+    common?.release()
     throw error
   }
 }

@@ -1,34 +1,27 @@
 // The client's side of the helper: a connection, and the seed agreed on over it. On mcc a client that has material left
 // needs neither before it prepares more.
 import { RingfenceError } from '../../errors.js'
-import type { Kernels } from '../../kernels/instance.js'
-import { type Channel, connect, type Link, type Meter, Phase } from '../../net/index.js'
-import type { Plan } from '../../plan/plan.js'
+import { type Channel, type Link, type Meter, Phase } from '../../net/index.js'
 import { Kind } from '../../protocol/kinds.js'
-import { UploadMasks } from '../../protocol/mcc/guard/upload.js'
-import { fillModelMask, type ModelShare, packShare } from '../../protocol/weights.js'
 import { agreeSeed, keyPair } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
 import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from '../messages.js'
-import { AUDIT, asRingfenceError, linkTo, seedSource, tokenFor } from '../options.js'
+import { AUDIT, asRingfenceError, linkTo, seedSource } from '../options.js'
 import type { ClientOptions } from './client-options.js'
+import type { Common, ModelMask } from './common.js'
+import { openEnd } from './open-end.js'
 
 /** What a client and its helper have agreed on. */
-export interface Dealing {
+export interface Dealing extends ModelMask {
   readonly helper: Link
   /** Shared with the helper. */
   readonly ch: Streams
-  /** B */
-  readonly share: ModelShare
-  /** What hides the check of δ; only for guarded plans. */
-  readonly uploadMasks: UploadMasks | undefined
 }
 
 export interface DealerTerms {
-  readonly k: Kernels
+  readonly common: Common
   readonly meter: Meter
   readonly welcome: ServerWelcome
-  readonly plan: Plan
 }
 
 export class Dealer {
@@ -50,7 +43,7 @@ export class Dealer {
   ) {
     this.#options = options
     terms.meter.link('helper')
-    if (typeof options.helper !== 'string') this.#channel = options.helper
+    if (typeof options.helper === 'object') this.#channel = options.helper
   }
 
   /**
@@ -98,19 +91,13 @@ export class Dealer {
   /** Wipes what was agreed. */
   release(): void {
     this.#dealing?.ch.release()
-    this.#dealing?.share.release()
-    this.#dealing?.uploadMasks?.release()
     this.#dealing = undefined
     this.terms.welcome.modelSeed.fill(0)
   }
 
   async #join(options: ClientOptions, signal: AbortSignal): Promise<Dealing> {
-    const { k, meter, welcome, plan } = this.terms
-    const end = options.helper
-    const channel =
-      typeof end === 'string'
-        ? await connect(end, { signal, deadlineMs: options.deadlineMs, token: tokenFor('helper', options) })
-        : end
+    const { common, meter, welcome } = this.terms
+    const channel = await openEnd('helper', options, signal)
     this.#channel = channel
     const source = seedSource(options, [channel])
     const helper = linkTo('helper', channel, options, meter, true)
@@ -125,14 +112,11 @@ export class Dealer {
     const seed = agreeSeed('client-helper', keys, helperKey, order, context)
     keys.secretKey.fill(0)
     options[AUDIT]?.({ session: welcome.session, seed: seed.slice(), model: welcome.modelSeed.slice() })
-    const ch = new Streams(k, seed, plan.rounds)
+    const ch = new Streams(common.k, seed, common.planned.plan.rounds)
     seed.fill(0)
-    const modelMask = new Streams(k, welcome.modelSeed, plan.rounds)
-    const share = await packShare(k, plan, (slot, words) => fillModelMask(modelMask, slot, words))
+    const mask = await common.modelMask(welcome.modelSeed)
     welcome.modelSeed.fill(0)
-    const guarded = plan.backend === 'mcc' && plan.guard
-    if (!guarded) modelMask.release()
-    return { helper, ch, share, uploadMasks: guarded ? new UploadMasks(modelMask) : undefined }
+    return { helper, ch, ...mask }
   }
 }
 

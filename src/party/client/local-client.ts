@@ -1,7 +1,7 @@
 // The client in this thread. What happens between the handshake and the answer is its back end's affair: party/mcc or
 // party/securenn.
 import { RingfenceError } from '../../errors.js'
-import type { MeterReport } from '../../net/index.js'
+import type { Meter, MeterReport } from '../../net/index.js'
 import { inputWords, outputsOf } from '../../plan/ends.js'
 import { planOutputs } from '../../plan/outputs.js'
 import { bounds, elementCount, type MccPlan, type Plan, type SecurennPlan, tensorShape } from '../../plan/plan.js'
@@ -9,7 +9,7 @@ import { expectInput } from '../../ring/codec.js'
 import type { ClientBackend, ClientContext } from '../backend.js'
 import { MccClient } from '../mcc/client.js'
 import { MAX_BATCH } from '../messages.js'
-import { asRingfenceError, Turns, whyGone } from '../options.js'
+import { AUDIT, asRingfenceError, SEEDS, Turns, whyGone } from '../options.js'
 import { SecurennClient } from '../securenn/client.js'
 import { answerOf } from './answer.js'
 import type { CallOptions, ClientEngine, ClientOptions, InferenceResult } from './client-options.js'
@@ -29,7 +29,14 @@ export class LocalClient implements ClientEngine {
     this.#close = resolve
   })
 
-  private constructor(context: ClientContext, { keepPrepared = 0, onPrepared }: ClientOptions) {
+  /** How a further connection is made. */
+  readonly #again: ClientOptions
+  /** Of the first connection, where this is another: what passed over this one is counted there in the end. */
+  #first: Meter | undefined
+
+  private constructor(context: ClientContext, options: ClientOptions) {
+    const { keepPrepared = 0, onPrepared, server, helper, token, helperKey, deadlineMs, [AUDIT]: audit } = options
+    this.#again = { server, helper, token, helperKey, deadlineMs, [AUDIT]: audit, [SEEDS]: options[SEEDS] }
     this.#context = context
     this.#backend = backendOf(context)
     this.#keep = keepPrepared
@@ -67,6 +74,21 @@ export class LocalClient implements ClientEngine {
 
   static async create(options: ClientOptions): Promise<LocalClient> {
     return new LocalClient(await connectClient(options), options)
+  }
+
+  /** @throws RingfenceError UNSUPPORTED where the client was given open channels; else as `create` */
+  async another(signal: AbortSignal): Promise<LocalClient> {
+    if (this.#ended) throw this.#ended
+    const { common, meter } = this.#context
+    const { plan } = common.planned
+    const options = { ...this.#again, plan, signal }
+    if (typeof options.server === 'object' || typeof options.helper === 'object') {
+      const what = 'a client of an open channel has one connection; give it addresses, or functions that open channels'
+      throw new RingfenceError('UNSUPPORTED', what)
+    }
+    const lane = new LocalClient(await connectClient(options, undefined, common.hold()), options)
+    lane.#first = meter
+    return lane
   }
 
   get plan(): Plan {
@@ -151,9 +173,10 @@ export class LocalClient implements ClientEngine {
     if (this.#ended) return
     this.#ended = error
     this.#backend.release()
-    const { planned, dealer } = this.#context
-    planned.release()
+    const { common, dealer, meter } = this.#context
     dealer.release()
+    common.release()
+    this.#first?.add(meter)
     this.#close(error)
   }
 }

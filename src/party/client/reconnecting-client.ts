@@ -1,12 +1,11 @@
 // A client that comes back: when server or helper go away it connects anew, with growing pauses, and takes new material. A
 // call that met the end of a connection is repeated once, on a new session: under other masks, as another inference.
 import { RingfenceError } from '../../errors.js'
-import type { Channel } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
 import { entropy } from '../../random/seed.js'
 import { asRingfenceError } from '../options.js'
 import { Client } from './client.js'
-import type { CallOptions, ClientOptions, InferenceResult } from './client-options.js'
+import type { CallOptions, ClientOptions, InferenceResult, OpenChannel } from './client-options.js'
 
 /** How a reconnecting client stands with its parties. */
 export type Connection =
@@ -19,9 +18,9 @@ export type Connection =
 /** As `ClientOptions`, with parties that can be reached again and again. */
 export interface ReconnectOptions extends Omit<ClientOptions, 'server' | 'helper' | 'signal'> {
   /** `wss://…` (or `ws://` on loopback), or what opens a channel. */
-  server: string | (() => Channel | Promise<Channel>)
+  server: string | OpenChannel
   /** As `server`. */
-  helper: string | (() => Channel | Promise<Channel>)
+  helper: string | OpenChannel
   /** How long `create` and every call wait for parties that are away, in milliseconds. Default one minute. */
   patienceMs?: number
   /** The first pause between two attempts and the longest, in milliseconds; each is twice the one before. Default 250 and 10,000. */
@@ -187,15 +186,7 @@ export class ReconnectingClient {
 
   async #open(): Promise<void> {
     const { patienceMs, pausesMs, onConnection, signal, ...options } = this.#options
-    const server = await opened(options.server)
-    let helper: string | Channel
-    try {
-      helper = await opened(options.helper)
-    } catch (error) {
-      if (typeof server !== 'string') server.close()
-      throw error
-    }
-    const client = await Client.create({ ...options, server, helper, signal: this.#leaving.signal })
+    const client = await Client.create({ ...options, signal: this.#leaving.signal })
     if (this.#over) return void (await client.release())
     this.#client = client
     this.#plan = client.plan
@@ -236,8 +227,6 @@ export class ReconnectingClient {
     this.#options.onConnection?.({ state: 'closed', why })
   }
 }
-
-const opened = (end: ReconnectOptions['server']) => (typeof end === 'string' ? end : end())
 
 /** The longest time that a timer takes. */
 const LONGEST_MS = 2 ** 31 - 1

@@ -37,8 +37,16 @@ export function wipeJob({ ch, sh, own }: DealJob): void {
 /** Takes one message of a bundle, which is lent to it until it resolves. */
 export type Emit = (step: number, message: Region | Uint8Array) => void | Promise<void>
 
+/** Where a bundle is brought, past the helper. */
+export interface Destination {
+  readonly url: string
+  readonly session: Uint8Array
+}
+
 /** A bundle that is dealt, or is dealt while it is sent. */
 export interface Bundle {
+  /** It was brought to where it was asked for: there is nothing to send. */
+  readonly delivered?: boolean
   /** Hands on every message in turn, once. @throws RingfenceError why it could not be dealt, and what `emit` throws */
   send(emit: Emit): Promise<void>
 }
@@ -51,13 +59,18 @@ export interface ModelDealer {
   addTransposes(packed: Uint8Array): void
   /** That was the last. @param seed of the registration, copied */
   guard(seed: Seed): void
-  /** Resolves when the bundle can be sent; why it cannot be dealt is for its `send` to say. */
-  begin(job: DealJob): Promise<Bundle>
+  /**
+   * Resolves when the bundle can be sent; why it cannot be dealt is for its `send` to say.
+   * @param to who can, brings it there
+   */
+  begin(job: DealJob, to?: Destination): Promise<Bundle>
   release(): void
 }
 
 /** F as it came, filter by filter. */
 export interface DealtModel {
+  /** Of a registration that several servers share: the same wherever one of them joins it. */
+  readonly name?: Uint8Array | undefined
   readonly plan: MccPlan
   readonly filters: readonly Uint8Array[]
 }
@@ -66,6 +79,8 @@ export interface DealtModel {
 export interface DealerPool {
   /** How many bundles it makes at a time. */
   readonly threads: number
+  /** Whether its dealers may bring bundles to this address. Absent: they bring none anywhere. */
+  readonly delivers?: (url: string) => boolean
   /** @internal @throws RingfenceError HOST when there is no memory for the model */
   open(model: DealtModel): Promise<ModelDealer>
   /** Ends it; what it works on fails. */

@@ -27,6 +27,7 @@ import {
   MAX_GRANT,
   sessionProof,
   sessionSeed,
+  sharedModel,
 } from '../messages.js'
 import {
   asRingfenceError,
@@ -43,7 +44,8 @@ import { SessionLinks } from '../session-links.js'
 import type { DealerPool } from './dealing.js'
 import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
-import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel } from './registered.js'
+import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, SharedModels } from './registered.js'
+import { identify } from './replica.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -60,6 +62,11 @@ export interface HelperOptions extends HostOptions {
    * number is dealt twice. Copied; whoever has them later can open what was dealt in this epoch (docs/protocol.md, section 9).
    */
   epoch?: Seed
+  /**
+   * What all registrations here begin with: 8 bytes that tell this helper from others of its key.
+   * @internal
+   */
+  tag?: Uint8Array
   /** Who deals, where that is not this thread: `startDealers` of `ringfence/node`. It stays the caller's to release. */
   dealers?: DealerPool
 }
@@ -83,6 +90,7 @@ export class Helper {
   readonly #keys: KeyPair
   readonly #budget: Budget
   readonly #joins: Pace
+  readonly #shared = new SharedModels()
   #epoch: Epoch | undefined
   readonly #registrations = new Map<string, HelpedServer>()
   readonly #links = new Set<Link>()
@@ -176,6 +184,7 @@ export class Helper {
       const joined = () => this.#options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
       if (hello.role === Caller.server) await this.#serveServer(link, hello, joined)
       else if (hello.role === Caller.client) await this.#serveClient(link, hello, source, joined, peer)
+      else if (hello.role === Caller.replica) await this.#serveReplica(link, hello, joined)
       else if (hello.role === Caller.session) await this.#serveSession(link, hello)
       else throw new RingfenceError('PROTOCOL', `a peer is a client or a server, not role ${hello.role}`)
     } catch (cause) {
@@ -199,11 +208,38 @@ export class Helper {
   }
 
   async #serveServer(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
-    const model = await receiveModel(this.#k, link, hello, this.#budget, this.#options.dealers)
+    const model = await receiveModel(this.#k, link, hello, this.#budget, { pool: this.#options.dealers })
+    const seed = this.#agree(hello)
+    await this.#attend(link, { hello, model, seed, deliverAt: undefined }, joined)
+  }
+
+  /** One of several servers that share a registration. F is taken from the first of them. */
+  async #serveReplica(link: Link, hello: HelperHello, joined: () => void): Promise<void> {
+    await keptAlive(link, deadlineOf(this.#options), () => this.#joins.take(this.#end.signal))
+    const seed = this.#agree(hello)
+    const { dealers: pool } = this.#options
+    const deliverAt = await identify(link, hello, { seed, helperKey: this.publicKey, pool })
+    const name = sharedModel(seed)
+    link.send(Kind.lacks, Phase.setup, 0, new Uint8Array([this.#shared.has(hex(name)) ? 0 : 1]))
+    const receive = () => receiveModel(this.#k, link, hello, this.#budget, { pool, name })
+    const model = await this.#shared.take(hex(name), receive)
+    await this.#attend(link, { hello, model, seed, deliverAt }, joined)
+  }
+
+  #agree({ publicKey, digest }: HelperHello): Seed {
+    const order = { initiator: publicKey, responder: this.#keys.publicKey }
+    return agreeSeed('server-helper', this.#keys, publicKey, order, digest)
+  }
+
+  /** Serves a server whose model is here until it leaves. */
+  async #attend(link: Link, server: RegisteredServer, joined: () => void): Promise<void> {
+    const { model, deliverAt } = server
+    const room = this.#budget.open()
     let registered: { id: Uint8Array; registration: HelpedServer } | undefined
     try {
+      if (deliverAt === undefined) room.take(model.bundleBytes)
       await this.#joins.take(this.#end.signal)
-      registered = this.#register(link, hello, model)
+      registered = this.#register(link, server)
       const { id, registration } = registered
       link.send(
         Kind.welcome,
@@ -220,17 +256,16 @@ export class Helper {
     } finally {
       if (registered) await this.#unregister(registered.id, registered.registration)
       model.release()
+      room.release()
     }
   }
 
-  #register(link: Link, { digest, publicKey }: HelperHello, { planned, share, dealer }: RegisteredModel) {
-    const order = { initiator: publicKey, responder: this.#keys.publicKey }
-    const seed = agreeSeed('server-helper', this.#keys, publicKey, order, digest)
-    const id = entropy(ID_BYTES)
+  #register(link: Link, { hello: { digest }, model: { planned, share, dealer }, seed, deliverAt }: RegisteredServer) {
+    const id = this.#newId()
     const grants = new Grants(seed, id)
     const sessionLinks = new SessionLinks()
     const registration: HelpedServer = {
-      ...{ link, planned, digest, share, dealer, guard: undefined, seed, grants, sessionLinks, open: true },
+      ...{ link, planned, digest, share, dealer, guard: undefined, seed, deliverAt, grants, sessionLinks, open: true },
       making: new Turns(dealer?.width ?? 1),
       mutex: new Turns(),
       deals: new Set(),
@@ -240,6 +275,14 @@ export class Helper {
     }
     this.#registrations.set(hex(id), registration)
     return { id, registration }
+  }
+
+  #newId(): Uint8Array {
+    for (;;) {
+      const id = entropy(ID_BYTES)
+      id.set(this.#options.tag ?? [])
+      if (!this.#registrations.has(hex(id))) return id
+    }
   }
 
   async #unregister(id: Uint8Array, registration: HelpedServer): Promise<void> {
@@ -333,6 +376,14 @@ export class Helper {
   static materialBytes(planned: MccSteps): number {
     return materialLengths(planned).helper.reduce((sum, bytes) => sum + bytes, 0)
   }
+}
+
+interface RegisteredServer {
+  readonly hello: HelperHello
+  readonly model: RegisteredModel
+  /** Shared with it. */
+  readonly seed: Seed
+  readonly deliverAt: string | undefined
 }
 
 /** Whoever was let in as a client is none of the servers. */

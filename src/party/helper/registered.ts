@@ -16,7 +16,7 @@ import type { Seed } from '../../random/seed.js'
 import type { HelperHello } from '../messages.js'
 import { parsedBytes, receivePlan } from '../received-plan.js'
 import { receivePieces } from '../transfer.js'
-import { type DealerPool, LocalDealer, type ModelDealer } from './dealing.js'
+import { type DealerPool, type DealtModel, LocalDealer, type ModelDealer } from './dealing.js'
 
 /** When a helper whose memory is taken may have some again: registrations end with their servers, or when they go idle. */
 const FULL_MS = 60_000
@@ -56,14 +56,42 @@ export interface RegisteredModel {
   readonly share: ModelShare | undefined
   /** Makes bundles; only on `mcc`. */
   readonly dealer: ModelDealer | undefined
+  /** What its bundles take that lie here until their server has read them. */
+  readonly bundleBytes: number
   /** Takes more of the memory set aside. @throws RingfenceError BUSY */
   take(bytes: number): void
   release(): void
 }
 
+/** Models of registrations that several servers share, each held once. */
+export class SharedModels {
+  readonly #models = new Map<string, { readonly model: RegisteredModel; users: number }>()
+
+  has(name: string): boolean {
+    return this.#models.has(name)
+  }
+
+  /** @param receive brings it where nobody has before; one of several that bring it at a time stays */
+  async take(name: string, receive: () => Promise<RegisteredModel>): Promise<RegisteredModel> {
+    if (!this.#models.has(name)) {
+      const model = await receive()
+      if (this.#models.has(name)) model.release()
+      else this.#models.set(name, { model, users: 0 })
+    }
+    const held = this.#models.get(name)!
+    held.users++
+    const release = () => {
+      if (--held.users > 0) return
+      this.#models.delete(name)
+      held.model.release()
+    }
+    return { ...held.model, release }
+  }
+}
+
 /**
  * Receives plan and F.
- * @param pool whoever deals, where that is not this thread
+ * @param pool whoever deals, where that is not this thread @param name of a model that several servers share
  * @throws RingfenceError BUSY when they do not fit into what is left, PLAN_MISMATCH, and as `Link.receive`
  */
 export async function receiveModel(
@@ -71,7 +99,7 @@ export async function receiveModel(
   link: Link,
   hello: HelperHello,
   budget: Budget,
-  pool?: DealerPool,
+  { pool, name }: { pool?: DealerPool | undefined; name?: Uint8Array } = {},
 ): Promise<RegisteredModel> {
   const room = budget.open()
   const held: { release(): void }[] = [room]
@@ -83,15 +111,16 @@ export async function receiveModel(
     room.take(parsedBytes(hello.planBytes))
     let share: ModelShare | undefined
     let dealer: ModelDealer | undefined
-    if (pool && plan.backend === 'mcc') held.push((dealer = await receiveForPool(pool, link, plan, room.take)))
+    if (pool && plan.backend === 'mcc')
+      held.push((dealer = await receiveForPool(pool, link, { plan, name }, room.take)))
     else held.push((share = await receiveShare(k, link, plan, room.take)))
     room.take(layoutBytes(plan))
     const planned = layOut(k, plan)
     held.push(planned)
     if (share && plan.backend === 'mcc') held.push((dealer = new LocalDealer(k, planned as MccSteps, share)))
-    // A local dealer's bundle lies in no memory but a message's; others lie here until the server has read them.
-    else if (dealer) room.take(dealer.width * sum(materialLengths(planned as MccSteps).helper))
-    return { planned, share, dealer, take: room.take, release }
+    // A local dealer's bundle lies in no memory but a message's.
+    const bundleBytes = dealer && !share ? dealer.width * sum(materialLengths(planned as MccSteps).helper) : 0
+    return { planned, share, dealer, bundleBytes, take: room.take, release }
   } catch (error) {
     release()
     throw error
@@ -102,16 +131,16 @@ export async function receiveModel(
 async function receiveForPool(
   pool: DealerPool,
   link: Link,
-  plan: MccPlan,
+  { plan, name }: Omit<DealtModel, 'filters'>,
   take: (bytes: number) => void,
 ): Promise<ModelDealer> {
   const filters: Uint8Array[] = []
   for (const slot of filterSlots(plan)) {
     filters.push(await receiveFilter(link, plan, slot))
-    take(2 * filters.at(-1)!.byteLength + pool.threads * filterBytes(plan, slot.words))
+    take(2 * filters.at(-1)!.byteLength + pool.threads * filterBytes(plan, slot))
   }
   take(pool.threads * layoutBytes(plan))
-  return pool.open({ plan, filters })
+  return pool.open({ plan, filters, name })
 }
 
 /**
@@ -140,7 +169,7 @@ async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: nu
     () => payload,
     async (slot) => {
       payload = await receiveFilter(link, plan, slot)
-      take(filterBytes(plan, slot.words))
+      take(filterBytes(plan, slot))
     },
   )
 }

@@ -71,8 +71,9 @@ async function deal(client: HelpedClient<MccPlan>, inference: number): Promise<v
   const began = performance.now()
   const job = dealJob(streams, inference)
   try {
-    const bundle = await registration.dealer!.begin(job)
-    await registration.mutex.take(() => send(client, inference, bundle))
+    const { deliverAt: url } = registration
+    const bundle = await registration.dealer!.begin(job, url === undefined ? url : { url, session: client.session })
+    if (!bundle.delivered) await registration.mutex.take(() => send(client, inference, bundle))
     onBundle?.(performance.now() - began)
   } finally {
     wipeJob(job)

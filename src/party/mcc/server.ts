@@ -9,7 +9,7 @@ import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
 import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
 import { firstPiece } from '../../protocol/pieces.js'
-import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
+import { Admission, keptAlive, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { runJoined } from '../delegated/join.js'
@@ -32,6 +32,7 @@ import {
   TOKEN_BYTES,
 } from '../messages.js'
 import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
+import { Deliveries } from './deliveries.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
 import { type Lack, MaterialStore } from './store.js'
@@ -59,11 +60,12 @@ export class MccServer implements ServerBackend {
   lost: RingfenceError | undefined
   #helper: Link
   readonly #sessions = new Set<MccSession>()
+  readonly deliveries: Deliveries
 
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
   /** Inferences on line. */
-  readonly running = new Admission({ slots: RUNNING, waiting: WAITING })
+  readonly running: Admission
 
   constructor(
     readonly context: ServerContext<MccPlan>,
@@ -78,6 +80,9 @@ export class MccServer implements ServerBackend {
     this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs)
+    // What is used up needs as much memory as what is kept.
+    this.running = new Admission({ slots: Math.min(RUNNING, this.store.places), waiting: WAITING })
+    this.deliveries = new Deliveries(this.store, context.onBundle)
   }
 
   get stored() {
@@ -164,7 +169,6 @@ class MccSession implements SessionBackend {
   readonly #turn = new Watch(() => this.#endTurn())
   /** Inferences that are reserved and not complete. */
   readonly #unfinished = new Set<number>()
-  readonly #place: Place = {}
   #left = false
   /** Ends this client's turn to prepare. */
   #leaveTurn: (() => void) | undefined
@@ -174,7 +178,7 @@ class MccSession implements SessionBackend {
     private readonly server: MccServer,
     private readonly session: ClientSession,
   ) {
-    void session.link.closed.then(() => this.#place.leave?.())
+    void session.link.closed.then(() => this.session.place.leave?.())
   }
 
   release(): void {
@@ -248,7 +252,7 @@ class MccSession implements SessionBackend {
     if (!this.#leaveTurn) {
       const { refusal } = preparing
       if (refusal) return this.#answer({ lack: 'BUSY', retryAfterMs: refusal.retryAfterMs! })
-      this.#leaveTurn = await keptAlive(link, context.deadlineMs, () => preparing.enter(this.#place))
+      this.#leaveTurn = await keptAlive(link, context.deadlineMs, () => preparing.enter(this.session.place))
       if (!this.#leaveTurn) return
     }
     const { lost } = this.server
@@ -345,7 +349,7 @@ class MccSession implements SessionBackend {
     const { running, context } = this.server
     const { link } = this.session
     await keptAlive(link, context.deadlineMs, async () => {
-      const leave = await running.enter(this.#place)
+      const leave = await running.enter(this.session.place)
       try {
         if (leave) await this.#inTurn(first)
       } finally {

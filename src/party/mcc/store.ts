@@ -125,6 +125,11 @@ export class MaterialStore {
     return this.#bundles.has(key(session, inference))
   }
 
+  /** Whether all that comes from the helper is here. */
+  isDealt(session: string, inference: number): boolean {
+    return this.#bundles.get(key(session, inference))?.dealt === this.lengths.helper.length
+  }
+
   /** One message from the helper; they come in order. Material nobody reserved is dropped. */
   dealt(session: string, inference: number, step: number, payload: Uint8Array): void {
     const bundle = this.#bundles.get(key(session, inference))

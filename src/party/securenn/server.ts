@@ -8,7 +8,7 @@ import { Kind } from '../../protocol/kinds.js'
 import { runServer } from '../../protocol/securenn/inference.js'
 import { SEED_BYTES } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
-import { Admission, keptAlive, type Place, RUNNING, WAITING } from '../admission.js'
+import { Admission, keptAlive, RUNNING, WAITING } from '../admission.js'
 import { refused, spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
 import { Caller, DIGEST_BYTES, encodeHello, INFERENCE_BYTES, readInference, sessionProof } from '../messages.js'
@@ -66,7 +66,6 @@ export class SecurennServer implements ServerBackend {
 class SecurennSession implements SessionBackend {
   #helper: Link | undefined
   #left = false
-  readonly #place: Place = {}
   engaged = false
 
   constructor(
@@ -93,7 +92,7 @@ class SecurennSession implements SessionBackend {
     const helper = await this.#toHelper()
     let leave: (() => void) | undefined
     try {
-      leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.#place))
+      leave = await keptAlive(link, context.deadlineMs, () => running.enter(this.session.place))
       if (!leave) return true // the client has gone
       if (this.server.lost) throw this.server.lost
       const allowance = spend(peer, 1)
@@ -128,7 +127,7 @@ class SecurennSession implements SessionBackend {
     // What this side waits for will not come any more, and the helper need not wait either.
     void client.closed.then(() => {
       this.#left = true
-      this.#place.leave?.()
+      this.session.place.leave?.()
       link.close()
     })
     return link

@@ -1,10 +1,9 @@
 // The worker's end: a client that works for a page.
 
 import { provideKernels } from '../../kernels/instance.js'
-import type { Plan } from '../../plan/plan.js'
-import type { CallOptions, InferenceResult } from '../client/client-options.js'
+import type { CallOptions } from '../client/client-options.js'
 import { LocalClient } from '../client/local-client.js'
-import { type Answer, type ClientState, type Order, portable } from './messages.js'
+import { type Answer, type ClientState, type Order, portable, type Value } from './messages.js'
 
 /** The worker's global scope, as far as it is needed here. */
 export interface WorkerScope {
@@ -15,11 +14,12 @@ export interface WorkerScope {
 /** Answers a page's orders until it ends the worker. */
 export function hostClient(scope: WorkerScope): void {
   let client: LocalClient | undefined
+  const lanes = new Map<number, LocalClient>()
   const calls = new Map<number, AbortController>()
   const state = (): ClientState | undefined =>
     client && { prepared: client.prepared, traffic: client.traffic, memoryInUse: client.memoryInUse }
 
-  const obey = async (order: Order, options: CallOptions): Promise<Plan | InferenceResult | undefined> => {
+  const obey = async (order: Order, options: CallOptions): Promise<Value> => {
     switch (order.call) {
       case 'create':
         if (order.options.wasm) provideKernels(order.options.wasm)
@@ -29,15 +29,20 @@ export function hostClient(scope: WorkerScope): void {
           onPrepared: () => scope.postMessage({ state: state()! }),
           onMaterialLost: (lost) => scope.postMessage({ lost }),
         })
+        lanes.set(order.id, client)
         void client.closed.then((error) => scope.postMessage({ closed: portable(error) }))
         return client.plan
       case 'prepare':
         await client!.prepare(order.count, options)
         return undefined
       case 'run':
-        return client!.run(order.input, options)
+        return lanes.get(order.lane)!.run(order.input, options)
+      case 'another':
+        lanes.set(order.id, await client!.another(options.signal!))
+        return order.id
       case 'release':
-        await client?.release()
+        await lanes.get(order.lane)?.release()
+        lanes.delete(order.lane)
         return undefined
       default:
         return undefined

@@ -25,11 +25,18 @@ interface Watched {
   readonly watched: boolean
 }
 
+/** Of a client's connections the first, 0, or one that `another` made. */
+interface OfLane {
+  readonly lane: number
+}
+
 export type Order =
   | { readonly id: number; readonly call: 'create'; readonly options: RemoteOptions }
   | ({ readonly call: 'prepare'; readonly count: number } & Watched)
-  | ({ readonly call: 'run'; readonly input: Float32Array } & Watched)
-  | { readonly id: number; readonly call: 'release' }
+  | ({ readonly call: 'run'; readonly input: Float32Array } & Watched & OfLane)
+  /** Answered with the number of the new lane. */
+  | { readonly id: number; readonly call: 'another' }
+  | ({ readonly id: number; readonly call: 'release' } & OfLane)
   /** Calls order `id` off. */
   | { readonly id: number; readonly call: 'abort' }
 
@@ -47,8 +54,11 @@ export type Answer =
   | { readonly lost: MaterialLoss }
   | { readonly closed: PortableError }
   | { readonly id: number; readonly progress: Progress }
-  | { readonly id: number; readonly value: Plan | InferenceResult | undefined; readonly state: ClientState | undefined }
+  | { readonly id: number; readonly value: Value; readonly state: ClientState | undefined }
   | { readonly id: number; readonly error: PortableError; readonly state: ClientState | undefined }
+
+/** What an order gives. */
+export type Value = Plan | InferenceResult | number | undefined
 
 export interface PortableError {
   readonly code: ErrorCode

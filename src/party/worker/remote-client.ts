@@ -1,9 +1,16 @@
 // A page's end of a client that runs in a worker.
 import { RingfenceError } from '../../errors.js'
 import type { Plan } from '../../plan/plan.js'
-import type { CallOptions, ClientEngine, ClientOptions, InferenceResult, Progress } from '../client/client-options.js'
+import type {
+  CallOptions,
+  ClientEngine,
+  ClientOptions,
+  InferenceResult,
+  Lane,
+  Progress,
+} from '../client/client-options.js'
 import { AUDIT, SEEDS } from '../options.js'
-import { type Answer, type ClientState, type Order, type RemoteOptions, restored } from './messages.js'
+import { type Answer, type ClientState, type Order, type RemoteOptions, restored, type Value } from './messages.js'
 
 /** A worker that says nothing for this long cannot be started here. */
 const START_MS = 10_000
@@ -93,8 +100,11 @@ async function started(make: () => Worker): Promise<Worker> {
   }
 }
 
+/** The lane of the order that made the client. */
+const FIRST = 0
+
 interface Waiting {
-  resolve(value: Plan | InferenceResult | undefined): void
+  resolve(value: Value): void
   reject(error: RingfenceError): void
   progress(progress: Progress): void
 }
@@ -149,19 +159,32 @@ class RemoteClient implements ClientEngine {
     await this.#call<'prepare'>({ call: 'prepare', count, watched: !!options.onProgress }, options)
   }
 
-  async run(input: Float32Array, options: CallOptions): Promise<InferenceResult> {
-    const order = { call: 'run', input, watched: !!options.onProgress } as const
+  run(input: Float32Array, options: CallOptions): Promise<InferenceResult> {
+    return this.#run(FIRST, input, options)
+  }
+
+  async #run(lane: number, input: Float32Array, options: CallOptions): Promise<InferenceResult> {
+    const order = { call: 'run', lane, input, watched: !!options.onProgress } as const
     return (await this.#call<'run'>(order, options)) as InferenceResult
   }
 
+  /** In the same worker. */
+  async another(signal: AbortSignal): Promise<Lane> {
+    const lane = (await this.#call<'another'>({ call: 'another' }, { signal })) as number
+    return {
+      run: (input, options) => this.#run(lane, input, options),
+      release: async () => void (await this.#call<'release'>({ call: 'release', lane }, {})),
+    }
+  }
+
   async release(): Promise<void> {
-    await this.#call<'release'>({ call: 'release' }, {})
+    await this.#call<'release'>({ call: 'release', lane: FIRST }, {})
     this.#worker.terminate()
   }
 
   #call<C extends Order['call']>(call: Call<C>, { signal, onProgress }: CallOptions) {
     const id = this.#next++
-    return new Promise<Plan | InferenceResult | undefined>((resolve, reject) => {
+    return new Promise<Value>((resolve, reject) => {
       if (signal?.aborted) {
         reject(new RingfenceError('ABORTED', 'the call was aborted before it began'))
         return

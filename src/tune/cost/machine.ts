@@ -1,6 +1,6 @@
 // What a machine needs for the kernels' work: nanoseconds per unit, measured (measure.ts) or the stored default.
 import type { ConvGeometry } from '../../kernels/geometry.js'
-import { outputSize } from '../../kernels/geometry.js'
+import { outputSize, tilesOf } from '../../kernels/geometry.js'
 import { type Chunks, tableBytes } from '../../kernels/mcc.js'
 import type { LinearOp } from '../../plan/plan.js'
 
@@ -11,6 +11,8 @@ export interface RingCosts {
   readonly column: number
   readonly output: number
   readonly call: number
+  /** By tiles, where the kernels have that: per product, and per tile of a channel that goes in or comes out. */
+  readonly tiled?: { readonly product: number; readonly tile: number }
   /** Depthwise: per multiplication and per output. */
   readonly depthwiseMac: number
   readonly depthwiseOutput: number
@@ -99,6 +101,11 @@ export function convNs(ring: RingCosts, g: ConvGeometry): number {
   const macs = depth * g.cout * n
   if (g.groups === g.cin && g.groups > 1 && n > 1)
     return ring.call + macs * ring.depthwiseMac + g.cout * n * ring.depthwiseOutput
+  const tiles = ring.tiled && tilesOf(g)
+  if (ring.tiled && tiles) {
+    const count = tiles.high * tiles.wide
+    return ring.call + count * (64 * g.cin * g.cout * ring.tiled.product + (g.cin + g.cout) * ring.tiled.tile)
+  }
   if (n === 1) return ring.call + macs * ring.vectorMac
   return ring.call + macs * ring.mac + depth * n * g.groups * ring.column + g.cout * n * ring.output
 }

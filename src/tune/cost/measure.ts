@@ -1,7 +1,7 @@
 // Measures the machine it runs on: every kind of work of the cost model, a few milliseconds each.
 import { pack, unpack } from '../../kernels/bits.js'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../kernels/conv.js'
-import { type ConvGeometry, outputSize } from '../../kernels/geometry.js'
+import { type ConvGeometry, outputSize, tilesOf } from '../../kernels/geometry.js'
 import { gather32, gatherBits, patchSums32, uploadIndexMap, uploadPatchMap } from '../../kernels/index-maps.js'
 import { loadKernels } from '../../kernels/instance.js'
 import * as mcc from '../../kernels/mcc.js'
@@ -21,13 +21,19 @@ import { Stopwatch } from './stopwatch.js'
 const VALUES = 2 ** 16
 /** Channels in and out, map, kernel, stride: layers of the kinds networks have, none longer than a few milliseconds. */
 const DENSE = [
-  [64, 64, 16, 3, 1],
-  [16, 16, 32, 3, 1],
+  [64, 32, 16, 5, 1],
+  [16, 16, 32, 5, 1],
   [16, 96, 28, 1, 1],
   [96, 16, 28, 1, 1],
   [3, 16, 56, 3, 2],
   [1, 16, 28, 5, 1],
   [8, 8, 4, 3, 1],
+] as const
+/** The same, for what is computed by tiles. */
+const TILED = [
+  [64, 64, 32, 3, 1],
+  [32, 32, 16, 3, 1],
+  [16, 16, 32, 3, 1],
 ] as const
 
 function geometry(cin: number, cout: number, size: number, kernel: number, stride = 1, groups = 1): ConvGeometry {
@@ -61,6 +67,7 @@ function measureRing(watch: Stopwatch, bits: 32 | 64): RingCosts {
     rows,
     dense.map((g) => timeConv(watch, bits, g)),
   )
+  const tiled = bits === 32 && watch.k.variant === 'simd' ? measureTiles(watch, call) : undefined
   const deep = [geometry(64, 64, 28, 3, 1, 64), geometry(64, 64, 14, 5, 1, 64)]
   const [depthwiseMac, depthwiseOutput] = leastSquares(
     deep.map(({ cin, h, kernel }) => [cin * h * h * kernel[0] ** 2, cin * h * h]),
@@ -71,7 +78,18 @@ function measureRing(watch: Stopwatch, bits: 32 | 64): RingCosts {
   const [a, b, c] = Array.from({ length: 3 }, () => watch.words((VALUES * bits) / 32))
   const word = watch.time(() => wordRing(bits).add(k, a, b, c, VALUES)) / VALUES
   for (const region of [a, b, c]) region.release()
-  return { mac, column, output, call, depthwiseMac, depthwiseOutput, vectorMac, word }
+  return { mac, column, output, call, ...(tiled && { tiled }), depthwiseMac, depthwiseOutput, vectorMac, word }
+}
+
+function measureTiles(watch: Stopwatch, call: number): RingCosts['tiled'] {
+  const shapes = TILED.map(([cin, cout, size, kernel, stride]) => geometry(cin, cout, size, kernel, stride))
+  const rows = shapes.map((g) => {
+    const { high, wide } = tilesOf(g)!
+    return [64 * high * wide * g.cin * g.cout, high * wide * (g.cin + g.cout)]
+  })
+  const times = shapes.map((g) => Math.max(timeConv(watch, 32, g) - call, 1))
+  const [product, tile] = leastSquares(rows, times)
+  return { product, tile }
 }
 
 function measureValues(watch: Stopwatch): MachineModel['mcc'] {

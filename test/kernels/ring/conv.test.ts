@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../../src/errors.js'
 import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../../src/kernels/conv.js'
-import { type ConvGeometry, outputSize } from '../../../src/kernels/geometry.js'
+import { bandOf, type ConvGeometry, outputSize, tilesOf } from '../../../src/kernels/geometry.js'
 import { loadKernels, Region } from '../../../src/kernels/instance.js'
 import * as twin from '../../../src/ring/reference.js'
 import { Bay, read, same, VARIANTS, words } from '../fixture.js'
@@ -38,6 +38,24 @@ const geometries = fc
     return { cin: groups * perGroup[0], cout: groups * perGroup[1], h, w, groups, ...rest }
   })
   .filter((g) => outputSize(g).every((size) => size > 0))
+
+const random = (words: number) => Uint32Array.from({ length: words }, (_, i) => Math.imul(i + 1, 0x9e3779b1) ^ (i << 9))
+
+/** A dense 3×3 convolution of stride 1, from its definition, mod 2^32. */
+function direct(g: ConvGeometry, x: Uint32Array, w: Uint32Array): Uint32Array {
+  const [oh, ow] = outputSize(g)
+  const y = new Uint32Array(g.cout * oh * ow)
+  for (let tap = 0; tap < g.cout * g.cin * 9; tap++) {
+    const [o, c] = [Math.floor(tap / 9 / g.cin), Math.floor(tap / 9) % g.cin]
+    const [down, across] = [(Math.floor(tap / 3) % 3) - g.pad[0], (tap % 3) - g.pad[1]]
+    for (let i = Math.max(0, -down); i < Math.min(oh, g.h - down); i++) {
+      const [from, to] = [(c * g.h + i + down) * g.w + across, (o * oh + i) * ow]
+      const end = Math.min(ow, g.w - across)
+      for (let j = Math.max(0, -across); j < end; j++) y[to + j] += Math.imul(w[tap], x[from + j])
+    }
+  }
+  return y
+}
 
 describe.each(VARIANTS)('convolution, %s', (variant) => {
   const k = loadKernels(variant)
@@ -104,6 +122,40 @@ describe.each(VARIANTS)('convolution, %s', (variant) => {
         { numRuns: 150 },
       )
     })
+  })
+
+  it('equals its definition by tiles: every rest of a division by four, one-sided padding, several blocks and bands', () => {
+    const shapes: ConvGeometry[] = [
+      { ...BASE, cin: 12, cout: 13, h: 20, w: 20 },
+      { ...BASE, cin: 16, cout: 12, h: 17, w: 30 },
+      { ...BASE, cin: 12, cout: 12, h: 31, w: 18, pad: [0, 0, 0, 0] },
+      { ...BASE, cin: 16, cout: 14, h: 16, w: 23, pad: [0, 2, 3, 1] },
+      { ...BASE, cin: 13, cout: 12, h: 4, w: 96, pad: [3, 3, 3, 0] },
+      { ...BASE, cin: 64, cout: 64, h: 8, w: 7 },
+      { ...BASE, cin: 270, cout: 16, h: 16, w: 16 },
+      { ...BASE, cin: 12, cout: 12, h: 12, w: 470 },
+    ]
+    for (const [at, g] of shapes.entries()) {
+      expect(tilesOf(g), JSON.stringify(g)).not.toBeNull()
+      const offset = (4 * at) % 16
+      const [x, w] = [random(g.cin * g.h * g.w), random(g.cout * g.cin * 9)]
+      const expected = direct(g, x, w)
+      const [input, weights] = [bay.room(x.byteLength, offset), bay.room(w.byteLength, offset)]
+      const y = bay.room(expected.byteLength, offset)
+      input.u32().set(x)
+      weights.u32().set(w)
+      const packed = packConvWeights32(k, g, weights)
+      expect(packed.tiled).toBe(variant === 'simd')
+      conv32(k, g, input, packed, y)
+      const wrong = (times: number) => y.u32().findIndex((word, i) => word !== (times * expected[i]) >>> 0)
+      expect(wrong(1), JSON.stringify(g)).toBe(-1)
+      conv32(k, g, input, packed, y, true)
+      expect(wrong(2), JSON.stringify(g)).toBe(-1)
+      packed.release()
+      bay.close(y)
+    }
+    const narrow = shapes[7]
+    expect(bandOf(narrow, tilesOf(narrow)!)).toBeLessThan(3)
   })
 
   it('reports every problem of a geometry at once', () => {

@@ -29,10 +29,10 @@ describe('a client in a worker', () => {
     const input = new Float32Array(28 * 28)
 
     expect(await told({ id: 1, call: 'prepare', count: 1, watched: false })).toHaveLength(1)
-    expect(await told({ id: 2, call: 'run', input, watched: false })).toHaveLength(1)
+    expect(await told({ id: 2, call: 'run', lane: 0, input, watched: false })).toHaveLength(1)
     for (const order of [
       { id: 3, call: 'prepare', count: 1, watched: true },
-      { id: 4, call: 'run', input, watched: true },
+      { id: 4, call: 'run', lane: 0, input, watched: true },
     ] as const) {
       const all = await told(order)
       expect(all.map((answer) => 'progress' in answer && answer.progress.step)).toEqual([
@@ -40,6 +40,12 @@ describe('a client in a worker', () => {
         false,
       ])
     }
-    await told({ id: 5, call: 'release' })
+    const another = (await told({ id: 6, call: 'another' })).find((answer) => 'id' in answer)
+    const { value: lane } = another as { value: number }
+    for (const each of [lane, 0]) {
+      const ran = await told({ id: 7 + each, call: 'run', lane: each, input, watched: false })
+      expect(ran).toMatchObject([{ value: { raw: { length: 10 } } }])
+    }
+    for (const each of [lane, 0]) await told({ id: 20 + each, call: 'release', lane: each })
   })
 })

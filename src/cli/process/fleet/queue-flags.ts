@@ -1,5 +1,5 @@
 // The flags of a queue, wherever a command can use one.
-import type { FlagDefinitions } from '../terminal/arguments.js'
+import type { FlagDefinitions } from '../../terminal/arguments.js'
 
 export const QUEUE_FLAGS = {
   queue: {

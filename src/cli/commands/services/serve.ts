@@ -1,21 +1,25 @@
 // `ringfence serve`: offers networks to clients until it is told to end.
 import { basename } from 'node:path'
-import { inputNotesOf, type ModelDirectory } from '../../files/model-directory.js'
-import { findModel, packagedModels, prepareModel } from '../../files/prepared-model.js'
-import { isWritten } from '../../model/pictures/range.js'
-import { connect, Meter } from '../../net/index.js'
-import type { Log } from '../../operate/log.js'
-import { figuresOfAll, Metrics } from '../../operate/metrics.js'
-import { Models } from '../../operate/models.js'
-import { listenForMetrics } from '../../operate/pages.js'
-import { OneOfSeveral, Several } from '../../operate/processes.js'
-import type { ModelOptions } from '../../operate/served-model.js'
-import { Service } from '../../operate/service.js'
-import type { CompileOptions } from '../../plan/compile/compile.js'
-import { coarseNotes } from '../../plan/compile/rounding.js'
-import { planMemory } from '../../protocol/memory.js'
-import { type Configured, configured } from '../process/config-file.js'
-import { compiledGuarded, guardsByDefault, NO_GUARD_FLAG, whatClientsCanDo } from '../process/guarding.js'
+import { inputNotesOf, type ModelDirectory } from '../../../files/model-directory.js'
+import { findModel, packagedModels, prepareModel } from '../../../files/prepared-model.js'
+import type { FleetListener } from '../../../fleet/http.node.js'
+import { isWritten } from '../../../model/pictures/range.js'
+import { connect, Meter } from '../../../net/index.js'
+import type { Log } from '../../../operate/log.js'
+import { figuresOfAll, Metrics } from '../../../operate/metrics.js'
+import { Models } from '../../../operate/models.js'
+import { listenForMetrics } from '../../../operate/pages.js'
+import { OneOfSeveral, Several } from '../../../operate/processes.js'
+import type { ModelOptions } from '../../../operate/served-model.js'
+import { Service } from '../../../operate/service.js'
+import type { SharedRegistration } from '../../../party/server-options.js'
+import type { CompileOptions } from '../../../plan/compile/compile.js'
+import { coarseNotes } from '../../../plan/compile/rounding.js'
+import { planMemory } from '../../../protocol/memory.js'
+import { type Configured, configured } from '../../process/config-file.js'
+import { DELIVER_FLAGS, type DeliverOrder, readDelivering, takeDeliveries } from '../../process/fleet/delivering.js'
+import { readRegistration } from '../../process/fleet/shared-registration.js'
+import { compiledGuarded, guardsByDefault, NO_GUARD_FLAG, whatClientsCanDo } from '../../process/guarding.js'
 import {
   MEGABYTES,
   megabytes,
@@ -24,12 +28,12 @@ import {
   type ServiceOrder,
   sayReady,
   WORKERS,
-} from '../process/listening.js'
-import { rereading } from '../process/reloading.js'
-import { memoryWords } from '../report/plan-words.js'
-import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, seconds, toHex } from '../terminal/arguments.js'
-import { inFlags, secretOf } from '../terminal/flag-words.js'
-import { quoted } from '../terminal/terminal.js'
+} from '../../process/listening.js'
+import { rereading } from '../../process/reloading.js'
+import { memoryWords } from '../../report/plan-words.js'
+import { type Command, HELPER_KEY_FLAG, PLAN_FLAGS, planOptions, seconds, toHex } from '../../terminal/arguments.js'
+import { inFlags, secretOf } from '../../terminal/flag-words.js'
+import { quoted } from '../../terminal/terminal.js'
 
 export const SERVER_PORT = 7702
 
@@ -49,6 +53,7 @@ export const serve: Command = {
     ...PLAN_FLAGS,
     ...NO_GUARD_FLAG,
     ...HELPER_KEY_FLAG,
+    ...DELIVER_FLAGS,
     delegate: {
       type: 'string',
       valueHint: 'HEX',
@@ -114,7 +119,10 @@ async function serveHere({ first, read, order, among }: ServeHere): Promise<numb
   if (among) await metrics.share()
   const service = await Service.open({ ...order.service, metrics, reread, among }, models)
   const offer = new Offer(service, metrics, log)
+  let deliveries: FleetListener | undefined
   try {
+    const { deliver } = order
+    deliveries = deliver && (await takeDeliveries(deliver, order.service.listen.tls, models))
     take(order)
     await models.compile()
     const says = service.open && (among?.number ?? 1) === 1
@@ -140,6 +148,8 @@ async function serveHere({ first, read, order, among }: ServeHere): Promise<numb
   } catch (error) {
     await service.close()
     throw error
+  } finally {
+    await deliveries?.close()
   }
 }
 
@@ -202,6 +212,8 @@ class Offer {
 
   #model(order: ServeOrder, { name, model, variant, storeBytes }: ModelOrder): ModelOptions {
     const { helper, helperToken: token, helperKey, delegateKey, keepMs, storeShare, overlapMs, plan } = order
+    const { registration, deliver } = order
+    const shared = { registration, deliverAt: deliver?.url }
     const { times, listen } = order.service
     const { keepAliveMs, maxPayload } = listen
     return {
@@ -219,7 +231,7 @@ class Offer {
       },
       connectHelper: (role) => connect(helper, { role, token, keepAliveMs, maxPayload }),
       reach: [helper, token],
-      server: { ...times, helperKey, delegateKey, keepMs, storeBytes, storeShare },
+      server: { ...times, ...shared, helperKey, delegateKey, keepMs, storeBytes, storeShare },
       meter: this.#meter(name),
       overlapMs,
       hooks: {
@@ -267,6 +279,8 @@ interface ServeOrder {
   readonly storeShare: number | undefined
   readonly overlapMs: number
   readonly workers: number
+  readonly registration: SharedRegistration | undefined
+  readonly deliver: DeliverOrder | undefined
   readonly service: ServiceOrder
 }
 
@@ -296,10 +310,17 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
       '--workers: the delegate and those who ask through it have to meet in one process; start several servers',
     )
   }
+  const { registration, deliver } = readDelivering(flags)
+  if (registration !== undefined && entries.length > 0) flags.fault('--registration: it is of one model, not of a list')
+  if (deliver && workers > 1)
+    flags.fault('--deliver: several processes of one port cannot be told apart; start several servers')
   const service = readService(flags, SERVER_PORT, among && { number: among.number, count: workers })
   const token = flags.text('helper-token')
   const known = Boolean(delegateKey ?? service.door.tokens ?? service.door.jwks)
   const guardedByDefault = guardsByDefault(flags, plan, known)
+  if (registration !== undefined && (guardedByDefault || flags.on('guard'))) {
+    flags.fault('--registration: guarded plans are registered by each server; give --tokens or --jwks, or --no-guard')
+  }
   flags.check()
   const one = { name: basename(model ?? ''), model: model ?? '', variant, storeBytes }
   const several = entries.map((entry) => ({
@@ -321,6 +342,8 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
     storeShare: percent === undefined ? undefined : percent / 100,
     overlapMs,
     workers,
+    registration: registration === undefined ? undefined : await readRegistration(registration),
+    deliver,
     service,
   }
 }
