@@ -122,6 +122,7 @@ interface Parties {
   readonly server: ChildProcess
   readonly clients: readonly ChildProcess[]
   readonly startMs: Measured['startMs']
+  readonly urls: { readonly server: string; readonly helper: string }
 }
 
 /** Starts the three, with so many clients; what they are for is called once all are connected. */
@@ -143,7 +144,7 @@ export async function withParties<T>(job: Job, clients: number, use: (parties: P
     )
     const joined = await Promise.all(started.map((client) => answer<{ client: number }>(client)))
     const startMs = { ...made, client: Math.max(...joined.map(({ client }) => client)) }
-    return await use({ helper, server, clients: started, startMs })
+    return await use({ helper, server, clients: started, startMs, urls: { server: url, helper: helperUrl } })
   } finally {
     for (const child of children) child.kill()
   }
