@@ -21,7 +21,7 @@ export function offline(workload: Job['workload'], count: number): Promise<Offli
     const rounds: number[][] = []
     for (let round = 0; round < 4; round++) {
       const before = await cpu()
-      await ask(client, 'prepare')
+      await ask(client, 'stock')
       const after = await cpu()
       rounds.push(after.map((ms, i) => (ms - before[i]) / count))
     }
