@@ -27,6 +27,8 @@ export default defineConfig([
     ...common,
     entry: {
       ...library,
+      // A file of its own, which scripts/package.mjs has every bundle begin with.
+      kernels: 'src/kernels/wasm.generated.ts',
       // A page's worker. It shares the library's chunks: what bundles a page follows its imports or is told to.
       worker: 'src/worker.ts',
       cli: 'src/cli/main.ts',

@@ -1,4 +1,4 @@
-// Two sets of tests: `npm test` runs everything, `npm run test:fast` what answers within a minute and a half on two cores.
+// Two sets of tests: `npm test` runs everything, `npm run test:fast` what answers within a minute on two cores.
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -27,7 +27,7 @@ const SLOW = [
   'test/files/{no-hang,special-files}.test.ts', // every command on every kind of file
   'test/plan/compile/rounding.test.ts', // whole networks
   'test/tune/allocation/planned-masks.test.ts', // the same
-  'test/train/model.test.ts', // trains a network, several times
+  'test/train/{model,search/command}.test.ts', // train networks, several times
   'test/audit/{audit,command}.test.ts', // a hundred private inferences each
 ]
 
@@ -41,10 +41,16 @@ const MOCKING = [
 ]
 
 // Generous: a machine that is busy with other things is no fault.
-const test = { testTimeout: 300_000, hookTimeout: 300_000, expect: { poll: { timeout: 60_000 } } }
+const test = {
+  setupFiles: ['test/fixtures/equal-bytes.ts'],
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 60_000 } },
+}
 
 export default defineConfig({
   test: {
+    maxWorkers: '100%',
     projects: [
       // A process loads the modules once for all its files: half the time of this set went into loading them.
       {

@@ -11,7 +11,13 @@ import { description } from './compare/options.js'
 import { benchDelegate } from './delegate/bench.js'
 import { DELEGATED_FLAG, playDelegated } from './delegate/parties.js'
 import { benchGuard, GUARD } from './guard/bench.js'
+import { benchEndToEnd, E2E } from './inference/e2e.js'
+import { benchProfile, PROFILE } from './inference/profile.js'
+import { benchRelu, RELU } from './inference/relu.js'
+import { benchScaling, SCALING } from './inference/scaling.js'
+import { benchThroughput, THROUGHPUT } from './inference/throughput.js'
 import { benchPredict } from './predict.js'
+import { benchLarge, LARGE } from './processes/large.js'
 import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
@@ -22,16 +28,13 @@ import { benchBrowser } from './suites/browser.js'
 import { BACKENDS, benchCompare } from './suites/compare.js'
 import { benchCost, echoMessages } from './suites/cost.js'
 import { benchDistortion } from './suites/distortion.js'
-import { benchEndToEnd, E2E } from './suites/e2e.js'
 import { benchExact } from './suites/exact.js'
 import { benchFinetune } from './suites/finetune.js'
 import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
-import { benchRelu, RELU } from './suites/relu.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
-import { benchThroughput, THROUGHPUT } from './suites/throughput.js'
 import { benchTrain } from './suites/train.js'
 
 /** A bench as its help describes it. It reads its own flags; a RingfenceError is for the user. */
@@ -46,6 +49,9 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
     kernels: plain('Every kernel against its yardstick, one thread.', benchKernels),
     relu: withFlags(RELU, benchRelu),
     e2e: withFlags(E2E, benchEndToEnd),
+    profile: withFlags(PROFILE, benchProfile),
+    scaling: withFlags(SCALING, benchScaling),
+    large: withFlags(LARGE, benchLarge),
     throughput: withFlags(THROUGHPUT, benchThroughput),
     securenn: plain('The same two on the published protocol.', benchSecurenn),
     compare: {

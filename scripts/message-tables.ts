@@ -5,7 +5,9 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Chunks, groupsOf, tableBits } from '../src/kernels/mcc.js'
 import { chooseChunks } from '../src/plan/compile/chunks.js'
+import { announcedMessages, joinMessages } from '../src/protocol/delegated/link.js'
 import * as mcc from '../src/protocol/mcc/cost.js'
+import { sizesOf } from '../src/protocol/mcc/delegated.js'
 import type { MccLayout } from '../src/protocol/mcc/step.js'
 import * as securenn from '../src/protocol/securenn/cost.js'
 import type { SecurennLayout } from '../src/protocol/securenn/step.js'
@@ -60,6 +62,13 @@ const MCC_TERMS: readonly Term[] = [
   ['N·2^k·(d+1)(n+f)/8', ({ N, k, d, n, f }) => (N * 2 ** k * (d + 1) * (n + f)) / 8],
 ]
 
+/** N values of the input, V of the output. */
+const DELEGATED_TERMS: readonly Term[] = [
+  ['', () => 1],
+  ['⌈Nk/8⌉', ({ N, narrow }) => packed(N, narrow)],
+  ['⌈Mn/8⌉', ({ V, n }) => packed(V, n)],
+]
+
 const SECURENN_TERMS: readonly Term[] = [
   ['', () => 1],
   ['N', ({ N }) => N],
@@ -77,8 +86,7 @@ interface Part {
   readonly flights: number | null
 }
 
-/** Lays out one step that compares and one whose y goes out, with these sizes. */
-/** On `mcc` also a product and a curve. */
+/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product and a curve. */
 function layoutOf({ N, V, V2, f, k, d, switched, results, P, D, n, narrow, bits, chunks }: Symbols, gadgets: boolean) {
   const activation = { bits: narrow, chunks, ignoredMsb: 64 - bits, ignoredLsb: 0 }
   const relu = { comparisons: D, switched, results, opened: { values: V, patches: P } }
@@ -118,6 +126,16 @@ function mccParts(symbols: Symbols): Part[] {
     ...inTurn(['input', 'activation', 'activation', 'product', 'curve', 'output'], online),
   ].filter((_, i) => !PASSES_ON.includes(i))
 }
+/** A delegate in place of the client; the steps are those of any client. */
+function delegatedParts({ N, V, narrow, n }: Symbols): Part[] {
+  const sizes = sizesOf({ bits: narrow, inputs: N, outputs: V }, n)
+  const role = (name: string) => (name === 'client' ? 'delegate' : name) as Message['from']
+  return inTurn(['seed', 'halves'], [announcedMessages, after(2, joinMessages(sizes))]).map((part) => {
+    const messages = part.messages.map((each) => ({ ...each, from: role(each.from), to: role(each.to) }))
+    return { ...part, messages }
+  })
+}
+
 /** Steps that compare nothing have the messages of those that do. */
 const PASSES_ON = [3, 9]
 
@@ -214,6 +232,7 @@ function table(partsAt: (symbols: Symbols) => Part[], terms: readonly Term[]): s
 
 const TABLES: Readonly<Record<string, () => string>> = {
   mcc: () => table(mccParts, MCC_TERMS),
+  delegated: () => table(delegatedParts, DELEGATED_TERMS),
   securenn: () => table(securennParts, SECURENN_TERMS),
 }
 

@@ -1,5 +1,4 @@
 // A page with a client in it, and the browser around it.
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
@@ -34,7 +33,16 @@ export interface ClientPage {
   blocked(runs: number): Promise<{ during: Blocked; idle: Blocked }>
   /** The browser's own record of what the page's thread did during `runs` inferences. */
   longestTask(runs: number): Promise<Task>
+  /** Inferences of a client in the page's own thread, while that thread has a part of the processor only. */
+  slow(parties: { server: string; helper: string }, rate: number, runs: number): Promise<Slowed>
   close(): Promise<void>
+}
+
+/** Milliseconds on line. */
+export interface Slowed {
+  readonly online: readonly number[]
+  /** How much longer the same sum took than without: the emulation at work. */
+  readonly rate: number
 }
 
 /** Browsers let nested timers wait this long (HTML, "timer initialisation steps"). */
@@ -54,6 +62,23 @@ window.infer = async () => {
   await client.prepare()
   await client.run(input)
   return { wall: performance.now() - started, offline: work('offline') - offline, online: work('online') - online }
+}
+window.sum = () => {
+  const started = performance.now()
+  let sum = 0
+  for (let i = 0; i < 5e7; i++) sum = (sum + Math.imul(i, 31)) | 0
+  return performance.now() - started + (sum & 0)
+}
+window.slow = async ({ parties, runs }) => {
+  const own = await Client.create({ ...parties, worker: false })
+  const online = []
+  for (let i = 0; i < runs + 2; i++) {
+    await own.prepare()
+    const { milliseconds } = await own.run(input)
+    if (i > 1) online.push(milliseconds)
+  }
+  await own.release()
+  return online
 }
 window.late = async (task) => {
   const late = []
@@ -98,6 +123,16 @@ export async function openPage(chromium: string, parties: { server: string; help
       version: browser.version().split('.')[0],
       infer: () => call<ClientWork>(page, 'infer'),
       blocked: (runs) => call(page, 'blocked', runs),
+      async slow(own, rate, runs) {
+        const session = await page.context().newCDPSession(page)
+        await call<number>(page, 'sum')
+        const fast = await call<number>(page, 'sum')
+        await session.send('Emulation.setCPUThrottlingRate', { rate })
+        const slowed = await call<number>(page, 'sum')
+        const online = await call<number[]>(page, 'slow', { parties: own, runs })
+        await session.send('Emulation.setCPUThrottlingRate', { rate: 1 })
+        return { online, rate: slowed / fast }
+      },
       async longestTask(runs) {
         await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] })
         await call(page, 'repeat', runs)
@@ -138,25 +173,27 @@ const call = <T>(page: Page, name: string, argument?: unknown): Promise<T> =>
     [name, argument],
   )
 
-/** The page bundled by esbuild, which leaves the worker's file beside it as it is. */
+/** The page and its worker, bundled by esbuild. */
 async function serve(): Promise<{ url: string; close(): void }> {
   const { build } = await import('esbuild')
   const dist = fileURLToPath(new URL('dist/', REPOSITORY))
-  const stdin = { contents: APP, resolveDir: dist }
-  const bundled = await build({
-    stdin,
-    bundle: true,
-    format: 'esm',
-    target: 'es2022',
-    write: false,
-    external: ['ws'],
-    logLevel: 'error',
-  })
+  const bundled = async (contents: string) => {
+    const result = await build({
+      stdin: { contents, resolveDir: dist },
+      bundle: true,
+      format: 'esm',
+      target: 'es2022',
+      write: false,
+      external: ['ws'],
+      logLevel: 'error',
+    })
+    return result.outputFiles[0].contents
+  }
   const html = '<!doctype html><meta charset="utf-8"><title>bench</title><script type="module" src="/app.js"></script>'
-  const files = new Map<string, [type: string, body: string | Uint8Array]>([
+  const files = new Map<string, readonly [type: string, body: string | Uint8Array]>([
     ['/', ['text/html', html]],
-    ['/app.js', ['text/javascript', bundled.outputFiles[0].contents]],
-    ['/worker.js', ['text/javascript', readFileSync(`${dist}/worker.js`)]],
+    ['/app.js', ['text/javascript', await bundled(APP)]],
+    ['/worker.js', ['text/javascript', await bundled("import './worker.js'")]],
   ])
   const server = createServer(({ url }, response) => {
     const [type, body] = files.get(url!) ?? []

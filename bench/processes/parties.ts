@@ -1,15 +1,20 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
+import { PerformanceObserver, performance } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
+import { prepareModel } from '../../src/files/prepared-model.js'
 import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { Client } from '../../src/party/client/client.js'
 import { Helper } from '../../src/party/helper/helper.js'
 import { Server } from '../../src/party/server.js'
 import { prepareWorkload, sampleInput, type Workload } from '../../test/fixtures/workloads.js'
+import { type Parts, partsSoFar, timeParts } from './timed.js'
 
 export interface Job {
   workload: Workload
+  /** Of a model that the server reads in place of making the workload's network: then its memory is that of users'. */
+  folder?: string
   warmup: number
   runs: number
   /**
@@ -17,12 +22,16 @@ export interface Job {
    * are, which leaves the processor to the parties. None is bare loopback.
    */
   profile?: keyof typeof networkProfiles | NetworkProfile
+  /** Whether each process times its parts. */
+  timed?: boolean
   /** Inferences that `load` has in flight. */
   inFlight?: number
   /** The server's memory for material, all of it for whoever asks. */
   storeBytes?: number
   /** Between preparation and inference, so that what is still on its way arrives; 0 when not given. */
   pauseMs?: number
+  /** Longest silence that a party waits for, where the default is not enough. */
+  deadlineMs?: number
 }
 
 export interface Run {
@@ -43,8 +52,20 @@ export interface Measured {
   bytes: Bytes
   /** Largest resident set of each process. */
   peakMemoryMB: Record<Role, number>
-  /** Processor time of one inference, off line and on, waiting for peers excluded; the warm-up's does not count. */
-  cpuMs: Record<Role, number>
+  /** Of one inference, off line and on; the warm-up's does not count. */
+  used: Record<Role, Work>
+  /** Once, before the first inference: the plan made; the server's weights packed and sent to the helper; the client connected. */
+  startMs: { compile: number; server: number; client: number }
+}
+
+/** What a process does, in milliseconds of processor time, and how often memory was touched for the first time. */
+export interface Work {
+  cpuMs: number
+  /** Of that in the kernel: sockets, and pages touched for the first time. */
+  systemMs: number
+  /** Collecting garbage: pauses of its main thread. */
+  gcMs: number
+  pageFaults: number
 }
 
 const ROLES = ['helper', 'server', 'client'] as const
@@ -62,17 +83,22 @@ interface Message {
  * @param between runs in this process before every inference that counts, while the three are at rest
  */
 export async function measure(job: Job, between: () => void = () => {}): Promise<Measured> {
-  return withParties(job, 1, async ({ server, helper, clients: [client] }) => {
-    const cpu = async () => (await report([client, server, helper])).map(({ cpuMs }) => cpuMs)
+  return withParties(job, 1, async ({ server, helper, clients: [client], startMs }) => {
     for (let i = 0; i < job.warmup; i++) await ask<Run>(client, 'run')
     const runs: Run[] = []
-    const before = await cpu()
+    const before = await report([client, server, helper])
     for (let i = 0; i < job.runs; i++) {
       between()
       runs.push(await ask<Run>(client, 'run'))
     }
-    const after = await cpu()
-    const [forClient, forServer, forHelper] = after.map((ms, i) => (ms - before[i]) / job.runs)
+    const after = await report([client, server, helper])
+    const each = (i: number, of: keyof Work) => (after[i][of] - before[i][of]) / job.runs
+    const workOf = (i: number): Work => ({
+      cpuMs: each(i, 'cpuMs'),
+      systemMs: each(i, 'systemMs'),
+      gcMs: each(i, 'gcMs'),
+      pageFaults: each(i, 'pageFaults'),
+    })
     const result = await ask<ClientReport>(client, 'report')
     const served = await ask<ServerReport>(server, 'report')
     const dealt = await ask<Used>(helper, 'report')
@@ -85,7 +111,8 @@ export async function measure(job: Job, between: () => void = () => {}): Promise
         setup: { ...result.setup, serverToHelper: served.serverToHelper },
       },
       peakMemoryMB: { client: result.peakMB, server: served.peakMB, helper: dealt.peakMB },
-      cpuMs: { client: forClient, server: forServer, helper: forHelper },
+      used: { client: workOf(0), server: workOf(1), helper: workOf(2) },
+      startMs,
     }
   })
 }
@@ -94,6 +121,8 @@ interface Parties {
   readonly helper: ChildProcess
   readonly server: ChildProcess
   readonly clients: readonly ChildProcess[]
+  readonly startMs: Measured['startMs']
+  readonly urls: { readonly server: string; readonly helper: string }
 }
 
 /** Starts the three, with so many clients; what they are for is called once all are connected. */
@@ -109,12 +138,13 @@ export async function withParties<T>(job: Job, clients: number, use: (parties: P
     const helper = start({ role: 'helper', job })
     const { url: helperUrl } = await answer<{ url: string }>(helper)
     const server = start({ role: 'server', job, helper: helperUrl })
-    const { url } = await answer<{ url: string }>(server)
+    const { url, ...made } = await answer<{ url: string; compile: number; server: number }>(server)
     const started = Array.from({ length: clients }, () =>
       start({ role: 'client', job, helper: helperUrl, server: url }),
     )
-    await Promise.all(started.map((client) => answer(client)))
-    return await use({ helper, server, clients: started })
+    const joined = await Promise.all(started.map((client) => answer<{ client: number }>(client)))
+    const startMs = { ...made, client: Math.max(...joined.map(({ client }) => client)) }
+    return await use({ helper, server, clients: started, startMs, urls: { server: url, helper: helperUrl } })
   } finally {
     for (const child of children) child.kill()
   }
@@ -125,9 +155,11 @@ export const report = (children: readonly ChildProcess[]): Promise<Used[]> =>
   Promise.all(children.map((child) => ask<Used>(child, 'report')))
 
 /** What a process has used so far. */
-export interface Used {
-  cpuMs: number
+export interface Used extends Work {
   peakMB: number
+  /** While the process was not waiting for anything, in milliseconds. */
+  activeMs: number
+  parts: Parts
 }
 
 interface ServerReport extends Used {
@@ -161,50 +193,60 @@ export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
 }
 
 /**
- * What a parent asks a party, over and over: a client's next inference, one input after another from now on, or what there is to
- * tell.
+ * What a parent asks a party, over and over: a client to prepare an inference, to run one, to do both, to classify one input after
+ * another from now on; or what there is to tell.
  */
-type Question = 'run' | 'load' | 'report'
+type Question = 'prepare' | 'infer' | 'run' | 'load' | 'report'
 
 const tell = (message: unknown): void => void process.send!(message)
+let gcMs = 0
 const used = (): Used => {
-  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage()
-  return { cpuMs: (userCPUTime + systemCPUTime) / 1000, peakMB: Math.round(maxRSS / 1024) }
+  const { userCPUTime, systemCPUTime, maxRSS, minorPageFault: pageFaults } = process.resourceUsage()
+  const [cpuMs, systemMs] = [(userCPUTime + systemCPUTime) / 1000, systemCPUTime / 1000]
+  const { active: activeMs } = performance.eventLoopUtilization()
+  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024), activeMs, parts: partsSoFar() }
 }
 const LOCAL = { host: '127.0.0.1', port: 0 }
 
-async function helper(): Promise<void> {
-  const party = await Helper.create({ onError: complain })
+async function helper({ job: { deadlineMs } }: Message): Promise<void> {
+  const party = await Helper.create({ deadlineMs, onError: complain })
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => tell(used()))
   tell({ url })
 }
 
 async function server({ job, helper: helperUrl }: Message): Promise<void> {
-  const { compiled } = prepareWorkload(job.workload)
+  const { workload, folder } = job
+  const read = () => prepareModel(folder!, undefined, workload.options)
+  const { compiled, compileMs: compile } = folder ? { ...(await read()), compileMs: 0 } : prepareWorkload(workload)
   const meter = new Meter()
+  const began = performance.now()
   const store = job.storeBytes ? { storeBytes: job.storeBytes, storeShare: 1 } : {}
-  const party = await Server.create(compiled, () => connect(helperUrl!), { meter, onError: complain, ...store })
+  const options = { meter, deadlineMs: job.deadlineMs, onError: complain, ...store }
+  const party = await Server.create(compiled, () => connect(helperUrl!), options)
+  const made = { compile, server: performance.now() - began }
   const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
   process.on('message', () => {
     const { setup, offline, online } = meter.report().links.helper
     const helper = online.bytesSent + online.bytesReceived
     tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, ...used() })
   })
-  tell({ url })
+  tell({ url, ...made })
 }
 
 async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
   // The input alone: calibrating the network is the server's work and would count as the client's memory.
-  const { profile } = job
+  const { profile, deadlineMs } = job
   const near = typeof profile === 'string' ? networkProfiles[profile] : profile
   const far = typeof profile === 'string' ? undefined : profile
   const to = (url: string, between: NetworkProfile | undefined) => async () => {
     const wire = await connect(url)
     return between ? shape(wire, typeof profile === 'string' ? between : { ...between, sleep: wait }) : wire
   }
-  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
+  const began = performance.now()
+  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far), deadlineMs })
   const setup = party.traffic.links
+  const joined = performance.now() - began
   const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)
   let inferences = 0
   const run = async (): Promise<Run> => {
@@ -248,9 +290,11 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
   }
   process.on('message', async (question: Question) => {
     if (question === 'load') void load()
+    else if (question === 'prepare') tell((await party.prepare()) ?? {})
+    else if (question === 'infer') tell((await party.run(input)).milliseconds)
     else tell(question === 'run' ? await run() : report())
   })
-  tell({})
+  tell({ client: joined })
 }
 
 function complain(error: Error): void {
@@ -259,7 +303,11 @@ function complain(error: Error): void {
 
 /** In a child: plays the role it is told. */
 export function playParty(): void {
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) gcMs += duration
+  }).observe({ entryTypes: ['gc'] })
   process.once('message', (message: Message) => {
+    if (message.job.timed) timeParts()
     const play = { helper, server, client }[message.role]
     play(message).catch((error: unknown) => {
       process.stderr.write(`${message.role}: ${error instanceof Error ? error.stack : error}\n`)

@@ -2,23 +2,33 @@
 import {
   createServer,
   Agent as HttpAgent,
+  type Server as HttpServer,
   request as httpRequest,
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http'
-import { createServer as createTlsServer, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import {
+  createServer as createTlsServer,
+  Agent as HttpsAgent,
+  type Server as HttpsServer,
+  request as httpsRequest,
+} from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { RingfenceError } from '../errors.js'
+import type { Channel, PeerRole } from '../net/index.js'
 import { isLoopback } from '../net/loopback.js'
-import type { TlsIdentity } from '../net/websocket-server.node.js'
-import { hex } from '../party/messages.js'
+import { type Listener, listen, type TlsIdentity } from '../net/websocket-server.node.js'
+import { fromHex, hex } from '../party/messages.js'
 import type { Transport } from './dealer.js'
 import type { Desk } from './front.js'
+import { CLIENT_PATH } from './fronts.js'
 
 /** A peer that is silent for so long is gone. */
 const SILENCE_MS = 30_000
 /** Whether more than that is wanted is asked before it is sent. */
 const ASK_FIRST = 2 ** 16
+/** Connections that other fronts lead here at a time; each was counted where it came in. */
+const MOST_LED = 65_536
 /** Most bytes of a model: what VGG-16 has, several times. */
 const MAX_MODEL_BYTES = 2 ** 31
 
@@ -27,13 +37,20 @@ export interface FleetListener {
   close(): Promise<void>
 }
 
+/** Clients that other fronts lead here. */
+export interface Led {
+  admits(token: Uint8Array): boolean
+  run(channel: Channel, role: PeerRole | undefined): void
+}
+
 /**
- * Listens for dealers.
+ * Listens for dealers, and for what other fronts lead here.
  * @throws RingfenceError INSECURE off this machine without TLS, HOST where the port is taken
  */
 export async function listenForDealers(
   { host, port, tls }: { host: string; port: number; tls?: TlsIdentity },
   desk: Desk,
+  led?: Led,
 ): Promise<FleetListener> {
   if (!tls && !isLoopback(host)) {
     throw new RingfenceError(
@@ -45,6 +62,7 @@ export async function listenForDealers(
   const server = tls ? createTlsServer({ cert: pem(tls.cert), key: pem(tls.key) }, answer) : createServer(answer)
   // Who asks first whether a body is wanted is told before it has sent it.
   server.on('checkContinue', answer)
+  const ear = led && (await takeLed(server, led))
   server.headersTimeout = SILENCE_MS
   server.requestTimeout = 10 * SILENCE_MS
   await new Promise<void>((resolve, reject) => {
@@ -55,13 +73,27 @@ export async function listenForDealers(
   })
   return {
     url: `${tls ? 'https' : 'http'}://${host}:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
+    close: async () => {
+      await ear?.close()
+      await new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
-      }),
+      })
+    },
   }
 }
+
+const takeLed = (server: HttpServer | HttpsServer, { admits, run }: Led): Promise<Listener> =>
+  listen({
+    server,
+    path: CLIENT_PATH,
+    authorize: ({ token }) => {
+      const bytes = /^[0-9a-f]{64}$/.test(token ?? '') && fromHex(token!)
+      return bytes && admits(bytes) ? { principal: { name: 'front' } } : { refused: 'unauthorized' }
+    },
+    ...{ connections: MOST_LED, connectionsPerAddress: MOST_LED },
+    onConnection: (channel, { role }) => run(channel, role),
+  })
 
 const pem = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text))
 

@@ -1,7 +1,7 @@
 // The secret that fronts and dealers of one fleet share. It seals jobs, and k_H follows from it.
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { RingfenceError } from '../errors.js'
-import { equal } from '../party/messages.js'
+import { equal, hex } from '../party/messages.js'
 import { deriveSeed, entropy, SEED_BYTES, type Seed } from '../random/seed.js'
 
 const NONCE_BYTES = 24
@@ -11,6 +11,8 @@ const NO_SALT = new Uint8Array(0)
 export class FleetKeys {
   readonly #sealing: Seed[]
   readonly #reading: Seed[]
+  /** What a front calls itself by each of the keys; says nothing of them. */
+  readonly names: readonly string[]
   /** For `Helper`: what k_H of every session that begins now is derived from. */
   readonly epoch: Seed
 
@@ -21,6 +23,7 @@ export class FleetKeys {
     }
     this.#sealing = keys.map((key) => deriveSeed(key, NO_SALT, 'fleet jobs'))
     this.#reading = keys.map((key) => deriveSeed(key, NO_SALT, 'fleet models'))
+    this.names = keys.map((key) => hex(deriveSeed(key, NO_SALT, 'fleet name').subarray(0, 8)))
     this.epoch = deriveSeed(keys[0], NO_SALT, 'fleet epoch')
   }
 
@@ -41,7 +44,7 @@ export class FleetKeys {
     throw new RingfenceError('INSECURE', 'this job was not sealed with a key of this fleet, or was changed')
   }
 
-  /** Shows a front that somebody may have a model. */
+  /** Shows a front that somebody may have a model, or that a front brings a client: by its name. */
   tokenFor(model: Uint8Array): Seed {
     return deriveSeed(this.#reading[0], model, 'fleet model')
   }

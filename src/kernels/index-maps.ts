@@ -120,7 +120,7 @@ export function uploadPatchMap(k: Kernels, { start, elements, shifts }: PatchLis
     if (p < count) expectInteger(call, 'shift', shifts[p], 0, 63)
   }
   // Copied before anything is allocated: growing the memory would detach lists that are views of it.
-  const lists = [Uint32Array.from(elements), Uint32Array.from(start), Uint8Array.from(shifts)]
+  const lists = [new Uint32Array(elements), new Uint32Array(start), new Uint8Array(shifts)]
   const regions = lists.map((list) => upload(k.memory, list))
   const release = () => regions.forEach((region) => void region.release())
   return { count, limit, raw: k.raw, elements: regions[0], start: regions[1], shifts: regions[2], release }

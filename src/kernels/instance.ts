@@ -19,10 +19,25 @@ export interface Kernels {
 
 type Builds = Readonly<Record<Variant, Uint8Array<ArrayBuffer>>>
 
-/** @internal Both builds of a module as scripts/kernels.mjs packs them: deflated as one, `scalar` bytes of the first. */
-export function unpackBuilds({ scalar, both }: { readonly scalar: number; readonly both: string }): Builds {
+interface Packed {
+  readonly scalar: number
+  readonly repeats: readonly (readonly number[])[]
+  readonly both: string
+}
+
+/** @internal Both builds of a module as scripts/kernels.mjs packs them. */
+export function unpackBuilds({ scalar, repeats, both }: Packed): Builds {
   const bytes = inflateSync(Uint8Array.from(atob(both), (character) => character.charCodeAt(0)))
-  return { scalar: bytes.subarray(0, scalar), simd: bytes.subarray(scalar) }
+  const simd = new Uint8Array(repeats.reduce((size, [, , length]) => size + length, bytes.length - scalar))
+  let [from, to] = [scalar, 0]
+  for (const [own, at, length] of repeats) {
+    simd.set(bytes.subarray(from, from + own), to)
+    simd.set(bytes.subarray(at, at + length), to + own)
+    from += own
+    to += own + length
+  }
+  simd.set(bytes.subarray(from), to)
+  return { scalar: bytes.subarray(0, scalar), simd }
 }
 
 let unpacked: Builds | undefined

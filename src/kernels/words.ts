@@ -42,7 +42,7 @@ const ring32: WordRing = {
   embed: embed32,
   conv: conv32,
   packWeights: packConvWeights32,
-  upload: (k, values) => upload(k.memory, values instanceof Int32Array ? values : Int32Array.from(values)),
+  upload: (k, values) => upload(k.memory, values instanceof Int32Array ? values : new Int32Array(values)),
 }
 
 const ring64: WordRing = {

@@ -38,3 +38,20 @@ export interface Channel {
   /** Resolves when the transport is shut in both directions, whoever closed it. Never rejects. */
   readonly closed: Promise<void>
 }
+
+/** A channel of which one message was read already. */
+export function withFirst(channel: Channel, message: Uint8Array): Channel {
+  let first: Uint8Array | undefined = message
+  return {
+    send: (out) => channel.send(out),
+    receive: (options) => {
+      if (!first) return channel.receive(options)
+      const held = first
+      first = undefined
+      return Promise.resolve(held)
+    },
+    drained: () => channel.drained(),
+    close: (reason) => channel.close(reason),
+    closed: channel.closed,
+  }
+}

@@ -3,6 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { bearer, checkToken, readRetryAfter, refusal, subprotocols } from './access/credentials.js'
 import { KeepAlive, type PingableSocket } from './access/keep-alive.js'
 import type { PeerRole } from './access/peer.js'
+import { onread, readBulk } from './bulk/frames.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { isLoopback } from './loopback.js'
 import { errorCode, type WebSocketLike, webSocketChannel } from './websocket.js'
@@ -88,11 +89,15 @@ async function platformSocket(target: URL, options: ConnectOptions): Promise<Ope
     const { WebSocket } = await import('ws')
     const { maxPayload = DEFAULT_MAX_PAYLOAD, token, role = 'client', keepAliveMs } = options
     const headers = token === undefined ? {} : { Authorization: bearer(token) }
-    const settings = { ...WS_SETTINGS, maxPayload, headers, ...(target.protocol === 'ws:' ? LOOPBACK_SETTINGS : {}) }
+    const loopback = target.protocol === 'ws:' && LOOPBACK_SETTINGS
+    const settings = { ...WS_SETTINGS, maxPayload, headers, ...loopback, ...('Deno' in globalThis ? {} : { onread }) }
     return (url) => {
       const ws = new WebSocket(url, subprotocols({ role }), settings)
       // One timer each: a party has few connections that it opened itself.
-      ws.once('upgrade', ({ socket }) => new KeepAlive(keepAliveMs).watch(ws as PingableSocket, socket))
+      ws.once('upgrade', ({ socket }) => {
+        new KeepAlive(keepAliveMs).watch(ws as PingableSocket, socket)
+        ws.once('open', () => readBulk(ws, socket, maxPayload))
+      })
       ws.once('unexpected-response', (request, { statusCode = 0, headers }) => {
         request.destroy()
         ws.emit('error', new Answered(statusCode, readRetryAfter(headers['retry-after'])))

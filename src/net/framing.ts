@@ -3,6 +3,7 @@
 // The length repeats what the message's size says, so that a truncated or padded message is caught. The payload starts
 // 8-byte aligned in the buffer, so ring words can be read where they lie.
 import { moreTime, RingfenceError } from '../errors.js'
+import { takeBuffer } from './bulk/kept-buffers.js'
 import type { Channel, ReceiveOptions } from './channel.js'
 import { failurePayload, peerFailure, readFailure } from './failure.js'
 import type { Meter } from './meter.js'
@@ -64,7 +65,7 @@ export class Link {
     this.sendFrame(view)
   }
 
-  /** A fresh frame's payload, zero-filled, to be written in place and then given to `sendFrame`. */
+  /** A frame's payload, of whatever content, to be written in place and then given to `sendFrame`. */
   frame(kind: number, phase: PhaseCode, step: number, length: number): Uint8Array<ArrayBuffer> {
     this.#checkHeader(kind, step, length)
     return rawFrame(kind, phase, step, length)
@@ -174,7 +175,7 @@ export class Link {
     try {
       for (;;) await this.receiveAny(Number.POSITIVE_INFINITY) // what else had arrived is of no use any more
     } catch (told) {
-      return told instanceof RingfenceError && told.code === 'PEER_FAILED' ? told : error
+      return told instanceof RingfenceError && told.code !== 'PEER_GONE' ? told : error
     }
   }
 
@@ -257,7 +258,7 @@ function describe(kind: number, phase: PhaseCode, step: number): string {
 
 /** A frame's payload behind its filled-in header. */
 function rawFrame(kind: number, phase: PhaseCode, step: number, length: number): Uint8Array<ArrayBuffer> {
-  const buffer = new ArrayBuffer(HEADER_BYTES + length)
+  const buffer = takeBuffer(HEADER_BYTES + length)
   const header = new DataView(buffer)
   header.setUint32(0, length, true)
   header.setUint8(4, kind)

@@ -1,6 +1,7 @@
 // Messages between parties: channels, framing, meters. The WebSocket server is Node only: ./websocket-server.node.js
 export type { Allowance, Peer, PeerRole, Principal } from './access/peer.js'
-export type { Channel, ChannelOptions, ReceiveOptions } from './channel.js'
+export { giveBuffer } from './bulk/kept-buffers.js'
+export { type Channel, type ChannelOptions, type ReceiveOptions, withFirst } from './channel.js'
 export { type Clock, systemClock, turn, wait } from './clock.js'
 export { type ConnectOptions, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
 export { busy } from './failure.js'

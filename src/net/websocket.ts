@@ -1,6 +1,7 @@
 // A channel over a WebSocket: any WHATWG-like one, or the `ws` package with its flow control.
 import { RingfenceError } from '../errors.js'
 import { readClosingReason, refusal } from './access/credentials.js'
+import { giveBuffer, KEPT_FROM } from './bulk/kept-buffers.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { InboxChannel, printable } from './inbox.js'
 
@@ -9,8 +10,8 @@ export interface WebSocketLike {
   binaryType: string
   readonly readyState: number
   readonly bufferedAmount: number
-  /** Queues one binary message. */
-  send(data: Uint8Array): void
+  /** Queues one binary message. `ws`: and calls back when it is written. */
+  send(data: Uint8Array, written?: () => void): void
   /** Begins the closing handshake. */
   close(code?: number, reason?: string): void
   /** A message arrived. */
@@ -49,7 +50,14 @@ class WebSocketChannel extends InboxChannel {
   }
 
   protected override transmit(message: Uint8Array): void {
-    this.#ws.send(message)
+    // What no `ws` writes is copied at once.
+    const written = () => giveBuffer(message)
+    if (message.byteLength < KEPT_FROM) this.#ws.send(message)
+    else if (this.#ws.pause) this.#ws.send(message, written)
+    else {
+      this.#ws.send(message)
+      written()
+    }
   }
 
   protected override shut(reason: string): void {

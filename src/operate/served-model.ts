@@ -2,7 +2,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import { RingfenceError } from '../errors.js'
 import type { Exchange } from '../net/exchange/exchange.js'
-import { type Channel, HEADER_BYTES, type Meter, memoryPair, type Peer, type PeerRole, wait } from '../net/index.js'
+import {
+  type Channel,
+  HEADER_BYTES,
+  type Meter,
+  memoryPair,
+  type Peer,
+  type PeerRole,
+  wait,
+  withFirst,
+} from '../net/index.js'
 import { Client } from '../party/client/client.js'
 import type { PartyEvent, ServerStatus } from '../party/events.js'
 import { CLIENT_HELLO_BYTES, decodeClientHello, equal } from '../party/messages.js'
@@ -238,22 +247,5 @@ function wants(frame: Uint8Array, digest: Uint8Array): boolean {
     return wanted !== undefined && equal(wanted, digest)
   } catch {
     return false
-  }
-}
-
-/** A channel of which one message was read already. */
-function withFirst(channel: Channel, message: Uint8Array): Channel {
-  let first: Uint8Array | undefined = message
-  return {
-    send: (out) => channel.send(out),
-    receive: (options) => {
-      if (!first) return channel.receive(options)
-      const held = first
-      first = undefined
-      return Promise.resolve(held)
-    },
-    drained: () => channel.drained(),
-    close: (reason) => channel.close(reason),
-    closed: channel.closed,
   }
 }

@@ -1,6 +1,6 @@
 // Messages longer than one frame, in pieces whose lengths both ends compute.
 import type { Region } from '../kernels/instance.js'
-import type { Link, PhaseCode, ReceiveOptions } from '../net/index.js'
+import { giveBuffer, type Link, type PhaseCode, type ReceiveOptions, turn } from '../net/index.js'
 import { firstPiece, PIECE_BYTES } from '../protocol/pieces.js'
 
 /** How long to wait for a peer that reads, and who may call it off. */
@@ -23,6 +23,7 @@ export async function sendPieces(
 ): Promise<void> {
   const length = source.byteLength
   for (let at = 0; at === 0 || at < length; at += PIECE_BYTES) {
+    await turn() // what was sent before leaves, and its buffer comes back
     const view = link.frame(kind, phase, step, Math.min(PIECE_BYTES, length - at))
     // Views of WASM memory are taken piece by piece: memory may grow while this waits.
     const bytes = source instanceof Uint8Array ? source : source.u8()
@@ -74,6 +75,9 @@ export async function moreOf(
     pieces.push(await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options))
   }
   const out = new Uint8Array(length)
-  pieces.forEach((piece, i) => void out.set(piece, i * PIECE_BYTES))
+  pieces.forEach((piece, i) => {
+    out.set(piece, i * PIECE_BYTES)
+    giveBuffer(piece)
+  })
   return out
 }

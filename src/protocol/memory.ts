@@ -11,6 +11,8 @@ import {
   type Plan,
   reluShape,
   type SecurennPlan,
+  type Step,
+  stepCounts,
   tensorShape,
 } from '../plan/plan.js'
 import { type ActivationOf, isActive, isProduct, type PlanLayout, planLayout, type StepLayout } from './layout.js'
@@ -18,7 +20,7 @@ import { lastUses } from './live-tensors.js'
 import { curveSizes } from './mcc/curve.js'
 import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
-import { materialLengths } from './mcc/material.js'
+import { heldBytes, materialLengths } from './mcc/material.js'
 import { productSizes } from './mcc/product.js'
 import { reluSizes } from './mcc/relu.js'
 import { isCurve } from './mcc/step.js'
@@ -45,7 +47,7 @@ const SMALL = 2 ** 17
 export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): PlanMemory {
   const slots = filterSlots(plan)
   const filters = slots.map(({ words }) => words * wordRing(plan.ring).bytes)
-  const held = sum(slots.map(({ geometry }) => packedFilterBytes(plan, geometry))) + mapBytes(layout) + SMALL
+  const held = sum(slots.map(({ geometry }) => packedFilterBytes(plan, geometry))) + layoutBytes(plan) + SMALL
   const live = liveBytes(layout)
   /** @param apart largest filters that lie there at once while the model comes */
   const peak = (apart: number, of: (index: number) => number, more = 0) =>
@@ -62,7 +64,7 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   }
   const own = layout as PlanLayout<MccPlan>
   const dealt = materialLengths(own).helper
-  const prepared = sum(dealt) + sum(own.steps.map(({ size }) => 4 * size))
+  const prepared = heldBytes(own)
   const online = own.steps.map((step) => onlineBytes(step, plan.ring))
   const linear = own.steps.map((step) => linearBytes(step, 4))
   const guard = guardBytes(own)
@@ -103,16 +105,20 @@ const packedFilterBytes = ({ ring }: Plan, geometry: ConvGeometry): number =>
 export const filterBytes = (plan: Plan, { words, geometry }: FilterSlot): number =>
   words * wordRing(plan.ring).bytes + packedFilterBytes(plan, geometry)
 
-/** Bytes of WASM memory that a plan's index maps take at most: four words for every value that an activation reads. */
-export const layoutBytes = ({ steps }: Plan): number =>
-  sum(steps.map((step) => (step.activation ? 16 * elementCount(reluShape(step)) : 0)))
+/** Bytes of WASM memory that a plan's index maps take. */
+export const layoutBytes = ({ steps }: Plan): number => sum(steps.map(mapBytes))
 
-/** The same, where it is known which activations need none. */
-const mapBytes = ({ steps }: PlanLayout): number =>
-  sum(steps.map((step) => (isActive(step) && !plain(step) ? 16 * step.relu.values : 0)))
-
-/** ReLU of every element needs no maps. */
-const plain = ({ relu, activation }: StepLayout): boolean => relu!.paired && !activation!.bends
+/** Those of a step (layout.ts), by counts alone: at most four words for every copy of a value that several ReLUs read. */
+function mapBytes(step: Step): number {
+  const counts = stepCounts(step)
+  if (!counts) return 0
+  const { switched, passed, singles, patches, patchElements, inOrder } = counts
+  const elements = elementCount(reluShape(step))
+  if (step.activation?.bends) return 16 * elements
+  if (switched === elements && patches === 0) return 0
+  const [values, zeros] = [switched + passed, elements - switched - passed]
+  return 4 * ((inOrder ? 0 : values) + switched + singles + 2 * patches + 1 + patchElements + zeros) + patches
+}
 
 /** Of the tensors that are still read when each step runs. */
 function liveBytes({ plan, steps }: PlanLayout): number[] {

@@ -1,6 +1,6 @@
 // Messages of an inference between WASM memory and a link: in pieces of bounded size, however long they are.
 import type { Kernels, Region } from '../kernels/instance.js'
-import { type Link, type NextOptions, Phase, type ReceiveOptions } from '../net/index.js'
+import { giveBuffer, type Link, type NextOptions, Phase, type ReceiveOptions } from '../net/index.js'
 import { PIECE_BYTES } from './pieces.js'
 
 /** Bytes of a message that carries parts of these lengths. */
@@ -67,9 +67,11 @@ export async function receiveRegions(
   const whole = k.memory.alloc(bytes)
   try {
     whole.u8().set(first)
+    giveBuffer(first)
     for (let at = PIECE_BYTES; at < bytes; at += PIECE_BYTES) {
       const next = await piece(at)
       whole.u8().set(next, at)
+      giveBuffer(next)
     }
   } catch (error) {
     whole.release()

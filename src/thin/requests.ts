@@ -19,7 +19,7 @@ export interface RequestOptions {
 const REFUSAL_BYTES = 64
 
 /**
- * Where a party takes requests.
+ * Where a party takes requests: behind its path, with what its address asks for.
  * @throws RingfenceError BAD_INPUT for something that is no address, INSECURE for plain text off this machine
  */
 export function requestUrl(name: string, base: string): string {
@@ -35,7 +35,7 @@ export function requestUrl(name: string, base: string): string {
     const what = `${name}: refused ${url!.protocol}//${url!.host}: plain text off this machine shows requests to others`
     throw new RingfenceError('INSECURE', `${what}; use https://`)
   }
-  return `${scheme}//${url!.host}${url!.pathname.replace(/\/$/, '')}${EXCHANGE_PATH}`
+  return `${scheme}//${url!.host}${url!.pathname.replace(/\/$/, '')}${EXCHANGE_PATH}${url!.search}`
 }
 
 /**

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { baseline, worse } from '../../bench/baseline.js'
+import { baseline, worse } from '../../bench/inference/baseline.js'
 
 const BASE = { network: 'n', guarded: false, ratio: { online: 2, offline: 4 }, online: { flights: 36, bytesUp: 100 } }
 

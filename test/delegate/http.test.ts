@@ -52,6 +52,18 @@ test('an owner asks over HTTP and has the answer of one request', async () => {
   expect(first.logits).toHaveLength(3)
 })
 
+test('the query of an address goes with every request', async () => {
+  const asked: string[] = []
+  const fetch = (url: string, init: RequestInit) => {
+    asked.push(url)
+    return globalThis.fetch(new URL(new URL(url).pathname, url), init)
+  }
+  const client = await owner({ server: `${server.url}/?tenant=a%20b`, delegate: `${delegate.url}?x=1`, fetch })
+  await client.run(inputFor(compiled))
+  const [atServer, atDelegate] = [`${at(server)}?tenant=a%20b`, `${at(delegate)}?x=1`]
+  expect(asked.sort()).toEqual([atServer, atServer, atDelegate, atDelegate].sort())
+})
+
 describe('refused with words', () => {
   test('a token that is none, at either party', async () => {
     for (const party of ['server', 'delegate']) {

@@ -133,13 +133,18 @@ describe('servers of one registration', () => {
 })
 
 describe('a fleet on one machine', () => {
-  it('shares a folder', async () => {
+  it('shares a folder, and its fronts lead clients to each other', async () => {
     const queue = pathToFileURL(join(folder, 'queue')).href
-    const { front, url: helper } = await frontAt(queue)
+    const identity = ['--identity', join(folder, 'two-fronts.key')]
+    const { front, url: helper } = await frontAt(queue, ...identity)
+    const { url: other } = await frontAt(queue, '--role', 'front', ...identity)
     const dealer = await dealerAt(queue)
-    const client = await Client.create({ server: await serverAt(helper), helper })
-    expect(await digits(client, 3)).toEqual([7, 7, 7])
-    await client.release()
+    const server = await serverAt(helper)
+    for (const through of [helper, other]) {
+      const client = await Client.create({ server, helper: through })
+      expect(await digits(client, 3)).toEqual([7, 7, 7])
+      await client.release()
+    }
     expect(await dealer.stop('SIGTERM')).toBe(0)
     expect(await front.stop('SIGTERM')).toBe(0)
   })

@@ -50,6 +50,12 @@ channelCompliance('WebSocket over TLS', {
     return pair({ ...options, tls, open })
   },
 })
+channelCompliance('WebSocket over TLS, opened as a client does', {
+  async open(options) {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    return pair({ ...options, tls: selfSigned() }).finally(() => vi.unstubAllEnvs())
+  },
+})
 
 const { WebSocket: Native } = globalThis as { WebSocket?: new (url: string) => unknown }
 if (Native !== undefined) {

@@ -28,6 +28,10 @@ describe.skipIf(noBroker !== '')(`the accounts${noBroker}`, () => {
     const front = await login('front:of-the-front', true)
     const dealer = await login('dealer:of-the-dealer', false)
     expect(await front.jobs.put(new Uint8Array([7]), 'one')).toBe('queued')
+    expect(await front.claims.create('front-one', new Uint8Array([1]))).toBe(true)
+    expect(await front.claims.create('front-one', new Uint8Array([2]))).toBe(false)
+    expect([...(await front.claims.get('front-one'))!]).toEqual([1])
+    expect(await failure(dealer.claims.get('front-one'))).not.toBeNull()
     expect(await failure(dealer.jobs.put(new Uint8Array([8]), 'two'))).toMatchObject({ code: 'BUSY' })
     for await (const lease of dealer.jobs.take()) {
       expect([...lease.job]).toEqual([7])

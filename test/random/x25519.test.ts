@@ -2,12 +2,19 @@
 import { x25519 as twin } from '@noble/curves/ed25519.js'
 import { describe, expect, it } from 'vitest'
 import { entropy } from '../../src/random/seed.js'
-import { x25519 } from '../../src/random/x25519.js'
+import { ladder, x25519 as own } from '../../src/random/x25519.js'
 
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'))
 const hex = (of: Uint8Array) => Buffer.from(of).toString('hex')
 
-describe('X25519', () => {
+it('is Node’s own on Node', () => {
+  expect(own).not.toBe(ladder)
+})
+
+describe.each([
+  ['as this host has it', own],
+  ['by the ladder', ladder],
+])('X25519 %s', (_, x25519) => {
   it.each([
     [
       'a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4',
@@ -48,5 +55,11 @@ describe('X25519', () => {
     ['a point of order 8', 'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800'],
   ])('refuses %s, with which every key agrees on zero', (_, peer) => {
     expect(() => x25519.getSharedSecret(entropy(32), bytes(peer))).toThrow()
+  })
+
+  it.each([0, 31, 33])('refuses keys of %i bytes', (length) => {
+    expect(() => x25519.getPublicKey(entropy(length))).toThrow()
+    expect(() => x25519.getSharedSecret(entropy(length), x25519.getPublicKey(entropy(32)))).toThrow()
+    expect(() => x25519.getSharedSecret(entropy(32), entropy(length))).toThrow()
   })
 })

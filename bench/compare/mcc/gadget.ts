@@ -22,7 +22,7 @@ import {
   reluSizes,
 } from '../../../src/protocol/mcc/relu.js'
 import type { ReluStep } from '../../../src/protocol/mcc/step.js'
-import { packWords, type SelectWords, unpackWords } from '../../../src/protocol/mcc/words.js'
+import { packWords } from '../../../src/protocol/mcc/words.js'
 import { layOut } from '../../../src/protocol/step.js'
 import { Purpose, Streams } from '../../../src/random/streams.js'
 import type { Values, Variant } from '../backend.js'
@@ -37,12 +37,12 @@ const ADDRESS = { layer: 0, inference: 0 }
 /** The server's material; a comparison alone needs no words. */
 export interface Material {
   readonly tables: Region
-  readonly words: SelectWords | null
+  readonly words: Region | null
 }
 
 export interface Opened {
   readonly message: Region
-  readonly kept: Pick<OpenedRelu, 'e' | 'a1'> | null
+  readonly kept: Omit<OpenedRelu, 'message'> | null
 }
 
 /** Regions that come out belong to the caller. */
@@ -172,9 +172,9 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
       for (const region of [tables, words]) region.release()
       return message
     },
-    take: (tables) => ({ tables, words: unpackWords(k, step, RING, tables.part(sizes.tables, sizes.words)) }),
+    take: (tables) => ({ tables, words: tables.part(sizes.tables, sizes.words) }),
     open({ tables, words }) {
-      const { message, ...kept } = openRelu(k, step, streams.sh, y, { tables, words: words! }, 0)
+      const { message, ...kept } = openRelu(k, step, streams.sh, y, { tables, words: words! }, 0, RING)
       return { message, kept }
     },
     answer(message) {
@@ -184,9 +184,9 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
       drawn.release()
       return reply
     },
-    finish({ message, kept }, { tables, words }, reply) {
-      const results = finishRelu(k, step, kept!, { tables, words: words! }, reply, RING)
-      for (const region of [message, kept!.e, kept!.a1]) region.release()
+    finish({ message, kept }, _, reply) {
+      const results = finishRelu(k, step, kept!, reply, RING)
+      for (const region of [message, kept!.e, kept!.a1, kept!.words]) region.release()
       return results
     },
     release() {

@@ -193,16 +193,22 @@ function requireKnownOps(
   source: string,
 ): void {
   const constants = constantNodes(model, order)
+  const initializers = new Set(model.initializers.map(({ name }) => name))
+  const isComputed = (name: string) => !initializers.has(name) && !constants.has(producers.get(name) ?? -1)
+  /** Attention: nobody has the weights of such a product. */
+  const isAttention = ({ op, inputs }: OnnxNode) => op === 'MatMul' && inputs.length === 2 && inputs.every(isComputed)
   const isKnown = (index: number) => {
     const { op, domain } = model.nodes[index]
+    if (isAttention(model.nodes[index])) return false
     const isFolded = constants.has(index) && fold.foldOf(op) !== undefined
     return (domain === '' || domain === 'ai.onnx') && (READERS.has(op) || isFolded)
   }
   const problems = order
     .filter((index) => !isKnown(index))
     .map((index) => {
-      const { domain } = model.nodes[index]
-      return `${nodePath(index, model.nodes[index])}${domain === '' ? '' : ` of operator set ${quote(domain)}`}`
+      const node = model.nodes[index]
+      const set = node.domain === '' ? '' : ` of operator set ${quote(node.domain)}`
+      return `${nodePath(index, node)}${isAttention(node) ? ' of two computed values' : set}`
     })
   if (problems.length === 0) return
   const text = `${source}: ${problems.length === 1 ? 'a node has' : `${problems.length} nodes have`}`

@@ -62,6 +62,11 @@ export interface HelperOptions extends HostOptions {
    * number is dealt twice. Copied; whoever has them later can open what was dealt in this epoch (docs/protocol.md, section 9).
    */
   epoch?: Seed
+  /**
+   * What all registrations here begin with: 8 bytes that tell this helper from others of its key.
+   * @internal
+   */
+  tag?: Uint8Array
   /** Who deals, where that is not this thread: `startDealers` of `ringfence/node`. It stays the caller's to release. */
   dealers?: DealerPool
 }
@@ -256,7 +261,7 @@ export class Helper {
   }
 
   #register(link: Link, { hello: { digest }, model: { planned, share, dealer }, seed, deliverAt }: RegisteredServer) {
-    const id = entropy(ID_BYTES)
+    const id = this.#newId()
     const grants = new Grants(seed, id)
     const sessionLinks = new SessionLinks()
     const registration: HelpedServer = {
@@ -270,6 +275,14 @@ export class Helper {
     }
     this.#registrations.set(hex(id), registration)
     return { id, registration }
+  }
+
+  #newId(): Uint8Array {
+    for (;;) {
+      const id = entropy(ID_BYTES)
+      id.set(this.#options.tag ?? [])
+      if (!this.#registrations.has(hex(id))) return id
+    }
   }
 
   async #unregister(id: Uint8Array, registration: HelpedServer): Promise<void> {

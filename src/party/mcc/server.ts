@@ -1,6 +1,6 @@
 // The server on `mcc`: it stores what helper and clients deal ahead and uses it up, inference by inference.
 import { RingfenceError } from '../../errors.js'
-import { type Frame, type Link, Phase, type PhaseCode } from '../../net/index.js'
+import { type Frame, giveBuffer, type Link, Phase, type PhaseCode } from '../../net/index.js'
 import { type MccPlan, planDigest } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
 import { delegatedSizes } from '../../protocol/mcc/delegated.js'
@@ -110,18 +110,17 @@ export class MccServer implements ServerBackend {
       const session = hex(head.subarray(0, ID_BYTES))
       const inference = readInference(head.subarray(ID_BYTES))
       const began = performance.now()
-      let whole = true
       for (const [step, length] of this.store.lengths.helper.entries()) {
         const payload = await receivePiecesUnless(Kind.undealt, helper, Kind.material, Phase.offline, step, length)
-        if (payload) this.store.dealt(session, inference, step, payload)
-        else {
+        if (!payload) {
           const why = new RingfenceError('PEER_FAILED', `the helper could not deal inference ${inference}`)
           this.store.undealt(session, inference, why)
-          whole = false
           break
         }
+        this.store.dealt(session, inference, step, payload)
+        giveBuffer(payload)
+        if (step === this.store.lengths.helper.length - 1) this.context.onBundle?.(performance.now() - began)
       }
-      if (whole) this.context.onBundle?.(performance.now() - began)
     }
   }
 
@@ -335,6 +334,7 @@ class MccSession implements SessionBackend {
     for (const [step, length] of store.lengths.client.entries()) {
       const delta = await receivePieces(link, Kind.delta, Phase.offline, step, length)
       store.uploaded(name, inference, step, delta, registration)
+      giveBuffer(delta)
     }
   }
 

@@ -6,6 +6,7 @@ import type { QuantizedModel } from '../../plan/compile/compile.js'
 import { type GuardTerms, guardTerms } from '../../protocol/mcc/guard/terms.js'
 import {
   emptyMaterial,
+  heldBytes,
   type InferenceMaterial,
   materialLengths,
   releaseMaterial,
@@ -85,7 +86,7 @@ export class MaterialStore {
   ) {
     this.#terms = guardTerms(planned)
     this.lengths = materialLengths(planned)
-    this.bytesEach = [...this.lengths.helper, ...planned.steps.map(({ size }) => size * 4)].reduce((a, b) => a + b)
+    this.bytesEach = heldBytes(planned, this.lengths)
     this.places = Math.max(1, Math.floor(limitBytes / this.bytesEach))
   }
 

@@ -33,7 +33,7 @@ import { MccNumbers } from './mcc-numbers.js'
 import type { Given, Numbers } from './numbers.js'
 import { type CompileOptions, checkOptions, guarded, requireNoTail } from './options.js'
 import { type JoinedOutputs, joinOutputs, saidOutputs } from './outputs.js'
-import { coarseLayers, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
+import { coarseLayers, type FilterWords, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers } from './securenn-numbers.js'
 import { exactly, winner } from './winner.js'
 
@@ -54,7 +54,7 @@ type Words<P extends Plan> = P extends MccPlan ? Int32Array : BigInt64Array
 /** Weights and biases as integers: the server's secret. */
 export interface QuantizedModel<P extends Plan = Plan> {
   /** By `step.operation`, as `weightKey` writes it: [cout, cin/groups, kh, kw]; on `mcc` |w| < 2^15. */
-  readonly weights: ReadonlyMap<string, Int32Array>
+  readonly weights: ReadonlyMap<string, Int16Array | Int32Array>
   /** Per step: what the biases add to y, one ring word per channel, or per element where a channel's differ. */
   readonly bias: readonly Words<P>[]
 }
@@ -112,7 +112,7 @@ export function compile(
 export class Compiler {
   readonly #values = new Map<string, Value>()
   readonly #steps: Step[] = []
-  readonly #weights = new Map<string, Int32Array>()
+  readonly #weights = new Map<string, FilterWords>()
   readonly #bias: Float64Array[] = []
   /** What was cut already, so that a value read by several layers is opened once. */
   readonly #cuts = new Map<Expression, Value>()
@@ -173,7 +173,7 @@ export class Compiler {
   }
 
   /** The weights, steps renumbered. */
-  #weightsOf(order: readonly number[]): Map<string, Int32Array> {
+  #weightsOf(order: readonly number[]): Map<string, FilterWords> {
     const weights = order.flatMap((from, to) =>
       this.#steps[from].linear.flatMap((_, operation) => {
         const words = this.#weights.get(weightKey(from, operation))

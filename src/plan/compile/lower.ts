@@ -3,11 +3,11 @@
 import { RingfenceError } from '../../errors.js'
 import { elementCount, type LinearOp, type MapShape } from '../plan.js'
 import type { Expression, Filter } from './expression.js'
-import { lostShare, type Rounding, rounded } from './rounding.js'
+import { type FilterWords, lostShare, type Rounding, rounded } from './rounding.js'
 
 export interface Quantized {
   /** By operation: [cout, cin/groups, kh, kw]. */
-  readonly weights: ReadonlyMap<number, Int32Array>
+  readonly weights: ReadonlyMap<number, FilterWords>
   /** What the biases add to y: per channel, or per element where a channel's differ; null when there is none. */
   readonly bias: Float64Array | null
 }
@@ -109,7 +109,7 @@ export function stepScale(e: Expression, setting: Setting): number {
 
 class Lowering {
   readonly operations: LinearOp[] = []
-  readonly weights = new Map<number, Int32Array>()
+  readonly weights = new Map<number, FilterWords>()
   readonly roundings: Rounding[] = []
   readonly #emitted = new Map<Expression, number>()
 

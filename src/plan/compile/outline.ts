@@ -48,7 +48,7 @@ export interface PlanOutline {
 export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
   requireRunnable(arch)
   const lowering: Lower = (expression, { wanted }) => {
-    const quantized = { weights: new Map<number, Int32Array>(), bias: new Float64Array(0) }
+    const quantized = { weights: new Map(), bias: new Float64Array(0) }
     return { linear: operationsOf(expression), scale: wanted, quantized, roundings: [] }
   }
   const numbers = new MccNumbers(unitRanges(arch), {})

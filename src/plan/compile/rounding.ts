@@ -43,19 +43,24 @@ type Pool = Extract<Expression, { kind: 'pool' }>
 /** The share that is lost when `values` become multiples of 1 / `unit`. */
 export const lostShare = (values: ArrayLike<number>, unit: number): number => rounded(values, unit).lost
 
+/** Integer weights of one filter, no wider than they have to be: those of a large network lie beside a server's kernels. */
+export type FilterWords = Int16Array | Int32Array
+
 /** `values` as multiples of 1 / `unit`, and the share of them that is lost. */
-export function rounded(values: ArrayLike<number>, unit: number): { words: Int32Array; lost: number } {
+export function rounded(values: ArrayLike<number>, unit: number): { words: FilterWords; lost: number } {
   const words = new Int32Array(values.length)
   let lost = 0
   let all = 0
+  let most = 0
   for (let i = 0; i < words.length; i++) {
     const exact = values[i] * unit
     const whole = Math.floor(exact + 0.5)
     words[i] = whole
+    most = Math.max(most, whole, -whole)
     lost += (exact - whole) * (exact - whole)
     all += exact * exact
   }
-  return { words, lost: all === 0 ? 0 : Math.sqrt(lost / all) }
+  return { words: most < 2 ** 15 ? new Int16Array(words) : words, lost: all === 0 ? 0 : Math.sqrt(lost / all) }
 }
 
 /** A layer's sum over windows as a tensor: the sum by 2^bits, at most as large as the largest value summed. */

@@ -53,17 +53,23 @@ const offline = (messages: readonly Message[]) => messages.filter(({ offline }) 
 
 /** One inference on line: the input, then the messages of each step. Steps of a wave do not wait for each other. */
 export function onlineMessages(layout: MccLayout): Message[][] {
-  const { plan, waves } = layout
   const terms = guardTerms(layout)
-  const last = lastActive(layout.steps)
-  const steps = waves.map((wave) =>
+  const start = inputMessages(layout.plan, terms)
+  const alone = lastActive(layout.steps) < 0 ? proofMessages(terms, 1) : []
+  return chained([[[...start, ...alone]], ...stepsOnline(layout)])
+}
+
+/** What the steps of every wave send on line, each from its own stage 1 on. */
+export function stepsOnline(layout: MccLayout): Message[][][] {
+  const { plan, waves, steps } = layout
+  const terms = guardTerms(layout)
+  const last = lastActive(steps)
+  return waves.map((wave) =>
     wave.map((step) => {
       const own = online(stepMessages(step, plan.ring, terms))
       return [...own, ...signMessages(terms, step.index), ...(step.index === last ? proofMessages(terms, 2) : [])]
     }),
   )
-  const start = inputMessages(plan, terms)
-  return chained([[last < 0 ? [...start, ...proofMessages(terms, 1)] : start], ...steps])
 }
 
 /** What a guard adds beside a step's opening. */

@@ -39,10 +39,13 @@ export function delegatedSizes(plan: MccPlan): DelegatedSizes | null {
   if (bits === null) return null
   const inputs = elementCount(tensorShape(plan, 0))
   const outputs = elementCount(tensorShape(plan, plan.steps.length))
-  const inputBytes = packedBytes(inputs, bits)
-  const outputBytes = packedBytes(outputs, plan.ring)
-  const joinBytes = ID_BYTES + INFERENCE_BYTES + inputBytes + outputBytes
-  return { bits, inputs, outputs, inputBytes, outputBytes, joinBytes }
+  return sizesOf({ bits, inputs, outputs }, plan.ring)
+}
+
+export function sizesOf(ends: Pick<DelegatedSizes, 'bits' | 'inputs' | 'outputs'>, ring: number): DelegatedSizes {
+  const inputBytes = packedBytes(ends.inputs, ends.bits)
+  const outputBytes = packedBytes(ends.outputs, ring)
+  return { ...ends, inputBytes, outputBytes, joinBytes: ID_BYTES + INFERENCE_BYTES + inputBytes + outputBytes }
 }
 
 /** What a delegate's frame holds. */

@@ -17,11 +17,12 @@ import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
-import { type InferenceMaterial, releaseMaterial, type StepMaterial } from './material.js'
+import { type InferenceMaterial, releaseMaterial, spend } from './material.js'
 import { openOutput, sendOutput } from './output.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
 import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from './relu.js'
 import { isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
+import type { SelectWords } from './words.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -222,7 +223,7 @@ export async function runServer(
     const made =
       typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
-    for (const wave of planned.waves) await serveWave(walk, wave, tensors, material.steps, guard)
+    for (const wave of planned.waves) await serveWave(walk, wave, tensors, material, guard)
     meter.stop()
   } finally {
     tensors?.release()
@@ -235,7 +236,7 @@ async function serveWave(
   walk: ServerWalk,
   wave: readonly MccStep[],
   tensors: LiveTensors,
-  material: readonly StepMaterial[],
+  material: InferenceMaterial,
   guard: ServerGuard | undefined,
 ): Promise<void> {
   const { k, planned, share, client, meter } = walk
@@ -251,22 +252,23 @@ async function serveWave(
       }
       meter.mark(Phase.online, step.index)
       if (isProduct(step)) {
-        await opened.openProduct(step, tensors)
+        await opened.openProduct(step, material, tensors)
         tensors.drop(step.index)
         continue
       }
-      runLinear(k, step, source, material[step.index].c)
+      const { c } = material.steps.get(step.index)!
+      runLinear(k, step, source, c)
       tensors.drop(step.index)
       if (!isActive(step)) {
         if (last < 0) await expectProof(walk, 0, guard)
-        await giveOutput(walk, step, material[step.index])
+        await giveOutput(walk, step, c)
         continue
       }
-      await opened.open(step, material[step.index])
+      await opened.open(step, material)
       await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
-      tensors.add(step.index, await opened.finish(step, material[step.index]))
+      tensors.add(step.index, await opened.finish(step))
       if (step.index === last) await expectProof(walk, last, guard)
     }
   } finally {
@@ -296,7 +298,7 @@ async function expectProof({ k, client }: ServerWalk, step: number, guard: Serve
   guard.check(payload)
 }
 
-async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, { c }: StepMaterial): Promise<void> {
+async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccStep, c: Region): Promise<void> {
   if (give) {
     give(c)
     return
@@ -309,10 +311,12 @@ async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccSte
   }
 }
 
-/** What a reply is read with: the opened values, and what the server has to know of their masks. */
+/** What a reply is read with: the opened values, what the server has to know of their masks, words that were dealt. */
 interface Kept {
   readonly e: Region
   readonly known: Region | null
+  readonly words: Region | null
+  readonly select?: SelectWords
 }
 
 /** The steps of a wave between their openings and the client's replies. */
@@ -325,20 +329,24 @@ class OpenedSteps {
     private readonly guard: ServerGuard | undefined,
   ) {}
 
-  open(step: ReluStep, { c, relu }: StepMaterial): Promise<void> {
-    const { k, sh, inference } = this.walk
+  open(step: ReluStep, material: InferenceMaterial): Promise<void> {
+    const { k, sh, inference, planned } = this.walk
     if (isCurve(step)) {
-      const { message, e } = openCurve(k, step, sh, c, inference)
-      return this.#send(step, message, { e, known: null })
+      const [{ message, e }, words] = spend(material, step.index, ({ c }) => openCurve(k, step, sh, c, inference))
+      return this.#send(step, message, { e, known: null, words })
     }
-    const { message, e, a1 } = openRelu(k, step, sh, c, relu!, inference, this.guard?.compared)
-    return this.#send(step, message, { e, known: a1 })
+    const [{ message, e, a1, words: select }, words] = spend(material, step.index, ({ c, relu }) =>
+      openRelu(k, step, sh, c, relu!, inference, planned.plan.ring, this.guard?.compared),
+    )
+    return this.#send(step, message, { e, known: a1, words, select })
   }
 
-  openProduct(step: ProductStep, tensors: LiveTensors): Promise<void> {
+  openProduct(step: ProductStep, material: InferenceMaterial, tensors: LiveTensors): Promise<void> {
     const { k, sh, inference } = this.walk
-    const { message, e, a } = openProduct(k, step, sh, tensors.get, inference)
-    return this.#send(step, message, { e, known: a })
+    const [{ message, e, a }, words] = spend(material, step.index, () =>
+      openProduct(k, step, sh, tensors.get, inference),
+    )
+    return this.#send(step, message, { e, known: a, words })
   }
 
   async #send(step: MccStep, message: Region, kept: Kept): Promise<void> {
@@ -351,29 +359,31 @@ class OpenedSteps {
   }
 
   /** x̂ of the step's result. The caller releases it. */
-  async finish(step: ReluStep | ProductStep, { relu, words }: StepMaterial): Promise<Region> {
+  async finish(step: ReluStep | ProductStep): Promise<Region> {
     const { k, planned, client, meter } = this.walk
     const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
     const { reply } = answeredSizes(step, ring, this.guard?.terms)
     if (this.guard && !isProduct(step)) {
       await turn()
-      this.guard.prepare(step, relu!.keys!)
+      this.guard.prepare(step, this.#kept.get(step.index)!.words!)
     }
     const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
-    const { e, known } = this.#kept.get(step.index)!
+    const { e, known, words, select } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
       if (isProduct(step)) return finishProduct(k, step, { e, a: known! }, words!, answer, ring)
       if (isCurve(step)) return finishCurve(k, step, e, words!, answer, ring)
-      return finishRelu(k, step, { e, a1: known! }, relu!, answer, ring, this.guard)
+      return finishRelu(k, step, { e, a1: known!, words: select! }, answer, ring, this.guard)
     } finally {
-      for (const region of [answer, e, known]) region?.release()
+      for (const region of [answer, e, known, words, select]) region?.release()
     }
   }
 
   release(): void {
-    for (const { e, known } of this.#kept.values()) for (const region of [e, known]) region?.release()
+    for (const { e, known, words, select } of this.#kept.values()) {
+      for (const region of [e, known, words, select]) region?.release()
+    }
     this.#kept.clear()
   }
 }

@@ -14,7 +14,6 @@ import { type GuardTerms, guardSizes, guardTerms } from './guard/terms.js'
 import { productSizes, unpackProduct } from './product.js'
 import { type ReluMaterial, reluSizes } from './relu.js'
 import { isCurve, type MccLayout, type MccStep, type MccSteps } from './step.js'
-import { unpackWords } from './words.js'
 
 /** Bytes of a step's message from helper to server: u, tables, correction words, keys; of a product its words, of a curve u and tables. */
 export function materialBytes(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): number {
@@ -40,17 +39,27 @@ export function materialLengths(layout: MccLayout): { helper: number[]; client: 
   }
 }
 
+/** What the server holds of an inference until it is used: the messages, and of each step c in place of u. */
+export function heldBytes(
+  layout: MccLayout,
+  { helper }: { readonly helper: readonly number[] } = materialLengths(layout),
+): number {
+  const dealt = helper.reduce((sum, bytes) => sum + bytes, 0)
+  const c = layout.steps.map(({ size, product }) => 4 * size - (product ? 0 : packedBytes(size, layout.plan.ring)))
+  return c.reduce((sum, bytes) => sum + bytes, dealt)
+}
+
 /** What the server holds of one step: c = u + δ + bias as far as it has come, and the ReLU's material. */
 export interface StepMaterial {
   readonly c: Region
   relu: ReluMaterial | null
-  /** Of a product its correction words, of a curve its tables as they travel. */
+  /** What the reply is read with: of a product its correction words, of a curve its tables, of a guarded ReLU its keys. */
   words: Region | null
 }
 
-/** Everything a server holds for one inference. */
+/** Everything a server holds for one inference; steps that are done are gone from the list. */
 export interface InferenceMaterial {
-  readonly steps: readonly StepMaterial[]
+  readonly steps: Map<number, StepMaterial>
   readonly guard: GuardMaterial | null
 }
 
@@ -62,9 +71,11 @@ export function emptyMaterial(
   model: QuantizedModel,
 ): InferenceMaterial {
   return {
-    steps: steps.map(({ index, size }) => {
-      return { c: uploadRepeated(k.memory, model.bias[index], size), relu: null, words: null }
-    }),
+    steps: new Map(
+      steps.map(({ index, size }) => {
+        return [index, { c: uploadRepeated(k.memory, model.bias[index], size), relu: null, words: null }]
+      }),
+    ),
     guard: terms && new GuardMaterial(k, terms),
   }
 }
@@ -84,7 +95,7 @@ export function takeDealt(
   }
   const { ring } = plan
   const step = steps[index]
-  const into = material.steps[index]
+  const into = material.steps.get(index)!
   if (isProduct(step)) {
     const packed = upload(k.memory, payload)
     into.words = unpackProduct(k, step.product, ring, packed)
@@ -99,13 +110,11 @@ export function takeDealt(
     return
   }
   const { tables, words } = reluSizes(step, ring, terms)
-  const packed = upload(k.memory, payload.subarray(u + tables, u + tables + words))
   into.relu = {
     tables: upload(k.memory, payload.subarray(u, u + tables)),
-    words: unpackWords(k, step, ring, packed),
-    ...(terms && { keys: upload(k.memory, payload.subarray(u + tables + words)) }),
+    words: upload(k.memory, payload.subarray(u + tables, u + tables + words)),
   }
-  packed.release()
+  if (terms) into.words = upload(k.memory, payload.subarray(u + tables + words))
 }
 
 /**
@@ -127,7 +136,7 @@ export function takeDelta(
   const step = steps[index]
   if (isProduct(step)) return
   const check = guard && ((delta: Region) => guard.upload.takeSubsets(registration!, step, delta))
-  addPacked(k, payload, step.size, plan.ring, into[index].c, check)
+  addPacked(k, payload, step.size, plan.ring, into.get(index)!.c, check)
 }
 
 function addPacked(
@@ -148,12 +157,32 @@ function addPacked(
 }
 
 export function releaseMaterial({ steps, guard }: InferenceMaterial): void {
-  for (const { c, relu, words } of steps) {
-    c.release()
-    words?.release()
-    relu?.tables.release()
-    relu?.words.release()
-    relu?.keys?.release()
-  }
+  for (const step of steps.values()) releaseStep(step)
+  steps.clear()
   guard?.release()
+}
+
+function releaseStep({ c, relu, words }: StepMaterial): void {
+  for (const region of [c, words, relu?.tables, relu?.words]) region?.release()
+}
+
+/**
+ * Takes a step's material out to open it with: what is read with the reply is the result, the rest is freed.
+ * @param open uses it
+ */
+export function spend<T>(
+  { steps }: Pick<InferenceMaterial, 'steps'>,
+  index: number,
+  open: (step: StepMaterial) => T,
+): readonly [opened: T, words: Region | null] {
+  const step = steps.get(index)!
+  steps.delete(index)
+  let words: Region | null = null
+  try {
+    const opened = open(step)
+    words = step.words
+    return [opened, words]
+  } finally {
+    releaseStep({ ...step, words: words ? null : step.words })
+  }
 }

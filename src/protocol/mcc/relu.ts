@@ -37,7 +37,7 @@ import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
 import { openedValues, perValue, picked, placed, tested } from './values.js'
-import { halves, type SelectWords, wordBytes } from './words.js'
+import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -71,12 +71,16 @@ export function reluMessages(step: ReluStep<ReluNumbers>, ring: number, terms: G
   ]
 }
 
-/** The server's one-time material of a ReLU step. */
-export interface ReluMaterial {
+/** What the helper makes for a ReLU step. */
+export interface DealtRelu {
   readonly tables: Region
   readonly words: SelectWords
-  /** Of a guarded plan: the keys of its replies, as they travel. */
-  readonly keys?: Region
+}
+
+/** The server's one-time material of a ReLU step, as it travels. */
+export interface ReluMaterial {
+  readonly tables: Region
+  readonly words: Region
 }
 
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
@@ -123,7 +127,7 @@ export function dealRelu(
   inference: number,
   ring: number,
   compared?: Compared,
-): ReluMaterial {
+): DealtRelu {
   const { activation, relu, index } = step
   const { bits } = activation
   const a = openingMask(streams.sh, step, inference)
@@ -159,12 +163,13 @@ export interface Opened {
   readonly e: Region
   /** The server's share of A_1 of every opened value. */
   readonly a1: Region
+  readonly words: SelectWords
   /** The message of flight 1. */
   readonly message: Region
 }
 
 /**
- * Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives `e` and `a1` to `finishRelu`.
+ * Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives the rest to `finishRelu`; the material is used up.
  * @param compared where a guarded plan's second sets find what is compared
  */
 export function openRelu(
@@ -172,12 +177,14 @@ export function openRelu(
   step: ReluStep,
   sh: Streams,
   y: Region,
-  { tables, words }: ReluMaterial,
+  material: ReluMaterial,
   inference: number,
+  ring: number,
   compared?: Compared,
 ): Opened {
   const { activation, relu } = step
   const { opening, opened: at, rows } = openingSizes(step)
+  const words = unpackWords(k, step, ring, material.words)
   const a = openingMask(sh, step, inference)
   const opened = truncated(k, step, y, a, maskTruncated)
   compared?.addWords(step, 'server', opened, a)
@@ -188,10 +195,10 @@ export function openRelu(
   if (e !== opened) opened.release()
   if (relu.comparisons > 0) {
     const x = tested(k, relu, e)
-    openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(at, rows))
+    openRows(k, chainOf(activation), relu.comparisons, x, material.tables, message.part(at, rows))
     if (x !== e) x.release()
   }
-  return { e, a1: a, message }
+  return { e, a1: a, words, message }
 }
 
 /** What one party's select reads: per activated value e, per comparison β, per opened value A_1. */
@@ -347,8 +354,7 @@ function answerComparison(k: Kernels, { relu, activation }: ReluStep, e: Region,
 export function finishRelu(
   k: Kernels,
   step: ReluStep,
-  { e, a1 }: Pick<Opened, 'e' | 'a1'>,
-  { words }: ReluMaterial,
+  { e, a1, words }: Omit<Opened, 'message'>,
   reply: Region,
   ring: number,
   guard?: ServerGuard,

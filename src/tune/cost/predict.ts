@@ -5,7 +5,7 @@ import type { NetworkProfile } from '../../net/index.js'
 import type { MccPlan, Plan, SecurennPlan } from '../../plan/plan.js'
 import { type PlanLayout, planLayout } from '../../protocol/layout.js'
 import { offlineMessages, onlineMessages, planCost } from '../../protocol/mcc/cost.js'
-import { materialLengths } from '../../protocol/mcc/material.js'
+import { heldBytes } from '../../protocol/mcc/material.js'
 import { planMemory } from '../../protocol/memory.js'
 import { securennCost, onlineMessages as securennMessages } from '../../protocol/securenn/cost.js'
 import { ROLES, type Role } from '../../protocol/transcript.js'
@@ -114,8 +114,6 @@ function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostP
     ...{ id, comparisons, flights, offline: bytes.offline, seconds: seconds[i] },
     online: { ...bytes.online, ...NO_HELPER },
   }))
-  // As the server's store counts it.
-  const serverBytes = sum(materialLengths(layout).helper, (bytes) => bytes) + sum(layout.steps, ({ size }) => size * 4)
   return {
     ...{ backend: 'mcc', network: layout.plan.network, steps },
     total: {
@@ -123,7 +121,7 @@ function predictMcc(layout: PlanLayout<MccPlan>, options: PredictOptions): CostP
       flights: cost.total.flights,
       online: { ...cost.total.online, ...NO_HELPER },
       offline: cost.total.offline,
-      material: { serverBytes },
+      material: { serverBytes: heldBytes(layout) },
       memory: memoryOf(layout),
       seconds: {
         online: finish(online),

@@ -277,6 +277,18 @@ describe('arithmetic on constants', () => {
 })
 
 describe('refused by name', () => {
+  it('attention: nobody has the weights of its products', () => {
+    const attention = [
+      node('Flatten', 'x', 'a'),
+      node('Gemm', 'a w', 'q', { transB: 1 }),
+      node('MatMul', 'a q', 'b'),
+      node('MatMul', 'b w', 'y'),
+    ]
+    const error = refusal(attention, { w: { dims: [4, 24], data: numbers(96, 4) } }, 12)
+    expect(error.code).toBe('UNSUPPORTED')
+    expect(error.problems).toEqual([expect.stringMatching(/node\[2\].*\(MatMul\) of two computed values$/)])
+  })
+
   it('batch norm in training mode, of any operator set', () => {
     const norm = node('BatchNormalization', 'x one one one one', 'y mean var saved1 saved2')
     const error = refusal([norm], { one: { dims: [4], data: [1, 1, 1, 1] } }, 12)

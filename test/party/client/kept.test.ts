@@ -240,8 +240,8 @@ describe('at most once', () => {
 
   test('two clients that race get different inferences; with a store that gives one twice, the server refuses', async () => {
     for (const [store, refused] of [
-      [new MemoryStore(), 0],
-      [new LateShelf(), 2],
+      [new MemoryStore(), false],
+      [new LateShelf(), true],
     ] as const) {
       const { site, end } = await neighbourhood(compiled)
       const before = await prepareAndLeave(site, store, 2)
@@ -253,7 +253,7 @@ describe('at most once', () => {
         })
       const clients = await Promise.all([1, 2].map(() => visit(site, store, { toServer: tap() })))
       const results = await Promise.all(clients.map(({ client }) => client.run(input)))
-      if (refused === 0) {
+      if (!refused) {
         for (const result of results) expect(difference(compiled, input, result, before.seeds())).toBeNull()
         expect(new Set(inputs).size).toBe(2)
       }
@@ -261,7 +261,8 @@ describe('at most once', () => {
       // A refused inference is one that no input was masked with: nothing went out twice under one mask.
       const right = results.filter((result) => difference(compiled, input, result, before.seeds()) === null)
       expect(right).toHaveLength(2)
-      expect(clients.flatMap(({ losses }) => losses)).toHaveLength(refused)
+      // The second of two entries may be asked for once only, when one client is ahead of the other.
+      expect(clients.flatMap(({ losses }) => losses).length > 0).toBe(refused)
       for (const { client } of clients) await client.release()
       await end()
     }

@@ -44,5 +44,5 @@ export async function stranger({ plan }: Compiled, server: Server, principal?: s
     await link.receive(Kind.welcome, Phase.setup, 0, 32)
     return link
   }
-  return { link, session, reserve, atHelper }
+  return { link, session, registration, reserve, atHelper }
 }

@@ -1,5 +1,6 @@
 // What operators see of `securenn` and what protects it: a queue, events at server and helper, draining.
 import { afterEach, describe, expect, test } from 'vitest'
+import { RUNNING } from '../../../src/party/admission.js'
 import type { Client } from '../../../src/party/client/client.js'
 import type { PartyEvent } from '../../../src/party/events.js'
 import { Kind } from '../../../src/protocol/kinds.js'
@@ -36,16 +37,16 @@ async function stuck(site: SecurennSite, count: number, deadlineMs: number) {
 }
 
 describe('a server', () => {
-  test('runs sixteen inferences at a time; who waits is kept alive beyond its deadline, then answered', async () => {
+  test('runs so many inferences at a time; who waits is kept alive beyond its deadline, then answered', async () => {
     const deadlineMs = 1500
     const helper = await createHelper({ deadlineMs })
     const site = await SecurennSite.create(compiled, helper, { server: { deadlineMs } })
-    const { clients, ended } = await stuck(site, 16, 60_000)
+    const { clients, ended } = await stuck(site, RUNNING, 60_000)
     const { client, compare } = await site.seat({ deadlineMs: 600 })
     const began = now()
     const answered = compare(input)
     expect(await eventually(() => site.server.status.waiting === 1)).toBe(true)
-    // The sixteen are given up, and make room.
+    // Those are given up, and make room.
     expect(await answered).toBeNull()
     expect(now() - began).toBeGreaterThan(600)
     expect(site.server.status.waiting).toBe(0)

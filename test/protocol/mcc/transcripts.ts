@@ -225,7 +225,7 @@ export class Transcripts {
     first.release()
     const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
     for (const step of steps) {
-      const own = material.steps[step.index]
+      const own = material.steps.get(step.index)!
       if (isProduct(step)) {
         tensors.push(this.#product(step, own, tensors, inference, server, client))
         continue
@@ -283,16 +283,16 @@ export class Transcripts {
     const k = this.#k
     const { ring } = this.compiled.plan
     const sizes = reluSizes(step, ring)
-    const { e, a1, message } = openRelu(k, step, this.#sh, c, relu!, inference)
+    const { e, a1, words, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
     // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
     if (step.relu.tested === null) {
       for (const by of [0x1111, 0x3377]) {
         server.add(this.#difference(step, e, relu!.tables, by))
         if (step.relu.copied) server.add(halvesApart(this.#difference(step, this.#unmoved(step, e), relu!.tables, by)))
       }
-      if (step.relu.copied) server.add(selectsApart(step, e, relu!.words))
+      if (step.relu.copied) server.add(selectsApart(step, e, words))
     }
-    server.add(wrapsApart(step, c, relu!.words))
+    server.add(wrapsApart(step, c, words))
     client.add(message.u8().subarray(0, sizes.opened))
     client.add(this.#unpadded(step, message, inference))
     const next = tensorMask(k, this.#planned, this.#ch, step.index + 1, inference)
@@ -301,8 +301,8 @@ export class Transcripts {
     answerRelu(k, step, drawn, message, next, reply, ring)
     server.add(reply.u8())
     if (step.relu.copied) server.add(halvesApart(reply.u8().slice(0, sizes.beta)))
-    const x = finishRelu(k, step, { e, a1 }, relu!, reply, ring)
-    for (const region of [e, a1, message, next, reply, drawn]) region.release()
+    const x = finishRelu(k, step, { e, a1, words }, reply, ring)
+    for (const region of [e, a1, words, message, next, reply, drawn]) region.release()
     return x
   }
 

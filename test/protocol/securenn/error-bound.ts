@@ -84,7 +84,7 @@ export function outputErrors(compiled: Compiled, words: Int32Array, law: Law): O
 function roundings(
   step: Step,
   sizes: readonly Float64Array<ArrayBuffer>[],
-  weights: (operation: number) => Int32Array,
+  weights: (operation: number) => ArrayLike<number>,
   { through, rounding }: Law,
 ) {
   const filter = (i: number) => new Float64Array(weights(i).length).fill(rounding)

@@ -1,5 +1,5 @@
 // `ringfence helper`: deals randomness to servers and their clients until it is stopped.
-import { wait } from '../../../net/index.js'
+import { type Channel, wait } from '../../../net/index.js'
 import type { Log } from '../../../operate/log.js'
 import { Metrics } from '../../../operate/metrics.js'
 import { listenForMetrics } from '../../../operate/pages.js'
@@ -63,20 +63,23 @@ export const helper: Command = {
     const pool = deals ? await startDealers(workers) : undefined
     if (fleetOrder?.role === 'dealer') return await dealOnly(fleetOrder, order, pool!)
     let metrics: Metrics | undefined
+    let led: Helper | undefined
     const fleet =
       fleetOrder &&
       (await joined(fleetOrder, {
         ...{ pool, tls: order.listen.tls },
         onJob: (outcome, milliseconds) => metrics?.job(outcome, milliseconds),
+        onLed: (channel, role) => (led ? void led.run(channel, { role }) : channel.close()),
       }))
     const dealers: DealerPool | undefined = fleet?.front ?? pool
     let service: Service | undefined
     const party = await Helper.create({
       ...order.times,
-      ...{ keys, registeredBytes, dealers, epoch: fleet?.epoch },
+      ...{ keys, registeredBytes, dealers, epoch: fleet?.epoch, tag: fleet?.fronts?.tag },
       onEvent: (event) => service?.tell(event),
       onError: (error, peer) => service?.failed(error, peer),
     })
+    led = party
     const end = async () => {
       await party.release()
       await fleet?.end()
@@ -87,7 +90,10 @@ export const helper: Command = {
     service = await Service.open(
       { ...order, metrics, reread },
       {
-        run: (channel, peer) => party.run(channel, peer),
+        run: (channel, peer) => {
+          const here = (its: Channel) => party.run(its, peer)
+          return fleet?.fronts ? fleet.fronts.run(channel, peer.role, here) : here(channel)
+        },
         problems: () => problemsOf(party.status),
         drain: (withinMs) => party.drain(withinMs),
         release: end,

@@ -4,8 +4,10 @@ import { openEngine } from '../../../engine/open.node.js'
 import { RingfenceError } from '../../../errors.js'
 import { FleetDealer, type Outcome } from '../../../fleet/dealer.js'
 import { FleetFront } from '../../../fleet/front.js'
+import { Fronts } from '../../../fleet/fronts.js'
 import { checkFleetUrl, deliveryHost, HttpTransport, listenForDealers } from '../../../fleet/http.node.js'
 import { FleetKeys } from '../../../fleet/keys.js'
+import type { Channel, PeerRole } from '../../../net/index.js'
 import { readTls, type TlsFiles } from '../../../operate/tls-files.js'
 import type { DealerPool } from '../../../party/helper/dealing.js'
 import type { Seed } from '../../../random/seed.js'
@@ -108,6 +110,8 @@ export async function readFleetKeys(file: string): Promise<FleetKeys> {
 export interface Fleet {
   /** Where there is a front: who deals for its helper. */
   readonly front: FleetFront | undefined
+  /** And the others of its helper. */
+  readonly fronts: Fronts | undefined
   /** For `Helper`: what k_H of sessions that begin now is derived from. */
   readonly epoch: Seed
   /** Where dealers reach the front. */
@@ -123,6 +127,8 @@ export interface FleetHooks {
   /** Threads that deal, where there is a dealer. */
   readonly pool: DealerPool | undefined
   readonly tls: TlsFiles | undefined
+  /** Serves a client that another front leads here. */
+  onLed?(channel: Channel, role: PeerRole | undefined): void
   onJob(outcome: Outcome, milliseconds: number, error?: RingfenceError): void
 }
 
@@ -140,17 +146,19 @@ const DEALING = 'deal'
 const LEASE_MS = 15_000
 
 /** @throws RingfenceError BAD_FILE, BAD_INPUT, INSECURE, HOST, PEER_GONE, UNAUTHORIZED */
-export async function joinFleet(order: FleetOrder, { pool, tls, onJob }: FleetHooks): Promise<Fleet> {
+export async function joinFleet(order: FleetOrder, { pool, tls, onJob, onLed }: FleetHooks): Promise<Fleet> {
   let keys = await readFleetKeys(order.keyFile)
   const credentials = order.credentials && (await readSecretOf("a broker's credentials", order.credentials))
   let front: FleetFront | undefined
+  let fronts: Fronts | undefined
+  const led = onLed && { admits: (token: Uint8Array) => fronts?.admits(token) ?? false, run: onLed }
   const desk = {
     expects: (path: string, token: Uint8Array) => front?.expects(path, token) ?? 503,
     gives: (path: string, token: Uint8Array) => front?.gives(path, token) ?? 503,
   }
   const identity = tls && (await readTls(tls))
   const listens = order.role !== 'dealer'
-  const listener = listens ? await listenForDealers({ ...order.listen, tls: identity }, desk) : undefined
+  const listener = listens ? await listenForDealers({ ...order.listen, tls: identity }, desk, led) : undefined
   const terms = { name: DEALING, leaseMs: LEASE_MS, credentials, create: listens }
   const engine = await openEngine(order.queue, terms).catch(async (error) => {
     await listener?.close()
@@ -165,6 +173,12 @@ export async function joinFleet(order: FleetOrder, { pool, tls, onJob }: FleetHo
       width: order.width,
       delivers: delivererTo(order.deliverTo),
     })
+  if (url) fronts = new Fronts({ engine, keys: () => keys, url })
+  await fronts?.announce().catch(async (error) => {
+    await listener?.close()
+    await engine.close()
+    throw error
+  })
   const ending = new AbortController()
   const transport = new HttpTransport()
   const dealer = pool && new FleetDealer({ engine, keys: () => keys, transport, pool, leaseMs: LEASE_MS, onJob })
@@ -179,7 +193,7 @@ export async function joinFleet(order: FleetOrder, { pool, tls, onJob }: FleetHo
     keys.release()
   }
   return {
-    ...{ front, url, end },
+    ...{ front, fronts, url, end },
     get epoch() {
       return keys.epoch
     },
@@ -188,6 +202,7 @@ export async function joinFleet(order: FleetOrder, { pool, tls, onJob }: FleetHo
       const next = await readFleetKeys(order.keyFile)
       keys.release()
       keys = next
+      await fronts?.announce()
     },
   }
 }

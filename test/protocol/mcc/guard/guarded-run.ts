@@ -125,7 +125,7 @@ export class GuardedParties {
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
-        const { c, relu } = material.steps[step.index]
+        const { c, relu, words } = material.steps.get(step.index)!
         runLinear(k, step, source, c)
         if (!isActive(step)) {
           const output = sendOutput(k, step, c, plan.ring)
@@ -133,13 +133,13 @@ export class GuardedParties {
           output.release()
           return bytes
         }
-        const opened = openRelu(k, step, sh, c, relu!, inference, server.compared)
+        const opened = openRelu(k, step, sh, c, relu!, inference, plan.ring, server.compared)
         watcher.client?.('opening', step.index, opened.message.u8().slice())
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
-        server.prepare(step, relu!.keys!)
-        hold(finishRelu(k, step, opened, relu!, reply, plan.ring, server))
-        for (const region of [opened.e, opened.a1, opened.message, reply]) region.release()
+        server.prepare(step, words!)
+        hold(finishRelu(k, step, opened, reply, plan.ring, server))
+        for (const region of [opened.e, opened.a1, opened.words, opened.message, reply]) region.release()
         const segment = segmentAt(terms, step.index)
         if (segment) {
           const signs = server.signs(segment)

@@ -1,10 +1,10 @@
 // The same network in plain text, one thread each: what a private inference's time is compared with. Both run between
 // private inferences of the same run, so that whatever slows the machine down slows all three.
-import { FloatNetwork } from '../src/float/network.js'
-import { sampleInput, type Workload, workloadNetwork } from '../test/fixtures/workloads.js'
-import { median } from './report.js'
-import { load } from './tensorflow/matrix.js'
-import { tensorflowNetwork } from './tensorflow/network.js'
+import { FloatNetwork } from '../../src/float/network.js'
+import { sampleInput, type Workload, workloadNetwork } from '../../test/fixtures/workloads.js'
+import { median } from '../report.js'
+import { load } from '../tensorflow/matrix.js'
+import { tensorflowNetwork } from '../tensorflow/network.js'
 
 /** Milliseconds of one plain inference, medians: TensorFlow.js on its WASM back end, and the float engine of this package. */
 export interface References {

@@ -3,10 +3,10 @@
 import type { Flags } from '../../src/cli/terminal/arguments.js'
 import type { NetworkProfile } from '../../src/net/index.js'
 import { networkProfiles } from '../../src/net/index.js'
-import { BASELINE_FLAGS, baseline } from '../baseline.js'
 import { type Measured, measure } from '../processes/parties.js'
-import { PlainNetwork, type Ratio, type References } from '../references.js'
 import { median, megabytes, milliseconds, table } from '../report.js'
+import { BASELINE_FLAGS, baseline } from './baseline.js'
+import { PlainNetwork, type Ratio, type References } from './references.js'
 
 export interface EndToEndReport {
   network: string
@@ -22,7 +22,9 @@ export interface EndToEndReport {
   /** Medians by tfjs's median, and bests by its best. */
   ratio: Ratio
   best: Ratio
-  cpuMs: Measured['cpuMs']
+  /** Processor time of one inference. */
+  cpuMs: { client: number; server: number; helper: number }
+  startMs: Measured['startMs']
   peakMemoryMB: Measured['peakMemoryMB']
   runs: number
 }
@@ -46,6 +48,7 @@ async function one(guarded: boolean, runs: number, profile?: keyof typeof networ
   const plain = await PlainNetwork.of(workload)
   const measured = await measure({ workload, warmup: 1, runs, profile }, () => plain.sample())
   const { online, offline, setup } = measured.bytes
+  const { used } = measured
   const onlineMs = measured.runs.map((run) => run.onlineMs)
   const offlineMs = measured.runs.map((run) => run.offlineMs)
   return {
@@ -66,7 +69,8 @@ async function one(guarded: boolean, runs: number, profile?: keyof typeof networ
     networkProfile: profile ? { name: profile, ...networkProfiles[profile] } : null,
     references: plain.references,
     ...plain.ratios({ online: onlineMs, offline: offlineMs }),
-    cpuMs: measured.cpuMs,
+    cpuMs: { client: used.client.cpuMs, server: used.server.cpuMs, helper: used.helper.cpuMs },
+    startMs: measured.startMs,
     peakMemoryMB: measured.peakMemoryMB,
     runs,
   }
@@ -122,6 +126,9 @@ function text(reports: readonly EndToEndReport[]): string {
     row('off line, helper to server', '≤ 40 MB', (r) => megabytes(r.offline.helperToServer)),
     row('set-up once, client down', 'plan + 32 B seed', (r) => `${r.setup.clientDown} B`),
     row('set-up once, server to helper', '', (r) => megabytes(r.setup.serverToHelper)),
+    row('once: compile, server start, client start', '≤ 600, 500 ms', ({ startMs: s }) =>
+      [s.compile, s.server, s.client].map((ms) => ms.toFixed(0)).join(', '),
+    ),
     row('peak memory, client', '≤ 400 MB', (r) => `${r.peakMemoryMB.client} MB`),
     row('peak memory, server', '', (r) => `${r.peakMemoryMB.server} MB`),
     row('peak memory, helper', '', (r) => `${r.peakMemoryMB.helper} MB`),

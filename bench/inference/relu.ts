@@ -1,10 +1,10 @@
 // `npm run bench -- relu`: 2^16 ReLUs at once, client and server over loopback, helper in a third process. The run
 // includes masking the input and opening the output, so the rates are those of a whole one-layer inference.
 import type { Flags } from '../../src/cli/terminal/arguments.js'
-import { BASELINE_FLAGS, baseline } from '../baseline.js'
 import { measure } from '../processes/parties.js'
-import { PlainNetwork, type Ratio, type References } from '../references.js'
 import { median, table } from '../report.js'
+import { BASELINE_FLAGS, baseline } from './baseline.js'
+import { PlainNetwork, type Ratio, type References } from './references.js'
 
 export interface ReluRow {
   k: number

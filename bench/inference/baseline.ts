@@ -1,7 +1,7 @@
 // What a bench measured before, kept in `bench/baselines`: ratios to references of the same run, bytes and flights. They mean
 // the same on another machine; milliseconds do not, and are not kept.
 import { readFileSync, writeFileSync } from 'node:fs'
-import { RingfenceError, throwIfAny } from '../src/errors.js'
+import { RingfenceError, throwIfAny } from '../../src/errors.js'
 
 /** Objects of numbers and of names, which have to be equal. */
 export type Figures = { readonly [key: string]: number | string | boolean | Figures }

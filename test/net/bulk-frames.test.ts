@@ -1,0 +1,174 @@
+// Large messages that come over a connection of one's own: read past `ws`, in every cut of the stream, with what it still reads
+// between them; and the buffers they lie in.
+import { createHash } from 'node:crypto'
+import { createServer, type Socket } from 'node:net'
+import { afterEach, describe, expect, test } from 'vitest'
+import { KEPT_FROM, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
+import { type Channel, connect, giveBuffer, type WebSocketLike, webSocketChannel } from '../../src/net/index.js'
+import { codeOf } from './compliance.js'
+
+const cleanups: (() => void)[] = []
+afterEach(() => {
+  for (const clean of cleanups.splice(0)) clean()
+})
+
+/** A server's socket behind the handshake, to write any bytes to; and the channel of who connected. */
+async function raw(first: Uint8Array[] = []): Promise<{ channel: Channel; socket: Socket }> {
+  let socket!: Socket
+  const server = createServer((arrived) => {
+    socket = arrived
+    arrived.on('error', () => undefined)
+    arrived.once('data', (request) => {
+      const [, key] = /Sec-WebSocket-Key: (\S+)/i.exec(String(request))!
+      const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+      const protocol = /Sec-WebSocket-Protocol: ([^,\r]+)/i.exec(String(request))?.[1]
+      const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade']
+      const answer = [
+        ...head,
+        `Sec-WebSocket-Accept: ${accept}`,
+        ...(protocol ? [`Sec-WebSocket-Protocol: ${protocol}`] : []),
+      ]
+      arrived.write(Buffer.concat([Buffer.from(`${answer.join('\r\n')}\r\n\r\n`), ...first]))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  cleanups.push(() => {
+    socket?.destroy()
+    server.close()
+  })
+  const channel = await connect(`ws://127.0.0.1:${(server.address() as { port: number }).port}`)
+  cleanups.push(() => channel.close())
+  return { channel, socket }
+}
+
+/** A frame as a server sends it. */
+function frame(first: number, payload: Uint8Array, masked = 0): Buffer {
+  const { length } = payload
+  const head = length < 126 ? Buffer.from([first, length]) : Buffer.alloc(length < 65536 ? 4 : 10)
+  if (length >= 126) {
+    head[0] = first
+    head[1] = length < 65536 ? 126 : 127
+    if (length < 65536) head.writeUInt16BE(length, 2)
+    else head.writeBigUInt64BE(BigInt(length), 2)
+  }
+  head[1] |= masked
+  return Buffer.concat([head, Buffer.alloc(masked ? 4 : 0), payload])
+}
+
+const BINARY = 0x82
+/** Bytes that tell messages and places apart. */
+const message = (length: number, seed: number): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (Math.imul(i ^ (seed << 20), 2654435761) >>> 13) & 255)
+
+/** 0 … below, the same in every run. */
+function dice(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+describe('large messages of a connection', () => {
+  test.each([1, 2, 3])('come as they were sent, whatever the stream is cut into (%i)', async (seed) => {
+    const roll = dice(seed)
+    const { channel, socket } = await raw()
+    const sent: Uint8Array[] = []
+    const wire: Buffer[] = []
+    for (let i = 0; i < 40; i++) {
+      const sizes = [0, 5, 125, 126, 4000, 65535, 65536, 65537, 70_000 + roll(300_000)]
+      const payload = message(sizes[roll(sizes.length)], i)
+      sent.push(payload)
+      if (roll(4) === 0) {
+        const at = roll(payload.length + 1)
+        const parts = [
+          frame(0x02, payload.subarray(0, at)),
+          frame(0x89, message(roll(125), i)),
+          frame(0x80, payload.subarray(at)),
+        ]
+        wire.push(...parts)
+      } else wire.push(frame(BINARY, payload))
+    }
+    const stream = Buffer.concat(wire)
+    for (let at = 0; at < stream.length; ) {
+      const size = roll(3) === 0 ? 1 + roll(12) : 1 + roll(150_000)
+      socket.write(stream.subarray(at, at + size))
+      at += size
+      if (roll(4) === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    // Nothing is given back before all have come: no two may share a buffer.
+    const came: Uint8Array[] = []
+    for (const _ of sent) came.push(await channel.receive())
+    for (const [i, payload] of sent.entries()) expect(Buffer.compare(came[i], payload), `message ${i}`).toBe(0)
+  })
+
+  test('may come in one piece with the handshake', async () => {
+    const [small, large] = [message(10, 1), message(100_000, 2)]
+    const { channel } = await raw([frame(BINARY, small), frame(BINARY, large)])
+    expect(await channel.receive()).toEqual(small)
+    expect(Buffer.compare(await channel.receive(), large)).toBe(0)
+  })
+
+  test('that are malformed end the channel as `ws` has it', async () => {
+    const large = message(70_000, 3)
+    for (const wrong of [
+      [frame(BINARY, large, 0x80)],
+      [frame(0x02, large), frame(BINARY, large)],
+      [frame(0x80, large)],
+      [frame(0xc2, large)],
+      [Buffer.from([BINARY, 127, 0, 0, 0, 0, 1, 0, 0, 1])], // one byte more than 16 MiB
+      [Buffer.from([BINARY, 127, 255, 255, 255, 255, 255, 255, 255, 255])],
+    ]) {
+      const { channel, socket } = await raw()
+      for (const bytes of wrong) socket.write(bytes)
+      expect(await codeOf(channel.receive())).toBe('FRAME')
+    }
+  })
+
+  test('that are cut off never arrive', async () => {
+    const { channel, socket } = await raw()
+    socket.end(frame(BINARY, message(70_000, 4)).subarray(0, 69_000))
+    expect(await codeOf(channel.receive())).toBe('PEER_GONE')
+  })
+
+  test('are not read any more behind a close', async () => {
+    const { channel, socket } = await raw()
+    socket.write(Buffer.concat([frame(0x88, Buffer.from([3, 232])), frame(BINARY, message(70_000, 5))]))
+    expect(await codeOf(channel.receive())).toBe('PEER_GONE')
+  })
+})
+
+describe('kept buffers', () => {
+  test('are used again from a certain size on, and never by two', () => {
+    const size = KEPT_FROM + 24
+    const first = takeBuffer(size)
+    giveBuffer(new Uint8Array(first, 8))
+    expect(takeBuffer(size)).toBe(first)
+    expect(takeBuffer(size)).not.toBe(first)
+    const small = takeBuffer(KEPT_FROM - 1)
+    giveBuffer(new Uint8Array(small))
+    expect(takeBuffer(KEPT_FROM - 1)).not.toBe(small)
+  })
+
+  test('are bounded: those unused for longest go', () => {
+    const MIB = 2 ** 20
+    const [oldest, ...others] = Array.from({ length: 18 }, (_, i) => takeBuffer(MIB + 8 * i))
+    giveBuffer(new Uint8Array(oldest))
+    for (const buffer of others) giveBuffer(new Uint8Array(buffer))
+    expect(takeBuffer(MIB)).not.toBe(oldest)
+    expect(takeBuffer(MIB + 8 * 17)).toBe(others.at(-1))
+    expect(new Uint8Array(takeBuffer(MIB + 8)).every((byte) => byte === 0)).toBe(true)
+  })
+
+  test('of what `ws` has not written yet are left alone', async () => {
+    const written: (() => void)[] = []
+    const idle = { readyState: 1, bufferedAmount: 0, binaryType: '', addEventListener() {}, close() {}, pause() {} }
+    const ws = { ...idle, send: (_: Uint8Array, done?: () => void) => written.push(done!) } as unknown as WebSocketLike
+    const size = KEPT_FROM + 4096
+    const buffer = takeBuffer(size)
+    webSocketChannel(ws).send(new Uint8Array(buffer))
+    expect(takeBuffer(size)).not.toBe(buffer)
+    written[0]()
+    expect(takeBuffer(size)).toBe(buffer)
+  })
+})
