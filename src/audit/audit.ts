@@ -8,8 +8,16 @@ import type { PartyOptions } from '../party/options.js'
 import type { Calibration } from '../plan/calibrate.js'
 import { type Compiled, compile } from '../plan/compile/compile.js'
 import type { MccPlan } from '../plan/plan.js'
+import { freshWeights } from '../train/search/supernet.js'
 import type { OnStage } from '../tune/progress.js'
-import { invertFeatures, type KnownNetwork, leakedByGradients } from './invert.js'
+import {
+  gradientsOf,
+  invertFeatures,
+  type KnownNetwork,
+  leakedByGradients,
+  matchGradients,
+  stretched,
+} from './invert.js'
 import { rangeOf, type Verdict, verdictOf } from './rank.js'
 import { regressed, type ViewData } from './regress.js'
 import { type Party, recordViews } from './views.js'
@@ -45,8 +53,11 @@ export interface Attack {
   readonly target: Target
   readonly party: Party | null
   readonly of: string
-  /** By a descent through the network, from the input of the last layer as its gradients show it, or by a linear map learned from other inferences. */
-  readonly by: 'inversion' | 'gradients' | 'regression'
+  /**
+   * By a descent through the network, from the input of the last layer as its gradients show it, towards a picture of the
+   * same gradients, or by a linear map learned from other inferences.
+   */
+  readonly by: 'inversion' | 'gradients' | 'matching' | 'regression'
   readonly verdict: Verdict
   /** Whether p is below the level. */
   readonly found: boolean
@@ -73,6 +84,8 @@ const LEVEL = 1e-3
 /** Permutations by attack on a view, so that p can be well below the level. */
 const PERMUTATIONS = 3000
 const SHOWN = 8
+/** Gradients are matched in so many times the steps of an inversion, for the pictures that are shown alone. */
+const MATCHING = 3
 /** Of fewer pictures too few permutations are left for p to reach the level. */
 const LEAST = { pictures: 10, recorded: 16 }
 
@@ -108,10 +121,24 @@ export async function auditNetwork(
     const make = () => invertFeatures(network, leaked.layer, leaked.values, how)
     planned.push({ target: 'control', party: null, of: 'gradients of the weights', by: 'gradients', make })
   }
+  // Where training begins gradients say most: of a network that is sure of its answer they are next to nothing.
+  const fresh = { ...network, weights: freshWeights(network.arch, 1) }
+  const match = (target: Target, party: Party | null, of: string, pictures: readonly Float32Array[]) => {
+    const shared = gradientsOf(fresh, pictures)
+    if (!shared) return
+    const make = () => matchGradients(fresh, shared, { ...how, steps: MATCHING * steps })
+    planned.push({ target, party, of, by: 'matching', make })
+  }
+  match('control', null, 'gradients of untrained weights', attacked.slice(0, SHOWN))
   regress('control', null, 'x̂ under one mask for all', reused)
   for (const { party, name, data, values } of views) {
     regress('view', party, name, data)
     if (values) invert('view', party, name, values.layer, values.words)
+    // What the server could share of what it holds in the picture's place.
+    if (values && values.layer === undefined) {
+      const held = values.words.slice(0, SHOWN).map((words) => stretched(words, how))
+      match('view', party, `gradients by ${name}`, held)
+    }
   }
   const output = bodyOf(network.arch).outputs[0]
   invert('answer', 'client', 'logits', output, answers.slice(0, attacked.length))

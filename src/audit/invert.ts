@@ -1,6 +1,7 @@
 // Pictures from what is known of them: from values inside a network, and from the gradients of a loss.
 
 import { lossOf } from '../gradient/loss.js'
+import { slotsOf, toVector, withVector } from '../gradient/parameters.js'
 import { Tape } from '../gradient/tape.js'
 import { Uniform } from '../gradient/uniform.js'
 import type { Architecture } from '../model/architecture.js'
@@ -31,6 +32,10 @@ export interface InversionOptions {
 /** Of the pictures' range: how far a step moves a pixel at first; and how much uneven pictures are worth avoiding. */
 const RATE = 0.1
 const EVEN = 1e-2
+/** Of the weights' length: how far they are moved for a difference. */
+const STEP = 3e-3
+/** Total variation where gradients are matched. */
+const EVEN_MATCHED = 5e-2
 
 /**
  * Pictures whose values behind a layer point where the given ones do: 1 - cos of the angle between both is made small, and
@@ -76,11 +81,10 @@ export function leakedByGradients(
   if (last.op !== 'linear') return undefined
   const tape = Tape.prepare(arch, network.weights, { spec: network.spec, norm: 'running' })
   const size = elementCount(last.inShapes[0])
-  const loss = { smoothing: 0, distill: 0, temperature: 1 }
   const values = pictures.map((picture) => {
     const [logits] = tape.forward([picture])
     const label = logits.indexOf(Math.max(...logits))
-    const { weights } = tape.backward([lossOf(logits, label, loss).seed])
+    const { weights } = tape.backward([lossOf(logits, label, CROSS_ENTROPY).seed])
     return weights
       .get(last.id)!
       .weight!.slice(label * size, (label + 1) * size)
@@ -88,6 +92,81 @@ export function leakedByGradients(
   })
   tape.release()
   return { layer: last.in[0], values }
+}
+
+/** Gradients of a loss by all trained tensors, in one vector per picture, as somebody gets them who trains together with others. */
+export interface SharedGradients {
+  readonly vectors: readonly Float32Array[]
+  /** The classes that they say: of a cross entropy only the label's row of the last bias has a negative gradient (Zhao et al. 2020). */
+  readonly labels: readonly number[]
+}
+
+const CROSS_ENTROPY = { smoothing: 0, distill: 0, temperature: 1 }
+
+/** @returns nothing where the last layer has no bias, whose gradient shows the label */
+export function gradientsOf(network: KnownNetwork, pictures: readonly Float32Array[]): SharedGradients | undefined {
+  const arch = bodyOf(network.arch)
+  const last = arch.byId.get(arch.outputs[0])!
+  if (last.op !== 'linear' || !last.bias) return undefined
+  const slots = slotsOf(arch)
+  const tape = Tape.prepare(arch, network.weights, { spec: network.spec, norm: 'running' })
+  const labels: number[] = []
+  const vectors = pictures.map((picture) => {
+    const [logits] = tape.forward([picture])
+    const { weights } = tape.backward([lossOf(logits, logits.indexOf(Math.max(...logits)), CROSS_ENTROPY).seed])
+    const bias = weights.get(last.id)!.bias!
+    labels.push(bias.indexOf(Math.min(...bias)))
+    return toVector(slots, weights)
+  })
+  tape.release()
+  return { vectors, labels }
+}
+
+/**
+ * Pictures whose gradients point where the given ones do, tensor by tensor (deep leakage from gradients: Zhu et al. 2019; by
+ * angles, as Geiping et al. 2020). The derivative by the picture of ⟨gradient by the weights, r⟩ is how the gradient by the picture
+ * changes when the weights go towards r, so that two more passes are all it takes.
+ */
+export function matchGradients(
+  network: KnownNetwork,
+  { vectors, labels }: SharedGradients,
+  options: InversionOptions,
+): Float32Array[] {
+  const arch = bodyOf(network.arch)
+  const slots = slotsOf(arch)
+  const own = toVector(slots, network.weights)
+  const size = Math.sqrt(dot(own, own))
+  const tape = Tape.prepare(arch, network.weights, { spec: network.spec, norm: 'running', inputs: true })
+  const at = (parameters: Float32Array, picture: Float32Array, label: number) => {
+    tape.load(withVector(network.weights, slots, parameters))
+    const [logits] = tape.forward([picture])
+    return tape.backward([lossOf(logits, label, CROSS_ENTROPY).seed])
+  }
+  const slope = (picture: Float32Array, i: number): Float32Array => {
+    const found = toVector(slots, at(own, picture, labels[i]).weights)
+    const r = new Float32Array(found.length)
+    for (const { start, length } of slots) {
+      const part = (vector: Float32Array) => vector.subarray(start, start + length)
+      const given = part(vectors[i])
+      r.set(awayFrom(part(found), given, Math.sqrt(dot(given, given))), start)
+    }
+    const step = (STEP * size) / Math.max(Math.sqrt(dot(r, r)), 1e-30)
+    const beside = (side: number) => {
+      const [inputs] = at(
+        own.map((w, k) => w + side * step * r[k]),
+        picture,
+        labels[i],
+      ).inputs
+      return inputs
+    }
+    const [up, down] = [beside(1), beside(-1)]
+    return up.map((value, k) => (value - down[k]) / (2 * step))
+  }
+  try {
+    return descended(arch, vectors.length, (pictures) => pictures.map(slope), options, EVEN_MATCHED)
+  } finally {
+    tape.release()
+  }
 }
 
 /** The gradient of 1 - cos(found, given) by what was found. */
@@ -103,6 +182,7 @@ function descended(
   count: number,
   gradient: (pictures: readonly Float32Array[]) => readonly Float32Array[],
   { steps, low, high, signal }: InversionOptions,
+  even = EVEN,
 ): Float32Array[] {
   const { shape } = arch.inputs[0]
   const elements = elementCount(shape)
@@ -114,7 +194,7 @@ function descended(
   for (let step = 0; step < steps; step++) {
     signal?.throwIfAborted()
     const given = gradient(pictures)
-    for (let i = 0; i < count; i++) slopes.set(withEvenness(pictures[i], given[i], shape), i * elements)
+    for (let i = 0; i < count; i++) slopes.set(withEvenness(pictures[i], given[i], shape, even), i * elements)
     const rate = (RATE * (high - low) * (steps - step)) / steps
     adamOf(all, slopes, moments, { rate, momentum: 0.9, steps: step + 1 })
     for (let i = 0; i < all.length; i++) all[i] = Math.min(Math.max(all[i], low), high)
@@ -123,11 +203,16 @@ function descended(
 }
 
 /** The gradient, of length 1, and that of total variation beside it. */
-function withEvenness(picture: Float32Array, gradient: Float32Array, shape: Architecture['inputs'][0]['shape']) {
+function withEvenness(
+  picture: Float32Array,
+  gradient: Float32Array,
+  shape: Architecture['inputs'][0]['shape'],
+  even: number,
+) {
   const [channels, h, w] = asMap(shape)
   const size = Math.max(Math.sqrt(dot(gradient, gradient)), 1e-30)
   const sum = gradient.map((value) => value / size)
-  const weight = EVEN / Math.sqrt(picture.length)
+  const weight = even / Math.sqrt(picture.length)
   for (let c = 0; c < channels; c++) {
     for (let y = 0; y < h; y++) {
       for (let x = 0; x < w; x++) {
@@ -144,7 +229,7 @@ function withEvenness(picture: Float32Array, gradient: Float32Array, shape: Arch
 }
 
 /** What words look like as a picture: their range becomes the pictures'. */
-function stretched(words: ArrayLike<number>, { low, high }: InversionOptions): Float32Array {
+export function stretched(words: ArrayLike<number>, { low, high }: InversionOptions): Float32Array {
   const list = Array.from(words)
   const [least, most] = [list.reduce((a, b) => Math.min(a, b)), list.reduce((a, b) => Math.max(a, b))]
   return Float32Array.from(list, (word) => low + ((high - low) * (word - least)) / Math.max(most - least, 1e-30))

@@ -53,10 +53,12 @@ describe('an audit', () => {
         .filter(({ found }) => !found)
         .map(words),
     ).toEqual([])
-    const [values, gradients, reused] = of('control').map(({ verdict }) => verdict)
+    const [values, gradients, matched, reused] = of('control').map(({ verdict }) => verdict)
     expect(values.hits).toBe(50)
     expect(values.psnr).toBeGreaterThan(20)
     expect(gradients.rank).toBeLessThan(0.1)
+    expect([matched.count, matched.hits]).toEqual([8, expect.toSatisfy((hits: number) => hits >= 6)])
+    expect(matched.psnr).toBeGreaterThan(matched.unrelated + 0.5)
     expect(reused.rank).toBeLessThan(0.1)
   })
 
@@ -73,6 +75,7 @@ describe('an audit', () => {
     expect([...kinds]).toEqual(
       expect.arrayContaining(['client opening inversion', 'helper all messages, as bits regression']),
     )
+    expect([...kinds]).toContain('server gradients by x̂ matching')
     const mean = of('view').reduce((sum, { verdict }) => sum + verdict.rank, 0) / of('view').length
     expect(Math.abs(mean - 0.5)).toBeLessThan(0.05)
   })

@@ -3,42 +3,15 @@ import { describe, expect, it } from 'vitest'
 import type { Norm } from '../../src/gradient/differentiable.js'
 import { Tape } from '../../src/gradient/tape.js'
 import { loadFloatKernels } from '../../src/kernels/float/instance.js'
-import { type Architecture, parseArchitecture } from '../../src/model/architecture.js'
+import type { Architecture } from '../../src/model/architecture.js'
 import { parametersOf } from '../../src/model/parameters.js'
 import { parseReluSpec, type ReluSpec } from '../../src/model/relu/spec.js'
 import { elementCount } from '../../src/model/shape.js'
-import type { LayerTensors, Weights } from '../../src/model/weights.js'
+import type { Weights } from '../../src/model/weights.js'
+import { maskBits, network, numbers, weightsOf } from './numbers.js'
 import { type SlowWeights, slowForward } from './twin.js'
 
 const kernels = loadFloatKernels()
-
-function network(shape: readonly number[], layers: readonly object[], choices: object = {}): Architecture {
-  const wired = layers.map((layer, i) => ({ id: `l${i}`, in: [i === 0 ? 'x' : `l${i - 1}`], ...layer }))
-  const outputs = [`l${layers.length - 1}`]
-  const inputs = [{ name: 'x', shape }]
-  return parseArchitecture({ format: 'arch/1', name: 'one', inputs, outputs, choices, layers: wired })
-}
-
-/** Numbers between -1 and 1, the same in every run. */
-function numbers(count: number, seed: number): Float32Array {
-  let state = (seed * 0x9e3779b1) >>> 0
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x297a2d39) >>> 0
-    return state / 2 ** 31 - 1
-  })
-}
-
-function weightsOf(arch: Architecture): Weights {
-  return new Map(
-    arch.layers.flatMap((layer, i) => {
-      const tensors = parametersOf(layer).map(({ tensor, shape }, t) => {
-        const values = numbers(elementCount(shape), 10 * i + t + 1)
-        return [tensor, tensor === 'running_var' ? values.map((v) => 1 + v / 2) : values] as const
-      })
-      return tensors.length > 0 ? [[layer.id, Object.fromEntries(tensors) as LayerTensors] as const] : []
-    }),
-  )
-}
 
 const PICTURES = 3
 const STEP = 1e-5
@@ -109,11 +82,6 @@ function check(arch: Architecture, spec?: ReluSpec, norm: Norm = 'batch'): void 
 }
 
 const spec = (arch: Architecture, layers: object) => parseReluSpec({ format: 'relu-spec/1', layers }, arch)
-const bits = (count: number) => {
-  const bytes = new Uint8Array(Math.ceil(count / 8))
-  for (let i = 0; i < count; i++) if (i % 5 < 3) bytes[i >> 3] |= 1 << (i & 7)
-  return Buffer.from(bytes).toString('base64')
-}
 
 describe('gradients equal central differences', () => {
   it.each<[string, object]>([
@@ -210,7 +178,7 @@ describe('gradients equal central differences', () => {
       [4, 4],
       [1, 3],
     ]
-    const mask = { kind: 'mask', encoding: 'base64-bits-lsb-first', bits: bits(180) }
+    const mask = { kind: 'mask', encoding: 'base64-bits-lsb-first', bits: maskBits(180) }
     check(arch, spec(arch, { l1: { kind: 'block', blocks } }))
     check(arch, spec(arch, { l1: { ...mask, off: 'identity' } }))
     check(arch, spec(arch, { l1: { ...mask, off: 'zero' } }))

@@ -9,6 +9,8 @@ const MOST_LAYERS = 512
 
 export interface SeesawParams {
   readonly dataset: 'cifar' | 'imagenet'
+  /** Channels of the stem; each stage has twice as many as what is before it. */
+  readonly width: number
   /** Sample layers per stage. */
   readonly blockConfig: readonly number[]
   readonly ops: readonly string[]
@@ -18,16 +20,18 @@ export interface SeesawParams {
 }
 
 /**
- * `model` (a published name) or `dataset` with `blockConfig`; `ops` (names, or 27 or 10 for the published lists;
+ * `width` (of the stem, a multiple of 4; published and default 32); `model` (a published name) or `dataset` with `blockConfig`; `ops` (names, or 27 or 10 for the published lists;
  * default 27); `kept` (per sample layer the names of the branches that are left, the others are zero; default all);
  * `numClasses` (default: as many as labels, else 100 for CIFAR and 1000 for ImageNet).
  */
 export function readSeesawParams(params: Fields, labelCount: number | undefined): SeesawParams {
   const { dataset, blockConfig } = params.has('model') ? readModel(params) : readConfig(params)
+  const width = params.integer('width', { min: 4, max: 256 }, 32)
+  if (width % 4 !== 0) params.fault('width', 'a multiple of 4, as groups of 8 channels are convolved')
   const ops = readOps(params)
   const kept = readKept(params, ops, depthOf({ blockConfig }))
   const numClasses = params.integer('numClasses', { min: 1 }, labelCount ?? (dataset === 'cifar' ? 100 : 1000))
-  return { dataset, blockConfig, ops, kept, numClasses }
+  return { dataset, width, blockConfig, ops, kept, numClasses }
 }
 
 type Config = Pick<SeesawModel, 'dataset' | 'blockConfig'>

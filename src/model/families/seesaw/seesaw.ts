@@ -7,7 +7,6 @@ import { depthOf, modelsOfDepth, seesawModels } from './models.js'
 import { addBranch } from './ops.js'
 import { readSeesawParams, type SeesawParams } from './params.js'
 
-const STEM_CHANNELS = 32
 /**
  * Params as `readSeesawParams` has them. Choices: `default_1` … `default_n`, one per sample layer in the order of the
  * stages, 0 for identity and 1 for ReLU; all of them must be made. Pruned branches are `zero` layers and keep their
@@ -18,10 +17,10 @@ export const seesaw: Family = (request) => {
   if (params.blockConfig.length > 0) checkChoices(params, request)
   if (request.params.failed) return { inputs: [], outputs: [], layers: [] }
   const layers = new LayerList()
-  const features = [addStem(layers, params.dataset)]
+  const features = [addStem(layers, params)]
   let key = 0
   params.blockConfig.forEach((count, stage) => {
-    const width = STEM_CHANNELS * 2 ** (stage + 1)
+    const width = params.width * 2 ** (stage + 1)
     let x = addUpsample(layers, stage, features[stage], width)
     for (let j = 1; j <= count; j++)
       x = addSampleLayer(layers, `samples.${stage}.samplelayer${j}`, x, width, params, key++)
@@ -34,9 +33,9 @@ export const seesaw: Family = (request) => {
   return { inputs: [{ name: 'x', shape }], outputs: ['classifier'], layers: layers.layers }
 }
 
-function addStem(layers: LayerList, dataset: SeesawParams['dataset']): string {
+function addStem(layers: LayerList, { dataset, width }: SeesawParams): string {
   const window = dataset === 'cifar' ? { kernel: 3, pad: 1 } : { kernel: 7, stride: 4, pad: 3 }
-  const conv = layers.conv2d('features.conv0', 'x', { cout: STEM_CHANNELS, ...window })
+  const conv = layers.conv2d('features.conv0', 'x', { cout: width, ...window })
   return layers.batchNorm('features.norm0', conv)
 }
 
