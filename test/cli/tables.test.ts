@@ -132,7 +132,7 @@ describe('tables', () => {
   it('cut no word where whole ones say enough', () => {
     expect(shortened('input, headers', 12)).toBe('input…')
     expect(shortened('values of bn1, conversion', 20)).toBe('values of…conversion')
-    expect(shortened('backbone.layer2.3.downsample.relu', 24)).toBe('backbone.layer2.3…relu')
+    expect(shortened('backbone.layer2.3.downsample.relu', 24)).toBe('backbone…downsample.relu')
     const names = ['values of bn1, conversion', 'values of bn2, conversion']
     expect(shortenedAlike(names, 16)).toEqual(['values of bn1…', 'values of bn2…'])
     const branches = ['block3.branch12.conv', 'block3.branch13.conv', 'block3.branch12.relu']
