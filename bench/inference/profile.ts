@@ -6,11 +6,11 @@ import { median, table } from '../report.js'
 
 /** Milliseconds per inference, medians. */
 export interface PartyProfile {
-  /** Not waiting for anything. */
-  activeMs: number
+  /** Of the processor. */
+  cpuMs: number
   parts: Parts
   gcMs: number
-  /** Active, in none of the above. */
+  /** Of the processor, for none of the above. */
   restMs: number
 }
 
@@ -96,9 +96,9 @@ function phaseOf(rounds: readonly Round[]): PhaseProfile {
       median(rounds.map(({ before, after }) => of(after[i]) - of(before[i])))
     const names = Object.keys(rounds[0].after[i].parts)
     const parts = Object.fromEntries(names.map((name) => [name, middle(({ parts }) => parts[name] ?? 0)]))
-    const [activeMs, gcMs] = [middle((used) => used.activeMs), middle((used) => used.gcMs)]
+    const [cpuMs, gcMs] = [middle((used) => used.cpuMs), middle((used) => used.gcMs)]
     const known = Object.values(parts).reduce((sum, ms) => sum + ms, gcMs)
-    return { activeMs, parts, gcMs, restMs: Math.max(0, activeMs - known) }
+    return { cpuMs, parts, gcMs, restMs: Math.max(0, cpuMs - known) }
   }
   const [client, server, helper] = ROLES.map((_, i) => partyOf(i))
   return { wallMs: median(rounds.map(({ wallMs }) => wallMs)), client, server, helper }
@@ -113,13 +113,13 @@ function rowsOf(phase: PhaseProfile): string[][] {
     ...rows.filter(([, ...cells]) => cells.some((cell) => cell !== '')),
     row('collecting garbage', ({ gcMs }) => gcMs),
     row('everything else', ({ restMs }) => restMs),
-    row('active', ({ activeMs }) => activeMs),
+    row('all of it', ({ cpuMs }) => cpuMs),
   ]
 }
 
 const titleOf = (name: string, { wallMs }: PhaseProfile): string =>
   `${name}: ${wallMs.toFixed(1)} ms as the client sees it`
-const HEAD = ['ms per inference', ...ROLES]
+const HEAD = ['processor ms per inference', ...ROLES]
 
 const text = ({ offline, online, runs }: ProfileReport): string =>
   [

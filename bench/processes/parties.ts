@@ -1,6 +1,6 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
-import { PerformanceObserver, performance } from 'node:perf_hooks'
+import { PerformanceObserver } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { prepareModel } from '../../src/files/prepared-model.js'
 import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
@@ -157,8 +157,6 @@ export const report = (children: readonly ChildProcess[]): Promise<Used[]> =>
 /** What a process has used so far. */
 export interface Used extends Work {
   peakMB: number
-  /** While the process was not waiting for anything, in milliseconds. */
-  activeMs: number
   parts: Parts
 }
 
@@ -203,8 +201,7 @@ let gcMs = 0
 const used = (): Used => {
   const { userCPUTime, systemCPUTime, maxRSS, minorPageFault: pageFaults } = process.resourceUsage()
   const [cpuMs, systemMs] = [(userCPUTime + systemCPUTime) / 1000, systemCPUTime / 1000]
-  const { active: activeMs } = performance.eventLoopUtilization()
-  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024), activeMs, parts: partsSoFar() }
+  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024), parts: partsSoFar() }
 }
 const LOCAL = { host: '127.0.0.1', port: 0 }
 

@@ -9,7 +9,7 @@ import { type Compiled, weightKey } from '../plan/compile/compile.js'
 import { canonicalJson, planDigest } from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { requireMemory } from '../protocol/memory.js'
-import { layOut } from '../protocol/step.js'
+import { layOutInTurns } from '../protocol/step.js'
 import { packShare } from '../protocol/weights.js'
 import { entropy, type Seed } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
@@ -112,7 +112,7 @@ export class Server {
         filter.release(true)
       })
       const registration = await registered({ k, compiled, options }, digest, link, source)
-      const planned = layOut(k, plan)
+      const planned = await layOutInTurns(k, plan)
       const held = { k, compiled, planned, digest, share, helper: link, connectHelper, registration, options }
       const server = new Server(held)
       options.onEvent?.({ kind: 'helper', up: true })

@@ -1,6 +1,7 @@
 // A step as a party holds it: its layout with the index maps in WASM memory, where kernels read them.
 import { type IndexMap, type PatchMap, uploadIndexMap, uploadPatchMap } from '../kernels/index-maps.js'
 import { type Kernels, type Region, upload } from '../kernels/instance.js'
+import { turn } from '../net/index.js'
 import type { Activation, Plan } from '../plan/plan.js'
 import {
   type ActivationOf,
@@ -37,21 +38,39 @@ export interface PlannedSteps<P extends Plan = Plan> extends PlanLayout<P, Plann
 
 /** Puts a plan's maps into an instance's memory. */
 export function layOut<P extends Plan>(k: Kernels, plan: P): PlannedSteps<P> {
+  const laying = layingOut(k, plan)
+  for (;;) {
+    const { done, value } = laying.next()
+    if (done) return value
+  }
+}
+
+/** As `layOut`. What else waits in this thread has its turn after every step: maps of millions of values take seconds. */
+export async function layOutInTurns<P extends Plan>(k: Kernels, plan: P): Promise<PlannedSteps<P>> {
+  const laying = layingOut(k, plan)
+  for (;;) {
+    const { done, value } = laying.next()
+    if (done) return value
+    await turn()
+  }
+}
+
+function* layingOut<P extends Plan>(k: Kernels, plan: P): Generator<undefined, PlannedSteps<P>, undefined> {
   const { steps, waves } = planLayout(plan)
   const maps = new MapsInMemory(k)
+  const placed: PlannedStep<ActivationOf<P>>[] = []
   try {
-    const placed = steps.map((step): PlannedStep<ActivationOf<P>> => {
-      return {
-        ...step,
-        relu: isActive(step) ? { ...step.relu, ...inMemory(reluMaps(step, plan.backend), maps) } : null,
-      }
-    })
-    const grouped = waves.map((wave) => wave.map(({ index }) => placed[index]))
-    return { plan, steps: placed, waves: grouped, release: () => maps.release() }
+    for (const step of steps) {
+      const relu = isActive(step) ? { ...step.relu, ...inMemory(reluMaps(step, plan.backend), maps) } : null
+      placed.push({ ...step, relu })
+      yield
+    }
   } catch (error) {
     maps.release()
     throw error
   }
+  const grouped = waves.map((wave) => wave.map(({ index }) => placed[index]))
+  return { plan, steps: placed, waves: grouped, release: () => maps.release() }
 }
 
 /** One map in memory per list, however many names it has. */

@@ -4,6 +4,7 @@ import type { PackedWeights } from '../kernels/conv.js'
 import type { ConvGeometry } from '../kernels/geometry.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
+import { turn } from '../net/index.js'
 import type { Plan } from '../plan/plan.js'
 import { Purpose, type Streams } from '../random/streams.js'
 
@@ -50,7 +51,8 @@ export async function packShare(
   }
   try {
     for (const slot of filterSlots(plan)) {
-      await ready?.(slot)
+      // What waits in this thread has its turn: packing a large network takes a while.
+      await (ready?.(slot) ?? turn())
       const words = k.memory.alloc(slot.words * ring.bytes)
       try {
         await fill(slot, words)

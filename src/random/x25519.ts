@@ -29,7 +29,7 @@ export const ladder: Curve = /* @__PURE__ */ montgomery({
 interface Key {
   export(as: { format: 'jwk' }): { x: string }
 }
-/** The part of `node:crypto` that is used. */
+/** The part of Node's `crypto` that is used. */
 interface Crypto {
   createPrivateKey(key: { key: Uint8Array; format: 'der'; type: 'pkcs8' }): Key
   createPublicKey(key: Key | { key: { kty: string; crv: string; x: string }; format: 'jwk' }): Key
@@ -78,7 +78,7 @@ function native(): Curve | undefined {
     Deno?: unknown
     Bun?: unknown
   }
-  const crypto = !Deno && !Bun && process?.getBuiltinModule?.('node:crypto')
+  const crypto = !Deno && !Bun && process?.getBuiltinModule?.('crypto')
   if (!crypto) return undefined
   const curve = curveOf(crypto as Crypto)
   try {

@@ -1,7 +1,7 @@
 // What the commands print fits a terminal of 80 columns, and ends with the command to type next.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { calibrate } from '../../src/cli/commands/calibrate.js'
 import { convert } from '../../src/cli/commands/convert.js'
@@ -54,14 +54,13 @@ describe('on a terminal of 80 columns', () => {
     expectFits(await onTerminal(doctor), /next ringfence demo/)
     const converted = await onTerminal(convert, 'models/resnet20-cifar10/arch.json', '-o', at('expanded.json'))
     expectFits(converted, /next ringfence inspect/)
-    const namesIn = (folder: string) =>
-      readdirSync(folder).flatMap((file) => (file.endsWith('.ts') ? [file.slice(0, -3)] : []))
-    const loaded = await Promise.all([
-      ...namesIn('src/cli/commands').map(async (name) => [name, await import(`../../src/cli/commands/${name}.ts`)]),
-      ...namesIn('src/cli/commands/training').map(async (name) => {
-        return [name, await import(`../../src/cli/commands/training/${name}.ts`)]
+    const files = readdirSync('src/cli/commands', { recursive: true, encoding: 'utf8' })
+    const loaded = await Promise.all(
+      files.flatMap((file) => {
+        const name = basename(file, '.ts')
+        return file.endsWith('.ts') ? [import(`../../src/cli/commands/${file}`).then((module) => [name, module])] : []
       }),
-    ])
+    )
     expect(loaded.map(([name]) => name)).toEqual(expect.arrayContaining(['serve', 'search']))
     for (const [name, { [name]: command }] of loaded) {
       const out = { isTTY: false, columns: 0, write: () => true }
@@ -122,12 +121,24 @@ describe('tables', () => {
     const rows = [['features.12.block.relu', 'conv 3×3, block ReLU', 'seldom', '7']]
     expect(tableLines(columns, rows, plain)[1]).toBe('  features.12.block.relu  conv 3×3, block ReLU  seldom  7')
     expect(tableLines(columns, rows, plain, 50)[1]).toBe('  features.12.block.relu  conv 3×3, block ReLU  7')
-    expect(tableLines(columns, rows, plain, 40)[1]).toBe('  features.12…relu  conv 3×3, block …  7')
+    expect(tableLines(columns, rows, plain, 40)[1]).toBe('  features.12…relu  conv 3×3, block…   7')
   })
 
   it('keep both ends of a name', () => {
     expect(shortened('layer1.1.relu_1', 20)).toBe('layer1.1.relu_1')
     expect(shortened('features.12.block.relu', 11)).toBe('featu….relu')
+  })
+
+  it('cut no word where whole ones say enough', () => {
+    expect(shortened('input, headers', 12)).toBe('input…')
+    expect(shortened('values of bn1, conversion', 20)).toBe('values of…conversion')
+    expect(shortened('backbone.layer2.3.downsample.relu', 24)).toBe('backbone…downsample.relu')
+    const names = ['values of bn1, conversion', 'values of bn2, conversion']
+    expect(shortenedAlike(names, 16)).toEqual(['values of bn1…', 'values of bn2…'])
+    const branches = ['block3.branch12.conv', 'block3.branch13.conv', 'block3.branch12.relu']
+    const short = shortenedAlike(branches, 14)
+    expect(new Set(short).size).toBe(3)
+    expect(short.every((name) => name.length <= 14)).toBe(true)
   })
 
   it('cut the names of a column where they stay apart', () => {

@@ -143,6 +143,7 @@ describe('kept buffers', () => {
     const size = KEPT_FROM + 24
     const first = takeBuffer(size)
     giveBuffer(new Uint8Array(first, 8))
+    giveBuffer(new Uint8Array(first))
     expect(takeBuffer(size)).toBe(first)
     expect(takeBuffer(size)).not.toBe(first)
     const small = takeBuffer(KEPT_FROM - 1)

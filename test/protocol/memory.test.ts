@@ -1,11 +1,13 @@
 // What a plan's parties are said to need at most, against what their kernels held; and plans that are too large.
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { loadKernels } from '../../src/kernels/instance.js'
 import { Memory } from '../../src/kernels/memory.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { Server } from '../../src/party/server.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { type Compiled, compile } from '../../src/plan/compile/compile.js'
 import { planMemory, requireMemory } from '../../src/protocol/memory.js'
+import { layOut, layOutInTurns } from '../../src/protocol/step.js'
 import { localParties } from '../../src/testing.js'
 import { randomWeights } from '../fixtures/networks.js'
 import { prepareWorkload, sampleInput } from '../fixtures/workloads.js'
@@ -81,6 +83,22 @@ it('counts the tables of a curve, which the helper makes and the server keeps', 
   const held = await peaks(compiled, input)
   const said = planMemory(compiled.plan)
   for (const party of PARTIES) expect(said[party]).toBeGreaterThanOrEqual(held[party])
+})
+
+it('is laid out in turns: what waits in the thread goes on, step by step', async () => {
+  const { compiled } = prepareWorkload({ name: 'round-trips', options: {} })
+  let turns = 0
+  const immediate = () => {
+    turns++
+    pending = setImmediate(immediate)
+  }
+  let pending = setImmediate(immediate)
+  const planned = await layOutInTurns(loadKernels(), compiled.plan)
+  clearImmediate(pending)
+  expect(turns).toBeGreaterThanOrEqual(compiled.plan.steps.length)
+  const whole = layOut(loadKernels(), compiled.plan)
+  expect(planned.steps.map(({ relu }) => relu?.values)).toEqual(whole.steps.map(({ relu }) => relu?.values))
+  expect(planned.waves.map((wave) => wave.length)).toEqual(whole.waves.map((wave) => wave.length))
 })
 
 describe('a plan that its parties have no memory for', () => {

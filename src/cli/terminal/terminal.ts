@@ -120,8 +120,26 @@ export function wrapped(text: string, columns: number, indent = ''): string {
 const isBreak = (name: string, at: number): boolean => /[^a-z0-9]|[a-z][0-9]/i.test(name.slice(at - 1, at + 1))
 
 /**
- * Names without their middles, all cut at the same places: where most of them stay apart, then where words begin or end,
- * then as near to the middle as can be. `layer1.0.relu_1` becomes `layer1.0…1` beside `layer1.0.relu_2`.
+ * A name without its middle, and no word cut: of what is left it keeps the most, and of its ends as much as `bias` says.
+ * Undefined where two thirds would go that there is room for. Words of a sentence may go to its end.
+ */
+function wholeWords(name: string, most: number, bias: (front: number, back: number) => number): string | undefined {
+  const word = /[a-z0-9]/i
+  const places = Array.from({ length: name.length - 1 }, (_, i) => i + 1).filter((at) => isBreak(name, at))
+  const backs = places.filter((at) => word.test(name[at]))
+  const kept = places
+    .filter((at) => word.test(name[at - 1]))
+    .flatMap((front) => (name.includes(' ') ? [...backs, name.length] : backs).map((at) => [front, name.length - at]))
+    .filter(([front, back]) => front + back < most && 3 * (front + back) >= most - 1)
+  const worth = ([front, back]: number[]) => 2 * (front + back) + bias(front, back)
+  const [best] = kept.sort((a, b) => worth(b) - worth(a))
+  return best && `${name.slice(0, best[0])}…${name.slice(name.length - best[1])}`
+}
+
+/**
+ * Names without their middles. Whole words where they stay apart; else all cut at the same places: where most of them stay
+ * apart, then where words begin or end, then as near to the middle as can be. `layer1.0.relu_1` becomes `layer1.0…1` beside
+ * `layer1.0.relu_2`.
  */
 export function shortenedAlike(names: readonly string[], most: number): string[] {
   const long = names.filter((name) => name.length > most)
@@ -132,19 +150,31 @@ export function shortenedAlike(names: readonly string[], most: number): string[]
       return sum + Number(isBreak(name, front)) + Number(isBreak(name, name.length - (most - 1 - front)))
     }, 0)
   const fronts = Array.from({ length: Math.max(1, most - 2) }, (_, i) => i + 1)
+  const apart = (cut: (name: string) => string) => new Set(names.map(cut)).size
   const worth = fronts.map((front) => {
-    const apart = new Set(names.map(cutAt(front))).size
-    return { front, apart, breaks: breaksAt(front), off: Math.abs(front - Math.floor((most - 1) / 2)) }
+    return {
+      front,
+      apart: apart(cutAt(front)),
+      breaks: breaksAt(front),
+      off: Math.abs(front - Math.floor((most - 1) / 2)),
+    }
   })
   const [best] = worth.sort((a, b) => b.apart - a.apart || b.breaks - a.breaks || a.off - b.off)
-  return names.map(cutAt(best.front))
+  const biases = [(a: number, b: number) => -Math.abs(a - b), (a: number) => a, (_: number, b: number) => b]
+  const whole = biases.map((bias) => (name: string) => {
+    return name.length <= most ? name : (wholeWords(name, most, bias) ?? cutAt(best.front)(name))
+  })
+  return names.map(whole.find((cut) => apart(cut) >= best.apart) ?? cutAt(best.front))
 }
 
 export const shortened = (name: string, most: number): string => shortenedAlike([name], most)[0]
 
 /** What is told apart by how it begins. */
-export const begun = (text: string, most: number): string =>
-  text.length <= most ? text : `${text.slice(0, most - 1)}…`
+export function begun(text: string, most: number): string {
+  if (text.length <= most) return text
+  const words = text.slice(0, most).replace(/[^a-z0-9)]+[^ ]*$/i, '')
+  return `${2 * words.length >= most ? words : text.slice(0, most - 1)}…`
+}
 
 /** `1,234,567` */
 export const count = (value: number): string => value.toLocaleString('en-US')

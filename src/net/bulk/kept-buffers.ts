@@ -18,11 +18,12 @@ export function takeBuffer(size: number): ArrayBuffer {
   return buffer
 }
 
-/** A message was sent or read, and nobody looks at its buffer any more. */
+/** A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. */
 export function giveBuffer({ buffer }: Uint8Array): void {
   const size = buffer.byteLength
   if (size < KEPT_FROM || size > MOST_BYTES || !(buffer instanceof ArrayBuffer)) return
   const same = kept.get(size) ?? []
+  if (same.includes(buffer)) return
   same.push(buffer)
   kept.delete(size)
   kept.set(size, same)

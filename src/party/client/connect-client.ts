@@ -4,7 +4,7 @@ import { loadKernels } from '../../kernels/instance.js'
 import { type Link, Meter, Phase } from '../../net/index.js'
 import { type Plan, planDigest } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
-import { layOut } from '../../protocol/step.js'
+import { layOutInTurns } from '../../protocol/step.js'
 import type { KeyPair } from '../../random/seed.js'
 import type { ClientContext } from '../backend.js'
 import { delegateProof } from '../delegated/proof.js'
@@ -43,7 +43,7 @@ export async function connectClient(
       throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
     }
     const k = first?.k ?? loadKernels()
-    common = first ?? new Common(k, layOut(k, plan))
+    common = first ?? new Common(k, await layOutInTurns(k, plan))
     const dealer = new Dealer(options, { common, meter, welcome })
     opened.push(dealer)
     const address = typeof end === 'string' ? end : ''

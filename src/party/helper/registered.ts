@@ -10,7 +10,7 @@ import { tensorSizes } from '../../protocol/mcc/guard/upload.js'
 import { materialLengths } from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 import { filterBytes, layoutBytes } from '../../protocol/memory.js'
-import { layOut, type PlannedSteps } from '../../protocol/step.js'
+import { layOutInTurns, type PlannedSteps } from '../../protocol/step.js'
 import { type FilterSlot, filterSlots, type ModelShare, packShare } from '../../protocol/weights.js'
 import type { Seed } from '../../random/seed.js'
 import type { HelperHello } from '../messages.js'
@@ -115,7 +115,7 @@ export async function receiveModel(
       held.push((dealer = await receiveForPool(pool, link, { plan, name }, room.take)))
     else held.push((share = await receiveShare(k, link, plan, room.take)))
     room.take(layoutBytes(plan))
-    const planned = layOut(k, plan)
+    const planned = await layOutInTurns(k, plan)
     held.push(planned)
     if (share && plan.backend === 'mcc') held.push((dealer = new LocalDealer(k, planned as MccSteps, share)))
     // A local dealer's bundle lies in no memory but a message's.

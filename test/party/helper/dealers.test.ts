@@ -157,7 +157,7 @@ test('a helper with threads serves several clients, each answer equal to the ref
 })
 
 test('a registration that threads have no room for is told to come back', async () => {
-  const helper = await createHelper({ dealers: pool, registeredBytes: 2 ** 15 })
+  const helper = await createHelper({ dealers: pool, registeredBytes: 2 ** 14 })
   expect(await failure(Site.create(compiled, helper))).toMatchObject({ code: 'BUSY' })
   expect(helper.status.registered.usedBytes).toBe(0)
   await helper.release()
