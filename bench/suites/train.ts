@@ -105,7 +105,9 @@ export async function benchTrain(options: {
     }
   })
   const threads = await twoThreads(options.quick)
-  const printed = options.json ? JSON.stringify({ train, threads }) : `${text(train)}
+  const printed = options.json
+    ? JSON.stringify({ train, threads })
+    : `${text(train)}
 ${threadsText(threads)}`
   process.stdout.write(`${printed}
 `)
