@@ -34,7 +34,8 @@ class Recording {
       send: () => void log.push({ from: me, to: peer, at: performance.now() }),
       receive: async () => {
         log.push({ from: peer, to: me, at: performance.now() })
-        return messages[next++ % messages.length]
+        // Whoever receives it may have its buffer used again.
+        return messages[next++ % messages.length].slice()
       },
       async drained() {},
       close() {},

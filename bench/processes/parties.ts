@@ -192,9 +192,9 @@ export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
 
 /**
  * What a parent asks a party, over and over: a client to prepare an inference, to run one, to do both, to classify one input after
- * another from now on; or what there is to tell.
+ * another from now on, to prepare all of the job's and leave; or what there is to tell.
  */
-type Question = 'prepare' | 'infer' | 'run' | 'load' | 'report'
+type Question = 'prepare' | 'infer' | 'run' | 'load' | 'stock' | 'report'
 
 const tell = (message: unknown): void => void process.send!(message)
 let gcMs = 0
@@ -285,8 +285,15 @@ async function client({ job, server: serverUrl, helper: helperUrl }: Message): P
       },
     }
   }
+  /** By a client that leaves afterwards, and all that was prepared with it. */
+  const stock = async (): Promise<void> => {
+    const one = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
+    await one.prepare(job.runs)
+    await one.release()
+  }
   process.on('message', async (question: Question) => {
     if (question === 'load') void load()
+    else if (question === 'stock') tell((await stock()) ?? {})
     else if (question === 'prepare') tell((await party.prepare()) ?? {})
     else if (question === 'infer') tell((await party.run(input)).milliseconds)
     else tell(question === 'run' ? await run() : report())

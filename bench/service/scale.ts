@@ -5,20 +5,19 @@ import { chartsDocument } from '../../src/cli/report/chart.js'
 import type { Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { openNatsEngine } from '../../src/engine/nats.node.js'
 import { findModel, prepareModel } from '../../src/files/prepared-model.js'
+import { Client } from '../../src/index.js'
 import { packedBytes } from '../../src/kernels/bits.js'
-import { loadKernels } from '../../src/kernels/instance.js'
 import type { DealtModel, ModelDealer } from '../../src/party/helper/dealing.js'
 import { startDealers } from '../../src/party/helper/threads.node.js'
-import { MaterialStore } from '../../src/party/mcc/store.js'
 import type { Compiled } from '../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../src/plan/plan.js'
-import type { MccSteps } from '../../src/protocol/mcc/step.js'
-import { layOut } from '../../src/protocol/step.js'
 import { filterSlots } from '../../src/protocol/weights.js'
 import { entropy, freshSeed } from '../../src/random/seed.js'
 import { Broker, noBroker } from '../../test/engine/broker.js'
 import { median, table } from '../report.js'
 import { type Kills, kills } from './kills.js'
+import { type Offline, offline } from './offline.js'
+import { freePort, Party } from './service.js'
 
 export const SCALE = {
   name: 'scale',
@@ -38,8 +37,8 @@ export const SCALE = {
 export interface WorkersRow {
   readonly count: number
   readonly bundlesPerSecond: number
-  /** Of `serve --workers`: not measured here. */
-  readonly inferencesPerSecond: null
+  /** Of `helper --workers` and `serve --workers`, with clients on the same machine. */
+  readonly inferencesPerSecond: number
   readonly cpuMsPerBundle: number
 }
 
@@ -49,22 +48,23 @@ export interface DealersRow {
   readonly shareOfIdeal: number
 }
 
-/** What a store does with a bundle, without what it takes to receive one. */
-export interface Cold {
-  readonly ratio: number
-  /** Of the first thirty bundles, and of thirty more once memory has grown. */
-  readonly coldMs: number
-  readonly warmMs: number
-}
-
 interface Figures {
   /** Nothing else has kept a core busy for the last minute. */
   readonly idle: boolean
   readonly workers: readonly WorkersRow[]
   readonly dealers: readonly DealersRow[]
   readonly engineCpuMsPerJob: number | null
-  readonly cold: Cold
+  /** CPU of a server for an inference that is prepared: of the first that it ever takes, by those that follow. */
+  readonly cold: { readonly ratio: number }
+  readonly kills: Pick<Kills, 'jobs' | 'done' | 'mismatched' | 'usedTwice'> | null
+}
+
+/** What is said beside the last line. */
+interface More {
+  readonly offline: readonly Offline[]
   readonly kills: Kills | null
+  /** Megabytes of the broker's memory with so many jobs. */
+  readonly broker: { readonly jobs: number; readonly megabytes: number } | null
 }
 
 export async function benchScale(flags: Flags): Promise<void> {
@@ -74,22 +74,38 @@ export async function benchScale(flags: Flags): Promise<void> {
   flags.check()
   const idle = loadavg()[0] < 0.5
   const { compiled } = await prepareModel(findModel('resnet20-cifar10'), '25', {})
-  const workers = await overWorkers(compiled, quick)
-  const cold = coldStore(compiled)
+  const dealing = await overWorkers(compiled, quick)
+  const answering = await inferencesOver(
+    dealing.map(({ count }) => count),
+    quick,
+  )
+  const workers = dealing.map((row, at) => ({ ...row, inferencesPerSecond: answering[at] }))
+  const resnet20 = await offline({ name: 'resnet20-cifar10', block: [2, 2], options: {} }, quick ? 10 : 30)
+  const resnet18 = quick ? [] : [await offline({ name: 'resnet18-cifar100', options: {} }, 8)]
   const queue = noBroker ? undefined : await overDealers(quick)
-  const figures: Figures = {
-    ...{ idle, workers, cold },
-    dealers: queue?.rows ?? [],
-    engineCpuMsPerJob: queue?.cpuMsPerJob ?? null,
+  const more: More = {
+    offline: [resnet20, ...resnet18],
     kills: noBroker ? null : await kills(seconds),
+    broker: noBroker ? null : await brokerMemory(quick ? 10_000 : 100_000),
   }
-  if (!flags.on('json')) process.stdout.write(`${text(figures)}\n`)
+  const { jobs, done, mismatched, usedTwice } = more.kills ?? {}
+  const figures = {
+    ...{ idle, workers: workers.map(rowOf), dealers: queue?.rows ?? [] },
+    engineCpuMsPerJob: queue?.cpuMsPerJob ?? null,
+    cold: { ratio: resnet20.coldMs / resnet20.serverMs },
+    kills: more.kills && { jobs, done, mismatched, usedTwice },
+  } as Figures
+  process.stdout.write(`${flags.on('json') ? JSON.stringify(more) : text(figures, more)}\n`)
   if (chart) writeFileSync(chart, drawn(figures))
   process.stdout.write(`${JSON.stringify(figures)}\n`)
 }
 
+const rowOf = ({ count, bundlesPerSecond, inferencesPerSecond, cpuMsPerBundle }: WorkersRow): WorkersRow => ({
+  ...{ count, bundlesPerSecond, inferencesPerSecond, cpuMsPerBundle },
+})
+
 /** Bundles of ResNet-20 by one thread and by all, in turns, so that a slow phase of the machine hits both. */
-async function overWorkers({ plan }: Compiled, quick: boolean): Promise<WorkersRow[]> {
+async function overWorkers({ plan }: Compiled, quick: boolean): Promise<Omit<WorkersRow, 'inferencesPerSecond'>[]> {
   const model = randomModel(plan as MccPlan)
   const counts = [...new Set([1, 2, availableParallelism()])]
   const pools = await Promise.all(counts.map((count) => startDealers(count)))
@@ -109,7 +125,7 @@ async function overWorkers({ plan }: Compiled, quick: boolean): Promise<WorkersR
   }
   for (const pool of pools) await pool.release()
   return counts.map((count, at) => ({
-    ...{ count, bundlesPerSecond: median(rates[at]), inferencesPerSecond: null, cpuMsPerBundle: median(costs[at]) },
+    ...{ count, bundlesPerSecond: median(rates[at]), cpuMsPerBundle: median(costs[at]) },
   }))
 }
 
@@ -136,26 +152,63 @@ async function dealt(dealer: ModelDealer, count: number): Promise<void> {
   await Promise.all(Array.from({ length: dealer.width }, lane))
 }
 
-const BUNDLES = 30
-
-/** CPU of the first thirty bundles that a server's store takes, by that of thirty more once its memory has grown. */
-function coldStore({ plan, model }: Compiled): Cold {
-  const k = loadKernels()
-  const store = new MaterialStore(k, layOut(k, plan) as MccSteps, model, 2 ** 30)
-  const messages = store.lengths.helper.map(bytesOf)
-  const fill = (session: string) => {
-    const before = process.cpuUsage()
-    for (let inference = 0; inference < BUNDLES; inference++) {
-      store.reserve(session, inference, session, () => undefined)
-      for (const [step, message] of messages.entries()) store.dealt(session, inference, step, message)
-    }
-    const { user, system } = process.cpuUsage(before)
-    store.forget(session)
-    return (user + system) / 1000 / BUNDLES
+/** Inferences of ResNet-20 a second, by helpers and servers of so many workers, in turns. */
+async function inferencesOver(counts: readonly number[], quick: boolean): Promise<number[]> {
+  const rates: number[][] = counts.map(() => [])
+  for (let round = 0; round < (quick ? 1 : 3); round++) {
+    for (const [at, count] of counts.entries()) rates[at].push(await inferencesPerSecond(count, quick ? 4 : 8))
   }
-  const coldMs = fill('cold')
-  const warmMs = median(['a', 'b', 'c'].map(fill))
-  return { ratio: coldMs / warmMs, coldMs, warmMs }
+  return rates.map(median)
+}
+
+async function inferencesPerSecond(workers: number, seconds: number): Promise<number> {
+  const [atHelper, atServer] = [await freePort(), await freePort()]
+  const [helper, server] = [atHelper, atServer].map((port) => `ws://127.0.0.1:${port}`)
+  const several = ['--workers', `${workers}`]
+  const model = ['--model', 'resnet20-cifar10', '--no-guard', '--helper', helper]
+  const parties = [
+    new Party('helper', ['helper', '--listen', `${atHelper}`, ...several]),
+    new Party('server', ['serve', ...model, '--listen', `${atServer}`, ...several]),
+  ]
+  let [done, over] = [0, false]
+  try {
+    for (const party of parties) await party.start()
+    // As many as keep every process busy; connections go to processes in turn.
+    const clients = await Promise.all(Array.from({ length: 4 }, () => Client.create({ server, helper })))
+    const asking = clients.map(async (client) => {
+      const input = new Float32Array(client.plan.input.shape.reduce((all, each) => all * each))
+      for (; !over; done++) await client.run(input)
+      await client.release()
+    })
+    await pause(2000)
+    const [before, began] = [done, performance.now()]
+    await pause(1000 * seconds)
+    const rate = (1000 * (done - before)) / (performance.now() - began)
+    over = true
+    await Promise.all(asking)
+    return rate
+  } finally {
+    for (const party of parties) await party.kill()
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+
+/** Memory of a broker that holds so many jobs. */
+async function brokerMemory(jobs: number): Promise<More['broker']> {
+  const broker = await Broker.start()
+  try {
+    const engine = await openNatsEngine(broker.url, { name: 'many', limit: 2 * jobs })
+    for (let n = 0; n < jobs; n += 200) {
+      await Promise.all(Array.from({ length: 200 }, (_, i) => engine.jobs.put(bytesOf(220), `job-${n + i}`)))
+    }
+    const { waiting } = await engine.jobs.depth()
+    const megabytes = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${broker.pid}/status`, 'utf8'))![1]) / 1024
+    await engine.close()
+    return { jobs: waiting, megabytes }
+  } finally {
+    await broker.end()
+  }
 }
 
 /** Dealers that take a second for a job and no processor, on a real broker, each with a connection of its own. */
@@ -204,20 +257,28 @@ function cpuOf(pid: number): number {
   return 10 * (Number(fields[11]) + Number(fields[12]))
 }
 
-function text({ idle, workers, dealers, engineCpuMsPerJob, cold, kills }: Figures): string {
+function text({ idle, workers, dealers, engineCpuMsPerJob, cold }: Figures, { offline, kills, broker }: More): string {
   const perWorker = workers.map((row) => [
     `${row.count}`,
     row.bundlesPerSecond.toFixed(1),
     (row.bundlesPerSecond / workers[0].bundlesPerSecond).toFixed(2),
     row.cpuMsPerBundle.toFixed(1),
     (row.cpuMsPerBundle / workers[0].cpuMsPerBundle).toFixed(2),
+    row.inferencesPerSecond.toFixed(1),
+  ])
+  const perModel = offline.map(({ model, dealingMs, serverMs, coldMs }) => [
+    model,
+    ...[dealingMs, serverMs, coldMs].map((ms) => ms.toFixed(1)),
   ])
   const lines = [
     `ResNet-20 dealt by threads${idle ? '' : '; the machine is not idle, so only CPU says something'}:`,
-    table(['workers', 'bundles/s', 'of one', 'CPU ms each', 'of one'], perWorker),
-    `a store takes ${cold.coldMs.toFixed(1)} CPU ms a bundle while its memory grows, ${cold.warmMs.toFixed(1)} afterwards`,
+    table(['workers', 'bundles/s', 'of one', 'CPU ms each', 'of one', 'inferences/s'], perWorker),
+    'CPU ms of an inference that is prepared, by processes over WebSockets:',
+    table(['', 'dealing', 'server', 'server, the first'], perModel),
+    `a server's first ${cold.ratio.toFixed(1)} times what follows (target 2)`,
   ]
-  if (engineCpuMsPerJob === null || !kills) return [...lines, `no queue was measured${noBroker}`].join('\n\n')
+  if (engineCpuMsPerJob === null || !kills || !broker)
+    return [...lines, `no queue was measured${noBroker}`].join('\n\n')
   const perDealer = dealers.map(({ count, shareOfIdeal }) => [`${count}`, `${(100 * shareOfIdeal).toFixed(0)} %`])
   const { jobs, done, mismatched, usedTwice, killed, p95Ms } = kills
   return [
@@ -226,7 +287,8 @@ function text({ idle, workers, dealers, engineCpuMsPerJob, cold, kills }: Figure
     table(['dealers', 'of ideal'], perDealer),
     `the queue takes ${engineCpuMsPerJob.toFixed(2)} CPU ms a job with 100 dealers, both ends together (target 1)`,
     `${killed} dealers and the broker killed: ${done} of ${jobs} inferences done, ${mismatched} wrong, ${usedTwice} refused as used; ` +
-      `95 % within ${(p95Ms / 1000).toFixed(1)} s`,
+      `95 % prepared within ${(p95Ms / 1000).toFixed(1)} s`,
+    `a broker with ${broker.jobs} jobs holds ${broker.megabytes.toFixed(0)} MB (target 100)`,
   ].join('\n\n')
 }
 

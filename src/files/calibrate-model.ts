@@ -14,7 +14,7 @@ import { formatRangesPart, parseRangesPart, rangesKey } from '../tune/calibratio
 import type { Ranges } from '../tune/calibration/ranges.js'
 import type { LayerWindow } from '../tune/calibration/windows.js'
 import { type ImageSet, readImageSet } from './image-set.js'
-import { type MeasuringOptions, poolOf, resumably } from './measuring.js'
+import { type MeasuringOptions, poolOf, queueOf, resumably, type Shared } from './measuring.js'
 import { inputNotesOf, loadModelDirectory, type ModelDirectory } from './model-directory.js'
 import { findModel } from './prepared-model.js'
 import { requireWritable, writeJson } from './whole-files.js'
@@ -22,6 +22,7 @@ import { requireWritable, writeJson } from './whole-files.js'
 /** Which model on which pictures, and as `calibrateNetwork`. */
 export interface CalibrateModelOptions
   extends MeasuringOptions,
+    Shared,
     Pick<CalibrationOptions, 'target' | 'per' | 'probes' | 'checked' | 'ring' | 'bits' | 'margin'> {
   /** A model's folder, or the name of a packaged model. */
   readonly model: string
@@ -66,12 +67,13 @@ export async function calibrateModel(options: CalibrateModelOptions): Promise<Mo
     labelled: false,
   })
   const key = rangesKey(model, images.inputs, options)
+  const queue = await queueOf(options, key)
   const calibrated = await resumably(
     output,
     options,
     (left, part) =>
       calibrateNetwork(model, images.inputs, {
-        ...{ ...options, ...poolOf(options), source: images.source },
+        ...{ ...options, ...poolOf(options, queue), source: images.source },
         resume: left === undefined ? undefined : parseRangesPart(left, model, key, part.path),
         onProgress: ({ measured, ...progress }) => {
           onProgress?.(progress)
@@ -79,7 +81,7 @@ export async function calibrateModel(options: CalibrateModelOptions): Promise<Mo
         },
       }),
     ({ calibration }) => writeJson(output, calibration, force),
-  )
+  ).finally(() => queue?.close())
   const { coarse } = compile(model.arch, model.weights, calibrated.calibration, model.spec, { ring: options.ring })
   const warnings = [...coarseNotes(coarse), ...warningsOf(calibrated, model, images)]
   const names = { network: model.arch.name, variant: model.variant, images: images.source, output }

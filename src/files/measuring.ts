@@ -42,6 +42,8 @@ export async function queueOf({ queue, queueCredentials }: Shared, key: string):
     name: `measure-${key.slice(0, 32)}`,
     leaseMs: LEASE_MS,
     limit: 100_000,
+    // Machines that are not that far, or further, give a task back.
+    attempts: 1000,
     prefetch: 1,
     credentials,
   })

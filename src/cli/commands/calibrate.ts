@@ -3,6 +3,7 @@ import { type CalibrateModelOptions, calibrateModel, type ModelCalibration } fro
 import type { Agreement } from '../../tune/calibration/agreement.js'
 import { AGREEMENT, type CalibrationTarget } from '../../tune/calibration/calibrate-network.js'
 import { type LayerWindow, QUIET } from '../../tune/calibration/windows.js'
+import { QUEUE_FLAGS } from '../process/fleet/queue-flags.js'
 import { type Command, type Flags, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
@@ -56,11 +57,13 @@ export const calibrate: Command = {
     },
     output: { type: 'string', alias: 'o', valueHint: 'FILE', description: 'also -o (default calibration.json)' },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
+    ...QUEUE_FLAGS,
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
   },
   notes: [
     'A plan has one scale, a power of two, and one window per layer. Factors move into the weights before that and leave',
     'the network the function it was; --json has the ranges of single channels and their factors.',
+    'With --queue machines that are given the same command share its work, and each writes the same file.',
     'Ctrl-C leaves FILE.part; the same command goes on from there.',
   ],
   async run(flags) {
@@ -88,6 +91,8 @@ function readOptions(flags: Flags): CalibrateModelOptions & { readonly ring: num
     per: flags.on('per-channel') ? ('channel' as const) : flags.on('per-layer') ? ('layer' as const) : undefined,
     output: flags.text('output'),
     threads: flags.integer('threads', 1, 256),
+    queue: flags.text('queue'),
+    queueCredentials: flags.text('queue-credentials'),
     force: flags.on('force'),
   }
   if (flags.on('per-channel') && flags.on('per-layer')) flags.fault('expected one of --per-layer and --per-channel')
