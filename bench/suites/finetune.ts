@@ -51,7 +51,7 @@ export async function finetuneChain({ train, test, folder, ...how }: FinetuneRun
     const report = join(folder, `${name}.json`)
     if (!existsSync(report)) {
       const started = performance.now()
-      const start = from === undefined ? { model: MODEL } : { model: from, teacher: MODEL }
+      const start = from === undefined ? { model: MODEL, variant: 'plain' } : { model: from, teacher: MODEL }
       const reluSpec = join(MODEL, `relu-spec-${name}.json`)
       const { comparisons, before, after } = await finetuneModel({
         ...{ ...start, ...how, reluSpec, images: train, test, output },

@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { FloatNetwork } from '../../src/float/network.js'
+import { slotsOf, toVector } from '../../src/gradient/parameters.js'
 import { Tape } from '../../src/gradient/tape.js'
 import { elementCount } from '../../src/model/shape.js'
+import { runTasksOn } from '../../src/tune/workers/pool.js'
+import { startThreads } from '../../src/tune/workers/pool.node.js'
 import { REPOSITORY } from '../../test/fixtures/vectors.js'
 import { sampleInput } from '../../test/fixtures/workloads.js'
 import { table } from '../report.js'
@@ -30,8 +33,46 @@ const TARGET = 0.8
 const PICTURES = 32
 const FOLDER = join(fileURLToPath(REPOSITORY), 'models/resnet20-cifar10')
 
+/** The four shards of a batch of 128 on two threads and on one, in turns: how many times as quick, of medians. */
+export interface ThreadRow {
+  readonly picturesPerSecond: number
+  readonly ratio: number
+  readonly target: number
+  readonly met: boolean
+}
+
+async function twoThreads(quick: boolean): Promise<ThreadRow> {
+  const { arch, weights, spec } = await loadModelDirectory(FOLDER, '12')
+  const slots = slotsOf(arch)
+  const inputs = Array.from({ length: PICTURES }, (_, i) => sampleInput(arch, i + 1))
+  const task = { inputs, labels: inputs.map((_, i) => i % 10), seed: 1, batch: 4 * PICTURES }
+  const parameters = toVector(slots, weights)
+  const setup = { arch, weights, spec, loss: { smoothing: 0, distill: 0, temperature: 1 }, teacher: undefined }
+  const pools = await Promise.all([1, 2].map((threads) => startThreads(threads)('shard', setup)))
+  const seconds: number[][] = [[], []]
+  try {
+    for (let round = 0; round < (quick ? 4 : 12); round++) {
+      for (const [i, pool] of pools.entries()) {
+        const tasks = Array.from({ length: 4 }, () => ({ ...task, parameters, version: round }))
+        const from = performance.now()
+        await runTasksOn(pool, tasks, () => {}, undefined)
+        // The first makes the threads warm.
+        if (round > 0) seconds[i].push((performance.now() - from) / 1000)
+      }
+    }
+  } finally {
+    for (const pool of pools) await pool.release()
+  }
+  const [one, two] = seconds.map((list) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)])
+  const ratio = one / two
+  return { picturesPerSecond: (4 * PICTURES) / two, ratio, target: 1.8, met: ratio >= 1.8 }
+}
+
 /** Prints a table, or with `json` one JSON document. */
-export async function benchTrain(options: { json: boolean; quick: boolean }): Promise<{ train: TrainRow[] }> {
+export async function benchTrain(options: {
+  json: boolean
+  quick: boolean
+}): Promise<{ train: TrainRow[]; threads: ThreadRow }> {
   const names = ['plain', '12']
   const variants: Variant[] = []
   const add = (name: string, run: () => void) => variants.push({ name, work: PICTURES * 1e9, run })
@@ -63,9 +104,18 @@ export async function benchTrain(options: { json: boolean; quick: boolean }): Pr
       ...{ target: TARGET, met: ratio >= TARGET },
     }
   })
-  process.stdout.write(`${options.json ? JSON.stringify({ train }) : text(train)}\n`)
-  return { train }
+  const threads = await twoThreads(options.quick)
+  const printed = options.json
+    ? JSON.stringify({ train, threads })
+    : `${text(train)}
+${threadsText(threads)}`
+  process.stdout.write(`${printed}
+`)
+  return { train, threads }
 }
+
+const threadsText = ({ picturesPerSecond, ratio, target, met }: ThreadRow) =>
+  `two threads, batch of 128, 12 %: ${picturesPerSecond.toFixed(1)} pictures/s, ${ratio.toFixed(2)} times one thread's, target ${target.toFixed(1)}, met: ${met ? 'yes' : 'NO'}`
 
 function text(rows: readonly TrainRow[]): string {
   const head = ['ResNet-20', 'pictures', 'pictures/s', '3 forward', '3 of tfjs', 'target', 'met']
