@@ -20,7 +20,7 @@ const listing = execFileSync('npm', ['pack', '--dry-run', '--ignore-scripts', '-
 })
 const files: string[] = JSON.parse(listing)[0].files.map(({ path }: { path: string }) => path)
 
-const REVIEWERS = /^docs\/(architecture|extending|kernels|protocol)\.md$/
+const REVIEWERS = /^docs\/(architecture|extending|kernels|performance|protocol)\.md$/
 
 describe('the package', () => {
   it('holds what its manifest names, and neither benches nor tests', () => {
