@@ -80,8 +80,9 @@ describe.skipIf(!isPosix)(`inputs${why}`, () => {
     for (const file of [join(dir, 'pipe'), '/dev/zero', '/proc/self/maps']) {
       const error = await run(command, ...args.map((arg) => arg.replace('FILE', file))).catch((thrown) => thrown)
       expect(error, `${file}: ${error?.stack}`).toBeInstanceOf(RingfenceError)
-      // A plain file that is empty, as those of /proc look, is a picture to be decoded once there is a plan.
-      expect(error.code).toMatch(file.startsWith('/proc') ? /^(BAD_|UNSUPPORTED|PEER_GONE)/ : /^(BAD_|UNSUPPORTED)/)
+      // A plain file that is empty, as those of /proc look, is a picture to be decoded once there is a plan, and no secret.
+      const plain = /^(BAD_|UNSUPPORTED|PEER_GONE|INSECURE)/
+      expect(error.code).toMatch(file.startsWith('/proc') ? plain : /^(BAD_|UNSUPPORTED)/)
       expect([error.message, ...error.problems].join('\n')).not.toMatch(/undefined|\bat .*\.ts:\d/)
     }
   })

@@ -30,7 +30,7 @@ export interface CallOptions {
  */
 export type MaterialLoss = 'expired' | 'changed' | 'refused' | 'storage'
 
-/** Opens a channel to a party. */
+/** Opens a channel to a party. It is held as long as the client is: one that refers to the client keeps it from being collected. */
 export type OpenChannel = () => Channel | Promise<Channel>
 
 /** How many inputs are worked on at once, and how that is called off and watched. */

@@ -29,14 +29,16 @@ export class LocalClient implements ClientEngine {
     this.#close = resolve
   })
 
-  /** How a further connection is made. */
-  readonly #again: ClientOptions
+  /** How a further connection is made; undefined: not at all, and then nothing of the caller's is held. */
+  readonly #again: ClientOptions | undefined
   /** Of the first connection, where this is another: what passed over this one is counted there in the end. */
   #first: Meter | undefined
 
   private constructor(context: ClientContext, options: ClientOptions) {
     const { keepPrepared = 0, onPrepared, server, helper, token, helperKey, deadlineMs, [AUDIT]: audit } = options
-    this.#again = { server, helper, token, helperKey, deadlineMs, [AUDIT]: audit, [SEEDS]: options[SEEDS] }
+    if (typeof server !== 'object' && typeof helper !== 'object') {
+      this.#again = { server, helper, token, helperKey, deadlineMs, [AUDIT]: audit, [SEEDS]: options[SEEDS] }
+    }
     this.#context = context
     this.#backend = backendOf(context)
     this.#keep = keepPrepared
@@ -81,11 +83,11 @@ export class LocalClient implements ClientEngine {
     if (this.#ended) throw this.#ended
     const { common, meter } = this.#context
     const { plan } = common.planned
-    const options = { ...this.#again, plan, signal }
-    if (typeof options.server === 'object' || typeof options.helper === 'object') {
+    if (!this.#again) {
       const what = 'a client of an open channel has one connection; give it addresses, or functions that open channels'
       throw new RingfenceError('UNSUPPORTED', what)
     }
+    const options = { ...this.#again, plan, signal }
     const lane = new LocalClient(await connectClient(options, undefined, common.hold()), options)
     lane.#first = meter
     return lane
