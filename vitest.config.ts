@@ -11,12 +11,12 @@ const SLOW = [
   'test/protocol/**/{views,views.*,joint-view,network-views,networks,waves,waves-broken}.test.ts',
   'test/party/**/{failures,memory,sessions,hostile}.test.ts', // every fault at every message, thousands of inferences
   'test/convert/{fuzz,fuzz-graph,published}.test.ts', // 30,000 damaged files
-  'test/plan/{ranges,outline}.test.ts', // hundreds of random networks, every family of the literature
+  'test/plan/{ranges,outline,linear-algebra}.test.ts', // hundreds of random networks, every family of the literature
   'test/kernels/securenn.test.ts', // comparisons of every width against their twins
   'test/protocol/mcc/{bends,guard/signs,guard/enumerated}.test.ts', // gadgets over many draws, or all of them
   'test/protocol/securenn/cost.test.ts', // random networks over metered links
   'test/net/websocket.test.ts',
-  'test/operate/workers.test.ts', // processes
+  'test/operate/{workers,fleet-deploy}.test.ts', // processes
   'test/fleet/{processes,schedule}.test.ts', // processes, whole schedules
   'test/party/{admission,intake}.test.ts', // sockets and queues that are waited for
   'test/tune/knapsack/**', // the knapsack against every choice
@@ -27,7 +27,7 @@ const SLOW = [
   'test/files/{no-hang,special-files}.test.ts', // every command on every kind of file
   'test/plan/compile/rounding.test.ts', // whole networks
   'test/tune/allocation/planned-masks.test.ts', // the same
-  'test/train/{model,search/command}.test.ts', // train networks, several times
+  'test/train/{model,search/command,search/search}.test.ts', // train networks, several times
   'test/audit/{audit,command}.test.ts', // a hundred private inferences each
 ]
 
