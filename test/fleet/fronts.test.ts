@@ -116,7 +116,7 @@ describe('several fronts', () => {
     expect(granted).toBe(2)
     const digest = planDigest(compiled.plan)
     const ask = async (enter: () => ReturnType<typeof memoryPair>[0], { publicKey } = keyPair()): Promise<Link> => {
-      const to = raw(enter())
+      const to = raw(enter(), true)
       const hello = { role: Caller.client, registration, session, digest, publicKey, planBytes: 0 }
       to.send(Kind.hello, Phase.setup, 0, encodeHello(hello))
       await to.receive(Kind.welcome, Phase.setup, 0, 32)

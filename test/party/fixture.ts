@@ -228,9 +228,12 @@ export async function neighbourhood(compiled: Compiled, options: Parameters<type
 /** The code a peer reported, when an error is that report. */
 export const causeOf = (error: Error | null): unknown => (error?.cause as { code?: string } | undefined)?.code
 
-/** A framed link in the hands of a test, to say what no party would. */
-export const raw = (channel: Channel): Link =>
-  new Link(channel, { name: 'peer', deadlineMs: DEADLINE_MS, maxFrame: 2 ** 24 })
+/**
+ * A framed link in the hands of a test, to say what no party would.
+ * @param patient waits on while the peer says that it is alive, as clients do
+ */
+export const raw = (channel: Channel, patient = false): Link =>
+  new Link(channel, { name: 'peer', deadlineMs: DEADLINE_MS, maxFrame: 2 ** 24, patient })
 
 export const kindOf = (message: Uint8Array): number => message[4]
 
