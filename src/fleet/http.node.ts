@@ -114,6 +114,8 @@ async function serve(request: IncomingMessage, response: ServerResponse, desk: D
     const body = await wholeBody(request, expected.bytes)
     // What was broken off is dropped; whoever deals it again brings it whole.
     if (body) end(response, expected.take(body))
+  } catch {
+    end(response, 503) // there is no memory for it
   } finally {
     expected.end?.()
   }
@@ -190,10 +192,15 @@ export class HttpTransport implements Transport {
       ...(asks && { Expect: '100-continue' }),
     }
     return new Promise((resolve, reject) => {
-      const request = ask(target, { method, headers, agent: plain ? this.#http : this.#https }, resolve)
+      let sent = false
+      const request = ask(target, { method, headers, agent: plain ? this.#http : this.#https }, (response) => {
+        if (!sent) response.once('end', () => request.destroy()) // its body is not wanted, and nothing can follow it
+        resolve(response)
+      })
       request.setTimeout(SILENCE_MS, () => request.destroy())
       request.on('error', (cause) => reject(gone(url, cause)))
       const send = () => {
+        sent = true
         for (const part of body) request.write(part)
         request.end()
       }

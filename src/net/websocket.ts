@@ -3,7 +3,7 @@ import { RingfenceError } from '../errors.js'
 import { readClosingReason, refusal } from './access/credentials.js'
 import { giveBuffer, KEPT_FROM } from './bulk/kept-buffers.js'
 import type { Channel, ChannelOptions } from './channel.js'
-import { InboxChannel, printable } from './inbox.js'
+import { InboxChannel, ownsBuffer, printable } from './inbox.js'
 
 /** The part of the WHATWG interface that is used, and what `ws` adds to it. */
 export interface WebSocketLike {
@@ -52,7 +52,7 @@ class WebSocketChannel extends InboxChannel {
   protected override transmit(message: Uint8Array): void {
     // What no `ws` writes is copied at once.
     const written = () => giveBuffer(message)
-    if (message.byteLength < KEPT_FROM) this.#ws.send(message)
+    if (message.byteLength < KEPT_FROM || !ownsBuffer(message)) this.#ws.send(message)
     else if (this.#ws.pause) this.#ws.send(message, written)
     else {
       this.#ws.send(message)

@@ -7,7 +7,7 @@ import { answerOf } from '../party/client/answer.js'
 import type { CallOptions, InferenceResult } from '../party/client/client-options.js'
 import { inputWords } from '../plan/ends.js'
 import { outputHeadroom } from '../plan/headroom.js'
-import { encodeHead, encodeInputHalf, encodeSealedSeed, type OwnerHead } from '../protocol/delegated/messages.js'
+import { encodeHead, encodeInputHalf, encodeSealedSeed } from '../protocol/delegated/messages.js'
 import { type DelegateTerms, decodeTerms, type OwnerTerms } from '../protocol/delegated/terms.js'
 import { sealSeed } from '../random/seal.js'
 import { entropy, freshSeed, type Seed } from '../random/seed.js'
@@ -43,21 +43,18 @@ const PLANS_BYTES = 1024
 
 /**
  * The owner of an input, on a page, in a service worker or at an edge, without WebAssembly. One request to each party and one
- * answer; nothing is prepared with anybody, and kept is only the seed of the next request. Calls may run at once.
+ * answer; nothing is prepared or kept. Calls may run at once.
  */
 export class ThinClient {
   readonly #options: ThinOptions
   readonly #urls: { readonly delegate: string; readonly server: string }
   #known: DelegateTerms
-  /** Drawn and sealed while an answer is waited for. */
-  #next: Sealed | undefined
   #runs = 0
 
   private constructor(options: ThinOptions, urls: { delegate: string; server: string }, known: DelegateTerms) {
     this.#options = options
     this.#urls = urls
     this.#known = known
-    this.#next = sealedFor(known)
   }
 
   /**
@@ -153,10 +150,10 @@ export class ThinClient {
     signal: AbortSignal | undefined,
     told: (step: number, layer: string) => void,
   ): Promise<Int32Array> {
-    const known = this.#known
-    const { head, seed, message } = this.#next?.known === known ? this.#next : sealedFor(known)
-    this.#next = undefined
-    const { terms } = known
+    const { terms, digest, identity, epoch } = this.#known
+    const seed = freshSeed()
+    const head = { id: entropy(ID_BYTES), digest }
+    const seal = sealSeed(seed, { identity, epoch }, encodeHead(head))
     const half = encodeInputHalf({ ...head, words: packWords(masked(words, seed, terms), terms.bits) })
     const { elements } = terms.output
     const answerBytes = Math.ceil((elements * terms.ring) / 8)
@@ -166,10 +163,7 @@ export class ThinClient {
     try {
       const [answer] = await Promise.all([
         ask(options, 'server', this.#urls.server, half, answerBytes),
-        ask(options, 'delegate', this.#urls.delegate, message, 0),
-        new Promise<void>((done) => setTimeout(done)).then(() => {
-          this.#next ??= sealedFor(this.#known)
-        }),
+        ask(options, 'delegate', this.#urls.delegate, encodeSealedSeed({ ...head, epoch, ...seal }), 0),
       ])
       if (answer.byteLength !== answerBytes) {
         throw new RingfenceError('FRAME', `the server answers with ${answer.byteLength} bytes, ${answerBytes} are due`)
@@ -183,22 +177,6 @@ export class ThinClient {
       seed.fill(0)
     }
   }
-}
-
-/** A seed under an id, for one request alone, sealed to the delegate's keys as they are known. */
-interface Sealed {
-  readonly known: DelegateTerms
-  readonly head: OwnerHead
-  readonly seed: Seed
-  readonly message: Uint8Array<ArrayBuffer>
-}
-
-function sealedFor(known: DelegateTerms): Sealed {
-  const { digest, identity, epoch } = known
-  const seed = freshSeed()
-  const head = { id: entropy(ID_BYTES), digest }
-  const seal = sealSeed(seed, { identity, epoch }, encodeHead(head))
-  return { known, head, seed, message: encodeSealedSeed({ ...head, epoch, ...seal }) }
 }
 
 /** x - p. */

@@ -117,16 +117,7 @@ describe('at an edge', () => {
     const { AbortController, AbortSignal, Response, TextDecoder, TextEncoder, URL, crypto, fetch, performance } =
       globalThis
     const host = { AbortController, AbortSignal, Response, TextDecoder, TextEncoder, URL, crypto, fetch, performance }
-    const context = createContext({
-      ...host,
-      setTimeout,
-      Uint8Array,
-      Float32Array,
-      Int32Array,
-      Uint32Array,
-      DataView,
-      ArrayBuffer,
-    })
+    const context = createContext({ ...host, Uint8Array, Float32Array, Int32Array, Uint32Array, DataView, ArrayBuffer })
     runInContext('delete globalThis.WebAssembly', context)
     runInContext(readFileSync(join(folder, 'edge.js'), 'utf8'), context)
     expect(runInContext('typeof WebAssembly + typeof process + typeof Worker', context)).toBe('undefined'.repeat(3))

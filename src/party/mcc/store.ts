@@ -15,6 +15,7 @@ import {
 } from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 import type { Streams } from '../../random/streams.js'
+import { asRingfenceError } from '../options.js'
 
 /** What an inference's material waits for. */
 export type Lack = 'upload' | 'deal' | 'nothing'
@@ -27,6 +28,7 @@ class Bundle {
   uploaded = 0
   /** Somebody waits for it, or has it: nobody else gets it. */
   taken = false
+  #released = false
   #resolve!: () => void
   #reject!: (error: RingfenceError) => void
   readonly ready: Promise<void>
@@ -61,7 +63,10 @@ class Bundle {
     this.#reject(error)
   }
 
+  /** Frees the material, once; whoever waits for it does so when told that it will not come. */
   release(): void {
+    if (this.#released) return
+    this.#released = true
     releaseMaterial(this.material)
   }
 }
@@ -135,7 +140,15 @@ export class MaterialStore {
   dealt(session: string, inference: number, step: number, payload: Uint8Array): void {
     const bundle = this.#bundles.get(key(session, inference))
     if (!bundle || bundle.dealt !== step) return
-    takeDealt(this.k, this.planned, this.#terms, step, payload, bundle.material)
+    try {
+      takeDealt(this.k, this.planned, this.#terms, step, payload, bundle.material)
+    } catch (cause) {
+      // Part of it may be taken in: it must not be taken in again.
+      bundle.dealt = Number.NaN
+      const error = asRingfenceError(cause)
+      bundle.fail(error)
+      throw error
+    }
     bundle.dealt++
     bundle.advance()
   }
@@ -224,7 +237,8 @@ export class MaterialStore {
       if (!at.startsWith(`${session} `)) continue
       if (unwanted(bundle)) {
         this.#remove(at)
-        bundle.release()
+        if (bundle.taken) bundle.fail(new RingfenceError('PEER_GONE', 'the session that this material is of has ended'))
+        else bundle.release()
       } else left++
     }
     return left
