@@ -202,11 +202,16 @@ export function engineCompliance(title: string, place: () => Place, skip = false
       await leases(before, 1)
       await before.close()
       const after = await open(options)
-      const found = await leases(after, 2)
-      expect(found.map((lease) => numberOf(lease.job)).sort()).toEqual([1, 2])
       expect(numberOf((await after.claims.get('session'))!)).toBe(3)
       expect(await after.jobs.put(job(1), 'waiting')).toBe('duplicate')
-      for (const lease of found) await lease.done()
+      // One at a time: a lease that is held while another is waited for may end, and its job come again.
+      const found = new Set<number>()
+      for await (const lease of after.jobs.take()) {
+        found.add(numberOf(lease.job))
+        await lease.done()
+        if (found.size === 2) break
+      }
+      expect([...found].sort()).toEqual([1, 2])
     })
   })
 }
