@@ -1,6 +1,7 @@
 // Helper, delegate and server as services, and an owner of a picture: the commands of docs/delegated.md.
-import { type AddressInfo, createServer } from 'node:net'
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../fixtures/free-port.js'
 import { type Running, ringfence, root, startRingfence } from './program.js'
 
 const PICTURE = `${root}models/samples/digit-7.png`
@@ -9,14 +10,6 @@ const start = (...args: string[]) => {
   const party = startRingfence(...args)
   running.push(party)
   return party
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
 }
 
 describe('ringfence delegate', () => {

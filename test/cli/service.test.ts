@@ -2,12 +2,12 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { decodeImage, pictureToInput } from '../../src/index.js'
 import { Client } from '../../src/party/client/client.js'
+import { freePort } from '../fixtures/free-port.js'
 import { type Running, ringfence, root, startRingfence } from './program.js'
 
 const PICTURE = `${root}models/samples/digit-7.png`
@@ -45,14 +45,6 @@ const page = async (url: string, path: string) => {
   const response = await fetch(url.replace('ws:', 'http:') + path)
   return { status: response.status, text: await response.text() }
 }
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
-}
-
 describe('a server', () => {
   it('starts without its helper, waits for it, and comes back to it when it was away', async () => {
     const port = await freePort()

@@ -1,9 +1,10 @@
 // A real nats-server for tests, started and ended by them, on a port and in a folder of its own.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../fixtures/free-port.js'
 
 const found = (command: string, ...args: string[]) => spawnSync(command, args, { stdio: 'ignore' }).status === 0
 
@@ -17,14 +18,6 @@ export const noBroker: string = await (async () => {
   )
   return installed ? '' : ' (skipped: @nats-io packages are not installed; npm ci)'
 })()
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 
 export class Broker {
   #process: ChildProcess | undefined

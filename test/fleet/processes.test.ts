@@ -7,7 +7,8 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Client, decodeImage, pictureToInput, ReconnectingClient } from '../../src/index.js'
 import { type Running, ringfence, root, startRingfence } from '../cli/program.js'
-import { Broker, freePort, noBroker } from '../engine/broker.js'
+import { Broker, noBroker } from '../engine/broker.js'
+import { freePort } from '../fixtures/free-port.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'rf-fleet-'))
 const key = join(folder, 'fleet.key')
