@@ -74,12 +74,12 @@ export class Seat {
   end(error: RingfenceError): void {
     if (this.#ended) return
     this.#ended = true
-    const { server, dealer, common } = this.context
+    const { server, dealer, network } = this.context
     server.fail(error)
     dealer.fail(error)
     this.#backend.release()
     dealer.release()
-    common.release()
+    network.release()
   }
 
   /** Ends what is in progress. */

@@ -10,8 +10,8 @@ import type { ModelShare } from '../protocol/weights.js'
 import type { Seed } from '../random/seed.js'
 import type { Streams } from '../random/streams.js'
 import type { Place } from './admission.js'
+import type { ClientNetwork } from './client/client-network.js'
 import type { CallOptions } from './client/client-options.js'
-import type { Common } from './client/common.js'
 import type { Dealer } from './client/dealer.js'
 import type { Owners } from './delegated/owners.js'
 import type { ServerStatus } from './events.js'
@@ -30,7 +30,7 @@ import type { SessionLinks } from './session-links.js'
 export interface ClientContext<P extends Plan = Plan> {
   readonly k: Kernels
   /** What other connections of this client use as well; `planned` is part of it. */
-  readonly common: Common
+  readonly network: ClientNetwork
   /** As the server calls it. */
   readonly session: Uint8Array
   readonly server: Link

@@ -12,9 +12,9 @@ import { Keeping } from '../mcc/keeping.js'
 import { decodeWelcome, encodeClientHello, equal, KEY_BYTES, type ServerWelcome, WELCOME_BYTES } from '../messages.js'
 import { deadlineOf, linkTo, seedSource } from '../options.js'
 import { receivePlan } from '../received-plan.js'
+import { ClientNetwork } from './client-network.js'
 import type { ClientOptions } from './client-options.js'
 import { openMaterialStore } from './client-store.js'
-import { Common } from './common.js'
 import { Dealer } from './dealer.js'
 import { openEnd } from './open-end.js'
 
@@ -25,10 +25,10 @@ import { openEnd } from './open-end.js'
 export async function connectClient(
   options: ClientOptions,
   identity?: KeyPair,
-  first?: Common,
+  first?: ClientNetwork,
 ): Promise<ClientContext> {
   const { signal, server: end } = options
-  let common = first
+  let network = first
   const store = await openMaterialStore(options.keepMaterial)
   const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each === 'object')
   try {
@@ -43,8 +43,8 @@ export async function connectClient(
       throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
     }
     const k = first?.k ?? loadKernels()
-    common = first ?? new Common(k, await layOutInTurns(k, plan))
-    const dealer = new Dealer(options, { common, meter, welcome })
+    network = first ?? new ClientNetwork(k, await layOutInTurns(k, plan))
+    const dealer = new Dealer(options, { network, meter, welcome })
     opened.push(dealer)
     const address = typeof end === 'string' ? end : ''
     const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
@@ -54,11 +54,11 @@ export async function connectClient(
     const { session } = welcome
     return {
       k,
-      common,
+      network,
       session,
       server,
       dealer,
-      planned: common.planned,
+      planned: network.planned,
       kept,
       meter,
       deadlineMs: deadlineOf(options),
@@ -66,7 +66,7 @@ export async function connectClient(
     }
   } catch (error) {
     for (const each of opened) each.close()
-    common?.release()
+    network?.release()
     throw error
   }
 }

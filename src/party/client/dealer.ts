@@ -7,8 +7,8 @@ import { agreeSeed, keyPair } from '../../random/seed.js'
 import { Streams } from '../../random/streams.js'
 import { Caller, encodeHello, equal, KEY_BYTES, type ServerWelcome } from '../messages.js'
 import { AUDIT, asRingfenceError, linkTo, seedSource } from '../options.js'
+import type { ClientNetwork, ModelMask } from './client-network.js'
 import type { ClientOptions } from './client-options.js'
-import type { Common, ModelMask } from './common.js'
 import { openEnd } from './open-end.js'
 
 /** What a client and its helper have agreed on. */
@@ -19,7 +19,7 @@ export interface Dealing extends ModelMask {
 }
 
 export interface DealerTerms {
-  readonly common: Common
+  readonly network: ClientNetwork
   readonly meter: Meter
   readonly welcome: ServerWelcome
 }
@@ -96,7 +96,7 @@ export class Dealer {
   }
 
   async #join(options: ClientOptions, signal: AbortSignal): Promise<Dealing> {
-    const { common, meter, welcome } = this.terms
+    const { network, meter, welcome } = this.terms
     const channel = await openEnd('helper', options, signal)
     this.#channel = channel
     const source = seedSource(options, [channel])
@@ -112,9 +112,9 @@ export class Dealer {
     const seed = agreeSeed('client-helper', keys, helperKey, order, context)
     keys.secretKey.fill(0)
     options[AUDIT]?.({ session: welcome.session, seed: seed.slice(), model: welcome.modelSeed.slice() })
-    const ch = new Streams(common.k, seed, common.planned.plan.rounds)
+    const ch = new Streams(network.k, seed, network.planned.plan.rounds)
     seed.fill(0)
-    const mask = await common.modelMask(welcome.modelSeed)
+    const mask = await network.modelMask(welcome.modelSeed)
     welcome.modelSeed.fill(0)
     return { helper, ch, ...mask }
   }

@@ -81,14 +81,14 @@ export class LocalClient implements ClientEngine {
   /** @throws RingfenceError UNSUPPORTED where the client was given open channels; else as `create` */
   async another(signal: AbortSignal): Promise<LocalClient> {
     if (this.#ended) throw this.#ended
-    const { common, meter } = this.#context
-    const { plan } = common.planned
+    const { network, meter } = this.#context
+    const { plan } = network.planned
     if (!this.#again) {
       const what = 'a client of an open channel has one connection; give it addresses, or functions that open channels'
       throw new RingfenceError('UNSUPPORTED', what)
     }
     const options = { ...this.#again, plan, signal }
-    const lane = new LocalClient(await connectClient(options, undefined, common.hold()), options)
+    const lane = new LocalClient(await connectClient(options, undefined, network.hold()), options)
     lane.#first = meter
     return lane
   }
@@ -175,9 +175,9 @@ export class LocalClient implements ClientEngine {
     if (this.#ended) return
     this.#ended = error
     this.#backend.release()
-    const { common, dealer, meter } = this.#context
+    const { network, dealer, meter } = this.#context
     dealer.release()
-    common.release()
+    network.release()
     this.#first?.add(meter)
     this.#close(error)
   }

@@ -17,7 +17,7 @@ export interface ModelMask {
 }
 
 /** Held by every connection of a client, and released with the last. */
-export class Common {
+export class ClientNetwork {
   #holders = 1
   readonly #masks = new Map<string, Promise<ModelMask>>()
 
