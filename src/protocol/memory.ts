@@ -22,7 +22,7 @@ import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
 import { productSizes } from './mcc/product.js'
-import { reluSizes } from './mcc/relu.js'
+import { drawnBytes, MOST_AHEAD, reluSizes } from './mcc/relu.js'
 import { isCurve } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
@@ -67,10 +67,13 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const prepared = heldBytes(own)
   const online = own.steps.map((step) => onlineBytes(step, plan.ring))
   const linear = own.steps.map((step) => linearBytes(step, 4))
+  const ahead = most(
+    own.steps.map((step) => (isActive(step) && !isCurve(step) ? Math.min(drawnBytes(step), MOST_AHEAD) : 0)),
+  )
   const guard = guardBytes(own)
   return {
     client: peak(1, (i) => Math.max(online[i], linear[i])) + guard.client,
-    server: peak(3, (i) => online[i] + linear[i], prepared) + guard.server,
+    server: peak(3, (i) => online[i] + linear[i], prepared + ahead) + guard.server,
     helper: peak(1, (i) => linear[i] + dealtBytes(own.steps[i], plan.ring) + dealt[i]) + guard.helper,
     prepared,
   }

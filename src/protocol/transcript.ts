@@ -15,13 +15,16 @@ export interface Message {
   readonly to: Role
   /** Payload, without frame headers. */
   readonly bytes: number
+  /** That of each part, where it travels as several. */
+  readonly parts?: readonly number[]
   /** It leaves when its sender has received everything of earlier stages that goes to it. Stage 0 waits for nothing. */
   readonly stage: number
   /** Dealt ahead, before there is an input. */
   readonly offline?: boolean
 }
 
-export const framesOf = ({ bytes }: Message): number => piecesOf(bytes)
+export const framesOf = ({ bytes, parts = [bytes] }: Message): number =>
+  parts.reduce((sum, part) => sum + piecesOf(part), 0)
 
 /** Bytes on the wire, frame headers included. */
 export const wireBytes = (message: Message): number => message.bytes + HEADER_BYTES * framesOf(message)

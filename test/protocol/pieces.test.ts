@@ -16,6 +16,7 @@ import { growNetwork } from './networks/zoo.js'
 const PIECE = 100
 vi.mock('../../src/protocol/pieces.js', () => ({
   PIECE_BYTES: 100,
+  PART_VALUES: 32,
   piecesOf: (bytes: number) => Math.max(1, Math.ceil(bytes / 100)),
   firstPiece: (bytes: number) => Math.min(100, bytes),
 }))

@@ -15,6 +15,7 @@ import {
 import {
   answerRelu,
   dealRelu,
+  drawOpening,
   drawRelu,
   finishRelu,
   type Opened as OpenedRelu,
@@ -174,7 +175,8 @@ function relu(k: Kernels, variant: Variant, values: Values): Gadget {
     },
     take: (tables) => ({ tables, words: tables.part(sizes.tables, sizes.words) }),
     open({ tables, words }) {
-      const { message, ...kept } = openRelu(k, step, streams.sh, y, { tables, words: words! }, 0, RING)
+      const drawn = drawOpening(k, step, streams.sh, words!, 0, RING)
+      const { message, ...kept } = openRelu(k, step, drawn, y, tables)
       return { message, kept }
     },
     answer(message) {

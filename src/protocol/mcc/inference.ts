@@ -17,12 +17,24 @@ import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
-import { type InferenceMaterial, releaseMaterial, spend } from './material.js'
+import { type InferenceMaterial, releaseMaterial, type StepMaterial, spend } from './material.js'
 import { openOutput, sendOutput } from './output.js'
+import { partsOf, tablesOf, wordsOf } from './parts.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
-import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from './relu.js'
-import { isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
-import type { SelectWords } from './words.js'
+import {
+  answerRelu,
+  type DrawnOpening,
+  drawnBytes,
+  drawOpening,
+  drawRelu,
+  finishRelu,
+  MOST_AHEAD,
+  openingOf,
+  openRelu,
+  reluSizes,
+  replyOf,
+} from './relu.js'
+import { type CurveStep, isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -128,28 +140,66 @@ export interface Place {
 async function answerStep(
   walk: ClientWalk,
   step: ReluStep | ProductStep,
-  { beside, queued }: Place,
+  place: Place,
   guard: ClientGuard | undefined,
 ): Promise<void> {
-  const { k, planned, server, ch, inference, signal } = walk
+  const { k, planned, ch, inference } = walk
   const { ring } = planned.plan
-  const sizes = answeredSizes(step, ring, guard?.terms)
   // What was sent leaves while the work is done that needs no answer to it.
   await turn()
   const next = tensorMask(k, planned, ch, step.index + 1, inference)
-  const drawn = isProduct(step) || isCurve(step) ? null : drawRelu(k, step, ch, next, inference, ring, guard)
+  const whole = answeredSizes(step, ring, guard?.terms)
+  try {
+    if (isProduct(step)) {
+      await answer(walk, step, whole, place, (message, reply) => answerFactors(walk, step, message, next, reply))
+    } else if (isCurve(step)) {
+      const look = (message: Region, reply: Region) => answerCurve(k, step, ch, message, next, reply, inference, ring)
+      await answer(walk, step, whole, place, look)
+    } else await answerParts(walk, step, next, place, guard)
+  } finally {
+    next.release(true)
+  }
+}
+
+/** Receives an opening, or a part of one, and replies to it. */
+async function answer(
+  { k, server, signal }: ClientWalk,
+  { index }: MccStep,
+  sizes: { readonly opening: number; readonly reply: number },
+  { beside, queued }: Place,
+  make: (message: Region, reply: Region) => void,
+): Promise<void> {
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
-    const lengths = [sizes.opening]
-    ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
-    if (isProduct(step)) answerFactors(walk, step, message, next, reply)
-    else if (isCurve(step)) answerCurve(k, step, ch, message, next, reply, inference, ring)
-    else answerRelu(k, step, drawn!, message, next, reply, ring, guard)
-    await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
+    ;[message] = await receiveRegions(k, server, Kind.opening, index, [sizes.opening], { signal, beside })
+    make(message, reply)
+    await sendRegions(server, Kind.reply, index, [reply], { signal, queued })
   } finally {
-    for (const region of [message, drawn, reply]) region?.release()
-    next.release(true)
+    for (const region of [message, reply]) region?.release()
+  }
+}
+
+async function answerParts(
+  walk: ClientWalk,
+  step: ReluStep,
+  next: Region,
+  { beside, queued }: Place,
+  guard: ClientGuard | undefined,
+): Promise<void> {
+  const { k, planned, ch, inference } = walk
+  const { ring } = planned.plan
+  const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
+  try {
+    const parts = partsOf(step, guard !== undefined)
+    for (const part of parts) {
+      const place = { beside: beside || part !== parts[0], queued: queued || part !== parts[parts.length - 1] }
+      await answer(walk, step, reluSizes(part.step, ring, guard?.terms), place, (message, reply) =>
+        answerRelu(k, part.step, replyOf(part, drawn), message, wordsOf(part, next), reply, ring, guard),
+      )
+    }
+  } finally {
+    drawn.release()
   }
 }
 
@@ -218,30 +268,38 @@ export async function runServer(
   const { k, planned, meter, sh, inference } = walk
   const terms = guardTerms(planned)
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
+  const ahead = new Ahead(walk)
   let tensors: LiveTensors | undefined
   try {
     const made =
       typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
-    for (const wave of planned.waves) await serveWave(walk, wave, tensors, material, guard)
+    for (const wave of planned.waves) await serveWave(walk, wave, { tensors, material, guard, ahead })
     meter.stop()
   } finally {
+    ahead.release()
     tensors?.release()
     guard?.release()
     releaseMaterial(material)
   }
 }
 
+/** What a server's walk holds of an inference. */
+interface Held {
+  readonly tensors: LiveTensors
+  readonly material: InferenceMaterial
+  readonly guard: ServerGuard | undefined
+  readonly ahead: Ahead
+}
+
 async function serveWave(
   walk: ServerWalk,
   wave: readonly MccStep[],
-  tensors: LiveTensors,
-  material: InferenceMaterial,
-  guard: ServerGuard | undefined,
+  { tensors, material, guard, ahead }: Held,
 ): Promise<void> {
   const { k, planned, share, client, meter } = walk
   const source = { tensor: tensors.get, weights: share.weights, lifts: true }
-  const opened = new OpenedSteps(walk, guard)
+  const opened = new OpenedSteps(walk, guard, ahead)
   const last = lastActive(planned.steps)
   try {
     for (const step of wave) {
@@ -267,6 +325,7 @@ async function serveWave(
       await opened.open(step, material)
       await openSecondSets(walk, step.index, guard)
     }
+    ahead.draw(planned.waves[planned.waves.indexOf(wave) + 1], material)
     for (const step of wave.filter(opens)) {
       tensors.add(step.index, await opened.finish(step))
       if (step.index === last) await expectProof(walk, last, guard)
@@ -311,46 +370,114 @@ async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccSte
   }
 }
 
-/** What a reply is read with: the opened values, what the server has to know of their masks, words that were dealt. */
+/** A step between its opening and the client's reply. */
 interface Kept {
-  readonly e: Region
-  readonly known: Region | null
-  readonly words: Region | null
-  readonly select?: SelectWords
+  /** Messages that are due, in order. */
+  readonly replies: readonly { readonly bytes: number; read(reply: Region, x: Region | undefined): Region }[]
+  /** What they are read with. */
+  readonly regions: (Pick<Region, 'release'> | null)[]
+  /** Of a guarded ReLU. */
+  keys?: Region | null
+}
+
+/** What the server's openings take that no reply decides: drawn while the client works on those before. */
+class Ahead {
+  readonly #drawn = new Map<number, DrawnOpening>()
+
+  constructor(private readonly walk: ServerWalk) {}
+
+  /** For the next of its steps. */
+  draw(wave: readonly MccStep[] | undefined, { steps }: InferenceMaterial): void {
+    const step = wave?.[0]
+    if (!step || !isActive(step) || isCurve(step) || drawnBytes(step) > MOST_AHEAD) return
+    this.#drawn.set(step.index, this.#draw(step, steps.get(step.index)!))
+  }
+
+  take(step: ReluStep, material: StepMaterial): DrawnOpening {
+    const drawn = this.#drawn.get(step.index) ?? this.#draw(step, material)
+    this.#drawn.delete(step.index)
+    return drawn
+  }
+
+  #draw(step: ReluStep, { relu }: StepMaterial): DrawnOpening {
+    const { k, sh, inference, planned } = this.walk
+    return drawOpening(k, step, sh, relu!.words, inference, planned.plan.ring)
+  }
+
+  release(): void {
+    for (const drawn of this.#drawn.values()) drawn.release()
+    this.#drawn.clear()
+  }
 }
 
 /** The steps of a wave between their openings and the client's replies. */
 class OpenedSteps {
-  /** What the reply is read with, by step. */
   readonly #kept = new Map<number, Kept>()
 
   constructor(
     private readonly walk: ServerWalk,
     private readonly guard: ServerGuard | undefined,
+    private readonly ahead: Ahead,
   ) {}
 
   open(step: ReluStep, material: InferenceMaterial): Promise<void> {
-    const { k, sh, inference, planned } = this.walk
-    if (isCurve(step)) {
-      const [{ message, e }, words] = spend(material, step.index, ({ c }) => openCurve(k, step, sh, c, inference))
-      return this.#send(step, message, { e, known: null, words })
-    }
-    const [{ message, e, a1, words: select }, words] = spend(material, step.index, ({ c, relu }) =>
-      openRelu(k, step, sh, c, relu!, inference, planned.plan.ring, this.guard?.compared),
-    )
-    return this.#send(step, message, { e, known: a1, words, select })
+    return isCurve(step) ? this.#openCurve(step, material) : this.#openParts(step, material)
   }
 
-  openProduct(step: ProductStep, material: InferenceMaterial, tensors: LiveTensors): Promise<void> {
-    const { k, sh, inference } = this.walk
-    const [{ message, e, a }, words] = spend(material, step.index, () =>
+  async openProduct(step: ProductStep, material: InferenceMaterial, tensors: LiveTensors): Promise<void> {
+    const { k, sh, inference, planned } = this.walk
+    const { ring } = planned.plan
+    const [{ message, e, a }, words] = await spend(material, step.index, () =>
       openProduct(k, step, sh, tensors.get, inference),
     )
-    return this.#send(step, message, { e, known: a, words })
+    const read = (reply: Region) => finishProduct(k, step, { e, a }, words!, reply, ring)
+    this.#kept.set(step.index, {
+      replies: [{ bytes: productSizes(step.product, ring).reply, read }],
+      regions: [e, a, words],
+    })
+    await this.#send(step, message)
   }
 
-  async #send(step: MccStep, message: Region, kept: Kept): Promise<void> {
+  async #openCurve(step: CurveStep, material: InferenceMaterial): Promise<void> {
+    const { k, sh, inference, planned } = this.walk
+    const { ring } = planned.plan
+    const [{ message, e }, words] = await spend(material, step.index, ({ c }) => openCurve(k, step, sh, c, inference))
+    const read = (reply: Region) => finishCurve(k, step, e, words!, reply, ring)
+    this.#kept.set(step.index, { replies: [{ bytes: curveSizes(step, ring).reply, read }], regions: [e, words] })
+    await this.#send(step, message)
+  }
+
+  async #openParts(step: ReluStep, material: InferenceMaterial): Promise<void> {
+    const { k, planned, client } = this.walk
+    const { ring } = planned.plan
+    const guard = this.guard
+    const replies: Kept['replies'][number][] = []
+    const kept: Kept = { replies, regions: [] }
     this.#kept.set(step.index, kept)
+    const [, keys] = await spend(material, step.index, async (dealt) => {
+      const drawn = this.ahead.take(step, dealt)
+      kept.regions.push(drawn)
+      for (const part of partsOf(step, guard !== undefined)) {
+        if (part.from > 0) await client.drained()
+        const tables = tablesOf(part, dealt.relu!.tables)
+        const opening = openingOf(part, drawn)
+        const { message, ...opened } = openRelu(k, part.step, opening, wordsOf(part, dealt.c), tables, guard?.compared)
+        kept.regions.push(opened.e)
+        const read = (reply: Region, x: Region | undefined) => {
+          if (part.whole) return finishRelu(k, step, opened, reply, ring, guard)
+          const whole = x ?? k.memory.alloc(step.size * 4)
+          finishRelu(k, part.step, opened, reply, ring, guard, wordsOf(part, whole))
+          return whole
+        }
+        replies.push({ bytes: reluSizes(part.step, ring, guard?.terms).reply, read })
+        await this.#send(step, message)
+      }
+    })
+    kept.regions.push(keys)
+    kept.keys = keys
+  }
+
+  async #send(step: MccStep, message: Region): Promise<void> {
     try {
       await sendRegions(this.walk.client, Kind.opening, step.index, [message])
     } finally {
@@ -360,30 +487,37 @@ class OpenedSteps {
 
   /** x̂ of the step's result. The caller releases it. */
   async finish(step: ReluStep | ProductStep): Promise<Region> {
-    const { k, planned, client, meter } = this.walk
-    const { ring } = planned.plan
+    const { k, client, meter } = this.walk
     meter.mark(Phase.online, step.index)
-    const { reply } = answeredSizes(step, ring, this.guard?.terms)
-    if (this.guard && !isProduct(step)) {
+    const { replies, keys } = this.#kept.get(step.index)!
+    if (this.guard && keys && !isProduct(step)) {
       await turn()
-      this.guard.prepare(step, this.#kept.get(step.index)!.words!)
+      this.guard.prepare(step, keys)
     }
-    const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
-    const { e, known, words, select } = this.#kept.get(step.index)!
-    this.#kept.delete(step.index)
+    let x: Region | undefined
     try {
-      if (isProduct(step)) return finishProduct(k, step, { e, a: known! }, words!, answer, ring)
-      if (isCurve(step)) return finishCurve(k, step, e, words!, answer, ring)
-      return finishRelu(k, step, { e, a1: known!, words: select! }, answer, ring, this.guard)
-    } finally {
-      for (const region of [answer, e, known, words, select]) region?.release()
+      for (const { bytes, read } of replies) {
+        const [reply] = await receiveRegions(k, client, Kind.reply, step.index, [bytes])
+        try {
+          x = read(reply, x)
+        } finally {
+          reply.release()
+        }
+      }
+    } catch (error) {
+      x?.release()
+      throw error
     }
+    this.#forget(step.index)
+    return x!
+  }
+
+  #forget(index: number): void {
+    for (const region of this.#kept.get(index)!.regions) region?.release()
+    this.#kept.delete(index)
   }
 
   release(): void {
-    for (const { e, known, words, select } of this.#kept.values()) {
-      for (const region of [e, known, words, select]) region?.release()
-    }
-    this.#kept.clear()
+    for (const index of [...this.#kept.keys()]) this.#forget(index)
   }
 }

@@ -170,16 +170,16 @@ function releaseStep({ c, relu, words }: StepMaterial): void {
  * Takes a step's material out to open it with: what is read with the reply is the result, the rest is freed.
  * @param open uses it
  */
-export function spend<T>(
+export async function spend<T>(
   { steps }: Pick<InferenceMaterial, 'steps'>,
   index: number,
-  open: (step: StepMaterial) => T,
-): readonly [opened: T, words: Region | null] {
+  open: (step: StepMaterial) => T | Promise<T>,
+): Promise<readonly [opened: T, words: Region | null]> {
   const step = steps.get(index)!
   steps.delete(index)
   let words: Region | null = null
   try {
-    const opened = open(step)
+    const opened = await open(step)
     words = step.words
     return [opened, words]
   } finally {

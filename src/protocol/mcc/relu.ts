@@ -35,9 +35,10 @@ import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
 import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
+import { type Part, partsOf, tablesOf, wordsOf } from './parts.js'
 import { chainOf, type ReluStep } from './step.js'
 import { openedValues, perValue, picked, placed, tested } from './values.js'
-import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
+import { halves, type SelectWords, selectWordsOf, unpackWords, wordBytes, wordCount } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -63,11 +64,19 @@ function openingSizes({ activation, relu }: ReluStep<ReluNumbers>) {
 /** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
 export function reluMessages(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
   const { tables, words, keys, opening, reply } = reluSizes(step, ring, terms)
+  const parts = partsOf(step, terms !== null).map((part) => reluSizes(part.step, ring, terms))
   const dealt = { stage: 0, offline: true, bytes: tables + words + keys } as const
   return [
     { kind: 'material', from: 'helper', to: 'server', ...dealt },
-    { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
-    { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
+    {
+      kind: 'opening',
+      from: 'server',
+      to: 'client',
+      bytes: opening,
+      parts: parts.map(({ opening }) => opening),
+      stage: 1,
+    },
+    { kind: 'reply', from: 'client', to: 'server', bytes: reply, parts: parts.map(({ reply }) => reply), stage: 2 },
   ]
 }
 
@@ -157,6 +166,41 @@ export function dealRelu(
   return { tables: dealt.tables, words }
 }
 
+/** What a server's opening is made of beside y: drawn and unpacked before y is there. */
+export interface DrawnOpening {
+  /** a'; the server's share of A_1 of every opened value once the opening is made. */
+  readonly a: Region
+  readonly words: SelectWords
+  release(): void
+}
+
+/**
+ * Server: draws what its opening takes. The caller releases the result.
+ * @param packed the step's words as they came
+ */
+export function drawOpening(
+  k: Kernels,
+  step: ReluStep,
+  sh: Streams,
+  packed: Region,
+  inference: number,
+  ring: number,
+): DrawnOpening {
+  const [a, words] = [openingMask(sh, step, inference), unpackWords(k, step, ring, packed)]
+  return { a, words, release: () => [a, words].forEach((drawn) => void drawn.release()) }
+}
+
+/** Bytes of what a server's opening takes. */
+export const drawnBytes = (step: ReluStep<ReluNumbers>): number =>
+  4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step))
+
+/** A server draws no more than this before it needs it: the largest steps would take memory for themselves. */
+export const MOST_AHEAD = 2 ** 22
+
+/** A part's share of what was drawn; it is released with the whole. */
+export const openingOf = (part: Part, { a, words }: DrawnOpening): Pick<DrawnOpening, 'a' | 'words'> =>
+  part.whole ? { a, words } : { a: wordsOf(part, a), words: selectWordsOf(part, words) }
+
 /** What the server keeps between its opening and the client's reply. */
 export interface Opened {
   /** e of every activated value and compared patch sum, in whole groups. */
@@ -169,23 +213,21 @@ export interface Opened {
 }
 
 /**
- * Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives the rest to `finishRelu`; the material is used up.
+ * Server, flight 1: opens ŷ. The caller sends and releases `message` and releases `e`; all but the message goes to `finishRelu`.
+ * @param drawn a' is used up
+ * @param tables used up
  * @param compared where a guarded plan's second sets find what is compared
  */
 export function openRelu(
   k: Kernels,
   step: ReluStep,
-  sh: Streams,
+  { a, words }: Pick<DrawnOpening, 'a' | 'words'>,
   y: Region,
-  material: ReluMaterial,
-  inference: number,
-  ring: number,
+  tables: Region,
   compared?: Compared,
 ): Opened {
   const { activation, relu } = step
   const { opening, opened: at, rows } = openingSizes(step)
-  const words = unpackWords(k, step, ring, material.words)
-  const a = openingMask(sh, step, inference)
   const opened = truncated(k, step, y, a, maskTruncated)
   compared?.addWords(step, 'server', opened, a)
   shareAddend(k, 'server', relu.opened.values, 0, activation.bits, { x: a, omega: words.omega, out: a })
@@ -195,7 +237,7 @@ export function openRelu(
   if (e !== opened) opened.release()
   if (relu.comparisons > 0) {
     const x = tested(k, relu, e)
-    openRows(k, chainOf(activation), relu.comparisons, x, material.tables, message.part(at, rows))
+    openRows(k, chainOf(activation), relu.comparisons, x, tables, message.part(at, rows))
     if (x !== e) x.release()
   }
   return { e, a1: a, words, message }
@@ -236,12 +278,25 @@ function shares(
   if (addend.mu !== words.mu) addend.mu.release()
 }
 
-/** What a client's reply is made of beside the opening: streams of its seed, drawn before the opening comes. */
-export interface DrawnRelu {
+/** What a client's reply is made of beside the opening. */
+export interface DrawnReply {
   readonly pads: Region
   /** Not where a guard draws them. */
   readonly shares: { readonly words: SelectWords; readonly a1: Region } | null
+}
+
+/** Streams of its seed, drawn before the opening comes. */
+export interface DrawnRelu extends DrawnReply {
   release(): void
+}
+
+/** A part's share of what was drawn; it is released with the whole. */
+export function replyOf(part: Part, { pads, shares }: DrawnReply): DrawnReply {
+  if (part.whole) return { pads, shares }
+  return {
+    pads: tablesOf(part, pads),
+    shares: shares && { words: selectWordsOf(part, shares.words), a1: wordsOf(part, shares.a1) },
+  }
 }
 
 /**
@@ -281,7 +336,7 @@ export function drawRelu(
 export function answerRelu(
   k: Kernels,
   step: ReluStep,
-  { pads, shares: drawn }: DrawnRelu,
+  { pads, shares: drawn }: DrawnReply,
   message: Region,
   next: Region,
   reply: Region,
@@ -350,6 +405,7 @@ function answerComparison(k: Kernels, { relu, activation }: ReluStep, e: Region,
 /**
  * Server, flight 2: x̂ of the step's result, one word per element, from the client's reply. The caller releases it.
  * @param guard of a guarded plan, prepared for the step
+ * @param into room for the results of a part; taken when not given, and not where a guard is
  */
 export function finishRelu(
   k: Kernels,
@@ -358,12 +414,13 @@ export function finishRelu(
   reply: Region,
   ring: number,
   guard?: ServerGuard,
+  into?: Region,
 ): Region {
   const { relu, activation } = step
   const { sum } = activation.bends ?? {}
   const sizes = reluSizes(step, ring, guard?.terms ?? null)
   const results = reply.part(sizes.beta, sizes.reply - sizes.beta)
-  const other = guard ? guard.replies(step, { e, beta: reply }, results) : k.memory.alloc(relu.results * 4)
+  const other = guard ? guard.replies(step, { e, beta: reply }, results) : (into ?? k.memory.alloc(relu.results * 4))
   if (!guard) unpack(k, results, relu.results, ring, other)
   if (!sum) {
     shares(k, 'server', step, { e, beta: reply, words, a1, other, out: other })

@@ -9,6 +9,7 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
+import { type Part, wordsOf } from './parts.js'
 import type { ReluStep } from './step.js'
 
 const FIELDS = ['rho', 'p', 'q', 'omega', 'mu'] as const
@@ -16,6 +17,12 @@ type Field = (typeof FIELDS)[number]
 
 /** One party's part of a step's words, u32 each; the fields lie in one region. */
 export type SelectWords = Readonly<Record<Field, Region>> & { release(): void }
+
+/** A part's words; they are released with the whole. */
+export function selectWordsOf(part: Part, words: SelectWords): SelectWords {
+  const fields = FIELDS.map((field) => [field, wordsOf(part, words[field])])
+  return { ...(Object.fromEntries(fields) as Record<Field, Region>), release() {} }
+}
 
 /** Where the client's half of a field comes from. */
 const HALVES = {

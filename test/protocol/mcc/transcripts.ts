@@ -20,7 +20,7 @@ import {
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from '../../../src/protocol/mcc/product.js'
-import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
+import { answerRelu, drawOpening, drawRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
 import {
   type CurveStep,
   chainOf,
@@ -283,7 +283,8 @@ export class Transcripts {
     const k = this.#k
     const { ring } = this.compiled.plan
     const sizes = reluSizes(step, ring)
-    const { e, a1, words, message } = openRelu(k, step, this.#sh, c, relu!, inference, ring)
+    const opening = drawOpening(k, step, this.#sh, relu!.words, inference, ring)
+    const { e, a1, words, message } = openRelu(k, step, opening, c, relu!.tables)
     // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
     if (step.relu.tested === null) {
       for (const by of [0x1111, 0x3377]) {

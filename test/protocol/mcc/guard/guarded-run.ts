@@ -13,7 +13,14 @@ import { takeTransposes, tensorSizes, UploadMasks } from '../../../../src/protoc
 import { runLinear } from '../../../../src/protocol/mcc/linear.js'
 import { emptyMaterial, releaseMaterial, takeDealt, takeDelta } from '../../../../src/protocol/mcc/material.js'
 import { sendOutput } from '../../../../src/protocol/mcc/output.js'
-import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from '../../../../src/protocol/mcc/relu.js'
+import {
+  answerRelu,
+  drawOpening,
+  drawRelu,
+  finishRelu,
+  openRelu,
+  reluSizes,
+} from '../../../../src/protocol/mcc/relu.js'
 import type { MccSteps, ReluStep } from '../../../../src/protocol/mcc/step.js'
 import { isActive, layOut } from '../../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../../src/protocol/weights.js'
@@ -133,7 +140,8 @@ export class GuardedParties {
           output.release()
           return bytes
         }
-        const opened = openRelu(k, step, sh, c, relu!, inference, plan.ring, server.compared)
+        const drawn = drawOpening(k, step, sh, relu!.words, inference, plan.ring)
+        const opened = openRelu(k, step, drawn, c, relu!.tables, server.compared)
         watcher.client?.('opening', step.index, opened.message.u8().slice())
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
