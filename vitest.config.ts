@@ -36,6 +36,7 @@ const MOCKING = [
   'test/party/helper/dealers.test.ts',
   'test/party/wipe.test.ts',
   'test/protocol/pieces.test.ts',
+  'test/protocol/parts.test.ts',
   'test/random/draws.test.ts',
   'test/tune/cost/no-kernels.test.ts',
 ]

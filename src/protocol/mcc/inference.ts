@@ -19,7 +19,6 @@ import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, type StepMaterial, spend } from './material.js'
 import { openOutput, sendOutput } from './output.js'
-import { partsOf, tablesOf, wordsOf } from './parts.js'
 import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
 import {
   answerRelu,
@@ -35,6 +34,7 @@ import {
   replyOf,
 } from './relu.js'
 import { type CurveStep, isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
+import { partsOf, tablesOf, wordsOf } from './values.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {

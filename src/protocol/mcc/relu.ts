@@ -35,9 +35,8 @@ import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
 import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
-import { type Part, partsOf, tablesOf, wordsOf } from './parts.js'
 import { chainOf, type ReluStep } from './step.js'
-import { openedValues, perValue, picked, placed, tested } from './values.js'
+import { openedValues, type Part, partsOf, perValue, picked, placed, tablesOf, tested, wordsOf } from './values.js'
 import { halves, type SelectWords, selectWordsOf, unpackWords, wordBytes, wordCount } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */

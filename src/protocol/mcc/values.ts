@@ -1,9 +1,12 @@
-// Which words of a ReLU step belong together: opened values, what is compared, activated values, results. One call per map
-// of the layout, each of which may be left out where it changes nothing.
+// Which words of a ReLU step belong together: opened values, what is compared, activated values, results; one call per map of
+// the layout, each of which may be left out where it changes nothing. And parts of a step: while one party works on some of
+// its values, the other has others in hand, and what lies between is on its way.
 import { gather32, gatherBits, scatter32 } from '../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
-import { groupsOf } from '../../kernels/mcc.js'
+import { groupsOf, tableBytes } from '../../kernels/mcc.js'
 import { elementCount } from '../../plan/plan.js'
+import type { ReluNumbers } from '../layout.js'
+import { PART_VALUES } from '../pieces.js'
 import type { PlannedRelu } from '../step.js'
 import { grouped } from './bends.js'
 import type { ReluStep } from './step.js'
@@ -48,3 +51,37 @@ export function placed(k: Kernels, { step, relu }: ReluStep, results: Region): R
   results.release()
   return out
 }
+
+/** So many values of a step from `from` on, as a step of their own; or all of it, whatever belongs together there. */
+export interface Part<R extends ReluNumbers = PlannedRelu> {
+  readonly step: ReluStep<R>
+  readonly from: number
+  readonly whole: boolean
+}
+
+/**
+ * The parts of a step in which every element has a comparison of its own; any other step is one.
+ * @param guarded then a step is one, too: a guard counts by steps
+ */
+export function partsOf<R extends ReluNumbers>(step: ReluStep<R>, guarded: boolean): readonly Part<R>[] {
+  const { size, relu, activation } = step
+  const alike = relu.paired && relu.inOrder && !activation.bends && relu.results === size
+  if (guarded || !alike || size <= PART_VALUES) return [{ step, from: 0, whole: true }]
+  return Array.from({ length: Math.ceil(size / PART_VALUES) }, (_, i): Part<R> => {
+    const from = i * PART_VALUES
+    const count = Math.min(PART_VALUES, size - from)
+    const numbers = { switched: count, values: count, comparisons: count, results: count }
+    const opened = { values: count, patches: 0 }
+    return { step: { ...step, size: count, relu: { ...relu, ...numbers, opened } }, from, whole: false }
+  })
+}
+
+/** A part's tables, or their pads. */
+export function tablesOf({ step: { activation, size }, from, whole }: Part, tables: Region): Region {
+  const each = (count: number) => tableBytes(activation.chunks, count)
+  return whole ? tables : tables.part(each(from), each(size))
+}
+
+/** A part's words of a region that has one for each of the step's values. */
+export const wordsOf = ({ step, from, whole }: Part, region: Region): Region =>
+  whole ? region : region.part(from * 4, step.size * 4)

@@ -9,8 +9,8 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import { type Part, wordsOf } from './parts.js'
 import type { ReluStep } from './step.js'
+import { type Part, wordsOf } from './values.js'
 
 const FIELDS = ['rho', 'p', 'q', 'omega', 'mu'] as const
 type Field = (typeof FIELDS)[number]

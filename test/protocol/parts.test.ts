@@ -1,24 +1,24 @@
 // Steps in parts: with parts of 64 values a small network is cut everywhere, and stays the reference bit for bit, at the
 // declared bytes and flights; what does not belong to single elements, and what a guard counts by steps, is not cut.
 import { describe, expect, it, vi } from 'vitest'
-import { RingfenceError } from '../../../src/errors.js'
-import { loadKernels } from '../../../src/kernels/instance.js'
-import { type Channel, Meter, memoryPair } from '../../../src/net/index.js'
-import { Client } from '../../../src/party/client/client.js'
-import { Helper } from '../../../src/party/helper/helper.js'
-import { Server } from '../../../src/party/server.js'
-import { inputWords } from '../../../src/plan/ends.js'
-import { planLayout } from '../../../src/protocol/layout.js'
-import { planCost } from '../../../src/protocol/mcc/cost.js'
-import { partsOf } from '../../../src/protocol/mcc/parts.js'
-import { reluSizes } from '../../../src/protocol/mcc/relu.js'
-import { isCurve, type MccStep, type MccSteps, type ReluStep } from '../../../src/protocol/mcc/step.js'
-import { isActive, layOut } from '../../../src/protocol/step.js'
-import { localParties, runReference } from '../../../src/testing.js'
-import { prepareWorkload, sampleInput } from '../../fixtures/workloads.js'
+import { RingfenceError } from '../../src/errors.js'
+import { loadKernels } from '../../src/kernels/instance.js'
+import { type Channel, Meter, memoryPair } from '../../src/net/index.js'
+import { Client } from '../../src/party/client/client.js'
+import { Helper } from '../../src/party/helper/helper.js'
+import { Server } from '../../src/party/server.js'
+import { inputWords } from '../../src/plan/ends.js'
+import { planLayout } from '../../src/protocol/layout.js'
+import { planCost } from '../../src/protocol/mcc/cost.js'
+import { reluSizes } from '../../src/protocol/mcc/relu.js'
+import { isCurve, type MccStep, type MccSteps, type ReluStep } from '../../src/protocol/mcc/step.js'
+import { partsOf } from '../../src/protocol/mcc/values.js'
+import { isActive, layOut } from '../../src/protocol/step.js'
+import { localParties, runReference } from '../../src/testing.js'
+import { prepareWorkload, sampleInput } from '../fixtures/workloads.js'
 
 const PART = 64
-vi.mock('../../../src/protocol/pieces.js', async (original) => ({ ...((await original()) as object), PART_VALUES: 64 }))
+vi.mock('../../src/protocol/pieces.js', async (original) => ({ ...((await original()) as object), PART_VALUES: 64 }))
 
 const options = { ring: 32, bits: 16, lo: 0 } as const
 const plain = () => prepareWorkload({ name: 'round-trips', options }).compiled
