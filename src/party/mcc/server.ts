@@ -20,18 +20,15 @@ import {
   BUNDLE_BYTES,
   CLAIM_BYTES,
   decodeBatch,
-  encodeAddress,
   encodeReserved,
   GRANT_BYTES,
   hex,
   ID_BYTES,
   INFERENCE_BYTES,
-  KEPT_BYTES,
   MAX_GRANT,
   RESUME_BYTES,
   type Reserved,
   readInference,
-  TOKEN_BYTES,
 } from '../messages.js'
 import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
 import { Deliveries } from './deliveries.js'
@@ -65,8 +62,6 @@ export class MccServer implements ServerBackend {
   #helper: Link
   readonly #sessions = new Set<MccSession>()
   readonly deliveries: Deliveries
-  /** Where clients come back for what is kept. */
-  readonly home: Uint8Array
 
   /** Clients that prepare: the helper deals one inference at a time, so a few keep it busy. */
   readonly preparing = new Admission({ slots: 8, waiting: WAITING, typicalMs: 200 })
@@ -85,8 +80,7 @@ export class MccServer implements ServerBackend {
     this.owners = new Owners({ digest: planDigest(planned.plan), sizes })
     this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
-    this.home = encodeAddress(bounds.keptAt)
-    this.kept = new KeptSessions(k, this.store, bounds.keepMs)
+    this.kept = new KeptSessions(k, this.store, bounds.keepMs, bounds.keptAt)
     // What is used up needs as much memory as what is kept.
     this.running = new Admission({ slots: Math.min(RUNNING, this.store.places), waiting: WAITING })
     this.deliveries = new Deliveries(this.store, context.onBundle)
@@ -216,10 +210,7 @@ class MccSession implements SessionBackend {
     if (this.#held.has(name)) throw new RingfenceError('PROTOCOL', 'the client asked twice to keep its session')
     const answer = this.server.kept.keep(name, sh)
     if (answer) this.#held.set(name, answer.kept)
-    const told = new Uint8Array(KEPT_BYTES)
-    if (answer) told.set(answer.token)
-    told.set(this.server.home, TOKEN_BYTES)
-    link.send(Kind.kept, Phase.setup, 0, told)
+    link.send(Kind.kept, Phase.setup, 0, this.server.kept.told(answer?.token))
   }
 
   #resume(payload: Uint8Array): void {
