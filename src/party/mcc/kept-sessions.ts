@@ -49,7 +49,7 @@ export class KeptSessions {
   }
 
   /** What a client is told of its session: a token, zeros where none is kept, and where to come back. */
-  told(token = new Uint8Array(TOKEN_BYTES)): Uint8Array {
+  told(token: Uint8Array = new Uint8Array(TOKEN_BYTES)): Uint8Array {
     return new Uint8Array([...token, ...encodeAddress(this.keptAt)])
   }
 
