@@ -83,9 +83,9 @@ describe('every outcome', () => {
     const { copy } = quadraticWidths(ring)
     const see = (broken?: Broken) => server(ring, ONE, 2, broken)
     expectBlind(values, coins, coins, see())
-    expectTold([0, -1], coins - ring.n, coins, see('no next mask'))
-    expectTold([0, -1], coins - copy[P2], coins, see("P2 has P's half"))
-    expectTold([0, -1], coins - copy[R], coins, see("ρ's half is 0"))
+    expectTold(values, coins - ring.n, coins, see('no next mask'))
+    expectTold(values, coins - copy[P2], coins, see("P2 has P's half"))
+    expectTold(values, coins - copy[R], coins, see("ρ's half is 0"))
   })
 
   it('server: two copies', () => {
