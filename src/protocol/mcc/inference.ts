@@ -10,19 +10,17 @@ import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { receiveRegions, sendRegions } from '../regions.js'
-import { isActive, isProduct } from '../step.js'
+import { isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { answerCurve, curveSizes, finishCurve, openCurve } from './curve.js'
+import type { Opened } from './gadget.js'
+import { gadgetOf, gadgetSizes } from './gadgets.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
 import { type InferenceMaterial, releaseMaterial, spend } from './material.js'
 import { openOutput, sendOutput } from './output.js'
-import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
-import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from './relu.js'
-import { isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
-import type { SelectWords } from './words.js'
+import { type AnsweredStep, type MccStep, type MccSteps, opens } from './step.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -127,44 +125,29 @@ export interface Place {
  */
 async function answerStep(
   walk: ClientWalk,
-  step: ReluStep | ProductStep,
+  step: AnsweredStep,
   { beside, queued }: Place,
   guard: ClientGuard | undefined,
 ): Promise<void> {
   const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
-  const sizes = answeredSizes(step, ring, guard?.terms)
+  const sizes = gadgetSizes(step, ring, guard?.terms)
+  const mask = (tensor: number) => tensorMask(k, planned, ch, tensor, inference)
   // What was sent leaves while the work is done that needs no answer to it.
   await turn()
-  const next = tensorMask(k, planned, ch, step.index + 1, inference)
-  const drawn = isProduct(step) || isCurve(step) ? null : drawRelu(k, step, ch, next, inference, ring, guard)
+  const next = mask(step.index + 1)
+  const drawn = gadgetOf(step)!.draw({ k, ch, next, mask, inference, ring, guard }, step)
   const reply = k.memory.alloc(sizes.reply)
   let message: Region | undefined
   try {
     const lengths = [sizes.opening]
     ;[message] = await receiveRegions(k, server, Kind.opening, step.index, lengths, { signal, beside })
-    if (isProduct(step)) answerFactors(walk, step, message, next, reply)
-    else if (isCurve(step)) answerCurve(k, step, ch, message, next, reply, inference, ring)
-    else answerRelu(k, step, drawn!, message, next, reply, ring, guard)
+    drawn.answer(message, reply)
     await sendRegions(server, Kind.reply, step.index, [reply], { signal, queued })
   } finally {
     for (const region of [message, drawn, reply]) region?.release()
     next.release(true)
   }
-}
-
-/** Byte lengths of a step's opening and reply. */
-function answeredSizes(step: ReluStep | ProductStep, ring: number, terms: GuardTerms | undefined) {
-  if (isProduct(step)) return productSizes(step.product, ring)
-  return isCurve(step) ? curveSizes(step, ring) : reluSizes(step, ring, terms)
-}
-
-function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, next: Region, reply: Region): void {
-  const { k, planned, ch, inference } = walk
-  const { left, right } = step.product
-  const masks = new Map([left, right].map((tensor) => [tensor, tensorMask(k, planned, ch, tensor, inference)]))
-  answerProduct(k, step, ch, message, (tensor) => masks.get(tensor)!, next, reply, inference, planned.plan.ring)
-  for (const mask of masks.values()) mask.release(true)
 }
 
 /** Walks what is compared once more beside a step's opening; the answers wait for the last message. */
@@ -251,20 +234,17 @@ async function serveWave(
         await client.drained()
       }
       meter.mark(Phase.online, step.index)
-      if (isProduct(step)) {
-        await opened.openProduct(step, material, tensors)
-        tensors.drop(step.index)
-        continue
-      }
       const { c } = material.steps.get(step.index)!
-      runLinear(k, step, source, c)
-      tensors.drop(step.index)
-      if (!isActive(step)) {
+      if (!isProduct(step)) {
+        runLinear(k, step, source, c)
+        tensors.drop(step.index)
+      }
+      if (!opens(step)) {
         if (last < 0) await expectProof(walk, 0, guard)
         await giveOutput(walk, step, c)
         continue
       }
-      await opened.open(step, material)
+      await opened.open(step, material, tensors)
       await openSecondSets(walk, step.index, guard)
     }
     for (const step of wave.filter(opens)) {
@@ -311,79 +291,52 @@ async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccSte
   }
 }
 
-/** What a reply is read with: the opened values, what the server has to know of their masks, words that were dealt. */
-interface Kept {
-  readonly e: Region
-  readonly known: Region | null
-  readonly words: Region | null
-  readonly select?: SelectWords
-}
-
 /** The steps of a wave between their openings and the client's replies. */
 class OpenedSteps {
   /** What the reply is read with, by step. */
-  readonly #kept = new Map<number, Kept>()
+  readonly #kept = new Map<number, { readonly opened: Opened; readonly dealt: Region }>()
 
   constructor(
     private readonly walk: ServerWalk,
     private readonly guard: ServerGuard | undefined,
   ) {}
 
-  open(step: ReluStep, material: InferenceMaterial): Promise<void> {
-    const { k, sh, inference, planned } = this.walk
-    if (isCurve(step)) {
-      const [{ message, e }, words] = spend(material, step.index, ({ c }) => openCurve(k, step, sh, c, inference))
-      return this.#send(step, message, { e, known: null, words })
-    }
-    const [{ message, e, a1, words: select }, words] = spend(material, step.index, ({ c, relu }) =>
-      openRelu(k, step, sh, c, relu!, inference, planned.plan.ring, this.guard?.compared),
+  async open(step: AnsweredStep, material: InferenceMaterial, tensors: LiveTensors): Promise<void> {
+    const { k, sh, inference, planned, client } = this.walk
+    const { ring } = planned.plan
+    const [opened, dealt] = spend(material, step.index, (y, dealt) =>
+      gadgetOf(step)!.open({ k, sh, y, tensor: tensors.get, dealt, inference, ring, guard: this.guard }, step),
     )
-    return this.#send(step, message, { e, known: a1, words, select })
-  }
-
-  openProduct(step: ProductStep, material: InferenceMaterial, tensors: LiveTensors): Promise<void> {
-    const { k, sh, inference } = this.walk
-    const [{ message, e, a }, words] = spend(material, step.index, () =>
-      openProduct(k, step, sh, tensors.get, inference),
-    )
-    return this.#send(step, message, { e, known: a, words })
-  }
-
-  async #send(step: MccStep, message: Region, kept: Kept): Promise<void> {
-    this.#kept.set(step.index, kept)
+    tensors.drop(step.index)
+    this.#kept.set(step.index, { opened, dealt })
     try {
-      await sendRegions(this.walk.client, Kind.opening, step.index, [message])
+      await sendRegions(client, Kind.opening, step.index, [opened.message])
     } finally {
-      message.release()
+      opened.message.release()
     }
   }
 
   /** x̂ of the step's result. The caller releases it. */
-  async finish(step: ReluStep | ProductStep): Promise<Region> {
+  async finish(step: AnsweredStep): Promise<Region> {
     const { k, planned, client, meter } = this.walk
-    const { ring } = planned.plan
     meter.mark(Phase.online, step.index)
-    const { reply } = answeredSizes(step, ring, this.guard?.terms)
-    if (this.guard && !isProduct(step)) {
+    const { opened, dealt } = this.#kept.get(step.index)!
+    if (opened.prepare) {
       await turn()
-      this.guard.prepare(step, this.#kept.get(step.index)!.words!)
+      opened.prepare(dealt)
     }
+    const { reply } = gadgetSizes(step, planned.plan.ring, this.guard?.terms)
     const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
-    const { e, known, words, select } = this.#kept.get(step.index)!
     this.#kept.delete(step.index)
     try {
-      if (isProduct(step)) return finishProduct(k, step, { e, a: known! }, words!, answer, ring)
-      if (isCurve(step)) return finishCurve(k, step, e, words!, answer, ring)
-      return finishRelu(k, step, { e, a1: known!, words: select! }, answer, ring, this.guard)
+      return opened.finish(answer, dealt)
     } finally {
-      for (const region of [answer, e, known, words, select]) region?.release()
+      for (const each of [answer, opened, dealt]) each.release()
     }
   }
 
   release(): void {
-    for (const { e, known, words, select } of this.#kept.values()) {
-      for (const region of [e, known, words, select]) region?.release()
-    }
+    for (const { opened, dealt } of this.#kept.values()) for (const each of [opened, dealt]) each.release()
     this.#kept.clear()
   }
 }

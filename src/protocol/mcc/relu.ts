@@ -27,9 +27,9 @@ import {
 import { sub32 } from '../../kernels/ring.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, padsOf, walk } from './comparison.js'
+import type { DealerStreams, Dealing, Drawing, Drawn, Gadget, Opened as OpenedStep, Opening } from './gadget.js'
 import type { Compared } from './guard/compared.js'
 import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
@@ -37,7 +37,7 @@ import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
 import { openedValues, perValue, picked, placed, tested } from './values.js'
-import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
+import { halves, packWords, type SelectWords, unpackWords, wordBytes } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -60,17 +60,6 @@ function openingSizes({ activation, relu }: ReluStep<ReluNumbers>) {
   return { opened, rows, opening: opened + rows }
 }
 
-/** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
-export function reluMessages(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
-  const { tables, words, keys, opening, reply } = reluSizes(step, ring, terms)
-  const dealt = { stage: 0, offline: true, bytes: tables + words + keys } as const
-  return [
-    { kind: 'material', from: 'helper', to: 'server', ...dealt },
-    { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
-    { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
-  ]
-}
-
 /** What the helper makes for a ReLU step. */
 export interface DealtRelu {
   readonly tables: Region
@@ -83,13 +72,19 @@ export interface ReluMaterial {
   readonly words: Region
 }
 
+/** Both parts of what a ReLU step opens with. */
+export function reluMaterial(step: ReluStep, ring: number, dealt: Region): ReluMaterial {
+  const { tables, words } = reluSizes(step, ring)
+  return { tables: dealt.part(0, tables), words: dealt.part(tables, words) }
+}
+
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
-function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
+export function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
   return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (opened.values + opened.patches) * 4)
 }
 
 /** Truncates a map's opened values and patch sums and puts a' on them, by `mask`: one word each, in whole groups. */
-function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typeof maskTruncated): Region {
+export function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typeof maskTruncated): Region {
   const { activation, relu } = step
   const { opened, patch } = relu
   const { bits, truncate } = activation
@@ -105,13 +100,6 @@ function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typ
     sums.release()
   }
   return out
-}
-
-export interface DealerStreams {
-  /** Shared with the client, with the server, and nobody's but the helper's. */
-  readonly ch: Streams
-  readonly sh: Streams
-  readonly own: Streams
 }
 
 /**
@@ -376,4 +364,45 @@ export function finishRelu(
   addCopies(k, step, sum, nothing, total)
   nothing.release()
   return total
+}
+
+function deal(dealing: Dealing, step: ReluStep, message: Region): void {
+  const { k, streams, m, mask, inference, ring, guard } = dealing
+  const { tables, words } = dealRelu(k, step, streams, m!, inference, ring, guard?.compared)
+  const sizes = reluSizes(step, ring, guard?.terms)
+  message.u8().set(tables.u8().subarray(0, sizes.tables))
+  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
+  tables.release()
+  words.release()
+  const keys = message.part(sizes.tables + sizes.words, sizes.keys)
+  guard?.dealKeys(step, { m: m!, next: mask(step.index + 1) }, keys)
+}
+
+function open({ k, sh, y, dealt, inference, ring, guard }: Opening, step: ReluStep): OpenedStep {
+  const material = reluMaterial(step, ring, dealt)
+  const { message, ...kept } = openRelu(k, step, sh, y, material, inference, ring, guard?.compared)
+  return {
+    message,
+    prepare: (keys) => guard?.prepare(step, keys),
+    finish: (reply) => finishRelu(k, step, kept, reply, ring, guard),
+    release() {
+      for (const region of [kept.e, kept.a1, kept.words]) region.release()
+    },
+  }
+}
+
+function draw({ k, ch, next, inference, ring, guard }: Drawing, step: ReluStep): Drawn {
+  const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
+  return {
+    answer: (message, reply) => answerRelu(k, step, drawn, message, next, reply, ring, guard),
+    release: () => drawn.release(),
+  }
+}
+
+export const reluGadget: Gadget = {
+  sizes(step: ReluStep<ReluNumbers>, ring, terms) {
+    const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
+    return { opening, reply, dealt: { opening: tables + words, reply: keys } }
+  },
+  ...{ deal, open, draw },
 }

@@ -13,7 +13,14 @@ import { takeTransposes, tensorSizes, UploadMasks } from '../../../../src/protoc
 import { runLinear } from '../../../../src/protocol/mcc/linear.js'
 import { emptyMaterial, releaseMaterial, takeDealt, takeDelta } from '../../../../src/protocol/mcc/material.js'
 import { sendOutput } from '../../../../src/protocol/mcc/output.js'
-import { answerRelu, drawRelu, finishRelu, openRelu, reluSizes } from '../../../../src/protocol/mcc/relu.js'
+import {
+  answerRelu,
+  drawRelu,
+  finishRelu,
+  openRelu,
+  reluMaterial,
+  reluSizes,
+} from '../../../../src/protocol/mcc/relu.js'
 import type { MccSteps, ReluStep } from '../../../../src/protocol/mcc/step.js'
 import { isActive, layOut } from '../../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../../src/protocol/weights.js'
@@ -125,7 +132,7 @@ export class GuardedParties {
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
-        const { c, relu, words } = material.steps.get(step.index)!
+        const { c, dealt } = material.steps.get(step.index)!
         runLinear(k, step, source, c)
         if (!isActive(step)) {
           const output = sendOutput(k, step, c, plan.ring)
@@ -133,11 +140,12 @@ export class GuardedParties {
           output.release()
           return bytes
         }
-        const opened = openRelu(k, step, sh, c, relu!, inference, plan.ring, server.compared)
+        const relu = reluMaterial(step, plan.ring, dealt!.opening)
+        const opened = openRelu(k, step, sh, c, relu, inference, plan.ring, server.compared)
         watcher.client?.('opening', step.index, opened.message.u8().slice())
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
-        server.prepare(step, words!)
+        server.prepare(step, dealt!.reply)
         hold(finishRelu(k, step, opened, reply, plan.ring, server))
         for (const region of [opened.e, opened.a1, opened.words, opened.message, reply]) region.release()
         const segment = segmentAt(terms, step.index)
