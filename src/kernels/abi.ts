@@ -269,6 +269,8 @@ interface MccExports {
   mccCurve: Words
   mccDealProduct: Words
   mccProduct: Words
+  mccDealQuadratic: Words
+  mccQuadratic: Words
   gather32(values: number, index: number, count: number, out: number): void
   scatter32(values: number, index: number, count: number, out: number): void
   gatherBits(bits: number, index: number, count: number, out: number): void

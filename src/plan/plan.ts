@@ -54,8 +54,21 @@ export interface MccActivation {
   readonly chunks: readonly number[]
   readonly relu: StepRelu
   readonly bends?: Bends
+  /** What copies of `bends` are summed as; every one of them is a ReLU. */
+  readonly quadratic?: Quadratic
   /** In place of ReLUs, which pass everything then; values are right below 2^(bits-1) less one segment. */
   readonly curve?: Curve
+}
+
+/**
+ * Copies of a value on `mcc` that add, wherever their ReLU is on, y² + c1·y + c0 with their sign in place of themselves, y being
+ * the opened value without a copy's shift.
+ */
+export interface Quadratic {
+  /** Low bits that the sum drops. */
+  readonly drop: number
+  /** By copy: [c0, c1]. */
+  readonly polynomials: readonly Pair[]
 }
 
 /** A function of every opened value on `mcc`, as polynomials by segments. */

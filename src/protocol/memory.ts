@@ -18,12 +18,14 @@ import {
 import { type ActivationOf, isActive, isProduct, type PlanLayout, planLayout, type StepLayout } from './layout.js'
 import { lastUses } from './live-tensors.js'
 import { curveSizes } from './mcc/curve.js'
+import { MOST_AHEAD } from './mcc/gadget.js'
+import { gadgetOf } from './mcc/gadgets.js'
 import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
 import { productSizes } from './mcc/product.js'
-import { drawnBytes, MOST_AHEAD, reluSizes } from './mcc/relu.js'
-import { isCurve } from './mcc/step.js'
+import { reluSizes } from './mcc/relu.js'
+import { isCurve, opens } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
 /** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
@@ -68,7 +70,7 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const online = own.steps.map((step) => onlineBytes(step, plan.ring))
   const linear = own.steps.map((step) => linearBytes(step, 4))
   const ahead = most(
-    own.steps.map((step) => (isActive(step) && !isCurve(step) ? Math.min(drawnBytes(step), MOST_AHEAD) : 0)),
+    own.steps.map((step) => (opens(step) ? Math.min(gadgetOf(step)!.ahead?.(step) ?? 0, MOST_AHEAD) : 0)),
   )
   const guard = guardBytes(own)
   return {

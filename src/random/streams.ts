@@ -37,6 +37,7 @@ export const Purpose = {
   ownerOutput: 28, // owner–delegate: p_out, the mask of the answer
   productHalf: 29, // client–helper: the client's halves of a product's words
   curveHalf: 30, // client–helper: the client's halves of segment tables
+  quadraticHalf: 31, // client–helper: the client's halves of a quadratic select's words
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

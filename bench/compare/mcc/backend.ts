@@ -8,7 +8,7 @@ import { chooseChunks, chunksOf } from '../../../src/plan/compile/chunks.js'
 import { Kind } from '../../../src/protocol/kinds.js'
 import { planLayout, type ReluNumbers } from '../../../src/protocol/layout.js'
 import { comparisonMessages } from '../../../src/protocol/mcc/comparison.js'
-import { reluMessages } from '../../../src/protocol/mcc/relu.js'
+import { gadgetMessages } from '../../../src/protocol/mcc/gadgets.js'
 import type { ReluStep } from '../../../src/protocol/mcc/step.js'
 import { linkBytes, type Message, wireBytes } from '../../../src/protocol/transcript.js'
 import type { Backend, CompareCost, LocalWork, Party, Role, Values, Variant } from '../backend.js'
@@ -49,7 +49,7 @@ function variants(bits: number, ignored?: number): ReturnType<Backend['variants'
 /** Of a whole ReLU its step of a plan, without the linear part. */
 const allMessages = (variant: Variant, elements: number): readonly Message[] =>
   variant.operation === 'relu'
-    ? reluMessages(planLayout(reluPlan(variant, elements)).steps[0] as ReluStep<ReluNumbers>, RING)
+    ? gadgetMessages(planLayout(reluPlan(variant, elements)).steps[0] as ReluStep<ReluNumbers>, RING, null)
     : comparisonMessages(chainOf(variant), elements, RING)
 
 const messages = (variant: Variant, elements: number): readonly Message[] =>

@@ -85,35 +85,51 @@ export interface ComparisonAddress {
   inference: number
 }
 
-/** What the helper makes: tables and [ρ] corrections for the server, ρ for the select of the same values. */
-export interface DealtComparison {
+/** What the helper makes: tables for the server, and one bit ρ per comparison for the select of the same values. */
+export interface DealtChains {
   tables: Region
-  rhoWords: Region
-  /** One bit per comparison. */
   rho: Region
 }
 
+/** The same and corrections of [ρ] in the ring, for the server. */
+export interface DealtComparison extends DealtChains {
+  rhoWords: Region
+}
+
 /**
- * Helper: the tables of `count` comparisons. The caller releases the three regions.
+ * Helper: the tables of `count` comparisons. The caller releases both regions.
  * @param r what opened values are masked with, u32 (u64 beyond 32 bits), whole groups
  * @param own seed streams of the helper alone
  */
-export function dealComparison(
+export function dealChains(
   k: Kernels,
   chain: Chain,
   count: number,
   r: Region,
   { ch, own }: { ch: Streams; own: Streams },
   address: ComparisonAddress,
-): DealtComparison {
+): DealtChains {
   const rho = own.take({ purpose: Purpose.dealerRho, ...address }, groupsOf(count))
   const bits = own.take({ purpose: Purpose.dealerBits, ...address }, dealerBytes(chain.chunks, count))
   const tables = padsOf(chain, count, ch, address)
   dealTables(k, chain, count, { r, rho, bits, tables })
   bits.release(true)
-  const rhoWords = ch.take({ purpose: Purpose.rhoHalf, ...address }, count * 4)
-  dealRho(k, rho, count, rhoWords)
-  return { tables, rhoWords, rho }
+  return { tables, rho }
+}
+
+/** Helper: a comparison with its [ρ]. The caller releases the three regions. */
+export function dealComparison(
+  k: Kernels,
+  chain: Chain,
+  count: number,
+  r: Region,
+  streams: { ch: Streams; own: Streams },
+  address: ComparisonAddress,
+): DealtComparison {
+  const dealt = dealChains(k, chain, count, r, streams, address)
+  const rhoWords = streams.ch.take({ purpose: Purpose.rhoHalf, ...address }, count * 4)
+  dealRho(k, dealt.rho, count, rhoWords)
+  return { ...dealt, rhoWords }
 }
 
 /** Server: the table rows at e, as they go to the client. */

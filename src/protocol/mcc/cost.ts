@@ -1,15 +1,13 @@
 // The messages of a whole plan, on line and off, and what they cost, to the byte.
 import { BATCH_BYTES, BUNDLE_BYTES, DEAL_BYTES, INFERENCE_BYTES, RESERVED_BYTES } from '../control.js'
-import { isActive, isProduct, type ProductNumbers, type ReluNumbers } from '../layout.js'
+import type { ProductNumbers, ReluNumbers } from '../layout.js'
 import { chained, type LinkBytes, linkBytes, type Message, partFlights, wireBytes } from '../transcript.js'
-import { curveMessages } from './curve.js'
+import { gadgetMessages } from './gadgets.js'
 import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { inputMessages } from './input.js'
 import { linearMessages } from './linear.js'
 import { outputMessages } from './output.js'
-import { productMessages } from './product.js'
-import { reluMessages } from './relu.js'
-import { isCurve, type MccLayout, type MccStep } from './step.js'
+import { type MccLayout, type MccStep, opens } from './step.js'
 
 /** Payload bytes of one inference, without frame headers; flights are one-way waves between client and server. */
 export interface Cost {
@@ -34,12 +32,7 @@ export interface PlanCost {
 
 /** All messages of a step; what its gadgets put into one message goes out as one. */
 export function stepMessages(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
-  if (isProduct(step)) return productMessages(step, ring)
-  const rest = isCurve(step)
-    ? curveMessages(step, ring)
-    : isActive(step)
-      ? reluMessages(step, ring, terms)
-      : outputMessages(ring, step)
+  const rest = opens(step) ? gadgetMessages(step, ring, terms) : outputMessages(ring, step)
   const joined = new Map<Message['kind'], Message>()
   for (const message of [...linearMessages(ring, step), ...rest]) {
     const bytes = (joined.get(message.kind)?.bytes ?? 0) + message.bytes

@@ -13,9 +13,8 @@ import { addTruncated, maskTruncated, type Side } from '../../kernels/mcc.js'
 import { curve as curveOf, curveWords, dealCurve as dealTables, polynomialsOf } from '../../kernels/polynomial/curve.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import type { Message } from '../transcript.js'
+import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from './gadget.js'
 import { longBytes, packLong, unpackLong } from './guard/words.js'
-import type { DealerStreams } from './relu.js'
 import type { CurveStep } from './step.js'
 
 /** Words of a piece. Both ends pack by pieces, so this is part of the protocol. */
@@ -40,16 +39,6 @@ export function curveSizes(step: Sizes, ring: number) {
     /** What a piece of the tables takes in memory. */
     piece: 8 * (all[0]?.count ?? 0) * words,
   }
-}
-
-/** What a curve sends beside its linear part; its material goes in the same message as u. */
-export function curveMessages(step: Sizes, ring: number): Message[] {
-  const { opening, reply, tables } = curveSizes(step, ring)
-  return [
-    { kind: 'material', from: 'helper', to: 'server', stage: 0, offline: true, bytes: tables },
-    { kind: 'opening', from: 'server', to: 'client', bytes: opening, stage: 1 },
-    { kind: 'reply', from: 'client', to: 'server', bytes: reply, stage: 2 },
-  ]
 }
 
 interface Piece {
@@ -92,23 +81,12 @@ function openingMask(sh: Streams, { index, size }: CurveStep, inference: number)
   return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, size * 4)
 }
 
-/**
- * Helper: the tables of a step.
- * @param m the mask of its y; @param message out, `curveSizes(...).tables` bytes
- */
-export function dealCurve(
-  k: Kernels,
-  step: CurveStep,
-  { ch, sh }: Pick<DealerStreams, 'ch' | 'sh'>,
-  m: Region,
-  message: Region,
-  inference: number,
-  ring: number,
-): void {
+/** Helper: the tables of a step. */
+function deal({ k, streams: { ch, sh }, m, inference, ring }: Dealing, step: CurveStep, message: Region): void {
   const { activation, size } = step
   const { words, width } = tableOf(step, ring)
   const r = openingMask(sh, step, inference)
-  addTruncated(k, m, r, size, activation.truncate, activation.bits, r)
+  addTruncated(k, m!, r, size, activation.truncate, activation.bits, r)
   const polynomials = polynomialsOf(k, shapeOf(step, size), activation.curve.polynomials)
   const halves = halvesOf(ch, step, words, inference)
   let at = 0
@@ -124,20 +102,55 @@ export function dealCurve(
   r.release(true)
 }
 
-/** Server, flight 1: e of every value. The caller sends and releases `message`, and gives `e` to `finishCurve`. */
-export function openCurve(
-  k: Kernels,
-  step: CurveStep,
-  sh: Streams,
-  y: Region,
-  inference: number,
-): { readonly e: Region; readonly message: Region } {
+/** Server, flight 1: e of every value. */
+function open({ k, sh, y, inference, ring }: Opening, step: CurveStep): Opened {
   const { activation, size } = step
+  const { words, width } = tableOf(step, ring)
   const e = openingMask(sh, step, inference)
   maskTruncated(k, y, e, size, activation.truncate, activation.bits, e)
   const message = k.memory.alloc(packedBytes(size, activation.bits))
   pack(k, e, size, activation.bits, message)
-  return { e, message }
+  return {
+    message: () => message,
+    finish(reply, dealt) {
+      const out = k.memory.alloc(size * 4)
+      unpack(k, reply, size, ring, out)
+      let at = 0
+      shares(k, 'server', step, ring, { e, other: out, out }, (tables, { count }) => {
+        const bytes = longBytes(count * words, width)
+        unpackLong(k, dealt.part(at, bytes), count * words, width, tables)
+        at += bytes
+      })
+      return out
+    },
+    release: () => e.release(),
+  }
+}
+
+/** Client: its tables are as large as all others together, so that it draws each piece when it reads it. */
+function draw({ k, ch, next, inference, ring }: Drawing, step: CurveStep): Drawn {
+  const { size, activation } = step
+  const { words } = tableOf(step, ring)
+  return {
+    answer(message, reply) {
+      const e = k.memory.alloc(size * 4)
+      unpack(k, message, size, activation.bits, e)
+      const z = k.memory.alloc(size * 4)
+      shares(k, 'client', step, ring, { e, other: next, out: z }, halvesOf(ch, step, words, inference))
+      pack(k, z, size, ring, reply)
+      e.release()
+      z.release(true)
+    },
+    release() {},
+  }
+}
+
+export const curveGadget: Gadget = {
+  sizes(step: CurveStep<ReluNumbers>, ring) {
+    const { opening, reply, tables } = curveSizes(step, ring)
+    return { opening, reply, dealt: { opening: 0, reply: tables } }
+  },
+  ...{ deal, open, draw },
 }
 
 /** One party's shares, moved by `other`: its next mask (client) or what the client sent (server). `out` may be `other`. */
@@ -156,52 +169,6 @@ function shares(
     const part = (region: Region) => region.part(piece.from * 4, piece.count * 4)
     curveOf(k, side, shapeOf(step, piece.count), numbers, { e: part(e), tables, other: part(other), out: part(out) })
   })
-}
-
-/**
- * Client: from the opening to its reply.
- * @param next r of the result; @param reply out, `curveSizes(...).reply` bytes
- */
-export function answerCurve(
-  k: Kernels,
-  step: CurveStep,
-  ch: Streams,
-  message: Region,
-  next: Region,
-  reply: Region,
-  inference: number,
-  ring: number,
-): void {
-  const { size, activation } = step
-  const { words } = tableOf(step, ring)
-  const e = k.memory.alloc(size * 4)
-  unpack(k, message, size, activation.bits, e)
-  const z = k.memory.alloc(size * 4)
-  shares(k, 'client', step, ring, { e, other: next, out: z }, halvesOf(ch, step, words, inference))
-  pack(k, z, size, ring, reply)
-  e.release()
-  z.release(true)
-}
-
-/** Server, flight 2: x̂ of the result, from the client's reply. The caller releases it. @param dealt the tables as they came */
-export function finishCurve(
-  k: Kernels,
-  step: CurveStep,
-  e: Region,
-  dealt: Region,
-  reply: Region,
-  ring: number,
-): Region {
-  const { words, width } = tableOf(step, ring)
-  const out = k.memory.alloc(step.size * 4)
-  unpack(k, reply, step.size, ring, out)
-  let at = 0
-  shares(k, 'server', step, ring, { e, other: out, out }, (tables, { count }) => {
-    const bytes = longBytes(count * words, width)
-    unpackLong(k, dealt.part(at, bytes), count * words, width, tables)
-    at += bytes
-  })
-  return out
 }
 
 /** The client's halves of one entry of every value's table, mod 2^32: what decides the coins of a plain-text rerun. */

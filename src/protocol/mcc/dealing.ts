@@ -5,16 +5,14 @@ import type { Streams } from '../../random/streams.js'
 import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { dealCurve } from './curve.js'
+import type { DealerStreams } from './gadget.js'
+import { gadgetOf } from './gadgets.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
-import { blind, dealLinear, outputMask, uploadLinear } from './linear.js'
+import { blind, dealLinear, linearBytes, outputMask, uploadLinear } from './linear.js'
 import { materialBytes } from './material.js'
-import { dealProduct } from './product.js'
-import { type DealerStreams, dealRelu, reluSizes } from './relu.js'
-import { isCurve, type MccSteps, type ReluStep } from './step.js'
-import { packWords } from './words.js'
+import type { MccSteps } from './step.js'
 
 /** The r of every tensor of one inference, made when first needed. */
 class InputMasks {
@@ -36,13 +34,6 @@ class InputMasks {
     for (const mask of this.#masks) mask?.release(true)
     this.#masks.length = 0
   }
-}
-
-/** Writes a packed vector at `offset` of a message; returns where it ends. */
-function put(k: Kernels, words: Region, count: number, bits: number, message: Region, offset: number): number {
-  const bytes = packedBytes(count, bits)
-  pack(k, words, count, bits, message.part(offset, bytes))
-  return offset + bytes
 }
 
 /** Hands a message on and frees it, come what may. */
@@ -75,20 +66,21 @@ export async function dealInference(
   try {
     for (const step of steps) {
       const message = k.memory.alloc(materialBytes(step, plan.ring, guard?.terms))
+      const gadget = gadgetOf(step)
+      const u = linearBytes(step, plan.ring)
+      const rest = message.part(u, message.byteLength - u)
+      const dealing = { k, streams, mask: masks.get, inference, ring: plan.ring, guard }
       if (isProduct(step)) {
-        dealProduct(k, step, streams, masks.get, message, inference, plan.ring)
+        gadget!.deal(dealing, step, rest)
         await lend(message, (message) => emit(step.index, message))
         continue
       }
       const [s, m] = [blind(streams.ch, step, inference), outputMask(streams.ch, step, inference)]
-      const u = dealLinear(k, step, s, source)
-      const at = put(k, u, step.size, plan.ring, message, 0)
-      u.release()
+      const words = dealLinear(k, step, s, source)
+      pack(k, words, step.size, plan.ring, message.part(0, u))
+      words.release()
       guard?.addBlinds(step, s, m)
-      if (isActive(step)) {
-        const rest = message.part(at, message.byteLength - at)
-        dealInto(k, step, streams, { m, next: masks.get(step.index + 1) }, inference, plan.ring, rest, guard)
-      }
+      if (isActive(step)) gadget!.deal({ ...dealing, m }, step, rest)
       for (const mask of [s, m]) mask.release(true)
       await lend(message, (message) => emit(step.index, message))
     }
@@ -97,30 +89,6 @@ export async function dealInference(
     guard?.release()
     masks.release()
   }
-}
-
-/** @param next r of the step's result */
-function dealInto(
-  k: Kernels,
-  step: ReluStep,
-  streams: DealerStreams,
-  { m, next }: { m: Region; next: Region },
-  inference: number,
-  ring: number,
-  message: Region,
-  guard: HelperGuard | undefined,
-): void {
-  if (isCurve(step)) {
-    dealCurve(k, step, streams, m, message, inference, ring)
-    return
-  }
-  const { tables, words } = dealRelu(k, step, streams, m, inference, ring, guard?.compared)
-  const sizes = reluSizes(step, ring, guard?.terms)
-  message.u8().set(tables.u8().subarray(0, sizes.tables))
-  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
-  tables.release()
-  words.release()
-  guard?.dealKeys(step, { m, next }, message.part(sizes.tables + sizes.words, sizes.keys))
 }
 
 /**

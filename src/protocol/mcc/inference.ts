@@ -10,31 +10,17 @@ import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
 import { receiveRegions, sendRegions } from '../regions.js'
-import { isActive, isProduct } from '../step.js'
+import { isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { answerCurve, curveSizes, finishCurve, openCurve } from './curve.js'
+import { MOST_AHEAD, type Opened } from './gadget.js'
+import { gadgetOf, partSizes } from './gadgets.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
 import { runLinear } from './linear.js'
-import { type InferenceMaterial, releaseMaterial, type StepMaterial, spend } from './material.js'
+import { type InferenceMaterial, releaseMaterial, spend } from './material.js'
 import { openOutput, sendOutput } from './output.js'
-import { answerProduct, finishProduct, openProduct, productSizes } from './product.js'
-import {
-  answerRelu,
-  type DrawnOpening,
-  drawnBytes,
-  drawOpening,
-  drawRelu,
-  finishRelu,
-  MOST_AHEAD,
-  openingOf,
-  openRelu,
-  reluSizes,
-  replyOf,
-} from './relu.js'
-import { type CurveStep, isCurve, type MccStep, type MccSteps, opens, type ProductStep, type ReluStep } from './step.js'
-import { partsOf, tablesOf, wordsOf } from './values.js'
+import { type AnsweredStep, type MccStep, type MccSteps, opens } from './step.js'
 
 /** What a client walks a plan with, on line. */
 export interface ClientWalk {
@@ -134,87 +120,43 @@ export interface Place {
 }
 
 /**
- * Client: answers a step's opening.
+ * Client: answers a step's opening, part by part.
  * @param guard of a guarded plan
  */
 async function answerStep(
   walk: ClientWalk,
-  step: ReluStep | ProductStep,
-  place: Place,
+  step: AnsweredStep,
+  { beside, queued }: Place,
   guard: ClientGuard | undefined,
 ): Promise<void> {
-  const { k, planned, ch, inference } = walk
+  const { k, planned, server, ch, inference, signal } = walk
   const { ring } = planned.plan
+  const mask = (tensor: number) => tensorMask(k, planned, ch, tensor, inference)
+  const parts = partSizes(step, ring, guard?.terms)
   // What was sent leaves while the work is done that needs no answer to it.
   await turn()
-  const next = tensorMask(k, planned, ch, step.index + 1, inference)
-  const whole = answeredSizes(step, ring, guard?.terms)
+  const next = mask(step.index + 1)
+  const drawn = gadgetOf(step)!.draw({ k, ch, next, mask, inference, ring, guard }, step)
   try {
-    if (isProduct(step)) {
-      await answer(walk, step, whole, place, (message, reply) => answerFactors(walk, step, message, next, reply))
-    } else if (isCurve(step)) {
-      const look = (message: Region, reply: Region) => answerCurve(k, step, ch, message, next, reply, inference, ring)
-      await answer(walk, step, whole, place, look)
-    } else await answerParts(walk, step, next, place, guard)
-  } finally {
-    next.release(true)
-  }
-}
-
-/** Receives an opening, or a part of one, and replies to it. */
-async function answer(
-  { k, server, signal }: ClientWalk,
-  { index }: MccStep,
-  sizes: { readonly opening: number; readonly reply: number },
-  { beside, queued }: Place,
-  make: (message: Region, reply: Region) => void,
-): Promise<void> {
-  const reply = k.memory.alloc(sizes.reply)
-  let message: Region | undefined
-  try {
-    ;[message] = await receiveRegions(k, server, Kind.opening, index, [sizes.opening], { signal, beside })
-    make(message, reply)
-    await sendRegions(server, Kind.reply, index, [reply], { signal, queued })
-  } finally {
-    for (const region of [message, reply]) region?.release()
-  }
-}
-
-async function answerParts(
-  walk: ClientWalk,
-  step: ReluStep,
-  next: Region,
-  { beside, queued }: Place,
-  guard: ClientGuard | undefined,
-): Promise<void> {
-  const { k, planned, ch, inference } = walk
-  const { ring } = planned.plan
-  const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
-  try {
-    const parts = partsOf(step, guard !== undefined)
-    for (const part of parts) {
-      const place = { beside: beside || part !== parts[0], queued: queued || part !== parts[parts.length - 1] }
-      await answer(walk, step, reluSizes(part.step, ring, guard?.terms), place, (message, reply) =>
-        answerRelu(k, part.step, replyOf(part, drawn), message, wordsOf(part, next), reply, ring, guard),
-      )
+    for (const [part, sizes] of parts.entries()) {
+      const reply = k.memory.alloc(sizes.reply)
+      let message: Region | undefined
+      try {
+        const how = { signal, beside: beside || part > 0 }
+        ;[message] = await receiveRegions(k, server, Kind.opening, step.index, [sizes.opening], how)
+        drawn.answer(message, reply, part)
+        await sendRegions(server, Kind.reply, step.index, [reply], {
+          signal,
+          queued: queued || part < parts.length - 1,
+        })
+      } finally {
+        for (const region of [message, reply]) region?.release()
+      }
     }
   } finally {
     drawn.release()
+    next.release(true)
   }
-}
-
-/** Byte lengths of a step's opening and reply. */
-function answeredSizes(step: ReluStep | ProductStep, ring: number, terms: GuardTerms | undefined) {
-  if (isProduct(step)) return productSizes(step.product, ring)
-  return isCurve(step) ? curveSizes(step, ring) : reluSizes(step, ring, terms)
-}
-
-function answerFactors(walk: ClientWalk, step: ProductStep, message: Region, next: Region, reply: Region): void {
-  const { k, planned, ch, inference } = walk
-  const { left, right } = step.product
-  const masks = new Map([left, right].map((tensor) => [tensor, tensorMask(k, planned, ch, tensor, inference)]))
-  answerProduct(k, step, ch, message, (tensor) => masks.get(tensor)!, next, reply, inference, planned.plan.ring)
-  for (const mask of masks.values()) mask.release(true)
 }
 
 /** Walks what is compared once more beside a step's opening; the answers wait for the last message. */
@@ -268,16 +210,18 @@ export async function runServer(
   const { k, planned, meter, sh, inference } = walk
   const terms = guardTerms(planned)
   const guard = terms ? new ServerGuard(k, terms, sh, inference, material.guard!) : undefined
-  const ahead = new Ahead(walk)
   let tensors: LiveTensors | undefined
+  let opened: OpenedSteps | undefined
   try {
     const made =
       typeof input === 'function' ? input() : guard ? guard.input(input, planned) : takeInput(k, planned, input)
     tensors = new LiveTensors(planned, made)
-    for (const wave of planned.waves) await serveWave(walk, wave, { tensors, material, guard, ahead })
+    const held = { tensors, material, guard }
+    opened = new OpenedSteps(walk, held)
+    for (const wave of planned.waves) await serveWave(walk, wave, { ...held, opened })
     meter.stop()
   } finally {
-    ahead.release()
+    opened?.release()
     tensors?.release()
     guard?.release()
     releaseMaterial(material)
@@ -289,49 +233,41 @@ interface Held {
   readonly tensors: LiveTensors
   readonly material: InferenceMaterial
   readonly guard: ServerGuard | undefined
-  readonly ahead: Ahead
+  readonly opened: OpenedSteps
 }
 
 async function serveWave(
   walk: ServerWalk,
   wave: readonly MccStep[],
-  { tensors, material, guard, ahead }: Held,
+  { tensors, material, guard, opened }: Held,
 ): Promise<void> {
   const { k, planned, share, client, meter } = walk
   const source = { tensor: tensors.get, weights: share.weights, lifts: true }
-  const opened = new OpenedSteps(walk, guard, ahead)
   const last = lastActive(planned.steps)
-  try {
-    for (const step of wave) {
-      if (step !== wave[0]) {
-        // What was sent leaves while the next step is computed; a client that is slower is waited for.
-        await turn()
-        await client.drained()
-      }
-      meter.mark(Phase.online, step.index)
-      if (isProduct(step)) {
-        await opened.openProduct(step, material, tensors)
-        tensors.drop(step.index)
-        continue
-      }
-      const { c } = material.steps.get(step.index)!
+  for (const step of wave) {
+    if (step !== wave[0]) {
+      // What was sent leaves while the next step is computed; a client that is slower is waited for.
+      await turn()
+      await client.drained()
+    }
+    meter.mark(Phase.online, step.index)
+    const { c } = material.steps.get(step.index)!
+    if (!isProduct(step)) {
       runLinear(k, step, source, c)
       tensors.drop(step.index)
-      if (!isActive(step)) {
-        if (last < 0) await expectProof(walk, 0, guard)
-        await giveOutput(walk, step, c)
-        continue
-      }
-      await opened.open(step, material)
-      await openSecondSets(walk, step.index, guard)
     }
-    ahead.draw(planned.waves[planned.waves.indexOf(wave) + 1], material)
-    for (const step of wave.filter(opens)) {
-      tensors.add(step.index, await opened.finish(step))
-      if (step.index === last) await expectProof(walk, last, guard)
+    if (!opens(step)) {
+      if (last < 0) await expectProof(walk, 0, guard)
+      await giveOutput(walk, step, c)
+      continue
     }
-  } finally {
-    opened.release()
+    await opened.open(step)
+    await openSecondSets(walk, step.index, guard)
+  }
+  opened.draw(planned.waves[planned.waves.indexOf(wave) + 1]?.[0])
+  for (const step of wave.filter(opens)) {
+    tensors.add(step.index, await opened.finish(step))
+    if (step.index === last) await expectProof(walk, last, guard)
   }
 }
 
@@ -370,138 +306,70 @@ async function giveOutput({ k, planned, client, give }: ServerWalk, step: MccSte
   }
 }
 
-/** A step between its opening and the client's reply. */
-interface Kept {
-  /** Messages that are due, in order. */
-  readonly replies: readonly { readonly bytes: number; read(reply: Region, x: Region | undefined): Region }[]
-  /** What they are read with. */
-  readonly regions: (Pick<Region, 'release'> | null)[]
-  /** Of a guarded ReLU. */
-  keys?: Region | null
-}
-
-/** What the server's openings take that no reply decides: drawn while the client works on those before. */
-class Ahead {
-  readonly #drawn = new Map<number, DrawnOpening>()
-
-  constructor(private readonly walk: ServerWalk) {}
-
-  /** For the next of its steps. */
-  draw(wave: readonly MccStep[] | undefined, { steps }: InferenceMaterial): void {
-    const step = wave?.[0]
-    if (!step || !isActive(step) || isCurve(step) || drawnBytes(step) > MOST_AHEAD) return
-    this.#drawn.set(step.index, this.#draw(step, steps.get(step.index)!))
-  }
-
-  take(step: ReluStep, material: StepMaterial): DrawnOpening {
-    const drawn = this.#drawn.get(step.index) ?? this.#draw(step, material)
-    this.#drawn.delete(step.index)
-    return drawn
-  }
-
-  #draw(step: ReluStep, { relu }: StepMaterial): DrawnOpening {
-    const { k, sh, inference, planned } = this.walk
-    return drawOpening(k, step, sh, relu!.words, inference, planned.plan.ring)
-  }
-
-  release(): void {
-    for (const drawn of this.#drawn.values()) drawn.release()
-    this.#drawn.clear()
-  }
-}
-
-/** The steps of a wave between their openings and the client's replies. */
+/** Steps between what is drawn for their openings and the client's replies. */
 class OpenedSteps {
-  readonly #kept = new Map<number, Kept>()
+  readonly #ahead = new Map<number, Opened>()
+  /** What the replies are read with, by step. */
+  readonly #kept = new Map<number, { readonly opened: Opened; dealt?: Region }>()
 
   constructor(
     private readonly walk: ServerWalk,
-    private readonly guard: ServerGuard | undefined,
-    private readonly ahead: Ahead,
+    private readonly held: Omit<Held, 'opened'>,
   ) {}
 
-  open(step: ReluStep, material: InferenceMaterial): Promise<void> {
-    return isCurve(step) ? this.#openCurve(step, material) : this.#openParts(step, material)
+  /** Draws what the next opening takes, while the client works on those before. */
+  draw(step: MccStep | undefined): void {
+    if (!step || !opens(step) || (gadgetOf(step)!.ahead?.(step) ?? Number.POSITIVE_INFINITY) > MOST_AHEAD) return
+    const { c, dealt } = this.held.material.steps.get(step.index)!
+    this.#ahead.set(step.index, this.#open(step, c, dealt!.opening))
   }
 
-  async openProduct(step: ProductStep, material: InferenceMaterial, tensors: LiveTensors): Promise<void> {
+  #open(step: AnsweredStep, y: Region, dealt: Region): Opened {
     const { k, sh, inference, planned } = this.walk
+    const { tensors, guard } = this.held
     const { ring } = planned.plan
-    const [{ message, e, a }, words] = await spend(material, step.index, () =>
-      openProduct(k, step, sh, tensors.get, inference),
-    )
-    const read = (reply: Region) => finishProduct(k, step, { e, a }, words!, reply, ring)
-    this.#kept.set(step.index, {
-      replies: [{ bytes: productSizes(step.product, ring).reply, read }],
-      regions: [e, a, words],
-    })
-    await this.#send(step, message)
+    return gadgetOf(step)!.open({ k, sh, y, tensor: tensors.get, dealt, inference, ring, guard }, step)
   }
 
-  async #openCurve(step: CurveStep, material: InferenceMaterial): Promise<void> {
-    const { k, sh, inference, planned } = this.walk
-    const { ring } = planned.plan
-    const [{ message, e }, words] = await spend(material, step.index, ({ c }) => openCurve(k, step, sh, c, inference))
-    const read = (reply: Region) => finishCurve(k, step, e, words!, reply, ring)
-    this.#kept.set(step.index, { replies: [{ bytes: curveSizes(step, ring).reply, read }], regions: [e, words] })
-    await this.#send(step, message)
-  }
-
-  async #openParts(step: ReluStep, material: InferenceMaterial): Promise<void> {
-    const { k, planned, client } = this.walk
-    const { ring } = planned.plan
-    const guard = this.guard
-    const replies: Kept['replies'][number][] = []
-    const kept: Kept = { replies, regions: [] }
-    this.#kept.set(step.index, kept)
-    const [, keys] = await spend(material, step.index, async (dealt) => {
-      const drawn = this.ahead.take(step, dealt)
-      kept.regions.push(drawn)
-      for (const part of partsOf(step, guard !== undefined)) {
-        if (part.from > 0) await client.drained()
-        const tables = tablesOf(part, dealt.relu!.tables)
-        const opening = openingOf(part, drawn)
-        const { message, ...opened } = openRelu(k, part.step, opening, wordsOf(part, dealt.c), tables, guard?.compared)
-        kept.regions.push(opened.e)
-        const read = (reply: Region, x: Region | undefined) => {
-          if (part.whole) return finishRelu(k, step, opened, reply, ring, guard)
-          const whole = x ?? k.memory.alloc(step.size * 4)
-          finishRelu(k, part.step, opened, reply, ring, guard, wordsOf(part, whole))
-          return whole
+  async open(step: AnsweredStep): Promise<void> {
+    const { client, planned } = this.walk
+    const { tensors, guard, material } = this.held
+    const parts = partSizes(step, planned.plan.ring, guard?.terms)
+    const dealt = await spend(material, step.index, async (y, dealt) => {
+      const opened = this.#ahead.get(step.index) ?? this.#open(step, y, dealt)
+      this.#ahead.delete(step.index)
+      this.#kept.set(step.index, { opened })
+      for (let part = 0; part < parts.length; part++) {
+        if (part > 0) await client.drained()
+        const message = opened.message(part)
+        if (part === parts.length - 1) tensors.drop(step.index)
+        try {
+          await sendRegions(client, Kind.opening, step.index, [message])
+        } finally {
+          message.release()
         }
-        replies.push({ bytes: reluSizes(part.step, ring, guard?.terms).reply, read })
-        await this.#send(step, message)
       }
     })
-    kept.regions.push(keys)
-    kept.keys = keys
-  }
-
-  async #send(step: MccStep, message: Region): Promise<void> {
-    try {
-      await sendRegions(this.walk.client, Kind.opening, step.index, [message])
-    } finally {
-      message.release()
-    }
+    this.#kept.get(step.index)!.dealt = dealt
   }
 
   /** x̂ of the step's result. The caller releases it. */
-  async finish(step: ReluStep | ProductStep): Promise<Region> {
-    const { k, client, meter } = this.walk
+  async finish(step: AnsweredStep): Promise<Region> {
+    const { k, planned, client, meter } = this.walk
     meter.mark(Phase.online, step.index)
-    const { replies, keys } = this.#kept.get(step.index)!
-    if (this.guard && keys && !isProduct(step)) {
+    const { opened, dealt } = this.#kept.get(step.index)!
+    if (opened.prepare) {
       await turn()
-      this.guard.prepare(step, keys)
+      opened.prepare(dealt!)
     }
     let x: Region | undefined
     try {
-      for (const { bytes, read } of replies) {
-        const [reply] = await receiveRegions(k, client, Kind.reply, step.index, [bytes])
+      for (const [part, { reply }] of partSizes(step, planned.plan.ring, this.held.guard?.terms).entries()) {
+        const [answer] = await receiveRegions(k, client, Kind.reply, step.index, [reply])
         try {
-          x = read(reply, x)
+          x = opened.finish(answer, dealt!, part, x)
         } finally {
-          reply.release()
+          answer.release()
         }
       }
     } catch (error) {
@@ -513,11 +381,14 @@ class OpenedSteps {
   }
 
   #forget(index: number): void {
-    for (const region of this.#kept.get(index)!.regions) region?.release()
+    const { opened, dealt } = this.#kept.get(index)!
+    opened.release()
+    dealt?.release()
     this.#kept.delete(index)
   }
 
   release(): void {
+    for (const opened of this.#ahead.values()) opened.release()
     for (const index of [...this.#kept.keys()]) this.#forget(index)
   }
 }

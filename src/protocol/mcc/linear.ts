@@ -20,8 +20,12 @@ import type { MccStep } from './step.js'
 /** Words are computed with mod 2^32; what travels is cut to n bits. */
 const RING_WORD = 32
 
-export function linearMessages(ring: number, { size }: MccStep<ReluNumbers>): Message[] {
-  const each = { to: 'server', bytes: packedBytes(size, ring), stage: 0, offline: true } as const
+/** Bytes of u, and of δ. A product has no linear part: the client has nothing to upload for it, and says so. */
+export const linearBytes = ({ size, product }: MccStep<ReluNumbers>, ring: number): number =>
+  product ? 0 : packedBytes(size, ring)
+
+export function linearMessages(ring: number, step: MccStep<ReluNumbers>): Message[] {
+  const each = { to: 'server', bytes: linearBytes(step, ring), stage: 0, offline: true } as const
   return [
     { kind: 'material', from: 'helper', ...each },
     { kind: 'delta', from: 'client', ...each },

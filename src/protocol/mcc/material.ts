@@ -1,42 +1,36 @@
 // A step's one-time material as it travels from helper and client, and as the server holds it until it is used.
 
-import { packedBytes, unpack } from '../../kernels/bits.js'
+import { unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { upload, uploadRepeated } from '../../kernels/instance.js'
 import { add32 } from '../../kernels/ring.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
 import type { Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import { isActive, isProduct } from '../step.js'
-import { curveSizes } from './curve.js'
+import { isProduct } from '../step.js'
+import { gadgetSizes } from './gadgets.js'
 import { GuardMaterial } from './guard/inference.js'
 import { type GuardTerms, guardSizes, guardTerms } from './guard/terms.js'
-import { productSizes, unpackProduct } from './product.js'
-import { type ReluMaterial, reluSizes } from './relu.js'
-import { isCurve, type MccLayout, type MccStep, type MccSteps } from './step.js'
+import { linearBytes } from './linear.js'
+import { type MccLayout, type MccStep, type MccSteps, opens } from './step.js'
 
-/** Bytes of a step's message from helper to server: u, tables, correction words, keys; of a product its words, of a curve u and tables. */
+/** Bytes of a step's message from helper to server: u, then what its gadget opens with and reads the reply with. */
 export function materialBytes(step: MccStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): number {
-  if (isProduct(step)) return productSizes(step.product, ring).words
-  const u = packedBytes(step.size, ring)
-  if (!isActive(step)) return u
-  if (isCurve(step)) return u + curveSizes(step, ring).tables
-  const { tables, words, keys } = reluSizes(step, ring, terms)
-  return u + tables + words + keys
+  const { opening, reply } = opens(step) ? gadgetSizes(step, ring, terms).dealt : NOTHING
+  return linearBytes(step, ring) + opening + reply
 }
+
+const NOTHING = { opening: 0, reply: 0 }
 
 /** Bytes of the messages of an inference's material: one per step, then what a guard adds. */
 export function materialLengths(layout: MccLayout): { helper: number[]; client: number[] } {
   const { plan, steps } = layout
   const terms = guardTerms(layout)
-  const [helper, client] = [steps.map((step) => materialBytes(step, plan.ring, terms)), steps.map(deltaBytes)]
+  const helper = steps.map((step) => materialBytes(step, plan.ring, terms))
+  const client = steps.map((step) => linearBytes(step, plan.ring))
   if (!terms) return { helper, client }
   const { dealt, uploaded } = guardSizes(terms)
   return { helper: [...helper, dealt], client: [...client, uploaded] }
-
-  function deltaBytes({ size, product }: MccStep<ReluNumbers>): number {
-    return product ? 0 : packedBytes(size, plan.ring)
-  }
 }
 
 /** What the server holds of an inference until it is used: the messages, and of each step c in place of u. */
@@ -45,16 +39,14 @@ export function heldBytes(
   { helper }: { readonly helper: readonly number[] } = materialLengths(layout),
 ): number {
   const dealt = helper.reduce((sum, bytes) => sum + bytes, 0)
-  const c = layout.steps.map(({ size, product }) => 4 * size - (product ? 0 : packedBytes(size, layout.plan.ring)))
+  const c = layout.steps.map((step) => 4 * step.size - linearBytes(step, layout.plan.ring))
   return c.reduce((sum, bytes) => sum + bytes, dealt)
 }
 
-/** What the server holds of one step: c = u + δ + bias as far as it has come, and the ReLU's material. */
+/** What the server holds of one step: c = u + δ + bias as far as it has come, and the two parts of what was dealt, packed. */
 export interface StepMaterial {
   readonly c: Region
-  relu: ReluMaterial | null
-  /** What the reply is read with: of a product its correction words, of a curve its tables, of a guarded ReLU its keys. */
-  words: Region | null
+  dealt: { readonly opening: Region; readonly reply: Region } | null
 }
 
 /** Everything a server holds for one inference; steps that are done are gone from the list. */
@@ -73,7 +65,7 @@ export function emptyMaterial(
   return {
     steps: new Map(
       steps.map(({ index, size }) => {
-        return [index, { c: uploadRepeated(k.memory, model.bias[index], size), relu: null, words: null }]
+        return [index, { c: uploadRepeated(k.memory, model.bias[index], size), dealt: null }]
       }),
     ),
     guard: terms && new GuardMaterial(k, terms),
@@ -96,25 +88,12 @@ export function takeDealt(
   const { ring } = plan
   const step = steps[index]
   const into = material.steps.get(index)!
-  if (isProduct(step)) {
-    const packed = upload(k.memory, payload)
-    into.words = unpackProduct(k, step.product, ring, packed)
-    packed.release()
-    return
-  }
-  const u = packedBytes(step.size, ring)
-  addPacked(k, payload.subarray(0, u), step.size, ring, into.c, null)
-  if (!isActive(step)) return
-  if (isCurve(step)) {
-    into.words = upload(k.memory, payload.subarray(u))
-    return
-  }
-  const { tables, words } = reluSizes(step, ring, terms)
-  into.relu = {
-    tables: upload(k.memory, payload.subarray(u, u + tables)),
-    words: upload(k.memory, payload.subarray(u + tables, u + tables + words)),
-  }
-  if (terms) into.words = upload(k.memory, payload.subarray(u + tables + words))
+  const u = linearBytes(step, ring)
+  if (u > 0) addPacked(k, payload.subarray(0, u), step.size, ring, into.c, null)
+  if (!opens(step)) return
+  const { opening } = gadgetSizes(step, ring, terms).dealt
+  const part = (from: number, to?: number) => upload(k.memory, payload.subarray(from, to))
+  into.dealt = { opening: part(u, u + opening), reply: part(u + opening) }
 }
 
 /**
@@ -162,27 +141,29 @@ export function releaseMaterial({ steps, guard }: InferenceMaterial): void {
   guard?.release()
 }
 
-function releaseStep({ c, relu, words }: StepMaterial): void {
-  for (const region of [c, words, relu?.tables, relu?.words]) region?.release()
+function releaseStep({ c, dealt }: StepMaterial): void {
+  for (const region of [c, dealt?.opening, dealt?.reply]) region?.release()
 }
 
 /**
  * Takes a step's material out to open it with: what is read with the reply is the result, the rest is freed.
  * @param open uses it
  */
-export async function spend<T>(
+export async function spend(
   { steps }: Pick<InferenceMaterial, 'steps'>,
   index: number,
-  open: (step: StepMaterial) => T | Promise<T>,
-): Promise<readonly [opened: T, words: Region | null]> {
-  const step = steps.get(index)!
+  open: (y: Region, dealt: Region) => Promise<void>,
+): Promise<Region> {
+  const { c, dealt } = steps.get(index)!
   steps.delete(index)
-  let words: Region | null = null
+  const { opening, reply } = dealt!
   try {
-    const opened = await open(step)
-    words = step.words
-    return [opened, words]
+    await open(c, opening)
+    return reply
+  } catch (error) {
+    reply.release()
+    throw error
   } finally {
-    releaseStep({ ...step, words: words ? null : step.words })
+    for (const region of [c, opening]) region.release()
   }
 }

@@ -27,17 +27,17 @@ import {
 import { sub32 } from '../../kernels/ring.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
-import type { Message } from '../transcript.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, padsOf, walk } from './comparison.js'
+import type { DealerStreams, Dealing, Drawing, Drawn, Gadget, Opened as OpenedStep, Opening } from './gadget.js'
 import type { Compared } from './guard/compared.js'
 import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
 import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
-import { openedValues, type Part, partsOf, perValue, picked, placed, tablesOf, tested, wordsOf } from './values.js'
-import { halves, type SelectWords, selectWordsOf, unpackWords, wordBytes, wordCount } from './words.js'
+import { openedValues, partsOf, perValue, picked, placed, tablesOf, tested, wordsOf } from './values.js'
+import { halves, packWords, type SelectWords, selectWordsOf, unpackWords, wordBytes, wordCount } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -60,25 +60,6 @@ function openingSizes({ activation, relu }: ReluStep<ReluNumbers>) {
   return { opened, rows, opening: opened + rows }
 }
 
-/** What a ReLU step sends beside its linear part; its material goes in the same message as u. */
-export function reluMessages(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): Message[] {
-  const { tables, words, keys, opening, reply } = reluSizes(step, ring, terms)
-  const parts = partsOf(step, terms !== null).map((part) => reluSizes(part.step, ring, terms))
-  const dealt = { stage: 0, offline: true, bytes: tables + words + keys } as const
-  return [
-    { kind: 'material', from: 'helper', to: 'server', ...dealt },
-    {
-      kind: 'opening',
-      from: 'server',
-      to: 'client',
-      bytes: opening,
-      parts: parts.map(({ opening }) => opening),
-      stage: 1,
-    },
-    { kind: 'reply', from: 'client', to: 'server', bytes: reply, parts: parts.map(({ reply }) => reply), stage: 2 },
-  ]
-}
-
 /** What the helper makes for a ReLU step. */
 export interface DealtRelu {
   readonly tables: Region
@@ -91,13 +72,19 @@ export interface ReluMaterial {
   readonly words: Region
 }
 
+/** Both parts of what a ReLU step opens with. */
+export function reluMaterial(step: ReluStep, ring: number, dealt: Region): ReluMaterial {
+  const { tables, words } = reluSizes(step, ring)
+  return { tables: dealt.part(0, tables), words: dealt.part(tables, words) }
+}
+
 /** Masks of opened values come in the order values, patches; a' is one stream over both. */
-function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
+export function openingMask(sh: Streams, { index, relu: { opened } }: ReluStep, inference: number): Region {
   return sh.take({ purpose: Purpose.openingMask, layer: index, inference }, (opened.values + opened.patches) * 4)
 }
 
 /** Truncates a map's opened values and patch sums and puts a' on them, by `mask`: one word each, in whole groups. */
-function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typeof maskTruncated): Region {
+export function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typeof maskTruncated): Region {
   const { activation, relu } = step
   const { opened, patch } = relu
   const { bits, truncate } = activation
@@ -113,13 +100,6 @@ function truncated(k: Kernels, step: ReluStep, map: Region, a: Region, mask: typ
     sums.release()
   }
   return out
-}
-
-export interface DealerStreams {
-  /** Shared with the client, with the server, and nobody's but the helper's. */
-  readonly ch: Streams
-  readonly sh: Streams
-  readonly own: Streams
 }
 
 /**
@@ -170,7 +150,6 @@ export interface DrawnOpening {
   /** a'; the server's share of A_1 of every opened value once the opening is made. */
   readonly a: Region
   readonly words: SelectWords
-  release(): void
 }
 
 /**
@@ -185,20 +164,8 @@ export function drawOpening(
   inference: number,
   ring: number,
 ): DrawnOpening {
-  const [a, words] = [openingMask(sh, step, inference), unpackWords(k, step, ring, packed)]
-  return { a, words, release: () => [a, words].forEach((drawn) => void drawn.release()) }
+  return { a: openingMask(sh, step, inference), words: unpackWords(k, step, ring, packed) }
 }
-
-/** Bytes of what a server's opening takes. */
-export const drawnBytes = (step: ReluStep<ReluNumbers>): number =>
-  4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step))
-
-/** A server draws no more than this before it needs it: the largest steps would take memory for themselves. */
-export const MOST_AHEAD = 2 ** 22
-
-/** A part's share of what was drawn; it is released with the whole. */
-export const openingOf = (part: Part, { a, words }: DrawnOpening): Pick<DrawnOpening, 'a' | 'words'> =>
-  part.whole ? { a, words } : { a: wordsOf(part, a), words: selectWordsOf(part, words) }
 
 /** What the server keeps between its opening and the client's reply. */
 export interface Opened {
@@ -212,15 +179,15 @@ export interface Opened {
 }
 
 /**
- * Server, flight 1: opens ŷ. The caller sends and releases `message` and releases `e`; all but the message goes to `finishRelu`.
- * @param drawn a' is used up
+ * Server, flight 1: opens ŷ. The caller sends and releases `message`, and gives the rest to `finishRelu`.
+ * @param drawn a' becomes a1
  * @param tables used up
  * @param compared where a guarded plan's second sets find what is compared
  */
 export function openRelu(
   k: Kernels,
   step: ReluStep,
-  { a, words }: Pick<DrawnOpening, 'a' | 'words'>,
+  { a, words }: DrawnOpening,
   y: Region,
   tables: Region,
   compared?: Compared,
@@ -287,15 +254,6 @@ export interface DrawnReply {
 /** Streams of its seed, drawn before the opening comes. */
 export interface DrawnRelu extends DrawnReply {
   release(): void
-}
-
-/** A part's share of what was drawn; it is released with the whole. */
-export function replyOf(part: Part, { pads, shares }: DrawnReply): DrawnReply {
-  if (part.whole) return { pads, shares }
-  return {
-    pads: tablesOf(part, pads),
-    shares: shares && { words: selectWordsOf(part, shares.words), a1: wordsOf(part, shares.a1) },
-  }
 }
 
 /**
@@ -404,7 +362,7 @@ function answerComparison(k: Kernels, { relu, activation }: ReluStep, e: Region,
 /**
  * Server, flight 2: x̂ of the step's result, one word per element, from the client's reply. The caller releases it.
  * @param guard of a guarded plan, prepared for the step
- * @param into room for the results of a part; taken when not given, and not where a guard is
+ * @param into room for the results, where no guard is; taken when not given
  */
 export function finishRelu(
   k: Kernels,
@@ -432,4 +390,68 @@ export function finishRelu(
   addCopies(k, step, sum, nothing, total)
   nothing.release()
   return total
+}
+
+function deal(dealing: Dealing, step: ReluStep, message: Region): void {
+  const { k, streams, m, mask, inference, ring, guard } = dealing
+  const { tables, words } = dealRelu(k, step, streams, m!, inference, ring, guard?.compared)
+  const sizes = reluSizes(step, ring, guard?.terms)
+  message.u8().set(tables.u8().subarray(0, sizes.tables))
+  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
+  tables.release()
+  words.release()
+  const keys = message.part(sizes.tables + sizes.words, sizes.keys)
+  guard?.dealKeys(step, { m: m!, next: mask(step.index + 1) }, keys)
+}
+
+function open({ k, sh, y, dealt, inference, ring, guard }: Opening, step: ReluStep): OpenedStep {
+  const parts = partsOf(step, guard !== undefined)
+  const material = reluMaterial(step, ring, dealt)
+  const { a, words } = drawOpening(k, step, sh, material.words, inference, ring)
+  const opened: Omit<Opened, 'message'>[] = []
+  return {
+    message(i) {
+      const part = parts[i]
+      const drawn = { a: wordsOf(part, a), words: selectWordsOf(part, words) }
+      const tables = tablesOf(part, material.tables)
+      const { message, ...kept } = openRelu(k, part.step, drawn, wordsOf(part, y), tables, guard?.compared)
+      opened.push(kept)
+      return message
+    },
+    prepare: guard && ((keys) => guard.prepare(step, keys)),
+    finish(reply, _, i, x) {
+      const part = parts[i]
+      if (part.whole) return finishRelu(k, step, opened[i], reply, ring, guard)
+      const all = x ?? k.memory.alloc(step.size * 4)
+      finishRelu(k, part.step, opened[i], reply, ring, guard, wordsOf(part, all))
+      return all
+    },
+    release() {
+      for (const region of [a, words, ...opened.map(({ e }) => e)]) region.release()
+    },
+  }
+}
+
+function draw({ k, ch, next, inference, ring, guard }: Drawing, step: ReluStep): Drawn {
+  const parts = partsOf(step, guard !== undefined)
+  const { pads, shares, release } = drawRelu(k, step, ch, next, inference, ring, guard)
+  return {
+    answer(message, reply, i) {
+      const part = parts[i]
+      const own = shares && { words: selectWordsOf(part, shares.words), a1: wordsOf(part, shares.a1) }
+      const drawn = { pads: tablesOf(part, pads), shares: own }
+      answerRelu(k, part.step, drawn, message, wordsOf(part, next), reply, ring, guard)
+    },
+    release,
+  }
+}
+
+export const reluGadget: Gadget = {
+  sizes(step: ReluStep<ReluNumbers>, ring, terms) {
+    const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
+    const parts = partsOf(step, terms !== null).map((part) => reluSizes(part.step, ring, terms))
+    return { opening, reply, parts, dealt: { opening: tables + words, reply: keys } }
+  },
+  ahead: (step: ReluStep<ReluNumbers>) => 4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step)),
+  ...{ deal, open, draw },
 }

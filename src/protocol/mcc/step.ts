@@ -1,6 +1,6 @@
 // A step of an `mcc` plan.
 import type { Chain } from '../../kernels/mcc.js'
-import type { Curve, MccActivation, MccPlan } from '../../plan/plan.js'
+import type { Bends, Curve, MccActivation, MccPlan, Quadratic } from '../../plan/plan.js'
 import type { ActiveLayout, PlanLayout, ProductLayout, ReluNumbers, StepLayout } from '../layout.js'
 import { isActive, isProduct, type PlannedRelu, type PlannedSteps } from '../step.js'
 
@@ -19,12 +19,23 @@ export type CurveStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
   readonly activation: MccActivation & { readonly curve: Curve }
 }
 
+/** A step whose copies are summed as second-degree polynomials. */
+export type QuadraticStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
+  readonly activation: MccActivation & { readonly bends: Bends; readonly quadratic: Quadratic }
+}
+
+export function isQuadratic<R extends ReluNumbers>(step: MccStep<R>): step is QuadraticStep<R> {
+  return step.activation?.quadratic !== undefined
+}
+
 export function isCurve<R extends ReluNumbers>(step: MccStep<R>): step is CurveStep<R> {
   return step.activation?.curve !== undefined
 }
 
-/** Whether a step is answered by the client: all are but the last. */
-export function opens(step: MccStep): step is ReluStep | ProductStep {
+/** A step that is opened, and answered by the client: all are but the last. */
+export type AnsweredStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> | ProductStep<R>
+
+export function opens<R extends ReluNumbers>(step: MccStep<R>): step is AnsweredStep<R> {
   return isActive(step) || isProduct(step)
 }
 

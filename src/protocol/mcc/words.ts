@@ -20,6 +20,7 @@ export type SelectWords = Readonly<Record<Field, Region>> & { release(): void }
 
 /** A part's words; they are released with the whole. */
 export function selectWordsOf(part: Part, words: SelectWords): SelectWords {
+  if (part.whole) return words
   const fields = FIELDS.map((field) => [field, wordsOf(part, words[field])])
   return { ...(Object.fromEntries(fields) as Record<Field, Region>), release() {} }
 }

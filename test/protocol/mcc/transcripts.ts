@@ -7,8 +7,8 @@ import { weightKey } from '../../../src/plan/compile/compile.js'
 import type { MccPlan } from '../../../src/plan/plan.js'
 import { tensorMask } from '../../../src/protocol/linear.js'
 import { copies } from '../../../src/protocol/mcc/bends.js'
-import { answerCurve, curveSizes, finishCurve, openCurve } from '../../../src/protocol/mcc/curve.js'
 import { dealInference, uploadInference } from '../../../src/protocol/mcc/dealing.js'
+import { gadgetOf, gadgetSizes } from '../../../src/protocol/mcc/gadgets.js'
 import { unpackLong } from '../../../src/protocol/mcc/guard/words.js'
 import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
 import { runLinear } from '../../../src/protocol/mcc/linear.js'
@@ -19,14 +19,23 @@ import {
   takeDealt,
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
-import { answerProduct, finishProduct, openProduct, productSizes } from '../../../src/protocol/mcc/product.js'
-import { answerRelu, drawOpening, drawRelu, finishRelu, openRelu, reluSizes } from '../../../src/protocol/mcc/relu.js'
 import {
+  answerRelu,
+  drawOpening,
+  drawRelu,
+  finishRelu,
+  openRelu,
+  reluMaterial,
+  reluSizes,
+} from '../../../src/protocol/mcc/relu.js'
+import {
+  type AnsweredStep,
   type CurveStep,
   chainOf,
   isCurve,
+  isQuadratic,
   type MccSteps,
-  type ProductStep,
+  opens,
   type ReluStep,
 } from '../../../src/protocol/mcc/step.js'
 import type { SelectWords } from '../../../src/protocol/mcc/words.js'
@@ -226,14 +235,14 @@ export class Transcripts {
     const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
     for (const step of steps) {
       const own = material.steps.get(step.index)!
-      if (isProduct(step)) {
-        tensors.push(this.#product(step, own, tensors, inference, server, client))
-        continue
+      if (!isProduct(step)) {
+        runLinear(k, step, source, own.c)
+        server.add(own.c.u8()) // its share y - m, which follows from what it received
       }
-      runLinear(k, step, source, own.c)
-      server.add(own.c.u8()) // its share y - m, which follows from what it received
-      if (isCurve(step)) tensors.push(this.#curve(step, own, inference, server, client))
-      else if (isActive(step)) tensors.push(this.#relu(step, own, inference, server, client))
+      if (!opens(step)) continue
+      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step)
+      const run = plain ? this.#relu(step, own, inference, server, client) : undefined
+      tensors.push(run ?? this.#answered(step, own, tensors, inference, server, client))
     }
     for (const tensor of tensors) tensor.release()
     releaseMaterial(material)
@@ -241,9 +250,10 @@ export class Transcripts {
     client.endRun()
   }
 
-  #product(
-    step: ProductStep,
-    { words }: StepMaterial,
+  /** Any gadget, as the parties walk it. */
+  #answered(
+    step: AnsweredStep,
+    { c: y, dealt }: StepMaterial,
     tensors: readonly Region[],
     inference: number,
     server: Tally,
@@ -251,45 +261,56 @@ export class Transcripts {
   ): Region {
     const k = this.#k
     const { ring } = this.compiled.plan
-    const { e, a, message } = openProduct(k, step, this.#sh, (i) => tensors[i], inference)
-    client.add(message.u8())
     const mask = (index: number) => tensorMask(k, this.#planned, this.#ch, index, inference)
-    const masks = new Map([step.product.left, step.product.right, step.index + 1].map((index) => [index, mask(index)]))
-    const reply = k.memory.alloc(productSizes(step.product, ring).reply)
-    const next = masks.get(step.index + 1)!
-    answerProduct(k, step, this.#ch, message, (index) => masks.get(index)!, next, reply, inference, ring)
+    const gadget = gadgetOf(step)!
+    const tensor = (index: number) => tensors[index]
+    const opened = gadget.open({ k, sh: this.#sh, y, tensor, dealt: dealt!.opening, inference, ring }, step)
+    const message = opened.message(0)
+    const e = isActive(step) ? this.#openedWords(step, message) : null
+    if (isActive(step) && isQuadratic(step)) {
+      const sizes = reluSizes(step, ring)
+      client.add(message.u8().subarray(0, sizes.opened))
+      client.add(this.#unpadded(step, message, inference))
+      const moved = copies(k, step, e!, true)
+      for (const by of [0x1111, 0x3377]) {
+        server.add(this.#difference(step, moved, dealt!.opening, by))
+        server.add(halvesApart(this.#difference(step, this.#unmoved(step, e!), dealt!.opening, by)))
+      }
+      moved.release()
+    } else client.add(message.u8())
+    if (isActive(step) && isCurve(step)) server.add(entriesAt(k, step, e!, dealt!.reply, ring))
+    const next = mask(step.index + 1)
+    const drawn = gadget.draw({ k, ch: this.#ch, next, mask, inference, ring }, step)
+    const reply = k.memory.alloc(gadgetSizes(step, ring).reply)
+    drawn.answer(message, reply, 0)
     server.add(reply.u8())
-    const x = finishProduct(k, step, { e, a }, words!, reply, ring)
-    for (const region of [e, a, message, reply, ...masks.values()]) region.release()
+    if (isActive(step) && isQuadratic(step)) server.add(halvesApart(reply.u8().slice(0, reluSizes(step, ring).beta)))
+    opened.prepare?.(dealt!.reply)
+    const x = opened.finish(reply, dealt!.reply, 0)
+    for (const each of [opened, message, drawn, next, reply, e]) each?.release()
     return x
   }
 
-  #curve(step: CurveStep, { c, words }: StepMaterial, inference: number, server: Tally, client: Tally): Region {
-    const k = this.#k
-    const { ring } = this.compiled.plan
-    const { e, message } = openCurve(k, step, this.#sh, c, inference)
-    client.add(message.u8())
-    server.add(entriesAt(k, step, e, words!, ring))
-    const next = tensorMask(k, this.#planned, this.#ch, step.index + 1, inference)
-    const reply = k.memory.alloc(curveSizes(step, ring).reply)
-    answerCurve(k, step, this.#ch, message, next, reply, inference, ring)
-    server.add(reply.u8())
-    const x = finishCurve(k, step, e, words!, reply, ring)
-    for (const region of [e, message, next, reply]) region.release()
-    return x
+  /** e of a step's values, in whole groups. */
+  #openedWords({ relu, activation }: ReluStep, message: Region): Region {
+    const e = this.#k.memory.allocZero(groupsOf(relu.opened.values) * 32)
+    unpack(this.#k, message, relu.opened.values, activation.bits, e)
+    return e
   }
 
-  #relu(step: ReluStep, { c, relu }: StepMaterial, inference: number, server: Tally, client: Tally): Region {
+  #relu(step: ReluStep, { c, dealt }: StepMaterial, inference: number, server: Tally, client: Tally): Region {
     const k = this.#k
     const { ring } = this.compiled.plan
     const sizes = reluSizes(step, ring)
-    const opening = drawOpening(k, step, this.#sh, relu!.words, inference, ring)
-    const { e, a1, words, message } = openRelu(k, step, opening, c, relu!.tables)
+    const material = reluMaterial(step, ring, dealt!.opening)
+    const opening = drawOpening(k, step, this.#sh, material.words, inference, ring)
+    const { e, a1, words, message } = openRelu(k, step, opening, c, material.tables)
     // The server can read its tables anywhere: their differences seen from e on would show what a pad leaves bare.
     if (step.relu.tested === null) {
       for (const by of [0x1111, 0x3377]) {
-        server.add(this.#difference(step, e, relu!.tables, by))
-        if (step.relu.copied) server.add(halvesApart(this.#difference(step, this.#unmoved(step, e), relu!.tables, by)))
+        server.add(this.#difference(step, e, material.tables, by))
+        if (step.relu.copied)
+          server.add(halvesApart(this.#difference(step, this.#unmoved(step, e), material.tables, by)))
       }
       if (step.relu.copied) server.add(selectsApart(step, e, words))
     }
@@ -337,8 +358,7 @@ export class Transcripts {
     const { ring } = this.compiled.plan
     const sent = message.u8().slice(reluSizes(step, ring).opened)
     if (relu.tested !== null) return sent
-    const opened = k.memory.allocZero(groupsOf(relu.opened.values) * 32)
-    unpack(k, message, relu.opened.values, activation.bits, opened)
+    const opened = this.#openedWords(step, message)
     const e = copies(k, step, opened, true)
     if (e !== opened) opened.release()
     const pads = this.#ch.take(

@@ -19,6 +19,7 @@ import {
   drawRelu,
   finishRelu,
   openRelu,
+  reluMaterial,
   reluSizes,
 } from '../../../../src/protocol/mcc/relu.js'
 import type { MccSteps, ReluStep } from '../../../../src/protocol/mcc/step.js'
@@ -132,7 +133,7 @@ export class GuardedParties {
       first.release()
       const source = { tensor: (i: number) => tensors[i], weights: this.#shares.w.weights, lifts: true }
       for (const step of steps) {
-        const { c, relu, words } = material.steps.get(step.index)!
+        const { c, dealt } = material.steps.get(step.index)!
         runLinear(k, step, source, c)
         if (!isActive(step)) {
           const output = sendOutput(k, step, c, plan.ring)
@@ -140,12 +141,13 @@ export class GuardedParties {
           output.release()
           return bytes
         }
-        const drawn = drawOpening(k, step, sh, relu!.words, inference, plan.ring)
-        const opened = openRelu(k, step, drawn, c, relu!.tables, server.compared)
+        const relu = reluMaterial(step, plan.ring, dealt!.opening)
+        const drawn = drawOpening(k, step, sh, relu.words, inference, plan.ring)
+        const opened = openRelu(k, step, drawn, c, relu.tables, server.compared)
         watcher.client?.('opening', step.index, opened.message.u8().slice())
         const reply = this.#reply(step, opened.message, inference, client)
         reply.u8().set(sent('reply', step.index, reply))
-        server.prepare(step, words!)
+        server.prepare(step, dealt!.reply)
         hold(finishRelu(k, step, opened, reply, plan.ring, server))
         for (const region of [opened.e, opened.a1, opened.words, opened.message, reply]) region.release()
         const segment = segmentAt(terms, step.index)
