@@ -30,6 +30,8 @@ interface Symbols {
   readonly f: number
   readonly k: number
   readonly d: number
+  /** Copies of a quadratic select. */
+  readonly K: number
 }
 
 /** A term as the table shows it, and its value in bytes. */
@@ -59,6 +61,12 @@ const MCC_TERMS: readonly Term[] = [
   ["⟨V, n+f−2n'⟩", ({ V, n, f, narrow }) => long(V, n + f - 2 * narrow)],
   ["⟨V_2, n+f−n'⟩", ({ V2, n, f, narrow }) => long(V2, n + f - narrow)],
   ["⌈Nn'/8⌉", ({ N, narrow }) => packed(N, narrow)],
+  ['⟨N, n+f⟩', ({ N, n, f }) => long(N, n + f)],
+  ['K⟨N, n+f⟩', ({ N, n, f, K }) => K * long(N, n + f)],
+  ["⟨N, n+f−n'⟩", ({ N, n, f, narrow }) => long(N, n + f - narrow)],
+  ["K⟨N, n+f−n'⟩", ({ N, n, f, narrow, K }) => K * long(N, n + f - narrow)],
+  ["⟨N, n+f−n'−1⟩", ({ N, n, f, narrow }) => long(N, n + f - narrow - 1)],
+  ["K⟨N, n+f−n'−1⟩", ({ N, n, f, narrow, K }) => K * long(N, n + f - narrow - 1)],
   ['N·2^k·(d+1)(n+f)/8', ({ N, k, d, n, f }) => (N * 2 ** k * (d + 1) * (n + f)) / 8],
 ]
 
@@ -86,19 +94,28 @@ interface Part {
   readonly flights: number | null
 }
 
-/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product and a curve. */
-function layoutOf({ N, V, V2, f, k, d, switched, results, P, D, n, narrow, bits, chunks }: Symbols, gadgets: boolean) {
+/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product, a curve and a quadratic select. */
+function layoutOf(
+  { N, V, V2, f, k, d, K, switched, results, P, D, n, narrow, bits, chunks }: Symbols,
+  gadgets: boolean,
+) {
   const activation = { bits: narrow, chunks, ignoredMsb: 64 - bits, ignoredLsb: 0 }
   const relu = { comparisons: D, switched, results, opened: { values: V, patches: P } }
   const factors = { count: V, broad: V2, plane: 1, left: 0, right: 0, bits: narrow, truncate: f }
   const product = { index: 2, step: { id: 'product' }, size: V, activation: null, relu: null, product: factors }
   const curve = { segments: k, drop: f, polynomials: [new Array<number>(d + 1).fill(0)] }
   const looked = { index: 3, step: { id: 'curve' }, size: N, activation: { ...activation, curve }, relu }
+  const bends = { shifts: new Array<number>(K).fill(0), sum: { signs: new Array<number>(K).fill(1), plus: 0 } }
+  const quadratic = { drop: f, polynomials: new Array<readonly number[]>(K).fill([0, 0]) }
+  const summed = {
+    ...{ index: 4, step: { id: 'quadratic' }, size: N, activation: { ...activation, bends, quadratic } },
+    relu: { comparisons: D, switched: K * N, results: N, opened: { values: N, patches: 0 } },
+  }
   const steps = [
     { index: 0, step: { id: 'compares' }, size: N, activation, relu },
     { index: 1, step: { id: 'passes on' }, size: N, activation, relu: { ...relu, comparisons: 0, switched: 0 } },
-    ...(gadgets ? [product, looked] : []),
-    { index: gadgets ? 4 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
+    ...(gadgets ? [product, looked, summed] : []),
+    { index: gadgets ? 5 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
   ]
   const plan = { ring: n, input: { shape: [N, 1, 1] }, steps }
   return { plan, steps, waves: steps.map((step) => [step]) }
@@ -120,10 +137,12 @@ function mccParts(symbols: Symbols): Part[] {
   const offline = [mcc.batchMessages, ...mcc.offlineMessages(layout)]
   const online = mcc.onlineMessages(layout)
   return [
-    ...['batch', 'inference', 'activation', 'activation', 'product', 'curve', 'output'].map((name, i) => {
-      return { name: `${name}, off line`, messages: offline[i], flights: null }
-    }),
-    ...inTurn(['input', 'activation', 'activation', 'product', 'curve', 'output'], online),
+    ...['batch', 'inference', 'activation', 'activation', 'product', 'curve', 'quadratic select', 'output'].map(
+      (name, i) => {
+        return { name: `${name}, off line`, messages: offline[i], flights: null }
+      },
+    ),
+    ...inTurn(['input', 'activation', 'activation', 'product', 'curve', 'quadratic select', 'output'], online),
   ].filter((_, i) => !PASSES_ON.includes(i))
 }
 /** A delegate in place of the client; the steps are those of any client. */
@@ -137,7 +156,7 @@ function delegatedParts({ N, V, narrow, n }: Symbols): Part[] {
 }
 
 /** Steps that compare nothing have the messages of those that do. */
-const PASSES_ON = [3, 9]
+const PASSES_ON = [3, 10]
 
 function securennParts(symbols: Symbols): Part[] {
   const names = ['start and input', 'step that compares', 'step that does not', 'output']
@@ -155,7 +174,7 @@ function samples(count: number): Symbols[] {
       ...{ N, V, switched, results, P, D },
       n,
       narrow: upTo(n),
-      ...{ V2: upTo(100_000), f: upTo(31), k: 2 + upTo(6), d: upTo(2) },
+      ...{ V2: upTo(100_000), f: upTo(31), k: 2 + upTo(6), d: upTo(2), K: upTo(4) },
       bits: upTo(64),
       chunks: chooseChunks(7 + upTo(25)),
     }

@@ -10,7 +10,7 @@ export {
   mccMacDot,
 } from './mac'
 export { mccDealProduct, mccProduct } from './product'
-export { mccDealQuadratic, mccQuadratic } from './quadratic'
+export { mccAnswerQuadratic, mccDealQuadratic, mccFinishQuadratic } from './quadratic'
 export { mccRead, mccRead64, mccWalk } from './read'
 export {
   mccMaskTruncated,

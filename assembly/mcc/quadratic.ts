@@ -55,52 +55,80 @@ function bitMask(bits: usize, i: i32): i64 {
 }
 
 /**
- * One party's share of every value's sum, f bits shorter, moved to the next mask: out = (share >> f) ± other.
- * @param e opened values; @param known m (client) or a' (server), of which bits [from, from + bits) count
+ * Client: its share of every value's sum less the next mask, r·2^f and f fresh bits: N bits of a u64.
+ * @param e opened values; @param m of which bits [from, from + bits) count
  * @param beta b ⊕ ρ, a bit per value, copy after copy
  * @param pieces sign, c0, c1 of every copy, i64
- * @param server 1 at the server, which has the public ones, adds 2^f - 1 and takes the offset off, else 0
- * @param sign 1: plus other (server: what the client sent); -1: minus other (client: its next mask)
+ * @param next r; @param fresh of which the lowest f bits count
  */
-export function mccQuadratic(
-  e: usize, known: usize, words: usize, beta: usize, count: i32, copies: i32, from: i32, bits: i32, width: i32, f: i32,
-  pieces: usize, server: i32, sign: i32, other: usize, out: usize,
+export function mccAnswerQuadratic(
+  e: usize, m: usize, words: usize, beta: usize, count: i32, copies: i32, from: i32, bits: i32, width: i32, f: i32,
+  pieces: usize, next: usize, fresh: usize, out: usize,
 ): void {
   const low: u32 = (1 << bits) - 1
-  const offset: u32 = 1 << (bits - 2)
-  const up = 32 - bits
-  const one = <u64>server
-  const centre = one * (((<u64>1) << f) - 1)
+  const dropped: u32 = (1 << f) - 1
   const unused = 64 - width
-  const field = <usize>count << 3
   for (let i = 0; i < count; i++) {
     const at = <usize>i << 2
-    let word = words + (<usize>i << 3)
-    const x = <u64>(<i64>(<i32>((load<u32>(e + at) + offset) << up) >> up))
-    const lift = ~<u64>(<i64>x >> 63)
-    const mu = load<u64>(word + field) & lift
-    const own = <u64>((load<u32>(known + at) >> from) & low) - one * <u64>offset
-    const a = own - ((load<u64>(word) + mu) << bits)
-    const s = load<u64>(word + 2 * field) - ((load<u64>(word + 3 * field) & lift) << (bits + 1)) + (mu << (2 * bits))
-    let z = centre
-    word += 4 * field
-    for (let j = 0; j < copies; j++) {
-      const turned = <u64>bitMask(beta, j * count + i)
-      const q = load<u64>(word + 2 * field) & lift
-      const p = load<u64>(word + field) - (q << bits)
-      const p2 = load<u64>(word + 3 * field) - ((load<u64>(word + 4 * field) & lift) << (bits + 1)) + (q << (2 * bits))
-      const b = flipped(load<u64>(word), turned) + (one & turned)
-      const bA = flipped(p, turned) + (a & turned)
-      const bS = flipped(p2, turned) + (s & turned)
-      const piece = pieces + <usize>(j * 24)
-      const linear = x * b + bA
-      const whole = x * (linear + bA) + bS + load<u64>(piece + 16) * linear + load<u64>(piece + 8) * b
-      z += load<u64>(piece) * whole
-      word += 5 * field
-    }
-    const share = <u32>(((z << unused) >> unused) >> f)
-    store<u32>(out + at, share + load<u32>(other + at) * sign)
+    const known = <u64>((load<u32>(m + at) >> from) & low)
+    const mask = (<u64>load<u32>(next + at) << f) + <u64>(load<u32>(fresh + at) & dropped)
+    const z = shareOf(load<u32>(e + at), known, words, beta, i, count, copies, bits, pieces, 0) - mask
+    store<u64>(out + (<usize>i << 3), (z << unused) >> unused)
   }
+}
+
+/**
+ * Server: every value's sum, f bits shorter, less the next mask, from the client's reply.
+ * @param a a', of which the lowest `bits` bits count; @param reply u64
+ */
+export function mccFinishQuadratic(
+  e: usize, a: usize, words: usize, beta: usize, count: i32, copies: i32, bits: i32, width: i32, f: i32,
+  pieces: usize, reply: usize, out: usize,
+): void {
+  const low: u32 = (1 << bits) - 1
+  const offset = <u64>1 << (bits - 2)
+  const centre = (<u64>1 << f) - 1
+  const unused = 64 - width
+  for (let i = 0; i < count; i++) {
+    const at = <usize>i << 2
+    const known = <u64>(load<u32>(a + at) & low) - offset
+    const share = shareOf(load<u32>(e + at), known, words, beta, i, count, copies, bits, pieces, 1)
+    const z = share + centre + load<u64>(reply + (<usize>i << 3))
+    store<u32>(out + at, <u32>(((z << unused) >> unused) >> f))
+  }
+}
+
+/** A party's share of value i's sum. @param known what it knows of A; @param one its share of a public 1 */
+// @ts-ignore: decorator
+@inline
+function shareOf(
+  e: u32, known: u64, words: usize, beta: usize, i: i32, count: i32, copies: i32, bits: i32, pieces: usize, one: u64,
+): u64 {
+  const field = <usize>count << 3
+  const up = 32 - bits
+  let word = words + (<usize>i << 3)
+  const x = <u64>(<i64>(<i32>((e + (1 << (bits - 2))) << up) >> up))
+  const lift = ~<u64>(<i64>x >> 63)
+  const mu = load<u64>(word + field) & lift
+  const a = known - ((load<u64>(word) + mu) << bits)
+  const s = load<u64>(word + 2 * field) - ((load<u64>(word + 3 * field) & lift) << (bits + 1)) + (mu << (2 * bits))
+  let z: u64 = 0
+  word += 4 * field
+  for (let j = 0; j < copies; j++) {
+    const turned = <u64>bitMask(beta, j * count + i)
+    const q = load<u64>(word + 2 * field) & lift
+    const p = load<u64>(word + field) - (q << bits)
+    const p2 = load<u64>(word + 3 * field) - ((load<u64>(word + 4 * field) & lift) << (bits + 1)) + (q << (2 * bits))
+    const b = flipped(load<u64>(word), turned) + (one & turned)
+    const bA = flipped(p, turned) + (a & turned)
+    const bS = flipped(p2, turned) + (s & turned)
+    const piece = pieces + <usize>(j * 24)
+    const linear = x * b + bA
+    const whole = x * (linear + bA) + bS + load<u64>(piece + 16) * linear + load<u64>(piece + 8) * b
+    z += load<u64>(piece) * whole
+    word += 5 * field
+  }
+  return z
 }
 
 /** x, or -x where `negative` is all ones. */

@@ -183,14 +183,15 @@ const keyOf = (receiver: Party, sender: Party, kind: number, step: number): stri
 /** Every mask is derived once. */
 function cached(masks: MccMasks): MccMasks {
   const known = new Map<string, Uint32Array>()
-  const once = (name: 'output' | 'opening' | 'tensor' | 'product') => (index: number) => {
+  const once = (name: 'output' | 'opening' | 'tensor' | 'product' | 'fresh') => (index: number) => {
     const key = `${name} ${index}`
     const words = known.get(key) ?? masks[name](index)
     known.set(key, words)
     return words
   }
   const { curve } = masks
-  return { output: once('output'), opening: once('opening'), tensor: once('tensor'), product: once('product'), curve }
+  const [output, opening, tensor] = [once('output'), once('opening'), once('tensor')]
+  return { output, opening, tensor, product: once('product'), fresh: once('fresh'), curve }
 }
 
 /** Finds the words in messages. */

@@ -270,7 +270,8 @@ interface MccExports {
   mccDealProduct: Words
   mccProduct: Words
   mccDealQuadratic: Words
-  mccQuadratic: Words
+  mccAnswerQuadratic: Words
+  mccFinishQuadratic: Words
   gather32(values: number, index: number, count: number, out: number): void
   scatter32(values: number, index: number, count: number, out: number): void
   gatherBits(bits: number, index: number, count: number, out: number): void

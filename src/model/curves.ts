@@ -1,7 +1,9 @@
 // Functions of one value that a network writes as several layers: x · sigmoid(x), 0.5 · x · (1 + erf(x / √2)), a sigmoid alone.
-// Back end `mcc` computes each in one round trip, however many layers it is.
+// Back end `mcc` computes each in one round trip, however many layers it is; some that are quadratic from bend to bend, as
+// x · clip(x + 3, 0, 6) / 6, too.
 import { effectiveOp, type Layer, type Op } from './layers/layers.js'
 import type { Architecture } from './network.js'
+import { type QuadraticSum, quadraticSum } from './piecewise.js'
 import { type ReluSpec, resolveRelu } from './relu/spec.js'
 import { sameShape } from './shape.js'
 import { computeElements } from './tail/elements.js'
@@ -11,6 +13,8 @@ export interface Curve {
   readonly root: string
   /** What it is made of, in order; the last layer's value is the function's. */
   readonly layers: readonly Layer[]
+  /** Where steps that multiply and compare could compute it, but one step can. */
+  readonly quadratic?: QuadraticSum
 }
 
 /** The curves of a network's private part, by the layers whose values they are. */
@@ -28,8 +32,14 @@ const POINTWISE: ReadonlySet<Op> = new Set<Op>([...CURVED, 'affine', 'add', 'mul
 /** Pointwise as long as no spec shares or drops them. */
 const BENT: ReadonlySet<Op> = new Set<Op>(['relu', 'clip', 'leakyRelu'])
 
-/** @param body of `splitNetwork` */
-export function curvesOf(body: Architecture, spec?: Pick<ReluSpec, 'layers'>): Curves {
+/** Whether the quadratic sum of `root` that is the value of layer `id` is to be one step. */
+export type TakesQuadratic = (id: string, root: string) => boolean
+
+/**
+ * @param body of `splitNetwork`
+ * @param takes default: none is, and their layers are steps of their own
+ */
+export function curvesOf(body: Architecture, spec?: Pick<ReluSpec, 'layers'>, takes?: TakesQuadratic): Curves {
   const found = new Map<string, Curve>()
   const rootOf = (id: string) => found.get(id)?.root ?? id
   for (const layer of body.layers) {
@@ -39,7 +49,14 @@ export function curvesOf(body: Architecture, spec?: Pick<ReluSpec, 'layers'>): C
     if (others.length > 0 || !isMap) continue
     found.set(layer.id, { root, layers: joined(layer, body, found) })
   }
-  const byLayer = new Map([...found].filter(([, { layers }]) => layers.some(({ op }) => CURVED.has(op))))
+  const byLayer = new Map<string, Curve>()
+  for (const [id, curve] of found) {
+    if (curve.layers.some(({ op }) => CURVED.has(op))) byLayer.set(id, curve)
+    else if (takes?.(id, curve.root)) {
+      const quadratic = quadraticSum(curve.root, curve.layers)
+      if (quadratic) byLayer.set(id, { ...curve, quadratic })
+    }
+  }
   const needed = new Set(body.outputs)
   for (const layer of body.layers.toReversed()) {
     if (!needed.has(layer.id)) continue

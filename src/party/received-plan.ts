@@ -1,6 +1,7 @@
 // A plan as it comes from a peer: well-formed, the one its digest names, and no more work than an honest one.
 import { RingfenceError } from '../errors.js'
 import { paddedSize } from '../kernels/geometry.js'
+import { COPY_WORDS, OWN_WORDS } from '../kernels/polynomial/quadratic.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
 import { elementCount, type LinearOp, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
@@ -73,7 +74,7 @@ function excesses({ steps }: Plan): string[] {
     .map(([what, have, most]) => `${have.toPrecision(3)} ${what}, at most 2^${Math.log2(most)} fit`)
 }
 
-/** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products and curves. */
+/** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products, curves and quadratic selects. */
 function elements(step: Step): number {
   return step.linear.reduce((all, op) => all + elementCount(op.out) + padding(op), dealt(step))
 }
@@ -85,6 +86,8 @@ function dealt(step: Step): number {
   if (!activation) return 0
   if ('curve' in activation && activation.curve)
     return 2 * elementCount(step.out) * activation.curve.polynomials.flat().length
+  if ('quadratic' in activation && activation.quadratic)
+    return 2 * elementCount(step.out) * (OWN_WORDS + COPY_WORDS * activation.quadratic.polynomials.length)
   return activation.bends ? elementCount(reluShape(step)) : 0
 }
 

@@ -176,7 +176,7 @@ export function cutPoints(network: Architecture, spec: ReluSpec | undefined): st
     }
     if (weighs(layer, spec, (id) => weighted.has(id))) weighted.add(layer.id)
   }
-  for (const [id, { root }] of curvesOf(arch, spec).byLayer)
+  for (const [id, { root }] of curvesOf(arch, spec, () => true).byLayer)
     for (const end of [id, root]) if (arch.byId.has(end)) points.add(end)
   return [...points]
 }

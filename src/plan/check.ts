@@ -28,6 +28,7 @@ import {
   type StepRelu,
 } from './plan.js'
 import { productProblems } from './products.js'
+import { quadraticProblems } from './quadratics.js'
 
 /** No tensor of a plan is larger; bounds what a peer can make a party allocate. */
 const MAX_ELEMENTS = 2 ** 26
@@ -208,6 +209,7 @@ function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
   if (compares(a.relu) && !aligned(a.chunks)) problems.push(`chunks [${a.chunks}] cannot be laid out`)
   if (a.chunks.length > 16) problems.push('more than 16 chunks')
   if (a.curve) problems.push(...curveProblems(ring, step, a, a.curve))
+  if (a.quadratic) problems.push(...quadraticProblems(ring, a, a.quadratic))
   return problems
 }
 

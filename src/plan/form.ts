@@ -18,6 +18,7 @@ import { MAX_CHUNK } from './compile/chunks.js'
 import { curveForm } from './curves/check.js'
 import { MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
 import { productForm } from './products.js'
+import { quadraticForm } from './quadratics.js'
 
 type Fields = Readonly<Record<string, Form>>
 
@@ -96,6 +97,7 @@ const bends = optional(
 const mccActivation = object({
   ...{ truncate: natural, bits: integer(2, 32), lo: natural, chunks: list(chunk), relu, bends },
   curve: optional(curveForm),
+  quadratic: optional(quadraticForm),
 })
 
 const ignored = integer(0, 62)

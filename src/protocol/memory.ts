@@ -3,6 +3,7 @@
 import { RingfenceError } from '../errors.js'
 import { type ConvGeometry, packedWords, paddedSize, tiledBytes } from '../kernels/geometry.js'
 import { dealerBytes } from '../kernels/mcc.js'
+import { quadraticWords } from '../kernels/polynomial/quadratic.js'
 import { wordRing } from '../kernels/words.js'
 import {
   elementCount,
@@ -15,7 +16,15 @@ import {
   stepCounts,
   tensorShape,
 } from '../plan/plan.js'
-import { type ActivationOf, isActive, isProduct, type PlanLayout, planLayout, type StepLayout } from './layout.js'
+import {
+  type ActivationOf,
+  isActive,
+  isProduct,
+  type PlanLayout,
+  planLayout,
+  type ReluNumbers,
+  type StepLayout,
+} from './layout.js'
 import { lastUses } from './live-tensors.js'
 import { curveSizes } from './mcc/curve.js'
 import { MOST_AHEAD } from './mcc/gadget.js'
@@ -25,7 +34,7 @@ import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
 import { productSizes } from './mcc/product.js'
 import { reluSizes } from './mcc/relu.js'
-import { isCurve, opens } from './mcc/step.js'
+import { isCurve, isQuadratic, opens, type QuadraticStep } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
 /** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
@@ -162,8 +171,13 @@ function onlineBytes(step: MccStep, ring: number): number {
   }
   const { relu } = step
   const { opening, reply, rows, tables } = reluSizes(step, ring)
-  return opening + reply + rows + tables + 4 * (2 * step.size + 6 * relu.values + 2 * relu.comparisons)
+  const words = isQuadratic(step) ? quadraticBytes(step) : 0
+  return words + opening + reply + rows + tables + 4 * (2 * step.size + 6 * relu.values + 2 * relu.comparisons)
 }
+
+/** The words of a quadratic select in memory, the replies, and a field that is packed. */
+const quadraticBytes = ({ size, activation }: QuadraticStep<ReluNumbers>): number =>
+  8 * (quadraticWords({ count: size, copies: activation.bends.shifts.length }) + 4 * size)
 
 /** Helper: what a step's material is made from. */
 function dealtBytes(step: MccStep, ring: number): number {
@@ -172,7 +186,8 @@ function dealtBytes(step: MccStep, ring: number): number {
   if (isCurve(step)) return 3 * curveSizes(step, ring).piece + 4 * 8 * step.size
   const { relu, activation } = step
   const { tables } = reluSizes(step, 32)
-  return tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+  const words = isQuadratic(step) ? quadraticBytes(step) : 0
+  return words + tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
 }
 
 /**

@@ -38,6 +38,7 @@ export const Purpose = {
   productHalf: 29, // client–helper: the client's halves of a product's words
   curveHalf: 30, // client–helper: the client's halves of segment tables
   quadraticHalf: 31, // client–helper: the client's halves of a quadratic select's words
+  replyFresh: 32, // client–helper: the bits of its reply's mask below those of r
 } as const
 export type PurposeCode = (typeof Purpose)[keyof typeof Purpose]
 

@@ -111,10 +111,11 @@ describeWithBrowser(title('a page that keeps its material'), () => {
           .u32()
           .slice()
       },
-      // Of products, which this network has none of.
+      // Of products and the like, which this network has none of.
       tensor: () => new Uint32Array(0),
       product: () => new Uint32Array(0),
       curve: () => new Uint32Array(0),
+      fresh: () => new Uint32Array(0),
     }
     const words = encodeFixed(Float32Array.from(input), plan.input.scale, plan.input.bits)
     return [...runReference(plan, model, words, masks).output]

@@ -6,6 +6,12 @@ import * as mac from '../../src/kernels/mac.js'
 import * as mcc from '../../src/kernels/mcc.js'
 import { curve, curveWords, dealCurve } from '../../src/kernels/polynomial/curve.js'
 import { dealProduct, product, productWords } from '../../src/kernels/polynomial/product.js'
+import {
+  answerQuadratic,
+  dealQuadratic,
+  finishQuadratic,
+  quadraticWords,
+} from '../../src/kernels/polynomial/quadratic.js'
 import { fillStream } from '../../src/kernels/prg.js'
 import * as compare from '../../src/kernels/securenn/digits.js'
 import * as shares from '../../src/kernels/securenn/shares.js'
@@ -245,6 +251,23 @@ function mccCases(chain: mcc.Chain): Record<string, Case> {
         for (const side of ['client', 'server'] as const) {
           product(k, side, shape, numbers, { e, known, words, other, out })
         }
+      }
+    },
+    // e and β are public.
+    'dealQuadratic, answerQuadratic, finishQuadratic': ({ k, random }) => {
+      const shape = { count: n, copies: 2 }
+      const [r, a, m, next, fresh] = Array.from({ length: 5 }, () => random(4 * n))
+      const flags = Math.ceil(n / 4)
+      const [rho, beta] = [random(flags), random(flags, (_, i) => i * 53)]
+      const e = random(4 * n, (_, i) => i * 91)
+      const [words, reply, out] = [random(8 * quadraticWords(shape)), random(8 * n), random(4 * n)]
+      const value = Math.min(bits, 16)
+      const numbers = { bits: value, drop: 7, width: 39 }
+      const pieces = [3, -3].map((c1, j) => ({ sign: j === 0 ? (1 as const) : (-1 as const), c0: 0, c1 }))
+      return () => {
+        dealQuadratic(k, shape, value, { r, a, rho, words })
+        answerQuadratic(k, shape, pieces, { ...numbers, from: 3 }, { e, m, words, beta, next, fresh, out: reply })
+        finishQuadratic(k, shape, pieces, numbers, { e, a, words, beta, reply, out })
       }
     },
     'dealCurve, curve': ({ k, random }) => {

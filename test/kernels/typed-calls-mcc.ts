@@ -4,6 +4,7 @@ import * as mcc from '../../src/kernels/mcc.js'
 import type { Region } from '../../src/kernels/memory.js'
 import * as curve from '../../src/kernels/polynomial/curve.js'
 import * as product from '../../src/kernels/polynomial/product.js'
+import * as quadratic from '../../src/kernels/polynomial/quadratic.js'
 import { b1, type Entry, N, type Operand, output, w4, w8 } from './operands.js'
 
 type At = Readonly<Record<string, Region>>
@@ -102,8 +103,38 @@ const curveEntries = {
   },
 } satisfies Record<string, Entry>
 
+const sums = { count: N, copies: 2 }
+const sumWords = quadratic.quadraticWords(sums)
+const pieces = [
+  { sign: 1, c0: 0, c1: 3 },
+  { sign: -1, c0: 1, c1: -3 },
+] as const
+const sumBits = { bits: B, drop: 8, width: 40 }
+const flags = Math.ceil((2 * N) / 8)
+
+const quadraticEntries = {
+  dealQuadratic: {
+    operands: { r: w4(), a: w4(), rho: b1(flags), words: output(sumWords, 8) },
+    call: (k, { r, a, rho, words }) => quadratic.dealQuadratic(k, sums, B, { r, a, rho, words }),
+  },
+  answerQuadratic: {
+    operands: {
+      ...{ e: w4(), m: w4(), words: w8(sumWords), beta: b1(flags), next: w4(), fresh: w4() },
+      out: output(N, 8),
+    },
+    call: (k, { e, m, words, beta, next, fresh, out }) =>
+      quadratic.answerQuadratic(k, sums, pieces, { ...sumBits, from: 3 }, { e, m, words, beta, next, fresh, out }),
+  },
+  finishQuadratic: {
+    operands: { e: w4(), a: w4(), words: w8(sumWords), beta: b1(flags), reply: w8(), out: output(N, 4) },
+    call: (k, { e, a, words, beta, reply, out }) =>
+      quadratic.finishQuadratic(k, sums, pieces, sumBits, { e, a, words, beta, reply, out }),
+  },
+} satisfies Record<string, Entry>
+
 export const mccEntries = {
   ...macEntries,
+  ...quadraticEntries,
   ...productEntries,
   ...curveEntries,
   dealTables: {

@@ -60,8 +60,11 @@ function activationWords(step: Step): string {
       return 'curve' in step.activation && step.activation.curve ? 'curve' : 'truncate'
     case 'zero':
       return 'zero'
-    default:
-      return sharing(step) + bendWords(step)
+    default: {
+      const { activation } = step
+      const isQuadratic = activation !== null && 'quadratic' in activation && activation.quadratic !== undefined
+      return isQuadratic ? 'quadratic select' : sharing(step) + bendWords(step)
+    }
   }
 }
 

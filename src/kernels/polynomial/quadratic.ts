@@ -1,7 +1,6 @@
 // Typed calls of the quadratic select (assembly/mcc/quadratic.ts). Words are u64, of which the lowest N = n + f bits count.
-import { expectDisjoint, expectInteger, expectSameOrDisjoint, expectWords } from '../guard.js'
+import { expectDisjoint, expectInteger, expectWords } from '../guard.js'
 import { type Kernels, type Region, upload } from '../instance.js'
-import type { Side } from '../mcc.js'
 
 /** `copies` of each of `count` values; bits of what is indexed by copy lie copy after copy. */
 export interface QuadraticShape {
@@ -60,49 +59,91 @@ export function dealQuadratic(
   k.raw.mccDealQuadratic(r.ptr, a.ptr, count, copies, bits, rho.ptr, words.ptr)
 }
 
-/**
- * out = share of every value's sum, shifted by f, plus (server) or minus (client) `other`; u32, of which n bits count.
- * @param pieces one per copy; `from`: low bits of `known` that do not count
- * @param e opened values, u32 below 2^bits, as they were opened; `known`: m (client) or a' (server); `beta`: a bit per copy;
- *   `out` may be `other`
- */
-export function quadratic(
-  k: Kernels,
-  side: Side,
+/** What both parties' shares are made of. */
+interface Shared {
+  /** Opened values, u32 below 2^bits, as they were opened. */
+  readonly e: Region
+  readonly words: Region
+  /** A bit per copy. */
+  readonly beta: Region
+  readonly out: Region
+}
+
+function expectShares(
+  call: string,
   shape: QuadraticShape,
   pieces: readonly QuadraticPiece[],
-  { bits, drop, width, from }: QuadraticBits & { readonly from: number },
-  {
-    e,
-    known,
-    words,
-    beta,
-    other,
-    out,
-  }: { e: Region; known: Region; words: Region; beta: Region; other: Region; out: Region },
+  { bits, drop, width }: QuadraticBits,
+  { e, words, beta, out }: Shared,
+  outBytes: 4 | 8,
 ): void {
-  const call = 'quadratic'
   expectShape(call, shape, bits)
-  expectInteger(call, 'drop', drop, 0, 31)
-  expectInteger(call, 'from', from, 0, 31)
-  expectInteger(call, 'width', width, drop + 1, 63)
   const { count, copies } = shape
+  expectInteger(call, 'drop', drop, 0, 31)
+  expectInteger(call, 'width', width, drop + 1, 63)
   expectInteger(call, 'number of pieces', pieces.length, copies, copies)
   const bytes = quadraticWords(shape) * 8
-  for (const [name, region] of Object.entries({ e, known })) {
-    expectWords(call, name, region, count, 4)
-    expectDisjoint(call, out, count * 4, region, count * 4)
-  }
+  expectWords(call, 'e', e, count, 4)
   expectWords(call, 'words', words, bytes / 8, 8)
-  expectDisjoint(call, out, count * 4, words, bytes)
   expectWords(call, 'beta', beta, flagBytes(shape), 1)
-  expectDisjoint(call, out, count * 4, beta, flagBytes(shape))
-  expectWords(call, 'other', other, count, 4)
-  expectWords(call, 'out', out, count, 4)
-  expectSameOrDisjoint(call, out, other, count * 4)
-  const table = upload(k.memory, BigInt64Array.from(pieces.flatMap(({ sign, c0, c1 }) => [sign, c0, c1].map(BigInt))))
-  const [server, sign] = side === 'server' ? [1, 1] : [0, -1]
-  const numbers = [count, copies, from, bits, width, drop] as const
-  k.raw.mccQuadratic(e.ptr, known.ptr, words.ptr, beta.ptr, ...numbers, table.ptr, server, sign, other.ptr, out.ptr)
+  expectWords(call, 'out', out, count, outBytes)
+  expectDisjoint(call, out, count * outBytes, e, count * 4)
+  expectDisjoint(call, out, count * outBytes, words, bytes)
+  expectDisjoint(call, out, count * outBytes, beta, flagBytes(shape))
+}
+
+function tableOf(k: Kernels, pieces: readonly QuadraticPiece[]): Region {
+  return upload(k.memory, BigInt64Array.from(pieces.flatMap(({ sign, c0, c1 }) => [sign, c0, c1].map(BigInt))))
+}
+
+/**
+ * Client: out = its share of every value's sum less next·2^f and f fresh bits, N bits of a u64.
+ * @param pieces one per copy
+ * @param numbers `from`: low bits of `m` that do not count
+ */
+export function answerQuadratic(
+  k: Kernels,
+  shape: QuadraticShape,
+  pieces: readonly QuadraticPiece[],
+  numbers: QuadraticBits & { readonly from: number },
+  { m, next, fresh, ...shared }: Shared & { m: Region; next: Region; fresh: Region },
+): void {
+  const call = 'answerQuadratic'
+  const { bits, drop, width, from } = numbers
+  expectShares(call, shape, pieces, numbers, shared, 8)
+  expectInteger(call, 'from', from, 0, 31)
+  const { e, words, beta, out } = shared
+  const { count, copies } = shape
+  for (const [name, region] of Object.entries({ m, next, fresh })) {
+    expectWords(call, name, region, count, 4)
+    expectDisjoint(call, out, count * 8, region, count * 4)
+  }
+  const table = tableOf(k, pieces)
+  const regions = [e.ptr, m.ptr, words.ptr, beta.ptr] as const
+  const each = [count, copies, from, bits, width, drop] as const
+  k.raw.mccAnswerQuadratic(...regions, ...each, table.ptr, next.ptr, fresh.ptr, out.ptr)
+  table.release()
+}
+
+/** Server: out = every value's sum, f bits shorter, less the next mask, u32 of which n bits count. `reply`: u64. */
+export function finishQuadratic(
+  k: Kernels,
+  shape: QuadraticShape,
+  pieces: readonly QuadraticPiece[],
+  numbers: QuadraticBits,
+  { a, reply, ...shared }: Shared & { a: Region; reply: Region },
+): void {
+  const call = 'finishQuadratic'
+  const { bits, drop, width } = numbers
+  expectShares(call, shape, pieces, numbers, shared, 4)
+  const { e, words, beta, out } = shared
+  const { count, copies } = shape
+  expectWords(call, 'a', a, count, 4)
+  expectDisjoint(call, out, count * 4, a, count * 4)
+  expectWords(call, 'reply', reply, count, 8)
+  expectDisjoint(call, out, count * 4, reply, count * 8)
+  const table = tableOf(k, pieces)
+  const regions = [e.ptr, a.ptr, words.ptr, beta.ptr] as const
+  k.raw.mccFinishQuadratic(...regions, count, copies, bits, width, drop, table.ptr, reply.ptr, out.ptr)
   table.release()
 }

@@ -10,6 +10,7 @@ import { tensorMask } from '../../protocol/linear.js'
 import { curveHalves } from '../../protocol/mcc/curve.js'
 import { outputMask } from '../../protocol/mcc/linear.js'
 import { productHalves } from '../../protocol/mcc/product.js'
+import { freshBits } from '../../protocol/mcc/quadratic.js'
 import type { CurveStep } from '../../protocol/mcc/step.js'
 import { blind } from '../../protocol/securenn/linear.js'
 import { layOut } from '../../protocol/step.js'
@@ -153,6 +154,7 @@ function mccMasks(plan: MccPlan, { ch, sh }: MaskSeeds, inference: number): MccM
       const pairs = words((ch, _, k) => productHalves(k, steps[step] as ProductLayout, plan.ring, ch, inference))
       return pairs.filter((_, i) => i % 2 === 0)
     },
+    fresh: (step) => words((ch) => freshBits(ch, steps[step], inference)),
     curve: (step, entries) =>
       withStreams(plan, { ch, sh }, (k, { ch }) => {
         const mine = ch.ofInference(inference)

@@ -138,7 +138,8 @@ export class Compiler {
     const [input] = arch.inputs
     const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
     this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
-    const { byLayer, inner } = curvesOf(arch, this.spec)
+    const takes = (id: string, root: string) => numbers.takesQuadratic?.(id, this.#rangeKey(root)) ?? false
+    const { byLayer, inner } = curvesOf(arch, this.spec, takes)
     for (const layer of arch.layers) {
       const curve = byLayer.get(layer.id)
       if (!inner.has(layer.id)) this.#values.set(layer.id, curve ? this.#curve(layer, curve) : this.#value(layer))
@@ -221,9 +222,19 @@ export class Compiler {
     const input = this.#values.get(curve.root)!
     if (input.expression.kind === 'zero')
       return { expression: everywhere(evaluateCurve(curve, new Float32Array(1))[0], asMap(layer.out)), factor: 1 }
-    const of = this.arch.byId.has(curve.root) ? curve.root : INPUT_RANGE
-    const { scale, table } = this.numbers.curve!(layer.id, of, (x) => evaluateCurve(curve, x))
-    return this.#truncate(input, layer.id, { kind: 'identity' }, { scale, table })
+    const of = this.#rangeKey(curve.root)
+    if (!curve.quadratic) {
+      const numbers = this.numbers.curve!(layer.id, of, (x) => evaluateCurve(curve, x))
+      return this.#truncate(input, layer.id, { kind: 'identity' }, numbers)
+    }
+    const { factor, ...numbers } = this.numbers.quadratic!(layer.id, of, curve.quadratic)
+    const { expression } = this.#truncate(input, layer.id, { kind: 'relu' }, { ...numbers, exact: true })
+    return { expression, factor }
+  }
+
+  /** Under which a value was calibrated. */
+  #rangeKey(id: string): string {
+    return this.arch.byId.has(id) ? id : INPUT_RANGE
   }
 
   /** A step that opens both factors as the tensors they are. */
@@ -233,18 +244,19 @@ export class Compiler {
       return { expression: { kind: 'zero', shape }, factor: 1 }
     const factors = inputs.map((value, i) => this.#tensor(value, layer.in[i], asMap(layer.inShapes[i])))
     const { left } = spreadFactors(layer.inShapes)! // `requireRunnable` has refused what does not meet
-    const linear = left === 0 ? factors.toReversed() : factors
+    const linear = (left === 0 ? factors.toReversed() : factors).map(({ op }) => op)
     const full = linear.reduce((sum, { tensor }) => sum + this.tensorScale(tensor), 0)
     const product = this.numbers.product!(layer.id, full)
     this.#bias.push(new Float64Array(0))
     this.#steps.push({ id: layer.id, linear, out: shape, scale: full - product.truncate, activation: null, product })
-    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape }, factor: 1 }
+    const factor = factors[0].factor * factors[1].factor
+    return { expression: { kind: 'tensor', tensor: this.#steps.length, shape }, factor }
   }
 
-  /** A value as a tensor: it ends a step unless it is one. */
-  #tensor(value: Value, at: string, out: MapShape): Extract<LinearOp, { op: 'tensor' }> {
-    const { expression } = value.factor === 1 && value.expression.kind === 'tensor' ? value : this.#cut(value, at)
-    return { op: 'tensor', tensor: (expression as Extract<Expression, { kind: 'tensor' }>).tensor, out }
+  /** A value as a tensor, which it is as many times: it ends a step unless it is one. */
+  #tensor(value: Value, at: string, out: MapShape): { op: Extract<LinearOp, { op: 'tensor' }>; factor: number } {
+    const { expression, factor } = value.expression.kind === 'tensor' ? value : this.#cut(value, at)
+    return { op: { op: 'tensor', tensor: (expression as Extract<Expression, { kind: 'tensor' }>).tensor, out }, factor }
   }
 
   /** The layer that reads a value, if it is the only one and the value is no output. */
@@ -258,7 +270,8 @@ export class Compiler {
     const shape = asMap(layer.out)
     if (input.expression.kind === 'zero') return { expression: { kind: 'zero', shape }, factor: 1 }
     const waiting = this.#postponed.get(from)
-    const value = input.factor === 1 ? input : this.#cut(input, from)
+    const kept = input.factor === 1 || input.expression.kind === 'tensor'
+    const value = kept ? input : this.#cut(input, from)
     // Differences are up to twice the values.
     const scale = this.arch.byId.has(from)
       ? this.numbers.scaleOf(from, 1)
@@ -302,8 +315,8 @@ export class Compiler {
     const bends = given.bends?.(scale)
     const windowed = numbers.activation(id, scale, yScale, spec, relu)
     const compared = given.exact ? exactly(windowed, this.options.chunks) : windowed
-    const found = given.table?.(scale)
-    const activation: Activation = { ...compared, ...(bends && { bends }), ...(found && { curve: found.curve }) }
+    const found = given.computed?.(scale)
+    const activation: Activation = { ...compared, ...(bends && { bends }), ...found?.how }
     const rounding = numbers.rounding(activation.truncate)
     this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
     const out = bends?.sum === null ? reluShape({ linear, activation }) : shape

@@ -10,7 +10,7 @@ export type Compare = (stacked: Expression, relu: number) => Expression
 
 type Window = Pick<LayerOf<'maxPool'>, 'kernel' | 'stride' | 'pad'>
 
-/** @param value with factor 1 */
+/** @param value not weighted */
 export function maxPool(value: Value, { kernel, stride, pad }: Window, out: MapShape, compare: Compare): Value {
   let expression = value.expression
   for (const axis of [1, 0] as const) {
@@ -18,7 +18,7 @@ export function maxPool(value: Value, { kernel, stride, pad }: Window, out: MapS
     const views = Array.from({ length: kernel[axis] }, (_, tap) => view(expression, tap, gather))
     expression = largest(views, compare)
   }
-  return { expression, factor: 1 }
+  return { expression, factor: value.factor }
 }
 
 interface Gather {

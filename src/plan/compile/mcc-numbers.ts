@@ -2,13 +2,16 @@
 import { RingfenceError } from '../../errors.js'
 import type { Architecture } from '../../model/architecture.js'
 import { isActivation } from '../../model/layers/layers.js'
+import type { QuadraticSum } from '../../model/piecewise.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { Calibration } from '../calibrate.js'
+import { MOST_DROPPED } from '../curves/check.js'
 import { type RealFunction, segmentTable } from '../curves/segments.js'
 import { ofLayer } from '../equalize/channel-windows.js'
 import { type MapShape, type MccActivation, outputHeadroom, type Product, type StepRelu } from '../plan.js'
+import { MOST_QUADRATIC_BITS } from '../quadratics.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
-import type { CurveNumbers, Numbers } from './numbers.js'
+import type { FunctionNumbers, Numbers, QuadraticNumbers } from './numbers.js'
 
 export interface MccOptions {
   /** n, 24 … 32. Default 32. */
@@ -120,16 +123,47 @@ export class MccNumbers implements Numbers<MccActivation> {
     throw new RingfenceError('UNSUPPORTED', `${id}: ${what} cannot run; use at most ${MOST_FACTOR_BITS} opened bits`)
   }
 
-  curve(id: string, of: string, f: RealFunction): CurveNumbers {
+  curve(id: string, of: string, f: RealFunction): FunctionNumbers {
     const { ring, inputBits: bits } = this
     const [range, reach] = [rangeOf(this.calibration, of), rangeOf(this.calibration, id)]
     const result = this.scaleOf(id)
     return {
       // Nobody else reads the opened value: it takes the bit that others leave for sums and differences.
       scale: this.scaleOf(of, -1),
-      table: (scale) => {
+      computed: (scale) => {
         const { curve } = segmentTable(f, { ring, bits, scale, result, range, reach }, id)
-        return { curve, scale: result }
+        return { how: { curve }, scale: result }
+      },
+    }
+  }
+
+  /** A guarded plan has no such step; a calibration of another version may lack the range of its result. */
+  takesQuadratic(id: string, of: string): boolean {
+    const { guard } = this.options
+    return !guard && this.inputBits <= MOST_QUADRATIC_BITS && this.hasRange(id) && this.hasRange(of)
+  }
+
+  /** Squares are taken as they are: the constant before them is left to what reads the result, but for a power of two. */
+  quadratic(id: string, of: string, { factor, terms }: QuadraticSum): QuadraticNumbers {
+    const { ring, inputBits } = this
+    const halvings = Math.ceil(-Math.log2(factor))
+    const farthest = Math.max(...terms.map(({ at }) => Math.abs(at)))
+    // What a comparison reads stays below 2^(n'-1).
+    const fits = farthest > 0 ? Math.floor(inputBits - 2 - Math.log2(farthest * 1.001)) : MAX_SCALE
+    return {
+      scale: Math.min(this.scaleOf(of), fits),
+      factor: factor * 2 ** halvings,
+      bends: (scale) => {
+        const shifts = terms.map(({ at }) => -Math.round(at * 2 ** scale))
+        return { shifts, sum: { signs: terms.map(({ sign }) => sign), plus: 0 } }
+      },
+      computed: (scale) => {
+        const full = 2 * scale + halvings
+        const drop = Math.min(Math.max(0, full - this.scaleOf(id)), MOST_DROPPED, 63 - ring)
+        const polynomials = terms.map(
+          ({ c0, c1 }) => [Math.round(c0 * 2 ** (2 * scale)), Math.round(c1 * 2 ** scale)] as const,
+        )
+        return { how: { quadratic: { drop, polynomials } }, scale: full - drop }
       },
     }
   }

@@ -1,12 +1,26 @@
 // What a back end decides while a network is compiled: how many bits values have and what follows a linear step.
+import type { QuadraticSum } from '../../model/piecewise.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { RealFunction } from '../curves/segments.js'
-import type { Activation, Bends, Curve, MapShape, Product, StepRelu } from '../plan.js'
+import type { Activation, Bends, Curve, MapShape, Product, Quadratic, StepRelu } from '../plan.js'
 
-export interface CurveNumbers {
+/** What a step computes of its opened values in place of ReLUs, and the fraction bits of its results. */
+export interface Computed {
+  readonly how: { readonly curve: Curve } | { readonly quadratic: Quadratic }
   readonly scale: number
-  /** @returns the table and the fraction bits of its results @throws RingfenceError UNSUPPORTED */
-  table(scale: number): { readonly curve: Curve; readonly scale: number }
+}
+
+export interface FunctionNumbers {
+  /** Fraction bits that the value should have. */
+  readonly scale: number
+  /** What follows from those that it has. @throws RingfenceError UNSUPPORTED */
+  computed(scale: number): Computed
+}
+
+export interface QuadraticNumbers extends FunctionNumbers {
+  bends(scale: number): Bends
+  /** The function is as many times what the step computes. */
+  readonly factor: number
 }
 
 /** What a step is to be where it does not follow from the calibration of its layer. */
@@ -17,7 +31,7 @@ export interface Given {
   readonly bends?: (scale: number) => Bends
   /** Comparisons of all bits, whatever window the options name. */
   readonly exact?: boolean
-  readonly table?: CurveNumbers['table']
+  readonly computed?: FunctionNumbers['computed']
 }
 
 export interface Numbers<A extends Activation = Activation> {
@@ -51,11 +65,14 @@ export interface Numbers<A extends Activation = Activation> {
    */
   product?(id: string, scale: number): Product
   /**
-   * How the step of a function of one value looks it up: fraction bits that the value should have, and what follows from those
-   * that it has; absent where there are no such steps.
+   * How the step of a function of one value looks it up; absent where there are no such steps.
    * @param of key of the value's range
    */
-  curve?(id: string, of: string, f: RealFunction): CurveNumbers
+  curve?(id: string, of: string, f: RealFunction): FunctionNumbers
+  /** The same of a quadratic sum; absent where products and comparisons compute those. */
+  quadratic?(id: string, of: string, sum: QuadraticSum): QuadraticNumbers
+  /** Whether there is such a step for it. */
+  takesQuadratic?(id: string, of: string): boolean
   /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
   rounding(truncate: number): number
   /** Fraction bits of the output's y. */

@@ -7,9 +7,10 @@ import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan
 import { type CurveMasks, followCurve } from './curve.js'
 import { int32, linearReference } from './linear.js'
 import { multiply, type ProductMasks } from './product.js'
+import { type QuadraticMasks, sumQuadratics } from './quadratic.js'
 
 /** The masks a private inference on `mcc` used, as the parties derive them. */
-export interface MccMasks extends ProductMasks, CurveMasks {
+export interface MccMasks extends ProductMasks, CurveMasks, QuadraticMasks {
   /** m of a step, one word per element. */
   output(step: number): Uint32Array
   /** a' of a step: one word per opened value, in the order of `openings`, then one per opened patch sum. */
@@ -59,7 +60,11 @@ export function runMccReference(
       step.activation,
       plan.ring,
       y,
-      masks && { m: masks.output(index), a: masks.opening(index), halves: (entries) => masks.curve(index, entries) },
+      masks && {
+        ...{ m: masks.output(index), a: masks.opening(index) },
+        halves: (entries) => masks.curve(index, entries),
+        fresh: () => masks.fresh(index),
+      },
     )
     overflows += run.overflows
     tensors.push(run.out)
@@ -73,6 +78,7 @@ interface StepMasks {
   m: Uint32Array
   a: Uint32Array
   halves(entries: Uint32Array): Uint32Array
+  fresh(): Uint32Array
 }
 
 /** ⌊y / 2^f⌋ less the carry that the two shifted parts of y lose (E3), as a signed integer of `bits` bits. */
@@ -102,6 +108,7 @@ function activate(
   const open = openings(step, layout)
   const low = 2 ** a.bits - 1
   const limit = 2 ** (a.bits - 2)
+  const beyond = (values: ArrayLike<number>) => Array.from(values).filter((v) => v >= limit || v < -limit).length
   const values = open.elements.map((i) => truncated(y[i], masks?.m[i], a.truncate, a))
   const r = (position: number): number | undefined =>
     masks && ((masks.m[open.elements[position]] >>> a.truncate) + masks.a[position]) & low
@@ -115,6 +122,13 @@ function activate(
   layout.group.forEach((g, s) => {
     if (g < layout.singles) b[g] = sign(copies[s], r(open.openedOf[s]), a)
   })
+  if (a.quadratic) {
+    const size = values.length
+    const on = (value: number, copy: number) => b[layout.group[copy * size + value]]
+    const given = { values, r: masks && ((i: number) => r(i)!), on, fresh: masks?.fresh() }
+    const out = sumQuadratics(given, { ...a, bends: a.bends! }, a.quadratic, ring)
+    return { out, overflows: beyond(values) }
+  }
   const sums = Array.from(open.patchShift, (shift, p) => {
     const members = open.patchElements.subarray(open.patchStart[p], open.patchStart[p + 1])
     const sum = signed(
@@ -135,6 +149,5 @@ function activate(
   layout.identity.forEach((i, s) => {
     out[i] = copies[layout.switched.length + s]
   })
-  const overflows = copies.filter((v) => v >= limit || v < -limit).length
-  return { out: bentResult(step, out, layout), overflows }
+  return { out: bentResult(step, out, layout), overflows: beyond(copies) }
 }

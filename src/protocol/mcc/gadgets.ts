@@ -1,12 +1,10 @@
 // Which gadget a step has: the only place that tells them apart.
 
-import { packedBytes } from '../../kernels/bits.js'
 import { isActive, isProduct, type ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
 import { curveGadget } from './curve.js'
 import type { Gadget, GadgetSizes, PartSizes } from './gadget.js'
 import type { GuardTerms } from './guard/terms.js'
-import { linearBytes } from './linear.js'
 import { productGadget } from './product.js'
 import { quadraticGadget } from './quadratic.js'
 import { reluGadget } from './relu.js'

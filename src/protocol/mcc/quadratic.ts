@@ -4,15 +4,18 @@
 //
 //   off line   helper → server   tables; corrections of ω, μ, S, V per value, of ρ, P, Q, P2, Q2 per copy
 //   on line 1  server → client   e = (ŷ >> f_y) - a' of every value, table rows of its copies
-//   on line 2  client → server   β per copy, (z_C >> f) - r_next per value
-//              server            x̂_next = (z_S >> f) + that
+//   on line 2  client → server   β per copy, z_C - (r_next·2^f + f fresh bits) per value
+//              server            x̂_next = (z_S + that) >> f
+//
+// The reply has f bits more than that of a product: what rounds then are fresh bits alone, whichever way the comparisons went.
 import { pack, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
-import { addTruncated, maskTruncated, type Side } from '../../kernels/mcc.js'
+import { addTruncated, maskTruncated } from '../../kernels/mcc.js'
 import {
+  answerQuadratic,
   dealQuadratic as dealWords,
+  finishQuadratic,
   type QuadraticPiece,
-  quadratic as shareOf,
 } from '../../kernels/polynomial/quadratic.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
@@ -20,6 +23,7 @@ import { copies, grouped } from './bends.js'
 import { dealChains, openRows, padsOf, walk } from './comparison.js'
 import { type Field, fieldBytes, fieldHalves, packFields, unpackFields } from './fields.js'
 import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from './gadget.js'
+import { longBytes, packLong, unpackLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { openingMask, reluSizes, truncated } from './relu.js'
 import { chainOf, type QuadraticStep } from './step.js'
@@ -43,37 +47,31 @@ function fields(step: Pick<Sizes, 'activation' | 'size'>, ring: number): Field[]
   return [...own, ...Array.from({ length: copiesOf(step) }, () => each).flat()].map((bits) => ({ count, bits }))
 }
 
-/** Byte lengths of a step's messages: those of its comparisons, and its words. */
+/** Byte lengths of a step's messages: those of its comparisons, its words, and a longer reply. */
 export function quadraticSizes(step: Sizes, ring: number) {
-  return { ...reluSizes(step, ring), words: fieldBytes(fields(step, ring)) }
+  const sizes = reluSizes(step, ring)
+  return {
+    ...sizes,
+    reply: sizes.beta + longBytes(step.size, widthOf(step, ring)),
+    words: fieldBytes(fields(step, ring)),
+  }
 }
 
+/** Client: the bits of a reply's mask below those of r. */
+export const freshBits = (ch: Streams, { index, size }: Pick<Sizes, 'index' | 'size'>, inference: number): Region =>
+  ch.take({ purpose: Purpose.replyFresh, layer: index, inference }, size * 4)
+
 /** The client's halves of a step's words. The caller releases the result. */
-export function quadraticHalves(
-  k: Kernels,
-  step: Pick<Sizes, 'index' | 'size' | 'activation'>,
-  ring: number,
-  ch: Streams,
-  inference: number,
-): Region {
+function halvesOf(k: Kernels, step: QuadraticStep, ring: number, ch: Streams, inference: number): Region {
   return fieldHalves(k, fields(step, ring), ch, { purpose: Purpose.quadraticHalf, layer: step.index, inference })
 }
 
-/** What one party's share of every sum is made of. */
-interface Shared {
-  readonly e: Region
-  readonly known: Region
-  readonly words: Region
-  readonly beta: Region
-  readonly other: Region
-  readonly out: Region
-}
-
-function shares(k: Kernels, side: Side, step: QuadraticStep, ring: number, regions: Shared): void {
-  const { bends, quadratic, bits, truncate } = step.activation
+/** What each copy adds, and the numbers of both shares. */
+function termsOf(step: QuadraticStep, ring: number) {
+  const { bends, quadratic, bits } = step.activation
   const pieces = quadratic.polynomials.map(([c0, c1], j): QuadraticPiece => ({ sign: bends.sum!.signs[j], c0, c1 }))
-  const numbers = { bits, drop: quadratic.drop, width: widthOf(step, ring), from: side === 'client' ? truncate : 0 }
-  shareOf(k, side, { count: step.size, copies: pieces.length }, pieces, numbers, regions)
+  const numbers = { bits, drop: quadratic.drop, width: widthOf(step, ring) }
+  return { shape: { count: step.size, copies: pieces.length }, pieces, numbers }
 }
 
 /** Helper: tables and words of a step. */
@@ -84,7 +82,7 @@ function deal({ k, streams, m, inference, ring }: Dealing, step: QuadraticStep, 
   const opened = truncated(k, step, m!, a, addTruncated)
   const r = copies(k, step, opened, false)
   const { tables, rho } = dealChains(k, chainOf(activation), relu.comparisons, r, streams, { layer: index, inference })
-  const words = quadraticHalves(k, step, ring, streams.ch, inference)
+  const words = halvesOf(k, step, ring, streams.ch, inference)
   dealWords(k, { count: size, copies: copiesOf(step) }, activation.bits, { r: opened, a, rho, words })
   message.u8().set(tables.u8().subarray(0, sizes.tables))
   packFields(k, fields(step, ring), words, message.part(sizes.tables, sizes.words))
@@ -110,9 +108,11 @@ function open({ k, sh, y, dealt, inference, ring }: Opening, step: QuadraticStep
       words = unpackFields(k, fields(step, ring), dealt)
     },
     finish(reply) {
+      const { shape, pieces, numbers } = termsOf(step, ring)
+      const replies = unpackLong(k, reply.part(sizes.beta, sizes.reply - sizes.beta), size, numbers.width)
       const out = k.memory.alloc(size * 4)
-      unpack(k, reply.part(sizes.beta, sizes.reply - sizes.beta), size, ring, out)
-      shares(k, 'server', step, ring, { e, known: a, words: words!, beta: reply, other: out, out })
+      finishQuadratic(k, shape, pieces, numbers, { e, a, words: words!, beta: reply, reply: replies, out })
+      replies.release()
       return out
     },
     release() {
@@ -127,8 +127,8 @@ function draw({ k, ch, next, inference, ring }: Drawing, step: QuadraticStep): D
   const chain = chainOf(activation)
   const sizes = quadraticSizes(step, ring)
   const pads = padsOf(chain, relu.comparisons, ch, { layer: index, inference })
-  const words = quadraticHalves(k, step, ring, ch, inference)
-  const m = outputMask(ch, step, inference)
+  const words = halvesOf(k, step, ring, ch, inference)
+  const [m, fresh] = [outputMask(ch, step, inference), freshBits(ch, step, inference)]
   return {
     answer(message, reply) {
       const e = grouped(k, size)
@@ -136,15 +136,16 @@ function draw({ k, ch, next, inference, ring }: Drawing, step: QuadraticStep): D
       const moved = copies(k, step, e, true)
       const beta = walk(k, chain, relu.comparisons, moved, message.part(sizes.opened, sizes.rows), pads)
       reply.u8().set(beta.u8().subarray(0, sizes.beta))
-      const z = k.memory.alloc(size * 4)
-      shares(k, 'client', step, ring, { e, known: m, words, beta, other: next, out: z })
-      pack(k, z, size, ring, reply.part(sizes.beta, sizes.reply - sizes.beta))
-      for (const region of [e, moved, beta]) region.release()
-      z.release(true)
+      const { shape, pieces, numbers } = termsOf(step, ring)
+      const out = k.memory.alloc(size * 8)
+      const from = activation.truncate
+      answerQuadratic(k, shape, pieces, { ...numbers, from }, { e, m, words, beta, next, fresh, out })
+      packLong(k, out, size, numbers.width, reply.part(sizes.beta, sizes.reply - sizes.beta))
+      for (const region of [e, moved, beta, out]) region.release()
     },
     release() {
       for (const region of [pads, words]) region.release()
-      m.release(true)
+      for (const region of [m, fresh]) region.release(true)
     },
   }
 }

@@ -2,12 +2,22 @@
 import { tableBytes } from '../../kernels/mcc.js'
 import { curveWords } from '../../kernels/polynomial/curve.js'
 import { productWords } from '../../kernels/polynomial/product.js'
+import { quadraticWords } from '../../kernels/polynomial/quadratic.js'
 import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { isActive, isProduct, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import { guardTerms, segmentAt } from '../../protocol/mcc/guard/terms.js'
 import { productSizes } from '../../protocol/mcc/product.js'
-import { type CurveStep, isCurve, type MccStep, type ProductStep, type ReluStep } from '../../protocol/mcc/step.js'
+import { quadraticSizes } from '../../protocol/mcc/quadratic.js'
+import {
+  type CurveStep,
+  isCurve,
+  isQuadratic,
+  type MccStep,
+  type ProductStep,
+  type QuadraticStep,
+  type ReluStep,
+} from '../../protocol/mcc/step.js'
 import { wordBytes, wordCount } from '../../protocol/mcc/words.js'
 import { after, chained, lastStage, type Message, messagesOf } from '../../protocol/transcript.js'
 import { GuardWork } from './guard-work.js'
@@ -18,6 +28,7 @@ type Step = MccStep<ReluNumbers>
 type Relu = ReluStep<ReluNumbers>
 type Product = ProductStep<ReluNumbers>
 type Curve = CurveStep<ReluNumbers>
+type Quadratic = QuadraticStep<ReluNumbers>
 
 /** Work of one step, per party. */
 class MccWork {
@@ -67,7 +78,10 @@ class MccWork {
   }
 
   /** Shares of b·y' of all values: each party's select. */
-  #shares({ activation, relu }: Relu): number {
+  #shares(step: Relu): number {
+    const { activation, relu } = step
+    // About as many multiplications as words.
+    if (isQuadratic(step)) return this.add(this.#quadraticWords(step)) + relu.comparisons * this.machine.mcc.select
     const { select, extend, addend, gather, gatherBit } = this.machine.mcc
     const { switched, passed, paired } = relu
     const copied = activation.bends ? 2 * relu.values * gather : 0
@@ -76,8 +90,17 @@ class MccWork {
     )
   }
 
+  /** Words of a quadratic select, two of the ring's each. */
+  #quadraticWords({ size, activation }: Quadratic): number {
+    return 2 * quadraticWords({ count: size, copies: activation.bends.shifts.length })
+  }
+
   /** Halves of the words: those of fewer than n bits are drawn packed. */
   #halves(step: Relu): number {
+    if (isQuadratic(step)) {
+      const { words } = quadraticSizes(step, this.plan.ring)
+      return words * this.#stream + this.unpack(this.#quadraticWords(step))
+    }
     const narrow = wordCount(step) - step.relu.comparisons - step.relu.switched
     return wordBytes(step, this.plan.ring) * this.#stream + this.unpack(narrow)
   }
@@ -116,7 +139,7 @@ class MccWork {
 
   /** Server: from the reply to x̂. */
   finishProduct(step: Product): number {
-    return this.unpack(step.product.count) + this.#productShares(step)
+    return this.unpack(step.product.count) + this.unpack(this.#productWords(step)) + this.#productShares(step)
   }
 
   /** Helper: the words of a product. */
@@ -174,7 +197,8 @@ class MccWork {
     if (isCurve(step)) return this.unpack(step.size) + this.#looksUp(step, this.machine.curve.pack)
     const counts = step.relu
     const scattered = counts.inOrder ? 0 : counts.values * this.machine.mcc.gather
-    return this.unpack(step.relu.results) + this.#shares(step) + scattered
+    const words = isQuadratic(step) ? this.unpack(this.#quadraticWords(step)) : 0
+    return words + this.unpack(step.relu.results) + this.#shares(step) + scattered
   }
 
   /** Client and helper: r of a tensor. */
@@ -195,9 +219,10 @@ class MccWork {
     const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
     const compare = tables * (this.#stream + this.machine.copy) + comparisons * dealRho
     const chain = comparisons * comparisonNs(this.machine, activation.chunks).deal
+    const words = isQuadratic(step) ? this.#quadraticWords(step) : wordCount(step)
     const halves = this.#halves(step) + switched * dealSelect + step.relu.opened.values * dealWrap
     const output = this.words(step.size) + this.#masked(step, counts) + this.#tested(counts)
-    const packed = this.pack(step.size + wordCount(step))
+    const packed = this.pack(step.size + words)
     return linear + output + compare + chain + halves + (paired ? 0 : switched * gatherBit) + packed
   }
 
@@ -210,9 +235,9 @@ class MccWork {
 
   /** Server: takes in what the helper dealt for a step, and the client's δ. */
   takeDealt(step: Step): number {
-    if (isProduct(step)) return this.unpack(this.#productWords(step))
+    if (isProduct(step)) return 0
     const sum = this.unpack(step.size) + this.add(2 * step.size)
-    if (!isActive(step) || isCurve(step)) return sum
+    if (!isActive(step) || isCurve(step) || isQuadratic(step)) return sum
     return sum + this.unpack(wordCount(step))
   }
 

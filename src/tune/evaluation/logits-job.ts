@@ -73,8 +73,9 @@ function drawnMasks(plan: MccPlan, input: number): MccMasks {
     tensor: (index) => draw(input, -2 * index - 1, elementCount(tensorShape(plan, index))),
     // Two words per factor and four per product, of which there are no more than left factors.
     product: (step) => draw(input, -2 * step - 2, 8 * elementCount(linearShape(plan.steps[step]))),
-    // A step is a product or a curve; an entry has three words at most.
+    // A step is a product, a curve or a quadratic select; an entry has three words at most.
     curve: (step, entries) => draw(input, -2 * step - 2, 3 * entries.length),
+    fresh: (step) => draw(input, -2 * step - 2, elementCount(linearShape(plan.steps[step]))),
   }
 }
 

@@ -3,11 +3,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadKernels, upload } from '../../../src/kernels/instance.js'
 import {
+  answerQuadratic,
   COPY_WORDS,
   dealQuadratic,
+  finishQuadratic,
   OWN_WORDS,
   type QuadraticPiece,
-  quadratic,
   quadraticWords,
 } from '../../../src/kernels/polynomial/quadratic.js'
 import { residue, type TwinFactor } from './product-twin.js'
@@ -98,26 +99,29 @@ describe.each(['simd', 'scalar'] as const)('quadratic selects, %s', (variant) =>
     const [client, server] = [upload(k.memory, halves), upload(k.memory, halves)]
     dealQuadratic(k, shape, bits, { r, a, rho: dealtRho, words: server })
     const next = Uint32Array.from({ length: count }, () => Number(draw(ring)))
-    const reply = upload(k.memory, next)
+    const fresh = Uint32Array.from({ length: count }, () => Number(draw(32)))
+    const [nextAt, freshAt, reply] = [upload(k.memory, next), upload(k.memory, fresh), k.memory.alloc(count * 8)]
     const each = { bits, drop, width }
-    const shared = { e, beta: sentBeta, other: reply }
-    quadratic(k, 'client', shape, pieces, { ...each, from }, { ...shared, known: m, words: client, out: reply })
+    const shared = { e, beta: sentBeta }
+    const mine = { ...shared, m, words: client, next: nextAt, fresh: freshAt, out: reply }
+    answerQuadratic(k, shape, pieces, { ...each, from }, mine)
     const result = k.memory.alloc(count * 4)
-    quadratic(k, 'server', shape, pieces, { ...each, from: 0 }, { ...shared, known: a, words: server, out: result })
+    finishQuadratic(k, shape, pieces, each, { ...shared, a, words: server, reply, out: result })
     const made = {
       words: [...server.u64().slice(0, quadraticWords(shape))],
-      sent: [...reply.u32()],
+      sent: [...reply.u64()],
       masked: [...result.u32()],
     }
-    for (const region of [e, m, a, r, dealtRho, sentBeta, client, server, reply, result]) region.release()
-    return { values, beta, dealt, halves, next, made, width }
+    for (const region of [e, m, a, r, dealtRho, sentBeta, client, server, nextAt, freshAt, reply, result])
+      region.release()
+    return { values, beta, dealt, halves, next, fresh, made, width }
   }
 
   it('deals, shares and truncates as the twin does, to the bit', () => {
     fc.assert(
       fc.property(cases, (given) => {
         const { count, bits, drop, pieces } = given
-        const { values, beta, dealt, halves, next, made, width } = run(given)
+        const { values, beta, dealt, halves, next, fresh, made, width } = run(given)
         expect(made.words).toEqual(dealt.map((word, i) => residue(word - halves[i], 64)))
         for (let i = 0; i < count; i++) {
           const { y, m, a } = values[i]
@@ -127,23 +131,24 @@ describe.each(['simd', 'scalar'] as const)('quadratic selects, %s', (variant) =>
             const own = fields(words, 0, OWN_WORDS)
             const copies = pieces.map((_, j) => fields(words, OWN_WORDS + COPY_WORDS * j, COPY_WORDS))
             const bits1 = beta.map((bits) => bits[i])
-            const z = twinQuadraticShare(side, y - m - a, known, bits1, own, copies, pieces, { bits, drop })
-            return residue(z, width) >> BigInt(drop)
+            return twinQuadraticShare(side, y - m - a, known, bits1, own, copies, pieces, { bits, drop })
           }
-          const sent = residue(share('client', halves, m) - BigInt(next[i]), 32)
-          expect(BigInt(made.sent[i])).toBe(sent)
-          expect(BigInt(made.masked[i])).toBe(residue(share('server', made.words, a) + sent, 32))
+          const mask = (BigInt(next[i]) << BigInt(drop)) + residue(BigInt(fresh[i]), drop)
+          const sent = residue(share('client', halves, m) - mask, width)
+          expect(made.sent[i]).toBe(sent)
+          const z = residue(share('server', made.words, a) + sent, width) >> BigInt(drop)
+          expect(BigInt(made.masked[i])).toBe(residue(z, 32))
         }
       }),
       { numRuns: 60 },
     )
   })
 
-  it('gives the sum of what was opened, rounded by less than a unit, wherever it fits', () => {
+  it('gives the sum of what was opened, rounded by the fresh bits of the next mask', () => {
     fc.assert(
       fc.property(cases, (given) => {
         const { count, ring, drop, pieces } = given
-        const { values, next, made } = run(given)
+        const { values, next, fresh, made } = run(given)
         for (let i = 0; i < count; i++) {
           const { y } = values[i]
           const exact = pieces.reduce(
@@ -152,9 +157,9 @@ describe.each(['simd', 'scalar'] as const)('quadratic selects, %s', (variant) =>
             0n,
           )
           const got = BigInt.asIntN(ring, BigInt(made.masked[i]) + BigInt(next[i]))
-          const up = (exact + (1n << BigInt(drop)) - 1n) >> BigInt(drop)
-          const wanted = [up, up - 1n].map((value) => BigInt.asIntN(ring, value))
-          expect(wanted).toContain(got)
+          const z = exact + (1n << BigInt(drop)) - 1n
+          const coin = residue(z, drop) < residue(BigInt(fresh[i]), drop) ? 1n : 0n
+          expect(got).toBe(BigInt.asIntN(ring, (z >> BigInt(drop)) - coin))
         }
       }),
       { numRuns: 60 },

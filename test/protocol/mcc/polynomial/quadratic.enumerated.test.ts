@@ -51,9 +51,11 @@ function wrong(ring: TinyQuadratic, pieces: readonly TinyPiece[], { forgets, inR
             return inRing ? low(share, n) : share
           })
           const z = quadraticValue(y, pieces) + (1 << f) - 1
-          const coin = low(z, f) < low(zc, f) ? 1 : 0
+          const mask = draw(n + f)
+          const coin = low(z, f) < low(mask, f) ? 1 : 0
+          const held = low(zs + low(zc - mask, n + f), n + f) >> f
           cases++
-          if (low((zc >> f) + (zs >> f), n) !== low((z >> f) - coin, n)) bad++
+          if (low(held + (mask >> f), n) !== low((z >> f) - coin, n)) bad++
         }
   return { cases, bad }
 }

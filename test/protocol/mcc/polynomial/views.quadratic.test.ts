@@ -1,8 +1,12 @@
 // A quadratic select: what each party sees says nothing of the value. For every outcome of all coins over rings of a few bits,
 // of one copy and of two; then byte by byte at real widths; and variants that share what they must not.
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import type { MccActivation } from '../../../../src/plan/plan.js'
+import { Purpose } from '../../../../src/random/streams.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
 import type { Coins, View } from '../tiny.js'
+import { reusing, type Streamed, sharedByCopies } from '../transcripts.js'
+import { loud, network, silent, views } from '../wide-views.js'
 import {
   copyWords,
   OMEGA,
@@ -22,7 +26,7 @@ import {
 type See = SeeOf<number>
 
 describe('every outcome', () => {
-  type Broken = 'no next mask' | "P2 has P's half" | "ρ's half is 0" | 'one ρ for both'
+  type Broken = 'no next mask' | 'no fresh bits' | "P2 has P's half" | "ρ's half is 0" | 'one ρ for both'
 
   /** The server, given its share of y, which is uniform: corrections of all words, β of all copies, the reply. */
   const server =
@@ -53,15 +57,16 @@ describe('every outcome', () => {
           }
           view.put(beta[j], 1)
         }
+        const fresh = broken === 'no fresh bits' || broken === 'no next mask' ? 0 : coins.take(f)
         const next = broken === 'no next mask' ? 0 : coins.take(n)
-        view.put((quadraticShare(e, beta, halves, copies, m, 0, pieces, ring) >> f) - next, n)
+        view.put(quadraticShare(e, beta, halves, copies, m, 0, pieces, ring) - (next << f) - fresh, n + f)
       }
     }
 
   const width = (ring: TinyQuadratic, copies: number): number => {
     const sum = (words: readonly number[]) => words.reduce((a, b) => a + b, 0)
     const { own, copy } = quadraticWidths(ring)
-    return sum(own) + copies * (sum(copy) + 1) + ring.n
+    return sum(own) + copies * (sum(copy) + 1) + ring.n + ring.f
   }
 
   it('client: an opened value is uniform, however many copies there are', () => {
@@ -75,15 +80,14 @@ describe('every outcome', () => {
   const TWO: TinyPiece[] = [...ONE, { shift: 0, sign: -1, c0: 0, c1: 1 }]
   const values = [-1, 0, 1, -2] // what is out of range is wrong, and hidden all the same
 
-  it.each([
-    { n: 2, bits: 2, f: 1 },
-    { n: 3, bits: 2, f: 0 },
-  ])('server: one copy, %o', (ring) => {
+  it('server: one copy', () => {
+    const ring: TinyQuadratic = { n: 2, bits: 2, f: 1 }
     const coins = width(ring, 1)
     const { copy } = quadraticWidths(ring)
     const see = (broken?: Broken) => server(ring, ONE, 2, broken)
     expectBlind(values, coins, coins, see())
-    expectTold(values, coins - ring.n, coins, see('no next mask'))
+    expectTold(values, coins - ring.n - ring.f, coins, see('no next mask'))
+    expectTold(values, coins - ring.f, coins, see('no fresh bits'))
     expectTold(values, coins - copy[P2], coins, see("P2 has P's half"))
     expectTold(values, coins - copy[R], coins, see("ρ's half is 0"))
   })
@@ -93,5 +97,57 @@ describe('every outcome', () => {
     const coins = width(ring, 2)
     expectBlind(values, coins, coins, server(ring, TWO, 3))
     expectTold(values, coins - 1, coins, server(ring, TWO, 3, 'one ρ for both'))
+  })
+})
+
+describe('at real widths', () => {
+  const SELECT: MccActivation = {
+    ...{ truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } },
+    bends: { shifts: [6144, -6144], sum: { signs: [1, -1], plus: 0 } },
+    quadratic: {
+      drop: 14,
+      polynomials: [
+        [0, 6144],
+        [0, -6144],
+      ],
+    },
+  }
+  const selected = (secret: number) =>
+    network(
+      [
+        [8, 1, 1],
+        [8, 1, 1],
+        [2, 1, 1],
+      ],
+      [SELECT],
+      32,
+      secret,
+    )
+  const inputs = (streamed?: Streamed) =>
+    views({ compiled: selected(1), input: silent, streamed }, { compiled: selected(1), input: loud, streamed }, 2 ** 11)
+
+  it('no byte of the server depends on the input', async () => {
+    const { server } = await inputs()
+    expect(server).toBeGreaterThan(0.5)
+    expect(server).toBeLessThan(1)
+  })
+
+  it('no byte of the client depends on the weights', async () => {
+    const { client } = await views(
+      { compiled: selected(1), input: loud },
+      { compiled: selected(2), input: loud },
+      2 ** 11,
+    )
+    expect(client).toBeGreaterThan(0.5)
+    expect(client).toBeLessThan(1)
+  })
+
+  it.each([
+    ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
+    ['pads that two copies share', { ch: sharedByCopies(Purpose.tablePad) }],
+    ['one ρ for both copies', { own: sharedByCopies(Purpose.dealerRho) }],
+  ] as const)('the server is told by %s', async (_, streamed) => {
+    const { server } = await inputs(streamed)
+    expect(server).toBeGreaterThan(1)
   })
 })
