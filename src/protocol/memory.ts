@@ -26,11 +26,11 @@ import {
   type StepLayout,
 } from './layout.js'
 import { lastUses } from './live-tensors.js'
-import { curveSizes } from './mcc/curve.js'
 import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
-import { productSizes } from './mcc/product.js'
+import { curveSizes } from './mcc/polynomial/curve.js'
+import { productSizes } from './mcc/polynomial/product.js'
 import { reluSizes } from './mcc/relu.js'
 import { isCurve, isQuadratic, type QuadraticStep } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
@@ -182,7 +182,9 @@ function dealtBytes(step: MccStep, ring: number): number {
   const { relu, activation } = step
   const { tables } = reluSizes(step, 32)
   const words = isQuadratic(step) ? quadraticBytes(step) : 0
-  return words + tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+  return (
+    words + tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+  )
 }
 
 /**

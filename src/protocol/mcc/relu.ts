@@ -29,7 +29,7 @@ import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, padsOf, walk } from './comparison.js'
-import type { DealerStreams, Dealing, Drawing, Drawn, Gadget, Opened as OpenedStep, Opening } from './gadget.js'
+import type { DealerStreams } from './gadget.js'
 import type { Compared } from './guard/compared.js'
 import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
@@ -37,7 +37,7 @@ import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
 import { openedValues, perValue, picked, placed, tested } from './values.js'
-import { halves, packWords, type SelectWords, unpackWords, wordBytes } from './words.js'
+import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -364,45 +364,4 @@ export function finishRelu(
   addCopies(k, step, sum, nothing, total)
   nothing.release()
   return total
-}
-
-function deal(dealing: Dealing, step: ReluStep, message: Region): void {
-  const { k, streams, m, mask, inference, ring, guard } = dealing
-  const { tables, words } = dealRelu(k, step, streams, m!, inference, ring, guard?.compared)
-  const sizes = reluSizes(step, ring, guard?.terms)
-  message.u8().set(tables.u8().subarray(0, sizes.tables))
-  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
-  tables.release()
-  words.release()
-  const keys = message.part(sizes.tables + sizes.words, sizes.keys)
-  guard?.dealKeys(step, { m: m!, next: mask(step.index + 1) }, keys)
-}
-
-function open({ k, sh, y, dealt, inference, ring, guard }: Opening, step: ReluStep): OpenedStep {
-  const material = reluMaterial(step, ring, dealt)
-  const { message, ...kept } = openRelu(k, step, sh, y, material, inference, ring, guard?.compared)
-  return {
-    message,
-    prepare: (keys) => guard?.prepare(step, keys),
-    finish: (reply) => finishRelu(k, step, kept, reply, ring, guard),
-    release() {
-      for (const region of [kept.e, kept.a1, kept.words]) region.release()
-    },
-  }
-}
-
-function draw({ k, ch, next, inference, ring, guard }: Drawing, step: ReluStep): Drawn {
-  const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
-  return {
-    answer: (message, reply) => answerRelu(k, step, drawn, message, next, reply, ring, guard),
-    release: () => drawn.release(),
-  }
-}
-
-export const reluGadget: Gadget = {
-  sizes(step: ReluStep<ReluNumbers>, ring, terms) {
-    const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
-    return { opening, reply, dealt: { opening: tables + words, reply: keys } }
-  },
-  ...{ deal, open, draw },
 }
