@@ -10,6 +10,7 @@ import { parametersOf, type TensorName } from '../model/parameters.js'
 import type { Tensor } from '../model/safetensors.js'
 import { formatShape, type Shape, sameShape } from '../model/shape.js'
 import { isPlainOnly } from '../model/tail/split.js'
+import { nameHardSwishes } from './hard-swish.js'
 import { Budget } from './weights/budget.js'
 
 /** What a converter returns; `parseArchitecture(arch)` and `bindWeights(…, tensors)` take it. */
@@ -249,6 +250,7 @@ export class ArchDraft {
   finish(name: string, outputs: readonly (readonly [string, Value])[]): ConvertedNetwork {
     const made = outputs.map(([output, value]) => this.#asLayer(output, value))
     this.throwIfAny()
+    nameHardSwishes(this.#layers)
     const becomes = this.#fuseBiases(new Set(made))
     const ids = this.#named(
       outputs.map(([output]) => output),
@@ -317,7 +319,7 @@ export class ArchDraft {
     for (const layer of this.#layers) {
       layer.in = layer.in.map((id) => becomes.get(id) ?? id)
       const before = byId.get(layer.in[0])
-      if (!layer.addsBias || !before || readers.get(before.id) !== 1) continue
+      if (!layer.addsBias || layer.op.op !== 'batchNorm' || !before || readers.get(before.id) !== 1) continue
       if (outputs.has(before.id) || (before.op.op !== 'conv2d' && before.op.op !== 'linear') || before.op.bias) continue
       before.op = { ...before.op, bias: true }
       before.tensors = { ...before.tensors, bias: layer.tensors.bias }

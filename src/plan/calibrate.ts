@@ -42,6 +42,9 @@ export interface Windows {
 /** The key of the network input's range. */
 export const INPUT_RANGE = 'input'
 
+/** Under which the value of a layer, or the input's, was calibrated. */
+export const rangeKey = (arch: Architecture, id: string): string => (arch.byId.has(id) ? id : INPUT_RANGE)
+
 /**
  * Runs the float network over `inputs` (CHW, preprocessed) and keeps the largest absolute values.
  * @param source what the inputs are, in words, for the file

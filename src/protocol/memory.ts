@@ -187,7 +187,9 @@ function dealtBytes(step: MccStep, ring: number): number {
   const { relu, activation } = step
   const { tables } = reluSizes(step, 32)
   const words = isQuadratic(step) ? quadraticBytes(step) : 0
-  return words + tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+  return (
+    words + tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)
+  )
 }
 
 /**

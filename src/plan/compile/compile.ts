@@ -8,7 +8,7 @@ import { type LayerRelu, type ReluSpec, resolveRelu } from '../../model/relu/spe
 import { requireRunnable } from '../../model/runnable.js'
 import { bodyOf, splitNetwork } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
-import { type Calibration, INPUT_RANGE } from '../calibrate.js'
+import { type Calibration, rangeKey } from '../calibrate.js'
 import { withChannelWindows } from '../equalize/channel-windows.js'
 import {
   type Activation,
@@ -138,7 +138,7 @@ export class Compiler {
     const [input] = arch.inputs
     const given: Value = { expression: { kind: 'tensor', tensor: 0, shape: asMap(input.shape) }, factor: 1 }
     this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
-    const takes = (id: string, root: string) => numbers.takesQuadratic?.(id, this.#rangeKey(root)) ?? false
+    const takes = (id: string, root: string) => numbers.takesQuadratic?.(id, rangeKey(this.arch, root)) ?? false
     const { byLayer, inner } = curvesOf(arch, this.spec, takes)
     for (const layer of arch.layers) {
       const curve = byLayer.get(layer.id)
@@ -222,19 +222,12 @@ export class Compiler {
     const input = this.#values.get(curve.root)!
     if (input.expression.kind === 'zero')
       return { expression: everywhere(evaluateCurve(curve, new Float32Array(1))[0], asMap(layer.out)), factor: 1 }
-    const of = this.#rangeKey(curve.root)
-    if (!curve.quadratic) {
-      const numbers = this.numbers.curve!(layer.id, of, (x) => evaluateCurve(curve, x))
-      return this.#truncate(input, layer.id, { kind: 'identity' }, numbers)
-    }
-    const { factor, ...numbers } = this.numbers.quadratic!(layer.id, of, curve.quadratic)
+    const of = rangeKey(this.arch, curve.root)
+    const looked = curve.quadratic ? null : this.numbers.curve!(layer.id, of, (x) => evaluateCurve(curve, x))
+    if (looked) return this.#truncate(input, layer.id, { kind: 'identity' }, looked)
+    const { factor, ...numbers } = this.numbers.quadratic!(layer.id, of, curve.quadratic!)
     const { expression } = this.#truncate(input, layer.id, { kind: 'relu' }, { ...numbers, exact: true })
     return { expression, factor }
-  }
-
-  /** Under which a value was calibrated. */
-  #rangeKey(id: string): string {
-    return this.arch.byId.has(id) ? id : INPUT_RANGE
   }
 
   /** A step that opens both factors as the tensors they are. */
@@ -270,8 +263,7 @@ export class Compiler {
     const shape = asMap(layer.out)
     if (input.expression.kind === 'zero') return { expression: { kind: 'zero', shape }, factor: 1 }
     const waiting = this.#postponed.get(from)
-    const kept = input.factor === 1 || input.expression.kind === 'tensor'
-    const value = kept ? input : this.#cut(input, from)
+    const value = input.factor === 1 || input.expression.kind === 'tensor' ? input : this.#cut(input, from)
     // Differences are up to twice the values.
     const scale = this.arch.byId.has(from)
       ? this.numbers.scaleOf(from, 1)

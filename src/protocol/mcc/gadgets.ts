@@ -2,13 +2,19 @@
 
 import { isActive, isProduct, type ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
+<<<<<<< HEAD
 import { curveGadget } from './curve.js'
 import type { Gadget, GadgetSizes, PartSizes } from './gadget.js'
+=======
+import type { Dealing, Drawing, Drawn, Gadget, GadgetSizes, Opened, Opening } from './gadget.js'
+>>>>>>> fa89417
 import type { GuardTerms } from './guard/terms.js'
-import { productGadget } from './product.js'
-import { quadraticGadget } from './quadratic.js'
-import { reluGadget } from './relu.js'
-import { type AnsweredStep, isCurve, isQuadratic, type MccStep } from './step.js'
+import { curveGadget } from './polynomial/curve.js'
+import { productGadget } from './polynomial/product.js'
+import { quadraticGadget } from './polynomial/quadratic.js'
+import { answerRelu, dealRelu, drawRelu, finishRelu, openRelu, reluMaterial, reluSizes } from './relu.js'
+import { type AnsweredStep, isCurve, isQuadratic, type MccStep, type ReluStep } from './step.js'
+import { packWords } from './words.js'
 
 /** Null for the last step, which goes out. */
 export function gadgetOf(step: MccStep<ReluNumbers>): Gadget | null {
@@ -53,4 +59,45 @@ export function gadgetMessages(step: AnsweredStep<ReluNumbers>, ring: number, te
     },
     { kind: 'reply', from: 'client', to: 'server', bytes: reply, parts: parts?.map(({ reply }) => reply), stage: 2 },
   ]
+}
+
+function dealReluStep(dealing: Dealing, step: ReluStep, message: Region): void {
+  const { k, streams, m, mask, inference, ring, guard } = dealing
+  const { tables, words } = dealRelu(k, step, streams, m!, inference, ring, guard?.compared)
+  const sizes = reluSizes(step, ring, guard?.terms)
+  message.u8().set(tables.u8().subarray(0, sizes.tables))
+  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
+  tables.release()
+  words.release()
+  const keys = message.part(sizes.tables + sizes.words, sizes.keys)
+  guard?.dealKeys(step, { m: m!, next: mask(step.index + 1) }, keys)
+}
+
+function openReluStep({ k, sh, y, dealt, inference, ring, guard }: Opening, step: ReluStep): Opened {
+  const material = reluMaterial(step, ring, dealt)
+  const { message, ...kept } = openRelu(k, step, sh, y, material, inference, ring, guard?.compared)
+  return {
+    message,
+    prepare: (keys) => guard?.prepare(step, keys),
+    finish: (reply) => finishRelu(k, step, kept, reply, ring, guard),
+    release() {
+      for (const region of [kept.e, kept.a1, kept.words]) region.release()
+    },
+  }
+}
+
+function drawReluStep({ k, ch, next, inference, ring, guard }: Drawing, step: ReluStep): Drawn {
+  const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
+  return {
+    answer: (message, reply) => answerRelu(k, step, drawn, message, next, reply, ring, guard),
+    release: () => drawn.release(),
+  }
+}
+
+const reluGadget: Gadget = {
+  sizes(step: ReluStep<ReluNumbers>, ring, terms) {
+    const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
+    return { opening, reply, dealt: { opening: tables + words, reply: keys } }
+  },
+  ...{ deal: dealReluStep, open: openReluStep, draw: drawReluStep },
 }

@@ -29,15 +29,20 @@ import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, padsOf, walk } from './comparison.js'
-import type { DealerStreams, Dealing, Drawing, Drawn, Gadget, Opened as OpenedStep, Opening } from './gadget.js'
+import type { DealerStreams } from './gadget.js'
 import type { Compared } from './guard/compared.js'
 import type { ClientGuard, ServerGuard } from './guard/inference.js'
 import { type GuardTerms, keyBytes } from './guard/terms.js'
 import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
+<<<<<<< HEAD
 import { openedValues, partsOf, perValue, picked, placed, tablesOf, tested, wordsOf } from './values.js'
 import { halves, packWords, type SelectWords, selectWordsOf, unpackWords, wordBytes, wordCount } from './words.js'
+=======
+import { openedValues, perValue, picked, placed, tested } from './values.js'
+import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
+>>>>>>> fa89417
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -391,6 +396,7 @@ export function finishRelu(
   nothing.release()
   return total
 }
+<<<<<<< HEAD
 
 function deal(dealing: Dealing, step: ReluStep, message: Region): void {
   const { k, streams, m, mask, inference, ring, guard } = dealing
@@ -455,3 +461,5 @@ export const reluGadget: Gadget = {
   ahead: (step: ReluStep<ReluNumbers>) => 4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step)),
   ...{ deal, open, draw },
 }
+=======
+>>>>>>> fa89417

@@ -1,8 +1,8 @@
 // Words that a step is dealt beside a comparison's: field after field, u64 in memory, of which as many bits travel as count.
 // The client's halves are streams of its seed, one per field; the helper sends the server each value less that half.
-import type { Kernels, Region } from '../../kernels/instance.js'
-import type { PurposeCode, Streams } from '../../random/streams.js'
-import { longBytes, packLong, unpackLong } from './guard/words.js'
+import type { Kernels, Region } from '../../../kernels/instance.js'
+import type { PurposeCode, Streams } from '../../../random/streams.js'
+import { longBytes, packLong, unpackLong } from '../guard/words.js'
 
 /** How many words a field has, and of how many bits: none where it would count beyond the words' modulus alone. */
 export interface Field {

@@ -5,15 +5,15 @@
 //   on line 1  server → client   e = x̂ - a' of every left and right factor
 //   on line 2  client → server   (z_C >> f) - r_next per element
 //              server            x̂_next = (z_S >> f) + that
-import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/instance.js'
-import { addTruncated, maskTruncated } from '../../kernels/mcc.js'
-import { dealProduct as dealWords, product as shareOf } from '../../kernels/polynomial/product.js'
-import { Purpose, type Streams } from '../../random/streams.js'
-import type { ProductNumbers, ReluNumbers } from '../layout.js'
+import { pack, packedBytes, unpack } from '../../../kernels/bits.js'
+import type { Kernels, Region } from '../../../kernels/instance.js'
+import { addTruncated, maskTruncated } from '../../../kernels/mcc.js'
+import { dealProduct as dealWords, product as shareOf } from '../../../kernels/polynomial/product.js'
+import { Purpose, type Streams } from '../../../random/streams.js'
+import type { ProductNumbers, ReluNumbers } from '../../layout.js'
+import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from '../gadget.js'
+import type { ProductStep } from '../step.js'
 import { type Field, fieldBytes, fieldHalves, packFields, unpackFields } from './fields.js'
-import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from './gadget.js'
-import type { ProductStep } from './step.js'
 
 /** N = n + f: bits of a product before it is truncated. */
 const widthOf = ({ truncate }: ProductNumbers, ring: number): number => ring + truncate

@@ -7,15 +7,20 @@
 //              server            x̂_next = (z_S >> f) + that
 //
 // Tables are walked in pieces, so that neither side holds more of them in memory than they travel as.
-import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/instance.js'
-import { addTruncated, maskTruncated, type Side } from '../../kernels/mcc.js'
-import { curve as curveOf, curveWords, dealCurve as dealTables, polynomialsOf } from '../../kernels/polynomial/curve.js'
-import { Purpose, type Streams } from '../../random/streams.js'
-import type { ReluNumbers } from '../layout.js'
-import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from './gadget.js'
-import { longBytes, packLong, unpackLong } from './guard/words.js'
-import type { CurveStep } from './step.js'
+import { pack, packedBytes, unpack } from '../../../kernels/bits.js'
+import type { Kernels, Region } from '../../../kernels/instance.js'
+import { addTruncated, maskTruncated, type Side } from '../../../kernels/mcc.js'
+import {
+  curve as curveOf,
+  curveWords,
+  dealCurve as dealTables,
+  polynomialsOf,
+} from '../../../kernels/polynomial/curve.js'
+import { Purpose, type Streams } from '../../../random/streams.js'
+import type { ReluNumbers } from '../../layout.js'
+import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from '../gadget.js'
+import { longBytes, packLong, unpackLong } from '../guard/words.js'
+import type { CurveStep } from '../step.js'
 
 /** Words of a piece. Both ends pack by pieces, so this is part of the protocol. */
 const PIECE_WORDS = 2 ** 16

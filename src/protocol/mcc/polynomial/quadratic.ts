@@ -8,25 +8,25 @@
 //              server            x̂_next = (z_S + that) >> f
 //
 // The reply has f bits more than that of a product: what rounds then are fresh bits alone, whichever way the comparisons went.
-import { pack, unpack } from '../../kernels/bits.js'
-import type { Kernels, Region } from '../../kernels/instance.js'
-import { addTruncated, maskTruncated } from '../../kernels/mcc.js'
+import { pack, unpack } from '../../../kernels/bits.js'
+import type { Kernels, Region } from '../../../kernels/instance.js'
+import { addTruncated, maskTruncated } from '../../../kernels/mcc.js'
 import {
   answerQuadratic,
   dealQuadratic as dealWords,
   finishQuadratic,
   type QuadraticPiece,
-} from '../../kernels/polynomial/quadratic.js'
-import { Purpose, type Streams } from '../../random/streams.js'
-import type { ReluNumbers } from '../layout.js'
-import { copies, grouped } from './bends.js'
-import { dealChains, openRows, padsOf, walk } from './comparison.js'
+} from '../../../kernels/polynomial/quadratic.js'
+import { Purpose, type Streams } from '../../../random/streams.js'
+import type { ReluNumbers } from '../../layout.js'
+import { copies, grouped } from '../bends.js'
+import { dealChains, openRows, padsOf, walk } from '../comparison.js'
+import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from '../gadget.js'
+import { longBytes, packLong, unpackLong } from '../guard/words.js'
+import { outputMask } from '../linear.js'
+import { openingMask, reluSizes, truncated } from '../relu.js'
+import { chainOf, type QuadraticStep } from '../step.js'
 import { type Field, fieldBytes, fieldHalves, packFields, unpackFields } from './fields.js'
-import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from './gadget.js'
-import { longBytes, packLong, unpackLong } from './guard/words.js'
-import { outputMask } from './linear.js'
-import { openingMask, reluSizes, truncated } from './relu.js'
-import { chainOf, type QuadraticStep } from './step.js'
 
 type Sizes = QuadraticStep<ReluNumbers>
 
