@@ -1,20 +1,27 @@
 // Which gadget a step has: the only place that tells them apart.
 
+import type { Region } from '../../kernels/instance.js'
 import { isActive, isProduct, type ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
-<<<<<<< HEAD
-import { curveGadget } from './curve.js'
-import type { Gadget, GadgetSizes, PartSizes } from './gadget.js'
-=======
-import type { Dealing, Drawing, Drawn, Gadget, GadgetSizes, Opened, Opening } from './gadget.js'
->>>>>>> fa89417
+import type { Dealing, Drawing, Drawn, Gadget, GadgetSizes, Opened, Opening, PartSizes } from './gadget.js'
 import type { GuardTerms } from './guard/terms.js'
 import { curveGadget } from './polynomial/curve.js'
 import { productGadget } from './polynomial/product.js'
 import { quadraticGadget } from './polynomial/quadratic.js'
-import { answerRelu, dealRelu, drawRelu, finishRelu, openRelu, reluMaterial, reluSizes } from './relu.js'
+import {
+  answerRelu,
+  dealRelu,
+  drawOpening,
+  drawRelu,
+  finishRelu,
+  type Opened as OpenedRelu,
+  openRelu,
+  reluMaterial,
+  reluSizes,
+} from './relu.js'
 import { type AnsweredStep, isCurve, isQuadratic, type MccStep, type ReluStep } from './step.js'
-import { packWords } from './words.js'
+import { partsOf, tablesOf, wordsOf } from './values.js'
+import { packWords, selectWordsOf, wordCount } from './words.js'
 
 /** Null for the last step, which goes out. */
 export function gadgetOf(step: MccStep<ReluNumbers>): Gadget | null {
@@ -74,30 +81,53 @@ function dealReluStep(dealing: Dealing, step: ReluStep, message: Region): void {
 }
 
 function openReluStep({ k, sh, y, dealt, inference, ring, guard }: Opening, step: ReluStep): Opened {
+  const parts = partsOf(step, guard !== undefined)
   const material = reluMaterial(step, ring, dealt)
-  const { message, ...kept } = openRelu(k, step, sh, y, material, inference, ring, guard?.compared)
+  const { a, words } = drawOpening(k, step, sh, material.words, inference, ring)
+  const opened: Omit<OpenedRelu, 'message'>[] = []
   return {
-    message,
-    prepare: (keys) => guard?.prepare(step, keys),
-    finish: (reply) => finishRelu(k, step, kept, reply, ring, guard),
+    message(i) {
+      const part = parts[i]
+      const drawn = { a: wordsOf(part, a), words: selectWordsOf(part, words) }
+      const tables = tablesOf(part, material.tables)
+      const { message, ...kept } = openRelu(k, part.step, drawn, wordsOf(part, y), tables, guard?.compared)
+      opened.push(kept)
+      return message
+    },
+    prepare: guard && ((keys) => guard.prepare(step, keys)),
+    finish(reply, _, i, x) {
+      const part = parts[i]
+      if (part.whole) return finishRelu(k, step, opened[i], reply, ring, guard)
+      const all = x ?? k.memory.alloc(step.size * 4)
+      finishRelu(k, part.step, opened[i], reply, ring, guard, wordsOf(part, all))
+      return all
+    },
     release() {
-      for (const region of [kept.e, kept.a1, kept.words]) region.release()
+      for (const region of [a, words, ...opened.map(({ e }) => e)]) region.release()
     },
   }
 }
 
 function drawReluStep({ k, ch, next, inference, ring, guard }: Drawing, step: ReluStep): Drawn {
-  const drawn = drawRelu(k, step, ch, next, inference, ring, guard)
+  const parts = partsOf(step, guard !== undefined)
+  const { pads, shares, release } = drawRelu(k, step, ch, next, inference, ring, guard)
   return {
-    answer: (message, reply) => answerRelu(k, step, drawn, message, next, reply, ring, guard),
-    release: () => drawn.release(),
+    answer(message, reply, i) {
+      const part = parts[i]
+      const own = shares && { words: selectWordsOf(part, shares.words), a1: wordsOf(part, shares.a1) }
+      const drawn = { pads: tablesOf(part, pads), shares: own }
+      answerRelu(k, part.step, drawn, message, wordsOf(part, next), reply, ring, guard)
+    },
+    release,
   }
 }
 
 const reluGadget: Gadget = {
   sizes(step: ReluStep<ReluNumbers>, ring, terms) {
     const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
-    return { opening, reply, dealt: { opening: tables + words, reply: keys } }
+    const parts = partsOf(step, terms !== null).map((part) => reluSizes(part.step, ring, terms))
+    return { opening, reply, parts, dealt: { opening: tables + words, reply: keys } }
   },
+  ahead: (step: ReluStep<ReluNumbers>) => 4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step)),
   ...{ deal: dealReluStep, open: openReluStep, draw: drawReluStep },
 }

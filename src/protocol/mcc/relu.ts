@@ -36,13 +36,8 @@ import { type GuardTerms, keyBytes } from './guard/terms.js'
 import { longBytes, packLong } from './guard/words.js'
 import { outputMask } from './linear.js'
 import { chainOf, type ReluStep } from './step.js'
-<<<<<<< HEAD
-import { openedValues, partsOf, perValue, picked, placed, tablesOf, tested, wordsOf } from './values.js'
-import { halves, packWords, type SelectWords, selectWordsOf, unpackWords, wordBytes, wordCount } from './words.js'
-=======
 import { openedValues, perValue, picked, placed, tested } from './values.js'
 import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
->>>>>>> fa89417
 
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
 export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
@@ -396,70 +391,3 @@ export function finishRelu(
   nothing.release()
   return total
 }
-<<<<<<< HEAD
-
-function deal(dealing: Dealing, step: ReluStep, message: Region): void {
-  const { k, streams, m, mask, inference, ring, guard } = dealing
-  const { tables, words } = dealRelu(k, step, streams, m!, inference, ring, guard?.compared)
-  const sizes = reluSizes(step, ring, guard?.terms)
-  message.u8().set(tables.u8().subarray(0, sizes.tables))
-  packWords(k, step, ring, words, message.part(sizes.tables, sizes.words))
-  tables.release()
-  words.release()
-  const keys = message.part(sizes.tables + sizes.words, sizes.keys)
-  guard?.dealKeys(step, { m: m!, next: mask(step.index + 1) }, keys)
-}
-
-function open({ k, sh, y, dealt, inference, ring, guard }: Opening, step: ReluStep): OpenedStep {
-  const parts = partsOf(step, guard !== undefined)
-  const material = reluMaterial(step, ring, dealt)
-  const { a, words } = drawOpening(k, step, sh, material.words, inference, ring)
-  const opened: Omit<Opened, 'message'>[] = []
-  return {
-    message(i) {
-      const part = parts[i]
-      const drawn = { a: wordsOf(part, a), words: selectWordsOf(part, words) }
-      const tables = tablesOf(part, material.tables)
-      const { message, ...kept } = openRelu(k, part.step, drawn, wordsOf(part, y), tables, guard?.compared)
-      opened.push(kept)
-      return message
-    },
-    prepare: guard && ((keys) => guard.prepare(step, keys)),
-    finish(reply, _, i, x) {
-      const part = parts[i]
-      if (part.whole) return finishRelu(k, step, opened[i], reply, ring, guard)
-      const all = x ?? k.memory.alloc(step.size * 4)
-      finishRelu(k, part.step, opened[i], reply, ring, guard, wordsOf(part, all))
-      return all
-    },
-    release() {
-      for (const region of [a, words, ...opened.map(({ e }) => e)]) region.release()
-    },
-  }
-}
-
-function draw({ k, ch, next, inference, ring, guard }: Drawing, step: ReluStep): Drawn {
-  const parts = partsOf(step, guard !== undefined)
-  const { pads, shares, release } = drawRelu(k, step, ch, next, inference, ring, guard)
-  return {
-    answer(message, reply, i) {
-      const part = parts[i]
-      const own = shares && { words: selectWordsOf(part, shares.words), a1: wordsOf(part, shares.a1) }
-      const drawn = { pads: tablesOf(part, pads), shares: own }
-      answerRelu(k, part.step, drawn, message, wordsOf(part, next), reply, ring, guard)
-    },
-    release,
-  }
-}
-
-export const reluGadget: Gadget = {
-  sizes(step: ReluStep<ReluNumbers>, ring, terms) {
-    const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
-    const parts = partsOf(step, terms !== null).map((part) => reluSizes(part.step, ring, terms))
-    return { opening, reply, parts, dealt: { opening: tables + words, reply: keys } }
-  },
-  ahead: (step: ReluStep<ReluNumbers>) => 4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step)),
-  ...{ deal, open, draw },
-}
-=======
->>>>>>> fa89417
