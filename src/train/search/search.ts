@@ -1,6 +1,5 @@
 // Searches which ReLUs of a supernet stay, and which paths: chances are learned on one half of the pictures by sampled paths,
 // weights on the other half, turn by turn (ProxylessNAS: Cai, Zhu and Han 2019; Seesaw: Li, Zhai, Cai and Gao 2024).
-import { RingfenceError } from '../../errors.js'
 import { type FactorSlot, lengthOf, type Slot, slotsOf, toVector, withVector } from '../../gradient/parameters.js'
 import type { ShardResult, ShardTask, TeacherNetwork } from '../../gradient/shard-job.js'
 import { softmax } from '../../gradient/weighted.js'
@@ -10,9 +9,9 @@ import { elementCount } from '../../model/shape.js'
 import type { Weights } from '../../model/weights.js'
 import type { OnStage } from '../../tune/progress.js'
 import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../../tune/workers/pool.js'
-import type { LabelledPictures } from '../finetune.js'
+import { checkPictures, diverged, keptBytes, requireMemory } from '../checks.js'
 import { adamOf, type Optimizer, optimizerOf } from '../optimizer.js'
-import { batchesOf, drawn, moved, splitOf, Use } from '../pictures.js'
+import { batchesOf, drawn, type LabelledPictures, moved, splitOf, Use } from '../pictures.js'
 import { type Recipe, rateAt, recipeOf } from '../recipe.js'
 import {
   type CostTerms,
@@ -133,8 +132,9 @@ const RUNNING = 0.1
  * Learns chances and weights in turns, and takes the likeliest option of every choice.
  * @param network with the ReLU of every `choice` taken
  * @param costs of its choices, which say what is searched
- * @throws RingfenceError BAD_INPUT for a recipe that cannot be followed, or a loss that is not finite any more; ABORTED by
- *   `signal`
+ * @throws RingfenceError BAD_INPUT for a recipe that cannot be followed, classes that the network does not have, too little
+ *   memory, or a loss that is not finite any more: the last state that `onState` got is the one before; ABORTED by `signal`,
+ *   when that state can be resumed
  */
 export async function searchNetwork(
   network: { readonly arch: Architecture; readonly weights: Weights },
@@ -142,7 +142,10 @@ export async function searchNetwork(
   pictures: LabelledPictures,
   options: SearchOptions = {},
 ): Promise<Found> {
+  checkPictures(network.arch, pictures)
   const search = new Search(network, costs, pictures, options)
+  const { factors } = search.setup()
+  requireMemory(keptBytes(network, factors), searchRecipe(options))
   const pool = await (options.startPool ?? startHere)('shard', search.setup())
   try {
     return await search.run(pool)
@@ -214,8 +217,7 @@ class Search {
         const done = (state.epoch + state.step / forWeights.length) / recipe.epochs
         this.options.onState?.(state)
         this.options.onProgress?.({ stage: 'searching', done, detail: `epoch ${state.epoch + 1} of ${recipe.epochs}` })
-        await this.#moveChances(pool, forChances[state.step % forChances.length])
-        await this.#moveWeights(pool, forWeights[state.step], rateAt(recipe, done))
+        await this.#step(pool, forChances[state.step % forChances.length], forWeights[state.step], rateAt(recipe, done))
       }
       const expected = expectedCost(this.costs, this.#shares())
       const { seen } = state
@@ -225,6 +227,26 @@ class Search {
       this.options.onState?.(state)
     }
     return this.#found(state.history)
+  }
+
+  /** Both moves or none: what an interruption between them leaves is the state before the step. */
+  async #step(
+    pool: WorkerPool<'shard'>,
+    forChances: readonly number[],
+    forWeights: readonly number[],
+    rate: number,
+  ): Promise<void> {
+    const { turn, moves } = this.#state
+    const vectors = [...this.#logits, ...this.#moments.flat()]
+    const before = vectors.map((vector) => vector.slice())
+    try {
+      await this.#moveChances(pool, forChances)
+      await this.#moveWeights(pool, forWeights, rate)
+    } catch (error) {
+      for (const [i, vector] of vectors.entries()) vector.set(before[i])
+      Object.assign(this.#state, { turn, moves })
+      throw error
+    }
   }
 
   async #moveWeights(pool: WorkerPool<'shard'>, batch: readonly number[], rate: number): Promise<void> {
@@ -347,8 +369,7 @@ class Search {
     )
     const fault = results.find((result) => result.fault !== undefined)?.fault
     if (fault === undefined) return results
-    const text = `the search came apart in epoch ${epoch + 1}: ${fault} is not finite any more; try a lower rate`
-    throw new RingfenceError('BAD_INPUT', text)
+    throw diverged('the search', fault, this.#state, this.#recipe)
   }
 
   #found(history: readonly SearchEpoch[]): Found {
