@@ -12,12 +12,13 @@ const images = writeDigits(dir, 'few', 10)
 const shared = ['--images', images, '--no-flip', '--threads', '1', '--batch', '10', '--rate', '0.003']
 
 const net = join(dir, 'open.json')
+const input = { name: 'x', shape: [1, 28, 28], preprocess: { scale: 1 / 255 } }
 const map = { kernel: [4, 4], stride: [4, 4], pad: [0, 0, 0, 0], bias: true }
 const of = [{ op: 'identity' }, { op: 'relu' }]
 writeFileSync(
   net,
   JSON.stringify({
-    ...{ format: 'arch/1', name: 'open', inputs: [{ name: 'x', shape: [1, 28, 28] }], outputs: ['fc'] },
+    ...{ format: 'arch/1', name: 'open', inputs: [input], outputs: ['fc'] },
     layers: [
       { id: 'c', op: 'conv2d', in: ['x'], cout: 4, ...map },
       { id: 'r', op: 'choice', in: ['c'], key: 'r', of },
@@ -28,7 +29,7 @@ writeFileSync(
 )
 
 const cases = [
-  ['finetune', ['finetune', 'mnist-cnn3', ...shared, '--epochs', '60'], 'weights.safetensors.part'],
+  ['finetune', ['finetune', 'mnist-cnn3', ...shared, '--epochs', '40'], 'weights.safetensors.part'],
   ['search', ['search', net, ...shared, '--shift', '0', '--epochs', '400', '--retrain-epochs', '2'], 'search.part'],
 ] as const
 
