@@ -1,6 +1,6 @@
 // Searches which ReLUs of a supernet stay, and which paths: chances are learned on one half of the pictures by sampled paths,
 // weights on the other half, turn by turn (ProxylessNAS: Cai, Zhu and Han 2019; Seesaw: Li, Zhai, Cai and Gao 2024).
-import { type FactorSlot, lengthOf, type Slot, slotsOf, toVector, withVector } from '../../gradient/parameters.js'
+import { type FactorSlot, lengthOf, type Slot, slotsOf, withVector } from '../../gradient/parameters.js'
 import type { ShardResult, ShardTask, TeacherNetwork } from '../../gradient/shard-job.js'
 import { softmax } from '../../gradient/weighted.js'
 import type { Architecture } from '../../model/architecture.js'
@@ -12,33 +12,11 @@ import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../../
 import { checkPictures, diverged, keptBytes, requireMemory } from '../checks.js'
 import { adamOf, type Optimizer, optimizerOf } from '../optimizer.js'
 import { batchesOf, drawn, type LabelledPictures, moved, splitOf, Use } from '../pictures.js'
-import { type Recipe, rateAt, recipeOf } from '../recipe.js'
-import {
-  type CostTerms,
-  costPenalty,
-  dearest,
-  type ExpectedCost,
-  expectedCost,
-  pathGradient,
-  type SearchCosts,
-} from './objective.js'
+import { type Recipe, rateAt } from '../recipe.js'
+import { costPenalty, dearest, type ExpectedCost, expectedCost, pathGradient, type SearchCosts } from './objective.js'
+import { type ChanceRecipe, DEFAULT_CHANCES, searchRecipe } from './recipe.js'
+import { firstSearchState, type SearchEpoch, type SearchState } from './state.js'
 import { withoutRelus } from './supernet.js'
-
-/** How chances are learned; the numbers are those of Seesaw's code, λ as in its newer version (282dd29: 0.005 and 0.001). */
-export interface ChanceRecipe extends CostTerms {
-  /** Of Adam, without momentum. */
-  readonly rate: number
-  /** Of logits, towards even chances. */
-  readonly decay: number
-  /** How much weights of softmax sums are pushed apart: the loss less this times their variance. */
-  readonly apart: number
-}
-
-/** For a fifth of the cost. */
-export const DEFAULT_CHANCES: ChanceRecipe = {
-  ...{ portion: 0.2, total: 0.05, balance: 0.01 },
-  ...{ rate: 1e-2, decay: 1e-2, apart: 1e-4 },
-}
 
 /** How a supernet is searched, and who works on it. */
 export interface SearchOptions extends PoolOptions {
@@ -52,61 +30,6 @@ export interface SearchOptions extends PoolOptions {
   /** Gets the search's state between two steps; the same object each time, which the search changes. */
   readonly onState?: (state: SearchState) => void
   readonly onProgress?: OnStage
-}
-
-/** A search between two steps. */
-export interface SearchState {
-  epoch: number
-  step: number
-  /** Samples of options, and steps of the chances, so far. */
-  turn: number
-  moves: number
-  optimizerSteps: number
-  /** Of this epoch so far. */
-  loss: number
-  hits: number
-  seen: number
-  readonly history: SearchEpoch[]
-  /** Trained tensors, running statistics, the optimiser's; then logits, and their first and second moments, by choice. */
-  readonly vectors: readonly Float32Array[]
-}
-
-/** A search's state before its first step. */
-export function firstSearchState(
-  { arch, weights }: { readonly arch: Architecture; readonly weights: Weights },
-  costs: SearchCosts,
-  given: SearchOptions['recipe'],
-): SearchState {
-  const recipe = searchRecipe({ recipe: given })
-  const slots = slotsOf(arch)
-  const parameters = toVector(slots, weights)
-  const logits = costs.choices.map(({ costs }, c) =>
-    Float32Array.from(costs, (_, k) => 1e-3 * (2 * drawn(recipe.seed, Use.paths, 0, c, k) - 1)),
-  )
-  const moments = logits.map(({ length }) => new Float32Array(length))
-  return {
-    ...{ epoch: 0, step: 0, turn: 0, moves: 0, optimizerSteps: 0, loss: 0, hits: 0, seen: 0, history: [] },
-    vectors: [
-      ...[parameters, toVector(slotsOf(arch, false), weights)],
-      ...optimizerOf(slots, parameters.length, recipe).state,
-      ...[...logits, ...moments, ...moments.map((one) => one.slice())],
-    ],
-  }
-}
-
-const searchRecipe = ({ recipe, teacher }: SearchOptions): Recipe => {
-  const own = { smoothing: 0.1, decay: 4e-5, ...recipe, masks: null }
-  return recipeOf({ ...own, distill: teacher ? (recipe?.distill ?? 1) : 0 })
-}
-
-/** One pass over half of the pictures. */
-export interface SearchEpoch {
-  /** From 1. */
-  readonly epoch: number
-  /** Mean loss of the half that weights are trained on. */
-  readonly loss: number
-  readonly accuracy: number
-  readonly expected: ExpectedCost
 }
 
 /** What a search came to. */
@@ -145,7 +68,7 @@ export async function searchNetwork(
   checkPictures(network.arch, pictures)
   const search = new Search(network, costs, pictures, options)
   const { factors } = search.setup()
-  requireMemory(keptBytes(network, factors), searchRecipe(options))
+  requireMemory(keptBytes(network, factors), searchRecipe(options.recipe, options.teacher !== undefined))
   const pool = await (options.startPool ?? startHere)('shard', search.setup())
   try {
     return await search.run(pool)
@@ -174,7 +97,7 @@ class Search {
     readonly options: SearchOptions,
   ) {
     const { arch } = network
-    this.#recipe = searchRecipe(options)
+    this.#recipe = searchRecipe(options.recipe, options.teacher !== undefined)
     this.#chances = { ...DEFAULT_CHANCES, ...options.chances }
     this.#slots = slotsOf(arch)
     this.#running = slotsOf(arch, false)

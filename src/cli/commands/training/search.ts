@@ -1,7 +1,7 @@
 // `ringfence search`: which ReLUs a network needs, found while it is trained.
 import { type SearchedModel, type SearchModelOptions, searchModel } from '../../../files/training/search-model.js'
 import { networkProfiles } from '../../../net/index.js'
-import { DEFAULT_CHANCES } from '../../../train/search/search.js'
+import { DEFAULT_CHANCES } from '../../../train/search/recipe.js'
 import { type Command, CSV_FLAG, type Flags } from '../../terminal/arguments.js'
 import { printed } from '../../terminal/printed.js'
 import {

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { writeDigits } from '../train/digits.js'
-import { ringfence, startRingfence } from './program.js'
+import { ringfence, startRingfence } from '../cli/program.js'
+import { writeDigits } from './digits.js'
 
 const dir = mkdtempSync(join(tmpdir(), 'ringfence-killed-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
