@@ -94,10 +94,7 @@ describe('values of unlike ranks', () => {
   }
 
   it('a mean without its axes meets the last ones', () => {
-    const channels = runSquares([
-      node('ReduceMean', 'x', 'a', { axes: [2, 3], keepdims: 0 }),
-      node('Mul', 'x a', 'y'),
-    ])
+    const channels = runSquares([node('ReduceMean', 'x', 'a', { axes: [2, 3], keepdims: 0 }), node('Mul', 'x a', 'y')])
     const mean = (c: number) => sum((i) => sum((j) => pick(c, i, j))) / 16
     expectValues(
       channels,
@@ -162,10 +159,7 @@ describe('elements that are picked or repeated', () => {
     expect(refusal([node('Tile', 'x to', 'y')], { to: ints(1, 1, 2, 2) }).problems[0]).toMatch(/one pixel per channel/)
     const norm = (op: string) => run([node(op, 'x', 'y', { axes: [1], keepdims: 1 })], {}, DIMS, 11)
     const over = (f: (x: number) => number) => map(1, (_, i, j) => [0, 1, 2, 3].reduce((s, c) => s + f(at(c, i, j)), 0))
-    expectValues(
-      norm('ReduceL2'),
-      over((v) => v * v).map(Math.sqrt),
-    )
+    expectValues(norm('ReduceL2'), over((v) => v * v).map(Math.sqrt))
     expectValues(norm('ReduceL1'), over(Math.abs))
     expectValues(
       norm('ReduceSumSquare'),
