@@ -1,14 +1,15 @@
 // What each ONNX node becomes.
-import * as bounds from './bounds.js'
+
 import * as fold from './fold.js'
-import * as functions from './functions.js'
-import * as layers from './layers.js'
-import * as matrices from './matrices.js'
 import type { OnnxRead } from './node.js'
-import * as repeats from './repeats.js'
-import * as resizes from './resize.js'
-import * as shapes from './shapes.js'
-import * as windows from './windows.js'
+import * as bounds from './ops/bounds.js'
+import * as functions from './ops/functions.js'
+import * as layers from './ops/layers.js'
+import * as matrices from './ops/matrices.js'
+import * as repeats from './ops/repeats.js'
+import * as resizes from './ops/resize.js'
+import * as shapes from './ops/shapes.js'
+import * as windows from './ops/windows.js'
 
 /** What computes; nodes over constants alone are folded instead. */
 export const READERS: ReadonlyMap<string, OnnxRead> = new Map(

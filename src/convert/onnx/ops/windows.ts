@@ -1,10 +1,10 @@
 // ONNX nodes that slide a window over a map: convolutions and pools.
-import { quote } from '../../model/json/fields.js'
-import type { Pad, Pair } from '../../model/layers/layers.js'
-import type { Shape } from '../../model/shape.js'
-import { reachOf, samePadding } from '../window-padding.js'
-import { unshuffled } from './blocks.js'
-import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
+import { quote } from '../../../model/json/fields.js'
+import type { Pad, Pair } from '../../../model/layers/layers.js'
+import type { Shape } from '../../../model/shape.js'
+import { reachOf, samePadding } from '../../window-padding.js'
+import { unshuffled } from '../blocks.js'
+import type { Known, OnnxNodeReader, OnnxRead } from '../node.js'
 
 const ONE: Pair = [1, 1]
 const NONE: Pad = [0, 0, 0, 0]

@@ -1,8 +1,8 @@
 // ONNX nodes that change how elements are arranged and compute nothing: reshapes, transposes, slices, pads.
-import { quote } from '../../model/json/fields.js'
-import type { LayerOp, Pad } from '../../model/layers/layers.js'
-import { elementCount, formatShape, type Shape } from '../../model/shape.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
+import { quote } from '../../../model/json/fields.js'
+import type { LayerOp, Pad } from '../../../model/layers/layers.js'
+import { elementCount, formatShape, type Shape } from '../../../model/shape.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
 import {
   dimsOf,
   flattenedView,
@@ -12,7 +12,7 @@ import {
   sameView,
   transposedView,
   wholeAxis,
-} from './view.js'
+} from '../view.js'
 
 /** The same elements under other sizes; a layer where a map becomes a vector in the order it lies in. */
 function reshaped(n: OnnxNodeReader, { value, view }: Seen, dims: readonly number[]): Seen | undefined {

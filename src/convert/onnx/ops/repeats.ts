@@ -1,8 +1,8 @@
 // ONNX nodes that repeat elements.
-import { quote } from '../../model/json/fields.js'
-import { formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
-import { dimsOf, rankedView } from './view.js'
+import { quote } from '../../../model/json/fields.js'
+import { formatShape, type Shape, sameShape } from '../../../model/shape.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { dimsOf, rankedView } from '../view.js'
 
 /** One pixel per channel becomes as many as there are to be; what broadcasts to its own sizes stays as it is. */
 export const expand: OnnxRead = (n) => {

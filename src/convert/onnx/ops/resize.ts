@@ -1,10 +1,10 @@
 // ONNX nodes that resize or sum up a map: Resize, Upsample, means and maxima over its rows and columns.
-import { quote } from '../../model/json/fields.js'
-import type { LayerOp, Pair } from '../../model/layers/layers.js'
-import { formatShape } from '../../model/shape.js'
-import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../resize-sampling.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
-import { dimsOf, wholeAxis } from './view.js'
+import { quote } from '../../../model/json/fields.js'
+import type { LayerOp, Pair } from '../../../model/layers/layers.js'
+import { formatShape } from '../../../model/shape.js'
+import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../../resize-sampling.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { dimsOf, wholeAxis } from '../view.js'
 
 const NO_PAD = [0, 0, 0, 0] as const
 

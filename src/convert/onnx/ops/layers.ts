@@ -1,11 +1,11 @@
 // ONNX nodes that combine values with constants or with each other, element by element.
-import { quote } from '../../model/json/fields.js'
-import { elementCount, formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { Value } from '../arch-draft.js'
-import type { Known, OnnxNodeReader, OnnxRead, Seen } from './node.js'
+import { quote } from '../../../model/json/fields.js'
+import { elementCount, formatShape, type Shape, sameShape } from '../../../model/shape.js'
+import type { Value } from '../../arch-draft.js'
+import type { Known, OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { FLOAT_TYPES } from '../tensor.js'
+import { dimsOf, plainView, sameRank, sameView, type View, wholeAxis } from '../view.js'
 import { padded } from './shapes.js'
-import { FLOAT_TYPES } from './tensor.js'
-import { dimsOf, plainView, sameRank, sameView, type View, wholeAxis } from './view.js'
 
 export const batchNormalization: OnnxRead = (n) => {
   const given = [1, 2, 3, 4].map((index) => n.floats(index))

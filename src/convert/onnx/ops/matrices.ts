@@ -1,9 +1,9 @@
 // ONNX nodes that multiply by a constant matrix.
-import { formatShape, sameShape } from '../../model/shape.js'
-import type { DraftTensor } from '../arch-draft.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
-import { transposed } from './tensor.js'
-import { dimsOf, rankedView, resizedView, vectorOrder, wholeAxis } from './view.js'
+import { formatShape, sameShape } from '../../../model/shape.js'
+import type { DraftTensor } from '../../arch-draft.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { transposed } from '../tensor.js'
+import { dimsOf, rankedView, resizedView, vectorOrder, wholeAxis } from '../view.js'
 
 /** Gemm: alpha · A · B + beta · C, A computed, B [n,cout] or with transB [cout,n] as PyTorch has it. */
 export const gemm: OnnxRead = (n) => {
