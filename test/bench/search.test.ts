@@ -12,14 +12,14 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 it('makes a front, and goes on where it was called off', async () => {
   const pictures = join(dir, 'noise.bin')
-  const bytes = Uint8Array.from({ length: 64 * RECORD }, (_, i) =>
+  const bytes = Uint8Array.from({ length: 24 * RECORD }, (_, i) =>
     i % RECORD === 0 ? (i / RECORD) % 10 : 256 * drawn(3, i),
   )
   writeFileSync(pictures, bytes)
   const folder = join(dir, 'front')
   const scale = { width: 4, blocks: [1], epochs: 1, retrainEpochs: 1, kept: 1, costs: 'seesaw' } as const
   const stop = new AbortController()
-  const run = { train: pictures, test: pictures, folder, scale, portions: [1, 0.2], judged: 10, threads: 1 }
+  const run = { train: pictures, test: pictures, folder, scale, portions: [1, 0.2], judged: 4, threads: 1 }
   const onProgress = ({ stage }: { stage: string }) => {
     if (stage === 'training') stop.abort()
   }
@@ -31,7 +31,8 @@ it('makes a front, and goes on where it was called off', async () => {
   ])
   for (const { float, reference, drelus, flights, onlineBytes, onlineSeconds } of rows) {
     for (const share of [float, reference]) expect(share >= 0 && share <= 1).toBe(true)
-    for (const cost of [drelus, flights, onlineBytes, onlineSeconds]) expect(cost).toBeGreaterThan(0)
+    expect(drelus).toBeGreaterThanOrEqual(0)
+    for (const cost of [flights, onlineBytes, onlineSeconds]) expect(cost).toBeGreaterThan(0)
   }
   const written = () => statSync(join(folder, '1.search.json')).mtimeMs
   const before = written()
