@@ -27,7 +27,7 @@ const SLOW = [
   'test/files/{no-hang,special-files}.test.ts', // every command on every kind of file
   'test/plan/compile/rounding.test.ts', // whole networks
   'test/tune/allocation/planned-masks.test.ts', // the same
-  'test/train/{model,search/command,search/search}.test.ts', // train networks, several times
+  'test/train/{killed,model,search/command,search/search}.test.ts', // train networks, several times
   'test/audit/{audit,command}.test.ts', // a hundred private inferences each
 ]
 

@@ -34,6 +34,7 @@ import { benchFloat } from './suites/float.js'
 import { benchInspect } from './suites/inspect.js'
 import { benchKernels } from './suites/kernels.js'
 import { benchKnapsack } from './suites/knapsack.js'
+import { benchSearch, SEARCH } from './suites/search.js'
 import { benchSecurenn, playSecurenn } from './suites/securenn.js'
 import { benchTrain } from './suites/train.js'
 
@@ -69,6 +70,7 @@ const BENCHES: ReadonlyMap<string, Bench> = new Map(
       'ResNet-20 for 25, 12 and 6 % of its comparisons on CIFAR-10, resumed where it was.',
       benchFinetune,
     ),
+    search: withFlags(SEARCH, benchSearch),
     guard: withFlags(GUARD, benchGuard),
     predict: plain('What one prediction of a cost takes.', benchPredict),
     inspect: plain('The command inspect on every network of the literature.', benchInspect),

@@ -69,6 +69,16 @@ export type {
 export type { TensorName } from './model/parameters.js'
 export { type ComparisonWindow, type LayerRelu, parseReluSpec, type ReluSpec } from './model/relu/spec.js'
 export { type PlannedRelu, type ReluSpecFile, reluSpecFile } from './model/relu/spec-file.js'
+export { pruneSkipRelus, shuffleRelus } from './model/reshape/shuffle.js'
+export {
+  alignedGrowths,
+  balancedWidths,
+  grownWidths,
+  type Stage,
+  stagesOf,
+  withoutStem,
+  withStageWidths,
+} from './model/reshape/widths.js'
 export { readSafetensors, type Tensor, writeSafetensors } from './model/safetensors.js'
 export { architectureSchema } from './model/schema.js'
 export type { Shape } from './model/shape.js'

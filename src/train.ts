@@ -27,17 +27,15 @@ export {
   pathGradient,
   type SearchCosts,
 } from './train/search/objective.js'
+export { type ChanceRecipe, DEFAULT_CHANCES } from './train/search/recipe.js'
+export { type Found, type SearchOptions, searchNetwork } from './train/search/search.js'
 export {
-  type ChanceRecipe,
-  DEFAULT_CHANCES,
-  type Found,
   firstSearchState,
+  formatSearchState,
+  parseSearchState,
   type SearchEpoch,
-  type SearchOptions,
   type SearchState,
-  searchNetwork,
-} from './train/search/search.js'
-export { formatSearchState, parseSearchState } from './train/search/state.js'
+} from './train/search/state.js'
 export {
   chosenPaths,
   countedCosts,

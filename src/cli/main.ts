@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   evaluate: async () => (await models()).evaluate,
   audit: async () => (await models()).audit,
   finetune: async () => (await models()).finetune,
+  reshape: async () => (await models()).reshape,
   search: async () => (await models()).search,
   cost: async () => (await models()).cost,
   bench: async () => (await parties()).bench,

@@ -57,9 +57,12 @@ export interface ShardResult {
   /** Sum over the pictures. */
   readonly loss: number
   readonly hits: number
-  /** The first layer with a value that is not finite, where the loss is not. */
+  /** What is not finite, in words, if anything: where the loss is not, the first layer with such a value; a gradient. */
   readonly fault?: string
 }
+
+/** A sum of finite float32 values is finite in double precision. */
+const isFinite32 = (vector: Float32Array): boolean => Number.isFinite(vector.reduce((sum, value) => sum + value, 0))
 
 export function shardJob(setup: ShardSetup) {
   const { arch, weights, spec, loss: options, teacher: given, factors: learned = [], windows } = setup
@@ -89,13 +92,17 @@ export function shardJob(setup: ShardSetup) {
     const hits = losses.filter(({ hit }) => hit).length
     const statistics = toVector(running, tape.statistics())
     if (!Number.isFinite(loss)) {
-      const fault = tape.firstNonFinite(inputs) ?? 'the loss'
+      const layer = tape.firstNonFinite(inputs)
+      const fault = layer === undefined ? 'the loss' : `layer ${JSON.stringify(layer)} first, which`
       return { gradients: none, factors: none, statistics, loss, hits, fault }
     }
     const gradients = tape.backward(losses.map(({ seed }) => seed.map((g) => g / batch)))
     const byFactor = new Float32Array(none.length)
+    const wild = [...gradients.weights].find(([, tensors]) => !Object.values(tensors).every(isFinite32))
     for (const { layer, start } of learned) byFactor.set(gradients.factors.get(layer)!, start)
-    return { gradients: toVector(trained, gradients.weights), factors: byFactor, statistics, loss, hits }
+    const fault = wild && `the gradient of layer ${JSON.stringify(wild[0])}`
+    const result = { gradients: toVector(trained, gradients.weights), factors: byFactor, statistics, loss, hits }
+    return fault === undefined ? result : { ...result, fault }
   }
   const release = () => {
     tape.release()

@@ -47,7 +47,7 @@ const LOOPBACK_SETTINGS = { generateMask: (mask: Uint8Array) => void mask.fill(0
  *   answers, DEADLINE, ABORTED, HOST without any WebSocket
  */
 export async function connect(url: string, options: ConnectOptions = {}): Promise<Channel> {
-  const target = checked(url)
+  const target = checkUrl(url)
   if (options.signal?.aborted) throw aborted(target, options.signal)
   checkToken(options.token)
   const open = options.open ?? (await platformSocket(target, options))
@@ -65,7 +65,8 @@ export async function hasWebSocket(): Promise<boolean> {
   }
 }
 
-function checked(url: string): URL {
+/** @throws RingfenceError BAD_INPUT, INSECURE: as `connect` */
+export function checkUrl(url: string): URL {
   const target = URL.canParse(url) ? new URL(url) : undefined
   if (target?.protocol !== 'ws:' && target?.protocol !== 'wss:') {
     throw new RingfenceError('BAD_INPUT', 'expected a URL that starts with wss:// (or ws:// on this machine)')

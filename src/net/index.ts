@@ -3,7 +3,7 @@ export type { Allowance, Peer, PeerRole, Principal } from './access/peer.js'
 export { giveBuffer } from './bulk/kept-buffers.js'
 export { type Channel, type ChannelOptions, type ReceiveOptions, withFirst } from './channel.js'
 export { type Clock, systemClock, turn, wait } from './clock.js'
-export { type ConnectOptions, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
+export { type ConnectOptions, checkUrl, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
 export { busy } from './failure.js'
 export {
   ALIVE_KIND,

@@ -103,10 +103,32 @@ export const REGISTERED_BYTES = ID_BYTES + KEY_BYTES + SEED_BYTES
 /** What a helper shows a replica before it is told anything: a key of this connection, its own, `confirmation`. */
 export const CHALLENGE_BYTES = 2 * KEY_BYTES + SEED_BYTES
 
-/** Where bundles can be brought to a replica, in ASCII, filled up with zeros; all zero: over its connection. */
+/** An address in ASCII, filled up with zeros; all zero: none. */
 export const ADDRESS_BYTES = 256
 
-/** A replica's answer: the seed that the connection's key and its registration's agree on, and its address. */
+/** @throws RingfenceError BAD_INPUT */
+export function encodeAddress(address: string): Uint8Array {
+  const bytes = new TextEncoder().encode(address)
+  if (bytes.byteLength > ADDRESS_BYTES) {
+    throw new RingfenceError(
+      'BAD_INPUT',
+      `an address of ${bytes.byteLength} bytes: give one of ${ADDRESS_BYTES} at most`,
+    )
+  }
+  const out = new Uint8Array(ADDRESS_BYTES)
+  out.set(bytes)
+  return out
+}
+
+export function decodeAddress(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0)
+  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end))
+}
+
+/**
+ * A replica's answer: the seed that the connection's key and its registration's agree on, and where bundles can be brought to it,
+ * if past its connection.
+ */
 export const IDENTIFIED_BYTES = SEED_BYTES + ADDRESS_BYTES
 
 export const WELCOME_BYTES = 2 * ID_BYTES + KEY_BYTES + SEED_BYTES + DIGEST_BYTES + 4
@@ -192,6 +214,9 @@ export function decodeReserved(payload: Uint8Array): Reserved {
 /** What a client shows to use the material of an earlier session. */
 export const TOKEN_BYTES = 32
 
+/** A session's token, and where to come back with it, if not to where the client has come. */
+export const KEPT_BYTES = TOKEN_BYTES + ADDRESS_BYTES
+
 /** A session and its token. */
 export const RESUME_BYTES = ID_BYTES + TOKEN_BYTES
 
@@ -223,13 +248,16 @@ export const sessionProof = (seed: Seed, session: Uint8Array): Uint8Array =>
 export const confirmation = (seed: Seed, registration: Uint8Array): Uint8Array =>
   deriveSeed(seed, registration, 'server-helper confirmation')
 
-/** Shows a helper that a replica has its registration's secret key: to the key that this connection is challenged with. */
+/**
+ * Shows a helper that a replica has its registration's secret key: to the key that this connection is challenged with, and for this
+ * plan and this address alone.
+ */
 export const replicaProof = (
   own: KeyPair,
   peerKey: Uint8Array,
   order: { initiator: Uint8Array; responder: Uint8Array },
-  digest: Uint8Array,
-): Seed => agreeSeed('server-helper replica', own, peerKey, order, digest)
+  { digest, address }: { digest: Uint8Array; address: Uint8Array },
+): Seed => agreeSeed('server-helper replica', own, peerKey, order, new Uint8Array([...digest, ...address]))
 
 /** What all of a helper's fronts and dealers call the model of a shared registration. */
 export const sharedModel = (seed: Seed): Uint8Array =>

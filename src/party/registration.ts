@@ -29,6 +29,7 @@ import {
   Caller,
   CHALLENGE_BYTES,
   confirmation,
+  encodeAddress,
   encodeHello,
   equal,
   ID_BYTES,
@@ -82,8 +83,9 @@ export async function join(
   const met = await meet(digest, helper, keys, { planBytes: json.byteLength, pinned: helperKey })
   const identified = new Uint8Array(IDENTIFIED_BYTES)
   const order = { initiator: keys.publicKey, responder: met.challenge }
-  identified.set(replicaProof(keys, met.challenge, order, digest))
-  identified.set(new TextEncoder().encode(options.deliverAt ?? ''), SEED_BYTES)
+  const address = encodeAddress(options.deliverAt ?? '')
+  identified.set(replicaProof(keys, met.challenge, order, { digest, address }))
+  identified.set(address, SEED_BYTES)
   helper.send(Kind.identified, Phase.setup, 0, identified)
   const [lacks] = await helper.receive(Kind.lacks, Phase.setup, 0, 1)
   if (lacks === 1) {

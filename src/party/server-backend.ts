@@ -1,6 +1,6 @@
 // Which back end serves a plan, and with what.
 import type { Kernels } from '../kernels/instance.js'
-import type { Link } from '../net/index.js'
+import { checkUrl, type Link } from '../net/index.js'
 import type { Compiled } from '../plan/compile/compile.js'
 import type { MccPlan, SecurennPlan } from '../plan/plan.js'
 import type { PlannedSteps } from '../protocol/step.js'
@@ -34,8 +34,9 @@ export function serverBackend(
   const onBundle = (milliseconds: number) => options.onEvent?.({ kind: 'bundle', milliseconds })
   const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options), onBundle }
   if (compiled.plan.backend === 'mcc') {
-    const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000 } = options
-    return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs })
+    const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000, keptAt = '' } = options
+    if (keptAt !== '') checkUrl(keptAt)
+    return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs, keptAt })
   }
   const open = async () => linkTo('helper', await connectHelper!(), options, options.meter)
   return new SecurennServer(context as ServerContext<SecurennPlan>, registration, open)

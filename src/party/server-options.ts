@@ -55,5 +55,11 @@ export interface ServerOptions extends HostOptions {
    * then come past the helper's connection.
    */
   deliverAt?: string
+  /**
+   * Where clients reach this server and no other, wss://…, for one that shares an address with others: a client with
+   * `keepMaterial` comes back there, as its material is here alone. Of the host that clients connect to, or below it. Default:
+   * where they connect to.
+   */
+  keptAt?: string
   meter?: Meter
 }

@@ -269,7 +269,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Which messages the parties exchange over a plan. Rises with every change of what travels or is drawn. */
-export const PROTOCOL_VERSION = 8
+export const PROTOCOL_VERSION = 9
 
 /** SHA-256 of the plan's canonical JSON and of the protocol's version: parties and kept material that agree on it agree on both. */
 export function planDigest(plan: Plan): Uint8Array {

@@ -1,38 +1,28 @@
 // Trains a network's weights for a ReLU spec. The result depends on network, pictures, recipe and seed alone: a batch is
 // cut into shards of a fixed size, whoever works on them, and what they give is added in their order.
-import { RingfenceError } from '../errors.js'
-import { factorsOf, lengthOf, type Slot, slotsOf, toVector, withVector } from '../gradient/parameters.js'
+import { type Slot, slotsOf, toVector, withVector } from '../gradient/parameters.js'
 import type { ShardNetwork, ShardResult, ShardSetup, ShardTask, TeacherNetwork } from '../gradient/shard-job.js'
-import { Tape } from '../gradient/tape.js'
 import type { Architecture } from '../model/architecture.js'
-import { quote } from '../model/json/fields.js'
 import type { ReluSpec } from '../model/relu/spec.js'
-import { elementCount } from '../model/shape.js'
 import type { Weights } from '../model/weights.js'
 import { evaluate } from '../tune/evaluation/evaluate.js'
 import type { OnStage } from '../tune/progress.js'
 import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../tune/workers/pool.js'
+import { checkPictures, diverged, keptBytes, requireMemory } from './checks.js'
 import { factorSlots, firstFactors, learnedBudget, MaskLearner } from './masks.js'
 import { type Optimizer, optimizerOf } from './optimizer.js'
-import { batchesOf, drawn, moved, type Split, splitOf, Use } from './pictures.js'
+import { batchesOf, drawn, type LabelledPictures, moved, type Split, splitOf, Use } from './pictures.js'
 import { type Recipe, rateAt, recipeOf } from './recipe.js'
 import { type EpochRecord, requireWithin, type TrainingState } from './state.js'
 
 export type { ShardNetwork, TeacherNetwork } from '../gradient/shard-job.js'
+export type { LabelledPictures } from './pictures.js'
 
 /** A network, where it starts from and what it becomes. */
 export interface TrainedNetwork extends ShardNetwork {
   readonly arch: Architecture
   /** Activations whose comparisons are to read a window, and 2^lo of each in the values' units: trained with their errors. */
   readonly windows?: ReadonlyMap<string, number>
-}
-
-/** Pictures with their classes. */
-export interface LabelledPictures {
-  /** CHW, preprocessed. */
-  readonly inputs: readonly Float32Array[]
-  /** Index of the class per picture. */
-  readonly labels: readonly number[]
 }
 
 export interface FinetuneOptions extends PoolOptions {
@@ -62,8 +52,6 @@ export interface Finetuned {
 
 /** Running statistics move this far towards those of a step (PyTorch's momentum). */
 const RUNNING = 0.1
-/** A thread's WebAssembly memory ends at 4 GiB; weights, a layer's gradients and the teacher take their part of it. */
-const MOST_KEPT = 3 * 2 ** 30
 
 /**
  * Trains from the weights given. Stops early where the recipe says so.
@@ -78,7 +66,9 @@ export async function finetune(
 ): Promise<Finetuned> {
   const recipe = recipeOf(options.recipe)
   checkPictures(network.arch, pictures)
-  requireMemory(network, recipe)
+  const { arch, spec } = network
+  if (recipe.masks) learnedBudget(arch, spec, recipe.masks)
+  requireMemory(keptBytes(network, recipe.masks ? factorSlots(arch, spec) : []), recipe)
   const split = splitOf(pictures.labels, recipe)
   const run = new Run(network, pictures, split, recipe, options)
   const { startPool = startHere } = options
@@ -241,7 +231,7 @@ class Run {
     const state = this.#state
     const results = await this.#shards(pool, batch)
     const fault = results.find((result) => result.fault !== undefined)?.fault
-    if (fault !== undefined) throw diverged(fault, state, this.recipe)
+    if (fault !== undefined) throw diverged('training', fault, state, this.recipe)
     this.#gradients.fill(0)
     const factors = new Float32Array(this.#learning ? state.factors!.values.length : 0)
     const statistics = new Float64Array(state.running.length)
@@ -320,41 +310,3 @@ class Run {
 }
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
-
-function diverged(layer: string, { epoch, step }: TrainingState, { rate }: Recipe): RingfenceError {
-  const where = layer === 'the loss' ? layer : `layer ${quote(layer)} first, which`
-  const when = `epoch ${epoch + 1}, step ${step + 1}`
-  return new RingfenceError(
-    'BAD_INPUT',
-    `training came apart in ${when}: ${where} is not finite any more; try a lower rate than ${rate}`,
-  )
-}
-
-function checkPictures(arch: Architecture, { inputs, labels }: LabelledPictures): void {
-  const problems: string[] = []
-  const classes = elementCount(arch.byId.get(arch.outputs[0])!.out)
-  if (inputs.length === 0) problems.push('expected at least one picture, got none')
-  if (labels.length !== inputs.length)
-    problems.push(`expected a class per picture, ${inputs.length}, got ${labels.length}`)
-  const wrong = labels.filter((label) => !Number.isInteger(label) || label < 0 || label >= classes).length
-  if (wrong > 0) problems.push(`expected classes from 0 to ${classes - 1}, the network's, got ${wrong} others`)
-  if (problems.length > 0) throw new RingfenceError('BAD_INPUT', 'these pictures cannot be trained on:', problems)
-}
-
-/** Also finds out whether network and spec fit, before any thread is started. */
-function requireMemory({ arch, weights, spec }: TrainedNetwork, { shard, masks }: Recipe): void {
-  const slots = masks ? factorSlots(arch, spec) : []
-  if (masks) learnedBudget(arch, spec, masks)
-  const factors = factorsOf(slots, new Float32Array(lengthOf(slots)))
-  const tape = Tape.prepare(arch, weights, { spec, factors })
-  const each = tape.keptBytes()
-  tape.release()
-  if (each * shard <= MOST_KEPT) return
-  const fits = Math.max(Math.floor(MOST_KEPT / each), 1)
-  throw new RingfenceError(
-    'BAD_INPUT',
-    `a shard of ${shard} pictures keeps ${gib(each * shard)} per thread, more than ${gib(MOST_KEPT)}; try a shard of ${fits}`,
-  )
-}
-
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`

@@ -30,6 +30,14 @@ function shuffled(list: readonly number[], seed: number, use: number, turn: numb
   return order
 }
 
+/** Pictures with their classes. */
+export interface LabelledPictures {
+  /** CHW, preprocessed. */
+  readonly inputs: readonly Float32Array[]
+  /** Index of the class per picture. */
+  readonly labels: readonly number[]
+}
+
 /** Pictures to train on and pictures held out, by number, in their order. */
 export interface Split {
   readonly train: readonly number[]

@@ -78,6 +78,11 @@ describe('on a terminal of 80 columns', () => {
     expectFits(lines, /next ringfence evaluate mnist-cnn3 --images/)
     const evaluated = ['--unlabelled', '--windows', 'calibrated,exact,8', '--sample', '1', '-o', at('e.json')]
     expectFits(await onTerminal(evaluate, 'mnist-cnn3', ...pictures, ...evaluated), /next ringfence demo --model/)
+    const limited = [...pictures, '--unlabelled', '--limit', '1', '--csv']
+    const [heads, row, end] = await onTerminal(evaluate, 'mnist-cnn3', ...limited)
+    expect(heads).toMatch(/^variant,windows,drelus,flights,onlineBytes,onlineSeconds,network,floatImages,floatCorrect,/)
+    expect(row).toMatch(/^plain,calibrated,2864,\d+,\d+,0\.\d+,wan60,1,,1,,\d,\d+$/)
+    expect(end).toBe('')
   })
 
   it('distortion and plan', { timeout: 120_000 }, async () => {

@@ -43,7 +43,7 @@ it('goes from a checkpoint and a folder of pictures to a model that can be serve
   await prepare()
   const page = readFileSync(join(root, 'docs/train.md'), 'utf8')
   const commands = [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block]) => block.trimEnd().split('\n'))
-  expect(commands.length).toBe(9)
+  expect(commands.length).toBe(11)
   const said = commands.map((line) => {
     const [npx, name, ...args] = line.split(' ')
     expect([npx, name]).toEqual(['npx', 'ringfence'])
@@ -57,6 +57,7 @@ it('goes from a checkpoint and a folder of pictures to a model that can be serve
   expect(spec!.drelus).toBeLessThanOrEqual(0.12 * 2864)
   expect((await loadModelDirectory(join(dir, 'net-masks'))).spec!.drelus).toBe(300)
   expect(existsSync(join(dir, 'front.html'))).toBe(true)
+  expect(existsSync(join(dir, 'net-wide/weights.safetensors'))).toBe(true)
   const rounds = await loadModelDirectory(join(dir, 'net-rounds'))
   expect(rounds.variants).toEqual(['round-2', 'round-1'])
   expect(rounds.spec!.drelus).toBeLessThanOrEqual(0.06 * 2864)

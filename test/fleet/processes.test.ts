@@ -9,6 +9,8 @@ import { Client, decodeImage, pictureToInput, ReconnectingClient } from '../../s
 import { type Running, ringfence, root, startRingfence } from '../cli/program.js'
 import { Broker, noBroker } from '../engine/broker.js'
 import { freePort } from '../fixtures/free-port.js'
+import { MemoryStore } from '../party/memory-store.js'
+import { balancer } from './balancer.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'rf-fleet-'))
 const key = join(folder, 'fleet.key')
@@ -109,6 +111,39 @@ describe('servers of one registration', () => {
     chmodSync(file, 0o644)
     const open = await ringfence(...model, '--no-guard')
     expect(open.stderr).toMatch(/INSECURE.*chmod 600/s)
+  })
+
+  it('keep material that a client finds again behind a balancer', async () => {
+    const helper = start('helper', '--listen', '0')
+    const atHelper = await helper.says(/ws:\/\/\S+/)
+    const address = await balancer()
+    const ports = [await freePort(), await freePort()].map(String)
+    const model = ['serve', '--model', 'mnist-cnn3', '--helper', atHelper]
+    const servers = ports.map((port) => start(...model, '--listen', port, '--kept-at', `ws://127.0.0.1:${port}`))
+    const urls = await Promise.all(servers.map((each) => each.says(/ws:\/\/[^\s"]+/)))
+    const store = new MemoryStore()
+    const losses: string[] = []
+    const come = () =>
+      Client.create({
+        ...{ server: address.url, helper: atHelper, keepMaterial: store },
+        onMaterialLost: (why) => losses.push(why),
+      })
+    address.lead(urls[0])
+    const first = await come()
+    await first.prepare(2)
+    await first.release()
+    await helper.stop('SIGKILL')
+    address.lead(urls[1])
+    const again = await come()
+    expect(again.prepared).toBe(2)
+    expect(await digits(again, 2)).toEqual([7, 7])
+    expect(losses).toEqual([])
+    await again.release()
+    await address.close()
+    const several = await ringfence(...model, '--kept-at', 'ws://127.0.0.1:1', '--workers', '2')
+    expect(several.stderr).toMatch(/--kept-at: several processes.*start several servers/s)
+    const plain = await ringfence(...model, '--kept-at', 'ws://replica.example')
+    expect(plain.stderr).toMatch(/--kept-at: .*use wss/s)
   })
 
   it.each([

@@ -145,6 +145,21 @@ describe('a registration that two servers share', () => {
   })
 })
 
+test('an address of a replica that somebody changed on its way is refused', async () => {
+  const errors: string[] = []
+  const helper = await createHelper({ onError: ({ code }) => errors.push(code) })
+  const registration = await shared(helper)
+  const [at, elsewhere] = ['https://a.example:7704', 'https://b.example:7704']
+  const changing = wire((message, _, from) => {
+    if (from !== 'a' || kindOf(message) !== Kind.identified) return message
+    return new Uint8Array(Buffer.from(Buffer.from(message).toString('latin1').replace(at, elsewhere), 'latin1'))
+  })
+  const joining = Site.create(compiled, helper, { wire: changing, server: { registration, deliverAt: at } })
+  expect(await failure(joining)).toMatchObject({ code: 'PEER_FAILED' })
+  expect(errors).toEqual(['UNAUTHORIZED'])
+  await helper.release()
+})
+
 /** A front, a dealer, and two replicas that listen for bundles. */
 async function delivering(through: (transport: Transport) => Transport = (transport) => transport) {
   const engine = new MemoryEngine({ name: 'deal' })

@@ -151,6 +151,23 @@ describe('kept buffers', () => {
     expect(takeBuffer(KEPT_FROM - 1)).not.toBe(small)
   })
 
+  test('are of sizes that somebody takes: others would push them out', () => {
+    const size = KEPT_FROM + 40
+    const [mine, other] = [takeBuffer(size), new ArrayBuffer(KEPT_FROM + 48)]
+    giveBuffer(new Uint8Array(mine))
+    for (let i = 0; i < 300; i++) giveBuffer(new Uint8Array(new ArrayBuffer(KEPT_FROM + 48)))
+    giveBuffer(new Uint8Array(other))
+    expect(takeBuffer(size)).toBe(mine)
+    expect(takeBuffer(KEPT_FROM + 48)).not.toBe(other)
+  })
+
+  test('of many sizes are those of the last ones', () => {
+    const first = takeBuffer(KEPT_FROM + 1)
+    giveBuffer(new Uint8Array(first))
+    for (let i = 2; i < 1100; i++) takeBuffer(KEPT_FROM + i)
+    expect(takeBuffer(KEPT_FROM + 1)).not.toBe(first)
+  })
+
   test('are bounded: those unused for longest go', () => {
     const MIB = 2 ** 20
     const [oldest, ...others] = Array.from({ length: 18 }, (_, i) => takeBuffer(MIB + 8 * i))

@@ -152,6 +152,15 @@ describe('ringfence finetune', () => {
     expect(again).toEqual(weights.get('conv1')!.weight)
   })
 
+  it('prints epochs, and rounds, for a spreadsheet', async () => {
+    const epochs = await run(finetune, ...args(), '-o', at('csv'), '--csv')
+    expect(epochs).toMatch(/^epoch,loss,accuracy,held,left\n1,\d\.\d+,0\.\d+,[01](\.\d+)?,\n$/)
+    const rounds = ['--rounds', '1', '--ratio', '0.5', '--cull', 'layers', '--csv', '-o', at('csv-rounds')]
+    const row = 'round-1,1296,[01](\\.\\d+)?,[01](\\.\\d+)?,10,\\d+,\\d+'
+    const text = await run(finetune, ...args(), ...rounds)
+    expect(text).toMatch(new RegExp(`^name,comparisons,before,after,reference,correct,agreeing\n${row}\n$`))
+  })
+
   it('drops whole layers, those that matter least', async () => {
     const culling = ['--rounds', '1', '--ratio', '0.5', '--cull', 'layers', '--holdout', '0']
     const report = await run(finetune, ...args(), '-o', at('culled'), ...culling)

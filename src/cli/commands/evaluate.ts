@@ -7,7 +7,7 @@ import type { PrivateScore, Score } from '../../tune/evaluation/evaluate.js'
 import { type WindowChoice, windowName } from '../../tune/evaluation/evaluate-network.js'
 import { circumstances } from '../report/circumstances.js'
 import { type EvaluationColumn, type MadeEvaluation, paretoHtml, paretoSvg } from '../report/pareto-chart.js'
-import { type Command, type Flags, PLAN_FLAGS, planOptions, RESIZE_FLAG } from '../terminal/arguments.js'
+import { type Command, CSV_FLAG, type Flags, PLAN_FLAGS, planOptions, RESIZE_FLAG } from '../terminal/arguments.js'
 import { printed, type Work } from '../terminal/printed.js'
 import {
   byteSize,
@@ -57,6 +57,7 @@ export const evaluate: Command = {
     },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+    ...CSV_FLAG,
     ...PLAN_FLAGS,
   },
   notes: ['Ctrl-C leaves FILE.part (evaluation.json.part); the same command goes on from there.'],
@@ -72,7 +73,7 @@ export const evaluate: Command = {
       await writeFiles(report, files, options.force)
       return report
     }
-    await printed(flags, evaluated, (report) => text(report, Object.values(files), options.model), jsonOf)
+    await printed(flags, evaluated, (report) => text(report, Object.values(files), options.model), jsonOf, rowsOf)
     return 0
   },
 }
@@ -134,6 +135,13 @@ function jsonOf({ rows, circumstances, ...report }: MadeEvaluation): unknown {
     })),
   }
 }
+
+const rowsOf = ({ rows, profile }: MadeEvaluation) =>
+  rows.map(({ variant, windows, drelus, flights, onlineBytes, onlineSeconds, float, reference }) => ({
+    ...{ variant, windows, drelus, flights, onlineBytes, onlineSeconds, network: profile },
+    ...{ floatImages: float.images, floatCorrect: float.correct, images: reference.images, correct: reference.correct },
+    ...{ agreeing: reference.agreeing, overflows: reference.overflows },
+  }))
 
 interface Files {
   readonly svg: string | undefined

@@ -242,6 +242,10 @@ export const RESIZE_FLAG = {
   },
 } as const satisfies FlagDefinitions
 
+export const CSV_FLAG = {
+  csv: { type: 'boolean', description: 'print the rows of the table as CSV instead of text' },
+} as const satisfies FlagDefinitions
+
 export const HELPER_KEY_FLAG = {
   'helper-key': {
     type: 'string',

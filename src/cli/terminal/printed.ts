@@ -1,5 +1,6 @@
 // How every command works: a bar while it does, Ctrl-C that calls it off, and its report as text or as one line of JSON.
 import type { OnStage } from '../../tune/progress.js'
+import { type Cell, csv } from '../report/csv.js'
 import type { Flags } from './arguments.js'
 import { interruptible } from './interrupt.js'
 import { ProgressBar } from './progress-bar.js'
@@ -14,6 +15,7 @@ export interface Work {
  * Does the work and prints its report.
  * @param text the report for people
  * @param json the report for machines, where it is not the report itself
+ * @param table the report for spreadsheets, of a command with `CSV_FLAG`
  * @returns the report
  */
 export async function printed<R>(
@@ -21,12 +23,16 @@ export async function printed<R>(
   work: (how: Work) => Promise<R>,
   text: (report: R) => string,
   json: (report: R) => unknown = (report) => report,
+  table?: (report: R) => readonly Readonly<Record<string, Cell>>[],
 ): Promise<R> {
+  if (flags.on('json') && flags.on('csv')) flags.fault('expected one of --json and --csv')
+  flags.check()
   const bar = new ProgressBar()
   try {
     const report = await interruptible((signal) => work({ signal, onProgress: stagesOn(bar) }))
     bar.clear()
-    process.stdout.write(flags.on('json') ? `${JSON.stringify(json(report))}\n` : text(report))
+    const words = () => (table && flags.on('csv') ? csv(table(report)) : text(report))
+    process.stdout.write(flags.on('json') ? `${JSON.stringify(json(report))}\n` : words())
     return report
   } finally {
     bar.clear()

@@ -2,9 +2,9 @@
 // by the definitions of onnx/docs/Operators.md.
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
-import { dropout } from './layers.js'
 import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
-import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './shapes.js'
+import { dropout } from './ops/layers.js'
+import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './ops/shapes.js'
 import { decodeTensor, FLOAT_TYPES, MOST_INTEGERS, type OnnxConstant, transposed } from './tensor.js'
 
 export const constant: OnnxRead = (n) => {

@@ -1,9 +1,10 @@
 // What the reader of one ONNX node sees: its attributes, its inputs by what they are, and a place to report faults.
 import { quote } from '../../model/json/fields.js'
 import type { LayerOp, Pad, Pair } from '../../model/layers/layers.js'
-import { formatShape, type Shape, sameShape } from '../../model/shape.js'
+import { elementCount, formatShape, type Shape, sameShape } from '../../model/shape.js'
 import type { ArchDraft, DraftTensor, DraftTensors, Value } from '../arch-draft.js'
 import { type AttributeKind, attributeFault, kindFault } from './attributes.js'
+import { movedBlocks } from './blocks.js'
 import type { OnnxAttribute, OnnxNode } from './proto.js'
 import type { OnnxConstant } from './tensor.js'
 import {
@@ -12,6 +13,7 @@ import {
   flattenedView,
   placesAlongChannels,
   plainView,
+  rankedView,
   resizedView,
   sameView,
   settlingSteps,
@@ -35,11 +37,15 @@ export interface Bounded {
 /** What a name of the graph stands for: a computed value or elements known now. */
 export type Known = Seen | { readonly constant: OnnxConstant }
 
+/** √2 and its inverse of the error function's argument; of the two approximations by tanh and by sigmoid. */
+const GELU_NUMBERS = [Math.SQRT2, Math.SQRT1_2, 0.044715, Math.sqrt(2 / Math.PI), 1.702]
+
 /** What the names of the graph stand for so far. */
 export interface OnnxScope {
   readonly opset: number
   /** Size of the batch dimension, for shapes that the graph computes; 1 when it is symbolic. */
   readonly batch: number
+  readonly isBatchKnown: boolean
   /** `'broken'` after a fault that has been reported; undefined when nothing is known of the name. */
   find(name: string): Known | 'broken' | undefined
   /** Bounds of values by their ids. */
@@ -157,6 +163,8 @@ export class OnnxNodeReader {
       const order = channelOrder(view, value.shape, batch)
       if (order === null) return value
       if (order) return this.draft.reordered(this.where, `${this.name}.order`, value, order)
+      const moved = movedBlocks(this.draft, this.where, this.name, value, view, batch)
+      if (moved) return moved
     }
     return this.settled(seen, input)?.value
   }
@@ -242,14 +250,14 @@ export class OnnxNodeReader {
   }
 
   /**
-   * The one number of a constant input for a value that the client may compute with: behind a layer that no private step
-   * computes, a number is public, and a tensor of the network would not be.
+   * The one number of a constant input that nobody has to hide: behind a layer that no private step computes a number is
+   * public, and a tensor of the network would not be; so are the numbers that GELU is written with, everywhere.
    */
   publicNumber(index: number, { value }: Seen): number | undefined {
-    if (!this.draft.isPlain(value)) return undefined
     const { floats, shape } = this.constant(index) ?? {}
     if (!floats || floats.length === 0 || shape!.length > 6 || !floats.every((x) => x === floats[0])) return undefined
-    return floats[0]
+    const isKnown = elementCount(shape!) === 1 && GELU_NUMBERS.some((x) => Math.abs(floats[0] - x) < 1e-6 * x)
+    return isKnown || this.draft.isPlain(value) ? floats[0] : undefined
   }
 
   /** A constant input; undefined when it is left out. */
@@ -296,13 +304,15 @@ export class OnnxNodeReader {
     return this.fault(`${what}expected one number, got ${formatShape(constant.shape)}`)
   }
 
+  isConstant(index: number): boolean {
+    const known = this.scope.find(this.node.inputs[index])
+    return known !== undefined && known !== 'broken' && 'constant' in known
+  }
+
   /** Which of two inputs is a constant. */
   constantSide(): 0 | 1 | undefined {
     if (this.node.inputs.length !== 2) return undefined
-    return ([0, 1] as const).find((index) => {
-      const known = this.scope.find(this.node.inputs[index])
-      return known !== undefined && known !== 'broken' && 'constant' in known
-    })
+    return ([0, 1] as const).find((index) => this.isConstant(index))
   }
 
   /** An axis of a tensor, counted from its front. */
@@ -337,7 +347,7 @@ export class OnnxNodeReader {
   perChannel(index: number, x: Seen, change: (x: number) => number = (x) => x) {
     const constant = this.floats(index)
     if (!constant) return undefined
-    const fit = this.#fit(constant.shape, x)
+    const fit = this.#fit(constant.shape, { ...x, view: rankedView(x.view, constant.shape.length) })
     if (!fit) {
       const expected = `one number, or one per channel of ${formatShape(dimsOf(x.view))}`
       return this.fault(`tensor ${constant.from}: expected ${expected}, got ${formatShape(constant.shape)}`)

@@ -8,17 +8,13 @@ import { ArchDraft, type ConvertedNetwork, plainBytes, type Value } from '../arc
 import { computingOrder, cycleWords } from '../graph-order.js'
 import { endingHint, type HintValue, noSuchOutput } from '../outputs.js'
 import { stemOf } from '../weights/read.js'
-import * as bounds from './bounds.js'
 import * as fold from './fold.js'
 import { isChannelsLast } from './input-layout.js'
-import * as layers from './layers.js'
-import { type Bounded, type Known, OnnxNodeReader, type OnnxRead, type OnnxScope } from './node.js'
+import { type Bounded, type Known, OnnxNodeReader, type OnnxScope } from './node.js'
 import { nodePath, type OnnxModel, type OnnxNode, type OnnxValueInfo, readOnnxModel } from './proto.js'
-import * as resizes from './resize.js'
-import * as shapes from './shapes.js'
+import { READERS } from './readers.js'
 import { decodeTensor, FLOAT_TYPES } from './tensor.js'
 import { plainView, transposedView } from './view.js'
-import * as windows from './windows.js'
 
 /** What the file leaves open. */
 export interface OnnxOptions {
@@ -33,71 +29,6 @@ export interface OnnxOptions {
   /** Files of tensors beside the model (external data), by the locations that `externalLocations` lists. */
   readonly externalData?: ReadonlyMap<string, Uint8Array>
 }
-
-/** What computes; nodes over constants alone are folded instead. */
-export const READERS: ReadonlyMap<string, OnnxRead> = new Map(
-  Object.entries({
-    Abs: layers.absolute,
-    Add: layers.add,
-    ArgMax: layers.argMax,
-    AveragePool: windows.averagePool,
-    BatchNormalization: layers.batchNormalization,
-    Cast: layers.cast,
-    Clip: bounds.clip,
-    Concat: layers.concat,
-    Constant: fold.constant,
-    ConstantOfShape: fold.constantOfShape,
-    Conv: windows.conv,
-    ConvTranspose: windows.convTranspose,
-    DepthToSpace: windows.depthToSpace,
-    Div: layers.divide,
-    Dropout: layers.dropout,
-    Erf: layers.pointwise('erf'),
-    Exp: layers.pointwise('exp'),
-    Flatten: shapes.flatten,
-    Gemm: layers.gemm,
-    GlobalAveragePool: windows.globalAveragePool,
-    GlobalMaxPool: windows.globalMaxPool,
-    HardSigmoid: bounds.hardSigmoid,
-    HardSwish: layers.gated(bounds.hardSwishGate),
-    Identity: layers.same,
-    LeakyRelu: layers.leakyRelu,
-    Log: layers.pointwise('log'),
-    LogSoftmax: layers.softmax('logSoftmax'),
-    MatMul: layers.matMul,
-    Max: bounds.extreme('max'),
-    MaxPool: windows.maxPool,
-    Min: bounds.extreme('min'),
-    Mul: layers.multiply,
-    Neg: layers.negate,
-    PRelu: layers.prelu,
-    Pad: shapes.pad,
-    Pow: layers.power,
-    Range: fold.range,
-    ReduceMax: resizes.reduce('max'),
-    ReduceMean: resizes.reduce('avg'),
-    ReduceSum: resizes.reduce('sum'),
-    Reciprocal: layers.pointwise('reciprocal'),
-    Relu: bounds.relu,
-    Reshape: shapes.reshape,
-    Resize: resizes.resize,
-    Shape: fold.shape,
-    Sigmoid: layers.pointwise('sigmoid'),
-    Size: fold.size,
-    Slice: shapes.slice,
-    Softmax: layers.softmax('softmax'),
-    Softplus: layers.pointwise('softplus'),
-    Split: shapes.split,
-    Sqrt: layers.pointwise('sqrt'),
-    Squeeze: shapes.squeeze,
-    Sub: layers.subtract,
-    Sum: layers.add,
-    Tanh: layers.pointwise('tanh'),
-    Transpose: shapes.transpose,
-    Unsqueeze: shapes.unsqueeze,
-    Upsample: resizes.resize,
-  }),
-)
 
 /**
  * Reads a float ONNX model of one image network. Preprocessing and labels are not in such a file: the input is taken
@@ -274,6 +205,7 @@ class GraphScope implements OnnxScope {
   readonly maxPoolPads = new Map<string, Pad>()
   readonly opset: number
   batch = 1
+  isBatchKnown = false
 
   constructor(
     readonly model: OnnxModel,
@@ -308,7 +240,10 @@ class GraphScope implements OnnxScope {
     if (dims && dims.length !== 2 && dims.length !== 4) {
       return fault(`expected [batch,channels,height,width] or [batch,n], got ${quote(dims)}`)
     }
-    if (dims && typeof dims[0] === 'number' && dims[0] >= 1 && dims[0] < 2 ** 24) this.batch = dims[0]
+    if (dims && typeof dims[0] === 'number' && dims[0] >= 1 && dims[0] < 2 ** 24) {
+      this.batch = dims[0]
+      this.isBatchKnown = true
+    }
     const isLast = dims?.length === 4 && isChannelsLast(this.model, info.name)
     const shape = given ?? (isLast ? [dims[3], dims[1], dims[2]] : dims?.slice(1))
     const fits = shape?.every(

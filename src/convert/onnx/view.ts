@@ -3,7 +3,7 @@
 import { type Shape, sameShape } from '../../model/shape.js'
 
 /** Part of an axis of the value: index ⌊i / step⌋ mod size, where i counts along the axis. */
-interface Atom {
+export interface Atom {
   /** 0, 1, 2 of the value's shape; -1 is the batch. */
   readonly axis: number
   readonly size: number
@@ -31,6 +31,16 @@ export function sameView(a: View, b: View): boolean {
     x.length === y.length &&
     x.every(({ axis, size, step }, i) => axis === y[i].axis && size === y[i].size && step === y[i].step)
   return a.length === b.length && a.every((atoms, i) => same(atoms, b[i]))
+}
+
+/** What is combined element by element has as many dimensions: sizes of 1 come in front of the shorter ones. */
+export function sameRank<T extends { readonly view: View }>(all: readonly T[]): T[] {
+  const rank = Math.max(...all.map(({ view }) => view.length))
+  return all.map((each) => ({ ...each, view: rankedView(each.view, rank) }))
+}
+
+export function rankedView(view: View, rank: number): View {
+  return [...Array<readonly Atom[]>(Math.max(rank - view.length, 0)).fill([]), ...view]
 }
 
 export function transposedView(view: View, order: readonly number[]): View {
@@ -118,7 +128,7 @@ export function settlingSteps(view: View, shape: Shape, batch: number): Settling
   const order = atoms.map((atom) => parts.indexOf(atom))
   if (target.length > MOST_AXES || parts.length > MOST_AXES) return undefined
   const plain = target.map((size, axis) => (size === 1 ? [] : [{ axis, size, step: 1 }]))
-  return { refined, order, shape: target, view: isBatched ? [view[0], ...plain] : plain }
+  return { refined, order, shape: target.length > 0 ? target : [1], view: isBatched ? [view[0], ...plain] : plain }
 }
 
 /** The view over the flattened value, whose only axis counts through all of its elements. */
@@ -135,7 +145,6 @@ export function flattenedView(view: View, shape: Shape): View {
  */
 export function placesAlongChannels(view: View, dims: readonly number[], channels: number): Int32Array | undefined {
   const sizes = dimsOf(view)
-  if (dims.length > view.length && dims.slice(0, dims.length - view.length).some((size) => size !== 1)) return undefined
   const aligned = view.map((_, i) => dims[i - view.length + dims.length] ?? 1)
   if (!aligned.every((size, i) => size === 1 || (size === sizes[i] && view[i].every(({ axis }) => axis === 0)))) {
     return undefined

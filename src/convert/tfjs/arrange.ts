@@ -112,8 +112,17 @@ export class TfArranger {
   flatten(x: Value, suffix = '', axes = this.layout === 'channels_last' ? 'hwc' : 'chw'): Value | undefined {
     if (x.shape.length === 1) return x
     const flat = this.draft.flatten(this.where, this.name + suffix, x)
-    const parts = partsOf(x.shape, axes)
+    // Values of two axes lie as they do in the file.
+    const parts = x.shape.length === 3 ? partsOf(x.shape, axes) : undefined
     return flat && (parts ? { ...flat, parts } : flat)
+  }
+
+  /** @param dims of the file's tensor, counted from 1 behind the batch: dimension i of the result is `dims[i]` */
+  permuted(x: Value, dims: readonly number[]): Value | undefined {
+    const given = this.inFile(x)
+    const order = dims.map((dim) => dim - 1)
+    const made = given && this.moved(given, order, '/permuted')
+    return this.fromFile(made, made?.shape ?? [])
   }
 
   /** Sizes without the batch, channels last; -1 takes what is left. */

@@ -4,25 +4,30 @@ import { quote } from '../../model/json/fields.js'
 import type { Pad, Pair, Resize } from '../../model/layers/layers.js'
 import { formatShape, type Shape, sameShape } from '../../model/shape.js'
 import type { Bounds, DraftTensor, Value } from '../arch-draft.js'
+import * as functions from '../functions.js'
 import { reachOf, samePadding } from '../window-padding.js'
 import { TfArranger } from './arrange.js'
 import { convKernel, denseKernel, depthwiseKernel, inOrder, joinedParts, orderOf, sameOrder } from './layout.js'
 
+/** Activations that are written as several layers, by Keras's names. */
+const WRITTEN: ReadonlyMap<string, (make: functions.MakeLayer, x: Value) => Value | undefined> = new Map(
+  Object.entries({
+    elu: functions.elu(1),
+    gelu: functions.gelu('erf'),
+    gelu_new: functions.gelu('tanh'),
+    mish: functions.mish,
+    selu: functions.elu(functions.SELU.alpha, functions.SELU),
+    silu: functions.swish(1),
+    softsign: functions.softsign,
+    swish: functions.swish(1),
+  }),
+)
+
 /** Keras's names of the activations that can be converted. */
 export const ACTIVATIONS: ReadonlySet<string> = new Set([
-  ...[
-    'linear',
-    'relu',
-    'relu6',
-    'leaky_relu',
-    'softmax',
-    'sigmoid',
-    'tanh',
-    'softplus',
-    'exponential',
-    'swish',
-    'silu',
-  ],
+  ...['linear', 'relu', 'relu6', 'leaky_relu', 'softmax', 'log_softmax', 'sigmoid', 'tanh', 'softplus', 'exponential'],
+  ...['hard_sigmoid', 'hard_silu', 'hard_swish'],
+  ...WRITTEN.keys(),
 ])
 
 /** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
@@ -179,14 +184,38 @@ export class TfEmitter extends TfArranger {
         return this.layer({ op: kind }, [x], {}, suffix)
       case 'exponential':
         return this.layer({ op: 'exp' }, [x], {}, suffix)
-      case 'swish':
-      case 'silu': {
-        const gate = this.layer({ op: 'sigmoid' }, [x], {}, `${suffix}/gate`)
+      case 'log_softmax':
+        return this.alongLast(x, 'logSoftmax', suffix)
+      case 'hard_sigmoid':
+        return this.#hardSigmoid(x, 0.2, suffix)
+      // By Keras 3, which has it in hard_silu as well.
+      case 'hard_sigmoid_3':
+        return this.#hardSigmoid(x, 1 / 6, suffix)
+      case 'hard_silu':
+      case 'hard_swish': {
+        const gate = this.#hardSigmoid(x, 1 / 6, `${suffix}/gate`)
         return gate && this.layer({ op: 'multiply' }, [x, gate], {}, suffix)
       }
       default:
-        return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')}, got ${quote(kind)}`)
+        return this.written(WRITTEN.get(kind), x, suffix, kind)
     }
+  }
+
+  /** A function of several layers. */
+  written(
+    write: ((make: functions.MakeLayer, x: Value) => Value | undefined) | undefined,
+    x: Value,
+    suffix = '',
+    kind = '',
+  ): Value | undefined {
+    if (write) return write((op, inputs, name) => this.layer(op, inputs, {}, suffix + (name && `/${name}`)), x)
+    return this.fault(`activation: expected ${[...ACTIVATIONS].join(', ')}, got ${quote(kind)}`)
+  }
+
+  /** max(0, min(1, slope · x + 1 / 2)). */
+  #hardSigmoid(x: Value, slope: number, suffix: string): Value | undefined {
+    const line = this.#affine(x, slope, 0.5, `${suffix}/affine`)
+    return line && this.layer({ op: 'clip', min: 0, max: 1 }, [line], {}, suffix)
   }
 
   negative(x: Value): Value | undefined {

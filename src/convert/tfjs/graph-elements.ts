@@ -172,6 +172,11 @@ export const argMax: NodeRead = (n) => {
 export const same: NodeRead = (n) =>
   n.inputs[0] ?? (n.node.inputs.length === 0 ? n.fault('expected an input, got none') : undefined)
 
+export const logSoftmax: NodeRead = (n) => {
+  const x = n.value()
+  return x && madeOf(n.alongLast(x, 'logSoftmax'))
+}
+
 export const softmax: NodeRead = (n) => {
   const x = n.value()
   return x && madeOf(n.alongLast(x, 'softmax'))

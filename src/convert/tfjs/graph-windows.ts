@@ -11,6 +11,7 @@ import { madeOf, type NodeRead, type NodeReader, type TfKnown } from './node.js'
 const FUSED: Readonly<Record<string, string>> = {
   Relu: 'relu',
   Relu6: 'relu6',
+  Elu: 'elu',
   LeakyRelu: 'leaky_relu',
   Prelu: 'prelu',
   Sigmoid: 'sigmoid',

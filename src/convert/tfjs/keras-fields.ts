@@ -20,6 +20,7 @@ const NOISE = { data_format: ANY, rate: ANY, seed: ANY, noise_shape: ANY, stddev
 /** Values that change nothing, by class and field. */
 const OF_CLASS: Readonly<Record<string, Readonly<Record<string, Neutral>>>> = {
   ActivityRegularization: NOISE,
+  AlphaDropout: NOISE,
   BatchNormalization: { momentum: ANY, renorm_momentum: ANY, fused: ANY, synchronized: ANY },
   Conv2D: WINDOW,
   Conv2DTranspose: NOT_GROUPED,

@@ -6,7 +6,8 @@ import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
 import { noSuchOutput } from '../outputs.js'
 import { ACTIVATIONS, TfEmitter } from './emit.js'
-import { activationName, KERAS_READERS, type KerasFile, KerasReader } from './keras.js'
+import { activationName, type KerasFile, KerasReader } from './keras/reader.js'
+import { KERAS_READERS } from './keras/readers.js'
 import { fieldFault } from './keras-fields.js'
 import { KerasWeights, missingWeights } from './keras-weights.js'
 import type { Layout } from './layout.js'
@@ -18,6 +19,7 @@ interface Options {
   readonly inputShape?: Shape
   /** Whether TF.js itself made the model. */
   readonly byTfjs: boolean
+  readonly isKeras3: boolean
   readonly outputs?: readonly string[]
 }
 
@@ -49,7 +51,8 @@ export function convertLayersModel(
     draft.problems.push(`modelTopology: expected no cycle, got ${cycleWords(cycle.map((i) => quote(calls[i].name)))}`)
   draft.throwIfAny()
   requireKnownClasses(calls, order, draft)
-  const file = { layout: layoutOf(order.map((index) => calls[index])), byTfjs: options.byTfjs }
+  const { byTfjs, isKeras3 } = options
+  const file = { layout: layoutOf(order.map((index) => calls[index])), byTfjs, isKeras3 }
   const made = runCalls(topology!, order, new KerasWeights(weights), draft, options.inputShape, file)
   draft.noteUnused('weightsManifest', weights.unread)
   const named = outputs.flatMap((output): (readonly [string, Value])[] => {

@@ -39,7 +39,11 @@ export function convertTfjs(
   const plain = new Map([...shards].map(([path, shard]) => [path, plainBytes(shard)]))
   const weights = new TfWeights(root.weightsManifest, plain, draft)
   if (isGraph(root)) return convertGraphModel(root, weights, draft, options)
-  return convertLayersModel(root.modelTopology, weights, draft, { ...options, byTfjs: isOfTfjs(root) })
+  return convertLayersModel(root.modelTopology, weights, draft, {
+    ...options,
+    byTfjs: isOfTfjs(root),
+    isKeras3: isOfKeras3(root),
+  })
 }
 
 /** By what the file says of itself, or else by what it holds. */
@@ -51,4 +55,9 @@ function isGraph(root: Json): boolean {
 /** Models that TF.js saved say so; a converter names the Keras that made them. */
 function isOfTfjs({ generatedBy, convertedBy }: Json): boolean {
   return typeof generatedBy === 'string' && /TensorFlow\.js/i.test(generatedBy) && !convertedBy
+}
+
+function isOfKeras3({ generatedBy, modelTopology }: Json): boolean {
+  const version = isObject(modelTopology) ? modelTopology.keras_version : undefined
+  return [version, generatedBy].some((text) => typeof text === 'string' && /^(keras )?v?3\./i.test(text))
 }

@@ -17,14 +17,9 @@ import { networkProfiles } from '../../net/index.js'
 import { finetune, firstState } from '../../train/finetune.js'
 import { type Recipe, recipeOf } from '../../train/recipe.js'
 import type { SearchCosts } from '../../train/search/objective.js'
-import {
-  type ChanceRecipe,
-  type Found,
-  firstSearchState,
-  type SearchState,
-  searchNetwork,
-} from '../../train/search/search.js'
-import { formatSearchState, parseSearchState } from '../../train/search/state.js'
+import type { ChanceRecipe } from '../../train/search/recipe.js'
+import { type Found, searchNetwork } from '../../train/search/search.js'
+import { firstSearchState, formatSearchState, parseSearchState, type SearchState } from '../../train/search/state.js'
 import {
   chosenPaths,
   countedCosts,

@@ -6,13 +6,18 @@ export const KEPT_FROM = 2 ** 16
 /** All that are kept and not in use: a few of the largest pieces that messages travel in. */
 const MOST_BYTES = 2 ** 24
 
-/** By size, those used last at the end. */
+/** Sizes that are remembered. */
+const MOST_SIZES = 1024
+
+/** By size, those used last at the end. Of sizes that nobody takes none is kept: messages that come another way only take up room. */
 const kept = new Map<number, ArrayBuffer[]>()
 let bytes = 0
 
 /** A buffer of exactly so many bytes; from `KEPT_FROM` on with anything in it. */
 export function takeBuffer(size: number): ArrayBuffer {
-  const buffer = kept.get(size)?.pop()
+  if (size < KEPT_FROM) return new ArrayBuffer(size)
+  const same = used(size)
+  const buffer = same.pop()
   if (!buffer) return new ArrayBuffer(size)
   bytes -= size
   return buffer
@@ -21,16 +26,26 @@ export function takeBuffer(size: number): ArrayBuffer {
 /** A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. */
 export function giveBuffer({ buffer }: Uint8Array): void {
   const size = buffer.byteLength
-  if (size < KEPT_FROM || size > MOST_BYTES || !(buffer instanceof ArrayBuffer)) return
-  const same = kept.get(size) ?? []
+  if (size > MOST_BYTES || !(buffer instanceof ArrayBuffer) || !kept.has(size)) return
+  const same = used(size)
   if (same.includes(buffer)) return
   same.push(buffer)
-  kept.delete(size)
-  kept.set(size, same)
   bytes += size
   for (const [least, buffers] of kept) {
     while (bytes > MOST_BYTES && buffers.pop()) bytes -= least
-    if (buffers.length > 0) break
-    kept.delete(least)
+    if (bytes <= MOST_BYTES) break
   }
+}
+
+/** What is kept of a size that is used now. */
+function used(size: number): ArrayBuffer[] {
+  const same = kept.get(size) ?? []
+  kept.delete(size)
+  kept.set(size, same)
+  if (kept.size > MOST_SIZES) {
+    const [[oldest, buffers]] = kept
+    kept.delete(oldest)
+    bytes -= oldest * buffers.length
+  }
+  return same
 }

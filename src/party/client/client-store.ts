@@ -7,6 +7,8 @@ export interface StoredMaterial {
   readonly id: string
   /** The server's address, as the client was given it. */
   readonly server: string
+  /** Address of the one server that has the other part, where `server` leads to several; else empty. */
+  readonly home: string
   /** Plan and helper: what was prepared under others is not used. */
   readonly terms: string
   readonly session: Uint8Array

@@ -14,8 +14,9 @@ import { deadlineOf, linkTo, seedSource } from '../options.js'
 import { receivePlan } from '../received-plan.js'
 import { ClientNetwork } from './client-network.js'
 import type { ClientOptions } from './client-options.js'
-import { openMaterialStore } from './client-store.js'
+import { type MaterialStore, openMaterialStore } from './client-store.js'
 import { Dealer } from './dealer.js'
+import { homeOf } from './home.js'
 import { openEnd } from './open-end.js'
 
 /**
@@ -27,18 +28,15 @@ export async function connectClient(
   identity?: KeyPair,
   first?: ClientNetwork,
 ): Promise<ClientContext> {
-  const { signal, server: end } = options
+  const { signal } = options
   let network = first
   const store = await openMaterialStore(options.keepMaterial)
   const opened: { close(): void }[] = [options.server, options.helper].filter((each) => typeof each === 'object')
   try {
-    const channel = await openEnd('server', options, signal)
-    opened.push(channel)
-    const source = seedSource(options, [channel])
     const meter = options.meter ?? new Meter()
-    const server = linkTo('server', channel, options, meter, true)
-    const wanted = options.plan ? planDigest(options.plan) : options.planDigest
-    const { welcome, plan } = await greetServer(server, { known: options.plan, wanted, identity, signal })
+    const { met, ...place } = await reachServer(options, { store, meter, identity })
+    opened.push(met.server)
+    const { server, source, welcome, plan } = met
     if (options.helperKey && !equal(options.helperKey, welcome.helperKey)) {
       throw new RingfenceError('INSECURE', 'the server deals with another helper than the pinned one')
     }
@@ -46,8 +44,7 @@ export async function connectClient(
     network = first ?? new ClientNetwork(k, await layOutInTurns(k, plan))
     const dealer = new Dealer(options, { network, meter, welcome })
     opened.push(dealer)
-    const address = typeof end === 'string' ? end : ''
-    const terms = { k, server, address, welcome, plan, onLost: options.onMaterialLost }
+    const terms = { k, server, ...place, welcome, plan, onLost: options.onMaterialLost }
     const kept = store && plan.backend === 'mcc' ? await Keeping.open({ ...terms, store }, { signal }) : undefined
     // With material left the helper may well be away.
     if (!kept?.ready.length) await dealer.join(signal)
@@ -67,6 +64,42 @@ export async function connectClient(
   } catch (error) {
     for (const each of opened) each.close()
     network?.release()
+    throw error
+  }
+}
+
+interface Reaching {
+  readonly store: MaterialStore | undefined
+  readonly meter: Meter
+  readonly identity: KeyPair | undefined
+}
+
+/** The server that has what is kept, or whichever the address leads to, where that one has gone or takes nobody. */
+async function reachServer(options: ClientOptions, reaching: Reaching) {
+  const { server: address, signal } = options
+  if (!reaching.store || typeof address !== 'string') {
+    return { met: await meetServer(options, reaching), address: '', at: '', left: undefined }
+  }
+  const home = await homeOf(reaching.store, address)
+  try {
+    return { met: await meetServer({ ...options, server: home }, reaching), address, at: home, left: undefined }
+  } catch (error) {
+    if (home === address || signal?.aborted) throw error
+    return { met: await meetServer(options, reaching), address, at: address, left: home }
+  }
+}
+
+/** A connection to the server, and what it says of itself. */
+async function meetServer(options: ClientOptions, { meter, identity }: Reaching) {
+  const { signal, plan: known } = options
+  const channel = await openEnd('server', options, signal)
+  try {
+    const source = seedSource(options, [channel])
+    const server = linkTo('server', channel, options, meter, true)
+    const wanted = known ? planDigest(known) : options.planDigest
+    return { server, source, ...(await greetServer(server, { known, wanted, identity, signal })) }
+  } catch (error) {
+    channel.close()
     throw error
   }
 }

@@ -4,7 +4,7 @@ import { RingfenceError } from '../../errors.js'
 import { type Link, Phase } from '../../net/index.js'
 import { Kind } from '../../protocol/kinds.js'
 import { keyPair, SEED_BYTES, type Seed } from '../../random/seed.js'
-import { confirmation, equal, type HelperHello, IDENTIFIED_BYTES, replicaProof } from '../messages.js'
+import { confirmation, decodeAddress, equal, type HelperHello, IDENTIFIED_BYTES, replicaProof } from '../messages.js'
 import type { DealerPool } from './dealing.js'
 
 export interface Known {
@@ -29,12 +29,12 @@ export async function identify(
   link.send(Kind.challenge, Phase.setup, 0, new Uint8Array([...own.publicKey, ...helperKey, ...shown]))
   const answer = await link.receive(Kind.identified, Phase.setup, 0, IDENTIFIED_BYTES)
   const order = { initiator: publicKey, responder: own.publicKey }
-  if (!equal(answer.subarray(0, SEED_BYTES), replicaProof(own, publicKey, order, digest))) {
+  const address = answer.subarray(SEED_BYTES)
+  if (!equal(answer.subarray(0, SEED_BYTES), replicaProof(own, publicKey, order, { digest, address }))) {
     throw new RingfenceError('UNAUTHORIZED', 'this replica does not hold the secret key of its registration')
   }
   own.secretKey.fill(0)
-  const end = answer.indexOf(0, SEED_BYTES)
-  const url = new TextDecoder().decode(answer.subarray(SEED_BYTES, end < 0 ? undefined : end))
+  const url = decodeAddress(address)
   if (url === '') return undefined
   if (pool?.delivers?.(url)) return url
   const what = 'the dealers of this helper bring nothing to the address that the server gives'

@@ -1,5 +1,5 @@
 // The client's side of material that outlives its connection: its part lies in a store, one entry per inference, and is
-// deleted before it is used. What is left of earlier sessions is used first.
+// deleted before it is used. What is left of earlier sessions is used first, by the server that has the other part.
 import type { Kernels } from '../../kernels/instance.js'
 import { type Link, Phase } from '../../net/index.js'
 import type { Plan } from '../../plan/plan.js'
@@ -7,10 +7,13 @@ import { Kind } from '../../protocol/kinds.js'
 import { Streams } from '../../random/streams.js'
 import type { CallOptions, MaterialLoss } from '../client/client-options.js'
 import type { MaterialStore, StoredMaterial } from '../client/client-store.js'
+import { homeWithin } from '../client/home.js'
 import {
   CLAIM_BYTES,
+  decodeAddress,
   hex,
   ID_BYTES,
+  KEPT_BYTES,
   RESUME_BYTES,
   type ServerWelcome,
   TOKEN_BYTES,
@@ -32,8 +35,12 @@ export interface KeepingTerms {
   readonly k: Kernels
   readonly server: Link
   readonly store: MaterialStore
-  /** The server's address. */
+  /** The server's address, as the client was given it. */
   readonly address: string
+  /** Where it has come: there, or to the one server behind it that has what is kept. */
+  readonly at: string
+  /** The one server where it went for that, and which did not take it. */
+  readonly left: string | undefined
   readonly welcome: ServerWelcome
   readonly plan: Plan
   readonly onLost: ((why: MaterialLoss) => void) | undefined
@@ -47,6 +54,7 @@ export interface Kept {
 
 export class Keeping {
   #token: Uint8Array | undefined
+  #home = ''
 
   private constructor(private readonly terms: KeepingTerms) {}
 
@@ -68,6 +76,7 @@ export class Keeping {
     const entry: StoredMaterial = {
       id,
       server,
+      home: this.#home,
       terms: this.#sameTerms(),
       session,
       token: this.#token,
@@ -115,23 +124,28 @@ export class Keeping {
     return undefined
   }
 
-  /** What of the store was prepared for this server, plan and helper; the rest of this server's is deleted. */
+  /**
+   * What of the store was prepared with this server, for this plan and helper; what else is of its address and can be used no more
+   * is deleted.
+   */
   async #sift(): Promise<StoredMaterial[]> {
-    const { store, address } = this.terms
+    const { store, address, at, left } = this.terms
     const now = Date.now()
     const good: StoredMaterial[] = []
     for (const entry of await store.list()) {
-      const here = entry.server === address
-      if (entry.expires <= now) await this.#discard(entry, here ? 'expired' : undefined)
-      else if (here && entry.terms !== this.#sameTerms()) await this.#discard(entry, 'changed')
-      else if (here) good.push(entry)
+      const ours = entry.server === address
+      const where = entry.home || address
+      if (entry.expires <= now) await this.#discard(entry, ours ? 'expired' : undefined)
+      else if (ours && where === left) await this.#discard(entry, 'refused')
+      else if (ours && entry.terms !== this.#sameTerms()) await this.#discard(entry, 'changed')
+      else if (ours && where === at) good.push(entry)
       entry.seed.fill(0)
     }
     return good
   }
 
   async #resume(entries: readonly StoredMaterial[], { signal }: CallOptions): Promise<Ready[]> {
-    const { server } = this.terms
+    const { server, address } = this.terms
     const sessions = new Map<string, StoredMaterial[]>()
     for (const entry of entries) {
       const name = hex(entry.session)
@@ -144,7 +158,9 @@ export class Keeping {
       message.set(token, ID_BYTES)
       server.send(Kind.resume, Phase.setup, 0, message)
     }
-    const token = (await server.receive(Kind.kept, Phase.setup, 0, TOKEN_BYTES, { signal })).slice()
+    const kept = await server.receive(Kind.kept, Phase.setup, 0, KEPT_BYTES, { signal })
+    const token = kept.slice(0, TOKEN_BYTES)
+    this.#home = homeWithin(address, decodeAddress(kept.subarray(TOKEN_BYTES)))
     if (token.some((byte) => byte !== 0)) this.#token = token
     const ready: Ready[] = []
     for (const left of sessions.values()) {

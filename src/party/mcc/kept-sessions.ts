@@ -4,7 +4,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import type { Kernels } from '../../kernels/instance.js'
 import { entropy } from '../../random/seed.js'
 import type { Streams } from '../../random/streams.js'
-import { equal, TOKEN_BYTES } from '../messages.js'
+import { encodeAddress, equal, TOKEN_BYTES } from '../messages.js'
 import type { MaterialStore } from './store.js'
 
 /** Longest delay of a timer. */
@@ -24,11 +24,15 @@ export class KeptSessions {
   /** Those that no connection holds, with the timers that end them; the longest parked first. */
   readonly #parked = new Map<KeptSession, ReturnType<typeof setTimeout>>()
 
-  /** @param keepMs how long a session outlives its last connection; 0: none does */
+  /**
+   * @param keepMs how long a session outlives its last connection; 0: none does
+   * @param keptAt where their clients come back; empty: where they came
+   */
   constructor(
     private readonly k: Kernels,
     private readonly store: MaterialStore,
     private readonly keepMs: number,
+    private readonly keptAt: string,
   ) {}
 
   get size(): number {
@@ -42,6 +46,11 @@ export class KeptSessions {
     const kept = { name, sh: sh.on(this.k), tokenHash: sha256(token), holders: 1 }
     this.#sessions.set(name, kept)
     return { kept, token }
+  }
+
+  /** What a client is told of its session: a token, zeros where none is kept, and where to come back. */
+  told(token: Uint8Array = new Uint8Array(TOKEN_BYTES)): Uint8Array {
+    return new Uint8Array([...token, ...encodeAddress(this.keptAt)])
   }
 
   /** The session, with one more holder. Undefined when it is not there any more, or when this is not its token. */

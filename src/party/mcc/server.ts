@@ -29,7 +29,6 @@ import {
   RESUME_BYTES,
   type Reserved,
   readInference,
-  TOKEN_BYTES,
 } from '../messages.js'
 import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
 import { Deliveries } from './deliveries.js'
@@ -47,6 +46,8 @@ export interface StoreBounds {
   readonly storeShare: number
   /** How long material outlives the connection of a client that asked for it. */
   readonly keepMs: number
+  /** Where their clients come back; empty: where they came. */
+  readonly keptAt: string
 }
 
 export class MccServer implements ServerBackend {
@@ -79,7 +80,7 @@ export class MccServer implements ServerBackend {
     this.owners = new Owners({ digest: planDigest(planned.plan), sizes })
     this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
     this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
-    this.kept = new KeptSessions(k, this.store, bounds.keepMs)
+    this.kept = new KeptSessions(k, this.store, bounds.keepMs, bounds.keptAt)
     // What is used up needs as much memory as what is kept.
     this.running = new Admission({ slots: Math.min(RUNNING, this.store.places), waiting: WAITING })
     this.deliveries = new Deliveries(this.store, context.onBundle)
@@ -209,7 +210,7 @@ class MccSession implements SessionBackend {
     if (this.#held.has(name)) throw new RingfenceError('PROTOCOL', 'the client asked twice to keep its session')
     const answer = this.server.kept.keep(name, sh)
     if (answer) this.#held.set(name, answer.kept)
-    link.send(Kind.kept, Phase.setup, 0, answer?.token ?? new Uint8Array(TOKEN_BYTES))
+    link.send(Kind.kept, Phase.setup, 0, this.server.kept.told(answer?.token))
   }
 
   #resume(payload: Uint8Array): void {

@@ -1,7 +1,6 @@
 // Searches which ReLUs of a supernet stay, and which paths: chances are learned on one half of the pictures by sampled paths,
 // weights on the other half, turn by turn (ProxylessNAS: Cai, Zhu and Han 2019; Seesaw: Li, Zhai, Cai and Gao 2024).
-import { RingfenceError } from '../../errors.js'
-import { type FactorSlot, lengthOf, type Slot, slotsOf, toVector, withVector } from '../../gradient/parameters.js'
+import { type FactorSlot, lengthOf, type Slot, slotsOf, withVector } from '../../gradient/parameters.js'
 import type { ShardResult, ShardTask, TeacherNetwork } from '../../gradient/shard-job.js'
 import { softmax } from '../../gradient/weighted.js'
 import type { Architecture } from '../../model/architecture.js'
@@ -10,36 +9,14 @@ import { elementCount } from '../../model/shape.js'
 import type { Weights } from '../../model/weights.js'
 import type { OnStage } from '../../tune/progress.js'
 import { type PoolOptions, runTasksOn, startHere, type WorkerPool } from '../../tune/workers/pool.js'
-import type { LabelledPictures } from '../finetune.js'
+import { checkPictures, diverged, keptBytes, requireMemory } from '../checks.js'
 import { adamOf, type Optimizer, optimizerOf } from '../optimizer.js'
-import { batchesOf, drawn, moved, splitOf, Use } from '../pictures.js'
-import { type Recipe, rateAt, recipeOf } from '../recipe.js'
-import {
-  type CostTerms,
-  costPenalty,
-  dearest,
-  type ExpectedCost,
-  expectedCost,
-  pathGradient,
-  type SearchCosts,
-} from './objective.js'
+import { batchesOf, drawn, type LabelledPictures, moved, splitOf, Use } from '../pictures.js'
+import { type Recipe, rateAt } from '../recipe.js'
+import { costPenalty, dearest, type ExpectedCost, expectedCost, pathGradient, type SearchCosts } from './objective.js'
+import { type ChanceRecipe, DEFAULT_CHANCES, searchRecipe } from './recipe.js'
+import { firstSearchState, type SearchEpoch, type SearchState } from './state.js'
 import { withoutRelus } from './supernet.js'
-
-/** How chances are learned; the numbers are those of Seesaw's code, λ as in its newer version (282dd29: 0.005 and 0.001). */
-export interface ChanceRecipe extends CostTerms {
-  /** Of Adam, without momentum. */
-  readonly rate: number
-  /** Of logits, towards even chances. */
-  readonly decay: number
-  /** How much weights of softmax sums are pushed apart: the loss less this times their variance. */
-  readonly apart: number
-}
-
-/** For a fifth of the cost. */
-export const DEFAULT_CHANCES: ChanceRecipe = {
-  ...{ portion: 0.2, total: 0.05, balance: 0.01 },
-  ...{ rate: 1e-2, decay: 1e-2, apart: 1e-4 },
-}
 
 /** How a supernet is searched, and who works on it. */
 export interface SearchOptions extends PoolOptions {
@@ -53,61 +30,6 @@ export interface SearchOptions extends PoolOptions {
   /** Gets the search's state between two steps; the same object each time, which the search changes. */
   readonly onState?: (state: SearchState) => void
   readonly onProgress?: OnStage
-}
-
-/** A search between two steps. */
-export interface SearchState {
-  epoch: number
-  step: number
-  /** Samples of options, and steps of the chances, so far. */
-  turn: number
-  moves: number
-  optimizerSteps: number
-  /** Of this epoch so far. */
-  loss: number
-  hits: number
-  seen: number
-  readonly history: SearchEpoch[]
-  /** Trained tensors, running statistics, the optimiser's; then logits, and their first and second moments, by choice. */
-  readonly vectors: readonly Float32Array[]
-}
-
-/** A search's state before its first step. */
-export function firstSearchState(
-  { arch, weights }: { readonly arch: Architecture; readonly weights: Weights },
-  costs: SearchCosts,
-  given: SearchOptions['recipe'],
-): SearchState {
-  const recipe = searchRecipe({ recipe: given })
-  const slots = slotsOf(arch)
-  const parameters = toVector(slots, weights)
-  const logits = costs.choices.map(({ costs }, c) =>
-    Float32Array.from(costs, (_, k) => 1e-3 * (2 * drawn(recipe.seed, Use.paths, 0, c, k) - 1)),
-  )
-  const moments = logits.map(({ length }) => new Float32Array(length))
-  return {
-    ...{ epoch: 0, step: 0, turn: 0, moves: 0, optimizerSteps: 0, loss: 0, hits: 0, seen: 0, history: [] },
-    vectors: [
-      ...[parameters, toVector(slotsOf(arch, false), weights)],
-      ...optimizerOf(slots, parameters.length, recipe).state,
-      ...[...logits, ...moments, ...moments.map((one) => one.slice())],
-    ],
-  }
-}
-
-const searchRecipe = ({ recipe, teacher }: SearchOptions): Recipe => {
-  const own = { smoothing: 0.1, decay: 4e-5, ...recipe, masks: null }
-  return recipeOf({ ...own, distill: teacher ? (recipe?.distill ?? 1) : 0 })
-}
-
-/** One pass over half of the pictures. */
-export interface SearchEpoch {
-  /** From 1. */
-  readonly epoch: number
-  /** Mean loss of the half that weights are trained on. */
-  readonly loss: number
-  readonly accuracy: number
-  readonly expected: ExpectedCost
 }
 
 /** What a search came to. */
@@ -133,8 +55,9 @@ const RUNNING = 0.1
  * Learns chances and weights in turns, and takes the likeliest option of every choice.
  * @param network with the ReLU of every `choice` taken
  * @param costs of its choices, which say what is searched
- * @throws RingfenceError BAD_INPUT for a recipe that cannot be followed, or a loss that is not finite any more; ABORTED by
- *   `signal`
+ * @throws RingfenceError BAD_INPUT for a recipe that cannot be followed, classes that the network does not have, too little
+ *   memory, or a loss that is not finite any more: the last state that `onState` got is the one before; ABORTED by `signal`,
+ *   when that state can be resumed
  */
 export async function searchNetwork(
   network: { readonly arch: Architecture; readonly weights: Weights },
@@ -142,7 +65,10 @@ export async function searchNetwork(
   pictures: LabelledPictures,
   options: SearchOptions = {},
 ): Promise<Found> {
+  checkPictures(network.arch, pictures)
   const search = new Search(network, costs, pictures, options)
+  const { factors } = search.setup()
+  requireMemory(keptBytes(network, factors), searchRecipe(options.recipe, options.teacher !== undefined))
   const pool = await (options.startPool ?? startHere)('shard', search.setup())
   try {
     return await search.run(pool)
@@ -171,7 +97,7 @@ class Search {
     readonly options: SearchOptions,
   ) {
     const { arch } = network
-    this.#recipe = searchRecipe(options)
+    this.#recipe = searchRecipe(options.recipe, options.teacher !== undefined)
     this.#chances = { ...DEFAULT_CHANCES, ...options.chances }
     this.#slots = slotsOf(arch)
     this.#running = slotsOf(arch, false)
@@ -214,8 +140,7 @@ class Search {
         const done = (state.epoch + state.step / forWeights.length) / recipe.epochs
         this.options.onState?.(state)
         this.options.onProgress?.({ stage: 'searching', done, detail: `epoch ${state.epoch + 1} of ${recipe.epochs}` })
-        await this.#moveChances(pool, forChances[state.step % forChances.length])
-        await this.#moveWeights(pool, forWeights[state.step], rateAt(recipe, done))
+        await this.#step(pool, forChances[state.step % forChances.length], forWeights[state.step], rateAt(recipe, done))
       }
       const expected = expectedCost(this.costs, this.#shares())
       const { seen } = state
@@ -225,6 +150,26 @@ class Search {
       this.options.onState?.(state)
     }
     return this.#found(state.history)
+  }
+
+  /** Both moves or none: what an interruption between them leaves is the state before the step. */
+  async #step(
+    pool: WorkerPool<'shard'>,
+    forChances: readonly number[],
+    forWeights: readonly number[],
+    rate: number,
+  ): Promise<void> {
+    const { turn, moves } = this.#state
+    const vectors = [...this.#logits, ...this.#moments.flat()]
+    const before = vectors.map((vector) => vector.slice())
+    try {
+      await this.#moveChances(pool, forChances)
+      await this.#moveWeights(pool, forWeights, rate)
+    } catch (error) {
+      for (const [i, vector] of vectors.entries()) vector.set(before[i])
+      Object.assign(this.#state, { turn, moves })
+      throw error
+    }
   }
 
   async #moveWeights(pool: WorkerPool<'shard'>, batch: readonly number[], rate: number): Promise<void> {
@@ -347,8 +292,7 @@ class Search {
     )
     const fault = results.find((result) => result.fault !== undefined)?.fault
     if (fault === undefined) return results
-    const text = `the search came apart in epoch ${epoch + 1}: ${fault} is not finite any more; try a lower rate`
-    throw new RingfenceError('BAD_INPUT', text)
+    throw diverged('the search', fault, this.#state, this.#recipe)
   }
 
   #found(history: readonly SearchEpoch[]): Found {

@@ -1,8 +1,65 @@
 // What an interrupted search leaves, so that the same search goes on from there to the same numbers.
+import { slotsOf, toVector } from '../../gradient/parameters.js'
+import type { Architecture } from '../../model/architecture.js'
 import { isObject } from '../../model/json/fields.js'
+import type { Weights } from '../../model/weights.js'
 import { readPart } from '../../tune/part.js'
+import { optimizerOf } from '../optimizer.js'
+import { drawn, Use } from '../pictures.js'
+import type { Recipe } from '../recipe.js'
 import { encode, readVectors } from '../state.js'
-import type { SearchEpoch, SearchState } from './search.js'
+import type { ExpectedCost, SearchCosts } from './objective.js'
+import { searchRecipe } from './recipe.js'
+
+/** One pass over half of the pictures. */
+export interface SearchEpoch {
+  /** From 1. */
+  readonly epoch: number
+  /** Mean loss of the half that weights are trained on. */
+  readonly loss: number
+  readonly accuracy: number
+  readonly expected: ExpectedCost
+}
+
+/** A search between two steps. */
+export interface SearchState {
+  epoch: number
+  step: number
+  /** Samples of options, and steps of the chances, so far. */
+  turn: number
+  moves: number
+  optimizerSteps: number
+  /** Of this epoch so far. */
+  loss: number
+  hits: number
+  seen: number
+  readonly history: SearchEpoch[]
+  /** Trained tensors, running statistics, the optimiser's; then logits, and their first and second moments, by choice. */
+  readonly vectors: readonly Float32Array[]
+}
+
+/** A search's state before its first step. */
+export function firstSearchState(
+  { arch, weights }: { readonly arch: Architecture; readonly weights: Weights },
+  costs: SearchCosts,
+  given: Partial<Recipe> | undefined,
+): SearchState {
+  const recipe = searchRecipe(given)
+  const slots = slotsOf(arch)
+  const parameters = toVector(slots, weights)
+  const logits = costs.choices.map(({ costs }, c) =>
+    Float32Array.from(costs, (_, k) => 1e-3 * (2 * drawn(recipe.seed, Use.paths, 0, c, k) - 1)),
+  )
+  const moments = logits.map(({ length }) => new Float32Array(length))
+  return {
+    ...{ epoch: 0, step: 0, turn: 0, moves: 0, optimizerSteps: 0, loss: 0, hits: 0, seen: 0, history: [] },
+    vectors: [
+      ...[parameters, toVector(slotsOf(arch, false), weights)],
+      ...optimizerOf(slots, parameters.length, recipe).state,
+      ...[...logits, ...moments, ...moments.map((one) => one.slice())],
+    ],
+  }
+}
 
 const FORMAT = 'search-part/1'
 

@@ -2,7 +2,8 @@
 // it is an error that names it, or it is listed here with the reason why it may do neither. By onnx/docs/Operators.md and
 // Changelog.md, operator sets 1 to 23.
 import { describe, expect, it } from 'vitest'
-import { convertOnnx, READERS } from '../../../src/convert/onnx/onnx.js'
+import { convertOnnx } from '../../../src/convert/onnx/onnx.js'
+import { READERS } from '../../../src/convert/onnx/readers.js'
 import { isFelt, isRefusal, numbers, outcome } from '../run-converted.js'
 import { type Attribute, encodeOnnx, type NodeOf, type TensorOf } from './encode.js'
 import { DIMS, ints, node, scalar, X } from './small-graphs.js'
@@ -113,6 +114,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       set: { to: 7, saturate: idle(0, 'of casts to 8-bit floats'), round_mode: idle('down', 'likewise') },
     },
   ],
+  Celu: [{ set: { alpha: float(0.5) } }],
   Clip: [{ opset: 6, has: { min: float(-1), max: float(1) }, set: { min: float(-0.5), max: float(0.5) } }],
   Concat: [{ inputs: 'x x', has: { axis: 1 }, set: { axis: 2 } }],
   Constant: [
@@ -178,9 +180,13 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       },
     },
   ],
+  Elu: [{ set: { alpha: float(0.5) } }],
   Erf: [NONE],
   Exp: [NONE],
+  Expand: [{ inputs: 'x to', tensors: { to: ints(1, 1, 3, 2) }, set: {} }],
   Flatten: [{ behind: SUMMED, set: { axis: 2 } }],
+  Gather: [{ inputs: 'x one', tensors: { one: ints(1) }, has: { axis: 1 }, set: { axis: 2 } }],
+  Gelu: [{ set: { approximate: 'tanh' } }],
   Gemm: [
     {
       before: [node('Flatten', 'x', 'a')],
@@ -213,7 +219,9 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       set: { storage_order: idle(1, 'of the indices, a second output, that is not read') },
     },
   ],
+  Mean: [{ inputs: 'x k', tensors: SECOND, set: {} }],
   Min: [OF_TWO],
+  Mish: [NONE],
   Mul: [OLD_AXIS],
   Neg: [NONE],
   PRelu: [{ inputs: 'x k', tensors: SECOND, set: {} }],
@@ -235,9 +243,12 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     },
   ],
   Reciprocal: [NONE],
+  ReduceL1: [REDUCE, NOOP],
+  ReduceL2: [REDUCE, NOOP],
   ReduceMax: [REDUCE, { ...NOOP, isRefused: true }],
   ReduceMean: [REDUCE, NOOP],
   ReduceSum: [REDUCE, NOOP],
+  ReduceSumSquare: [REDUCE, NOOP],
   Relu: [NONE],
   Reshape: [
     { inputs: 'x to', tensors: { to: ints(0, -1) }, set: { allowzero: 1 } },
@@ -260,12 +271,23 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     { ...UP, tensors: { scales: { dims: [4], data: [1, 1, 2, 3] } }, set: { axes: [0, 1, 3, 2] } },
     { ...UP, inputs: 'x   less', has: { mode: 'linear' }, set: { antialias: 1 } },
   ],
+  Selu: [{ set: { alpha: float(0.5), gamma: float(0.5) } }],
   Shape: [{ behind: SIZES_BEHIND, set: { start: 2, end: 2 } }],
   Sigmoid: [NONE],
   Size: [{ behind: [node('Cast', 'z', 'a', { to: 1 }), node('Mul', 'x a', 'y')], set: {} }],
   Slice: [{ opset: 9, has: { starts: [1], ends: [3], axes: [1] }, set: { starts: [0], ends: [2], axes: [2] } }],
   Softmax: [{ set: { axis: 1 } }, { opset: 11, has: { axis: 3 }, set: { axis: 2 } }],
   Softplus: [NONE],
+  Softsign: [NONE],
+  SpaceToDepth: [
+    {
+      before: [node('Pad', 'x edge', 'a', { mode: 'constant' })],
+      inputs: 'a',
+      tensors: { edge: ints(0, 0, 1, 0, 0, 0, 0, 0) },
+      has: { blocksize: 2 },
+      set: { blocksize: 1 },
+    },
+  ],
   Split: [
     { opset: 11, has: { axis: 1 }, set: { axis: 3, split: [1, 3] } },
     { opset: 18, has: { axis: 1, num_outputs: 2 }, set: { num_outputs: 3 } },
@@ -283,7 +305,9 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
   ],
   Sub: [OLD_AXIS],
   Sum: [{ inputs: 'x k', tensors: SECOND, set: {} }],
+  Swish: [{ set: { alpha: float(0.5) } }],
   Tanh: [NONE],
+  Tile: [{ inputs: 'x once', tensors: { once: ints(1, 1, 1, 1) }, set: {} }],
   Transpose: [{ has: { perm: [0, 1, 3, 2] }, set: { perm: [0, 2, 1, 3] } }],
   Unsqueeze: [
     {

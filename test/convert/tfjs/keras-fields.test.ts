@@ -1,7 +1,7 @@
 // Every field of every Keras layer that the reader knows, set to a value other than its default: it changes the result, or it
 // is an error that names it, or it is listed here with the reason why it may do neither. By keras.io/api/layers (Keras 2, 3).
 import { describe, expect, it } from 'vitest'
-import { KERAS_READERS } from '../../../src/convert/tfjs/keras.js'
+import { KERAS_READERS } from '../../../src/convert/tfjs/keras/readers.js'
 import { convertTfjs } from '../../../src/convert/tfjs/tfjs.js'
 import { isFelt, isRefusal, numbers, outcome } from '../run-converted.js'
 import { encodeFunctional, functionalConfig, type Weight } from './encode.js'
@@ -42,6 +42,8 @@ describe('fields of Keras layers', () => {
     Activation: [{ config: { activation: 'relu' }, set: { activation: 'tanh' } }],
     ActivityRegularization: [{ set: { l1: training(1), l2: training(1) } }],
     Add: [{ inputs: 2, set: {} }],
+    AlphaDropout: [{ set: noise }],
+    Average: [{ inputs: 2, set: {} }],
     AveragePooling2D: [pool],
     BatchNormalization: [
       {
@@ -96,6 +98,7 @@ describe('fields of Keras layers', () => {
       },
     ],
     Dropout: [{ set: noise }],
+    ELU: [{ set: { alpha: 0.5 } }],
     Flatten: [{ set: { data_format: 'channels_first' } }],
     GaussianDropout: [{ set: noise }],
     GaussianNoise: [{ set: { stddev: training(1), seed: training(1) } }],
@@ -108,6 +111,12 @@ describe('fields of Keras layers', () => {
     ],
     MaxPooling2D: [pool],
     Multiply: [{ inputs: 2, set: {} }],
+    Normalization: [
+      {
+        weights: { mean: weight([4]), variance: positive(4) },
+        set: { axis: 1, invert: true, mean: [1, 2, 3, 4], variance: [1, 2, 3, 4] },
+      },
+    ],
     PReLU: [
       {
         weights: { alpha: weight([1, 1, 4]) },
@@ -122,6 +131,7 @@ describe('fields of Keras layers', () => {
         },
       },
     ],
+    Permute: [{ config: { dims: [2, 1, 3] }, set: { dims: [3, 1, 2] } }],
     ReLU: [{ set: { max_value: 0.5, negative_slope: 0.5, threshold: 0.5 } }],
     Rescaling: [{ set: { scale: 2, offset: 1 } }],
     Reshape: [{ config: { target_shape: [64] }, set: { target_shape: [8, 8] } }],
@@ -133,6 +143,7 @@ describe('fields of Keras layers', () => {
     ],
     Softmax: [{ set: { axis: 1 } }],
     SpatialDropout2D: [{ set: { ...noise, data_format: training('channels_first') } }],
+    Subtract: [{ inputs: 2, set: {} }],
     UpSampling2D: [{ set: { size: [1, 3], interpolation: 'bilinear', data_format: 'channels_first' } }],
     ZeroPadding2D: [
       {

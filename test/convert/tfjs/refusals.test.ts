@@ -92,19 +92,19 @@ describe('refusals', () => {
 
   it('activations that cannot be converted are listed with the classes', () => {
     const layers = [
-      layer('Activation', 'a', { activation: 'selu' }),
+      layer('Activation', 'a', { activation: 'celu' }),
       layer('GRU', 'b'),
-      layer('Dense', 'c', { activation: 'elu' }),
+      layer('Dense', 'c', { activation: 'hard_tanh' }),
     ]
     expect(refusal(encodeSequential([2, 2, 1], layers, {})).problems).toEqual([
-      'modelTopology: layers[0] "a" (Activation): activation "selu"',
+      'modelTopology: layers[0] "a" (Activation): activation "celu"',
       'modelTopology: layers[1] "b" (GRU)',
-      'modelTopology: layers[2] "c" (Dense): activation "elu"',
+      'modelTopology: layers[2] "c" (Dense): activation "hard_tanh"',
     ])
-    const fused_ops = ['BiasAdd', 'Elu']
+    const fused_ops = ['BiasAdd', 'Sin']
     const node = { name: 'f', op: '_FusedConv2D', input: ['image', 'k', 'k'], attr: { fused_ops } }
     expect(refusal(encodeGraph([5, 5, 2], [node], { k: kernel })).problems).toEqual([
-      'modelTopology: node[2] "f" (_FusedConv2D): fused "Elu"',
+      'modelTopology: node[2] "f" (_FusedConv2D): fused "Sin"',
     ])
   })
 

@@ -36,6 +36,12 @@ const explicit = {
     { id: 'fc', op: 'linear', in: ['f'], cout: 10 },
   ],
 }
+const renamed = (id: string) =>
+  explicit.layers.map((layer) => ({
+    ...layer,
+    id: layer.id === 'r' ? id : layer.id,
+    in: layer.in.map((input) => (input === 'r' ? id : input)),
+  }))
 const few = [
   ...['--epochs', '1', '--retrain-epochs', '1', '--batch', '10', '--no-flip'],
   ...['--threads', '1', '--shift', '0', '--rate', '0.002'],
@@ -67,8 +73,17 @@ it('prunes the branches of a Seesaw network round by round, taught by another ne
   await expect(run(search, path, '--images', images, '--portion', '7')).rejects.toMatchObject({
     problems: expect.arrayContaining([expect.stringContaining('--portion')]),
   })
+  const both = run(search, path, '--images', images, '-o', join(dir, 'x'), '--json', '--csv')
+  await expect(both).rejects.toMatchObject({ problems: ['expected one of --json and --csv'] })
   const other = run(search, path, '--images', images, '--teacher', 'resnet20-cifar10', '-o', join(dir, 'x'))
   await expect(other).rejects.toThrow('expected pictures of [1,28,28] and 10 classes, got pictures of [3,32,32]')
+})
+
+it('prints its choices for a spreadsheet', async () => {
+  const path = join(dir, 'open.json')
+  writeFileSync(path, JSON.stringify({ ...explicit, layers: renamed('r, or not') }))
+  const text = await run(search, path, '--images', images, '--limit', '20', ...few, '--csv', '-o', join(dir, 'csv'))
+  expect(text).toMatch(/^layer,relus,chance,taken\n"r, or not",196,0\.\d+,(relu|identity)\n$/)
 })
 
 it('refuses branches to be kept where there are none', async () => {

@@ -10,14 +10,19 @@ import {
   countedCosts,
   dearest,
   expectedCost,
+  firstSearchState,
+  formatSearchState,
   freshWeights,
   inherited,
+  parseSearchState,
   pathGradient,
   predictedCosts,
   type SearchCosts,
+  type SearchState,
   searchNetwork,
   Tape,
 } from '../../../src/train.js'
+import { type StartPool, startHere } from '../../../src/tune/workers/pool.js'
 
 const costs: SearchCosts = {
   ...{ linear: 3, nonlinear: 1 },
@@ -149,5 +154,76 @@ describe('a search', () => {
     const small = Tape.prepare(left, inherited(left, found.weights))
     const whole = Tape.prepare(paths, found.weights)
     expect(small.forward(inputs.slice(0, 4))).toEqual(whole.forward(inputs.slice(0, 4)))
+  })
+})
+
+describe('a search that cannot go on', () => {
+  const network = { arch, weights: freshWeights(arch, 3) }
+  const small = { ...recipe, epochs: 2 }
+  const costs = countedCosts(arch)
+  const data = { inputs: inputs.slice(0, 96), labels: labels.slice(0, 96) }
+
+  it('goes on from wherever it was called off, between the two moves of a step too', async () => {
+    const whole = await searchNetwork(network, costs, data, { recipe: small })
+    // A step of 32 pictures is two shards for the chances and two for the weights.
+    for (const shards of [1, 2, 3, 5]) {
+      const stop = new AbortController()
+      let left = shards
+      const startPool: StartPool = async (kind, setup) => {
+        const pool = await startHere(kind, setup)
+        const run: typeof pool.run = (task, ...more) => {
+          if (left-- === 0) stop.abort()
+          return pool.run(task, ...more)
+        }
+        return { ...pool, run }
+      }
+      let state: SearchState | undefined
+      const onState = (now: SearchState) => {
+        state = now
+      }
+      const cut = searchNetwork(network, costs, data, { recipe: small, startPool, signal: stop.signal, onState })
+      await expect(cut).rejects.toMatchObject({ code: 'ABORTED' })
+      const like = firstSearchState(network, costs, small)
+      const resume = parseSearchState(formatSearchState(state!, 'key'), like, 'key', 'search.part')
+      const found = await searchNetwork(network, costs, data, { recipe: small, resume })
+      expect([...found.chances], `${shards} shards`).toEqual([...whole.chances])
+      expect(found.history).toEqual(whole.history)
+    }
+  })
+
+  it('says where the loss is not finite, and leaves the state before', async () => {
+    let state: SearchState | undefined
+    const onState = (now: SearchState) => {
+      state = now
+    }
+    const wild = { ...small, epochs: 40, rate: 1000, warmup: 0 }
+    const came = searchNetwork(network, costs, data, { recipe: wild, onState })
+    await expect(came).rejects.toThrow(
+      /the search came apart in epoch \d+, step \d: (layer "\w+" first, which|the gradient of layer "\w+") is not finite any more; try a lower rate/,
+    )
+    const [parameters, statistics] = state!.vectors
+    expect([parameters, statistics].every((vector) => vector.every(Number.isFinite))).toBe(true)
+  })
+
+  it('refuses classes that the network does not have, and says how much memory a shard takes', async () => {
+    const wrong = searchNetwork(network, costs, { inputs: data.inputs, labels: data.labels.map((label) => label + 1) })
+    await expect(wrong).rejects.toMatchObject({ problems: [expect.stringContaining('expected classes from 0 to 1')] })
+    const wide = parseArchitecture({
+      ...{ format: 'arch/1', name: 'wide', inputs: [{ name: 'x', shape: [3, 512, 512] }], outputs: ['f'] },
+      layers: [
+        { id: 'c', op: 'conv2d', in: ['x'], cout: 32, kernel: [1, 1], bias: false },
+        ...[
+          { id: 'r', op: 'relu', in: ['c'] },
+          { id: 'p', op: 'globalAvgPool', in: ['r'] },
+        ],
+        { id: 'v', op: 'flatten', in: ['p'] },
+        { id: 'f', op: 'linear', in: ['v'], cout: 2, bias: false },
+      ],
+    })
+    const one = { inputs: [new Float32Array(3 * 512 * 512)], labels: [0] }
+    const asked = searchNetwork({ arch: wide, weights: freshWeights(wide, 1) }, countedCosts(wide), one, {
+      recipe: { batch: 512, shard: 512 },
+    })
+    await expect(asked).rejects.toThrow(/a shard of 512 pictures keeps \d+\.\d GiB per thread, more than 3\.0 GiB/)
   })
 })

@@ -4,7 +4,7 @@ import { inputNotesOf, type ModelDirectory } from '../../../files/model-director
 import { findModel, packagedModels, prepareModel } from '../../../files/prepared-model.js'
 import type { FleetListener } from '../../../fleet/http.node.js'
 import { isWritten } from '../../../model/pictures/range.js'
-import { connect, Meter } from '../../../net/index.js'
+import { checkUrl, connect, Meter } from '../../../net/index.js'
 import type { Log } from '../../../operate/log.js'
 import { figuresOfAll, Metrics } from '../../../operate/metrics.js'
 import { Models } from '../../../operate/models.js'
@@ -71,6 +71,12 @@ export const serve: Command = {
       valueHint: 'SECONDS',
       range: [0, 604_800],
       description: 'mcc: how long kept material outlives its connection (default 600)',
+    },
+    'kept-at': {
+      type: 'string',
+      valueHint: 'URL',
+      description:
+        'mcc: where clients reach this server alone, wss://…, if others share its address: there they come back for it',
     },
     workers: WORKERS,
     overlap: {
@@ -212,6 +218,7 @@ class Offer {
 
   #model(order: ServeOrder, { name, model, variant, storeBytes }: ModelOrder): ModelOptions {
     const { helper, helperToken: token, helperKey, delegateKey, keepMs, storeShare, overlapMs, plan } = order
+    const keptAt = order.keptAt && order.several ? `${order.keptAt}/m/${name}` : order.keptAt
     const { registration, deliver } = order
     const shared = { registration, deliverAt: deliver?.url }
     const { times, listen } = order.service
@@ -231,7 +238,7 @@ class Offer {
       },
       connectHelper: (role) => connect(helper, { role, token, keepAliveMs, maxPayload }),
       reach: [helper, token],
-      server: { ...times, ...shared, helperKey, delegateKey, keepMs, storeBytes, storeShare },
+      server: { ...times, ...shared, helperKey, delegateKey, keepMs, keptAt, storeBytes, storeShare },
       meter: this.#meter(name),
       overlapMs,
       hooks: {
@@ -276,6 +283,9 @@ interface ServeOrder {
   readonly helperKey: Uint8Array | undefined
   readonly delegateKey: Uint8Array | undefined
   readonly keepMs: number | undefined
+  readonly keptAt: string | undefined
+  /** Models, each at /m/NAME. */
+  readonly several: boolean
   readonly storeShare: number | undefined
   readonly overlapMs: number
   readonly workers: number
@@ -297,8 +307,14 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
   const storeBytes = megabytes(flags, 'store-mb')
   const percent = flags.integer('store-share')
   const keepMs = seconds(flags, 'keep')
+  const keptAt = flags.text('kept-at')
+  try {
+    if (keptAt !== undefined) checkUrl(keptAt)
+  } catch (error) {
+    flags.fault(`--kept-at: ${(error as Error).message}`)
+  }
   if (plan.backend === 'securenn') {
-    for (const name of ['store-mb', 'store-share', 'keep']) {
+    for (const name of ['store-mb', 'store-share', 'keep', 'kept-at']) {
       if (flags.text(name) !== undefined) flags.fault(`--${name}: nothing is dealt ahead on securenn`)
     }
     if (delegateKey) flags.fault('--delegate: only mcc can be delegated')
@@ -314,6 +330,8 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
   if (registration !== undefined && entries.length > 0) flags.fault('--registration: it is of one model, not of a list')
   if (deliver && workers > 1)
     flags.fault('--deliver: several processes of one port cannot be told apart; start several servers')
+  if (keptAt !== undefined && workers > 1)
+    flags.fault('--kept-at: several processes of one port cannot be told apart; start several servers')
   const service = readService(flags, SERVER_PORT, among && { number: among.number, count: workers })
   const token = flags.text('helper-token')
   const known = Boolean(delegateKey ?? service.door.tokens ?? service.door.jwks)
@@ -339,6 +357,8 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
     helperKey,
     delegateKey,
     keepMs,
+    keptAt,
+    several: entries.length > 0,
     storeShare: percent === undefined ? undefined : percent / 100,
     overlapMs,
     workers,

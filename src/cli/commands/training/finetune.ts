@@ -6,7 +6,8 @@ import {
 } from '../../../files/training/finetune-model.js'
 import { finetuneRounds, type Round } from '../../../files/training/finetune-rounds.js'
 import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../../train/recipe.js'
-import { type Command, type Flags, RESIZE_FLAG } from '../../terminal/arguments.js'
+import type { EpochRecord } from '../../../train/state.js'
+import { type Command, CSV_FLAG, type Flags, RESIZE_FLAG } from '../../terminal/arguments.js'
 import { printed, type Work } from '../../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
 
@@ -77,6 +78,7 @@ export const finetune: Command = {
     seed: { type: 'string', valueHint: 'N', description: `of order and movements (default ${D.seed})` },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
+    ...CSV_FLAG,
   },
   notes: [
     'The result depends on pictures, recipe and seed, not on the threads. Ctrl-C leaves DIR/weights.safetensors.part; the',
@@ -86,11 +88,11 @@ export const finetune: Command = {
     const { rounds, ratio, cull, ...options } = readOptions(flags)
     if (rounds !== undefined) {
       const work = (how: Work) => finetuneRounds({ ...options, ...how, rounds, ratio: ratio!, cull })
-      await printed(flags, work, (report) => roundsText(report, options))
+      await printed(flags, work, (report) => roundsText(report, options), undefined, roundRows)
       return 0
     }
     const tuned = (how: Work) => finetuneModel({ ...options, ...how })
-    await printed(flags, tuned, (report) => text(report))
+    await printed(flags, tuned, text, undefined, ({ history }) => history.map(epochRow))
     return 0
   },
 }
@@ -168,6 +170,14 @@ function readMasks(flags: Flags): MaskRecipe | undefined {
   }
   return undefined
 }
+
+/** Shares are from 0 to 1. */
+const epochRow = ({ epoch, loss, accuracy, held, left }: EpochRecord) => ({ epoch, loss, accuracy, held, left })
+const roundRows = (report: readonly Round[]) =>
+  report.map(({ name, comparisons, before, after, reference }) => ({
+    ...{ name, comparisons, before, after },
+    ...{ reference: reference?.images, correct: reference?.correct, agreeing: reference?.agreeing },
+  }))
 
 function roundsText(report: readonly Round[], { output, images }: FinetuneModelOptions): string {
   const paint = painter(process.stdout)

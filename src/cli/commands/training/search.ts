@@ -1,8 +1,8 @@
 // `ringfence search`: which ReLUs a network needs, found while it is trained.
 import { type SearchedModel, type SearchModelOptions, searchModel } from '../../../files/training/search-model.js'
 import { networkProfiles } from '../../../net/index.js'
-import { DEFAULT_CHANCES } from '../../../train/search/search.js'
-import type { Command, Flags } from '../../terminal/arguments.js'
+import { DEFAULT_CHANCES } from '../../../train/search/recipe.js'
+import { type Command, CSV_FLAG, type Flags } from '../../terminal/arguments.js'
 import { printed } from '../../terminal/printed.js'
 import {
   columnsOf,
@@ -65,6 +65,7 @@ export const search: Command = {
     seed: { type: 'string', valueHint: 'N', description: 'of weights, order and sampled paths' },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there' },
+    ...CSV_FLAG,
   },
   notes: [
     'The result depends on pictures, numbers and seed, not on the threads. Ctrl-C leaves part files in DIR; the same command',
@@ -72,7 +73,7 @@ export const search: Command = {
   ],
   async run(flags) {
     const options = readOptions(flags)
-    await printed(flags, (how) => searchModel({ ...options, ...how }), text)
+    await printed(flags, (how) => searchModel({ ...options, ...how }), text, undefined, rowsOf)
     return 0
   },
 }
@@ -109,6 +110,12 @@ function readOptions(flags: Flags): SearchModelOptions {
   flags.check()
   return options
 }
+
+/** A row per choice. */
+const rowsOf = ({ layers, paths }: SearchedModel) => [
+  ...layers.map(({ id, relus, chance, kept }) => ({ layer: id, relus, chance, taken: kept ? 'relu' : 'identity' })),
+  ...paths.map(({ id, taken, chance }) => ({ layer: id, relus: null, chance, taken })),
+]
 
 function text(report: SearchedModel): string {
   const paint = painter(process.stdout)

@@ -1,9 +1,10 @@
 // ONNX nodes that slide a window over a map: convolutions and pools.
-import { quote } from '../../model/json/fields.js'
-import type { Pad, Pair } from '../../model/layers/layers.js'
-import type { Shape } from '../../model/shape.js'
-import { reachOf, samePadding } from '../window-padding.js'
-import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
+import { quote } from '../../../model/json/fields.js'
+import type { Pad, Pair } from '../../../model/layers/layers.js'
+import type { Shape } from '../../../model/shape.js'
+import { reachOf, samePadding } from '../../window-padding.js'
+import { unshuffled } from '../blocks.js'
+import type { Known, OnnxNodeReader, OnnxRead } from '../node.js'
 
 const ONE: Pair = [1, 1]
 const NONE: Pad = [0, 0, 0, 0]
@@ -79,7 +80,8 @@ function cutOf(n: OnnxNodeReader, shape: Shape, reach: Pair, stride: Pair, extra
     const full = (shape[axis + 1] - 1) * stride[axis] + reach[axis] + outputPad[axis]
     const all = full - (wanted?.[axis] ?? shape[axis + 1] * stride[axis])
     const small = Math.floor(all / 2)
-    return auto === 'SAME_LOWER' ? [all - small, small] : [small, all - small]
+    // The odd one goes to the end for SAME_UPPER alone, to the front without auto_pad as well.
+    return auto === 'SAME_UPPER' ? [small, all - small] : [all - small, small]
   })
   const [[top, bottom], [left, right]] = halves
   if ([top, left, bottom, right].every((size) => size >= 0))
@@ -96,6 +98,18 @@ export const depthToSpace: OnnxRead = (n) => {
   if (!(block >= 1 && block <= 64)) return n.fault(`blocksize: expected an integer from 1 to 64, got ${block}`)
   const op = { op: 'depthToSpace', block, order: mode === 'DCR' ? 'dcr' : 'crd' } as const
   return x && n.made(n.draft.layer(n.where, n.name, op, [x]))
+}
+
+/** Every pixel of a block gets channels of its own: those of its first row first, as `DCR` counts them. */
+export const spaceToDepth: OnnxRead = (n) => {
+  const x = n.value()
+  const block = n.integer('blocksize', 0)
+  if (!(block >= 1 && block <= 64)) return n.fault(`blocksize: expected an integer from 1 to 64, got ${block}`)
+  if (!x) return undefined
+  if (x.shape.length !== 3 || x.shape[1] % block !== 0 || x.shape[2] % block !== 0) {
+    return n.fault(`expected a map of rows and columns that ${block} divides, got ${quote(x.shape)}`)
+  }
+  return n.made(unshuffled(n.draft, n.where, n.name, x, block))
 }
 
 export const maxPool: OnnxRead = (n) => {

@@ -1,6 +1,6 @@
 // ONNX nodes that bound their input from one side or both, alone or one behind another.
-import type { LayerOp } from '../../model/layers/layers.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
+import type { LayerOp } from '../../../model/layers/layers.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
 
 /** From this size on a bound is no bound (exporters write the largest float for "none"). */
 const NO_BOUND = 3e38

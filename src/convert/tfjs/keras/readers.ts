@@ -1,148 +1,11 @@
 // What each Keras layer becomes.
-import { isObject, quote } from '../../model/json/fields.js'
-import type { Pad, Pair } from '../../model/layers/layers.js'
-import { formatShape } from '../../model/shape.js'
-import type { ArchDraft, DraftTensor, Value } from '../arch-draft.js'
-import { TfEmitter, type TfWindow } from './emit.js'
-import { fieldFault } from './keras-fields.js'
-import type { KerasWeights } from './keras-weights.js'
-import type { Layout } from './layout.js'
-import type { KerasCall } from './topology.js'
-import { asFloats } from './weights.js'
-
-export class KerasReader extends TfEmitter {
-  readonly #used = new Set<string>()
-
-  constructor(
-    draft: ArchDraft,
-    readonly call: KerasCall,
-    readonly inputs: readonly Value[],
-    readonly weights: KerasWeights,
-    readonly file: KerasFile,
-  ) {
-    super(draft, call.where, call.name, file.layout)
-  }
-
-  /** A field of the config; one that no reader asks for must be at its default. */
-  field(name: string): unknown {
-    this.#used.add(name)
-    return this.call.config[name]
-  }
-
-  /** Reports every field that was neither used nor at its default. */
-  checkFields(): void {
-    for (const [name, value] of Object.entries(this.call.config)) {
-      const expected = this.#used.has(name) ? undefined : fieldFault(this.call.className, name, value)
-      if (expected) this.fault(`${name}: ${expected}`)
-    }
-  }
-
-  /** Fields that say the sizes of weights as well. */
-  declares(sizes: Readonly<Record<string, number | Pair>>): void {
-    for (const [name, actual] of Object.entries(sizes)) {
-      const value = this.field(name) ?? actual
-      const given: unknown[] = Array.isArray(value) ? value : typeof actual === 'number' ? [value] : [value, value]
-      const expected = [actual].flat()
-      if (given.length === expected.length && given.every((size, i) => size === expected[i])) continue
-      this.fault(`${name}: expected ${quote(actual)} as the weights have it, got ${quote(value)}`)
-    }
-  }
-
-  /** The axis of the channels, as an index of the batched tensor or counted from its end. */
-  isChannels(axis: unknown, x: Value): boolean {
-    const given = Array.isArray(axis) && axis.length === 1 ? axis[0] : axis
-    const rank = x.shape.length + 1
-    const place = this.layout === 'channels_first' ? 1 : rank - 1
-    return given === place || given === place - rank
-  }
-
-  /** Whether the layer takes its map's channels to be where the others have them. */
-  ownFormat(): Layout {
-    const given = this.field('data_format') ?? this.layout
-    if (given === 'channels_first' || given === 'channels_last') return given
-    this.fault(`data_format: expected channels_last or channels_first, got ${quote(given)}`)
-    return this.layout
-  }
-
-  /** A layer that works on rows and columns; those of the others' data_format. */
-  requireFormat(): void {
-    const own = this.ownFormat()
-    if (own === this.layout) return
-    this.fault(`data_format: expected ${this.layout} as the network's other layers have it, got ${own}`)
-  }
-
-  /** A weight that `missingWeights` has looked for; undefined when there is none to read. */
-  weight(...names: readonly string[]): DraftTensor | undefined {
-    const [name] = names.flatMap((name) => this.weights.names(this.call.layer, name))
-    const tensor = name === undefined ? undefined : this.weights.weights.tensor(name)
-    return tensor && asFloats(tensor, this.where, this.draft)
-  }
-
-  flag(name: string, fallback: boolean): boolean {
-    const value = this.field(name) ?? fallback
-    if (typeof value === 'boolean') return value
-    this.fault(`${name}: expected true or false, got ${quote(value)}`)
-    return fallback
-  }
-
-  number(name: string, fallback: number): number {
-    const value = this.field(name) ?? fallback
-    if (typeof value === 'number' && Number.isFinite(value)) return value
-    this.fault(`${name}: expected a number, got ${quote(value)}`)
-    return fallback
-  }
-
-  /** Two integers >= 1, or one for both. */
-  pair(name: string, fallback: Pair): Pair {
-    const value = this.field(name) ?? fallback
-    const list = typeof value === 'number' ? [value, value] : value
-    const isSize = (x: unknown) => Number.isSafeInteger(x) && (x as number) >= 1 && (x as number) < 2 ** 24
-    if (Array.isArray(list) && list.length === 2 && list.every(isSize)) return [list[0], list[1]]
-    this.fault(`${name}: expected two integers >= 1, got ${quote(value)}`)
-    return fallback
-  }
-
-  window(stride: Pair): TfWindow {
-    const padding = this.field('padding') ?? 'valid'
-    this.requireFormat()
-    if (padding !== 'same' && padding !== 'valid') this.fault(`padding: expected same or valid, got ${quote(padding)}`)
-    return { stride, dilation: this.pair('dilation_rate', [1, 1]), padding: padding === 'same' ? 'same' : 'valid' }
-  }
-
-  /** An `activation` field: a name, null, or in Keras 3 an object with the name in it. */
-  activated(x: Value | undefined): Value | undefined {
-    const kind = this.field('activation') ?? 'linear'
-    return x && this.activation(activationName(kind), x, '/activation')
-  }
-}
-
-/** What a layer is told about the file it stands in. */
-export interface KerasFile {
-  readonly layout: Layout
-  /** Whether TF.js itself made the model; a converter's file comes from Keras. */
-  readonly byTfjs: boolean
-}
-
-/** An activation is its name, or in newer files an object that holds it: {class_name: 'ReLU', config: {…}}. */
-export function activationName(kind: unknown): string {
-  if (typeof kind === 'string') return kind
-  if (!isObject(kind)) return quote(kind)
-  const { class_name: className, config } = kind
-  if (className === 'function' && typeof config === 'string') return config
-  const name = typeof className === 'string' ? ACTIVATION_CLASSES.get(className.replace(/^.*>/, '')) : undefined
-  const changes =
-    isObject(config) &&
-    Object.entries(config).some(([field, value]) => field !== 'activation' && fieldFault('Activation', field, value))
-  const inner = isObject(config) && typeof config.activation === 'string' ? config.activation : undefined
-  return changes ? quote(kind) : (name ?? inner ?? quote(kind))
-}
-
-const ACTIVATION_CLASSES: ReadonlyMap<string, string> = new Map([
-  ['ReLU', 'relu'],
-  ['Linear', 'linear'],
-  ['Softmax', 'softmax'],
-  ['Sigmoid', 'sigmoid'],
-])
+import { quote } from '../../../model/json/fields.js'
+import type { Pad, Pair } from '../../../model/layers/layers.js'
+import { formatShape } from '../../../model/shape.js'
+import type { DraftTensor, Value } from '../../arch-draft.js'
+import * as functions from '../../functions.js'
+import type { TfWindow } from '../emit.js'
+import type { KerasReader } from './reader.js'
 
 export type KerasRead = (layer: KerasReader, x: Value) => Value | undefined
 
@@ -162,7 +25,13 @@ const depthwiseConv2d: KerasRead = (l, x) => {
   const window = l.window(l.pair('strides', [1, 1]))
   if (!kernel) return undefined
   l.declares({ kernel_size: [kernel.shape[0], kernel.shape[1]], depth_multiplier: kernel.shape[3] })
-  return l.activated(l.depthwise(x, kernel, window, bias))
+  const isDilated = window.dilation.some((step) => step > 1)
+  if (isDilated) {
+    const maker = l.file.byTfjs ? 'TF.js (dilation_rate is not used)' : 'Keras (dilation_rate is used)'
+    l.draft.notes.push(`${l.where}: as ${maker} computes it, which made the file; the two differ`)
+  }
+  const own: TfWindow = isDilated && l.file.byTfjs ? { ...window, dilation: [1, 1] } : window
+  return l.activated(l.depthwise(x, kernel, own, bias))
 }
 
 const separableConv2d: KerasRead = (l, x) => {
@@ -210,6 +79,8 @@ const relu: KerasRead = (l, x) => {
 const leakyRelu: KerasRead = (l, x) => {
   return l.leakyRelu(x, l.number(l.field('alpha') === undefined ? 'negative_slope' : 'alpha', 0.3))
 }
+
+const elu: KerasRead = (l, x) => l.written(functions.elu(l.number('alpha', 1)), x)
 
 const prelu: KerasRead = (l, x) => {
   const slopes = l.weight('alpha')
@@ -319,9 +190,36 @@ const conv2dTranspose: KerasRead = (l, x) => {
   return l.activated(l.convTranspose(x, kernel, window, [size[0], size[1]], bias))
 }
 
+/** The mean of all inputs. */
+const average: KerasRead = (l) => {
+  const sum = l.add(l.inputs)
+  return sum && l.scale(sum, l.draft.constant(sum.shape[0], 1 / l.inputs.length, 'a mean'), '/mean')
+}
+
+const subtract: KerasRead = (l) => {
+  if (l.inputs.length !== 2) return l.fault(`expected two inputs, got ${l.inputs.length}`)
+  const negative = l.negative(l.inputs[1])
+  return negative && l.add([l.inputs[0], negative])
+}
+
+/** Dimensions without the batch, counted from 1. */
+const permute: KerasRead = (l, x) => {
+  const dims = l.field('dims')
+  const fits = Array.isArray(dims) && dims.length === x.shape.length && x.shape.every((_, i) => dims.includes(i + 1))
+  return fits
+    ? l.permuted(x, dims)
+    : l.fault(`dims: expected the axes of ${formatShape(x.shape)} from 1 on, got ${quote(dims)}`)
+}
+
 const concatenate: KerasRead = (l, x) => {
   const axis = l.field('axis') ?? -1
-  return l.isChannels(axis, x) ? l.concat(l.inputs) : l.fault(`axis: expected the channels, got ${quote(axis)}`)
+  if (l.file.byTfjs && typeof axis === 'number' && axis < -1) {
+    return l.fault(`axis: expected -1 or one counted from the front, got ${axis}, which TF.js takes for the last`)
+  }
+  if (l.isChannels(axis, x)) return l.concat(l.inputs)
+  const rank = x.shape.length + 1
+  const dim = Number.isInteger(axis) ? ((axis as number) + rank) % rank : 0
+  return dim > 0 ? l.concat(l.inputs, dim) : l.fault(`axis: expected one behind the batch, got ${quote(axis)}`)
 }
 
 const softmax: KerasRead = (l, x) => {
@@ -346,6 +244,28 @@ const rescaling: KerasRead = (l, x) => {
   return l.bias(scaled, offset)
 }
 
+/** (x - mean) / √variance: of the training data, as weights or as numbers of the file. */
+const normalization: KerasRead = (l, x) => {
+  const axis = l.field('axis') ?? -1
+  if (!l.isChannels(axis, x)) return l.fault(`axis: expected the channels, got ${quote(axis)}`)
+  if (l.flag('invert', false)) return l.fault('invert: expected false')
+  const of = (name: string): DraftTensor | undefined => {
+    const given = l.field(name) ?? null
+    const list = [given].flat(4)
+    const tensor = given === null ? l.weight(name) : { shape: [list.length], data: Float32Array.from(list), from: name }
+    if (!tensor) return l.fault(`${name}: expected a weight or numbers, found none`)
+    const { data, from } = tensor
+    if (data.length !== x.shape[0] || !data.every(Number.isFinite))
+      return l.fault(`tensor ${from}: expected one number per channel of ${formatShape(x.shape)}, got ${data.length}`)
+    return { shape: [data.length], data, from }
+  }
+  const [mean, variance] = [of('mean'), of('variance')]
+  // Keras divides by no less than this.
+  const least = 1e-14
+  const bounded = variance && { ...variance, data: variance.data.map((v) => Math.max(v, least)) }
+  return mean && bounded && l.batchNorm(x, 0, { mean, variance: bounded })
+}
+
 const same: KerasRead = (_, x) => x
 
 export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
@@ -353,6 +273,8 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     Activation: (l, x) => l.activated(x),
     ActivityRegularization: same,
     Add: add,
+    AlphaDropout: same,
+    Average: average,
     AveragePooling2D: pool('avg'),
     BatchNormalization: batchNormalization,
     Concatenate: concatenate,
@@ -362,6 +284,7 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     Dense: dense,
     DepthwiseConv2D: depthwiseConv2d,
     Dropout: same,
+    ELU: elu,
     Flatten: flatten,
     GaussianDropout: same,
     GaussianNoise: same,
@@ -371,13 +294,16 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     LeakyReLU: leakyRelu,
     MaxPooling2D: pool('max'),
     Multiply: multiply,
+    Normalization: normalization,
     PReLU: prelu,
+    Permute: permute,
     ReLU: relu,
     Rescaling: rescaling,
     Reshape: reshape,
     SeparableConv2D: separableConv2d,
     Softmax: softmax,
     SpatialDropout2D: same,
+    Subtract: subtract,
     UpSampling2D: upSampling2d,
     ZeroPadding2D: edges('padding', 1),
   } satisfies Record<string, KerasRead>),

@@ -1,9 +1,18 @@
 // ONNX nodes that change how elements are arranged and compute nothing: reshapes, transposes, slices, pads.
-import { quote } from '../../model/json/fields.js'
-import type { LayerOp, Pad } from '../../model/layers/layers.js'
-import { elementCount, formatShape, type Shape } from '../../model/shape.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
-import { dimsOf, flattenedView, plainView, reshapedView, sameView, transposedView, wholeAxis } from './view.js'
+import { quote } from '../../../model/json/fields.js'
+import type { LayerOp, Pad } from '../../../model/layers/layers.js'
+import { elementCount, formatShape, type Shape } from '../../../model/shape.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import {
+  dimsOf,
+  flattenedView,
+  plainView,
+  reshapedView,
+  resizedView,
+  sameView,
+  transposedView,
+  wholeAxis,
+} from '../view.js'
 
 /** The same elements under other sizes; a layer where a map becomes a vector in the order it lies in. */
 function reshaped(n: OnnxNodeReader, { value, view }: Seen, dims: readonly number[]): Seen | undefined {
@@ -65,13 +74,13 @@ export function resolvedSizes(target: readonly number[], source: Shape, allowZer
   return fits && elementCount(dims) === elementCount(source) ? dims : undefined
 }
 
-/** Squeeze of axes of size 1; without axes, of every one but the batch. */
+/** Squeeze of axes of size 1; without axes, of every one, but of a batch that is no 1. */
 export const squeeze: OnnxRead = (n) => {
   const axes = n.integerList('axes', 1)
   const x = n.seen()
   if (!x || n.failed) return undefined
   const dims = dimsOf(x.view)
-  const kept = squeezed(dims, axes, 1)
+  const kept = squeezed(dims, axes, n.scope.isBatchKnown ? 0 : 1)
   return kept ? reshaped(n, x, kept) : n.fault(`axes: expected axes of size 1, got ${quote(axes)}`)
 }
 
@@ -228,13 +237,56 @@ export const slice: OnnxRead = (n) => {
   const dims = dimsOf(x.view)
   const wrong = cuts.find(({ axis }) => dims[axis] === undefined)
   if (wrong) return n.fault(`axes: expected axes of ${formatShape(dims)}, got ${wrong.axis}`)
-  const back = cuts.find(({ step }) => step < 0)
-  if (back) return n.fault(`steps: expected integers >= 1, got ${back.step}`)
-  const spans = cuts.map((cut) => {
-    const [from, to] = spanOf(cut, dims[cut.axis])
-    return { dim: cut.axis, from, to, step: cut.step }
-  })
-  return spanned(n, x, spans)
+  let made: Seen | undefined = x
+  const spans: Span[] = []
+  for (const cut of cuts) {
+    const { axis, step } = cut
+    const [from, to] = spanOf(cut, dims[axis])
+    // Channels backwards, or some of them: blue before red.
+    const isPicked = step < 0 || (step > 1 && wholeAxis(x.view, axis, x.value.shape) === 0)
+    if (!isPicked) spans.push({ dim: axis, from, to, step })
+    else {
+      const count = Math.max(0, Math.ceil((to - from) / step))
+      const picks = Array.from({ length: count }, (_, i) => from + i * step)
+      made = made && picked(n, made, axis, picks, `.${axis}`)
+    }
+  }
+  return made && spanned(n, made, spans)
+}
+
+/** Channels in another order, some of them or some of them twice. */
+function picked(n: OnnxNodeReader, x: Seen, dim: number, picks: readonly number[], suffix = ''): Seen | undefined {
+  if (picks.length === 0 || wholeAxis(x.view, dim, x.value.shape) !== 0) {
+    const got = `${picks.length} of axis ${dim} of ${formatShape(dimsOf(x.view))}`
+    return n.fault(`expected neighbours, or channels of a map, got ${got}`)
+  }
+  const made = n.draft.reordered(n.where, n.name + suffix, x.value, Int32Array.from(picks))
+  return made && { value: made, view: resizedView(x.view, x.value.shape, made.shape) }
+}
+
+/** Gather of elements known now: neighbours are a slice. */
+export const gather: OnnxRead = (n) => {
+  const index = n.constant(1)
+  const x = n.seen()
+  if (!x || !index) return undefined
+  const dims = dimsOf(x.view)
+  const axis = n.axis('axis', 0, dims.length)
+  const picks = index.integers?.map((place) => (place < 0 ? place + dims[axis] : place))
+  const fits = picks?.every((place) => place >= 0 && place < dims[axis])
+  if (!picks || !fits || index.shape.length > 1) {
+    return n.fault(`indices: expected a place of axis ${axis} of ${formatShape(dims)}, or a list of some`)
+  }
+  const [from] = picks
+  const isRun = picks.every((place, i) => place === from + i)
+  const made = isRun
+    ? spanned(n, x, [{ dim: axis, from, to: from + picks.length, step: 1 }])
+    : picked(n, x, axis, picks)
+  if (!made || index.shape.length === 1) return made
+  return reshaped(
+    n,
+    made,
+    dims.filter((_, dim) => dim !== axis),
+  )
 }
 
 /** How much of a dimension each output of a Split gets; undefined after reporting why that is not to be had. */

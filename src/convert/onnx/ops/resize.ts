@@ -1,37 +1,48 @@
 // ONNX nodes that resize or sum up a map: Resize, Upsample, means and maxima over its rows and columns.
-import { quote } from '../../model/json/fields.js'
-import type { LayerOp, Pair } from '../../model/layers/layers.js'
-import { formatShape } from '../../model/shape.js'
-import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../resize-sampling.js'
-import type { OnnxNodeReader, OnnxRead, Seen } from './node.js'
-import { dimsOf, wholeAxis } from './view.js'
+import { quote } from '../../../model/json/fields.js'
+import type { LayerOp, Pair } from '../../../model/layers/layers.js'
+import { formatShape } from '../../../model/shape.js'
+import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../../resize-sampling.js'
+import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { dimsOf, wholeAxis } from '../view.js'
 
 const NO_PAD = [0, 0, 0, 0] as const
 
 /** ReduceMean and ReduceMax over rows, columns or both; means and sums over other axes, which no private step computes. */
 export function reduce(kind: 'avg' | 'max' | 'sum'): OnnxRead {
+  return (n) => reduced(n, n.seen(), kind)
+}
+
+/** √Σx², Σ|x| and Σx². */
+export function norm(before: 'square' | 'absolute', after?: 'sqrt'): OnnxRead {
   return (n) => {
     const x = n.seen()
-    const axes = n.integerList('axes', 1)
-    const keepDims = n.integer('keepdims', 1) !== 0
-    const isNoop = n.integer('noop_with_empty_axes', 0) !== 0
-    if (!x || n.failed) return undefined
-    const { value, view } = x
-    const none = !axes || axes.length === 0
-    if (none && isNoop) return x
-    const dims = new Set(none ? view.keys() : axes.map((axis) => (axis < 0 ? axis + view.length : axis)))
-    const gone = view.filter((_, dim) => dims.has(dim)).flat()
-    const sizeOf = (axis: number) => gone.reduce((size, atom) => (atom.axis === axis ? size * atom.size : size), 1)
-    const kernel: Pair = [sizeOf(1), sizeOf(2)]
-    const [, h, w] = value.shape
-    const isWhole = ([size, all]: readonly number[]) => size === 1 || size === all
-    const fits = gone.every(({ axis }) => axis > 0) && isWhole([kernel[0], h]) && isWhole([kernel[1], w])
-    if (kind === 'sum' || !fits || value.shape.length !== 3) return summed(n, x, [...dims], kind, keepDims)
-    const rest = view.map((atoms) => atoms.filter((atom) => !gone.includes(atom)))
-    const kept = keepDims ? rest : rest.filter((_, dim) => !dims.has(dim))
-    const made = n.draft.layer(n.where, n.name, poolOf(kind, kernel, [h, w]), [value])
-    return made && { value: made, view: kept }
+    const op = before === 'square' ? ({ op: 'square' } as const) : ({ op: 'leakyRelu', slope: -1 } as const)
+    const sums = reduced(n, x && n.kept(x, op, {}, `.${before}`), 'sum')
+    return sums && (after ? n.kept(sums, { op: after }) : sums)
   }
+}
+
+function reduced(n: OnnxNodeReader, x: Seen | undefined, kind: 'avg' | 'max' | 'sum'): Seen | undefined {
+  const axes = n.integerList('axes', 1)
+  const keepDims = n.integer('keepdims', 1) !== 0
+  const isNoop = n.integer('noop_with_empty_axes', 0) !== 0
+  if (!x || n.failed) return undefined
+  const { value, view } = x
+  const none = !axes || axes.length === 0
+  if (none && isNoop) return x
+  const dims = new Set(none ? view.keys() : axes.map((axis) => (axis < 0 ? axis + view.length : axis)))
+  const gone = view.filter((_, dim) => dims.has(dim)).flat()
+  const sizeOf = (axis: number) => gone.reduce((size, atom) => (atom.axis === axis ? size * atom.size : size), 1)
+  const kernel: Pair = [sizeOf(1), sizeOf(2)]
+  const [, h, w] = value.shape
+  const isWhole = ([size, all]: readonly number[]) => size === 1 || size === all
+  const fits = gone.every(({ axis }) => axis > 0) && isWhole([kernel[0], h]) && isWhole([kernel[1], w])
+  if (kind === 'sum' || !fits || value.shape.length !== 3) return summed(n, x, [...dims], kind, keepDims)
+  const rest = view.map((atoms) => atoms.filter((atom) => !gone.includes(atom)))
+  const kept = keepDims ? rest : rest.filter((_, dim) => !dims.has(dim))
+  const made = n.draft.layer(n.where, n.name, poolOf(kind, kernel, [h, w]), [value])
+  return made && { value: made, view: kept }
 }
 
 function summed(

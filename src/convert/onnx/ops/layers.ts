@@ -1,77 +1,11 @@
-// ONNX nodes that combine values with constants or with each other, element by element or as a matrix product.
-import { quote } from '../../model/json/fields.js'
-import { elementCount, formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { DraftTensor, Value } from '../arch-draft.js'
-import type { Known, OnnxNodeReader, OnnxRead, Seen } from './node.js'
+// ONNX nodes that combine values with constants or with each other, element by element.
+import { quote } from '../../../model/json/fields.js'
+import { elementCount, formatShape, type Shape, sameShape } from '../../../model/shape.js'
+import type { Value } from '../../arch-draft.js'
+import type { Known, OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { FLOAT_TYPES } from '../tensor.js'
+import { dimsOf, plainView, sameRank, sameView, type View, wholeAxis } from '../view.js'
 import { padded } from './shapes.js'
-import { FLOAT_TYPES, transposed } from './tensor.js'
-import { dimsOf, plainView, sameView, type View, vectorOrder, wholeAxis } from './view.js'
-
-/** Gemm: alpha · A · B + beta · C, A computed, B [n,cout] or with transB [cout,n] as PyTorch has it. */
-export const gemm: OnnxRead = (n) => {
-  const weight = matrix(n, 1, n.integer('transB', 0) !== 0, n.number('alpha', undefined, 1))
-  const beta = n.number('beta', undefined, 1)
-  if (n.integer('transA', 0) !== 0) return n.fault('transA: expected 0, got 1')
-  return weight && product(n, weight, beta)
-}
-
-/** MatMul of a computed vector and a constant matrix [n,cout]; the Add after it becomes its bias. */
-export const matMul: OnnxRead = (n) => {
-  const weight = matrix(n, 1, false, 1)
-  return weight && product(n, weight)
-}
-
-/** A vector times a matrix, whose columns are put in the order in which the vector's elements stand here. */
-function product(n: OnnxNodeReader, given: DraftTensor, beta = 0): Seen | undefined {
-  const seen = n.seen()
-  if (!seen) return undefined
-  if (seen.view.length !== 2) return n.fault(`expected an input [batch,n], got ${formatShape(dimsOf(seen.view))}`)
-  const x = n.flat(seen)
-  if (!x) return undefined
-  const [cout] = given.shape
-  const bias = n.has(2) ? rowOf(n, 2, cout, beta) : undefined
-  if (n.failed) return undefined
-  const order = sameShape([given.shape[1]], x.value.shape) && vectorOrder(x.view, x.value.shape[0], n.scope.batch)
-  const weight = order ? columnsInOrder(n, given, order) : given
-  const op = { op: 'linear', cout, bias: !!bias } as const
-  return n.made(n.draft.layer(n.where, n.name, op, [x.value], bias ? { weight, bias } : { weight }))
-}
-
-/** Gemm's C: one number, or one per output. */
-function rowOf(n: OnnxNodeReader, index: number, cout: number, factor: number): DraftTensor | undefined {
-  const given = n.floats(index)
-  if (!given) return undefined
-  const { shape, data, from } = given
-  if ((data.length !== 1 && data.length !== cout) || data.length !== (shape.at(-1) ?? 1)) {
-    return n.fault(`tensor ${from}: expected one number, or one per output of ${cout}, got ${formatShape(shape)}`)
-  }
-  const row = n.draft.floats(cout)
-  for (let c = 0; c < cout; c++) row[c] = factor * data[data.length === 1 ? 0 : c]
-  return { shape: [cout], data: row, from }
-}
-
-function columnsInOrder(n: OnnxNodeReader, { shape, data, from }: DraftTensor, order: Int32Array): DraftTensor {
-  const out = n.draft.floats(data.length)
-  const [rows, columns] = shape
-  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[r * columns + c] = data[r * columns + order[c]]
-  return { shape, data: out, from }
-}
-
-/** A constant matrix as PyTorch has it, [cout,n], times a factor. */
-function matrix(n: OnnxNodeReader, index: number, isTorch: boolean, factor: number): DraftTensor | undefined {
-  const given = n.floats(index)
-  if (!given) return undefined
-  if (given.shape.length !== 2) {
-    return n.fault(`tensor ${given.from}: expected a matrix, got ${formatShape(given.shape)}`)
-  }
-  if (isTorch && factor === 1) return given
-  const { data, shape, from } = given
-  const out = n.draft.floats(data.length)
-  if (isTorch) out.set(data)
-  else transposed({ name: from, shape, floats: data }, [1, 0], out)
-  if (factor !== 1) for (let i = 0; i < out.length; i++) out[i] *= factor
-  return { shape: isTorch ? shape : [shape[1], shape[0]], data: out, from }
-}
 
 export const batchNormalization: OnnxRead = (n) => {
   const given = [1, 2, 3, 4].map((index) => n.floats(index))
@@ -119,11 +53,27 @@ export const prelu: OnnxRead = (n) => {
   return slopes && n.kept(slopes.x, { op: 'prelu' }, { weight: slopes.numbers })
 }
 
-/** Add and Sum: of values, or of one value and one number per channel. */
+/** Add: of values, or of one value and one number per channel. */
 export const add: OnnxRead = (n) => {
   const side = n.constantSide()
   return side === undefined ? sum(n) : offset(n, 1 - side, side, 1, 1)
 }
+
+/** Sum and Mean of as many as there are. */
+export const sumOfAll =
+  (kind: 'sum' | 'mean'): OnnxRead =>
+  (n) => {
+    const places = [...n.node.inputs.keys()]
+    const constants = places.filter((index) => n.isConstant(index))
+    const seen = places.filter((index) => !constants.includes(index)).map((index) => n.seen(index))
+    if (n.failed) return undefined
+    let made: Seen | undefined = seen.length > 0 ? sum(n, seen as Seen[]) : n.seen(0)
+    for (const index of constants) {
+      const fit = made && n.perChannel(index, made)
+      made = fit && n.keptAs(fit.x, n.draft.bias(n.where, `${n.name}.${index}`, fit.x.value, fit.numbers))
+    }
+    return made && (kind === 'mean' ? n.affine(made, 1 / places.length, 0, '.mean') : made)
+  }
 
 /** Sub of one number per channel, from either side; of two values with the second turned negative. */
 export const subtract: OnnxRead = (n) => {
@@ -163,7 +113,8 @@ export const multiply: OnnxRead = (n) => {
 }
 
 /** Of two computed values, sizes of 1 broadcast. No private step computes it: the plan says so by the layer's name. */
-export function product2(n: OnnxNodeReader, a: Seen, b: Seen, suffix = ''): Seen | undefined {
+export function product2(n: OnnxNodeReader, first: Seen, second: Seen, suffix = ''): Seen | undefined {
+  const [a, b] = sameRank([first, second])
   const ordered = inOneOrder(n, [a, b])
   if (!ordered) return undefined
   const rank = Math.max(...ordered.values.map(({ shape }) => shape.length))
@@ -173,10 +124,9 @@ export function product2(n: OnnxNodeReader, a: Seen, b: Seen, suffix = ''): Seen
     return shape.length === rank ? value : n.shaped(value, [...shape, ...Array<number>(rank - shape.length).fill(1)])
   })
   if (values.some((value) => value === undefined)) return undefined
-  const [x, y] = values as Value[]
-  const made = n.draft.layer(n.where, n.name + suffix, { op: 'multiply' }, [x, y])
-  const full = elementCount(x.shape) >= elementCount(y.shape) ? a : b
-  return made && (ordered.view ? { value: made, view: full.view } : n.made(made))
+  const made = n.draft.layer(n.where, n.name + suffix, { op: 'multiply' }, values as Value[])
+  if (!made || !ordered.view) return n.made(made)
+  return { value: made, view: a.view.map((atoms, dim) => (atoms.length > 0 ? atoms : b.view[dim])) }
 }
 
 export const divide: OnnxRead = (n) => {
@@ -226,14 +176,14 @@ function sum(n: OnnxNodeReader, given?: readonly Seen[]): Seen | undefined {
   if (n.failed || seen.length === 0) return undefined
   const all = seen as Seen[]
   if (all.length === 1) return all[0]
-  const ordered = inOneOrder(n, all)
+  const ordered = inOneOrder(n, sameRank(all))
   if (!ordered) return undefined
   const { values, view } = ordered
   const full = values.reduce((most, value) => (elementCount(value.shape) > elementCount(most.shape) ? value : most))
   const spread = values.map((value, i) => broadcast(n, value, full.shape, `${n.name}.${i}`))
   if (spread.some((value) => value === undefined)) return undefined
   const added = n.draft.layer(n.where, n.name, { op: 'add' }, spread as Value[])
-  return view ? added && { value: added, view: all[values.indexOf(full)].view } : n.made(added)
+  return view ? added && { value: added, view: sameRank(all)[values.indexOf(full)].view } : n.made(added)
 }
 
 /** A map of 1x1 per channel grows to the full map; any other difference is left for the add to report. */
@@ -349,14 +299,18 @@ export function gated(gate: (n: OnnxNodeReader, x: Seen) => Seen | undefined): O
   }
 }
 
-/** x², √x and 1 / x by their exponents. */
+/** x³, x², √x and 1 / x by their exponents. */
 export const power: OnnxRead = (n) => {
   const x = n.seen()
   const exponent = n.oneNumber(1)
   if (!x || exponent === undefined) return undefined
   if (exponent === 1) return x
+  if (exponent === 3) {
+    const square = n.kept(x, { op: 'square' }, {}, '.square')
+    return square && product2(n, x, square)
+  }
   const op = ({ 2: 'square', 0.5: 'sqrt', [-1]: 'reciprocal' } as const)[exponent as 2]
-  return op ? n.kept(x, { op }) : n.fault(`expected an exponent 2, 1, 0.5 or -1, got ${exponent}`)
+  return op ? n.kept(x, { op }) : n.fault(`expected an exponent 3, 2, 1, 0.5 or -1, got ${exponent}`)
 }
 
 export const same: OnnxRead = (n) => n.known(0)

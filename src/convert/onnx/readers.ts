@@ -1,0 +1,92 @@
+// What each ONNX node becomes.
+
+import * as fold from './fold.js'
+import type { OnnxRead } from './node.js'
+import * as bounds from './ops/bounds.js'
+import * as functions from './ops/functions.js'
+import * as layers from './ops/layers.js'
+import * as matrices from './ops/matrices.js'
+import * as repeats from './ops/repeats.js'
+import * as resizes from './ops/resize.js'
+import * as shapes from './ops/shapes.js'
+import * as windows from './ops/windows.js'
+
+/** What computes; nodes over constants alone are folded instead. */
+export const READERS: ReadonlyMap<string, OnnxRead> = new Map(
+  Object.entries({
+    Abs: layers.absolute,
+    Add: layers.add,
+    ArgMax: layers.argMax,
+    AveragePool: windows.averagePool,
+    BatchNormalization: layers.batchNormalization,
+    Cast: layers.cast,
+    Celu: functions.celu,
+    Clip: bounds.clip,
+    Concat: layers.concat,
+    Constant: fold.constant,
+    ConstantOfShape: fold.constantOfShape,
+    Conv: windows.conv,
+    ConvTranspose: windows.convTranspose,
+    DepthToSpace: windows.depthToSpace,
+    Div: layers.divide,
+    Dropout: layers.dropout,
+    Elu: functions.elu,
+    Erf: layers.pointwise('erf'),
+    Exp: layers.pointwise('exp'),
+    Expand: repeats.expand,
+    Flatten: shapes.flatten,
+    Gather: shapes.gather,
+    Gelu: functions.gelu,
+    Gemm: matrices.gemm,
+    GlobalAveragePool: windows.globalAveragePool,
+    GlobalMaxPool: windows.globalMaxPool,
+    HardSigmoid: bounds.hardSigmoid,
+    HardSwish: layers.gated(bounds.hardSwishGate),
+    Identity: layers.same,
+    LeakyRelu: layers.leakyRelu,
+    Log: layers.pointwise('log'),
+    LogSoftmax: layers.softmax('logSoftmax'),
+    MatMul: matrices.matMul,
+    Max: bounds.extreme('max'),
+    MaxPool: windows.maxPool,
+    Mean: layers.sumOfAll('mean'),
+    Min: bounds.extreme('min'),
+    Mish: functions.mish,
+    Mul: layers.multiply,
+    Neg: layers.negate,
+    PRelu: layers.prelu,
+    Pad: shapes.pad,
+    Pow: layers.power,
+    Range: fold.range,
+    ReduceL1: resizes.norm('absolute'),
+    ReduceL2: resizes.norm('square', 'sqrt'),
+    ReduceMax: resizes.reduce('max'),
+    ReduceMean: resizes.reduce('avg'),
+    ReduceSum: resizes.reduce('sum'),
+    ReduceSumSquare: resizes.norm('square'),
+    Reciprocal: layers.pointwise('reciprocal'),
+    Relu: bounds.relu,
+    Reshape: shapes.reshape,
+    Resize: resizes.resize,
+    Selu: functions.selu,
+    Shape: fold.shape,
+    Sigmoid: layers.pointwise('sigmoid'),
+    Size: fold.size,
+    Slice: shapes.slice,
+    Softmax: layers.softmax('softmax'),
+    Softplus: layers.pointwise('softplus'),
+    Softsign: functions.softsign,
+    SpaceToDepth: windows.spaceToDepth,
+    Split: shapes.split,
+    Sqrt: layers.pointwise('sqrt'),
+    Squeeze: shapes.squeeze,
+    Sub: layers.subtract,
+    Sum: layers.sumOfAll('sum'),
+    Swish: functions.swish,
+    Tanh: layers.pointwise('tanh'),
+    Tile: repeats.tile,
+    Transpose: shapes.transpose,
+    Unsqueeze: shapes.unsqueeze,
+    Upsample: resizes.resize,
+  }),
+)
