@@ -1,5 +1,6 @@
 // Which gadget a step has: the only place that tells them apart.
 
+import type { Region } from '../../kernels/instance.js'
 import { isActive, isProduct, type ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
 import type { Dealing, Drawing, Drawn, Gadget, GadgetSizes, Opened, Opening } from './gadget.js'
