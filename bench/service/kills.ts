@@ -28,6 +28,8 @@ export interface Kills {
 
 const CLIENTS = 2
 const EVERY_MS = 1000
+/** Dealers that are starting while others deal. */
+const AHEAD = 2
 
 export async function kills(seconds: number): Promise<Kills> {
   const folder = mkdtempSync(join(tmpdir(), 'rf-kills-'))
@@ -38,7 +40,8 @@ export async function kills(seconds: number): Promise<Kills> {
   const member = ['helper', '--queue', broker.url, '--fleet-key', key]
   const listens = ['--listen', `${helperPort}`, '--fleet-listen', `${fleetPort}`]
   const front = new Party('helper', [...member, '--role', 'front', ...listens])
-  const dealers = [1, 2].map(() => new Party('helper', [...member, '--role', 'dealer']))
+  const dealing = [...member, '--role', 'dealer']
+  const dealers = [1, 2].map(() => new Party('helper', dealing))
   const [helper, address] = [`ws://127.0.0.1:${helperPort}`, `ws://127.0.0.1:${serverPort}`]
   const server = new Party('server', [
     'serve',
@@ -56,16 +59,28 @@ export async function kills(seconds: number): Promise<Kills> {
     const over = () => performance.now() >= until
     const asking = Promise.all(Array.from({ length: CLIENTS }, () => ask({ server: address, helper }, over)))
     let killed = 0
+    const up = [...dealers]
+    const coming = new Set<Promise<void>>()
+    const bring = () => {
+      const dealer = new Party('helper', dealing)
+      all.push(dealer)
+      const come = backAgain(dealer).then(() => void up.push(dealer))
+      coming.add(come)
+      void come.finally(() => coming.delete(come))
+    }
     const killing = (async () => {
-      for (let turn = 0; !over(); turn++) {
+      // A process takes a while to start: the next ones are on their way when one dies.
+      for (let ahead = 0; ahead < AHEAD; ahead++) bring()
+      while (!over()) {
         const next = new Promise((resolve) => setTimeout(resolve, EVERY_MS))
-        const dealer = dealers[turn % 2]
-        await dealer.kill()
-        killed++
-        // The next is killed when this one is back: one of the two is always there.
-        await backAgain(dealer)
+        if (up.length > 1) {
+          await up.shift()!.kill()
+          killed++
+          bring()
+        }
         await next
       }
+      await Promise.all(coming)
     })()
     await new Promise((resolve) => setTimeout(resolve, 500 * seconds))
     await broker.kill()

@@ -17,7 +17,7 @@ import { Broker, noBroker } from '../../test/engine/broker.js'
 import { median, table } from '../report.js'
 import { type Kills, kills } from './kills.js'
 import { type Offline, offline } from './offline.js'
-import { freePort, Party } from './service.js'
+import { cpuOf, freePort, Party } from './service.js'
 
 export const SCALE = {
   name: 'scale',
@@ -34,10 +34,16 @@ export const SCALE = {
   },
 } as const satisfies Pick<Command, 'name' | 'summary' | 'flags'>
 
+/** How long a dealer may be silent. */
+const ACK_WAIT_S = 15
+
 export interface WorkersRow {
   readonly count: number
   readonly bundlesPerSecond: number
-  /** Of `helper --workers` and `serve --workers`, with clients on the same machine. */
+  /**
+   * Of `serve --workers`, on a core for each: by the processor time of its processes for an inference, off line and on. Clients and
+   * helper have the same cores here, so what is answered in a second says little.
+   */
   readonly inferencesPerSecond: number
   readonly cpuMsPerBundle: number
 }
@@ -59,8 +65,17 @@ interface Figures {
   readonly kills: Pick<Kills, 'jobs' | 'done' | 'mismatched' | 'usedTwice'> | null
 }
 
+/** What helpers and servers of so many workers did while clients had the same cores. */
+interface Serving {
+  readonly count: number
+  readonly serverCpuMs: number
+  readonly helperCpuMs: number
+  readonly answeredPerSecond: number
+}
+
 /** What is said beside the last line. */
 interface More {
+  readonly serving: readonly Serving[]
   readonly offline: readonly Offline[]
   readonly kills: Kills | null
   /** Megabytes of the broker's memory with so many jobs. */
@@ -75,15 +90,16 @@ export async function benchScale(flags: Flags): Promise<void> {
   const idle = loadavg()[0] < 0.5
   const { compiled } = await prepareModel(findModel('resnet20-cifar10'), '25', {})
   const dealing = await overWorkers(compiled, quick)
-  const answering = await inferencesOver(
-    dealing.map(({ count }) => count),
-    quick,
-  )
-  const workers = dealing.map((row, at) => ({ ...row, inferencesPerSecond: answering[at] }))
+  const counts = dealing.map(({ count }) => count)
+  const serving = await servingOver(counts, quick)
+  const workers = dealing.map((row, at) => {
+    return { ...row, inferencesPerSecond: (1000 * row.count) / serving[at].serverCpuMs }
+  })
   const resnet20 = await offline({ name: 'resnet20-cifar10', block: [2, 2], options: {} }, quick ? 10 : 30)
   const resnet18 = quick ? [] : [await offline({ name: 'resnet18-cifar100', options: {} }, 8)]
   const queue = noBroker ? undefined : await overDealers(quick)
   const more: More = {
+    serving,
     offline: [resnet20, ...resnet18],
     kills: noBroker ? null : await kills(seconds),
     broker: noBroker ? null : await brokerMemory(quick ? 10_000 : 100_000),
@@ -92,7 +108,7 @@ export async function benchScale(flags: Flags): Promise<void> {
   const figures = {
     ...{ idle, workers: workers.map(rowOf), dealers: queue?.rows ?? [] },
     engineCpuMsPerJob: queue?.cpuMsPerJob ?? null,
-    cold: { ratio: resnet20.coldMs / resnet20.serverMs },
+    cold: { ratio: resnet20.coldMs / resnet20.nextMs },
     kills: more.kills && { jobs, done, mismatched, usedTwice },
   } as Figures
   process.stdout.write(`${flags.on('json') ? JSON.stringify(more) : text(figures, more)}\n`)
@@ -152,16 +168,24 @@ async function dealt(dealer: ModelDealer, count: number): Promise<void> {
   await Promise.all(Array.from({ length: dealer.width }, lane))
 }
 
-/** Inferences of ResNet-20 a second, by helpers and servers of so many workers, in turns. */
-async function inferencesOver(counts: readonly number[], quick: boolean): Promise<number[]> {
-  const rates: number[][] = counts.map(() => [])
+/** Inferences of ResNet-20 by helpers and servers of so many workers, in turns. */
+async function servingOver(counts: readonly number[], quick: boolean): Promise<Serving[]> {
+  const found: Serving[][] = counts.map(() => [])
   for (let round = 0; round < (quick ? 1 : 3); round++) {
-    for (const [at, count] of counts.entries()) rates[at].push(await inferencesPerSecond(count, quick ? 4 : 8))
+    for (const [at, count] of counts.entries()) found[at].push(await serve(count, quick ? 4 : 10))
   }
-  return rates.map(median)
+  return counts.map((count, at) => {
+    const of = (key: keyof Serving) => median(found[at].map((each) => each[key]))
+    const [serverCpuMs, helperCpuMs, answeredPerSecond] = [
+      of('serverCpuMs'),
+      of('helperCpuMs'),
+      of('answeredPerSecond'),
+    ]
+    return { count, serverCpuMs, helperCpuMs, answeredPerSecond }
+  })
 }
 
-async function inferencesPerSecond(workers: number, seconds: number): Promise<number> {
+async function serve(workers: number, seconds: number): Promise<Serving> {
   const [atHelper, atServer] = [await freePort(), await freePort()]
   const [helper, server] = [atHelper, atServer].map((port) => `ws://127.0.0.1:${port}`)
   const several = ['--workers', `${workers}`]
@@ -180,13 +204,16 @@ async function inferencesPerSecond(workers: number, seconds: number): Promise<nu
       for (; !over; done++) await client.run(input)
       await client.release()
     })
-    await pause(2000)
+    while (done < 60 * workers) await pause(100) // until each of its processes is warm
     const [before, began] = [done, performance.now()]
+    const used = parties.map(({ cpuMs }) => cpuMs)
     await pause(1000 * seconds)
-    const rate = (1000 * (done - before)) / (performance.now() - began)
+    const answered = done - before
+    const answeredPerSecond = (1000 * answered) / (performance.now() - began)
+    const [helperCpuMs, serverCpuMs] = parties.map(({ cpuMs }, at) => (cpuMs - used[at]) / answered)
     over = true
     await Promise.all(asking)
-    return rate
+    return { count: workers, serverCpuMs, helperCpuMs, answeredPerSecond }
   } finally {
     for (const party of parties) await party.kill()
   }
@@ -251,13 +278,7 @@ async function overDealers(quick: boolean) {
   return { rows, cpuMsPerJob }
 }
 
-/** Milliseconds, in Linux' ticks of ten. */
-function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
-  return 10 * (Number(fields[11]) + Number(fields[12]))
-}
-
-function text({ idle, workers, dealers, engineCpuMsPerJob, cold }: Figures, { offline, kills, broker }: More): string {
+function text({ idle, workers, dealers, engineCpuMsPerJob, cold }: Figures, more: More): string {
   const perWorker = workers.map((row) => [
     `${row.count}`,
     row.bundlesPerSecond.toFixed(1),
@@ -266,16 +287,25 @@ function text({ idle, workers, dealers, engineCpuMsPerJob, cold }: Figures, { of
     (row.cpuMsPerBundle / workers[0].cpuMsPerBundle).toFixed(2),
     row.inferencesPerSecond.toFixed(1),
   ])
-  const perModel = offline.map(({ model, dealingMs, serverMs, coldMs }) => [
+  const { offline, serving, kills, broker } = more
+  const perServing = serving.map(({ count, serverCpuMs, helperCpuMs, answeredPerSecond }) => [
+    `${count}`,
+    serverCpuMs.toFixed(1),
+    (serverCpuMs / serving[0].serverCpuMs).toFixed(2),
+    ...[helperCpuMs, answeredPerSecond].map((value) => value.toFixed(1)),
+  ])
+  const perModel = offline.map(({ model, dealingMs, serverMs, coldMs, nextMs, least }) => [
     model,
-    ...[dealingMs, serverMs, coldMs].map((ms) => ms.toFixed(1)),
+    ...[dealingMs, least.dealingMs, serverMs, least.serverMs, coldMs, nextMs].map((ms) => ms.toFixed(1)),
   ])
   const lines = [
     `ResNet-20 dealt by threads${idle ? '' : '; the machine is not idle, so only CPU says something'}:`,
     table(['workers', 'bundles/s', 'of one', 'CPU ms each', 'of one', 'inferences/s'], perWorker),
-    'CPU ms of an inference that is prepared, by processes over WebSockets:',
-    table(['', 'dealing', 'server', 'server, the first'], perModel),
-    `a server's first ${cold.ratio.toFixed(1)} times what follows (target 2)`,
+    'inferences/s: of `serve --workers` with a core for each worker, by the CPU it takes:',
+    table(['workers', 'server, CPU ms each', 'of one', 'helper, CPU ms each', 'answered/s on these cores'], perServing),
+    'CPU ms of an inference that is prepared, by processes over WebSockets; of warm rounds the median and the quietest:',
+    table(['', 'dealing', 'least', 'server', 'least', 'its first', 'its next'], perModel),
+    `a server's first ${cold.ratio.toFixed(1)} times those that follow at once (target 2)`,
   ]
   if (engineCpuMsPerJob === null || !kills || !broker)
     return [...lines, `no queue was measured${noBroker}`].join('\n\n')
@@ -287,33 +317,30 @@ function text({ idle, workers, dealers, engineCpuMsPerJob, cold }: Figures, { of
     table(['dealers', 'of ideal'], perDealer),
     `the queue takes ${engineCpuMsPerJob.toFixed(2)} CPU ms a job with 100 dealers, both ends together (target 1)`,
     `${killed} dealers and the broker killed: ${done} of ${jobs} inferences done, ${mismatched} wrong, ${usedTwice} refused as used; ` +
-      `95 % prepared within ${(p95Ms / 1000).toFixed(1)} s`,
+      `95 % prepared within ${(p95Ms / 1000).toFixed(1)} s (target ${ACK_WAIT_S}, and two deals)`,
     `a broker with ${broker.jobs} jobs holds ${broker.megabytes.toFixed(0)} MB (target 100)`,
   ].join('\n\n')
 }
 
 function drawn({ workers, dealers }: Figures): string {
-  const whole = (x: number) => `${x}`
-  const percent = (y: number) => `${Math.round(100 * y)} %`
-  const line = (title: string, xTitle: string, points: { x: number; y: number }[]) => ({
-    ...{ title, xTitle, yTitle: 'of ideal', formatX: whole, formatY: percent, yScale: 'share' as const },
+  const whole = (value: number) => `${Math.round(value)}`
+  const line = (title: string, xTitle: string, yTitle: string, points: { x: number; y: number }[]) => ({
+    ...{ title, xTitle, yTitle, formatX: whole, formatY: whole, yScale: 'logarithmic' as const },
     ...{ series: [{ name: title, points, color: 0 }], xTicks: points.map(({ x }) => x) },
   })
-  const ideal = ({ count, bundlesPerSecond }: WorkersRow) => bundlesPerSecond / count / workers[0].bundlesPerSecond
+  const over = (of: 'bundlesPerSecond' | 'inferencesPerSecond') => workers.map((row) => ({ x: row.count, y: row[of] }))
   const charts = [
+    line('ResNet-20, dealt by threads', 'workers', 'bundles/s', over('bundlesPerSecond')),
+    line('ResNet-20, by servers, a core for each', 'workers', 'inferences/s', over('inferencesPerSecond')),
     line(
-      'threads that deal',
-      'workers',
-      workers.map((row) => ({ x: row.count, y: Math.min(1, ideal(row)) })),
-    ),
-    line(
-      'dealers on a queue',
+      'on one queue, by dealers that take a second for each',
       'dealers',
-      dealers.map((row) => ({ x: row.count, y: Math.min(1, row.shareOfIdeal) })),
+      'bundles/s',
+      dealers.map(({ count, shareOfIdeal }) => ({ x: count, y: count * shareOfIdeal })),
     ),
   ]
   return chartsDocument(
-    'Throughput, of as many times one',
+    'Throughput over workers and dealers',
     charts.filter(({ series }) => series[0].points.length > 0),
     [],
   )

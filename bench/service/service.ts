@@ -14,6 +14,13 @@ import { REPOSITORY } from '../../test/fixtures/vectors.js'
 
 const CLI = fileURLToPath(new URL('dist/cli.js', REPOSITORY))
 
+/** Of a process and those that it started. */
+export function cpuOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean)
+  return 10 * (Number(fields[11]) + Number(fields[12])) + children.reduce((sum, child) => sum + cpuOf(Number(child)), 0)
+}
+
 /** One of the two parties that an operator runs. */
 export class Party {
   #child: ChildProcess | undefined
@@ -56,6 +63,11 @@ export class Party {
     const gone = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGKILL')
     await gone
+  }
+
+  /** Milliseconds of processor time that it and the processes it started have used, in Linux' ticks of ten. */
+  get cpuMs(): number {
+    return this.#child?.pid ? cpuOf(this.#child.pid) : 0
   }
 
   /** Resident megabytes. */

@@ -60,9 +60,11 @@ export interface EngineOptions {
   readonly limit?: number
   /** How long an id is remembered. Default two minutes. */
   readonly windowMs?: number
+  /** Told of what the queue needed and did not find, and so was made: of a wrong address a new and empty one is made as well. */
+  readonly onMade?: (what: string) => void
 }
 
-export type EngineTerms = Required<EngineOptions>
+export type EngineTerms = Required<Omit<EngineOptions, 'onMade'>>
 
 /** @throws RingfenceError BAD_INPUT */
 export function termsOf(options: EngineOptions): EngineTerms {

@@ -36,6 +36,7 @@ export async function openFileEngine(folder: string, options: EngineOptions): Pr
   const terms = termsOf(options)
   const root = join(folder, terms.name)
   try {
+    if (await mkdir(folder, { recursive: true, mode: 0o700 })) options.onMade?.(`the folder ${folder}`)
     for (const each of FOLDERS) await mkdir(join(root, each), { recursive: true, mode: 0o700 })
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException

@@ -17,6 +17,8 @@ export interface FrontsOptions {
   readonly keys: () => FleetKeys
   /** Where other fronts reach this one. */
   readonly url: string
+  /** Reaches another front. Default: over a WebSocket. */
+  readonly open?: (url: string, options: { token: string; role: PeerRole }) => Promise<Channel>
 }
 
 export class Fronts {
@@ -64,9 +66,10 @@ export class Fronts {
   /** Undefined where there is no such front, or none that answers. */
   async #reach(tag: Uint8Array, role: PeerRole): Promise<Channel | undefined> {
     try {
+      const { keys, open = connect } = this.options
       const url = await this.#addressOf(tag)
-      const token = hex(this.options.keys().tokenFor(tag))
-      return url === undefined ? url : await connect(`${url.replace(/^http/, 'ws')}${CLIENT_PATH}`, { token, role })
+      const token = hex(keys().tokenFor(tag))
+      return url === undefined ? url : await open(`${url.replace(/^http/, 'ws')}${CLIENT_PATH}`, { token, role })
     } catch {
       return undefined
     }

@@ -174,7 +174,10 @@ describe('a fleet on one machine', () => {
     const identity = ['--identity', join(folder, 'two-fronts.key')]
     const { front, url: helper } = await frontAt(queue, ...identity)
     const { url: other } = await frontAt(queue, '--role', 'front', ...identity)
+    // Who comes first makes it, and says so: a wrong address would be a queue as well, and an empty one.
+    expect(front.stdout).toMatch(/warn .*the folder \S+queue was not there and is made/)
     const dealer = await dealerAt(queue)
+    expect(dealer.stdout).not.toMatch(/was not there/)
     const server = await serverAt(helper)
     for (const through of [helper, other]) {
       const client = await Client.create({ server, helper: through })

@@ -9,7 +9,7 @@ const rejections = watchRejections()
 afterEach(() => expect(rejections).toEqual([]))
 
 /** `SCHEDULES=2000 npx vitest run test/fleet/schedule.test.ts` runs as many. */
-const SEEDS = Number(process.env.SCHEDULES ?? 400)
+const SEEDS = Number(process.env.SCHEDULES ?? 200)
 
 describe('over crash schedules', () => {
   test(`nothing is used twice, nothing differs, everything ends: ${SEEDS} seeds`, { timeout: 7_200_000 }, async () => {

@@ -4,7 +4,7 @@ import type { Engine, Lease } from '../../src/engine/engine.js'
 import { MemoryEngine } from '../../src/engine/memory.js'
 import type { Timers } from '../../src/engine/timers.js'
 import { FleetDealer, type Transport } from '../../src/fleet/dealer.js'
-import { FleetFront } from '../../src/fleet/front.js'
+import { type Desk, FleetFront } from '../../src/fleet/front.js'
 import { openJob } from '../../src/fleet/job.js'
 import { FleetKeys } from '../../src/fleet/keys.js'
 import type { DealerPool, DealJob } from '../../src/party/helper/dealing.js'
@@ -94,7 +94,9 @@ const never = <T>(): Promise<T> => new Promise(() => undefined)
 
 export interface FleetWorld {
   readonly world: World
-  readonly front: FleetFront
+  readonly fronts: readonly FrontAt[]
+  /** Who takes bundles, by address: fronts, and servers that are told of here. */
+  readonly desks: Map<string, Desk>
   readonly keys: FleetKeys
   readonly engine: MemoryEngine
   readonly seen: Seen
@@ -104,7 +106,11 @@ export interface FleetWorld {
   drain(): Promise<void>
 }
 
-const URL_OF_FRONT = 'http://127.0.0.1:1'
+export interface FrontAt {
+  readonly url: string
+  readonly front: FleetFront
+}
+
 const LEASE_MS = 15_000
 
 /** @param remake what a dealer makes of a job before it deals; a broken one for the test of the test */
@@ -121,8 +127,15 @@ export function fleetWorld(chance: Chances, remake = (job: DealJob): DealJob => 
   }
   const later = () => world.sleep(chance.between(0, fault(0.1) ? 40_000 : 200))
   const broken = faultyBroker(engine, { world, fault, later, keys, seen, chance })
-  const front = new FleetFront({ engine: broken, keys: () => keys, url: URL_OF_FRONT, timers: world })
-  const network = faultyNetwork(front, { fault, later })
+  const desks = new Map<string, Desk>()
+  const fronts = Array.from({ length: chance.between(1, 3) }, (_, i): FrontAt => {
+    const url = `http://127.0.0.1:${i + 1}`
+    const delivers = (to: string) => desks.has(to)
+    const front = new FleetFront({ engine: broken, keys: () => keys, url, delivers, timers: world })
+    desks.set(url, front)
+    return { url, front }
+  })
+  const network = faultyNetwork(desks, { fault, later })
   const dealers = Array.from({ length: chance.between(1, 5) }, () => {
     const end = new AbortController()
     const live = async () => {
@@ -147,7 +160,7 @@ export function fleetWorld(chance: Chances, remake = (job: DealJob): DealJob => 
     return { running: live(), end: () => end.abort() }
   })
   return {
-    ...{ world, front, keys, engine, seen },
+    ...{ world, fronts, desks, keys, engine, seen },
     calm: () => {
       calm = true
     },
@@ -239,32 +252,36 @@ function faultyBroker(
   return { jobs: { put, take, depth: () => engine.jobs.depth() }, claims: engine.claims, close: () => engine.close() }
 }
 
-/** Requests are delayed, lost, torn and doubled, and so are answers. */
-function faultyNetwork(front: FleetFront, { fault, later }: Trouble): Transport {
+/** Requests are delayed, lost, torn and doubled, and so are answers; what was killed answers nobody. */
+function faultyNetwork(desks: ReadonlyMap<string, Desk>, { fault, later }: Trouble): Transport {
   const lost = () => Promise.reject(new Error('the network lost it'))
-  const put = async (path: string, token: Uint8Array, body: readonly Uint8Array[]) => {
+  const put = async (url: string, token: Uint8Array, body: readonly Uint8Array[]) => {
     await later()
-    if (fault(0.1)) return lost()
-    const expected = front.expects(path, token)
+    const { origin, pathname } = new URL(url)
+    const desk = desks.get(origin)
+    if (!desk || fault(0.1)) return lost()
+    const expected = desk.expects(pathname, token)
     if (typeof expected === 'number') return expected
     const whole = new Uint8Array(Buffer.concat(body))
     // Torn: what has come of it is less than was announced, and is dropped.
-    if (fault(0.1)) return lost()
+    try {
+      if (fault(0.1)) return await lost()
+      await later()
+      if (whole.byteLength !== expected.bytes) return 400
+      const status = expected.take(whole)
+      if (fault(0.1)) expected.take(whole)
+      return fault(0.1) ? await lost() : status
+    } finally {
+      expected.end?.()
+    }
+  }
+  const get = async (url: string, token: Uint8Array) => {
     await later()
-    if (whole.byteLength !== expected.bytes) return 400
-    const status = expected.take(whole)
-    if (fault(0.1)) expected.take(whole)
-    return fault(0.1) ? lost() : status
+    const { origin, pathname } = new URL(url)
+    const desk = desks.get(origin)
+    return !desk?.gives || fault(0.1) ? lost() : desk.gives(pathname, token)
   }
-  const get = async (path: string, token: Uint8Array) => {
-    await later()
-    return fault(0.1) ? lost() : front.gives(path, token)
-  }
-  const pathOf = (url: string) => new URL(url).pathname
-  return {
-    get: (url, token) => get(pathOf(url), token),
-    put: (url, token, body) => put(pathOf(url), token, body),
-  }
+  return { get, put }
 }
 
 /** What the dead say is heard by nobody, and nobody tells them anything. */
@@ -296,9 +313,12 @@ function mortalTransport(network: Transport, alive: { is: boolean }, seen: Seen,
   return {
     get: (url, token) => (alive.is ? network.get(url, token) : never()),
     put: (url, token, body) => {
-      const name = pool.of.get(body[0])!
-      const whole = new Uint8Array(Buffer.concat(body))
-      seen.sent.set(name, [...(seen.sent.get(name) ?? []), whole])
+      const name = pool.of.get(body[0])
+      // Without a name it is news of a bundle that went to its server.
+      if (name !== undefined) {
+        const whole = new Uint8Array(Buffer.concat(body))
+        seen.sent.set(name, [...(seen.sent.get(name) ?? []), whole])
+      }
       return alive.is ? network.put(url, token, body) : never()
     },
   }

@@ -7,7 +7,7 @@ import { type Channel, Link, memoryPair } from '../../src/net/index.js'
 import { Client, type ClientOptions, type InferenceResult } from '../../src/party/client/client.js'
 import { Helper, type HelperOptions } from '../../src/party/helper/helper.js'
 import { Server } from '../../src/party/server.js'
-import type { ServerOptions } from '../../src/party/server-options.js'
+import type { ConnectHelper, ServerOptions } from '../../src/party/server-options.js'
 import { calibrate } from '../../src/plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../../src/plan/compile/compile.js'
 import { encodeFixed } from '../../src/ring/codec.js'
@@ -117,13 +117,13 @@ export class Site {
   static async create(
     compiled: Compiled,
     helper: Helper,
-    options: { wire?: Wire; server?: ServerOptions } = {},
+    options: { wire?: Wire; connect?: ConnectHelper; server?: ServerOptions } = {},
   ): Promise<Site> {
     const { a, b } = options.wire ?? wire()
     const seeds = new Map<string, Uint8Array>()
     const errors: RingfenceError[] = []
-    void helper.run(b)
-    const server = await Server.create(compiled, a, {
+    if (!options.connect) void helper.run(b)
+    const server = await Server.create(compiled, options.connect ?? a, {
       deadlineMs: DEADLINE_MS,
       onError: (error) => errors.push(error),
       ...options.server,

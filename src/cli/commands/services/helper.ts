@@ -66,7 +66,7 @@ export const helper: Command = {
     let led: Helper | undefined
     const fleet =
       fleetOrder &&
-      (await joined(fleetOrder, {
+      (await joined(fleetOrder, log, {
         ...{ pool, tls: order.listen.tls },
         onJob: (outcome, milliseconds) => metrics?.job(outcome, milliseconds),
         onLed: (channel, role) => (led ? void led.run(channel, { role }) : channel.close()),
@@ -129,9 +129,12 @@ const FIXED = [
 ]
 
 /** The process does not stay for the sake of its threads. */
-async function joined(order: FleetOrder, hooks: FleetHooks): Promise<Fleet> {
+async function joined(order: FleetOrder, log: Log, hooks: Omit<FleetHooks, 'onMade'>): Promise<Fleet> {
+  const onMade = (what: string) => {
+    log.say('warn', 'made', { what }, `${what} was not there and is made: is it where the others of the fleet look?`)
+  }
   try {
-    return await joinFleet(order, hooks)
+    return await joinFleet(order, { ...hooks, onMade })
   } catch (error) {
     await hooks.pool?.release()
     throw error
@@ -145,7 +148,7 @@ async function dealOnly(
   pool: DealerPool,
 ): Promise<number> {
   let metrics: Metrics | undefined
-  const fleet = await joined(order, {
+  const fleet = await joined(order, log, {
     ...{ pool, tls: undefined },
     onJob: (result, milliseconds, error) => {
       metrics?.job(result, milliseconds)

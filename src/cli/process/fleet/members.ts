@@ -130,6 +130,8 @@ export interface FleetHooks {
   /** Serves a client that another front leads here. */
   onLed?(channel: Channel, role: PeerRole | undefined): void
   onJob(outcome: Outcome, milliseconds: number, error?: RingfenceError): void
+  /** Told of a queue's folder that was not there. */
+  onMade(what: string): void
 }
 
 /** Whether a server's address is one of those: whoever registers names its own, and dealers reach what others cannot. */
@@ -146,7 +148,7 @@ const DEALING = 'deal'
 const LEASE_MS = 15_000
 
 /** @throws RingfenceError BAD_FILE, BAD_INPUT, INSECURE, HOST, PEER_GONE, UNAUTHORIZED */
-export async function joinFleet(order: FleetOrder, { pool, tls, onJob, onLed }: FleetHooks): Promise<Fleet> {
+export async function joinFleet(order: FleetOrder, { pool, tls, onJob, onLed, onMade }: FleetHooks): Promise<Fleet> {
   let keys = await readFleetKeys(order.keyFile)
   const credentials = order.credentials && (await readSecretOf("a broker's credentials", order.credentials))
   let front: FleetFront | undefined
@@ -159,7 +161,7 @@ export async function joinFleet(order: FleetOrder, { pool, tls, onJob, onLed }: 
   const identity = tls && (await readTls(tls))
   const listens = order.role !== 'dealer'
   const listener = listens ? await listenForDealers({ ...order.listen, tls: identity }, desk, led) : undefined
-  const terms = { name: DEALING, leaseMs: LEASE_MS, credentials, create: listens }
+  const terms = { name: DEALING, leaseMs: LEASE_MS, credentials, create: listens, onMade }
   const engine = await openEngine(order.queue, terms).catch(async (error) => {
     await listener?.close()
     throw error
