@@ -99,6 +99,7 @@ export {
   type MccPlan,
   type Plan,
   planDigest,
+  type Quadratic,
   type SecurennActivation,
   type SecurennPlan,
   type StepRelu,
