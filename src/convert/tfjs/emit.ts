@@ -282,7 +282,10 @@ export class TfEmitter extends TfArranger {
       const front = Array<number>(rank - x.shape.length).fill(1)
       // A vector meets the last axis of a map, which holds its channels.
       const isPixel = rank === 3 && x.shape.length === 1 && this.layout === 'channels_last'
-      return this.shaped(x, isPixel ? [...x.shape, 1, 1] : [...front, ...x.shape], `${suffix}/input${i}`)
+      const name = `${suffix}/input${i}`
+      // Of two axes, they are the map's last ones in the file.
+      if (rank === 3 && x.shape.length === 2) return this.fromFile(x, [1, ...x.shape], name)
+      return this.shaped(x, isPixel ? [...x.shape, 1, 1] : [...front, ...x.shape], name)
     })
     if (ranked.some((value) => value === undefined)) return undefined
     return this.layer({ op: 'multiply' }, ranked as Value[], {}, suffix)

@@ -63,6 +63,7 @@ export const NODE_READERS: ReadonlyMap<string, NodeRead> = new Map(
     Selu: elements.activation('selu'),
     Shape: shapes.shape,
     Sigmoid: elements.activation('sigmoid'),
+    Slice: shapes.slice,
     Softmax: elements.softmax,
     Softplus: elements.pointwise('softplus'),
     Split: shapes.split(false),

@@ -138,6 +138,25 @@ function slicedValue(n: NodeReader, x: Value): TfKnown | undefined {
   return madeOf(n.reshape(made, kept.length > 0 ? kept : [1]))
 }
 
+/** `size` elements of every axis from `begin` on; -1 takes the rest. */
+export const slice: NodeRead = (n) => {
+  const x = n.value()
+  const [begin, sizes] = [n.integers(1), n.integers(2)]
+  if (!x || !begin || !sizes) return undefined
+  const dims = channelsLast(n.batch, x)
+  const ends = dims.map((size, dim) => (sizes[dim] === -1 ? size : begin[dim] + sizes[dim]))
+  const fits = dims.every((size, dim) => begin[dim] >= 0 && ends[dim] > begin[dim] && ends[dim] <= size)
+  if (!fits || begin.length !== dims.length || begin[0] !== 0 || ends[0] !== dims[0]) {
+    return n.fault(`begin, size: expected a part of ${formatShape(dims)}, got ${quote(begin)} and ${quote(sizes)}`)
+  }
+  let made: Value | undefined = x
+  for (const [dim, from] of begin.entries()) {
+    if (from === 0 && ends[dim] === dims[dim]) continue
+    made = made && n.slice(made, dim, from, ends[dim], 1, `/axis${dim}`)
+  }
+  return madeOf(made)
+}
+
 /** Parts of a value along one axis, of equal sizes or (SplitV) of those given. */
 export function split(isSized: boolean): NodeRead {
   return (n) => {

@@ -187,6 +187,13 @@ describe('attributes of graph ops', () => {
     LogSoftmax: [OF_ONE],
     Selu: [OF_ONE],
     Sigmoid: [OF_ONE],
+    Slice: [
+      {
+        inputs: ['image', 'begin', 'size'],
+        weights: { begin: integers(0, 0, 1, 0), size: integers(1, 2, -1, 2) },
+        set: {},
+      },
+    ],
     Softmax: [OF_ONE],
     Softplus: [OF_ONE],
     Split: [

@@ -150,6 +150,36 @@ describe('merges and arrangements', () => {
   })
 })
 
+describe('graphs', () => {
+  // Rows, columns and channels of one size: aligned at the wrong end, a mean would pass unnoticed.
+  const square = image(4, 4, 4)
+  const at = (y: number, z: number, c: number) => square.data[16 * y + 4 * z + c]
+  const sum = (f: (i: number) => number) => [0, 1, 2, 3].reduce((total, i) => total + f(i), 0)
+  it.each<[number, (a: number, b: number) => number]>([
+    [1, (z, c) => sum((y) => at(y, z, c)) / 4],
+    [2, (y, c) => sum((z) => at(y, z, c)) / 4],
+    [3, (y, z) => sum((c) => at(y, z, c)) / 4],
+  ])('a mean over axis %d without it meets the last axes of a map', (axis, mean) => {
+    const nodes = [
+      { name: 'm', op: 'Mean', input: ['image', 'axes'], attr: { keep_dims: false } },
+      { name: 'y', op: 'Mul', input: ['image', 'm'] },
+    ]
+    const data = square.data.map((v, i) => v * mean(Math.floor(i / 4) % 4, i % 4))
+    expectSame(encodeGraph([4, 4, 4], nodes, { axes: integers(axis) }), square, { shape: [4, 4, 4], data })
+  })
+
+  it('a slice by its beginning and sizes', () => {
+    const node = { name: 'y', op: 'Slice', input: ['image', 'begin', 'size'] }
+    const cut = (...size: number[]) =>
+      encodeGraph([7, 6, 4], [node], { begin: integers(0, 1, 2, 1), size: integers(...size) })
+    const data = Array.from({ length: 24 }, (_, i) => {
+      return x.data[((1 + Math.floor(i / 8)) * 6 + 2 + (Math.floor(i / 2) % 4)) * 4 + 1 + (i % 2)]
+    })
+    expectSame(cut(-1, 3, -1, 2), x, { shape: [3, 4, 2], data })
+    expect(refusal(cut(-1, 3, 5, 2)).problems[0]).toMatch(/begin, size: expected a part of/)
+  })
+})
+
 it('a dilated depthwise convolution as the maker of the file computes it: TF.js does not dilate', () => {
   const k = weight([3, 3, 4, 1])
   const config = { dilation_rate: [2, 2], padding: 'same', use_bias: false }
