@@ -10,6 +10,7 @@ import * as mcc from '../../src/kernels/mcc.js'
 import * as planes from '../../src/kernels/planes.js'
 import * as curve from '../../src/kernels/polynomial/curve.js'
 import * as product from '../../src/kernels/polynomial/product.js'
+import * as quadratic from '../../src/kernels/polynomial/quadratic.js'
 import * as prg from '../../src/kernels/prg.js'
 import * as ring from '../../src/kernels/ring.js'
 import * as digits from '../../src/kernels/securenn/digits.js'
@@ -323,6 +324,7 @@ export const APART = [
   'rowBytes',
   'dealerBytes',
   'chainWordBytes',
+  'quadraticWords',
 ]
 
 export const MODULES = [
@@ -335,6 +337,7 @@ export const MODULES = [
   mac,
   mcc,
   product,
+  quadratic,
   planes,
   prg,
   ring,

@@ -91,7 +91,7 @@ describe.each([
     const alloc = Memory.prototype.alloc
     vi.spyOn(Memory.prototype, 'alloc').mockImplementation(function (this: Memory, bytes) {
       const { number, bytes: begun } = sent.at(-1) ?? { number: '', bytes: '' }
-      const here = number.endsWith(' 1') && begun.length > 0 && new Error().stack?.includes('dealInto')
+      const here = number.endsWith(' 1') && begun.length > 0 && new Error().stack?.includes('dealReluStep')
       if (here) throw new RingfenceError('HOST', 'no memory')
       return alloc.call(this, bytes)
     })
