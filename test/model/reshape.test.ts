@@ -1,4 +1,5 @@
 // CryptoNAS's and DeepReShape's moves: what they make of a plain network is the published one, by its layers and its counts.
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { FloatNetwork } from '../../src/float/network.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
@@ -16,6 +17,7 @@ import {
   withStageWidths,
 } from '../../src/plan.js'
 import { freshWeights } from '../../src/train.js'
+import { REPOSITORY } from '../fixtures/vectors.js'
 import { sampleInput } from '../fixtures/workloads.js'
 import cryptonas from '../vectors/cryptonas.json' with { type: 'json' }
 import networks from '../vectors/networks.json' with { type: 'json' }
@@ -112,6 +114,14 @@ describe('channels', () => {
     }
     const wide = parseArchitecture(withStageWidths(pooled, [6]))
     expect(wide.layers.map(({ out: [channels] }) => channels)).toEqual([6, 6, 6, 3])
+  })
+
+  it('change in a file that states shapes and counts, too', () => {
+    const stated = JSON.parse(readFileSync(new URL('models/mnist-cnn3/arch.json', REPOSITORY), 'utf8'))
+    expect(stated.layers.every(({ out }: { out: unknown }) => Array.isArray(out))).toBe(true)
+    const stages = stagesOf(parseArchitecture(stated))
+    const made = parseArchitecture(withStageWidths(stated, balancedWidths(stages)))
+    expect(stagesOf(made).map(({ channels, relus }) => [channels, relus])).toEqual([8, 32, 98].map((c) => [c, 1568]))
   })
 
   it('that do not fit are refused by name', () => {

@@ -20,10 +20,10 @@ export function opened(json: unknown): OpenFile {
   return { json: explicit, layers: explicit.layers as LayerJson[], arch }
 }
 
-/** The file with other layers; what it expected of its counts is gone. @throws RingfenceError BAD_INPUT if they do not fit */
+/** The file with other layers; what it expected of its counts, and of its shapes, is gone. @throws RingfenceError BAD_INPUT if they do not fit */
 export function closed({ json, arch }: OpenFile, layers: readonly LayerJson[], move: string): Json {
   const { expect: _, ...rest } = json
-  const made = { ...rest, layers }
+  const made = { ...rest, layers: layers.map(({ out: _, ...layer }) => layer) }
   try {
     parseArchitecture(made)
   } catch (cause) {
