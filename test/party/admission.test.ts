@@ -202,7 +202,7 @@ describe('grants', () => {
     const { alloc } = Memory.prototype
     let left = 3 // in the middle of a bundle
     vi.spyOn(Memory.prototype, 'alloc').mockImplementation(function (this: Memory, bytes: number): Region {
-      if (new Error().stack?.includes('dealInto') && left-- === 0) throw new RingfenceError('HOST', 'no memory')
+      if (new Error().stack?.includes('dealReluStep') && left-- === 0) throw new RingfenceError('HOST', 'no memory')
       return alloc.call(this, bytes)
     })
     expect(await failure(client.prepare(2))).toMatchObject({ code: 'BUSY', retryable: true })

@@ -23,7 +23,7 @@ test('an idle client learns that its server went away, and is over', async () =>
 })
 
 test('it learns why, if the server says so', async () => {
-  const { site, end } = await neighbourhood(compiled, { server: { idleMs: 20 } })
+  const { site, end } = await neighbourhood(compiled, { server: { idleMs: 500 } })
   const { client } = await site.seat()
   const error = await client.closed
   expect([error.code, (error.cause as { code?: string }).code]).toEqual(['PEER_FAILED', 'DEADLINE'])

@@ -22,7 +22,7 @@ import { raw } from '../fixture.js'
 export function reach(party: Helper | Server): Link {
   const [near, far] = memoryPair()
   void party.run(far)
-  return raw(near)
+  return raw(near, true)
 }
 
 /** At the server, and with a session of the server's choice at the helper. */
