@@ -52,11 +52,11 @@ describe('a bundle', () => {
     expect((await bundled(`import '${entry}'`)).code.byteLength).toBe(0)
   })
 
-  it('with a client is at most 84 kB, compressed, kernels included', async () => {
+  it('with a client is at most 90 kB, compressed, kernels included', async () => {
     const { code, inputs } = await bundled("export { Client } from 'ringfence'")
     const size = gzipSync(code, { level: 9 }).byteLength
     console.log(`a client: ${(size / 1000).toFixed(1)} kB compressed, ${(code.byteLength / 1000).toFixed(0)} kB`)
-    expect(size).toBeLessThanOrEqual(84_000)
+    expect(size).toBeLessThanOrEqual(90_000)
     // It can run: both builds of the kernels are in it.
     expect(Buffer.from(code).toString()).toContain(packed.both)
     for (const [variant, bytes] of Object.entries(unpackBuilds(packed)))
