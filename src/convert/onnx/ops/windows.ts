@@ -2,6 +2,7 @@
 import { quote } from '../../../model/json/fields.js'
 import type { Pad, Pair } from '../../../model/layers/layers.js'
 import type { Shape } from '../../../model/shape.js'
+import type { DraftTensor } from '../../arch-draft.js'
 import { reachOf, samePadding } from '../../window-padding.js'
 import { unshuffled } from '../blocks.js'
 import type { Known, OnnxNodeReader, OnnxRead } from '../node.js'
@@ -9,22 +10,22 @@ import type { Known, OnnxNodeReader, OnnxRead } from '../node.js'
 const ONE: Pair = [1, 1]
 const NONE: Pad = [0, 0, 0, 0]
 
+/** Height and width of a kernel, as the node may state them, too. */
+function kernelOf(n: OnnxNodeReader, { shape, from }: DraftTensor, expected: string): Pair | undefined {
+  if (shape.length !== 4) return n.fault(`tensor ${from}: expected a 2-D ${expected}, got ${quote(shape)}`)
+  const kernel: Pair = [shape[2], shape[3]]
+  const declared = n.pair('kernel_shape', kernel)
+  if (declared[0] === kernel[0] && declared[1] === kernel[1]) return kernel
+  return n.fault(`kernel_shape: expected ${quote(kernel)} as tensor ${from} has it, got ${quote(declared)}`)
+}
+
 /** Conv: weight [cout, cin/group, kh, kw] is PyTorch's layout already. */
 export const conv: OnnxRead = (n) => {
   const weight = n.floats(1)
   const bias = n.floats(2, false)
   const x = n.value()
-  if (weight && weight.shape.length !== 4) {
-    return n.fault(
-      `tensor ${weight.from}: expected a 2-D convolution's [cout,cin/group,kh,kw], got ${quote(weight.shape)}`,
-    )
-  }
-  if (!weight || !x || n.failed) return undefined
-  const kernel: Pair = [weight.shape[2], weight.shape[3]]
-  const declared = n.pair('kernel_shape', kernel)
-  if (declared[0] !== kernel[0] || declared[1] !== kernel[1]) {
-    return n.fault(`kernel_shape: expected ${quote(kernel)} as tensor ${weight.from} has it, got ${quote(declared)}`)
-  }
+  const kernel = weight && kernelOf(n, weight, "convolution's [cout,cin/group,kh,kw]")
+  if (!weight || !kernel || !x || n.failed) return undefined
   const stride = n.pair('strides', ONE)
   const dilation = n.pair('dilations', ONE)
   const groups = n.integer('group', 1)
@@ -43,15 +44,8 @@ export const convTranspose: OnnxRead = (n) => {
   const weight = n.floats(1)
   const bias = n.floats(2, false)
   const x = n.value()
-  if (weight && weight.shape.length !== 4) {
-    return n.fault(`tensor ${weight.from}: expected a 2-D kernel [cin,cout/group,kh,kw], got ${quote(weight.shape)}`)
-  }
-  if (!weight || !x || n.failed) return undefined
-  const kernel: Pair = [weight.shape[2], weight.shape[3]]
-  const declared = n.pair('kernel_shape', kernel)
-  if (declared[0] !== kernel[0] || declared[1] !== kernel[1]) {
-    return n.fault(`kernel_shape: expected ${quote(kernel)} as tensor ${weight.from} has it, got ${quote(declared)}`)
-  }
+  const kernel = weight && kernelOf(n, weight, 'kernel [cin,cout/group,kh,kw]')
+  if (!weight || !kernel || !x || n.failed) return undefined
   const stride = n.pair('strides', ONE)
   const dilation = n.pair('dilations', ONE)
   const groups = n.integer('group', 1)
