@@ -1,4 +1,5 @@
-// Which gadget a step has: the only place that tells them apart.
+// Which gadget a step has: the only place that tells them apart. That of ReLUs is put together here, from what relu.ts does with
+// one part of a step.
 
 import type { Region } from '../../kernels/instance.js'
 import { isActive, isProduct, type ReluNumbers } from '../layout.js'
@@ -125,8 +126,9 @@ function drawReluStep({ k, ch, next, inference, ring, guard }: Drawing, step: Re
 const reluGadget: Gadget = {
   sizes(step: ReluStep<ReluNumbers>, ring, terms) {
     const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
-    const parts = partsOf(step, terms !== null).map((part) => reluSizes(part.step, ring, terms))
-    return { opening, reply, parts, dealt: { opening: tables + words, reply: keys } }
+    const parts = partsOf(step, terms !== null)
+    const several = parts.length > 1 && { parts: parts.map((part) => reluSizes(part.step, ring, terms)) }
+    return { opening, reply, dealt: { opening: tables + words, reply: keys }, ...several }
   },
   ahead: (step: ReluStep<ReluNumbers>) => 4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step)),
   ...{ deal: dealReluStep, open: openReluStep, draw: drawReluStep },
