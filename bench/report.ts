@@ -21,3 +21,13 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`
 export const milliseconds = (ms: number): string => `${ms.toFixed(ms < 10 ? 2 : 1)} ms`
+
+/** What a row of CSV has: nested fields become dotted names, and null is nothing. */
+export function flat(row: object): Record<string, string> {
+  const cells = (value: object, prefix: string): [string, string][] =>
+    Object.entries(value).flatMap(([key, part]) => {
+      if (part === null) return []
+      return typeof part === 'object' ? cells(part, `${prefix}${key}.`) : [[`${prefix}${key}`, String(part)]]
+    })
+  return Object.fromEntries(cells(row, ''))
+}

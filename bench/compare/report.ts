@@ -1,8 +1,10 @@
 // The comparison bench's results as aligned tables, JSON, CSV, charts and a page.
 import { chartDocuments, chartsDocument } from '../../src/cli/report/chart.js'
 import { circumstancesWords } from '../../src/cli/report/circumstances.js'
+import { csv as csvOf } from '../../src/cli/report/csv.js'
 import { pageHtml } from '../../src/cli/report/page.js'
 import { type Column, tableLines, wrapped } from '../../src/cli/terminal/terminal.js'
+import { flat } from '../report.js'
 import { charts } from './figures.js'
 import { NETWORK } from './network.js'
 import {
@@ -166,24 +168,10 @@ export function json({ rows, unsupported, place, circumstances }: Comparison): s
 
 /** One line per row; nested fields become dotted names. */
 export function csv({ rows, circumstances }: Comparison): string {
-  const lines = rows.map((row) => {
-    const { shape, best, ...rest } = row
-    return new Map(flat({ ...rest, shape: shape.join('+'), best: best.join(' '), ...circumstances }))
-  })
-  const names = [...new Set(lines.flatMap((line) => [...line.keys()]))]
-  return [names, ...lines.map((line) => names.map((name) => line.get(name) ?? ''))]
-    .map((cells) => cells.map(field).join(','))
-    .join('\n')
-}
-
-/** RFC 4180. */
-const field = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
-
-function flat(value: object, prefix = ''): [string, string][] {
-  return Object.entries(value).flatMap(([key, part]) => {
-    if (part === null) return []
-    return typeof part === 'object' ? flat(part, `${prefix}${key}.`) : [[`${prefix}${key}`, String(part)]]
-  })
+  const lines = rows.map(({ shape, best, ...rest }) =>
+    flat({ ...rest, shape: shape.join('+'), best: best.join(' '), ...circumstances }),
+  )
+  return csvOf(lines).trimEnd()
 }
 
 const titleOf = ({ rows }: Comparison): string =>

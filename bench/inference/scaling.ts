@@ -3,13 +3,14 @@
 import { writeFileSync } from 'node:fs'
 import { type Chart, chartDocuments } from '../../src/cli/report/chart.js'
 import { circumstances, circumstancesWords } from '../../src/cli/report/circumstances.js'
+import { csv } from '../../src/cli/report/csv.js'
 import { pageHtml } from '../../src/cli/report/page.js'
 import type { Flags } from '../../src/cli/terminal/arguments.js'
 import { countNetwork } from '../../src/model/count.js'
 import { type Workload, type WorkloadName, workloadNetwork } from '../../test/fixtures/workloads.js'
 import { measureLoad } from '../processes/load.js'
 import { type Measured, measure, type Work } from '../processes/parties.js'
-import { median, table } from '../report.js'
+import { flat, median, table } from '../report.js'
 
 export interface ScalingRow {
   network: string
@@ -67,7 +68,7 @@ export async function benchScaling(flags: Flags): Promise<{ scaling: ScalingRow[
   const clients: ClientsRow[] = []
   for (const count of quick ? CLIENTS.slice(0, 2) : CLIENTS) clients.push(await clientsRow(count, quick ? 4 : 10))
   if (flags.on('json')) process.stdout.write(`${JSON.stringify({ scaling: rows, clients, ...circumstances() })}\n`)
-  else if (flags.on('csv')) process.stdout.write(`${csv(rows)}\n`)
+  else if (flags.on('csv')) process.stdout.write(csv(rows.map(flat)))
   else
     process.stdout.write(
       `${tables(rows, clients)
@@ -157,16 +158,6 @@ function tables(rows: readonly ScalingRow[], clients: readonly ClientsRow[]): Ta
       rows: clients.map(({ clients, perSecond, cpuMs }) => [`${clients}`, perSecond.toFixed(2), cpuMs.toFixed(0)]),
     },
   ]
-}
-
-/** One line per row; nested fields become dotted names. */
-function csv(rows: readonly ScalingRow[]): string {
-  const flat = (value: object, prefix: string): [string, string][] =>
-    Object.entries(value).flatMap(([key, part]) =>
-      typeof part === 'object' ? flat(part, `${prefix}${key}.`) : [[`${prefix}${key}`, `${part}`]],
-    )
-  const lines = rows.map((row) => flat(row, ''))
-  return [lines[0].map(([name]) => name), ...lines.map((line) => line.map(([, cell]) => cell))].join('\n')
 }
 
 function page(rows: readonly ScalingRow[], clients: readonly ClientsRow[]): string {

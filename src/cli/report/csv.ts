@@ -7,9 +7,9 @@ const cellOf = (cell: Cell): string => {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
-/** A line of names, then one per row: of the fields that the first row has. */
+/** A line of names, then one per row: of all fields that any row has. */
 export function csv(rows: readonly Readonly<Record<string, Cell>>[]): string {
-  const names = Object.keys(rows[0] ?? {})
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   const lines = [names, ...rows.map((row) => names.map((name) => row[name]))]
   return lines.map((line) => `${line.map(cellOf).join(',')}\n`).join('')
 }
