@@ -26,15 +26,14 @@ import {
   type StepLayout,
 } from './layout.js'
 import { lastUses } from './live-tensors.js'
-import { MOST_AHEAD } from './mcc/gadget.js'
-import { gadgetOf } from './mcc/gadgets.js'
+import { aheadOf } from './mcc/gadgets.js'
 import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
 import { curveSizes } from './mcc/polynomial/curve.js'
 import { productSizes } from './mcc/polynomial/product.js'
 import { reluSizes } from './mcc/relu.js'
-import { isCurve, isQuadratic, opens, type QuadraticStep } from './mcc/step.js'
+import { isCurve, isQuadratic, type QuadraticStep } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
 /** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
@@ -78,9 +77,7 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const prepared = heldBytes(own)
   const online = own.steps.map((step) => onlineBytes(step, plan.ring))
   const linear = own.steps.map((step) => linearBytes(step, 4))
-  const ahead = most(
-    own.steps.map((step) => (opens(step) ? Math.min(gadgetOf(step)!.ahead?.(step) ?? 0, MOST_AHEAD) : 0)),
-  )
+  const ahead = most(own.steps.map(aheadOf))
   const guard = guardBytes(own)
   return {
     client: peak(1, (i) => Math.max(online[i], linear[i])) + guard.client,

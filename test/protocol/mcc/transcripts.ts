@@ -8,7 +8,7 @@ import type { MccPlan } from '../../../src/plan/plan.js'
 import { tensorMask } from '../../../src/protocol/linear.js'
 import { copies } from '../../../src/protocol/mcc/bends.js'
 import { dealInference, uploadInference } from '../../../src/protocol/mcc/dealing.js'
-import { gadgetOf, gadgetSizes } from '../../../src/protocol/mcc/gadgets.js'
+import { draw, gadgetSizes, open } from '../../../src/protocol/mcc/gadgets.js'
 import { unpackLong } from '../../../src/protocol/mcc/guard/words.js'
 import { sendInput, takeInput } from '../../../src/protocol/mcc/input.js'
 import { runLinear } from '../../../src/protocol/mcc/linear.js'
@@ -262,9 +262,8 @@ export class Transcripts {
     const k = this.#k
     const { ring } = this.compiled.plan
     const mask = (index: number) => tensorMask(k, this.#planned, this.#ch, index, inference)
-    const gadget = gadgetOf(step)!
     const tensor = (index: number) => tensors[index]
-    const opened = gadget.open({ k, sh: this.#sh, y, tensor, dealt: dealt!.opening, inference, ring }, step)
+    const opened = open({ k, sh: this.#sh, y, tensor, dealt: dealt!.opening, inference, ring }, step)
     const message = opened.message(0)
     const e = isActive(step) ? this.#openedWords(step, message) : null
     if (isActive(step) && isQuadratic(step)) {
@@ -280,7 +279,7 @@ export class Transcripts {
     } else client.add(message.u8())
     if (isActive(step) && isCurve(step)) server.add(entriesAt(k, step, e!, dealt!.reply, ring))
     const next = mask(step.index + 1)
-    const drawn = gadget.draw({ k, ch: this.#ch, next, mask, inference, ring }, step)
+    const drawn = draw({ k, ch: this.#ch, next, mask, inference, ring }, step)
     const reply = k.memory.alloc(gadgetSizes(step, ring).reply)
     drawn.answer(message, reply, 0)
     server.add(reply.u8())
