@@ -105,7 +105,7 @@ describe('ringfence helper, serve and infer', () => {
   it('end cleanly on Ctrl-C and SIGTERM', async () => {
     const third = startRingfence('serve', '--model', 'mnist-cnn3', '--helper', urls[3], '--listen', '0')
     const next = await third.says(/next npx ringfence [\s\S]*?[^\\]\n/)
-    expect(next).toMatch(/infer --server ws:\S+ (\\\n {2})?--helper ws:\S+ IMAGE…/)
+    expect(next).toMatch(/infer IMAGE… --server ws:\S+ (\\\n {2})?--helper ws:\S+/)
     expect(await third.stop('SIGTERM')).toBe(0)
     const second = startRingfence('helper', '--listen', ':0')
     await second.says(/ws:/)
