@@ -44,13 +44,14 @@ export async function packShare(
   ready?: (slot: FilterSlot) => Promise<void>,
 ): Promise<ModelShare> {
   const ring = wordRing(plan.ring)
+  const slots = filterSlots(plan)
   const packed = new Map<string, PackedWeights>()
   const release = () => {
     for (const weights of packed.values()) weights.release()
     packed.clear()
   }
   try {
-    for (const slot of filterSlots(plan)) {
+    for (const slot of ready ? slots : slots.sort(largestFirst)) {
       // What waits in this thread has its turn: packing a large network takes a while.
       await (ready?.(slot) ?? turn())
       const words = k.memory.alloc(slot.words * ring.bytes)
@@ -67,6 +68,9 @@ export async function packShare(
   }
   return { weights: (step, operation) => packed.get(`${step}.${operation}`)!, release }
 }
+
+/** What the largest leaves free when it is packed has room for all others, and then for tensors. */
+const largestFirst = (a: FilterSlot, b: FilterSlot) => b.words - a.words
 
 /** Words of B for one filter. */
 export function fillModelMask(seed: Streams, { step, operation }: FilterSlot, words: Region): void {
