@@ -268,7 +268,7 @@ async function sendMasked(
 }
 
 /** Words that are written at a time. */
-const AT_ONCE = 2 ** 16
+const AT_ONCE = 2 ** 14
 
 /** F of a filter, packed at the start of the region, which the caller releases. */
 function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: Streams, slot: FilterSlot): Region {

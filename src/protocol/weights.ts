@@ -10,6 +10,8 @@ import { Purpose, type Streams } from '../random/streams.js'
 
 /** One secret filter of a plan. */
 export interface FilterSlot {
+  /** Its place in the order in which filters travel. */
+  readonly place: number
   readonly step: number
   readonly operation: number
   readonly geometry: ConvGeometry
@@ -19,13 +21,17 @@ export interface FilterSlot {
 
 /** Every secret filter of a plan, in the order in which it travels. */
 export function filterSlots(plan: Plan): FilterSlot[] {
-  return plan.steps.flatMap(({ linear }, step) =>
-    linear.flatMap((op, operation) => {
-      if (op.op !== 'conv') return []
-      const { cin, cout, groups, kernel } = op.geometry
-      return [{ step, operation, geometry: op.geometry, words: cout * (cin / groups) * kernel[0] * kernel[1] }]
-    }),
-  )
+  const slots: FilterSlot[] = []
+  for (const [step, { linear }] of plan.steps.entries()) {
+    for (const [operation, op] of linear.entries()) {
+      if (op.op !== 'conv') continue
+      const { geometry } = op
+      const { cin, cout, groups, kernel } = geometry
+      const words = cout * (cin / groups) * kernel[0] * kernel[1]
+      slots.push({ place: slots.length, step, operation, geometry, words })
+    }
+  }
+  return slots
 }
 
 export interface ModelShare {
@@ -34,8 +40,8 @@ export interface ModelShare {
 }
 
 /**
- * Packs a share of the weights; `fill` writes one filter's words. No memory is taken for a filter before `ready` has
- * resolved: whoever has to receive it does so there.
+ * Packs a share of the weights; `fill` writes one filter's words. With `ready` filters come in their places, and no memory is
+ * taken for one before that has resolved: whoever has to receive it does so there.
  */
 export async function packShare(
   k: Kernels,
