@@ -13,6 +13,8 @@ import { median, milliseconds, table } from '../report.js'
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const MODEL = 'resnet20-cifar10'
 const TARGET = { ratio: 1.25, blockedMs: 16, slowMs: 400 }
+/** Both engines compile for fifty inferences. */
+const WARMUP = 50
 /** A mid-range telephone, and its way to the server. */
 const SLOW = { rate: 4, rttMs: 60 }
 
@@ -46,20 +48,25 @@ export async function benchBrowser({ json = false, quick = false } = {}): Promis
   }
   const runs = quick ? 10 : 60
   const job = { workload: { name: MODEL, options: {} }, folder: findModel(MODEL), warmup: 0, runs: 0 } as const
-  const report = await withParties(job, 0, ({ urls }) => compare(urls, runs))
+  const report = await withParties(job, 0, ({ urls }) => compare(urls, runs, quick ? 10 : WARMUP))
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
   return report
 }
 
-async function compare(parties: { server: string; helper: string }, runs: number): Promise<BrowserReport> {
+async function compare(
+  parties: { server: string; helper: string },
+  runs: number,
+  warmup: number,
+): Promise<BrowserReport> {
   const client = await Client.create(parties)
   const page = await openPage(CHROMIUM, parties)
   try {
     const input = new Float32Array(client.plan.input.shape.reduce((size, extent) => size * extent)).fill(0.5)
     const rounds: { node: ClientWork; browser: ClientWork }[] = []
     // In turns, so that whatever else the machine does hits both alike.
-    for (let i = 0; i < runs + 10; i++) rounds.push({ node: await inNode(client, input), browser: await page.infer() })
-    const counted = rounds.slice(10) // the first ones warm both compilers up
+    for (let i = 0; i < warmup + runs; i++)
+      rounds.push({ node: await inNode(client, input), browser: await page.infer() })
+    const counted = rounds.slice(warmup)
     const medians = (of: 'node' | 'browser'): ClientWork => {
       const middle = (key: keyof ClientWork) => median(counted.map((round) => round[of][key]))
       return { offline: middle('offline'), online: middle('online'), wall: middle('wall') }
