@@ -15,6 +15,7 @@ import {
   asMap,
   type LinearOp,
   type MapShape,
+  type MaxPool,
   type MccPlan,
   type Plan,
   type PlanOutputs,
@@ -268,7 +269,10 @@ export class Compiler {
     const scale = this.arch.byId.has(from)
       ? this.numbers.scaleOf(from, 1)
       : this.numbers.grown(scaleOf(value.expression, this), 1)
-    const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, layer.id, scale))
+    const pooled = maxPool(value, layer, shape, {
+      compare: (stacked, relu) => this.#compare(stacked, relu, layer.id, scale),
+      ofThree: this.numbers.takesMaxPool && ((map, windows, out) => this.#ofThree(map, windows, out, layer.id, scale)),
+    })
     return waiting ? this.#truncate(pooled, from, waiting) : pooled
   }
 
@@ -277,6 +281,12 @@ export class Compiler {
     const [channels] = stacked.shape
     return this.#truncate({ expression: stacked, factor: 1 }, id, reluBut(channels, channels - relu), { scale })
       .expression
+  }
+
+  /** The maxima of windows of three along an axis. */
+  #ofThree(map: Expression, windows: MaxPool, out: MapShape, id: string, scale: number): Expression {
+    const computed = (scale: number) => ({ how: { maxPool: windows }, scale })
+    return this.#truncate({ expression: map, factor: 1 }, id, { kind: 'relu' }, { scale, out, computed }).expression
   }
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
@@ -311,7 +321,7 @@ export class Compiler {
     const activation: Activation = { ...compared, ...(bends && { bends }), ...found?.how }
     const rounding = numbers.rounding(activation.truncate)
     this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
-    const out = bends?.sum === null ? reluShape({ linear, activation }) : shape
+    const out = given.out ?? (bends?.sum === null ? reluShape({ linear, activation }) : shape)
     this.#steps.push({ id, linear, out, scale: found?.scale ?? scale, activation })
     return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }
