@@ -86,7 +86,7 @@ export const maxPoolLengths: Lengths = {
  * The caller releases the result.
  * @param x one word per element
  */
-function differences(k: Kernels, step: MaxPoolStep, x: Region): Region {
+export function differences(k: Kernels, step: MaxPoolStep, x: Region): Region {
   const windows = windowsOf(step)
   const out = k.memory.alloc(4 * windows * 4)
   const taps = step.relu.taps!.map((map) => {
@@ -144,8 +144,9 @@ export function dealMaxPool({ k, streams, m, inference, ring }: Dealing, step: M
       q: lists(step, second.q, at, 2),
     })
   }
-  message.u8().set(tables.u8().subarray(0, tableBytes(activation.chunks, relu.comparisons)))
-  packSets(k, step, ring, [first, second], message)
+  const sizes = maxPoolSizes(step, ring)
+  message.u8().set(tables.u8().subarray(0, sizes.tables))
+  packSets(k, step, ring, [first, second], message.part(sizes.tables, sizes.words))
   for (const region of [a, opened, r, known, rho, products]) region.release(true)
   for (const region of [tables, first, second]) region.release()
 }
@@ -162,9 +163,8 @@ function chosenBits(k: Kernels, step: MaxPoolStep, rho: Region): Region {
   return out
 }
 
-/** Where each set lies behind the tables; `at` counts from the first. */
 function packSets(k: Kernels, step: MaxPoolStep, ring: number, sets: readonly SelectWords[], message: Region): void {
-  let at = maxPoolSizes(step, ring).tables
+  let at = 0
   for (const [i, counts] of wordSets(step).entries()) {
     const bytes = wordBytes(counts, ring)
     packWords(k, counts, ring, sets[i], message.part(at, bytes))
@@ -172,7 +172,8 @@ function packSets(k: Kernels, step: MaxPoolStep, ring: number, sets: readonly Se
   }
 }
 
-function unpackSets(k: Kernels, step: MaxPoolStep, ring: number, message: Region): SelectWords[] {
+/** Server: both sets of words. The caller releases them. */
+export function unpackSets(k: Kernels, step: MaxPoolStep, ring: number, message: Region): SelectWords[] {
   let at = 0
   return wordSets(step).map((counts) => {
     const bytes = wordBytes(counts, ring)

@@ -19,6 +19,7 @@ import {
   takeDealt,
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
+import { differences, maxPoolSizes, unpackSets } from '../../../src/protocol/mcc/max-pool.js'
 import {
   answerRelu,
   drawOpening,
@@ -33,7 +34,9 @@ import {
   type CurveStep,
   chainOf,
   isCurve,
+  isMaxPool,
   isQuadratic,
+  type MaxPoolStep,
   type MccSteps,
   opens,
   type ReluStep,
@@ -154,6 +157,45 @@ export const oneForTwo =
 const halvesApart = (bytes: Uint8Array): Uint8Array =>
   bytes.slice(0, bytes.length / 2).map((byte, i) => byte ^ bytes[bytes.length / 2 + i])
 
+/** What the chains of a window's first and last difference have in common. */
+const thirdsApart = (bytes: Uint8Array): Uint8Array => {
+  const third = bytes.length / 3
+  return bytes.slice(0, third).map((byte, i) => byte ^ bytes[2 * third + i])
+}
+
+/** The lists of the chains of y_1 - y_0 and of y_2 - y_1 share this stream's. */
+export const sharedByLists =
+  (purpose: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region, block = 0): void {
+        super.fill(address, out, block)
+        if (address.purpose !== purpose) return
+        const bytes = out.u8()
+        bytes.copyWithin((2 * bytes.length) / 3, 0, bytes.length / 3)
+      }
+    })(k, seed, 12)
+
+/** Both sets of a step's words share their halves of this purpose. */
+export const oneForBothSets =
+  (purpose: number): MakeStreams =>
+  (k, seed) =>
+    new (class extends Streams {
+      override fill(address: StreamAddress, out: Region, block = 0): void {
+        const { tensor = 0 } = address
+        super.fill(address.purpose === purpose ? { ...address, tensor: tensor % 2 } : address, out, block)
+      }
+    })(k, seed, 12)
+
+/** What the words of a difference's two selects have in common, beside e: with one half for both it would be the difference at times. */
+function setsApart(k: Kernels, step: MaxPoolStep, e: Region, dealt: Region, ring: number): Uint8Array {
+  const sets = unpackSets(k, step, ring, dealt)
+  const [first, second] = sets.map(({ p }) => p.u32())
+  const apart = Uint16Array.from({ length: first.length }, (_, i) => first[i] - second[i] + e.u32()[i])
+  for (const set of sets) set.release()
+  return new Uint8Array(apart.buffer)
+}
+
 /** What the words [ρA_0] of a value's two selects have in common, beside e: with one half it would be y' at times. */
 function selectsApart({ size }: ReluStep, e: Region, { p }: SelectWords): Uint8Array {
   const words = p.u32()
@@ -240,7 +282,7 @@ export class Transcripts {
         server.add(own.c.u8()) // its share y - m, which follows from what it received
       }
       if (!opens(step)) continue
-      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step)
+      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step) && !isMaxPool(step)
       const run = plain ? this.#relu(step, own, inference, server, client) : undefined
       tensors.push(run ?? this.#answered(step, own, tensors, inference, server, client))
     }
@@ -276,6 +318,19 @@ export class Transcripts {
         server.add(halvesApart(this.#difference(step, this.#unmoved(step, e!), dealt!.opening, by)))
       }
       moved.release()
+    } else if (isActive(step) && isMaxPool(step)) {
+      const moved = differences(k, step, e!)
+      const lists = moved.part(moved.byteLength / 4, (3 * moved.byteLength) / 4)
+      client.add(message.u8().subarray(0, maxPoolSizes(step, ring).opened))
+      client.add(this.#unpadded(step, message, inference, lists))
+      const first = lists.u8().slice(0, lists.byteLength / 3)
+      const alike = upload(k.memory, new Uint8Array([...first, ...first, ...first]))
+      for (const by of [0x1111, 0x3377]) {
+        server.add(this.#difference(step, lists, dealt!.opening, by))
+        server.add(thirdsApart(this.#difference(step, alike, dealt!.opening, by)))
+      }
+      server.add(setsApart(k, step, lists, dealt!.reply, ring))
+      for (const region of [moved, alike]) region.release()
     } else client.add(message.u8())
     if (isActive(step) && isCurve(step)) server.add(entriesAt(k, step, e!, dealt!.reply, ring))
     const next = mask(step.index + 1)
@@ -284,6 +339,7 @@ export class Transcripts {
     drawn.answer(message, reply, 0)
     server.add(reply.u8())
     if (isActive(step) && isQuadratic(step)) server.add(halvesApart(reply.u8().slice(0, reluSizes(step, ring).beta)))
+    if (isActive(step) && isMaxPool(step)) server.add(thirdsApart(reply.u8().slice(0, maxPoolSizes(step, ring).beta)))
     opened.prepare?.(dealt!.reply)
     const x = opened.finish(reply, dealt!.reply, 0)
     for (const each of [opened, message, drawn, next, reply, e]) each?.release()
@@ -350,15 +406,18 @@ export class Transcripts {
     return out[0].map((byte, i) => byte ^ out[1][i])
   }
 
-  /** The rows as the client reads them: its pads are taken off. Only where values are tested themselves. */
-  #unpadded(step: ReluStep, message: Region, inference: number): Uint8Array {
+  /**
+   * The rows as the client reads them: its pads are taken off. Only where values are tested themselves.
+   * @param of what is compared, if it is not the values
+   */
+  #unpadded(step: ReluStep, message: Region, inference: number, of?: Region): Uint8Array {
     const { relu, activation, index } = step
     const k = this.#k
     const { ring } = this.compiled.plan
     const sent = message.u8().slice(reluSizes(step, ring).opened)
     if (relu.tested !== null) return sent
-    const opened = this.#openedWords(step, message)
-    const e = copies(k, step, opened, true)
+    const opened = of ?? this.#openedWords(step, message)
+    const e = of ?? copies(k, step, opened, true)
     if (e !== opened) opened.release()
     const pads = this.#ch.take(
       { purpose: Purpose.tablePad, layer: index, inference },
@@ -367,7 +426,8 @@ export class Transcripts {
     const rows = k.memory.alloc(rowBytes(chainOf(activation).chunks, relu.comparisons))
     readRows(k, chainOf(activation), relu.comparisons, e, pads, rows)
     const bytes = rows.u8().map((byte, i) => byte ^ sent[i])
-    for (const region of [e, pads, rows]) region.release()
+    for (const region of [pads, rows]) region.release()
+    if (!of) e.release()
     return bytes
   }
 }
