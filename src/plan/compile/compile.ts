@@ -15,7 +15,6 @@ import {
   asMap,
   type LinearOp,
   type MapShape,
-  type MaxPool,
   type MccPlan,
   type Plan,
   type PlanOutputs,
@@ -269,24 +268,16 @@ export class Compiler {
     const scale = this.arch.byId.has(from)
       ? this.numbers.scaleOf(from, 1)
       : this.numbers.grown(scaleOf(value.expression, this), 1)
+    const ends = (map: Expression, relu: LayerRelu, given: Given = {}) =>
+      this.#truncate({ expression: map, factor: 1 }, layer.id, relu, { scale, ...given }).expression
     const pooled = maxPool(value, layer, shape, {
-      compare: (stacked, relu) => this.#compare(stacked, relu, layer.id, scale),
-      ofThree: this.numbers.takesMaxPool && ((map, windows, out) => this.#ofThree(map, windows, out, layer.id, scale)),
+      compare: (stacked, relu) => ends(stacked, reluBut(stacked.shape[0], stacked.shape[0] - relu)),
+      ofThree:
+        this.numbers.takesMaxPool &&
+        ((map, windows, out) =>
+          ends(map, { kind: 'relu' }, { out, computed: (scale) => ({ how: { maxPool: windows }, scale }) })),
     })
     return waiting ? this.#truncate(pooled, from, waiting) : pooled
-  }
-
-  /** One level of a max pool: ReLU for the first `relu` channels. */
-  #compare(stacked: Expression, relu: number, id: string, scale: number): Expression {
-    const [channels] = stacked.shape
-    return this.#truncate({ expression: stacked, factor: 1 }, id, reluBut(channels, channels - relu), { scale })
-      .expression
-  }
-
-  /** The maxima of windows of three along an axis. */
-  #ofThree(map: Expression, windows: MaxPool, out: MapShape, id: string, scale: number): Expression {
-    const computed = (scale: number) => ({ how: { maxPool: windows }, scale })
-    return this.#truncate({ expression: map, factor: 1 }, id, { kind: 'relu' }, { scale, out, computed }).expression
   }
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */

@@ -19,7 +19,7 @@ import {
   type PartSizes,
 } from './gadget.js'
 import type { GuardTerms } from './guard/terms.js'
-import { dealMaxPool, drawMaxPool, maxPoolLengths, openMaxPool } from './max-pool.js'
+import { dealMaxPool, drawMaxPool, maxPoolLengths, openMaxPool } from './maxima/max-pool.js'
 import { curveLengths, dealCurve, drawCurve, openCurve } from './polynomial/curve.js'
 import { dealProduct, drawProduct, openProduct, productLengths } from './polynomial/product.js'
 import { dealQuadratic, drawQuadratic, openQuadratic, quadraticLengths } from './polynomial/quadratic.js'

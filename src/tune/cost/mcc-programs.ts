@@ -7,7 +7,7 @@ import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { isActive, isProduct, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import { guardTerms, segmentAt } from '../../protocol/mcc/guard/terms.js'
-import { maxPoolSizes } from '../../protocol/mcc/max-pool.js'
+import { maxPoolSizes } from '../../protocol/mcc/maxima/max-pool.js'
 import { productSizes } from '../../protocol/mcc/polynomial/product.js'
 import { quadraticSizes } from '../../protocol/mcc/polynomial/quadratic.js'
 import {

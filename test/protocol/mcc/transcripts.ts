@@ -19,7 +19,7 @@ import {
   takeDealt,
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
-import { differences, maxPoolSizes, unpackSets } from '../../../src/protocol/mcc/max-pool.js'
+import { differences, maxPoolSizes, unpackSets } from '../../../src/protocol/mcc/maxima/max-pool.js'
 import {
   answerRelu,
   drawOpening,
@@ -44,7 +44,8 @@ import {
 import type { SelectWords } from '../../../src/protocol/mcc/words.js'
 import { isActive, isProduct, layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
-import { Purpose, type StreamAddress, Streams } from '../../../src/random/streams.js'
+import { Purpose, type Streams } from '../../../src/random/streams.js'
+import { honest, type Streamed } from '../../fixtures/faulty-streams.js'
 
 /** How often each byte value stands at each place of a view. */
 export class Tally {
@@ -102,57 +103,6 @@ function chiLimit(degrees: number): number {
   return degrees * (1 - spread + 4.7534 * Math.sqrt(spread)) ** 3
 }
 
-/** Streams with a fault: what a test injects in place of a party's own. */
-export type MakeStreams = (k: Kernels, seed: Uint8Array) => Streams
-
-export const honest: MakeStreams = (k, seed) => new Streams(k, seed, 12)
-
-/** One stream of this purpose for all inferences. */
-export const reusing =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address.purpose === purpose ? { ...address, inference: 0 } : address, out, block)
-      }
-    })(k, seed, 12)
-
-/** Carry masks s_j of zero. */
-export const withoutCarryMasks =
-  (t: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address, out, block)
-        if (address.purpose !== Purpose.dealerBits) return
-        const bytes = out.u8()
-        for (let i = 0; i < bytes.length; i++) if (i % (t * t - 1) < t - 1) bytes[i] = 0
-      }
-    })(k, seed, 12)
-
-/** The two chains of a value share one half of this stream: eight comparisons to a group, all copies in whole groups. */
-export const sharedByCopies =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address, out, block)
-        if (address.purpose !== purpose) return
-        const bytes = out.u8()
-        bytes.copyWithin(bytes.length / 2, 0, bytes.length / 2)
-      }
-    })(k, seed, 12)
-
-/** A step's second tensor of this purpose is the first one again: [ω] and [μ] share a half. */
-export const oneForTwo =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address.purpose === purpose ? { ...address, tensor: 0 } : address, out, block)
-      }
-    })(k, seed, 12)
-
 /** What two chains of a value have in common: the XOR of a message's halves. */
 const halvesApart = (bytes: Uint8Array): Uint8Array =>
   bytes.slice(0, bytes.length / 2).map((byte, i) => byte ^ bytes[bytes.length / 2 + i])
@@ -162,30 +112,6 @@ const thirdsApart = (bytes: Uint8Array): Uint8Array => {
   const third = bytes.length / 3
   return bytes.slice(0, third).map((byte, i) => byte ^ bytes[2 * third + i])
 }
-
-/** The lists of the chains of y_1 - y_0 and of y_2 - y_1 share this stream's. */
-export const sharedByLists =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address, out, block)
-        if (address.purpose !== purpose) return
-        const bytes = out.u8()
-        bytes.copyWithin((2 * bytes.length) / 3, 0, bytes.length / 3)
-      }
-    })(k, seed, 12)
-
-/** Both sets of a step's words share their halves of this purpose. */
-export const oneForBothSets =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        const { tensor = 0 } = address
-        super.fill(address.purpose === purpose ? { ...address, tensor: tensor % 2 } : address, out, block)
-      }
-    })(k, seed, 12)
 
 /** What the words of a difference's two selects have in common, beside e: with one half for both it would be the difference at times. */
 function setsApart(k: Kernels, step: MaxPoolStep, e: Region, dealt: Region, ring: number): Uint8Array {
@@ -210,11 +136,6 @@ function wrapsApart({ activation, relu }: ReluStep, share: Region, { omega, mu }
     const top = relu.openedElement ? 0 : (share.u32()[i] >>> shift) & 7
     return 8 * (omega.u32()[i] - mu.u32()[i]) + top
   })
-}
-
-export interface Streamed {
-  ch?: MakeStreams
-  own?: MakeStreams
 }
 
 /** All three parties of one plan, without links: messages go into the tallies of those who see them. */

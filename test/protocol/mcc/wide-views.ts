@@ -12,8 +12,9 @@ import {
   type Step,
 } from '../../../src/plan/plan.js'
 import { filterSlots } from '../../../src/protocol/weights.js'
+import type { Streamed } from '../../fixtures/faulty-streams.js'
 import { drawFrom, perChannel, whole } from './gadget-plan.js'
-import { type Streamed, Tally, Transcripts } from './transcripts.js'
+import { Tally, Transcripts } from './transcripts.js'
 
 export const RUNS = 2 ** 14
 

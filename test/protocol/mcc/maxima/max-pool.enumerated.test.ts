@@ -1,7 +1,7 @@
 // Maxima of three in rings of a few bits, for every three values and masks: never wrong, and wrong without any of the words.
 import { describe, expect, it } from 'vitest'
-import { all, low } from './blind.js'
-import { drawFrom, whole } from './gadget-plan.js'
+import { all, low } from '../blind.js'
+import { drawFrom, whole } from '../gadget-plan.js'
 import { dealtWords, maximumShare, type TinyMaxPool, testedSigns, WORDS, wordWidths } from './tiny-max-pool.js'
 
 type Forgets = keyof typeof WORDS

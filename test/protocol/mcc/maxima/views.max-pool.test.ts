@@ -1,12 +1,12 @@
 // Maxima of three: what each party sees says nothing of the values. For every outcome of all coins over rings of a few bits; then
 // byte by byte at real widths; and variants that share what they must not.
 import { describe, expect, it } from 'vitest'
-import type { MccActivation } from '../../../src/plan/plan.js'
-import { Purpose } from '../../../src/random/streams.js'
-import { all, expectBlind, expectTold, low, type See as SeeOf } from './blind.js'
+import type { MccActivation } from '../../../../src/plan/plan.js'
+import { Purpose } from '../../../../src/random/streams.js'
+import { oneForBothSets, reusing, type Streamed, sharedByLists } from '../../../fixtures/faulty-streams.js'
+import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
+import { loud, network, silent, views } from '../wide-views.js'
 import { dealtWords, maximumShare, type TinyMaxPool, testedSigns, WORDS, wordWidths } from './tiny-max-pool.js'
-import { oneForBothSets, reusing, type Streamed, sharedByLists } from './transcripts.js'
-import { loud, network, silent, views } from './wide-views.js'
 
 type See = SeeOf<readonly number[]>
 

@@ -8,9 +8,9 @@
 //              server            x̂_next = z_S + that
 //
 // max(y_0, y_1, y_2) = y_0 + R_1 + b·(R_2 - R_1), R_i = ReLU(y_i - y_0), b = [y_2 ≥ y_1].
-import { pack, packedBytes, unpack } from '../../kernels/bits.js'
-import { gather32 } from '../../kernels/index-maps.js'
-import type { Kernels, Region } from '../../kernels/instance.js'
+import { pack, packedBytes, unpack } from '../../../kernels/bits.js'
+import { gather32 } from '../../../kernels/index-maps.js'
+import type { Kernels, Region } from '../../../kernels/instance.js'
 import {
   addTruncated,
   dealRho,
@@ -24,17 +24,17 @@ import {
   select,
   shareAddend,
   tableBytes,
-} from '../../kernels/mcc.js'
-import { add32, sub32 } from '../../kernels/ring.js'
-import type { Streams } from '../../random/streams.js'
-import type { ReluNumbers } from '../layout.js'
-import { grouped } from './bends.js'
-import { dealChains, openRows, padsOf, walk } from './comparison.js'
-import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from './gadget.js'
-import { outputMask } from './linear.js'
-import { openingMask, truncated } from './relu.js'
-import { chainOf, type MaxPoolStep } from './step.js'
-import { halves, packWords, type SelectWords, unpackWords, type WordCounts, wordBytes } from './words.js'
+} from '../../../kernels/mcc.js'
+import { add32, sub32 } from '../../../kernels/ring.js'
+import type { Streams } from '../../../random/streams.js'
+import type { ReluNumbers } from '../../layout.js'
+import { grouped } from '../bends.js'
+import { dealChains, openRows, padsOf, walk } from '../comparison.js'
+import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
+import { outputMask } from '../linear.js'
+import { openingMask, truncated } from '../relu.js'
+import { chainOf, type MaxPoolStep } from '../step.js'
+import { halves, packWords, type SelectWords, unpackWords, type WordCounts, wordBytes } from '../words.js'
 
 type Numbers = Pick<MaxPoolStep<ReluNumbers>, 'activation' | 'relu' | 'size'>
 

@@ -1,6 +1,6 @@
 // Maxima of three over rings of a few bits, as docs/protocol.md writes them: small enough to run for every value of every coin.
 // `max-pool.enumerated.test.ts` and `views.max-pool.test.ts` hold it against the formula and against the kernels.
-import { low } from './blind.js'
+import { low } from '../blind.js'
 
 /** n and n'. */
 export interface TinyMaxPool {
