@@ -1,4 +1,7 @@
-// ringfence for planning: convert, inspect, calibrate, evaluate, compile, declare costs, run the plain references.
+/**
+ * ringfence for planning: convert, inspect, calibrate, evaluate, compile, declare costs, run the plain references.
+ * @module ringfence/plan
+ */
 
 export type { ConvertedNetwork } from './convert/arch-draft.js'
 export {

@@ -8,6 +8,7 @@ import { fromHex } from '../../party/messages.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
 import { POOLS } from '../../plan/compile/mcc-numbers.js'
 import type { Backend } from '../../plan/plan.js'
+import { PROGRAM } from './terminal.js'
 
 /** One flag of a command. */
 export interface FlagDefinition {
@@ -89,7 +90,7 @@ export class Flags {
     if (this.#problems.length === 0) return
     const { name } = this.command
     const problems = this.#problems.splice(0)
-    throw new RingfenceError('BAD_INPUT', `this command line cannot be run; see ringfence ${name} --help`, problems)
+    throw new RingfenceError('BAD_INPUT', `this command line cannot be run; see ${PROGRAM} ${name} --help`, problems)
   }
 
   /** Adds a problem; once, however often its flag is read. */
@@ -109,6 +110,15 @@ export class Flags {
   text(name: string): string | undefined {
     const value = this.#values.get(name)
     return value === true ? undefined : value
+  }
+
+  /** What stands behind the flags, where that is one thing. */
+  operand(): string {
+    const [given = '', ...more] = this.operands
+    if (given === '' || more.length > 0) {
+      this.fault(`expected one ${this.command.operands}, got ${this.operands.join(' ') || 'none'}`)
+    }
+    return given
   }
 
   required(name: string, hint: string): string {

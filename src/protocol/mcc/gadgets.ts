@@ -71,13 +71,20 @@ export function partSizes(
   return sizes.parts ?? [sizes]
 }
 
+/** Of the plans that are walked: every message of a step asks for its lengths. */
+const known = new WeakMap<AnsweredStep<ReluNumbers>, { ring: number; terms: GuardTerms | null; sizes: GadgetSizes }>()
+
 /** Byte lengths of a gadget's messages. */
 export function gadgetSizes(
   step: AnsweredStep<ReluNumbers>,
   ring: number,
   terms: GuardTerms | null = null,
 ): GadgetSizes {
-  return LENGTHS[nameOf(step)].sizes(step, ring, terms)
+  const last = known.get(step)
+  if (last?.ring === ring && last.terms === terms) return last.sizes
+  const sizes = LENGTHS[nameOf(step)].sizes(step, ring, terms)
+  known.set(step, { ring, terms, sizes })
+  return sizes
 }
 
 /** What a step's gadget sends beside its linear part; its material goes in the same message as u. */
