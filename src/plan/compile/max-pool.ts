@@ -3,7 +3,7 @@
 // levels instead of 8 in a row. Windows that reach past the edge read the edge again, which does not change their maximum.
 import type { LayerOf } from '../../model/layers/layers.js'
 import { TAPS } from '../max-pools.js'
-import type { MapShape, MaxPool, Pair } from '../plan.js'
+import type { MapShape, Pair, PoolWindows } from '../plan.js'
 import { channelsFrom, type Expression, isWeighted, place, type Value } from './expression.js'
 
 /** Ends a step: the ReLU of `relu` channels, then the others unchanged. Returns the truncated tensor. */
@@ -12,7 +12,7 @@ export type Compare = (stacked: Expression, relu: number) => Expression
 export interface Maxima {
   readonly compare: Compare
   /** Ends a step with the maxima of windows of three; absent where there are no such steps. */
-  readonly ofThree?: ((map: Expression, windows: MaxPool, out: MapShape) => Expression) | false
+  readonly ofThree?: ((map: Expression, windows: PoolWindows, out: MapShape) => Expression) | false
 }
 
 type Window = Pick<LayerOf<'maxPool'>, 'kernel' | 'stride' | 'pad'>

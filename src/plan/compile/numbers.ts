@@ -2,11 +2,11 @@
 import type { QuadraticSum } from '../../model/piecewise.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { RealFunction } from '../curves/segments.js'
-import type { Activation, Bends, Curve, MapShape, MaxPool, Product, Quadratic, StepRelu } from '../plan.js'
+import type { Activation, Bends, Curve, MapShape, PoolWindows, Product, Quadratic, StepRelu } from '../plan.js'
 
 /** What a step computes of its opened values in place of ReLUs, and the fraction bits of its results. */
 export interface Computed {
-  readonly how: { readonly curve: Curve } | { readonly quadratic: Quadratic } | { readonly maxPool: MaxPool }
+  readonly how: { readonly curve: Curve } | { readonly quadratic: Quadratic } | { readonly maxPool: PoolWindows }
   readonly scale: number
 }
 

@@ -1,6 +1,6 @@
 // A step of an `mcc` plan.
 import type { Chain } from '../../kernels/mcc.js'
-import type { Bends, Curve, MaxPool, MccActivation, MccPlan, Quadratic } from '../../plan/plan.js'
+import type { Bends, Curve, MccActivation, MccPlan, PoolWindows, Quadratic } from '../../plan/plan.js'
 import type { ActiveLayout, PlanLayout, ProductLayout, ReluNumbers, StepLayout } from '../layout.js'
 import { isActive, isProduct, type PlannedRelu, type PlannedSteps } from '../step.js'
 
@@ -30,7 +30,7 @@ export function isQuadratic<R extends ReluNumbers>(step: MccStep<R>): step is Qu
 
 /** A step whose results are maxima of its values. */
 export type MaxPoolStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
-  readonly activation: MccActivation & { readonly maxPool: MaxPool }
+  readonly activation: MccActivation & { readonly maxPool: PoolWindows }
 }
 
 export function isMaxPool<R extends ReluNumbers>(step: MccStep<R>): step is MaxPoolStep<R> {

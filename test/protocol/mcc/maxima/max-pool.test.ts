@@ -7,7 +7,7 @@ import { calibrate } from '../../../../src/plan/calibrate.js'
 import { checkPlan } from '../../../../src/plan/check.js'
 import { chunksOf } from '../../../../src/plan/compile/chunks.js'
 import { type Compiled, type CompileOptions, compile } from '../../../../src/plan/compile/compile.js'
-import { elementCount, type MapShape, type MaxPool, type MccPlan } from '../../../../src/plan/plan.js'
+import { elementCount, type MapShape, type MccPlan, type PoolWindows } from '../../../../src/plan/plan.js'
 import { planLayout } from '../../../../src/protocol/layout.js'
 import { planCost } from '../../../../src/protocol/mcc/cost.js'
 import { encodeFixed } from '../../../../src/ring/codec.js'
@@ -23,7 +23,7 @@ interface Gadget {
   readonly lo: number
   readonly truncate: number
   readonly shape: MapShape
-  readonly windows: MaxPool
+  readonly windows: PoolWindows
   readonly count: number
 }
 
