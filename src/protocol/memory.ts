@@ -62,16 +62,16 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const filters = slots.map(({ words }) => words * wordRing(plan.ring).bytes)
   const held = sum(slots.map(({ geometry }) => packedFilterBytes(plan, geometry))) + layoutBytes(plan) + SMALL
   const live = liveBytes(layout)
-  /** @param apart largest filters that lie there at once while the model comes */
-  const peak = (apart: number, of: (index: number) => number, more = 0) =>
-    held + Math.max(apart * most(filters), more + most(plan.steps.map((_, index) => live[index] + of(index))))
+  /** While the model comes, the largest filter lies there beside what is packed. */
+  const peak = (of: (index: number) => number, more = 0) =>
+    held + Math.max(most(filters), more + most(plan.steps.map((_, index) => live[index] + of(index))))
   if (plan.backend === 'securenn') {
     const { steps } = layout as PlanLayout<SecurennPlan>
     const side = (i: number) => sideBytes(steps[i])
     return {
-      client: peak(1, side),
-      server: peak(3, side),
-      helper: peak(1, (i) => dealerSideBytes(steps[i])),
+      client: peak(side),
+      server: peak(side),
+      helper: peak((i) => dealerSideBytes(steps[i])),
       prepared: 0,
     }
   }
@@ -83,9 +83,9 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const ahead = most(own.steps.map(aheadOf))
   const guard = guardBytes(own)
   return {
-    client: peak(1, (i) => Math.max(online[i], linear[i])) + guard.client,
-    server: peak(3, (i) => online[i] + linear[i], prepared + ahead) + guard.server,
-    helper: peak(1, (i) => linear[i] + dealtBytes(own.steps[i], plan.ring) + dealt[i]) + guard.helper,
+    client: peak((i) => Math.max(online[i], linear[i])) + guard.client,
+    server: peak((i) => online[i] + linear[i], prepared + ahead) + guard.server,
+    helper: peak((i) => linear[i] + dealtBytes(own.steps[i], plan.ring) + dealt[i]) + guard.helper,
     prepared,
   }
 }
