@@ -25,6 +25,7 @@ const SLOW = [
   'test/engine/engines.test.ts', // brokers
   'test/protocol/mcc/guard/deviations.test.ts', // every deviation of a client
   'test/files/{no-hang,special-files}.test.ts', // every command on every kind of file
+  'test/files/shared-pool-scale.test.ts', // a fleet's measurement of a whole network
   'test/plan/compile/rounding.test.ts', // whole networks
   'test/tune/allocation/planned-masks.test.ts', // the same
   'test/train/{killed,model,search/command,search/search}.test.ts', // train networks, several times

@@ -1,4 +1,7 @@
-// ringfence for delegates: plays the client for owners of inputs, sees neither input nor answer.
+/**
+ * ringfence for delegates: plays the client for owners of inputs, sees neither input nor answer.
+ * @module ringfence/delegate
+ */
 
 export type { Reachable } from './delegate/announcer.js'
 export { Delegate, type DelegateOptions, type DelegateStatus } from './delegate/delegate.js'

@@ -1,4 +1,8 @@
-// ringfence for clients: connect, prepare, run.
+/**
+ * ringfence for clients: connect, prepare, run.
+ * @module ringfence
+ */
+
 export { type ErrorCode, RingfenceError } from './errors.js'
 export { decodeImage } from './model/pictures/decode.js'
 export { type PictureInputOptions, pictureToInput } from './model/pictures/input.js'

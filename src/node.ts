@@ -1,4 +1,7 @@
-// ringfence for Node: listen for parties over WebSockets, read model folders, and do on files what the commands do.
+/**
+ * ringfence for Node: listen for parties over WebSockets, read model folders, and do on files what the commands do.
+ * @module ringfence/node
+ */
 
 export type { Attack, Audit, AuditOptions, Target } from './audit/audit.js'
 export type { Verdict } from './audit/rank.js'

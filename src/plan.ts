@@ -1,4 +1,7 @@
-// ringfence for planning: convert, inspect, calibrate, evaluate, compile, declare costs, run the plain references.
+/**
+ * ringfence for planning: convert, inspect, calibrate, evaluate, compile, declare costs, run the plain references.
+ * @module ringfence/plan
+ */
 
 export type { ConvertedNetwork } from './convert/arch-draft.js'
 export {
@@ -98,6 +101,7 @@ export {
   type MccActivation,
   type MccPlan,
   type Plan,
+  type PoolWindows,
   planDigest,
   type Quadratic,
   type SecurennActivation,

@@ -1,4 +1,8 @@
-// ringfence for servers: the network and its weights stay here.
+/**
+ * ringfence for servers: the network and its weights stay here.
+ * @module ringfence/server
+ */
+
 export { RingfenceError } from './errors.js'
 export { type Allowance, type Channel, connect, Meter, type Peer, type PeerRole, type Principal } from './net/index.js'
 export type { PartyEvent, ServerStatus } from './party/events.js'

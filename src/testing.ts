@@ -1,5 +1,9 @@
-// For tests and for judges, never for users: all three parties in one process, chosen seeds, and the masks of a private
-// run, so that it can be rerun in plain text. Chosen seeds are refused on every channel that leaves the process.
+/**
+ * For tests and for judges, never for users: all three parties in one process, chosen seeds, and the masks of a private
+ * run, so that it can be rerun in plain text. Chosen seeds are refused on every channel that leaves the process.
+ * @module ringfence/testing
+ */
+
 export {
   type LocalOptions,
   type LocalParties,

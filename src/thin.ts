@@ -1,4 +1,8 @@
-// ringfence for owners of inputs behind a delegate: fetch and a few kilobytes, no WebAssembly, no worker.
+/**
+ * ringfence for owners of inputs behind a delegate: fetch and a few kilobytes, no WebAssembly, no worker.
+ * @module ringfence/thin
+ */
+
 export { type ErrorCode, RingfenceError } from './errors.js'
 export { type PictureInputOptions, pictureToInput } from './model/pictures/input.js'
 export type { Closable, DrawablePicture, PictureSource, PixelData } from './model/pictures/page.js'

@@ -1,5 +1,8 @@
-// Training: gradients of networks, and fine-tuning of weights for a ReLU spec. Runs wherever WebAssembly does; what needs
-// files is `finetuneModel` of ringfence/node.
+/**
+ * Training: gradients of networks, and fine-tuning of weights for a ReLU spec. Runs wherever WebAssembly does; what needs
+ * files is `finetuneModel` of ringfence/node.
+ * @module ringfence/train
+ */
 
 export { RingfenceError } from './errors.js'
 export type { Norm } from './gradient/differentiable.js'
@@ -16,6 +19,7 @@ export {
   type TrainedNetwork,
 } from './train/finetune.js'
 export type { FactorState } from './train/masks.js'
+export type { Split } from './train/pictures.js'
 export { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe, rateAt, recipeOf } from './train/recipe.js'
 export {
   type CostTerms,

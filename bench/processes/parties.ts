@@ -49,6 +49,8 @@ export interface Bytes {
 
 export interface Measured {
   runs: Run[]
+  /** Those of the warm-up, which nothing else counts. */
+  warmups: Run[]
   bytes: Bytes
   /** Largest resident set of each process. */
   peakMemoryMB: Record<Role, number>
@@ -84,7 +86,8 @@ interface Message {
  */
 export async function measure(job: Job, between: () => void = () => {}): Promise<Measured> {
   return withParties(job, 1, async ({ server, helper, clients: [client], startMs }) => {
-    for (let i = 0; i < job.warmup; i++) await ask<Run>(client, 'run')
+    const warmups: Run[] = []
+    for (let i = 0; i < job.warmup; i++) warmups.push(await ask<Run>(client, 'run'))
     const runs: Run[] = []
     const before = await report([client, server, helper])
     for (let i = 0; i < job.runs; i++) {
@@ -105,6 +108,7 @@ export async function measure(job: Job, between: () => void = () => {}): Promise
     const inferences = job.warmup + job.runs
     return {
       runs,
+      warmups,
       bytes: {
         online: { ...result.online, helper: result.online.helper + served.helper / inferences },
         offline: { ...result.offline, helperToServer: served.helperToServer / inferences },

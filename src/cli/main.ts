@@ -4,6 +4,7 @@ import { RingfenceError } from '../errors.js'
 import { type Command, Flags } from './terminal/arguments.js'
 import { reportFailure } from './terminal/failure-report.js'
 import { commandHelp, programHelp } from './terminal/help-text.js'
+import { PROGRAM } from './terminal/terminal.js'
 
 /** Two parts of the program: loaded one by one, each command would come with files of its own for all it shares. */
 const parties = () => import('./party-commands.js')
@@ -59,7 +60,7 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
 async function find(name: string): Promise<Command> {
   if (Object.hasOwn(COMMANDS, name)) return COMMANDS[name]()
   const known = Object.keys(COMMANDS).join(', ')
-  throw new RingfenceError('BAD_INPUT', `there is no command ${name}; there are ${known}. See ringfence --help`)
+  throw new RingfenceError('BAD_INPUT', `there is no command ${name}; there are ${known}. See ${PROGRAM} --help`)
 }
 
 async function printHelp(about: string | undefined, asked: boolean): Promise<number> {

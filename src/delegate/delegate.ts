@@ -70,7 +70,21 @@ interface Tenure {
   readonly pool: Pool
 }
 
-/** The delegate: it sees neither input nor answer, and plays the client of the protocol for whoever has them. */
+/**
+ * The delegate: it sees neither input nor answer, and plays the client of the protocol for whoever has them.
+ * @example
+ * ```ts
+ * import { Delegate } from 'ringfence/delegate'
+ * import { listen } from 'ringfence/node'
+ *
+ * const delegate = await Delegate.create({ server: 'wss://server.example', helper: 'wss://helper.example' })
+ * await listen({
+ *   port: 7703,
+ *   exchange: (target) => (target === '/delegated' ? delegate.exchange : undefined),
+ *   onConnection: (channel) => channel.close(),
+ * })
+ * ```
+ */
 export class Delegate {
   readonly #options: DelegateOptions
   readonly #identity: KeyPair

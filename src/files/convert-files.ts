@@ -1,5 +1,5 @@
 // Converts a file of another program, and writes what it becomes under the names that ringfence reads.
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   type Conversion,
@@ -14,7 +14,7 @@ import { RingfenceError } from '../errors.js'
 import type { OnStage } from '../tune/progress.js'
 import { readArchitectureFile, readChoices } from './architecture-file.js'
 import { Faults } from './faults.js'
-import { readWhole, type WholeFile, writeWhole } from './whole-files.js'
+import { existing, readWhole, type WholeFile, writeWhole } from './whole-files.js'
 
 /** As `convertFile`, with files for what it takes. */
 export interface ConvertFilesOptions
@@ -88,7 +88,7 @@ function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 function isFolder(path: string): boolean {
-  return /[\\/]$/.test(path) || statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  return /[\\/]$/.test(path) || existing(path)?.isDirectory() === true
 }
 
 const IN_FOLDER: Readonly<Record<Target, string>> = {
@@ -114,7 +114,7 @@ function place({ products }: Conversion, { input, output }: ConvertFilesOptions,
 }
 
 function requireFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false) {
+  if (existing(path)?.isDirectory() === false) {
     const text = `${path}: expected a folder for several files, found a file; name one as output`
     throw new RingfenceError('BAD_INPUT', text)
   }

@@ -1,5 +1,5 @@
 // Many pictures for a measurement: a folder of them, or one file of records; with their classes where they have some.
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { RingfenceError } from '../errors.js'
 import type { Architecture } from '../model/architecture.js'
@@ -10,7 +10,7 @@ import { type ImageRecords, readIdxLabels, readImageRecords } from '../model/pic
 import type { Resize } from '../model/pictures/resize.js'
 import { elementCount } from '../model/shape.js'
 import { readImageFiles } from './image-files.js'
-import { readWhole } from './whole-files.js'
+import { existing, readWhole } from './whole-files.js'
 
 /** Pictures as inputs of a network, and what they show where that is known. */
 export interface ImageSet {
@@ -44,7 +44,7 @@ const LABELS = 'labels.json'
  *   BAD_INPUT for a set without pictures, or without classes where they are needed
  */
 export async function readImageSet(path: string, arch: Architecture, options: ImageSetOptions = {}): Promise<ImageSet> {
-  const stats = statSync(path, { throwIfNoEntry: false })
+  const stats = existing(path)
   if (!stats) throw new RingfenceError('BAD_FILE', `${path}: there is no such file or folder`)
   const found = stats.isDirectory() ? await readFolder(path, arch, options) : await readFile(path, arch, options)
   const { count, labels, names } = found

@@ -2,25 +2,27 @@
 // the results of all as claims. Whoever ends early is missed by nobody; a task that was begun comes again.
 import { createHash } from 'node:crypto'
 import type { Engine, Lease } from '../engine/engine.js'
+import { hostTimers, type Timers } from '../engine/timers.js'
 import { RingfenceError } from '../errors.js'
-import { wait } from '../net/clock.js'
 import type { JobKind, Result, Task } from '../tune/workers/jobs.js'
 import type { StartPool, WorkerPool } from '../tune/workers/pool.js'
 
-/** Tasks that a machine has in the queue at a time, for others to find some. */
-const OPEN = 64
-/** How often results are looked for, and how often a task is put again: a broker that was killed may have lost it. */
-const LOOK_MS = 100
-const AGAIN_LOOKS = 100
+/** Tasks that a machine has in the queue at a time, for others to find some: all machines have the same ones. */
+const OPEN = 256
+/** How soon a result is looked for, then twice as late each time, and how late at most. */
+const FIRST_LOOK_MS = 100
+const LOOK_MS = 1600
+/** How often a machine asks whether the queue is empty. Tasks without a result that were in it are lost, and are put again. */
+const DEPTH_MS = 10_000
 /** Brokers take messages of a megabyte. */
 const MOST_BYTES = 2 ** 19
 const RETRY_MS = 1000
 
 /** @param queue of this measurement alone @param startPool who works on this machine */
-export function sharedPool(queue: Engine, startPool: StartPool): StartPool {
+export function sharedPool(queue: Engine, startPool: StartPool, timers: Timers = hostTimers): StartPool {
   return async (kind, setup) => {
     const about = `${kind} ${fingerprint(setup)}`
-    return new SharedPool(queue, about, await startPool(kind, setup))
+    return new SharedPool(queue, about, await startPool(kind, setup), timers)
   }
 }
 
@@ -30,13 +32,18 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
   readonly #working: Promise<unknown>
   /** Why a task could not be done here. */
   readonly #failed = new Map<string, unknown>()
+  /** When the queue was last asked, and when it was last found empty. */
+  #askedAt: number
+  #emptyAt = Number.NEGATIVE_INFINITY
 
   constructor(
     private readonly queue: Engine,
     /** What tasks are about: those of another kind, or on other values, are for whoever is that far. */
     private readonly about: string,
     private readonly pool: WorkerPool<K>,
+    private readonly timers: Timers,
   ) {
+    this.#askedAt = timers.now()
     this.#working = Promise.all(Array.from({ length: pool.threads }, () => this.#work()))
     this.#working.catch(() => undefined)
   }
@@ -45,12 +52,17 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
     const job = encode({ about: this.about, task })
     if (job.byteLength > MOST_BYTES) return this.pool.run(task)
     const id = createHash('sha256').update(job).digest('hex')
-    for (let looks = 0; ; looks++) {
+    let [puts, put] = [0, Number.NEGATIVE_INFINITY]
+    for (let pause = FIRST_LOOK_MS; ; pause = Math.min(2 * pause, LOOK_MS)) {
       const found = await this.#result(id)
       if (found !== undefined) return found
       if (this.#failed.has(id)) throw this.#failed.get(id)
-      if (looks % AGAIN_LOOKS === 0) await this.#put(job, `${id}-${Math.floor(looks / AGAIN_LOOKS)}`)
-      await wait(LOOK_MS)
+      if ((puts === 0 || put < this.#emptyAt) && (await this.#put(job, `${id}-${puts}`))) {
+        puts++
+        put = this.timers.now()
+      }
+      await this.#ask()
+      await new Promise<void>((resolve) => void this.timers.after(pause, resolve))
       if (this.#end.signal.aborted) throw new RingfenceError('ABORTED', 'the measurement has ended')
     }
   }
@@ -61,12 +73,24 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
     await this.pool.release()
   }
 
-  async #put(job: Uint8Array, id: string): Promise<void> {
+  /** A result is there before its task leaves the queue: what was not found since the queue was empty is not in it. */
+  async #ask(): Promise<void> {
+    if (this.timers.now() - this.#askedAt < DEPTH_MS) return
+    this.#askedAt = this.timers.now()
+    const asked = this.#askedAt
+    const depth = await this.queue.jobs.depth().catch(() => undefined) // a broker that is away: the next time
+    if (depth && depth.waiting + depth.leased === 0) this.#emptyAt = asked
+  }
+
+  /** Whether it is in the queue now. */
+  async #put(job: Uint8Array, id: string): Promise<boolean> {
     try {
       await this.queue.jobs.put(job, id)
+      return true
     } catch (error) {
       // Full, or away: the next time.
-      if (!(error instanceof RingfenceError && error.code === 'BUSY')) throw error
+      if (error instanceof RingfenceError && error.code === 'BUSY') return false
+      throw error
     }
   }
 
@@ -75,7 +99,7 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
   }
 
   async #do(lease: Lease): Promise<void> {
-    const extending = setInterval(() => void lease.extend().catch(() => undefined), EXTEND_MS)
+    const leave = this.#extending(lease)
     const id = createHash('sha256').update(lease.job).digest('hex')
     try {
       const { about, task } = decode(lease.job) as { about: string; task: Task<K> }
@@ -86,8 +110,21 @@ class SharedPool<K extends JobKind> implements WorkerPool<K> {
       this.#failed.set(id, error)
       await lease.retry(RETRY_MS).catch(() => undefined)
     } finally {
-      clearInterval(extending)
+      leave()
     }
+  }
+
+  /** Keeps a lease until it is called off. */
+  #extending(lease: Lease): () => void {
+    let callOff = () => {}
+    const arm = () => {
+      callOff = this.timers.after(EXTEND_MS, () => {
+        lease.extend().catch(() => undefined)
+        arm()
+      })
+    }
+    arm()
+    return () => callOff()
   }
 
   /** In pieces, the first of which says how many and comes last. */

@@ -1,5 +1,5 @@
 // Files read and written in one go: large ones with progress, written ones whole or not at all.
-import { constants, type Stats } from 'node:fs'
+import { constants, type Stats, statSync } from 'node:fs'
 import { access, link, lstat, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { RingfenceError, throwIfAny } from '../errors.js'
@@ -53,6 +53,15 @@ export async function readTextOf(what: string, path: string): Promise<string> {
   }
 }
 
+/** What is at a path; nothing where a part of it is no folder. */
+export function existing(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
+  }
+}
+
 const FILE = 'a plain file'
 
 function kindOf(stats: Stats): string {
@@ -89,13 +98,16 @@ async function whyUnwritable(path: string, force: boolean): Promise<string | und
   const found = there && kindOf(there)
   if (found === FILE) return force ? undefined : 'there already; --force overwrites'
   if (found) return `expected the name of a plain file, or a new one, found ${found}`
-  return access(await nearestFolder(path), constants.W_OK).then(
+  const folder = await nearestFolder(path)
+  const above = existing(folder)
+  if (above && !above.isDirectory()) return `expected a folder at ${folder}, found ${kindOf(above)}`
+  return access(folder, constants.W_OK).then(
     () => undefined,
     (error) => `it cannot be written (${(error as NodeJS.ErrnoException).code})`,
   )
 }
 
-/** The folder that is there already, of those that will be made for a file. */
+/** What is there already, of the folders that will be made for a file. */
 async function nearestFolder(path: string): Promise<string> {
   const folder = dirname(path)
   if (folder === path || (await lstat(folder).catch(() => undefined))) return folder

@@ -28,6 +28,17 @@ export interface FloatOptions {
 /**
  * A prepared network. It belongs to one kernels' instance and so to one thread; a worker prepares its own. The same input
  * gives the same bits in every call, batch and build of the kernels, as long as the options are the same.
+ * @example
+ * ```ts
+ * import { findModel, loadModelDirectory } from 'ringfence/node'
+ * import { FloatNetwork } from 'ringfence/plan'
+ *
+ * const { arch, weights, spec } = await loadModelDirectory(findModel('mnist-cnn3'))
+ * const network = FloatNetwork.prepare(arch, weights, { spec })
+ * const [logits] = network.run([new Float32Array(28 * 28)])
+ * console.log(logits)
+ * network.release()
+ * ```
  */
 export class FloatNetwork {
   readonly arch: Architecture

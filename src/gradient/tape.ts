@@ -59,7 +59,22 @@ interface Step {
   readonly wanted: boolean
 }
 
-/** A network made ready for training steps on one kernels' instance, and so in one thread. */
+/**
+ * A network made ready for training steps on one kernels' instance, and so in one thread.
+ * @example
+ * ```ts
+ * import { findModel, loadModelDirectory } from 'ringfence/node'
+ * import { lossOf, Tape } from 'ringfence/train'
+ *
+ * const { arch, weights, spec } = await loadModelDirectory(findModel('mnist-cnn3'))
+ * const tape = Tape.prepare(arch, weights, { spec })
+ * const [logits] = tape.forward([new Float32Array(28 * 28)])
+ * const { loss, seed } = lossOf(logits, 7, { smoothing: 0, distill: 0, temperature: 1 })
+ * const { weights: gradients } = tape.backward([seed])
+ * console.log(loss, gradients.get('fc')?.weight)
+ * tape.release()
+ * ```
+ */
 export class Tape {
   readonly arch: Architecture
   readonly #k: FloatKernels

@@ -98,7 +98,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const { host = '127.0.0.1', tls, path, server: mounted } = options
   if (!mounted && !isLoopback(host) && tls === undefined && options.behindProxy !== true) {
     const what = `refused to listen on ${host} without TLS: messages would cross the network in plain text`
-    throw new RingfenceError('INSECURE', `${what}; give tls, or set behindProxy when a proxy ends TLS`)
+    throw new RingfenceError(
+      'INSECURE',
+      `${what}; give tls (--cert and --key), or set behindProxy (--behind-proxy) where a proxy ends TLS`,
+    )
   }
   const gate = new Gate(options)
   const { onRefused, exchange: at = () => undefined } = options

@@ -44,6 +44,16 @@ const PLANS_BYTES = 1024
 /**
  * The owner of an input, on a page, in a service worker or at an edge, without WebAssembly. One request to each party and one
  * answer; nothing is prepared or kept. Calls may run at once.
+ * @example
+ * ```ts
+ * import { ThinClient } from 'ringfence/thin'
+ *
+ * export async function classify(input: Float32Array, delegateKey: Uint8Array): Promise<string | undefined> {
+ *   const parties = { delegate: 'https://delegate.example', server: 'https://server.example' }
+ *   const client = await ThinClient.create({ ...parties, delegateKey })
+ *   return (await client.run(input)).label
+ * }
+ * ```
  */
 export class ThinClient {
   readonly #options: ThinOptions

@@ -36,6 +36,7 @@ export interface FinetuneOptions extends PoolOptions {
   readonly onState?: (state: TrainingState) => void
 }
 
+/** What fine-tuning gives. */
 export interface Finetuned {
   readonly weights: Weights
   /** What they were trained for: the network's own, or with the masks that were learned. */

@@ -46,7 +46,10 @@ export interface TrainingState extends Moment {
 
 const FORMAT = 'training-part/2'
 
-/** @param key of everything that the run depends on */
+/**
+ * What is kept of a run that was called off.
+ * @param key of everything that the run depends on
+ */
 export function formatTrainingState(state: TrainingState, key: string): string {
   const { parameters, running, moments, best, factors, ...numbers } = state
   return JSON.stringify({

@@ -138,11 +138,11 @@ describeWithBrowser(title('a client in a page'), () => {
         },
         [input, times],
       )
-    await repeat(20)
+    await repeat(250) // code that V8 compiles and profiles takes 0.4 MB in the first hundreds, and then no more
     const before = await used()
     await repeat(200)
     const after = await used()
-    expect(after.heap).toBeLessThan(before.heap * 1.1)
+    expect((after.heap - before.heap) / 200).toBeLessThan(1_000) // bytes; a picture is 3,136
     expect(after.wasm).toBeLessThanOrEqual(before.wasm)
     await page.close()
   })

@@ -46,7 +46,7 @@ describe('ringfence demo', () => {
     expect(stdout).toContain('The judge is the process that started the three.')
     expect(stdout).toMatch(/all layers +47,104 +40 /)
     expect(stdout).toMatch(/^✓ EQUAL: all 30 logits bit for bit, no overflow/m)
-    expect(lines.at(-2)).toMatch(/next ringfence helper/)
+    expect(lines.at(-2)).toMatch(/next npx ringfence helper/)
     expect(stdout).not.toContain('\x1b')
     expect(status).toBe(0)
   })

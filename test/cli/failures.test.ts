@@ -98,6 +98,30 @@ describe('what the program says when it cannot do what was asked', () => {
       'BAD_FILE',
       /a configuration, but no\.json: there is no such file/,
     ],
+    ...[
+      ['evaluate', 'mnist-cnn3', '--images', 'models/samples', '-o', 'package.json/x.json'],
+      ['convert', 'models/mnist-cnn3/weights.safetensors', '-o', 'package.json/x.safetensors'],
+      ['search', 'models/mnist-cnn3/arch.json', '--images', 'models/samples', '-o', 'package.json'],
+    ].map((args): (typeof cases)[number] => [
+      `a file where ${args[0]} wants a folder`,
+      args,
+      'BAD_INPUT',
+      /expected a folder at package\.json, found a plain file/,
+    ]),
+    [
+      'pictures below a file',
+      ['calibrate', 'mnist-cnn3', '--images', 'package.json/x', '-o', 'no/c.json'],
+      'BAD_FILE',
+      /package\.json\/x: there is no such file or folder/,
+    ],
+    ['two models', ['calibrate', 'a', 'b', '--images', 'models/samples'], 'BAD_INPUT', /expected one MODEL, got a b/],
+    ['a file that is no JSON', ['inspect', 'README.md'], 'BAD_FILE', /README\.md: expected JSON, but Unexpected token/],
+    [
+      'a file of no known format',
+      ['convert', 'README.md'],
+      'BAD_FILE',
+      /format that is not known \(known: PyTorch, .*ONNX/,
+    ],
   ]
   it.each(cases)('%s', async (_, args, code, text) => {
     const { status, stderr, stdout } = await ringfence(...args)
@@ -112,7 +136,7 @@ describe('what the program says when it cannot do what was asked', () => {
     const { status, stdout } = await ringfence('infer', '--json')
     const { error } = JSON.parse(stdout)
     expect(error.code).toBe('BAD_INPUT')
-    expect(error.message).toBe('this command line cannot be run; see ringfence infer --help')
+    expect(error.message).toBe('this command line cannot be run; see npx ringfence infer --help')
     expect(error.problems).toHaveLength(3)
     expect(status).toBe(1)
   })

@@ -57,13 +57,13 @@ describe('ringfence helper, serve and infer', () => {
     expect(lines.filter((line) => /digit-7\.png +7 /.test(line))).toHaveLength(30)
     expect(stderr.trimEnd().split('\n')).toEqual(['connecting …', 'classifying …'])
     expect(lines.filter((line) => [...line].length > 80)).toEqual([])
-    expect(lines.at(-1)).toMatch(/next ringfence demo/)
+    expect(lines.at(-1)).toMatch(/next npx ringfence demo/)
     expect(status).toBe(0)
   })
 
   it('say what to type next, in lines that a shell takes as they stand', async () => {
     expect(helper.stdout).toContain(`  --helper-key ${publicKey}\n`)
-    const [, command] = /next ringfence (serve [\s\S]*?[^\\])\n/.exec(helper.stdout)!
+    const [, command] = /next npx ringfence (serve [\s\S]*?[^\\])\n/.exec(helper.stdout)!
     expect(command.replaceAll(' \\\n ', '')).toBe(
       `serve --model resnet20-cifar10 --helper ${urls[3]} --helper-key ${publicKey}`,
     )
@@ -104,8 +104,8 @@ describe('ringfence helper, serve and infer', () => {
 
   it('end cleanly on Ctrl-C and SIGTERM', async () => {
     const third = startRingfence('serve', '--model', 'mnist-cnn3', '--helper', urls[3], '--listen', '0')
-    const next = await third.says(/next ringfence [\s\S]*?[^\\]\n/)
-    expect(next).toMatch(/infer --server ws:\S+ (\\\n {2})?--helper ws:\S+ IMAGE…/)
+    const next = await third.says(/next npx ringfence [\s\S]*?[^\\]\n/)
+    expect(next).toMatch(/infer IMAGE… --server ws:\S+ (\\\n {2})?--helper ws:\S+/)
     expect(await third.stop('SIGTERM')).toBe(0)
     const second = startRingfence('helper', '--listen', ':0')
     await second.says(/ws:/)

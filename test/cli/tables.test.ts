@@ -46,14 +46,14 @@ function expectFits(lines: readonly string[], next: RegExp): void {
 describe('on a terminal of 80 columns', () => {
   it.each([['mcc'], ['securenn']])('cost and inspect, %s', async (backend) => {
     const flags = ['resnet20-cifar10', '--variant', '06', '--backend', backend]
-    expectFits(await onTerminal(cost, ...flags), /next ringfence serve --model resnet20-cifar10 --helper URL/)
-    expectFits(await onTerminal(inspect, ...flags), /next ringfence cost resnet20-cifar10/)
+    expectFits(await onTerminal(cost, ...flags), /next npx ringfence demo --model resnet20-cifar10/)
+    expectFits(await onTerminal(inspect, ...flags), /next npx ringfence cost resnet20-cifar10/)
   })
 
   it('doctor, convert and the help of every command', async () => {
-    expectFits(await onTerminal(doctor), /next ringfence demo/)
+    expectFits(await onTerminal(doctor), /next npx ringfence demo/)
     const converted = await onTerminal(convert, 'models/resnet20-cifar10/arch.json', '-o', at('expanded.json'))
-    expectFits(converted, /next ringfence inspect/)
+    expectFits(converted, /next npx ringfence inspect/)
     const files = readdirSync('src/cli/commands', { recursive: true, encoding: 'utf8' })
     const loaded = await Promise.all(
       files.flatMap((file) => {
@@ -63,6 +63,7 @@ describe('on a terminal of 80 columns', () => {
     )
     expect(loaded.map(([name]) => name)).toEqual(expect.arrayContaining(['serve', 'search']))
     for (const [name, { [name]: command }] of loaded) {
+      for (const note of command.notes ?? []) expect(note, name).toMatch(/(\.|--help)$/)
       const out = { isTTY: false, columns: 0, write: () => true }
       expect(
         commandHelp(command, out)
@@ -75,9 +76,9 @@ describe('on a terminal of 80 columns', () => {
   it('calibrate, on a folder of folders that are no classes, and evaluate', { timeout: 120_000 }, async () => {
     const pictures = ['--images', at('pictures'), '--threads', '1']
     const lines = await onTerminal(calibrate, 'mnist-cnn3', ...pictures, '-o', at('calibration.json'), '--per-channel')
-    expectFits(lines, /next ringfence evaluate mnist-cnn3 --images/)
+    expectFits(lines, /next npx ringfence evaluate mnist-cnn3 --images/)
     const evaluated = ['--unlabelled', '--windows', 'calibrated,exact,8', '--sample', '1', '-o', at('e.json')]
-    expectFits(await onTerminal(evaluate, 'mnist-cnn3', ...pictures, ...evaluated), /next ringfence demo --model/)
+    expectFits(await onTerminal(evaluate, 'mnist-cnn3', ...pictures, ...evaluated), /next npx ringfence demo --model/)
     const limited = [...pictures, '--unlabelled', '--limit', '1', '--csv']
     const [heads, row, end] = await onTerminal(evaluate, 'mnist-cnn3', ...limited)
     expect(heads).toMatch(/^variant,windows,drelus,flights,onlineBytes,onlineSeconds,network,floatImages,floatCorrect,/)
@@ -88,9 +89,9 @@ describe('on a terminal of 80 columns', () => {
   it('distortion and plan', { timeout: 120_000 }, async () => {
     const few = ['--images', at('pictures'), '--threads', '1', '--limit', '1', '--blocks', '1x1,2x2']
     const table = at('distortion.json')
-    expectFits(await onTerminal(distortion, 'mnist-cnn3', ...few, '-o', table), /next ringfence plan mnist-cnn3/)
+    expectFits(await onTerminal(distortion, 'mnist-cnn3', ...few, '-o', table), /next npx ringfence plan mnist-cnn3/)
     const planned = ['--ratio', '0.5', '--distortion', table, '-o', at('spec.json')]
-    expectFits(await onTerminal(plan, 'mnist-cnn3', ...planned), /next ringfence cost mnist-cnn3 --relu-spec/)
+    expectFits(await onTerminal(plan, 'mnist-cnn3', ...planned), /next npx ringfence cost mnist-cnn3 --relu-spec/)
   })
 })
 
@@ -109,7 +110,7 @@ describe('a table of epochs', () => {
       '-o',
       at('tuned'),
     )
-    expectFits(lines, /next ringfence serve --model/)
+    expectFits(lines, /next npx ringfence serve --model/)
   })
 })
 

@@ -35,6 +35,8 @@ describe('output', () => {
   it('breaks lines at spaces', () => {
     expect(wrapped('one two three four', 10, '  ')).toBe('  one two\n  three\n  four')
     expect(wrapped('unbreakable-and-long', 5)).toBe('unbreakable-and-long')
+    expect(wrapped('it takes 21.2 ms', 14)).toBe('it takes\n21.2 ms')
+    expect(wrapped('all of 1, 2, 3, 4', 14)).toBe('all of 1, 2,\n3, 4')
   })
 
   it('writes sizes, times and medians a person can read', () => {
@@ -74,6 +76,15 @@ describe('the progress bar', () => {
 })
 
 describe('a failure', () => {
+  it('of very many problems shows the first and the last', () => {
+    const many = Array.from({ length: 200 }, (_, i) => `problem ${i + 1}`)
+    const err = sink(true)
+    reportFailure(new RingfenceError('BAD_FILE', 'x has 200 problems:', many), false, { out: sink(false), err })
+    const lines = stripVTControlCharacters(err.text).trimEnd().split('\n').slice(2)
+    expect(lines.slice(-3)).toEqual(['  - problem 11', '  - … 188 more; --json has all …', '  - problem 200'])
+    expect(lines).toHaveLength(13)
+  })
+
   const error = new RingfenceError('BAD_FILE', 'x.json has 2 problems:', ['first', 'second'])
 
   it('is a block with code, message and problems', () => {

@@ -55,6 +55,16 @@ describe('the links of', () => {
     expect(pages.filter((path) => !named.includes(path))).toEqual([])
   })
 
+  it('the site has every guide as a page, and every entry point', () => {
+    const { projectDocuments, entryPoints } = JSON.parse(readFileSync(join(root, 'typedoc.json'), 'utf8'))
+    const guides = PAGES.filter((path) => path.startsWith('docs/') && path !== 'docs/README.md')
+    expect(guides.filter((path) => !projectDocuments.includes(path))).toEqual([])
+    const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    const built = Object.values<{ types?: string }>(exports).flatMap(({ types }) => types ?? [])
+    const sources = built.map((file) => file.replace('./dist/', 'src/').replace('.d.ts', '.ts'))
+    expect([...entryPoints].sort()).toEqual(sources.sort())
+  })
+
   it('pages that lead nowhere would be found', () => {
     expect(fault('README.md', 'docs/nowhere.md')).toContain('there is no docs/nowhere.md')
     expect(fault('README.md', 'docs/protocol.md#nowhere')).toContain('no such heading')

@@ -22,18 +22,23 @@ const HOSTS = `declare const Bun: { argv: string[]; file(path: string): { bytes(
 declare const Deno: { args: string[] }
 `
 
-/** The classes that users hold in their hands, each with an example at its declaration. */
-const CLASSES = [
-  ['Client', 'party/client/client.ts'],
-  ['ReconnectingClient', 'party/client/reconnecting-client.ts'],
-  ['Server', 'party/server.ts'],
-  ['Helper', 'party/helper/helper.ts'],
-  ['Meter', 'net/meter.ts'],
-  ['RingfenceError', 'errors.ts'],
-] as const
+const read = (file: string) => readFileSync(join(root, 'src', file), 'utf8')
+const SOURCES = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+  /\.ts$/.test(file),
+)
+
+/** The classes that the entry points export, each with an example at its declaration. */
+const CLASSES = SOURCES.flatMap((file) =>
+  [...read(file).matchAll(/^export class (\w+)/gm)].map(([, name]) => [name, file] as const),
+).filter(([name]) =>
+  SOURCES.some((file) => {
+    const exported = [...read(file).matchAll(/^export \{([^}]*)\} from/gm)].map(([, names]) => names).join()
+    return !/[/\\]/.test(file) && new RegExp(`(?<!type )\\b${name}\\b`).test(exported)
+  }),
+)
 
 function exampleOf(name: string, file: string): string {
-  const text = readFileSync(join(root, 'src', file), 'utf8')
+  const text = read(file)
   const comment = text
     .slice(0, text.search(new RegExp(`^export class ${name}\\b`, 'm')))
     .split('/**')
@@ -79,7 +84,9 @@ function complaints(): string {
 }
 
 it('every program of the guides and the examples passes', () => {
-  expect(programs).toEqual(expect.arrayContaining(['browser-main', 'node-client', 'express', 'hono']))
+  expect(programs).toEqual(
+    expect.arrayContaining(['browser-main', 'node-client', 'express', 'hono', 'class-ThinClient']),
+  )
   expect(complaints()).toBe('')
 })
 

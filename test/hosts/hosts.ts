@@ -51,6 +51,13 @@ export const CLIENTS: readonly Host[] = [
   },
   { name: 'Bun', command: bun ? [bun] : undefined, missing: 'no bun binary for this platform' },
 ]
+const ALL = ['--allow-net', '--allow-read', '--allow-env', '--allow-sys', '--allow-run']
+/** Where a party may have threads or processes beside its own. */
+export const WITH_WORKERS: readonly Host[] = [
+  NODE,
+  { name: 'Deno', command: deno ? [deno, 'run', ...ALL] : undefined, missing: 'no deno binary for this platform' },
+  { name: 'Bun', command: bun ? [bun] : undefined, missing: 'no bun binary for this platform' },
+]
 /** A server reads its model; connections of `ws` on Deno look at the environment. */
 export const SERVERS: readonly Host[] = [
   NODE,
@@ -61,7 +68,7 @@ export const SERVERS: readonly Host[] = [
   },
 ]
 
-/** A role's script in a process of its own; it prints lines of JSON. */
+/** A role's script, or a program, in a process of its own; it prints lines of JSON. */
 export class Party {
   readonly lines: Record<string, unknown>[] = []
   readonly #child: ChildProcess

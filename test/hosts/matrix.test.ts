@@ -1,37 +1,14 @@
 // Every host plays every role it can: clients on Node 20, 22, 24, Deno, Bun and in Chromium, server and helper on Node and
 // Deno. Whoever plays, the result equals the integer reference under the masks of its run, bit for bit.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, it } from 'vitest'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { findModel } from '../../src/files/prepared-model.js'
 import { type Compiled, compile } from '../../src/plan/compile/compile.js'
 import type { Backend } from '../../src/plan/plan.js'
-import { encodeFixed } from '../../src/ring/codec.js'
-import { revealMasks, runReference } from '../../src/testing.js'
 import { CHROMIUM, hasChromium } from '../browser/site.js'
 import { CLIENTS, Party, SERVERS, script } from './hosts.js'
+import { type ClientReport, expectReference } from './judged.js'
 import { runInPage } from './page.js'
-
-export interface ClientReport {
-  readonly raw: readonly number[]
-  readonly inference: number
-  readonly session: readonly number[]
-  readonly ch: readonly number[]
-  readonly model: readonly number[]
-}
-
-const bytes = (list: readonly number[]) => Uint8Array.from(list)
-
-async function expectReference(compiled: Compiled, report: ClientReport, server: Party): Promise<void> {
-  const id = report.session.join()
-  const { sh } = await server.line<{ sh: number[] }>((line) => (line.session as number[] | undefined)?.join() === id)
-  const seeds = { ch: bytes(report.ch), sh: bytes(sh), model: bytes(report.model) }
-  const { plan, model } = compiled
-  const size = plan.input.shape.reduce((a, b) => a * b)
-  const input = Float32Array.from({ length: size }, (_, i) => Math.sin(i * 1.7))
-  const masks = revealMasks(plan, seeds, report.inference)
-  const { output } = runReference(plan, model, encodeFixed(input, plan.input.scale, plan.input.bits), masks)
-  expect(report.raw).toEqual([...output])
-}
 
 for (const backend of ['mcc', 'securenn'] as const satisfies readonly Backend[]) {
   for (const serverHost of SERVERS) {

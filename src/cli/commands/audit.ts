@@ -22,8 +22,7 @@ export const audit: Command = {
     force: { type: 'boolean', description: 'overwrite what is there' },
   },
   notes: [
-    'All parties run in this process, on pictures that are nobody’s secret. The status is 1 when an attack on a view found',
-    'something, or one on a control found nothing.',
+    'All parties run in this process, on pictures that are nobody’s secret. The status is 1 when an attack on a view found something, or one on a control found nothing.',
   ],
   async run(flags) {
     const { html, ...options } = readOptions(flags)
@@ -46,9 +45,8 @@ export const audit: Command = {
 }
 
 function readOptions(flags: Flags): AuditModelOptions & { readonly html: string | undefined; readonly force: boolean } {
-  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     variant: flags.text('variant'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     pictures: flags.integer('pictures', 10, 10_000),

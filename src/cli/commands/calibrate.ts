@@ -61,8 +61,7 @@ export const calibrate: Command = {
     force: { type: 'boolean', description: 'overwrite what is there, and start anew' },
   },
   notes: [
-    'A plan has one scale, a power of two, and one window per layer. Factors move into the weights before that and leave',
-    'the network the function it was; --json has the ranges of single channels and their factors.',
+    'A plan has one scale, a power of two, and one window per layer. Factors move into the weights before that and leave the network the function it was; --json has the ranges of single channels and their factors.',
     'With --queue machines that are given the same command share its work, and each writes the same file.',
     'Ctrl-C leaves FILE.part; the same command goes on from there.',
   ],
@@ -75,9 +74,8 @@ export const calibrate: Command = {
 }
 
 function readOptions(flags: Flags): CalibrateModelOptions & { readonly ring: number; readonly bits: number } {
-  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     variant: flags.text('variant'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),

@@ -20,6 +20,7 @@ import { describeSteps } from '../report/step-words.js'
 import { type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
 import { inFlags } from '../terminal/flag-words.js'
 import { printed } from '../terminal/printed.js'
+import { quoted } from '../terminal/terminal.js'
 
 const OUTPUTS = ['logits', 'label'] as const
 
@@ -54,11 +55,17 @@ export const cost: Command = {
     await printed(
       flags,
       () => predictModel(order),
-      (report) => costText(report, process.stdout, order.model),
+      (report) => costText(report, process.stdout, nextOf(order.model)),
     )
     return 0
   },
 }
+
+/** A model can be tried; of a file the layers are known, and no weights. */
+const nextOf = (model: string): readonly [command: string, does: string] =>
+  isModel(model)
+    ? [`demo --model ${quoted(model)}`, 'runs it privately, every bit checked']
+    : [`inspect ${quoted(model)} --svg layers.svg`, 'draws its layers']
 
 interface NamedNetwork {
   readonly name: string
@@ -77,9 +84,8 @@ interface Order {
 }
 
 function readOrder(flags: Flags): Order {
-  if (flags.operands.length !== 1) flags.fault(`expected one MODEL, got ${flags.operands.length}`)
   const order = {
-    model: flags.operands[0],
+    model: flags.operand(),
     spec: flags.text('relu-spec'),
     choices: flags.text('choices'),
     variant: flags.text('variant'),

@@ -59,9 +59,8 @@ export const distortion: Command = {
 }
 
 function readOptions(flags: Flags): MeasureDistortionOptions {
-  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 1, 1e9),
     resize: flags.resize(),

@@ -65,7 +65,7 @@ function nextOf(findings: readonly Finding[], server: string | undefined, helper
   if (findings.some(({ state }) => state === 'failed')) {
     return nextCommand(`doctor ${urls}`.trimEnd(), 'again, once that is put right', paint)
   }
-  if (server && helper) return nextCommand(`infer ${urls} IMAGE…`, 'classifies pictures there', paint)
+  if (server && helper) return nextCommand(`infer IMAGE… ${urls}`, 'classifies pictures there', paint)
   if (server || helper) return nextCommand('doctor --server URL --helper URL', 'whether the two belong together', paint)
   return nextCommand('demo', 'all three parties on this machine', paint)
 }

@@ -79,10 +79,9 @@ export const evaluate: Command = {
 }
 
 function readOptions(flags: Flags): EvaluateModelOptions & { readonly force: boolean } {
-  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const windows = windowsOf(flags)
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     variant: flags.text('variant'),
     all: flags.on('all'),
     images: flags.required('images', 'a folder of pictures, or a CIFAR or MNIST binary file'),
@@ -201,8 +200,8 @@ function text(report: MadeEvaluation, files: readonly (string | undefined)[], mo
     ),
     ...rows.flatMap(({ variant, windows, sample }) => {
       if (!sample) return []
-      const right = sample.correct === undefined ? '' : `${sample.correct} right, `
-      return [`privately, ${variant}, ${windowName(windows)}: of ${sample.images} ${right}${sample.agreeing} agree`]
+      const right = sample.correct === undefined ? '' : `${sample.correct} of ${sample.images} right, `
+      return [`privately, ${variant}, ${windowName(windows)}: ${right}${sample.agreeing} of ${sample.images} agree`]
     }),
   ]
   return [

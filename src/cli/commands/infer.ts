@@ -297,7 +297,7 @@ function text({ network, backend, delegate, images, online, offline }: InferRepo
     ],
     ...images.flatMap(({ file, beyondRange }) => beyondLine(file, beyondRange, paint, width)),
     wrapped(`per picture on line ${duration(online.ms)}, ${up}; ${before}`, width, '  '),
-    nextCommand('demo --images IMAGE…', 'the same in three processes, every bit checked', paint),
+    nextCommand('demo', 'the same in three processes, every bit checked', paint),
     '',
   ].join('\n')
 }

@@ -26,8 +26,7 @@ export const inspect: Command = {
     backend: PLAN_FLAGS.backend,
   },
   notes: [
-    'ARCH is an arch/1 file, explicit or of a family, a published ProxylessNAS configuration, a folder of a model, or',
-    `a model that comes with ringfence (${packagedModels().join(', ')}).`,
+    `ARCH is an arch/1 file, explicit or of a family, a published ProxylessNAS configuration, a folder of a model, or a model that comes with ringfence (${packagedModels().join(', ')}).`,
     'Nothing is allocated for weights: round trips come from the shapes, by the folding of the compiler itself.',
   ],
   async run(flags) {
@@ -35,13 +34,13 @@ export const inspect: Command = {
     if (svg !== undefined) await requireWritable([svg], true)
     const inspected = async (how: Work) => {
       const { arch, inspection } = await inspectModel({ ...options, ...how })
-      if (svg === undefined) return inspection
-      await writeText(svg, layerDiagram(arch, inspection), true)
-      return { ...inspection, notes: [...inspection.notes, `drawn: ${svg}`] }
+      if (svg !== undefined) await writeText(svg, layerDiagram(arch, inspection), true)
+      return inspection
     }
     const paint = painter(process.stdout)
     const next = nextCommand(`cost ${quoted(options.name)}`, 'bytes and seconds of an inference', paint)
-    await printed(flags, inspected, (report) => `${inspectionText(report, process.stdout)}${next}\n`)
+    const drawn = svg === undefined ? '' : `  ${paint('green', '→')} ${svg}\n`
+    await printed(flags, inspected, (report) => `${inspectionText(report, process.stdout)}${drawn}${next}\n`)
     return 0
   },
 }

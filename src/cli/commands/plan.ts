@@ -95,10 +95,9 @@ export const plan: Command = {
 }
 
 function readOptions(flags: Flags) {
-  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const choicesTable = flags.text('choices-table')
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     choicesTable,
     budget: budgetOf(flags),
     objective: flags.oneOf('objective', OBJECTIVES),
@@ -159,7 +158,7 @@ function text(report: PlannedModel, model: string): string {
   const unit = (value: number) => costWords(objective, value)
   return [
     wrapped(
-      `${paint('bold', report.network)}: ${unit(cost)} of ${unit(budget)} allowed, ${share(cost, plainCost)} % of ${unit(plainCost)}`,
+      `${paint('bold', report.network)}: ${unit(cost)}, at most ${unit(budget)} allowed; ${share(cost, plainCost)} % of ${unit(plainCost)}`,
       width,
     ),
     ...tableLines([...columns, { head: 'channels', shrinks: 'end' }], rows, paint, width),

@@ -9,7 +9,6 @@ export const schema: Command = {
   flags: {},
   notes: ['An editor that knows it completes and checks arch.json; what only a reading can find, inspect reports.'],
   async run(flags) {
-    if (flags.operands.length > 0) flags.fault(`nothing is read, got ${flags.operands.join(' ')}`)
     flags.check()
     process.stdout.write(`${JSON.stringify(architectureSchema(), null, 2)}\n`)
     return 0

@@ -12,7 +12,6 @@ import {
   type Output,
   type Paint,
   painter,
-  quoted,
   tableLines,
   wrapped,
 } from '../terminal/terminal.js'
@@ -46,8 +45,8 @@ const right = (head: string): Column => ({ head, align: 'right' })
 const seconds = (value: number): string => duration(1000 * value)
 const dashed = (value: number): string => (value === 0 ? '-' : count(value))
 
-/** @param model what the user called it */
-export function costText(report: CostReport, out: Output, model: string): string {
+/** @param next the command that goes on from here, and what it does */
+export function costText(report: CostReport, out: Output, next: readonly [command: string, does: string]): string {
   const paint = painter(out)
   const columns = columnsOf(out)
   const [{ name }] = report.profiles
@@ -71,7 +70,7 @@ export function costText(report: CostReport, out: Output, model: string): string
     '',
     `${paint('bold', 'What published formulas say')} of this network and relu-spec`,
     ...publishedLines(report, paint, columns),
-    nextCommand(`serve --model ${quoted(model)} --helper URL`, 'offers it to clients', paint),
+    nextCommand(...next, paint, columns),
     '',
   ].join('\n')
 }
@@ -142,7 +141,12 @@ function stepLines({ backend, steps, total }: CostReport, paint: Paint, width: n
     ...right(head),
     optional: head === 'δ up',
   }))
-  return tableLines([{ head: 'step', shrinks: 'middle' }, { head: 'op', shrinks: 'end' }, ...heads], rows, paint, width)
+  return tableLines(
+    [{ head: 'step', shrinks: 'middle' }, { head: 'op', shrinks: 'end', optional: true }, ...heads],
+    rows,
+    paint,
+    width,
+  )
 }
 
 /** To the byte, as the meters show them. */

@@ -6,7 +6,9 @@ import { RESIZES, type Resize } from '../../model/pictures/resize.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import { fromHex } from '../../party/messages.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
+import { POOLS } from '../../plan/compile/mcc-numbers.js'
 import type { Backend } from '../../plan/plan.js'
+import { PROGRAM } from './terminal.js'
 
 /** One flag of a command. */
 export interface FlagDefinition {
@@ -88,7 +90,7 @@ export class Flags {
     if (this.#problems.length === 0) return
     const { name } = this.command
     const problems = this.#problems.splice(0)
-    throw new RingfenceError('BAD_INPUT', `this command line cannot be run; see ringfence ${name} --help`, problems)
+    throw new RingfenceError('BAD_INPUT', `this command line cannot be run; see ${PROGRAM} ${name} --help`, problems)
   }
 
   /** Adds a problem; once, however often its flag is read. */
@@ -108,6 +110,15 @@ export class Flags {
   text(name: string): string | undefined {
     const value = this.#values.get(name)
     return value === true ? undefined : value
+  }
+
+  /** What stands behind the flags, where that is one thing. */
+  operand(): string {
+    const [given = '', ...more] = this.operands
+    if (given === '' || more.length > 0) {
+      this.fault(`expected one ${this.command.operands}, got ${this.operands.join(' ') || 'none'}`)
+    }
+    return given
   }
 
   required(name: string, hint: string): string {
@@ -182,6 +193,11 @@ export const PLAN_FLAGS = {
   ring: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of the ring, 24 to 32 (default 32)' },
   bits: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of an opened value (default 16)' },
   lo: { type: 'string', valueHint: 'BITS', description: 'mcc: low bits that comparisons ignore (default 0, exact)' },
+  pools: {
+    type: 'string',
+    valueHint: 'WHAT',
+    description: 'mcc: what max pools of 3×3 spare: trips (default), or bytes that the helper deals',
+  },
   delegated: {
     type: 'boolean',
     description: 'mcc: bound the input first, as a plan for a delegate does; one round trip more',
@@ -209,6 +225,7 @@ export function planOptions(flags: Flags): CompileOptions {
     ring: flags.integer('ring', 24, 32),
     bits: flags.integer('bits', 4, 30),
     lo: flags.integer('lo', 0, 29),
+    pools: flags.oneOf('pools', POOLS),
     ...(flags.on('delegated') && { delegated: true }),
     guard: flags.on('guard') ? {} : undefined,
     fraction: flags.integer('fraction', 4, 20),

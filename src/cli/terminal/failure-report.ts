@@ -8,6 +8,9 @@ export interface Failure {
   readonly problems: readonly string[]
 }
 
+/** So many problems are shown to people: the first, and the last, which may sum them up. */
+const SHOWN = 12
+
 export function describeFailure(error: unknown): Failure {
   if (error instanceof RingfenceError) {
     const list = error.problems.map((problem) => `  - ${problem}`).join('\n')
@@ -39,7 +42,12 @@ export function reportFailure(
   const columns = columnsOf(err)
   const body = failure.code === 'INTERNAL' ? failure.message : wrapped(failure.message, columns, '  ')
   // A line each where programs read them, and words kept whole where people do.
-  const problems = failure.problems.map((problem) =>
+  const more = failure.problems.length - SHOWN
+  const shown =
+    more > 0
+      ? [...failure.problems.slice(0, SHOWN - 1), `… ${more} more; --json has all …`, ...failure.problems.slice(-1)]
+      : failure.problems
+  const problems = shown.map((problem) =>
     err.isTTY ? `  - ${wrapped(problem, columns, '    ').slice(4)}` : `  - ${problem}`,
   )
   err.write(`${[paint(['red', 'bold'], `error ${failure.code}`), body, ...problems].join('\n')}\n`)

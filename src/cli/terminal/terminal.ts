@@ -77,6 +77,8 @@ export function tableLines(
   return [paint('dim', head), ...rows.map((_, row) => line((i) => cells[i][row]))].map((text) => INDENT + text)
 }
 
+/** The program as a shell finds it in a clone, in a project that has it, and where it is installed for all. */
+export const PROGRAM = 'npx ringfence'
 /** Where a flag begins, outside of quotes. */
 const BEFORE_FLAGS = / (?=--[a-z](?:[^']*'[^']*')*[^']*$)/
 const CONTINUED = ' \\'
@@ -87,7 +89,7 @@ const CONTINUED = ' \\'
  */
 export function nextCommand(command: string, does: string, paint: Paint, most = columnsOf(process.stdout)): string {
   const [first, ...flags] = command.split(BEFORE_FLAGS)
-  const lines = [`  ${paint('dim', 'next')} ringfence ${first}`]
+  const lines = [`  ${paint('dim', 'next')} ${PROGRAM} ${first}`]
   for (const flag of flags) {
     const longer = `${lines[lines.length - 1]} ${flag}`
     if (width(longer) + CONTINUED.length <= most) lines[lines.length - 1] = longer
@@ -102,11 +104,14 @@ export function nextCommand(command: string, does: string, paint: Paint, most = 
 export const quoted = (argument: string): string =>
   /^[\w./:@%+=,-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
 
+/** A number and its unit stand on one line. */
+const BETWEEN_WORDS = /(?<!(?:^|[ (])[-+≤≥<>]?(?:\d[\d.,]*)?\d) /
+
 /** Text broken at spaces so that no line is longer than `columns`, each line indented. */
 export function wrapped(text: string, columns: number, indent = ''): string {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(' ')) {
+  for (const word of text.split(BETWEEN_WORDS)) {
     if (line !== '' && indent.length + width(line) + 1 + width(word) > columns) {
       lines.push(line)
       line = ''

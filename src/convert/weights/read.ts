@@ -101,6 +101,6 @@ export function otherFormat(format: FileFormat | undefined, source: string): str
     case 'zip':
       return 'a zip file that neither PyTorch nor NumPy wrote'
     default:
-      return 'a file of a format that is not known (known: safetensors, PyTorch, NumPy .npz and .npy)'
+      return 'a file of a format that is not known (known: PyTorch, safetensors, NumPy .npz and .npy, ONNX, TensorFlow.js, JSON of a network)'
   }
 }

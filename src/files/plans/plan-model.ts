@@ -119,7 +119,7 @@ function tablePath({ model, distortion }: PlanModelOptions): string {
   if (found !== undefined) return found
   throw new RingfenceError(
     'BAD_INPUT',
-    `there is no distortion.json of ${model}; ringfence distortion, or measureDistortion() of ringfence/node, measures one; name it as distortion`,
+    `there is no distortion.json of ${model}; ringfence distortion, or measureDistortion() of ringfence/node, measures one; name it as distortion (--distortion)`,
   )
 }
 

@@ -1,6 +1,6 @@
 // Trains a model's folder for a ReLU spec, and writes a folder that can be served: weights, spec, calibration.
 
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import type { Resize } from '../../model/pictures/resize.js'
@@ -21,7 +21,7 @@ import { type ImageSet, readImageSet } from '../image-set.js'
 import { type MeasuringOptions, poolOf, resumably } from '../measuring.js'
 import { architectureOf, loadModelDirectory, type ModelDirectory, reluSpecOf } from '../model-directory.js'
 import { findModel } from '../prepared-model.js'
-import { readWhole, requireWritable, writeWhole } from '../whole-files.js'
+import { existing, readWhole, requireWritable, writeWhole } from '../whole-files.js'
 
 /** Which model, for which spec, on which pictures. */
 export interface FinetuneModelOptions extends MeasuringOptions {
@@ -269,7 +269,7 @@ function filesOf(
 
 /** A folder of its own: beside a model.json the new files would not be read. */
 async function requireFolder(output: string, force: boolean): Promise<void> {
-  if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === false) {
+  if (existing(output)?.isDirectory() === false) {
     throw new RingfenceError('BAD_INPUT', `${output}: expected a folder, found a file`)
   }
   if (existsSync(join(output, 'model.json'))) {

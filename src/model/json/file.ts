@@ -9,7 +9,8 @@ export function parseObject(json: unknown, source: string): Json {
     try {
       value = JSON.parse(json)
     } catch (cause) {
-      throw new RingfenceError('BAD_FILE', `${source} is not JSON: ${(cause as Error).message}`, [], { cause })
+      const why = (cause as Error).message.replace(/\s+/g, ' ')
+      throw new RingfenceError('BAD_FILE', `${source}: expected JSON, but ${why}`, [], { cause })
     }
   }
   if (!isObject(value)) throw new RingfenceError('BAD_FILE', `${source}: expected a JSON object, got ${quote(value)}`)

@@ -6,7 +6,7 @@ import { type LinearSource, tensorMask } from '../linear.js'
 import { isActive, isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import type { DealerStreams } from './gadget.js'
-import { gadgetOf } from './gadgets.js'
+import { deal } from './gadgets.js'
 import { type DealtGuard, HelperGuard } from './guard/inference.js'
 import { guardTerms } from './guard/terms.js'
 import { type UploadMasks, uploadTag } from './guard/upload.js'
@@ -66,12 +66,11 @@ export async function dealInference(
   try {
     for (const step of steps) {
       const message = k.memory.alloc(materialBytes(step, plan.ring, guard?.terms))
-      const gadget = gadgetOf(step)
       const u = linearBytes(step, plan.ring)
       const rest = message.part(u, message.byteLength - u)
       const dealing = { k, streams, mask: masks.get, inference, ring: plan.ring, guard }
       if (isProduct(step)) {
-        gadget!.deal(dealing, step, rest)
+        deal(dealing, step, rest)
         await lend(message, (message) => emit(step.index, message))
         continue
       }
@@ -80,7 +79,7 @@ export async function dealInference(
       pack(k, words, step.size, plan.ring, message.part(0, u))
       words.release()
       guard?.addBlinds(step, s, m)
-      if (isActive(step)) gadget!.deal({ ...dealing, m }, step, rest)
+      if (isActive(step)) deal({ ...dealing, m }, step, rest)
       for (const mask of [s, m]) mask.release(true)
       await lend(message, (message) => emit(step.index, message))
     }

@@ -1,5 +1,6 @@
 // What every gadget of a step does: its lengths, and its part at each of the three parties. gadgets.ts says which one a step
-// has; dealing, walking a plan and adding up costs know no more of it.
+// has and keeps a table per part, so that a bundle has the parts of its party alone; dealing, walking a plan and adding up
+// costs know no more of it.
 //
 //   off line   helper → server   what it is dealt: a part for the opening, a part for the reply
 //   on line 1  server → client   an opening
@@ -96,12 +97,16 @@ export interface Opened {
 /** A server draws no more bytes than these before ŷ is there: the largest steps would take memory for themselves. */
 export const MOST_AHEAD = 2 ** 22
 
-export interface Gadget {
+/** What all parties know of a gadget from the plan. */
+export interface Lengths {
   sizes(step: AnsweredStep<ReluNumbers>, ring: number, terms: GuardTerms | null): GadgetSizes
-  /** Writes what the step is dealt. @param message out, as long as both parts */
-  deal(dealing: Dealing, step: AnsweredStep, message: Region): void
-  open(opening: Opening, step: AnsweredStep): Opened
-  /** Bytes that `open` takes, where it needs neither ŷ nor x̂, which `message` reads: then it may be called before they are there. */
+  /** Bytes that `Open` takes, where it needs neither ŷ nor x̂, which `message` reads: then it may be called before they are there. */
   ahead?(step: AnsweredStep<ReluNumbers>): number
-  draw(drawing: Drawing, step: AnsweredStep): Drawn
 }
+
+/** Helper: writes what the step is dealt. @param message out, as long as both parts */
+export type Deal = (dealing: Dealing, step: AnsweredStep, message: Region) => void
+/** Server: opens. */
+export type Open = (opening: Opening, step: AnsweredStep) => Opened
+/** Client: draws what its replies take. */
+export type Draw = (drawing: Drawing, step: AnsweredStep) => Drawn

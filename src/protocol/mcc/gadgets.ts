@@ -1,14 +1,28 @@
-// Which gadget a step has: the only place that tells them apart. That of ReLUs is put together here, from what relu.ts does with
-// one part of a step.
+// Which gadget a step has: the only place that tells them apart, with a table for each party's part of them. That of ReLUs is
+// put together here, from what relu.ts does with one part of a step.
 
 import type { Region } from '../../kernels/instance.js'
-import { isActive, isProduct, type ReluNumbers } from '../layout.js'
+import { isProduct, type ReluNumbers } from '../layout.js'
 import type { Message } from '../transcript.js'
-import type { Dealing, Drawing, Drawn, Gadget, GadgetSizes, Opened, Opening, PartSizes } from './gadget.js'
+import {
+  type Deal,
+  type Dealing,
+  type Draw,
+  type Drawing,
+  type Drawn,
+  type GadgetSizes,
+  type Lengths,
+  MOST_AHEAD,
+  type Open,
+  type Opened,
+  type Opening,
+  type PartSizes,
+} from './gadget.js'
 import type { GuardTerms } from './guard/terms.js'
-import { curveGadget } from './polynomial/curve.js'
-import { productGadget } from './polynomial/product.js'
-import { quadraticGadget } from './polynomial/quadratic.js'
+import { dealMaxPool, drawMaxPool, maxPoolLengths, openMaxPool } from './maxima/max-pool.js'
+import { curveLengths, dealCurve, drawCurve, openCurve } from './polynomial/curve.js'
+import { dealProduct, drawProduct, openProduct, productLengths } from './polynomial/product.js'
+import { dealQuadratic, drawQuadratic, openQuadratic, quadraticLengths } from './polynomial/quadratic.js'
 import {
   answerRelu,
   dealRelu,
@@ -20,16 +34,31 @@ import {
   reluMaterial,
   reluSizes,
 } from './relu.js'
-import { type AnsweredStep, isCurve, isQuadratic, type MccStep, type ReluStep } from './step.js'
+import { type AnsweredStep, isCurve, isMaxPool, isQuadratic, type MccStep, opens, type ReluStep } from './step.js'
 import { partsOf, tablesOf, wordsOf } from './values.js'
 import { packWords, selectWordsOf, wordCount } from './words.js'
 
-/** Null for the last step, which goes out. */
-export function gadgetOf(step: MccStep<ReluNumbers>): Gadget | null {
-  if (isProduct(step)) return productGadget
-  if (!isActive(step)) return null
-  if (isCurve(step)) return curveGadget
-  return isQuadratic(step) ? quadraticGadget : reluGadget
+type GadgetName = 'product' | 'curve' | 'quadratic' | 'maxPool' | 'relu'
+type Table<Part> = Readonly<Record<GadgetName, Part>>
+
+function nameOf(step: AnsweredStep<ReluNumbers>): GadgetName {
+  if (isProduct(step)) return 'product'
+  if (isCurve(step)) return 'curve'
+  if (isMaxPool(step)) return 'maxPool'
+  return isQuadratic(step) ? 'quadratic' : 'relu'
+}
+
+/** Helper: deals an answered step. */
+export const deal: Deal = (dealing, step, message) => DEAL[nameOf(step)](dealing, step, message)
+/** Server: opens it. */
+export const open: Open = (opening, step) => OPEN[nameOf(step)](opening, step)
+/** Client: draws for its replies. */
+export const draw: Draw = (drawing, step) => DRAW[nameOf(step)](drawing, step)
+
+/** Bytes of what a server draws before a step is computed; 0 where it draws nothing then. */
+export function aheadOf(step: MccStep<ReluNumbers>): number {
+  const bytes = (opens(step) && LENGTHS[nameOf(step)].ahead?.(step)) || 0
+  return bytes <= MOST_AHEAD ? bytes : 0
 }
 
 /** Byte lengths of the parts in which an opening and its reply travel. */
@@ -42,13 +71,20 @@ export function partSizes(
   return sizes.parts ?? [sizes]
 }
 
+/** Of the plans that are walked: every message of a step asks for its lengths. */
+const known = new WeakMap<AnsweredStep<ReluNumbers>, { ring: number; terms: GuardTerms | null; sizes: GadgetSizes }>()
+
 /** Byte lengths of a gadget's messages. */
 export function gadgetSizes(
   step: AnsweredStep<ReluNumbers>,
   ring: number,
   terms: GuardTerms | null = null,
 ): GadgetSizes {
-  return gadgetOf(step)!.sizes(step, ring, terms)
+  const last = known.get(step)
+  if (last?.ring === ring && last.terms === terms) return last.sizes
+  const sizes = LENGTHS[nameOf(step)].sizes(step, ring, terms)
+  known.set(step, { ring, terms, sizes })
+  return sizes
 }
 
 /** What a step's gadget sends beside its linear part; its material goes in the same message as u. */
@@ -123,7 +159,7 @@ function drawReluStep({ k, ch, next, inference, ring, guard }: Drawing, step: Re
   }
 }
 
-const reluGadget: Gadget = {
+const reluLengths: Lengths = {
   sizes(step: ReluStep<ReluNumbers>, ring, terms) {
     const { opening, reply, tables, words, keys } = reluSizes(step, ring, terms)
     const parts = partsOf(step, terms !== null)
@@ -131,5 +167,33 @@ const reluGadget: Gadget = {
     return { opening, reply, dealt: { opening: tables + words, reply: keys }, ...several }
   },
   ahead: (step: ReluStep<ReluNumbers>) => 4 * (step.relu.opened.values + step.relu.opened.patches + wordCount(step)),
-  ...{ deal: dealReluStep, open: openReluStep, draw: drawReluStep },
 }
+
+const LENGTHS: Table<Lengths> = {
+  product: productLengths,
+  curve: curveLengths,
+  quadratic: quadraticLengths,
+  maxPool: maxPoolLengths,
+  relu: reluLengths,
+}
+const DEAL = {
+  product: dealProduct,
+  curve: dealCurve,
+  quadratic: dealQuadratic,
+  maxPool: dealMaxPool,
+  relu: dealReluStep,
+} as Table<Deal>
+const OPEN = {
+  product: openProduct,
+  curve: openCurve,
+  quadratic: openQuadratic,
+  maxPool: openMaxPool,
+  relu: openReluStep,
+} as Table<Open>
+const DRAW = {
+  product: drawProduct,
+  curve: drawCurve,
+  quadratic: drawQuadratic,
+  maxPool: drawMaxPool,
+  relu: drawReluStep,
+} as Table<Draw>

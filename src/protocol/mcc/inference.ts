@@ -12,8 +12,8 @@ import { LiveTensors } from '../live-tensors.js'
 import { receiveRegions, sendRegions } from '../regions.js'
 import { isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
-import { MOST_AHEAD, type Opened } from './gadget.js'
-import { gadgetOf, partSizes } from './gadgets.js'
+import type { Opened } from './gadget.js'
+import { aheadOf, draw, open, partSizes } from './gadgets.js'
 import { ClientGuard, ServerGuard } from './guard/inference.js'
 import { guardSizes, guardTerms, lastActive, segmentAt, segmentSizes } from './guard/terms.js'
 import { sendInput, takeInput } from './input.js'
@@ -136,7 +136,7 @@ async function answerStep(
   // What was sent leaves while the work is done that needs no answer to it.
   await turn()
   const next = mask(step.index + 1)
-  const drawn = gadgetOf(step)!.draw({ k, ch, next, mask, inference, ring, guard }, step)
+  const drawn = draw({ k, ch, next, mask, inference, ring, guard }, step)
   try {
     for (const [part, sizes] of parts.entries()) {
       const reply = k.memory.alloc(sizes.reply)
@@ -319,7 +319,7 @@ class OpenedSteps {
 
   /** Draws what the next opening takes, while the client works on those before. */
   draw(step: MccStep | undefined): void {
-    if (!step || !opens(step) || (gadgetOf(step)!.ahead?.(step) ?? Number.POSITIVE_INFINITY) > MOST_AHEAD) return
+    if (!step || !opens(step) || aheadOf(step) === 0) return
     const { c, dealt } = this.held.material.steps.get(step.index)!
     this.#ahead.set(step.index, this.#open(step, c, dealt!.opening))
   }
@@ -328,7 +328,7 @@ class OpenedSteps {
     const { k, sh, inference, planned } = this.walk
     const { tensors, guard } = this.held
     const { ring } = planned.plan
-    return gadgetOf(step)!.open({ k, sh, y, tensor: tensors.get, dealt, inference, ring, guard }, step)
+    return open({ k, sh, y, tensor: tensors.get, dealt, inference, ring, guard }, step)
   }
 
   async open(step: AnsweredStep): Promise<void> {

@@ -63,7 +63,10 @@ export function firstSearchState(
 
 const FORMAT = 'search-part/1'
 
-/** @param key of everything that the search depends on */
+/**
+ * What is kept of a search that was called off.
+ * @param key of everything that the search depends on
+ */
 export function formatSearchState({ vectors, ...numbers }: SearchState, key: string): string {
   return JSON.stringify({ format: FORMAT, key, ...numbers, vectors: vectors.map(encode) })
 }

@@ -74,7 +74,7 @@ export const delegate: Command = {
       if (!begun) return 0
       party = begun
       const url = service.url.replace('ws', 'http')
-      const next = `infer --delegate ${url} --delegate-key ${publicKey} --server ${order.party.server} IMAGE…`
+      const next = `infer IMAGE… --delegate ${url} --delegate-key ${publicKey} --server ${order.party.server}`
       sayReady(log, { role: 'delegate', url, publicKey, metrics: service.metricsUrl }, [next, 'classifies pictures'])
       await service.stopped
       return 0

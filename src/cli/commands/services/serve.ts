@@ -196,7 +196,7 @@ function nextFor(
 ): readonly [command: string, does: string] {
   if (delegateKey) return [`delegate --server ${url} --helper ${quoted(helper)}`, 'plays the client for strangers']
   const pin = helperKey ? ` --helper-key ${toHex(helperKey)}` : ''
-  return [`infer --server ${url} --helper ${quoted(helper)}${pin} IMAGE…`, 'classifies pictures']
+  return [`infer IMAGE… --server ${url} --helper ${quoted(helper)}${pin}`, 'classifies pictures']
 }
 
 /** What each model of an order takes. */

@@ -81,8 +81,7 @@ export const finetune: Command = {
     ...CSV_FLAG,
   },
   notes: [
-    'The result depends on pictures, recipe and seed, not on the threads. Ctrl-C leaves DIR/weights.safetensors.part; the',
-    'same command goes on from there to the same numbers.',
+    'The result depends on pictures, recipe and seed, not on the threads. Ctrl-C leaves DIR/weights.safetensors.part; the same command goes on from there to the same numbers.',
   ],
   async run(flags) {
     const { rounds, ratio, cull, ...options } = readOptions(flags)
@@ -98,9 +97,8 @@ export const finetune: Command = {
 }
 
 function readOptions(flags: Flags) {
-  if (flags.operands.length !== 1) flags.fault('expected one MODEL')
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     variant: flags.text('variant'),
     reluSpec: flags.text('relu-spec'),
     images: flags.required('images', 'a folder of pictures with classes, or a CIFAR or MNIST binary file'),
@@ -229,7 +227,7 @@ function text(report: FinetunedModel): string {
     ...tableLines(columns, rows, paint, width),
     ...figures.map((line) => wrapped(line, width, '  ')),
     `  ${paint('green', '→')} ${output}`,
-    nextCommand(`serve --model ${quoted(output)}`, 'the private server', paint),
+    nextCommand(`serve --model ${quoted(output)} --helper ws://127.0.0.1:7701`, 'the private server', paint),
     '',
   ].join('\n')
 }

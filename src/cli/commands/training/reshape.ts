@@ -43,8 +43,7 @@ export const reshape: Command = {
     force: { type: 'boolean', description: 'overwrite what is there' },
   },
   notes: [
-    'Stages are the layers whose maps are of one size. A network of other widths has no weights yet: search trains it from',
-    'nothing. After --shuffle its weights still fit.',
+    'Stages are the layers whose maps are of one size. A network of other widths has no weights yet: search trains it from nothing. After --shuffle its weights still fit.',
   ],
   async run(flags) {
     const { name, output, force, ...moves } = readOptions(flags)
@@ -82,9 +81,8 @@ interface Moves {
 function readOptions(
   flags: Flags,
 ): Moves & { readonly name: string; readonly output: string; readonly force: boolean } {
-  if (flags.operands.length !== 1) flags.fault('expected one ARCHITECTURE')
   const options = {
-    ...{ name: flags.operands[0], output: flags.required('output', 'the file that is made') },
+    ...{ name: flags.operand(), output: flags.required('output', 'the file that is made') },
     ...{ shuffle: flags.on('shuffle'), prune: flags.on('prune-skips'), balance: flags.on('balance') },
     growth: listOf(flags, 'growth'),
     align: listOf(flags, 'align')?.map((stage) => stage - 1),

@@ -68,8 +68,7 @@ export const search: Command = {
     ...CSV_FLAG,
   },
   notes: [
-    'The result depends on pictures, numbers and seed, not on the threads. Ctrl-C leaves part files in DIR; the same command',
-    'goes on from there to the same numbers. Of sums without a norm one input is chosen, too (ProxylessNAS).',
+    'The result depends on pictures, numbers and seed, not on the threads. Ctrl-C leaves part files in DIR; the same command goes on from there to the same numbers. Of sums without a norm one input is chosen, too (ProxylessNAS).',
   ],
   async run(flags) {
     const options = readOptions(flags)
@@ -79,7 +78,6 @@ export const search: Command = {
 }
 
 function readOptions(flags: Flags): SearchModelOptions {
-  if (flags.operands.length !== 1) flags.fault('expected one ARCHITECTURE')
   const chances = {
     portion: flags.number('portion', 1e-6, 1) ?? DEFAULT_CHANCES.portion,
     rate: flags.number('chance-rate', 0, 10) ?? DEFAULT_CHANCES.rate,
@@ -93,7 +91,7 @@ function readOptions(flags: Flags): SearchModelOptions {
     seed: flags.integer('seed', 0, 2 ** 32 - 1),
   }
   const options = {
-    model: flags.operands[0],
+    model: flags.operand(),
     images: flags.required('images', 'a folder of pictures with classes, or a CIFAR or MNIST binary file'),
     limit: flags.integer('limit', 4, 1e9),
     output: flags.required('output', 'the folder that is made'),
@@ -139,7 +137,7 @@ function text(report: SearchedModel): string {
     ...tableLines(columns, rows, paint, width),
     wrapped(`an inference takes ${price(cost.total)}, wanted ${price(reference)}; ${answers}`, width, '  '),
     `  ${paint('green', '→')} ${output}`,
-    nextCommand(`serve --model ${quoted(output)}`, 'the private server', paint),
+    nextCommand(`serve --model ${quoted(output)} --helper ws://127.0.0.1:7701`, 'the private server', paint),
     '',
   ].join('\n')
 }

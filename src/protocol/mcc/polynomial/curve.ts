@@ -18,7 +18,7 @@ import {
 } from '../../../kernels/polynomial/curve.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
 import type { ReluNumbers } from '../../layout.js'
-import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from '../gadget.js'
+import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
 import { longBytes, packLong, unpackLong } from '../guard/words.js'
 import type { CurveStep } from '../step.js'
 
@@ -87,7 +87,11 @@ function openingMask(sh: Streams, { index, size }: CurveStep, inference: number)
 }
 
 /** Helper: the tables of a step. */
-function deal({ k, streams: { ch, sh }, m, inference, ring }: Dealing, step: CurveStep, message: Region): void {
+export function dealCurve(
+  { k, streams: { ch, sh }, m, inference, ring }: Dealing,
+  step: CurveStep,
+  message: Region,
+): void {
   const { activation, size } = step
   const { words, width } = tableOf(step, ring)
   const r = openingMask(sh, step, inference)
@@ -108,7 +112,7 @@ function deal({ k, streams: { ch, sh }, m, inference, ring }: Dealing, step: Cur
 }
 
 /** Server, flight 1: e of every value. */
-function open({ k, sh, y, inference, ring }: Opening, step: CurveStep): Opened {
+export function openCurve({ k, sh, y, inference, ring }: Opening, step: CurveStep): Opened {
   const { activation, size } = step
   const { words, width } = tableOf(step, ring)
   const e = openingMask(sh, step, inference)
@@ -133,7 +137,7 @@ function open({ k, sh, y, inference, ring }: Opening, step: CurveStep): Opened {
 }
 
 /** Client: its tables are as large as all others together, so that it draws each piece when it reads it. */
-function draw({ k, ch, next, inference, ring }: Drawing, step: CurveStep): Drawn {
+export function drawCurve({ k, ch, next, inference, ring }: Drawing, step: CurveStep): Drawn {
   const { size, activation } = step
   const { words } = tableOf(step, ring)
   return {
@@ -150,12 +154,11 @@ function draw({ k, ch, next, inference, ring }: Drawing, step: CurveStep): Drawn
   }
 }
 
-export const curveGadget: Gadget = {
+export const curveLengths: Lengths = {
   sizes(step: CurveStep<ReluNumbers>, ring) {
     const { opening, reply, tables } = curveSizes(step, ring)
     return { opening, reply, dealt: { opening: 0, reply: tables } }
   },
-  ...{ deal, open, draw },
 }
 
 /** One party's shares, moved by `other`: its next mask (client) or what the client sent (server). `out` may be `other`. */

@@ -11,7 +11,7 @@ import { addTruncated, maskTruncated } from '../../../kernels/mcc.js'
 import { dealProduct as dealWords, product as shareOf } from '../../../kernels/polynomial/product.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
 import type { ProductNumbers, ReluNumbers } from '../../layout.js'
-import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from '../gadget.js'
+import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
 import type { ProductStep } from '../step.js'
 import { type Field, fieldBytes, fieldHalves, packFields, unpackFields } from './fields.js'
 
@@ -73,7 +73,11 @@ function openingMask(sh: Streams, { index, product: { count, broad } }: ProductS
 }
 
 /** Helper: the words of a product. */
-function deal({ k, streams: { ch, sh }, mask, inference, ring }: Dealing, step: ProductStep, message: Region): void {
+export function dealProduct(
+  { k, streams: { ch, sh }, mask, inference, ring }: Dealing,
+  step: ProductStep,
+  message: Region,
+): void {
   const { product } = step
   const { bits } = product
   const a = openingMask(sh, step, inference)
@@ -88,7 +92,7 @@ function deal({ k, streams: { ch, sh }, mask, inference, ring }: Dealing, step: 
 }
 
 /** Server, flight 1: e of all factors. */
-function open({ k, sh, tensor, inference, ring }: Opening, step: ProductStep): Opened {
+export function openProduct({ k, sh, tensor, inference, ring }: Opening, step: ProductStep): Opened {
   const { product } = step
   const { count, broad, bits } = product
   const a = openingMask(sh, step, inference)
@@ -117,7 +121,7 @@ function open({ k, sh, tensor, inference, ring }: Opening, step: ProductStep): O
 }
 
 /** Client: its halves, and r of both factors. */
-function draw({ k, ch, next, mask, inference, ring }: Drawing, step: ProductStep): Drawn {
+export function drawProduct({ k, ch, next, mask, inference, ring }: Drawing, step: ProductStep): Drawn {
   const { product } = step
   const { count, broad, bits, left, right } = product
   const masks = new Map([left, right].map((tensor) => [tensor, mask(tensor)]))
@@ -149,10 +153,9 @@ function draw({ k, ch, next, mask, inference, ring }: Drawing, step: ProductStep
   }
 }
 
-export const productGadget: Gadget = {
+export const productLengths: Lengths = {
   sizes({ product }: ProductStep<ReluNumbers>, ring) {
     const { opening, reply, words } = productSizes(product, ring)
     return { opening, reply, dealt: { opening: 0, reply: words } }
   },
-  ...{ deal, open, draw },
 }

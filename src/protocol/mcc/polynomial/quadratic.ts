@@ -21,7 +21,7 @@ import { Purpose, type Streams } from '../../../random/streams.js'
 import type { ReluNumbers } from '../../layout.js'
 import { copies, grouped } from '../bends.js'
 import { dealChains, openRows, padsOf, walk } from '../comparison.js'
-import type { Dealing, Drawing, Drawn, Gadget, Opened, Opening } from '../gadget.js'
+import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
 import { longBytes, packLong, unpackLong } from '../guard/words.js'
 import { outputMask } from '../linear.js'
 import { openingMask, reluSizes, truncated } from '../relu.js'
@@ -75,7 +75,7 @@ function termsOf(step: QuadraticStep, ring: number) {
 }
 
 /** Helper: tables and words of a step. */
-function deal({ k, streams, m, inference, ring }: Dealing, step: QuadraticStep, message: Region): void {
+export function dealQuadratic({ k, streams, m, inference, ring }: Dealing, step: QuadraticStep, message: Region): void {
   const { relu, activation, size, index } = step
   const sizes = quadraticSizes(step, ring)
   const a = openingMask(streams.sh, step, inference)
@@ -91,7 +91,7 @@ function deal({ k, streams, m, inference, ring }: Dealing, step: QuadraticStep, 
 }
 
 /** Server, flight 1: e of every value, rows of its copies. */
-function open({ k, sh, y, dealt, inference, ring }: Opening, step: QuadraticStep): Opened {
+export function openQuadratic({ k, sh, y, dealt, inference, ring }: Opening, step: QuadraticStep): Opened {
   const { relu, activation, size } = step
   const sizes = quadraticSizes(step, ring)
   const a = openingMask(sh, step, inference)
@@ -122,7 +122,7 @@ function open({ k, sh, y, dealt, inference, ring }: Opening, step: QuadraticStep
 }
 
 /** Client: pads, halves and m. */
-function draw({ k, ch, next, inference, ring }: Drawing, step: QuadraticStep): Drawn {
+export function drawQuadratic({ k, ch, next, inference, ring }: Drawing, step: QuadraticStep): Drawn {
   const { relu, activation, size, index } = step
   const chain = chainOf(activation)
   const sizes = quadraticSizes(step, ring)
@@ -150,10 +150,9 @@ function draw({ k, ch, next, inference, ring }: Drawing, step: QuadraticStep): D
   }
 }
 
-export const quadraticGadget: Gadget = {
+export const quadraticLengths: Lengths = {
   sizes(step: Sizes, ring) {
     const { opening, reply, tables, words } = quadraticSizes(step, ring)
     return { opening, reply, dealt: { opening: tables, reply: words } }
   },
-  ...{ deal, open, draw },
 }
