@@ -1,7 +1,7 @@
 // The ring kernels of one word size under common names, for code that walks a network in either ring.
 import { conv32, conv64, type PackedWeights, packConvWeights32, packConvWeights64 } from './conv.js'
 import type { ConvGeometry } from './geometry.js'
-import { type Kernels, type Region, upload } from './instance.js'
+import type { Kernels, Region } from './instance.js'
 import {
   type EmbedSource,
   type EmbedTarget,
@@ -27,8 +27,8 @@ export interface WordRing {
   embed(k: Kernels, s: EmbedSource, x: Region, t: EmbedTarget, y: Region): void
   conv(k: Kernels, g: ConvGeometry, x: Region, w: PackedWeights, y: Region, accumulate?: boolean): void
   packWeights(k: Kernels, g: ConvGeometry, weights: Region): PackedWeights
-  /** Safe integers as ring words. The caller releases them. */
-  upload(k: Kernels, values: ArrayLike<number>): Region
+  /** Writes safe integers as ring words. */
+  write(values: ArrayLike<number>, out: Region): void
 }
 
 const ring32: WordRing = {
@@ -42,7 +42,7 @@ const ring32: WordRing = {
   embed: embed32,
   conv: conv32,
   packWeights: packConvWeights32,
-  upload: (k, values) => upload(k.memory, values instanceof Int32Array ? values : new Int32Array(values)),
+  write: (values, out) => out.i32().set(values),
 }
 
 const ring64: WordRing = {
@@ -56,16 +56,21 @@ const ring64: WordRing = {
   embed: embed64,
   conv: conv64,
   packWeights: packConvWeights64,
-  upload(k, values) {
-    const region = k.memory.alloc(values.length * 8)
-    const halves = region.i32()
+  write(values, out) {
+    const halves = out.i32()
     for (let i = 0; i < values.length; i++) {
       halves[2 * i] = values[i] % 2 ** 32 // keeps the low 32 bits, of negative values too
       halves[2 * i + 1] = Math.floor(values[i] / 2 ** 32)
     }
-    return region
   },
 }
 
 /** Kernels for a ring of `bits` bits: 32-bit words up to 32, else 64-bit words. */
 export const wordRing = (bits: number): WordRing => (bits > 32 ? ring64 : ring32)
+
+/** Safe integers as ring words. The caller releases them. */
+export function uploadWords(k: Kernels, ring: WordRing, values: ArrayLike<number>): Region {
+  const words = k.memory.alloc(values.length * ring.bytes)
+  ring.write(values, words)
+  return words
+}

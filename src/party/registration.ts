@@ -260,23 +260,32 @@ async function sendMasked(
 ): Promise<void> {
   const masked = maskedFilter(k, plan, model, streams, slot)
   try {
-    await sendPieces(helper, Kind.weights, Phase.setup, slot.step, masked, options)
+    const packed = masked.part(0, packedBytes(slot.words, plan.ring))
+    await sendPieces(helper, Kind.weights, Phase.setup, slot.step, packed, options)
   } finally {
     masked.release()
   }
 }
 
+/** Words that are written at a time. */
+const AT_ONCE = 2 ** 14
+
+/** F of a filter, packed at the start of the region, which the caller releases. */
 function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: Streams, slot: FilterSlot): Region {
   const ring = wordRing(plan.ring)
-  const filter = ring.upload(k, model.weights.get(weightKey(slot.step, slot.operation))!)
-  const mask = k.memory.alloc(slot.words * ring.bytes)
-  fillModelMask(streams, slot, mask)
-  ring.sub(k, filter, mask, filter, slot.words)
-  const masked = k.memory.alloc(packedBytes(slot.words, plan.ring))
-  pack(k, filter, slot.words, plan.ring, masked)
-  filter.release(true)
-  mask.release(true)
-  return masked
+  const filter = model.weights.get(weightKey(slot.step, slot.operation))!
+  const words = k.memory.alloc(slot.words * ring.bytes)
+  fillModelMask(streams, slot, words)
+  const some = k.memory.alloc(Math.min(AT_ONCE, slot.words) * ring.bytes)
+  for (let from = 0; from < slot.words; from += AT_ONCE) {
+    const values = filter.subarray(from, from + AT_ONCE)
+    const part = words.part(from * ring.bytes, values.length * ring.bytes)
+    ring.write(values, some)
+    ring.sub(k, some, part, part, values.length)
+  }
+  some.release(true)
+  pack(k, words, slot.words, plan.ring, words)
+  return words
 }
 
 /** A connection that `open` opens, unless `ended` aborts before it is there. @throws RingfenceError ABORTED */

@@ -107,9 +107,7 @@ export class Server {
       const { plan, model } = compiled
       const digest = planDigest(plan)
       const share = await packShare(k, plan, ({ step, operation }, words) => {
-        const filter = wordRing(plan.ring).upload(k, model.weights.get(weightKey(step, operation))!)
-        words.u8().set(filter.u8())
-        filter.release(true)
+        wordRing(plan.ring).write(model.weights.get(weightKey(step, operation))!, words)
       })
       const registration = await registered({ k, compiled, options }, digest, link, source)
       const planned = await layOutInTurns(k, plan)

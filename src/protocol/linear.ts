@@ -3,7 +3,7 @@
 import type { PackedWeights } from '../kernels/conv.js'
 import { scatter32, scatter64 } from '../kernels/index-maps.js'
 import type { Kernels, Region } from '../kernels/instance.js'
-import { type WordRing, wordRing } from '../kernels/words.js'
+import { uploadWords, type WordRing, wordRing } from '../kernels/words.js'
 import { elementCount, type LinearOp, tensorShape } from '../plan/plan.js'
 import { Purpose, type Streams } from '../random/streams.js'
 import type { PlannedStep, PlannedSteps } from './step.js'
@@ -156,7 +156,7 @@ class Evaluation {
   #perPosition(factor: readonly number[], x: Region, out: Region, channels: number): void {
     const { k, ring } = this
     const bytes = factor.length * ring.bytes
-    const factors = ring.upload(k, factor)
+    const factors = uploadWords(k, ring, factor)
     for (let c = 0; c < channels; c++) {
       ring.mul(k, x.part(c * bytes, bytes), factors, out.part(c * bytes, bytes), factor.length)
     }

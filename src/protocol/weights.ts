@@ -10,6 +10,8 @@ import { Purpose, type Streams } from '../random/streams.js'
 
 /** One secret filter of a plan. */
 export interface FilterSlot {
+  /** Its place in the order in which filters travel. */
+  readonly place: number
   readonly step: number
   readonly operation: number
   readonly geometry: ConvGeometry
@@ -19,13 +21,17 @@ export interface FilterSlot {
 
 /** Every secret filter of a plan, in the order in which it travels. */
 export function filterSlots(plan: Plan): FilterSlot[] {
-  return plan.steps.flatMap(({ linear }, step) =>
-    linear.flatMap((op, operation) => {
-      if (op.op !== 'conv') return []
-      const { cin, cout, groups, kernel } = op.geometry
-      return [{ step, operation, geometry: op.geometry, words: cout * (cin / groups) * kernel[0] * kernel[1] }]
-    }),
-  )
+  const slots: FilterSlot[] = []
+  for (const [step, { linear }] of plan.steps.entries()) {
+    for (const [operation, op] of linear.entries()) {
+      if (op.op !== 'conv') continue
+      const { geometry } = op
+      const { cin, cout, groups, kernel } = geometry
+      const words = cout * (cin / groups) * kernel[0] * kernel[1]
+      slots.push({ place: slots.length, step, operation, geometry, words })
+    }
+  }
+  return slots
 }
 
 export interface ModelShare {
@@ -34,8 +40,8 @@ export interface ModelShare {
 }
 
 /**
- * Packs a share of the weights; `fill` writes one filter's words. No memory is taken for a filter before `ready` has
- * resolved: whoever has to receive it does so there.
+ * Packs a share of the weights; `fill` writes one filter's words. With `ready` filters come in their places, and no memory is
+ * taken for one before that has resolved: whoever has to receive it does so there.
  */
 export async function packShare(
   k: Kernels,
@@ -44,13 +50,14 @@ export async function packShare(
   ready?: (slot: FilterSlot) => Promise<void>,
 ): Promise<ModelShare> {
   const ring = wordRing(plan.ring)
+  const slots = filterSlots(plan)
   const packed = new Map<string, PackedWeights>()
   const release = () => {
     for (const weights of packed.values()) weights.release()
     packed.clear()
   }
   try {
-    for (const slot of filterSlots(plan)) {
+    for (const slot of ready ? slots : slots.sort(largestFirst)) {
       // What waits in this thread has its turn: packing a large network takes a while.
       await (ready?.(slot) ?? turn())
       const words = k.memory.alloc(slot.words * ring.bytes)
@@ -67,6 +74,9 @@ export async function packShare(
   }
   return { weights: (step, operation) => packed.get(`${step}.${operation}`)!, release }
 }
+
+/** What the largest leaves free when it is packed has room for all others, and then for tensors. */
+const largestFirst = (a: FilterSlot, b: FilterSlot) => b.words - a.words
 
 /** Words of B for one filter. */
 export function fillModelMask(seed: Streams, { step, operation }: FilterSlot, words: Region): void {

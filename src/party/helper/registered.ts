@@ -177,16 +177,15 @@ async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: nu
 const receiveFilter = (link: Link, plan: Plan, { step, words }: FilterSlot): Promise<Uint8Array> =>
   receivePieces(link, Kind.weights, Phase.setup, step, packedBytes(words, plan.ring))
 
-/** F for the kernels. @param packed the filter at that place, as it travels @param ready as of `packShare` */
+/** F for the kernels. @param packed the filter at a place, as it travels @param ready as of `packShare` */
 export function shareOf(
   k: Kernels,
   plan: Plan,
   packed: (at: number) => Uint8Array,
   ready?: (slot: FilterSlot) => Promise<void>,
 ): Promise<ModelShare> {
-  let at = 0
   const fill = (slot: FilterSlot, words: Region) => {
-    const region = upload(k.memory, packed(at++))
+    const region = upload(k.memory, packed(slot.place))
     try {
       unpack(k, region, slot.words, plan.ring, words)
     } finally {

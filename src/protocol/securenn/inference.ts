@@ -3,7 +3,7 @@
 import { gather64, scatter64 } from '../../kernels/index-maps.js'
 import { type Region, uploadRepeated } from '../../kernels/instance.js'
 import { add64, sub64 } from '../../kernels/ring.js'
-import { wordRing } from '../../kernels/words.js'
+import { uploadWords, wordRing } from '../../kernels/words.js'
 import type { Meter } from '../../net/index.js'
 import { Phase } from '../../net/index.js'
 import type { QuantizedModel } from '../../plan/compile/compile.js'
@@ -38,7 +38,7 @@ export async function runClient(walk: Walk & { ch: Streams }, input: Int32Array,
   const mask = tensorMask(k, planned, ch, 0, inference)
   const masks = new LiveTensors(planned, mask)
   try {
-    const x = wordRing(planned.plan.ring).upload(k, input)
+    const x = uploadWords(k, wordRing(planned.plan.ring), input)
     sub64(k, x, mask, x, input.length)
     await sendRegions(peer, Kind.tensor, 0, [x], { signal: side.signal })
     x.release(true)

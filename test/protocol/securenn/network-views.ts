@@ -133,7 +133,7 @@ function checkOutput(output: Int32Array, { input, weight, bias }: Secret): void 
 function maskWord(plan: SecurennPlan): bigint {
   const k = loadKernels()
   const word = k.memory.alloc(8)
-  const slot = { step: 0, operation: 1, geometry: perChannel([1, SIDE, SIDE]), words: 1 }
+  const slot = { place: 0, step: 0, operation: 1, geometry: perChannel([1, SIDE, SIDE]), words: 1 }
   fillModelMask(new Streams(k, new Uint8Array(32).fill(5), plan.rounds), slot, word)
   return word.u64()[0]
 }
