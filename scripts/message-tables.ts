@@ -32,6 +32,8 @@ interface Symbols {
   readonly d: number
   /** Copies of a quadratic select. */
   readonly K: number
+  /** Windows of maxima. */
+  readonly W: number
 }
 
 /** A term as the table shows it, and its value in bytes. */
@@ -67,6 +69,12 @@ const MCC_TERMS: readonly Term[] = [
   ["K⟨N, n+f−n'⟩", ({ N, n, f, narrow, K }) => K * long(N, n + f - narrow)],
   ["⟨N, n+f−n'−1⟩", ({ N, n, f, narrow }) => long(N, n + f - narrow - 1)],
   ["K⟨N, n+f−n'−1⟩", ({ N, n, f, narrow, K }) => K * long(N, n + f - narrow - 1)],
+  ['⌈Wn/8⌉', ({ W, n }) => packed(W, n)],
+  ['3t²M/8', ({ W, chunks }) => 3 * chunks.length ** 2 * groupsOf(W)],
+  ['3M/8', ({ W }) => 3 * groupsOf(W)],
+  ['6⌈tableBits/16⌉M', ({ W, chunks }) => 48 * Math.ceil(tableBits(chunks) / 16) * groupsOf(W)],
+  ['Mn/8', ({ W, n }) => groupsOf(W) * n],
+  ["M(n−n')/8", ({ W, n, narrow }) => groupsOf(W) * (n - narrow)],
   ['N·2^k·(d+1)(n+f)/8', ({ N, k, d, n, f }) => (N * 2 ** k * (d + 1) * (n + f)) / 8],
 ]
 
@@ -94,9 +102,9 @@ interface Part {
   readonly flights: number | null
 }
 
-/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product, a curve and a quadratic select. */
+/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product, a curve, a quadratic select and maxima. */
 function layoutOf(
-  { N, V, V2, f, k, d, K, switched, results, P, D, n, narrow, bits, chunks }: Symbols,
+  { N, V, V2, f, k, d, K, W, switched, results, P, D, n, narrow, bits, chunks }: Symbols,
   gadgets: boolean,
 ) {
   const activation = { bits: narrow, chunks, ignoredMsb: 64 - bits, ignoredLsb: 0 }
@@ -111,11 +119,15 @@ function layoutOf(
     ...{ index: 4, step: { id: 'quadratic' }, size: N, activation: { ...activation, bends, quadratic } },
     relu: { comparisons: D, switched: K * N, results: N, opened: { values: N, patches: 0 } },
   }
+  const pooled = {
+    ...{ index: 5, step: { id: 'maxima' }, size: N, activation: { ...activation, maxPool: {} } },
+    relu: { comparisons: 24 * groupsOf(W), results: W },
+  }
   const steps = [
     { index: 0, step: { id: 'compares' }, size: N, activation, relu },
     { index: 1, step: { id: 'passes on' }, size: N, activation, relu: { ...relu, comparisons: 0, switched: 0 } },
-    ...(gadgets ? [product, looked, summed] : []),
-    { index: gadgets ? 5 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
+    ...(gadgets ? [product, looked, summed, pooled] : []),
+    { index: gadgets ? 6 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
   ]
   const plan = { ring: n, input: { shape: [N, 1, 1] }, steps }
   return { plan, steps, waves: steps.map((step) => [step]) }
@@ -132,17 +144,17 @@ function inTurn(names: readonly string[], parts: readonly (readonly Message[])[]
   })
 }
 
+const STEPS = ['activation', 'activation', 'product', 'curve', 'quadratic select', 'maxima', 'output']
+
 function mccParts(symbols: Symbols): Part[] {
   const layout = layoutOf(symbols, true) as unknown as MccLayout
   const offline = [mcc.batchMessages, ...mcc.offlineMessages(layout)]
   const online = mcc.onlineMessages(layout)
   return [
-    ...['batch', 'inference', 'activation', 'activation', 'product', 'curve', 'quadratic select', 'output'].map(
-      (name, i) => {
-        return { name: `${name}, off line`, messages: offline[i], flights: null }
-      },
-    ),
-    ...inTurn(['input', 'activation', 'activation', 'product', 'curve', 'quadratic select', 'output'], online),
+    ...['batch', 'inference', ...STEPS].map((name, i) => {
+      return { name: `${name}, off line`, messages: offline[i], flights: null }
+    }),
+    ...inTurn(['input', ...STEPS], online),
   ].filter((_, i) => !PASSES_ON.includes(i))
 }
 /** A delegate in place of the client; the steps are those of any client. */
@@ -156,7 +168,7 @@ function delegatedParts({ N, V, narrow, n }: Symbols): Part[] {
 }
 
 /** Steps that compare nothing have the messages of those that do. */
-const PASSES_ON = [3, 10]
+const PASSES_ON = [3, 11]
 
 function securennParts(symbols: Symbols): Part[] {
   const names = ['start and input', 'step that compares', 'step that does not', 'output']
@@ -174,7 +186,7 @@ function samples(count: number): Symbols[] {
       ...{ N, V, switched, results, P, D },
       n,
       narrow: upTo(n),
-      ...{ V2: upTo(100_000), f: upTo(31), k: 2 + upTo(6), d: upTo(2), K: upTo(4) },
+      ...{ V2: upTo(100_000), f: upTo(31), k: 2 + upTo(6), d: upTo(2), K: upTo(4), W: upTo(100_000) },
       bits: upTo(64),
       chunks: chooseChunks(7 + upTo(25)),
     }

@@ -101,6 +101,7 @@ export {
   type MccActivation,
   type MccPlan,
   type Plan,
+  type PoolWindows,
   planDigest,
   type Quadratic,
   type SecurennActivation,

@@ -8,6 +8,7 @@ import { aligned } from './compile/chunks.js'
 import { curveProblems } from './curves/check.js'
 import { planForm } from './form.js'
 import { guardProblems } from './guard.js'
+import { maxPoolProblems } from './max-pools.js'
 import { outputProblems } from './outputs.js'
 import {
   type Activation,
@@ -21,6 +22,7 @@ import {
   type MapShape,
   type MccActivation,
   type MccPlan,
+  maxPoolOf,
   type Plan,
   reluShape,
   type SecurennActivation,
@@ -78,7 +80,8 @@ function stepProblems(plan: Plan, step: Step, index: number): string[] {
   if (most > MAX_EVALUATIONS)
     problems.push(`its operations are read ${most} times, at most ${MAX_EVALUATIONS} are allowed`)
   const result = step.activation?.bends?.sum === null ? reluShape(step) : linearShape(step)
-  if (!same(result, step.out)) problems.push(`the step has shape [${step.out}], its last operation makes [${result}]`)
+  if (!maxPoolOf(step) && !same(result, step.out))
+    problems.push(`the step has shape [${step.out}], its last operation makes [${result}]`)
   if (step.product) problems.push(...productProblems(plan.ring, step, step.product))
   else if (!weighted[step.linear.length - 1]) problems.push('its result never met weights')
   if (step.activation) problems.push(...activationProblems(plan.ring, step, step.activation))
@@ -210,6 +213,7 @@ function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
   if (a.chunks.length > 16) problems.push('more than 16 chunks')
   if (a.curve) problems.push(...curveProblems(ring, step, a, a.curve))
   if (a.quadratic) problems.push(...quadraticProblems(ring, a, a.quadratic))
+  if (a.maxPool) problems.push(...maxPoolProblems(step, a))
   return problems
 }
 

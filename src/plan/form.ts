@@ -17,6 +17,7 @@ import {
 import { MAX_CHUNK } from './compile/chunks.js'
 import { curveForm } from './curves/check.js'
 import { MAX_PLACES, MAX_SIGMA, MIN_SIGMA } from './guard.js'
+import { maxPoolForm } from './max-pools.js'
 import { productForm } from './products.js'
 import { quadraticForm } from './quadratics.js'
 
@@ -98,6 +99,7 @@ const mccActivation = object({
   ...{ truncate: natural, bits: integer(2, 32), lo: natural, chunks: list(chunk), relu, bends },
   curve: optional(curveForm),
   quadratic: optional(quadraticForm),
+  maxPool: optional(maxPoolForm),
 })
 
 const ignored = integer(0, 62)

@@ -58,6 +58,15 @@ export interface MccActivation {
   readonly quadratic?: Quadratic
   /** In place of ReLUs, which pass everything then; values are right below 2^(bits-1) less one segment. */
   readonly curve?: Curve
+  /** In place of ReLUs, one per element: the maxima of windows of three along an axis of y. Differences are what is compared. */
+  readonly maxPool?: PoolWindows
+}
+
+/** Windows along axis 0 (rows) or 1 (columns) of a map; beyond it they read its edge again. The step's shape says how many. */
+export interface PoolWindows {
+  readonly axis: 0 | 1
+  readonly stride: number
+  readonly pad: number
 }
 
 /**
@@ -234,6 +243,10 @@ export function bounds(plan: Plan): { readonly input: number; readonly output: n
 
 /** Bytes of a ring word in memory. */
 export const ringBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8 : 4)
+
+/** The windows whose maxima a step's results are, if they are any. */
+export const maxPoolOf = ({ activation }: Pick<Step, 'activation'>): PoolWindows | undefined =>
+  activation && 'maxPool' in activation ? activation.maxPool : undefined
 
 /** The shape of y: what a step's linear operations compute. */
 export const linearShape = ({ linear }: Pick<Step, 'linear'>): MapShape => linear[linear.length - 1].out

@@ -1,12 +1,14 @@
 // What a plan makes of its steps: public, and the same at every party. The numbers come first, and declared costs and
 // predictions need no more; the index maps are made for those who run the plan (step.ts puts them into memory of kernels).
 import type { PatchLists } from '../kernels/index-maps.js'
+import { groupedWindows, windowTaps } from '../plan/max-pools.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import {
   type Activation,
   type Backend,
   elementCount,
   linearShape,
+  maxPoolOf,
   type Plan,
   type Product,
   productFactors,
@@ -75,6 +77,8 @@ export interface ReluMaps<F extends Forms = Lists> {
   readonly zeros: F['map'] | null
   /** Position among values of every result's first copy; null where no copies are summed. */
   readonly firstCopy: F['map'] | null
+  /** The elements that each window reads, first, second and third; absent where there are no windows. */
+  readonly taps?: readonly F['map'][]
 }
 
 /** Several ReLUs of one opened value on `mcc`. */
@@ -154,6 +158,7 @@ export function planLayout<P extends Plan>(plan: P): PlanLayout<P> {
 function reluNumbers(step: Step, backend: Backend): ReluNumbers | null {
   const counts = stepCounts(step)
   if (!counts) return null
+  if (maxPoolOf(step)) return maxPoolNumbers(step)
   const { switched, passed, singles, patches, inOrder } = counts
   const values = switched + passed
   const elements = elementCount(reluShape(step))
@@ -164,6 +169,16 @@ function reluNumbers(step: Step, backend: Backend): ReluNumbers | null {
     paired: switched === elements && patches === 0,
     opened: own?.opened ?? { values, patches },
     results: own && step.activation?.bends?.sum ? own.results : values,
+  }
+}
+
+/** Of windows of three: all elements are opened, three differences compared, two switched, and one value passes. */
+function maxPoolNumbers(step: Step): ReluNumbers {
+  const windows = groupedWindows(step)
+  return {
+    ...{ switched: 2 * windows, passed: windows, values: 3 * windows, comparisons: 3 * windows, patches: 0 },
+    ...{ patchElements: 0, inOrder: true, paired: false, results: elementCount(step.out) },
+    opened: { values: elementCount(linearShape(step)), patches: 0 },
   }
 }
 
@@ -186,6 +201,8 @@ function bentNumbers(step: Step, backend: Backend, all: boolean) {
 export function reluMaps({ step, relu }: ActiveLayout, backend: Backend): ReluMaps {
   // ReLU of every element: nothing needs a map, and nothing is laid out.
   if (relu.paired && !step.activation?.bends) return NO_MAPS
+  const windows = maxPoolOf(step)
+  if (windows) return { ...NO_MAPS, taps: windowTaps(step, windows) }
   const layout = stepLayout(step)!
   const { switched, identity, group, singles, patches } = layout
   const tested = new Int32Array(relu.comparisons)

@@ -5,10 +5,12 @@ import { type ConvGeometry, packedWords, paddedSize, tiledBytes } from '../kerne
 import { dealerBytes } from '../kernels/mcc.js'
 import { quadraticWords } from '../kernels/polynomial/quadratic.js'
 import { wordRing } from '../kernels/words.js'
+import { groupedWindows, TAPS } from '../plan/max-pools.js'
 import {
   elementCount,
   type LinearOp,
   type MccPlan,
+  maxPoolOf,
   type Plan,
   reluShape,
   type SecurennPlan,
@@ -30,10 +32,11 @@ import { aheadOf } from './mcc/gadgets.js'
 import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
+import { maxPoolSizes } from './mcc/maxima/max-pool.js'
 import { curveSizes } from './mcc/polynomial/curve.js'
 import { productSizes } from './mcc/polynomial/product.js'
 import { reluSizes } from './mcc/relu.js'
-import { isCurve, isQuadratic, type QuadraticStep } from './mcc/step.js'
+import { isCurve, isMaxPool, isQuadratic, type MaxPoolStep, type QuadraticStep } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
 /** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
@@ -126,6 +129,7 @@ function mapBytes(step: Step): number {
   const { switched, passed, singles, patches, patchElements, inOrder } = counts
   const elements = elementCount(reluShape(step))
   if (step.activation?.bends) return 16 * elements
+  if (maxPoolOf(step)) return 4 * TAPS * groupedWindows(step)
   if (switched === elements && patches === 0) return 0
   const [values, zeros] = [switched + passed, elements - switched - passed]
   return 4 * ((inOrder ? 0 : values) + switched + singles + 2 * patches + 1 + patchElements + zeros) + patches
@@ -166,6 +170,10 @@ function onlineBytes(step: MccStep, ring: number): number {
     const { opening, reply, piece } = curveSizes(step, ring)
     return opening + reply + 3 * piece + 4 * 8 * step.size
   }
+  if (isMaxPool(step)) {
+    const { opening, reply, rows, tables } = maxPoolSizes(step, ring)
+    return opening + reply + 2 * rows + tables + maxPoolBytes(step)
+  }
   const { relu } = step
   const { opening, reply, rows, tables } = reluSizes(step, ring)
   const words = isQuadratic(step) ? quadraticBytes(step) : 0
@@ -176,12 +184,19 @@ function onlineBytes(step: MccStep, ring: number): number {
 const quadraticBytes = ({ size, activation }: QuadraticStep<ReluNumbers>): number =>
   8 * (quadraticWords({ count: size, copies: activation.bends.shifts.length }) + 4 * size)
 
+/** What is opened, what windows read of it, and the words and shares of their maxima. */
+const maxPoolBytes = ({ size, relu }: MaxPoolStep<ReluNumbers>): number => 4 * (4 * size + 16 * relu.comparisons)
+
 /** Helper: what a step's material is made from. */
 function dealtBytes(step: MccStep, ring: number): number {
   if (isProduct(step)) return 4 * 24 * step.size
   if (!isActive(step)) return 0
   if (isCurve(step)) return 3 * curveSizes(step, ring).piece + 4 * 8 * step.size
   const { relu, activation } = step
+  if (isMaxPool(step)) {
+    const { tables } = maxPoolSizes(step, ring)
+    return tables + dealerBytes(activation.chunks, relu.comparisons) + maxPoolBytes(step)
+  }
   const { tables } = reluSizes(step, 32)
   const words = isQuadratic(step) ? quadraticBytes(step) : 0
   return (

@@ -123,5 +123,6 @@ function inMemory(relu: ReluMaps, maps: MapsInMemory): ReluMaps<InMemory> {
     resultElement: map(relu.resultElement),
     zeros: map(relu.zeros),
     firstCopy: map(relu.firstCopy),
+    taps: relu.taps?.map(maps.map),
   }
 }

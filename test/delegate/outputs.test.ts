@@ -42,6 +42,14 @@ const NETWORKS: Record<string, Given> = {
     ],
     outputs: ['last'],
   },
+  'a max pool of three by two': {
+    layers: [
+      ...STEM,
+      { id: 'pool', op: 'maxPool', in: ['act'], kernel: [3, 3], stride: [2, 2], pad: [1, 1, 1, 1] },
+      conv('last', 'pool', 2),
+    ],
+    outputs: ['last'],
+  },
   'a square of the input': {
     layers: [{ id: 'square', op: 'multiply', in: ['x', 'x'] }, conv('last', 'square', 2)],
     outputs: ['last'],

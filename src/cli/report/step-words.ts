@@ -1,5 +1,6 @@
 // A plan's step in a few words, for tables.
-import { type LinearOp, type Plan, type Step, stepLayout } from '../../plan/plan.js'
+import { groupedWindows, TAPS } from '../../plan/max-pools.js'
+import { type LinearOp, maxPoolOf, type Plan, type Step, stepLayout } from '../../plan/plan.js'
 
 export interface StepWords {
   readonly op: string
@@ -20,6 +21,11 @@ function describe(step: Step, label: boolean): StepWords {
   if (step.product) return { op: 'product', shape: shapeWords(step), comparisons: 0 }
   const layout = stepLayout(step)
   const comparisons = layout ? layout.singles + layout.patches : 0
+  if (maxPoolOf(step)) {
+    const before = linearWords(step.linear)
+    const words = before === 'sum' ? 'max pool' : `${before}, max pool`
+    return { op: words, shape: shapeWords(step), comparisons: TAPS * groupedWindows(step) }
+  }
   const meets = comparisons > 0 && step.linear.some((op) => op.op === 'scale' && op.factor === -1)
   const after = label && step.activation ? 'label' : meets ? 'max pool' : activationWords(step)
   const before = linearWords(step.linear)

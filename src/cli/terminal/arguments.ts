@@ -6,6 +6,7 @@ import { RESIZES, type Resize } from '../../model/pictures/resize.js'
 import { type NetworkProfile, networkProfiles } from '../../net/index.js'
 import { fromHex } from '../../party/messages.js'
 import type { CompileOptions } from '../../plan/compile/compile.js'
+import { POOLS } from '../../plan/compile/mcc-numbers.js'
 import type { Backend } from '../../plan/plan.js'
 import { PROGRAM } from './terminal.js'
 
@@ -192,6 +193,11 @@ export const PLAN_FLAGS = {
   ring: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of the ring, 24 to 32 (default 32)' },
   bits: { type: 'string', valueHint: 'BITS', description: 'mcc: bits of an opened value (default 16)' },
   lo: { type: 'string', valueHint: 'BITS', description: 'mcc: low bits that comparisons ignore (default 0, exact)' },
+  pools: {
+    type: 'string',
+    valueHint: 'WHAT',
+    description: 'mcc: what max pools of 3×3 spare: trips (default), or bytes that the helper deals',
+  },
   delegated: {
     type: 'boolean',
     description: 'mcc: bound the input first, as a plan for a delegate does; one round trip more',
@@ -219,6 +225,7 @@ export function planOptions(flags: Flags): CompileOptions {
     ring: flags.integer('ring', 24, 32),
     bits: flags.integer('bits', 4, 30),
     lo: flags.integer('lo', 0, 29),
+    pools: flags.oneOf('pools', POOLS),
     ...(flags.on('delegated') && { delegated: true }),
     guard: flags.on('guard') ? {} : undefined,
     fraction: flags.integer('fraction', 4, 20),

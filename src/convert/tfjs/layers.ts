@@ -27,7 +27,7 @@ interface Options {
 function layoutOf(calls: readonly KerasCall[]): Layout {
   const formats = (pattern: RegExp) =>
     new Set(calls.filter(({ className }) => pattern.test(className)).map(({ config }) => config.data_format))
-  const decisive = [/Conv2D$/, /Pooling2D$/].map(formats).find(({ size }) => size > 0)
+  const decisive = [/Conv2D(Transpose)?$/, /Pooling2D$/].map(formats).find(({ size }) => size > 0)
   return decisive?.size === 1 && decisive.has('channels_first') ? 'channels_first' : 'channels_last'
 }
 

@@ -268,15 +268,16 @@ export class Compiler {
     const scale = this.arch.byId.has(from)
       ? this.numbers.scaleOf(from, 1)
       : this.numbers.grown(scaleOf(value.expression, this), 1)
-    const pooled = maxPool(value, layer, shape, (stacked, relu) => this.#compare(stacked, relu, layer.id, scale))
+    const ends = (map: Expression, relu: LayerRelu, given: Given = {}) =>
+      this.#truncate({ expression: map, factor: 1 }, layer.id, relu, { scale, ...given }).expression
+    const pooled = maxPool(value, layer, shape, {
+      compare: (stacked, relu) => ends(stacked, reluBut(stacked.shape[0], stacked.shape[0] - relu)),
+      ofThree:
+        this.numbers.takesMaxPool &&
+        ((map, windows, out) =>
+          ends(map, { kind: 'relu' }, { out, computed: (scale) => ({ how: { maxPool: windows }, scale }) })),
+    })
     return waiting ? this.#truncate(pooled, from, waiting) : pooled
-  }
-
-  /** One level of a max pool: ReLU for the first `relu` channels. */
-  #compare(stacked: Expression, relu: number, id: string, scale: number): Expression {
-    const [channels] = stacked.shape
-    return this.#truncate({ expression: stacked, factor: 1 }, id, reluBut(channels, channels - relu), { scale })
-      .expression
   }
 
   /** A linear value that has to lose its fraction bits before secret weights can meet it again. */
@@ -311,7 +312,7 @@ export class Compiler {
     const activation: Activation = { ...compared, ...(bends && { bends }), ...found?.how }
     const rounding = numbers.rounding(activation.truncate)
     this.#bias[this.#steps.length] = this.#bias[this.#steps.length].map((b) => b + rounding)
-    const out = bends?.sum === null ? reluShape({ linear, activation }) : shape
+    const out = given.out ?? (bends?.sum === null ? reluShape({ linear, activation }) : shape)
     this.#steps.push({ id, linear, out, scale: found?.scale ?? scale, activation })
     return { expression: { kind: 'tensor', tensor: this.#steps.length, shape: out }, factor: 1 }
   }

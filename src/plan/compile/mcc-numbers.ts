@@ -13,6 +13,8 @@ import { MOST_QUADRATIC_BITS } from '../quadratics.js'
 import { chooseChunks, chunksOf, MAX_CHUNK } from './chunks.js'
 import type { FunctionNumbers, Numbers, QuadraticNumbers } from './numbers.js'
 
+export const POOLS = ['trips', 'bytes'] as const
+
 export interface MccOptions {
   /** n, 24 … 32. Default 32. */
   ring?: number
@@ -27,6 +29,11 @@ export interface MccOptions {
    * plans"); `sigma` from 8 to 31, default 16. Comparisons then read all bits of what is opened.
    */
   guard?: { readonly sigma?: number }
+  /**
+   * What a max pool spares where its windows are three long: round trips, half of them and bytes on line too, or bytes that the
+   * helper deals, about a third. Default `trips`; a guarded plan has `bytes`.
+   */
+  pools?: (typeof POOLS)[number]
   /** Bits between the largest value calibrated and the largest that is still right. Default the calibration's, else 1. */
   margin?: number
 }
@@ -37,13 +44,14 @@ const MOST_FACTOR_BITS = 26
 const MAX_SCALE = 16
 
 export function mccProblems(arch: Architecture, options: MccOptions): string[] {
-  const { ring = 32, bits = 16, margin = 1 } = options
+  const { ring = 32, bits = 16, margin = 1, pools = 'trips' } = options
   const problems: string[] = []
   if (!Number.isInteger(ring) || ring < 24 || ring > 32) problems.push(`ring: 24 to 32 bits, not ${ring}`)
   const room = Math.min(32, ring) - 2
   if (!Number.isInteger(bits) || bits < 4 || !(bits <= room))
     problems.push(`bits: 4 to ring - 2 = ${room}, not ${bits}`)
   if (!(margin >= 0 && margin < bits - 3)) problems.push(`margin: 0 to ${bits - 4} bits, not ${margin}`)
+  if (!POOLS.includes(pools)) problems.push(`pools: ${POOLS.join(' or ')}, not ${String(pools)}`)
   return [...problems, ...windowProblems(arch, bits, options)]
 }
 
@@ -135,6 +143,10 @@ export class MccNumbers implements Numbers<MccActivation> {
         return { how: { curve }, scale: result }
       },
     }
+  }
+
+  get takesMaxPool(): boolean {
+    return !this.options.guard && this.options.pools !== 'bytes'
   }
 
   /** A guarded plan has no such step; a calibration of another version may lack the range of its result. */

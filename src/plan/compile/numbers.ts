@@ -2,11 +2,11 @@
 import type { QuadraticSum } from '../../model/piecewise.js'
 import type { LayerRelu } from '../../model/relu/spec.js'
 import type { RealFunction } from '../curves/segments.js'
-import type { Activation, Bends, Curve, MapShape, Product, Quadratic, StepRelu } from '../plan.js'
+import type { Activation, Bends, Curve, MapShape, PoolWindows, Product, Quadratic, StepRelu } from '../plan.js'
 
 /** What a step computes of its opened values in place of ReLUs, and the fraction bits of its results. */
 export interface Computed {
-  readonly how: { readonly curve: Curve } | { readonly quadratic: Quadratic }
+  readonly how: { readonly curve: Curve } | { readonly quadratic: Quadratic } | { readonly maxPool: PoolWindows }
   readonly scale: number
 }
 
@@ -32,6 +32,8 @@ export interface Given {
   /** Comparisons of all bits, whatever window the options name. */
   readonly exact?: boolean
   readonly computed?: FunctionNumbers['computed']
+  /** Of the result. Default that of y. */
+  readonly out?: MapShape
 }
 
 export interface Numbers<A extends Activation = Activation> {
@@ -73,6 +75,8 @@ export interface Numbers<A extends Activation = Activation> {
   quadratic?(id: string, of: string, sum: QuadraticSum): QuadraticNumbers
   /** Whether there is such a step for it. */
   takesQuadratic?(id: string, of: string): boolean
+  /** Whether there are steps for maxima of three; comparisons of two compute those otherwise. */
+  readonly takesMaxPool?: boolean
   /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
   rounding(truncate: number): number
   /** Fraction bits of the output's y. */

@@ -10,12 +10,13 @@ import { bodyOf } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { type GuardSummary, summarizeGuard } from '../guard.js'
-import type { LinearOp, MccPlan, Step } from '../plan.js'
+import { TAPS } from '../max-pools.js'
+import { type LinearOp, type MccPlan, maxPoolOf, type Step } from '../plan.js'
 import { waves } from '../waves.js'
 import { Compiler } from './compile.js'
 import { type Expression, type Filter, UNLOADED } from './expression.js'
 import type { Lower } from './lower.js'
-import { MccNumbers } from './mcc-numbers.js'
+import { MccNumbers, type MccOptions } from './mcc-numbers.js'
 
 export interface StepOutline {
   /** The layer whose value the step produces. */
@@ -51,14 +52,18 @@ export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
     const quantized = { weights: new Map(), bias: new Float64Array(0) }
     return { linear: operationsOf(expression), scale: wanted, quantized, roundings: [] }
   }
-  const numbers = new MccNumbers(unitRanges(arch), {})
-  const { plan } = new Compiler(arch, placeholders(arch), withoutWindows(spec), numbers, {}, lowering).run()
+  const planOf = (options: MccOptions) => {
+    const numbers = new MccNumbers(unitRanges(arch), options)
+    return new Compiler(arch, placeholders(arch), withoutWindows(spec), numbers, {}, lowering).run().plan as MccPlan
+  }
+  const plan = planOf({})
   const steps = plan.steps.map((step) => {
     const convolutions = step.linear.filter(({ op }) => op === 'conv').length
     return { id: step.id, compares: compares(step), convolutions }
   })
   const linearLayers = bodyOf(arch).layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
-  const guard = summarizeGuard(plan as MccPlan)
+  // A guarded plan has other steps for max pools.
+  const guard = summarizeGuard(plan.steps.some(maxPoolOf) ? planOf({ pools: 'bytes' }) : plan)
   return { steps, linearLayers, waves: waves(plan.steps).length, guard, ...unfolded(bodyOf(arch), spec) }
 }
 
@@ -154,9 +159,9 @@ const MULTIPLIES: ReadonlySet<string> = new Set([
   ...['avgPool', 'globalAvgPool'],
 ])
 
-/** A tree along each axis. */
+/** Along each axis one for three values, else a tree. */
 function poolLevels(layer: Layer): number {
   const op = effectiveOp(layer)
   if (op.op !== 'maxPool') return 0
-  return op.kernel.reduce((levels, taps) => levels + Math.ceil(Math.log2(taps)), 0)
+  return op.kernel.reduce((levels, taps) => levels + (taps === TAPS ? 1 : Math.ceil(Math.log2(taps))), 0)
 }

@@ -19,6 +19,7 @@ import {
   type PartSizes,
 } from './gadget.js'
 import type { GuardTerms } from './guard/terms.js'
+import { dealMaxPool, drawMaxPool, maxPoolLengths, openMaxPool } from './maxima/max-pool.js'
 import { curveLengths, dealCurve, drawCurve, openCurve } from './polynomial/curve.js'
 import { dealProduct, drawProduct, openProduct, productLengths } from './polynomial/product.js'
 import { dealQuadratic, drawQuadratic, openQuadratic, quadraticLengths } from './polynomial/quadratic.js'
@@ -33,16 +34,17 @@ import {
   reluMaterial,
   reluSizes,
 } from './relu.js'
-import { type AnsweredStep, isCurve, isQuadratic, type MccStep, opens, type ReluStep } from './step.js'
+import { type AnsweredStep, isCurve, isMaxPool, isQuadratic, type MccStep, opens, type ReluStep } from './step.js'
 import { partsOf, tablesOf, wordsOf } from './values.js'
 import { packWords, selectWordsOf, wordCount } from './words.js'
 
-type GadgetName = 'product' | 'curve' | 'quadratic' | 'relu'
+type GadgetName = 'product' | 'curve' | 'quadratic' | 'maxPool' | 'relu'
 type Table<Part> = Readonly<Record<GadgetName, Part>>
 
 function nameOf(step: AnsweredStep<ReluNumbers>): GadgetName {
   if (isProduct(step)) return 'product'
   if (isCurve(step)) return 'curve'
+  if (isMaxPool(step)) return 'maxPool'
   return isQuadratic(step) ? 'quadratic' : 'relu'
 }
 
@@ -171,8 +173,27 @@ const LENGTHS: Table<Lengths> = {
   product: productLengths,
   curve: curveLengths,
   quadratic: quadraticLengths,
+  maxPool: maxPoolLengths,
   relu: reluLengths,
 }
-const DEAL = { product: dealProduct, curve: dealCurve, quadratic: dealQuadratic, relu: dealReluStep } as Table<Deal>
-const OPEN = { product: openProduct, curve: openCurve, quadratic: openQuadratic, relu: openReluStep } as Table<Open>
-const DRAW = { product: drawProduct, curve: drawCurve, quadratic: drawQuadratic, relu: drawReluStep } as Table<Draw>
+const DEAL = {
+  product: dealProduct,
+  curve: dealCurve,
+  quadratic: dealQuadratic,
+  maxPool: dealMaxPool,
+  relu: dealReluStep,
+} as Table<Deal>
+const OPEN = {
+  product: openProduct,
+  curve: openCurve,
+  quadratic: openQuadratic,
+  maxPool: openMaxPool,
+  relu: openReluStep,
+} as Table<Open>
+const DRAW = {
+  product: drawProduct,
+  curve: drawCurve,
+  quadratic: drawQuadratic,
+  maxPool: drawMaxPool,
+  relu: drawReluStep,
+} as Table<Draw>

@@ -120,7 +120,7 @@ export function dealRelu(
   const { bits } = activation
   const a = openingMask(streams.sh, step, inference)
   const opened = truncated(k, step, m, a, addTruncated)
-  const words = halves(k, step, ring, streams.ch, inference, 'rho') // `dealComparison` draws [ρ]
+  const words = halves(k, step, ring, streams.ch, inference, { but: 'rho' }) // `dealComparison` draws [ρ]
   dealWrap(k, relu.opened.values, bits, { r: opened, a, omega: words.omega, mu: words.mu })
   compared?.addWords(step, 'helper', opened, a)
   a.release()

@@ -1,6 +1,6 @@
 // A step of an `mcc` plan.
 import type { Chain } from '../../kernels/mcc.js'
-import type { Bends, Curve, MccActivation, MccPlan, Quadratic } from '../../plan/plan.js'
+import type { Bends, Curve, MccActivation, MccPlan, PoolWindows, Quadratic } from '../../plan/plan.js'
 import type { ActiveLayout, PlanLayout, ProductLayout, ReluNumbers, StepLayout } from '../layout.js'
 import { isActive, isProduct, type PlannedRelu, type PlannedSteps } from '../step.js'
 
@@ -26,6 +26,15 @@ export type QuadraticStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
 
 export function isQuadratic<R extends ReluNumbers>(step: MccStep<R>): step is QuadraticStep<R> {
   return step.activation?.quadratic !== undefined
+}
+
+/** A step whose results are maxima of its values. */
+export type MaxPoolStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
+  readonly activation: MccActivation & { readonly maxPool: PoolWindows }
+}
+
+export function isMaxPool<R extends ReluNumbers>(step: MccStep<R>): step is MaxPoolStep<R> {
+  return step.activation?.maxPool !== undefined
 }
 
 export function isCurve<R extends ReluNumbers>(step: MccStep<R>): step is CurveStep<R> {

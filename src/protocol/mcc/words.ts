@@ -34,10 +34,16 @@ const HALVES = {
   mu: { purpose: Purpose.extendHalf, tensor: 1 },
 } as const
 
-type Shape = Pick<ReluStep<ReluNumbers>, 'activation' | 'relu'>
+/** What a step's words follow from. */
+export interface WordCounts {
+  readonly activation: Pick<ReluStep['activation'], 'bits'>
+  readonly relu: Pick<ReluNumbers, 'comparisons' | 'switched'> & {
+    readonly opened: Pick<ReluNumbers['opened'], 'values'>
+  }
+}
 
 /** How many words a field has, and of how many bits as they travel: none where n' = n. */
-function shapes({ activation, relu }: Shape, ring: number): { field: Field; count: number; bits: number }[] {
+function shapes({ activation, relu }: WordCounts, ring: number): { field: Field; count: number; bits: number }[] {
   const { comparisons, switched, opened } = relu
   const counts = { rho: comparisons, p: switched, q: switched, omega: opened.values, mu: opened.values }
   return FIELDS.map((field) => {
@@ -51,11 +57,11 @@ export function wordCount({ relu: { comparisons, switched, opened } }: Pick<Relu
 }
 
 /** Bytes of a step's words as they travel, field after field. */
-export function wordBytes(step: Shape, ring: number): number {
+export function wordBytes(step: WordCounts, ring: number): number {
   return shapes(step, ring).reduce((sum, { count, bits }) => sum + packedBytes(count, bits), 0)
 }
 
-function room(k: Kernels, step: Shape, ring: number): SelectWords {
+function room(k: Kernels, step: WordCounts, ring: number): SelectWords {
   const all = shapes(step, ring)
   const region = k.memory.alloc(all.reduce((sum, { count }) => sum + count * 4, 0))
   let at = 0
@@ -68,7 +74,7 @@ function room(k: Kernels, step: Shape, ring: number): SelectWords {
 }
 
 /** Writes a step's words as they travel, `wordBytes` bytes. */
-export function packWords(k: Kernels, step: Shape, ring: number, words: SelectWords, message: Region): void {
+export function packWords(k: Kernels, step: WordCounts, ring: number, words: SelectWords, message: Region): void {
   let at = 0
   for (const { field, count, bits } of shapes(step, ring)) {
     const bytes = packedBytes(count, bits)
@@ -78,7 +84,7 @@ export function packWords(k: Kernels, step: Shape, ring: number, words: SelectWo
 }
 
 /** The inverse of `packWords`. The caller releases the result. */
-export function unpackWords(k: Kernels, step: Shape, ring: number, message: Region): SelectWords {
+export function unpackWords(k: Kernels, step: WordCounts, ring: number, message: Region): SelectWords {
   const words = room(k, step, ring)
   let at = 0
   for (const { field, count, bits } of shapes(step, ring)) {
@@ -97,19 +103,21 @@ function unpackOrClear(k: Kernels, packed: Region, count: number, bits: number, 
 /**
  * The client's halves: words of n bits as they come, of fewer bits packed. The caller releases the result.
  * @param but a field that is drawn elsewhere: its words are left as they are
+ * @param set of a step that has several sets of words
  */
 export function halves(
   k: Kernels,
-  step: Pick<ReluStep, 'activation' | 'relu' | 'index'>,
+  step: WordCounts & Pick<ReluStep, 'index'>,
   ring: number,
   ch: Streams,
   inference: number,
-  but?: Field,
+  { but, set = 0 }: { but?: Field; set?: number } = {},
 ): SelectWords {
   const words = room(k, step, ring)
   for (const { field, count, bits } of shapes(step, ring)) {
     if (field === but) continue
-    const address = { ...HALVES[field], layer: step.index, inference }
+    const { purpose, tensor } = HALVES[field]
+    const address = { purpose, tensor: tensor + 2 * set, layer: step.index, inference }
     if (bits === ring) {
       ch.fill(address, words[field])
       continue

@@ -7,12 +7,15 @@ import { elementCount, type MccPlan, tensorShape } from '../../plan/plan.js'
 import { isActive, isProduct, type PlanLayout, type ReluNumbers } from '../../protocol/layout.js'
 import { batchMessages, offlineMessages, onlineMessages } from '../../protocol/mcc/cost.js'
 import { guardTerms, segmentAt } from '../../protocol/mcc/guard/terms.js'
+import { maxPoolSizes } from '../../protocol/mcc/maxima/max-pool.js'
 import { productSizes } from '../../protocol/mcc/polynomial/product.js'
 import { quadraticSizes } from '../../protocol/mcc/polynomial/quadratic.js'
 import {
   type CurveStep,
   isCurve,
+  isMaxPool,
   isQuadratic,
+  type MaxPoolStep,
   type MccStep,
   type ProductStep,
   type QuadraticStep,
@@ -83,6 +86,8 @@ class MccWork {
     // About as many multiplications as words.
     if (isQuadratic(step)) return this.add(this.#quadraticWords(step)) + relu.comparisons * this.machine.mcc.select
     const { select, extend, addend, gather, gatherBit } = this.machine.mcc
+    // One value lifted, two switched, the choice of one, and what it takes of both.
+    if (isMaxPool(step)) return relu.passed * (7 * select + extend + 3 * addend)
     const { switched, passed, paired } = relu
     const copied = activation.bends ? 2 * relu.values * gather : 0
     return (
@@ -101,8 +106,23 @@ class MccWork {
       const { words } = quadraticSizes(step, this.plan.ring)
       return words * this.#stream + this.unpack(this.#quadraticWords(step))
     }
+    if (isMaxPool(step)) {
+      const { words } = maxPoolSizes(step, this.plan.ring)
+      return words * this.#stream + this.unpack(this.#maxPoolWords(step))
+    }
     const narrow = wordCount(step) - step.relu.comparisons - step.relu.switched
     return wordBytes(step, this.plan.ring) * this.#stream + this.unpack(narrow)
+  }
+
+  /** Words of maxima: of two ReLUs and three lifted values, and twice as many ReLUs again. */
+  #maxPoolWords({ relu }: MaxPoolStep<ReluNumbers>): number {
+    return 3 * relu.comparisons + 7 * relu.switched
+  }
+
+  /** Words that are read where a reply is, not when they come. */
+  #laterWords(step: Relu): number {
+    if (isQuadratic(step)) return this.#quadraticWords(step)
+    return isMaxPool(step) ? this.#maxPoolWords(step) : 0
   }
 
   /** Words of a product, read or written; each is two of the ring's. */
@@ -197,8 +217,7 @@ class MccWork {
     if (isCurve(step)) return this.unpack(step.size) + this.#looksUp(step, this.machine.curve.pack)
     const counts = step.relu
     const scattered = counts.inOrder ? 0 : counts.values * this.machine.mcc.gather
-    const words = isQuadratic(step) ? this.unpack(this.#quadraticWords(step)) : 0
-    return words + this.unpack(step.relu.results) + this.#shares(step) + scattered
+    return this.unpack(this.#laterWords(step) + step.relu.results) + this.#shares(step) + scattered
   }
 
   /** Client and helper: r of a tensor. */
@@ -219,7 +238,7 @@ class MccWork {
     const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
     const compare = tables * (this.#stream + this.machine.copy) + comparisons * dealRho
     const chain = comparisons * comparisonNs(this.machine, activation.chunks).deal
-    const words = isQuadratic(step) ? this.#quadraticWords(step) : wordCount(step)
+    const words = this.#laterWords(step) || wordCount(step)
     const halves = this.#halves(step) + switched * dealSelect + step.relu.opened.values * dealWrap
     const output = this.words(step.size) + this.#masked(step, counts) + this.#tested(counts)
     const packed = this.pack(step.size + words)
@@ -237,7 +256,7 @@ class MccWork {
   takeDealt(step: Step): number {
     if (isProduct(step)) return 0
     const sum = this.unpack(step.size) + this.add(2 * step.size)
-    if (!isActive(step) || isCurve(step) || isQuadratic(step)) return sum
+    if (!isActive(step) || isCurve(step) || isQuadratic(step) || isMaxPool(step)) return sum
     return sum + this.unpack(wordCount(step))
   }
 

@@ -19,6 +19,7 @@ import {
   takeDealt,
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
+import { differences, maxPoolSizes, unpackSets } from '../../../src/protocol/mcc/maxima/max-pool.js'
 import {
   answerRelu,
   drawOpening,
@@ -33,7 +34,9 @@ import {
   type CurveStep,
   chainOf,
   isCurve,
+  isMaxPool,
   isQuadratic,
+  type MaxPoolStep,
   type MccSteps,
   opens,
   type ReluStep,
@@ -41,7 +44,8 @@ import {
 import type { SelectWords } from '../../../src/protocol/mcc/words.js'
 import { isActive, isProduct, layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
-import { Purpose, type StreamAddress, Streams } from '../../../src/random/streams.js'
+import { Purpose, type Streams } from '../../../src/random/streams.js'
+import { honest, type Streamed } from '../../fixtures/faulty-streams.js'
 
 /** How often each byte value stands at each place of a view. */
 export class Tally {
@@ -99,60 +103,24 @@ function chiLimit(degrees: number): number {
   return degrees * (1 - spread + 4.7534 * Math.sqrt(spread)) ** 3
 }
 
-/** Streams with a fault: what a test injects in place of a party's own. */
-export type MakeStreams = (k: Kernels, seed: Uint8Array) => Streams
-
-export const honest: MakeStreams = (k, seed) => new Streams(k, seed, 12)
-
-/** One stream of this purpose for all inferences. */
-export const reusing =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address.purpose === purpose ? { ...address, inference: 0 } : address, out, block)
-      }
-    })(k, seed, 12)
-
-/** Carry masks s_j of zero. */
-export const withoutCarryMasks =
-  (t: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address, out, block)
-        if (address.purpose !== Purpose.dealerBits) return
-        const bytes = out.u8()
-        for (let i = 0; i < bytes.length; i++) if (i % (t * t - 1) < t - 1) bytes[i] = 0
-      }
-    })(k, seed, 12)
-
-/** The two chains of a value share one half of this stream: eight comparisons to a group, all copies in whole groups. */
-export const sharedByCopies =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address, out, block)
-        if (address.purpose !== purpose) return
-        const bytes = out.u8()
-        bytes.copyWithin(bytes.length / 2, 0, bytes.length / 2)
-      }
-    })(k, seed, 12)
-
-/** A step's second tensor of this purpose is the first one again: [ω] and [μ] share a half. */
-export const oneForTwo =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address.purpose === purpose ? { ...address, tensor: 0 } : address, out, block)
-      }
-    })(k, seed, 12)
-
 /** What two chains of a value have in common: the XOR of a message's halves. */
 const halvesApart = (bytes: Uint8Array): Uint8Array =>
   bytes.slice(0, bytes.length / 2).map((byte, i) => byte ^ bytes[bytes.length / 2 + i])
+
+/** What the chains of a window's first and last difference have in common. */
+const thirdsApart = (bytes: Uint8Array): Uint8Array => {
+  const third = bytes.length / 3
+  return bytes.slice(0, third).map((byte, i) => byte ^ bytes[2 * third + i])
+}
+
+/** What the words of a difference's two selects have in common, beside e: with one half for both it would be the difference at times. */
+function setsApart(k: Kernels, step: MaxPoolStep, e: Region, dealt: Region, ring: number): Uint8Array {
+  const sets = unpackSets(k, step, ring, dealt)
+  const [first, second] = sets.map(({ p }) => p.u32())
+  const apart = Uint16Array.from({ length: first.length }, (_, i) => first[i] - second[i] + e.u32()[i])
+  for (const set of sets) set.release()
+  return new Uint8Array(apart.buffer)
+}
 
 /** What the words [ρA_0] of a value's two selects have in common, beside e: with one half it would be y' at times. */
 function selectsApart({ size }: ReluStep, e: Region, { p }: SelectWords): Uint8Array {
@@ -168,11 +136,6 @@ function wrapsApart({ activation, relu }: ReluStep, share: Region, { omega, mu }
     const top = relu.openedElement ? 0 : (share.u32()[i] >>> shift) & 7
     return 8 * (omega.u32()[i] - mu.u32()[i]) + top
   })
-}
-
-export interface Streamed {
-  ch?: MakeStreams
-  own?: MakeStreams
 }
 
 /** All three parties of one plan, without links: messages go into the tallies of those who see them. */
@@ -240,7 +203,7 @@ export class Transcripts {
         server.add(own.c.u8()) // its share y - m, which follows from what it received
       }
       if (!opens(step)) continue
-      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step)
+      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step) && !isMaxPool(step)
       const run = plain ? this.#relu(step, own, inference, server, client) : undefined
       tensors.push(run ?? this.#answered(step, own, tensors, inference, server, client))
     }
@@ -276,6 +239,19 @@ export class Transcripts {
         server.add(halvesApart(this.#difference(step, this.#unmoved(step, e!), dealt!.opening, by)))
       }
       moved.release()
+    } else if (isActive(step) && isMaxPool(step)) {
+      const moved = differences(k, step, e!)
+      const lists = moved.part(moved.byteLength / 4, (3 * moved.byteLength) / 4)
+      client.add(message.u8().subarray(0, maxPoolSizes(step, ring).opened))
+      client.add(this.#unpadded(step, message, inference, lists))
+      const first = lists.u8().slice(0, lists.byteLength / 3)
+      const alike = upload(k.memory, new Uint8Array([...first, ...first, ...first]))
+      for (const by of [0x1111, 0x3377]) {
+        server.add(this.#difference(step, lists, dealt!.opening, by))
+        server.add(thirdsApart(this.#difference(step, alike, dealt!.opening, by)))
+      }
+      server.add(setsApart(k, step, lists, dealt!.reply, ring))
+      for (const region of [moved, alike]) region.release()
     } else client.add(message.u8())
     if (isActive(step) && isCurve(step)) server.add(entriesAt(k, step, e!, dealt!.reply, ring))
     const next = mask(step.index + 1)
@@ -284,6 +260,7 @@ export class Transcripts {
     drawn.answer(message, reply, 0)
     server.add(reply.u8())
     if (isActive(step) && isQuadratic(step)) server.add(halvesApart(reply.u8().slice(0, reluSizes(step, ring).beta)))
+    if (isActive(step) && isMaxPool(step)) server.add(thirdsApart(reply.u8().slice(0, maxPoolSizes(step, ring).beta)))
     opened.prepare?.(dealt!.reply)
     const x = opened.finish(reply, dealt!.reply, 0)
     for (const each of [opened, message, drawn, next, reply, e]) each?.release()
@@ -350,15 +327,18 @@ export class Transcripts {
     return out[0].map((byte, i) => byte ^ out[1][i])
   }
 
-  /** The rows as the client reads them: its pads are taken off. Only where values are tested themselves. */
-  #unpadded(step: ReluStep, message: Region, inference: number): Uint8Array {
+  /**
+   * The rows as the client reads them: its pads are taken off. Only where values are tested themselves.
+   * @param of what is compared, if it is not the values
+   */
+  #unpadded(step: ReluStep, message: Region, inference: number, of?: Region): Uint8Array {
     const { relu, activation, index } = step
     const k = this.#k
     const { ring } = this.compiled.plan
     const sent = message.u8().slice(reluSizes(step, ring).opened)
     if (relu.tested !== null) return sent
-    const opened = this.#openedWords(step, message)
-    const e = copies(k, step, opened, true)
+    const opened = of ?? this.#openedWords(step, message)
+    const e = of ?? copies(k, step, opened, true)
     if (e !== opened) opened.release()
     const pads = this.#ch.take(
       { purpose: Purpose.tablePad, layer: index, inference },
@@ -367,7 +347,8 @@ export class Transcripts {
     const rows = k.memory.alloc(rowBytes(chainOf(activation).chunks, relu.comparisons))
     readRows(k, chainOf(activation), relu.comparisons, e, pads, rows)
     const bytes = rows.u8().map((byte, i) => byte ^ sent[i])
-    for (const region of [e, pads, rows]) region.release()
+    for (const region of [pads, rows]) region.release()
+    if (!of) e.release()
     return bytes
   }
 }

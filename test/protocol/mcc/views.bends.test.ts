@@ -3,9 +3,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { MccActivation } from '../../../src/plan/plan.js'
 import { Purpose } from '../../../src/random/streams.js'
+import { type Streamed, sharedByCopies } from '../../fixtures/faulty-streams.js'
 import { all, low, type See as SeeOf, tells } from './blind.js'
 import { addend, dealerCoins, openShare, selectWords, type Tiny, TinyChain } from './tiny.js'
-import { type Streamed, sharedByCopies } from './transcripts.js'
 import { apart, FEWER_RUNS, loud, network, silent, tally, type Views, views } from './wide-views.js'
 
 type See = SeeOf<number>

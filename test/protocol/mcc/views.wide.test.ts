@@ -7,7 +7,8 @@ import { chooseChunks } from '../../../src/plan/compile/chunks.js'
 import type { MccActivation } from '../../../src/plan/plan.js'
 import { fillModelMask, filterSlots } from '../../../src/protocol/weights.js'
 import { Purpose } from '../../../src/random/streams.js'
-import { honest, oneForTwo, reusing, type Streamed, Tally, withoutCarryMasks } from './transcripts.js'
+import { honest, oneForTwo, reusing, type Streamed, withoutCarryMasks } from '../../fixtures/faulty-streams.js'
+import { Tally } from './transcripts.js'
 import { apart, loud, network, RUNS, silent, tally, type Views, views } from './wide-views.js'
 
 const plain: MccActivation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }

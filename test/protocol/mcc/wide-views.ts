@@ -3,10 +3,18 @@
 import { expect } from 'vitest'
 import { checkPlan } from '../../../src/plan/check.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
-import { elementCount, type MapShape, type MccActivation, type MccPlan, type Step } from '../../../src/plan/plan.js'
+import {
+  elementCount,
+  type LinearOp,
+  type MapShape,
+  type MccActivation,
+  type MccPlan,
+  type Step,
+} from '../../../src/plan/plan.js'
 import { filterSlots } from '../../../src/protocol/weights.js'
+import type { Streamed } from '../../fixtures/faulty-streams.js'
 import { drawFrom, perChannel, whole } from './gadget-plan.js'
-import { type Streamed, Tally, Transcripts } from './transcripts.js'
+import { Tally, Transcripts } from './transcripts.js'
 
 export const RUNS = 2 ** 14
 
@@ -22,17 +30,23 @@ const conv = (out: MapShape, [cin, h, w]: MapShape, at = 0) => ({
   out,
 })
 
-/** Some 1×1 convolutions with activations between; `secret` picks weights and biases. */
+/**
+ * Some 1×1 convolutions with activations between; `secret` picks weights and biases.
+ * @param reshaped what the result of a step's convolution is read as, and what a maximum is of
+ */
 export function network(
   shapes: MapShape[],
   activations: MccActivation[],
   ring: number,
   secret: number,
+  reshaped: Readonly<Record<number, MapShape>> = {},
 ): Compiled<MccPlan> {
   const draw = drawFrom(secret)
   const steps = shapes.slice(1).map((out, i): Step => {
-    const linear = [{ op: 'tensor' as const, tensor: i, out: shapes[i] }, conv(out, shapes[i])]
-    return { id: `s${i}`, linear, out, scale: 0, activation: activations[i] ?? null }
+    const linear: LinearOp[] = [{ op: 'tensor', tensor: i, out: shapes[i] }, conv(out, shapes[i])]
+    const shape = reshaped[i] ?? out
+    if (shape !== out) linear.push({ op: 'add', of: [1], out: shape })
+    return { id: `s${i}`, linear, out: shape, scale: 0, activation: activations[i] ?? null }
   })
   const plan = checkPlan({
     format: 'plan/1',

@@ -24,11 +24,11 @@ const two: Pool = { kernel: [2, 2], stride: [2, 2], pad: [0, 0, 0, 0] }
 const dense: Pool = { kernel: [3, 3], stride: [1, 1], pad: [1, 1, 1, 1] }
 const bar: Pool = { kernel: [1, 4], stride: [1, 4], pad: [0, 0, 0, 0] }
 
-/** Comparisons per output and steps of the pool alone. */
-const cases: [string, Pool, number, number][] = [
-  ['3×3 by 2', three, 6, 4],
+/** Comparisons per output and steps of the pool alone, in pairs and, where windows are three long, at once. */
+const cases: [string, Pool, number, number, [number, number]?][] = [
+  ['3×3 by 2', three, 6, 4, [9, 2]],
   ['2×2 by 2', two, 3, 2],
-  ['3×3 by 1', dense, 4, 4],
+  ['3×3 by 1', dense, 4, 4, [6, 2]],
   ['1×4 by 4', bar, 3, 2],
 ]
 
@@ -49,28 +49,30 @@ function pooled(pool: Pool, relu: boolean) {
   return { arch, weights, calibration: calibrate(arch, weights, undefined, [input]), input, outputs }
 }
 
-describe.each(cases)('a max pool of %s', (_, pool, perOutput, steps) => {
+describe.each(cases)('a max pool of %s', (_, pool, perOutput, steps, atOnce = [perOutput, steps]) => {
   it.each([
-    ['alone', false],
-    ['with the ReLU in front of it, which comes behind it', true],
-  ])('%s on mcc', async (__, relu) => {
+    ['alone', false, 'trips'],
+    ['with the ReLU in front of it, which comes behind it', true, 'trips'],
+    ['alone, sparing bytes', false, 'bytes'],
+  ] as const)('%s on mcc', async (__, relu, pools) => {
+    const [perPool, trips] = pools === 'trips' ? atOnce : [perOutput, steps]
     const { arch, weights, calibration, input, outputs } = pooled(pool, relu)
-    const compiled = compile(arch, weights, calibration)
+    const compiled = compile(arch, weights, calibration, undefined, pools === 'trips' ? {} : { pools })
     const planned = layOut(loadKernels(), compiled.plan)
     const declared = planCost(planned)
     planned.release()
     const comparisons = declared.steps.map((step) => step.comparisons)
     const own = relu ? 1 : 0
-    expect(comparisons.reduce((a, b) => a + b)).toBe((perOutput + own) * outputs)
+    expect(comparisons.reduce((a, b) => a + b)).toBe((perPool + own) * outputs)
     // A round trip for every step of comparisons, and the output.
-    expect(comparisons.filter((count) => count > 0)).toHaveLength(steps + own)
-    expect(comparisons).toHaveLength(steps + own + 1)
+    expect(comparisons.filter((count) => count > 0)).toHaveLength(trips + own)
+    expect(comparisons).toHaveLength(trips + own + 1)
     const meter = new Meter()
     const parties = await localParties(compiled, { client: { meter } })
     await parties.client.run(input)
     const { online } = meter.report().links.server
     await parties.release()
-    expect(online.flights).toBe(2 * (steps + own + 1))
+    expect(online.flights).toBe(2 * (trips + own + 1))
     expect(online.flights).toBe(declared.total.flights)
     expect(online.bytesSent).toBe(declared.total.online.up)
     expect(online.bytesReceived).toBe(declared.total.online.down)

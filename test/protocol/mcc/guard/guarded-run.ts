@@ -26,7 +26,7 @@ import type { MccSteps, ReluStep } from '../../../../src/protocol/mcc/step.js'
 import { isActive, layOut } from '../../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../../src/protocol/weights.js'
 import type { Streams } from '../../../../src/random/streams.js'
-import { honest, type MakeStreams } from '../transcripts.js'
+import { honest, type MakeStreams } from '../../../fixtures/faulty-streams.js'
 
 /** What clients send, and what they are sent. */
 export type FromClient = 'delta' | 'input' | 'reply' | 'proof'

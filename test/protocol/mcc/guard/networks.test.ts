@@ -14,11 +14,11 @@ import { guardTerms } from '../../../../src/protocol/mcc/guard/terms.js'
 import { sendTransposes } from '../../../../src/protocol/mcc/guard/transposes.js'
 import { encodeFixed } from '../../../../src/ring/codec.js'
 import { localParties, runReference } from '../../../../src/testing.js'
+import { honest } from '../../../fixtures/faulty-streams.js'
 import { modelFolder } from '../../../fixtures/reference-files.js'
 import { prepareWorkload } from '../../../fixtures/workloads.js'
 import { growNetwork } from '../../networks/zoo.js'
 import { drawFrom } from '../gadget-plan.js'
-import { honest } from '../transcripts.js'
 
 async function runPrivately(compiled: Compiled<MccPlan>, inputs: readonly Float32Array[]): Promise<void> {
   const { plan, model } = compiled

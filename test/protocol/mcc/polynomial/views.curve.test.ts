@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest'
 import type { Compiled } from '../../../../src/plan/compile/compile.js'
 import type { MapShape, MccPlan } from '../../../../src/plan/plan.js'
 import { Purpose } from '../../../../src/random/streams.js'
+import { reusing, type Streamed } from '../../../fixtures/faulty-streams.js'
 import { type TwinCurve, twinEntry } from '../../../kernels/polynomial/curve-twin.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
-import { reusing, type Streamed } from '../transcripts.js'
 import { loud, network, silent, views } from '../wide-views.js'
 
 type See = SeeOf<number>

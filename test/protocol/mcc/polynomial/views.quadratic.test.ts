@@ -3,9 +3,9 @@
 import { describe, expect, it } from 'vitest'
 import type { MccActivation } from '../../../../src/plan/plan.js'
 import { Purpose } from '../../../../src/random/streams.js'
+import { reusing, type Streamed, sharedByCopies } from '../../../fixtures/faulty-streams.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
 import type { Coins, View } from '../tiny.js'
-import { reusing, type Streamed, sharedByCopies } from '../transcripts.js'
 import { loud, network, silent, views } from '../wide-views.js'
 import {
   copyWords,
