@@ -9,6 +9,7 @@ import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
 import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
 import { firstPiece } from '../../protocol/pieces.js'
+import type { Streams } from '../../random/streams.js'
 import { Admission, keptAlive, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
@@ -155,7 +156,9 @@ export class MccServer implements ServerBackend {
 
 /** An inference of an earlier session, taken out of the store for the input that follows. */
 interface Claimed {
-  readonly kept: KeptSession
+  /** Of that session, and its stream: a copy, for another connection may end the session meanwhile. */
+  readonly name: string
+  readonly sh: Streams
   readonly inference: number
   readonly material: InferenceMaterial
 }
@@ -230,9 +233,12 @@ class MccSession implements SessionBackend {
     const kept = this.#held.get(hex(payload.subarray(0, ID_BYTES)))
     const inference = readInference(payload.subarray(ID_BYTES))
     if (kept) {
+      const sh = kept.sh.on(context.k)
       try {
-        this.#claimed = { kept, inference, material: await store.take(kept.name, inference, context.deadlineMs) }
+        const material = await store.take(kept.name, inference, context.deadlineMs)
+        this.#claimed = { name: kept.name, sh, inference, material }
       } catch {
+        sh.release()
         // Used, never dealt, or the helper left while it dealt: the client goes on with another.
       }
     }
@@ -240,7 +246,10 @@ class MccSession implements SessionBackend {
   }
 
   #unclaim(): void {
-    if (this.#claimed) releaseMaterial(this.#claimed.material)
+    if (this.#claimed) {
+      this.#claimed.sh.release()
+      releaseMaterial(this.#claimed.material)
+    }
     this.#claimed = undefined
   }
 
@@ -365,10 +374,8 @@ class MccSession implements SessionBackend {
     const delegated = kind === Kind.join
     const bytes = delegated ? this.server.joinBytes : this.server.inputBytes
     const request = await moreOf(payload, client, kind, Phase.online, 0, bytes)
-    const sh = this.#claimed?.kept.sh ?? this.session.sh
-    const name = this.#claimed?.kept.name ?? this.session.name
     const inference = readInference(delegated ? request.subarray(ID_BYTES) : request)
-    const material = await this.#take(inference)
+    const { name, sh, material, release } = await this.#take(inference)
     const walk = { k, planned, share, client, meter, sh, inference }
     try {
       if (delegated) await runJoined(walk, this.server.owners, request, material)
@@ -376,6 +383,8 @@ class MccSession implements SessionBackend {
     } catch (error) {
       if (error instanceof RingfenceError && error.code === 'CHEATED') this.server.burn(name, error)
       throw error
+    } finally {
+      release?.()
     }
   }
 
@@ -384,15 +393,20 @@ class MccSession implements SessionBackend {
     if (this.session.name === name || this.#held.has(name)) this.session.link.fail(error)
   }
 
-  /** An inference's material, once: what was claimed, or what the store has. */
-  async #take(inference: number): Promise<InferenceMaterial> {
+  /** An inference's material, once: what was claimed, or what the store has; and the session that it is of. */
+  async #take(inference: number): Promise<Pick<Claimed, 'name' | 'sh' | 'material'> & { release?: () => void }> {
     const { store, context } = this.server
     const claimed = this.#claimed
+    if (!claimed) {
+      const { name, sh } = this.session
+      return { name, sh, material: await store.take(name, inference, context.deadlineMs) }
+    }
+    if (claimed.inference !== inference) {
+      this.#unclaim()
+      throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
+    }
     this.#claimed = undefined
-    if (!claimed) return store.take(this.session.name, inference, context.deadlineMs)
-    if (claimed.inference === inference) return claimed.material
-    releaseMaterial(claimed.material)
-    throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
+    return { ...claimed, release: () => claimed.sh.release() }
   }
 }
 
