@@ -90,6 +90,29 @@ describe('merges and arrangements', () => {
     expectSame(merged('Concatenate', { axis: -3 }), x, below)
   })
 
+  it('the larger and the smaller of values, of graphs as well', () => {
+    expectSame(
+      merged('Maximum'),
+      x,
+      mapped((v) => Math.max(v, 0)),
+    )
+    expectSame(
+      merged('Minimum'),
+      x,
+      mapped((v) => v),
+    )
+    const nodes = (op: string) => [
+      { name: 'n', op: 'Neg', input: ['image'] },
+      { name: 'y', op, input: ['image', 'n'] },
+    ]
+    expectSame(encodeGraph([7, 6, 4], nodes('Maximum'), {}), x, mapped(Math.abs))
+    expectSame(
+      encodeGraph([7, 6, 4], nodes('Minimum'), {}),
+      x,
+      mapped((v) => -Math.abs(v)),
+    )
+  })
+
   it('of an axis counted from the end, TF.js joins along the last: refused', () => {
     expect(refusal(madeBy(merged('Concatenate', { axis: -3 }), BY_TFJS)).problems[0]).toMatch(
       /TF.js takes for the last/,
