@@ -33,7 +33,7 @@ describe('plan --choices-table', () => {
     const counted = JSON.parse(await run(inspect, put('tiny.json', open), '--choices', output, '--json'))
     expect(counted.relus).toBe(5120)
     await expect(run(plan, ...args)).rejects.toMatchObject({ code: 'BAD_INPUT' })
-    expect(await run(plan, ...args, '--force')).toContain('5,120 comparisons of 6,000 comparisons allowed')
+    expect(await run(plan, ...args, '--force')).toContain('5,120 comparisons, at most 6,000 comparisons allowed')
   })
 
   it('says what bytes are as a sum and as a whole', async () => {
