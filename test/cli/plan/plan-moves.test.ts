@@ -39,7 +39,7 @@ describe('plan --choices-table', () => {
   it('says what bytes are as a sum and as a whole', async () => {
     const args = [tiny, '--choices-table', table, '--ratio', '0.97', '--objective', 'bytes', '-o', place('b.json')]
     expect(await run(plan, ...args)).toMatch(
-      /kB as a whole \(.*\skB\ssummed\sover\sthe\schoices,\swan60\)\sof\s.*\skB\sallowed/,
+      /kB as a whole \(.*\skB\ssummed\sover\sthe\schoices,\swan60\),\sat\smost\s.*\skB\sallowed/,
     )
   })
 
