@@ -1,4 +1,5 @@
 // Small pieces of every bench's report: medians, aligned tables, readable numbers.
+import { type Column, columnsOf, type Paint, tableLines } from '../src/cli/terminal/terminal.js'
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
@@ -6,17 +7,21 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Columns as wide as their longest cell; numbers to the right. */
+/** Median absolute deviation from the median: half of the values are no further from it. */
+export function deviation(values: readonly number[]): number {
+  const middle = median(values)
+  return median(values.map((value) => Math.abs(value - middle)))
+}
+
+const bare: Paint = (_, text) => text
+
+/** Columns as wide as their longest cell, the first shortened where the terminal is too narrow; numbers to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows]
-  const widths = head.map((_, i) => Math.max(...all.map((row) => row[i].length)))
-  const numeric = head.map((_, i) => rows.every((row) => /^[<>=≤≥ ]*[-\d]/.test(row[i]) || row[i] === ''))
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, i) => (numeric[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
-      .join('  ')
-      .trimEnd()
-  return [line(head), widths.map((w) => '─'.repeat(w)).join('  '), ...rows.map(line)].join('\n')
+  const columns = head.map((text, i): Column => {
+    const numeric = rows.every((row) => /^[<>=≤≥ ]*[-\d]/.test(row[i]) || row[i] === '')
+    return { head: text, align: numeric ? 'right' : 'left', ...(i === 0 && { shrinks: 'middle' }) }
+  })
+  return tableLines(columns, rows, bare, columnsOf(process.stdout)).join('\n')
 }
 
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`

@@ -3,7 +3,7 @@ import { Bench } from 'tinybench'
 import type { Circumstances } from '../../src/cli/report/circumstances.js'
 import { RingfenceError } from '../../src/errors.js'
 import { networkProfiles } from '../../src/net/index.js'
-import { median } from '../report.js'
+import { deviation, median } from '../report.js'
 import type { Activations, Backend, CompareCost, LocalWork, Values, Variant } from './backend.js'
 import type { Host } from './host.js'
 import { secondsUnder } from './network.js'
@@ -185,12 +185,6 @@ async function warmUp(work: LocalWork): Promise<void> {
     if (round >= WARM_UP.leastRounds && took > WARM_UP.faster * best) return
     best = Math.min(best, took)
   }
-}
-
-/** Median absolute deviation from the median: half of the values are no further from it. */
-function deviation(values: readonly number[]): number {
-  const middle = median(values)
-  return median(values.map((value) => Math.abs(value - middle)))
 }
 
 async function layerRates(backend: Backend, variant: Variant, activations: Activations, elements: number) {

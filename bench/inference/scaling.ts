@@ -6,11 +6,13 @@ import { circumstances, circumstancesWords } from '../../src/cli/report/circumst
 import { csv } from '../../src/cli/report/csv.js'
 import { pageHtml } from '../../src/cli/report/page.js'
 import type { Flags } from '../../src/cli/terminal/arguments.js'
+import { columnsOf, wrapped } from '../../src/cli/terminal/terminal.js'
+import { requireWritable } from '../../src/files/whole-files.js'
 import { countNetwork } from '../../src/model/count.js'
 import { type Workload, type WorkloadName, workloadNetwork } from '../../test/fixtures/workloads.js'
 import { measureLoad } from '../processes/load.js'
 import { type Measured, measure, type Work } from '../processes/parties.js'
-import { flat, median, table } from '../report.js'
+import { deviation, flat, median, table } from '../report.js'
 
 export interface ScalingRow {
   network: string
@@ -18,8 +20,12 @@ export interface ScalingRow {
   /** Compared bits. */
   k: number
   relus: number
+  /** Inferences that were timed; times are their medians, spreads the median distances from those. */
+  runs: number
   onlineMs: number
+  onlineSpreadMs: number
   offlineMs: number
+  offlineSpreadMs: number
   onlineBytes: number
   helperToServer: number
   client: Work
@@ -61,6 +67,7 @@ const RELUS_TARGET = { compile: 600, server: 500 }
 export async function benchScaling(flags: Flags): Promise<{ scaling: ScalingRow[]; clients: ClientsRow[] }> {
   const [quick, html] = [flags.on('quick'), flags.text('html')]
   flags.check()
+  if (html) await requireWritable([html], true)
   const rows: ScalingRow[] = []
   for (const pixels of quick ? PIXELS.slice(0, 4) : PIXELS) rows.push(await row(RESNET, pixels, 16, quick))
   for (const k of BITS.slice(1)) rows.push(await row(RESNET, 32, k, quick))
@@ -68,11 +75,11 @@ export async function benchScaling(flags: Flags): Promise<{ scaling: ScalingRow[
   const clients: ClientsRow[] = []
   for (const count of quick ? CLIENTS.slice(0, 2) : CLIENTS) clients.push(await clientsRow(count, quick ? 4 : 10))
   if (flags.on('json')) process.stdout.write(`${JSON.stringify({ scaling: rows, clients, ...circumstances() })}\n`)
-  else if (flags.on('csv')) process.stdout.write(csv(rows.map(flat)))
+  else if (flags.on('csv')) process.stdout.write(csv(rows.map((each) => flat({ ...each, ...circumstances() }))))
   else
     process.stdout.write(
       `${tables(rows, clients)
-        .map(({ title, head, rows }) => `${title}\n\n${table(head, rows)}`)
+        .map(({ title, head, rows }) => `${wrapped(title, columnsOf(process.stdout))}\n\n${table(head, rows)}`)
         .join('\n\n')}\n`,
     )
   if (html) writeFileSync(html, page(rows, clients))
@@ -91,13 +98,17 @@ async function row(name: WorkloadName, pixels: number | undefined, k: number, qu
   const runs = quick ? 3 : Math.max(3, Math.min(15, Math.round(8e6 / relus)))
   const measured = await measure({ workload: workloadOf(name, k, pixels), warmup: 2, runs })
   const { online, offline } = measured.bytes
+  const [onlineMs, offlineMs] = [measured.runs.map((run) => run.onlineMs), measured.runs.map((run) => run.offlineMs)]
   return {
     network: name,
     pixels: arch.inputs[0].shape[1],
     k,
     relus,
-    onlineMs: median(measured.runs.map(({ onlineMs }) => onlineMs)),
-    offlineMs: median(measured.runs.map(({ offlineMs }) => offlineMs)),
+    runs,
+    onlineMs: median(onlineMs),
+    onlineSpreadMs: deviation(onlineMs),
+    offlineMs: median(offlineMs),
+    offlineSpreadMs: deviation(offlineMs),
     onlineBytes: online.up + online.down,
     helperToServer: offline.helperToServer,
     ...measured.used,
@@ -123,29 +134,39 @@ const named = ({ network, pixels, k }: ScalingRow): string => `${network}, ${pix
 function tables(rows: readonly ScalingRow[], clients: readonly ClientsRow[]): Table[] {
   const ns = (ms: number, { relus }: ScalingRow) => ((1e6 * ms) / relus).toFixed(0)
   const bytes = (count: number, { relus }: ScalingRow) => (count / relus).toFixed(2)
+  const share = (part: number, whole: number) => `${((100 * part) / whole).toFixed(0)} %`
+  const parties = ['client', 'server', 'helper'] as const
   const work = (r: ScalingRow, { cpuMs, systemMs, gcMs, pageFaults }: Work) => [
     ...[cpuMs, systemMs, gcMs].map((ms) => ns(ms, r)),
     ((1000 * pageFaults) / r.relus).toFixed(1),
   ]
-  const kinds = (role: string) => [role, 'kernel', 'GC', 'page faults']
   return [
     {
-      title: 'Per inference, and per ReLU',
-      head: ['network', 'ReLUs', 'on line, ms', 'off line, ms', 'on, ns', 'off, ns', 'on, B', 'helper → server, B'],
+      title: 'Milliseconds of an inference, medians; ±: half of the runs lie within',
+      head: ['network', 'ReLUs', 'runs', 'on line', '±', 'off line', '±'],
       rows: rows.map((r) => [
-        ...[named(r), r.relus.toLocaleString('en'), r.onlineMs.toFixed(1), r.offlineMs.toFixed(1)],
-        ...[ns(r.onlineMs, r), ns(r.offlineMs, r), bytes(r.onlineBytes, r), bytes(r.helperToServer, r)],
+        ...[named(r), r.relus.toLocaleString('en'), `${r.runs}`],
+        ...[r.onlineMs.toFixed(1), share(r.onlineSpreadMs, r.onlineMs)],
+        ...[r.offlineMs.toFixed(1), share(r.offlineSpreadMs, r.offlineMs)],
+      ]),
+    },
+    {
+      title: 'Per ReLU, on and off line; dealt: helper → server',
+      head: ['network', 'on, ns', 'off, ns', 'on, B', 'dealt, B'],
+      rows: rows.map((r) => [
+        ...[named(r), ns(r.onlineMs, r), ns(r.offlineMs, r)],
+        ...[bytes(r.onlineBytes, r), bytes(r.helperToServer, r)],
       ]),
     },
     {
       title:
         'Processor time per ReLU, on line and off: ns, of these in the kernel and collecting garbage; page faults per 1,000 ReLUs',
-      head: ['network', ...kinds('client'), ...kinds('server'), ...kinds('helper')],
-      rows: bySize(rows).map((r) => [named(r), ...[r.client, r.server, r.helper].flatMap((each) => work(r, each))]),
+      head: ['network and party', 'ns', 'kernel', 'garbage', 'page faults'],
+      rows: bySize(rows).flatMap((r) => parties.map((party) => [`${named(r)}: ${party}`, ...work(r, r[party])])),
     },
     {
-      title: `Once, in ms (targets for ResNet-18: ${RELUS_TARGET.compile} and ${RELUS_TARGET.server}), and peak memory in MB`,
-      head: ['network', 'compile', 'server start', 'client start', 'client', 'server', 'helper'],
+      title: `Once, in ms: compiling, starting server and client (targets for ResNet-18: ${RELUS_TARGET.compile} and ${RELUS_TARGET.server}); peak memory of client, server, helper`,
+      head: ['network', 'compile', 'server', 'client', 'c, MB', 's, MB', 'h, MB'],
       rows: rows.map((r) => [
         named(r),
         ...[r.startMs.compile, r.startMs.server, r.startMs.client].map((ms) => ms.toFixed(0)),
@@ -173,11 +194,13 @@ function page(rows: readonly ScalingRow[], clients: readonly ClientsRow[]): stri
 
 function charts(rows: readonly ScalingRow[]): Chart[] {
   const compact = (value: number): string =>
-    value >= 1e6
-      ? `${Number((value / 1e6).toPrecision(3))}M`
-      : value >= 1000
-        ? `${Number((value / 1000).toPrecision(3))}k`
-        : `${Number(value.toPrecision(3))}`
+    value >= 1e9
+      ? `${Number((value / 1e9).toPrecision(3))}G`
+      : value >= 1e6
+        ? `${Number((value / 1e6).toPrecision(3))}M`
+        : value >= 1000
+          ? `${Number((value / 1000).toPrecision(3))}k`
+          : `${Number(value.toPrecision(3))}`
   const sizes = bySize(rows)
   const series = (name: string, color: number, of: (row: ScalingRow) => number) => ({
     name,

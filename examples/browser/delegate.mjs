@@ -19,8 +19,15 @@ process.once('message', async ({ server, models }) => {
 const workAt = (server) =>
   Delegate.create({
     ...{ server, helper, identity, connections: 1, prepared: { low: 1, high: 2 } },
-    onError: (error) => console.error(`delegate: ${error.message}`),
+    onError: ({ message }) => say(`delegate: ${message}`),
   })
+
+/** Once, however often it tries again and for however many models. */
+let said = ''
+function say(text) {
+  if (text !== said) console.error(text)
+  said = text
+}
 
 function exchange(target) {
   const { path, viewer, rtt, query } = wishes({ target })

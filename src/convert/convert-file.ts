@@ -1,10 +1,10 @@
 // What a file of another program becomes: which converter reads it, and what comes out.
 import { RingfenceError, throwIfAny } from '../errors.js'
-import { expandArchitecture, parseArchitecture } from '../model/architecture.js'
+import { type Architecture, expandArchitecture, parseArchitecture } from '../model/architecture.js'
 import type { Choices } from '../model/choices.js'
 import { Fields, isObject, quote } from '../model/json/fields.js'
 import { parseObject, summary } from '../model/json/file.js'
-import { type Publisher, rangeNotes } from '../model/pictures/range.js'
+import { type Publisher, rangeNotes, type TensorOf } from '../model/pictures/range.js'
 import { parseReluSpec } from '../model/relu/spec.js'
 import { type Tensor, writeSafetensors } from '../model/safetensors.js'
 import { elementCount, type Shape } from '../model/shape.js'
@@ -164,15 +164,24 @@ function network(
   publisher: Publisher,
 ): Converted {
   const arch = withPictureOptions(bare, order)
-  const parsed = parseArchitecture(arch, order.source)
-  const isSaid = order.scale !== undefined || order.mean !== undefined || order.std !== undefined
-  const tensorOf = (layer: string, tensor: string) => tensors.get(`${layer}.${tensor}`)?.data
-  const notes = [...told, ...rangeNotes(parsed, tensorOf, { publisher, isSaid: isSaid || undefined })]
+  const tensorOf: TensorOf = (layer, tensor) => tensors.get(`${layer}.${tensor}`)?.data
+  const notes = [...told, ...pictureNotes(order, parseArchitecture(arch, order.source), tensorOf, publisher)]
   const floats = [...tensors].map(([name, { shape, data }]) => [name, { shape, data: data! }] as const)
   const { layers } = arch
   const counts = { layers: Array.isArray(layers) ? layers.length : 0, ...tensorCounts(floats) }
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(new Map(floats)) }
   return { products: [{ target: 'arch', bytes: jsonBytes(arch) }, weights], counts, notes }
+}
+
+/** What pictures will be to the network. */
+function pictureNotes(
+  { scale, mean, std }: Order,
+  arch: Architecture,
+  tensorOf: TensorOf,
+  publisher?: Publisher,
+): string[] {
+  const isSaid = scale !== undefined || mean !== undefined || std !== undefined
+  return rangeNotes(arch, tensorOf, { publisher, isSaid: isSaid || undefined })
 }
 
 function tensorCounts(tensors: readonly (readonly [string, { readonly shape: Shape }])[]): ConvertedCounts {
@@ -221,6 +230,7 @@ function checkedWeights(
   const named = namedTensors(fitted.arch, fitted.weights)
   const weights: Product = { target: 'safetensors', bytes: writeSafetensors(named) }
   const explicit = withPictureOptions(expandArchitecture(fitted.json, path, choices), order)
+  const tensorOf: TensorOf = (layer, tensor) => fitted.weights.get(layer)?.[tensor]
   const arch: Product = { target: 'arch', bytes: jsonBytes(explicit) }
   const both = order.withArchitecture || order.to !== undefined
   const notes = [
@@ -228,6 +238,9 @@ function checkedWeights(
     `every tensor of ${quote(fitted.arch.name)} is there`,
     ...widened([...tensors]),
     ...fitted.notes,
+    ...(both
+      ? pictureNotes(order, { ...parseArchitecture(explicit, path), family: fitted.arch.family }, tensorOf)
+      : []),
   ]
   const products = both ? [arch, weights] : [weights]
   const counts = tensorCounts([...named])

@@ -19,6 +19,7 @@ export type FileFormat =
   | 'tfjs' // model.json of TensorFlow.js, layers or graph
   | 'json' // any other JSON object, such as arch/1 or relu-spec/1
   | 'hdf5' // Keras .h5; not readable
+  | 'torch-export' // torch.export.save, .pt2; not readable
   | 'keras' // Keras 3 .keras, a zip around HDF5; not readable
   | 'zip' // any other zip file
 
@@ -50,6 +51,7 @@ function detectZip(file: Uint8Array): FileFormat {
   const has = (pattern: RegExp) => names.some((name) => pattern.test(name))
   if (has(/^[^/]+\/data\.pkl$/)) return has(/^[^/]+\/(constants\.pkl|code\/)/) ? 'torchscript' : 'torch'
   if (has(/^model\.weights\.h5$/)) return 'keras'
+  if (has(/^([^/]+\/)?(models\/[^/]+|serialized_exported_program)\.json$/)) return 'torch-export'
   return names.length > 0 && names.every((name) => name.endsWith('.npy')) ? 'npz' : 'zip'
 }
 

@@ -45,7 +45,8 @@ function misfits({ mean, std, bgr }: PictureOptions, shape: readonly unknown[]):
   const channels = shape.length === 3 ? Number(shape[0]) : 1
   const lists = Object.entries({ mean, std }).flatMap(([name, list]) => {
     const fits = !list || list.length === 1 || list.length === channels
-    return fits ? [] : [`${name}: expected 1 or ${channels} numbers, one per channel, got ${list.length}`]
+    if (!fits) return [`${name}: expected 1 or ${channels} numbers, one per channel, got ${list.length}`]
+    return name === 'std' && list?.some((value) => !(value > 0)) ? [`std: expected numbers > 0, got ${list}`] : []
   })
   return bgr && channels !== 3 ? [...lists, `bgr: expected an input of 3 channels, got ${channels}`] : lists
 }

@@ -40,7 +40,7 @@ export class PartFile {
   async left(error: unknown): Promise<unknown> {
     await this.#save()
     if (!(error instanceof RingfenceError) || error.code !== 'ABORTED' || !this.#state) return error
-    const text = `interrupted; ${this.path} holds what was measured, the same command goes on from there`
+    const text = `interrupted; ${this.path} holds what was measured, the same command, without --force, goes on from there`
     return new RingfenceError('ABORTED', text, [], { cause: error })
   }
 

@@ -21,6 +21,7 @@ it('shows a table that fits, and a page with the pictures', async () => {
   const page = join(dir, 'audit.html')
   const lines = (await onTerminal(80, audit, 'mnist-cnn3', '--images', images, ...few, '--html', page)).split('\n')
   expect(lines.filter((line) => [...line].length > 80)).toEqual([])
+  expect(lines.at(-2)).toMatch(/next npx ringfence demo --model mnist-cnn3/)
   expect(lines.join('\n')).toMatch(/✓ none of \d+ attacks on what parties see found anything/)
   const html = readFileSync(page, 'utf8')
   expect(html.match(/data:image\/png;base64,/g)!.length).toBeGreaterThan(8 * 8)
@@ -29,7 +30,13 @@ it('shows a table that fits, and a page with the pictures', async () => {
 
 it('gives figures to machines, and names what is wrong', async () => {
   const json = JSON.parse(await run(audit, 'mnist-cnn3', '--images', images, ...few, '--json'))
-  expect(json).toMatchObject({ network: 'mnist-cnn3', leaks: 0, recorded: 16, attacks: expect.any(Array) })
+  expect(json).toMatchObject({
+    network: 'mnist-cnn3',
+    leaks: 0,
+    recorded: 16,
+    circumstances: { date: expect.any(String) },
+    attacks: expect.any(Array),
+  })
   expect(json.attacks[0]).toMatchObject({ target: 'control', by: 'inversion', verdict: { count: 10 } })
   expect(json.attacks[0].shown).toBeUndefined()
   await expect(run(audit, 'mnist-cnn3', '--images', images, '--recorded', '3')).rejects.toMatchObject({

@@ -144,6 +144,10 @@ describe.skipIf(lacking !== '')(`the example web application${lacking}`, () => {
     expect(Math.abs(Number(likeness))).toBeLessThan(0.2)
     await page.selectOption('#model', 'resnet20-cifar10')
     await page.getByRole('radio', { name: 'horse' }).waitFor({ state: 'attached' })
+    // Nothing of the digit is left.
+    expect(await page.locator('#masked-text').textContent()).not.toContain('Correlation')
+    expect(await page.locator('#progress-label').textContent()).toBe('Not started')
+    expect(await page.locator('#answer').isVisible()).toBe(false)
     expect(faults).toEqual([])
     await page.close()
   })

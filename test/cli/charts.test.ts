@@ -51,7 +51,13 @@ describe('a chart', () => {
       formatX: String,
     })
     const one = chart([{ name: 'one', color: 0, points: [{ x: 5, y: 1 }] }], { formatX: () => '1,234,567 comparisons' })
-    for (const svg of [...chartDocuments([many, zeros, one]), chartsDocument('all', [many, zeros, one], ['foot'])]) {
+    // Several series that end in nothing, at the same place of the axis.
+    const nothing = names.map((name, color) => ({ name, color, points: [...rates, { x: 64, y: 0 }] }))
+    const ends = chart(nothing, { yScale: 'logarithmic', xTicks: bits, formatX: String })
+    for (const svg of [
+      ...chartDocuments([many, zeros, ends, one]),
+      chartsDocument('all', [many, zeros, one], ['foot']),
+    ]) {
       expect(misplaced(svg)).toEqual([])
       expect(svg).not.toMatch(/NaN|undefined|Infinity/)
     }

@@ -82,7 +82,9 @@ describe('on a terminal of 80 columns', () => {
     const limited = [...pictures, '--unlabelled', '--limit', '1', '--csv']
     const [heads, row, end] = await onTerminal(evaluate, 'mnist-cnn3', ...limited)
     expect(heads).toMatch(/^variant,windows,drelus,flights,onlineBytes,onlineSeconds,network,floatImages,floatCorrect,/)
-    expect(row).toMatch(/^plain,calibrated,2864,\d+,\d+,0\.\d+,wan60,1,,1,,\d,\d+$/)
+    expect(row).toMatch(
+      /^plain,calibrated,2864,\d+,\d+,0\.\d+,wan60,1,,1,,\d,\d+,20\d\d-[^,]+,"[^"]+ cores?, \d+ GiB",\d+\.\d+\.\d+,"Node [^"]+"$/,
+    )
     expect(end).toBe('')
   })
 

@@ -137,6 +137,46 @@ describe('weights of a network', () => {
   })
 })
 
+describe('how pictures become inputs', () => {
+  const layers = [
+    { id: 'c', op: 'conv2d', in: ['x'], cout: 2, kernel: [1, 1], bias: false },
+    { id: 'p', op: 'globalAvgPool', in: ['c'] },
+    { id: 'f', op: 'flatten', in: ['p'] },
+  ]
+  const json = { format: 'arch/1', name: 'three', inputs: [{ name: 'x', shape: [3, 4, 4] }], outputs: ['f'], layers }
+  const options = { arch: { json, path: 'arch.json' }, withArchitecture: true }
+  const weights = file({ 'c.weight': floats([2, 3, 1, 1]) })
+  const pictures = (notes: readonly string[]) => notes.filter((note) => note.includes('pictures'))
+
+  it('is said of weights with their network as well, and asked about where nothing says it', async () => {
+    expect(pictures((await convertFile(weights, options)).notes)).toEqual([
+      'input "x": pictures will have values 0 … 255; if the network was trained on 0 … 1, -1 … 1 or normalised ones, say so with scale, mean and std',
+    ])
+    expect(pictures((await convertFile(weights, { ...options, withArchitecture: false })).notes)).toEqual([])
+  })
+
+  it('and written by options, with labels', async () => {
+    const said = { ...options, scale: 1 / 255, mean: [0.5], std: [0.25, 0.5, 0.25], bgr: true, labels: ['cat', 'dog'] }
+    const { products, notes } = await convertFile(weights, said)
+    expect(pictures(notes)).toEqual(['input "x": pictures will have values -2 … 2, -1 … 1, -2 … 2, blue first'])
+    const made = text(products[0].bytes)
+    expect(made.labels).toEqual(['cat', 'dog'])
+    expect(made.inputs[0].preprocess).toEqual({ scale: 1 / 255, mean: [0.5], std: [0.25, 0.5, 0.25], order: 'bgr' })
+    const [input] = parseArchitecture(made).inputs
+    expect(input.preprocess.mean).toEqual([0.5, 0.5, 0.5])
+  })
+
+  it('options that do not fit are all named', async () => {
+    const wrong = { ...options, mean: [1, 2], std: [0] }
+    const { code, problems } = await refusal(weights, wrong)
+    expect([code, problems]).toEqual([
+      'BAD_INPUT',
+      ['mean: expected 1 or 3 numbers, one per channel, got 2', 'std: expected numbers > 0, got 0'],
+    ])
+    expect((await refusal(weights, { ...options, labels: ['cat'] })).problems.join()).toMatch(/labels: expected 2/)
+  })
+})
+
 describe('other files', () => {
   it('a network in short form is written out layer by layer', async () => {
     const inputs = [{ name: 'x', shape: [3, 64, 64] }]

@@ -33,6 +33,7 @@ const files: readonly (readonly [string, Uint8Array, FileFormat | undefined])[] 
   ['not quite JSON', text('{"format": '), undefined],
   ['hdf5', text('\x89HDF\r\n\x1a\n..'), 'hdf5'],
   ['keras', zipSync({ 'config.json': array, 'model.weights.h5': array }), 'keras'],
+  ['torch.export', zipSync({ 'm/models/model.json': array, 'm/archive_format': array }), 'torch-export'],
   ['nothing', new Uint8Array(0), undefined],
   ['text', text('hello'), undefined],
 ]

@@ -154,11 +154,17 @@ describe('ringfence finetune', () => {
 
   it('prints epochs, and rounds, for a spreadsheet', async () => {
     const epochs = await run(finetune, ...args(), '-o', at('csv'), '--csv')
-    expect(epochs).toMatch(/^epoch,loss,accuracy,held,left\n1,\d\.\d+,0\.\d+,[01](\.\d+)?,\n$/)
+    expect(epochs).toMatch(
+      /^epoch,loss,accuracy,held,left,date,machine,ringfence,runtime\n1,\d\.\d+,0\.\d+,[01](\.\d+)?,,20.*\n$/,
+    )
     const rounds = ['--rounds', '1', '--ratio', '0.5', '--cull', 'layers', '--csv', '-o', at('csv-rounds')]
     const row = 'round-1,1296,[01](\\.\\d+)?,[01](\\.\\d+)?,10,\\d+,\\d+'
     const text = await run(finetune, ...args(), ...rounds)
-    expect(text).toMatch(new RegExp(`^name,comparisons,before,after,reference,correct,agreeing\n${row}\n$`))
+    expect(text).toMatch(
+      new RegExp(
+        `^name,comparisons,before,after,reference,correct,agreeing,date,machine,ringfence,runtime\n${row},20.*\n$`,
+      ),
+    )
   })
 
   it('drops whole layers, those that matter least', async () => {

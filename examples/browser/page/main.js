@@ -159,12 +159,7 @@ async function take(blob, name) {
     return
   }
   draw(byId('picture'), state.picture, `Your picture, ${name}, as the network takes it`)
-  byId('answer').hidden = true
-  clear(byId('masked'), 'Nothing of this picture received yet')
-  byId('masked-text').textContent = 'Your picture minus a random mask, once it is classified.'
-  byId('masked-bytes').textContent = ''
-  byId('progress').value = 0
-  byId('progress-label').textContent = 'Not started'
+  unseen('Nothing of this picture received yet')
   if (connected()) say(`${name} is picked. Nothing of it has left this page.`, 'good')
   showControls()
 }
@@ -260,10 +255,20 @@ function showSamples(shape) {
 function forget() {
   state.picture = undefined
   byId('file').value = ''
-  byId('answer').hidden = true
   byId('cost').hidden = true
   clear(byId('picture'), 'No picture yet')
-  clear(byId('masked'), 'Nothing received yet')
+  unseen('Nothing received yet')
+}
+
+/** What is shown of another picture does not hold for this one. */
+function unseen(label) {
+  byId('answer').hidden = true
+  clear(byId('masked'), label)
+  byId('masked-text').textContent = 'Your picture minus a random mask, once it is classified.'
+  byId('masked-bytes').textContent = ''
+  byId('seed').textContent = '–'
+  byId('progress').value = 0
+  byId('progress-label').textContent = 'Not started'
 }
 function takeFile(file) {
   if (!file) return

@@ -5,6 +5,7 @@ import { requireWritable, writeWhole } from '../../files/whole-files.js'
 import { auditHtml } from '../report/audit-page.js'
 import { circumstances } from '../report/circumstances.js'
 import type { Command, Flags } from '../terminal/arguments.js'
+import { modelNext } from '../terminal/model-next.js'
 import { printed, type Work } from '../terminal/printed.js'
 import { columnsOf, count, painter, tableLines, wrapped } from '../terminal/terminal.js'
 
@@ -37,7 +38,7 @@ export const audit: Command = {
         }
         return report
       },
-      (report) => text(report, html),
+      (report) => text(report, options.model, html),
       jsonOf,
     )
     return report.leaks + report.blind === 0 ? 0 : 1
@@ -62,6 +63,7 @@ function readOptions(flags: Flags): AuditModelOptions & { readonly html: string 
 /** Without pictures. */
 const jsonOf = ({ attacks, shown: _, ...report }: AuditedModel) => ({
   ...report,
+  circumstances: circumstances(),
   attacks: attacks.map(({ shown: _, ...attack }) => attack),
 })
 
@@ -75,7 +77,7 @@ const groupOf = ({ target, party, of, by }: Attack): string =>
       ? `answer: ${of}`
       : `${of}, ${by}`
 
-function text(report: AuditedModel, html: string | undefined): string {
+function text(report: AuditedModel, model: string, html: string | undefined): string {
   const paint = painter(process.stdout)
   const width = columnsOf(process.stdout)
   const { network, variant, images, attacks, level, leaks, blind, recorded } = report
@@ -122,6 +124,7 @@ function text(report: AuditedModel, html: string | undefined): string {
     ),
     `  ${verdict}`,
     ...(html === undefined ? [] : [`  ${paint('green', '→')} ${html}`]),
+    modelNext(model, paint),
     '',
   ].join('\n')
 }

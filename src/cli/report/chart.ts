@@ -91,17 +91,20 @@ function drawn(chart: Chart): Panel {
   const left = MARGIN + Math.max(...y.ticks.map((tick) => textWidth(formatY(tick), LABEL))) + 8
   const right = WIDTH - MARGIN
   const x = across(points, left, right, chart.xTicks)
-  const legend = legendLines(chart, bottom + 2 * LINE + 22)
+  const placed = placedMarks(series, x.scale, y.scale)
+  // Rings around marks on the axis reach below it: labels stand under them.
+  const below = Math.max(bottom, ...placed.map(({ at, radius }) => at[1] + radius - MARK))
+  const legend = legendLines(chart, below + 2 * LINE + 22)
   return {
     height: legend.end,
     body: [
       ...heading.map((line, i) => svgText(MARGIN, 18 + 20 * i, line, { size: TITLE, bold: true })),
       svgText(MARGIN, top - 18, chart.yTitle, { size: LABEL, color: 'pale' }),
       ...y.ticks.map((tick) => gridLine(left, right, y.scale(tick), formatY(tick))),
-      ...labelsBelow(x, bottom, formatX),
-      svgText((left + right) / 2, bottom + 2 * LINE, chart.xTitle, { size: LABEL, color: 'pale', anchor: 'middle' }),
+      ...labelsBelow(x, below, formatX),
+      svgText((left + right) / 2, below + 2 * LINE, chart.xTitle, { size: LABEL, color: 'pale', anchor: 'middle' }),
       ...series.map((each) => joined(each, x.scale, y.scale)),
-      ...marks(series, x.scale, y.scale),
+      ...placed.map(markShape),
       ...legend.body,
     ],
   }
@@ -134,21 +137,32 @@ function joined(series: Series, x: Scale, y: Scale): string {
   return `<polyline points="${corners.join(' ')}" fill="none" stroke-width="2" stroke-opacity="0.7" class="line-${color(series)}"${dash(series)}/>`
 }
 
+interface Mark {
+  readonly series: Series
+  readonly point: Point
+  readonly at: readonly [x: number, y: number]
+  readonly radius: number
+  readonly isRing: boolean
+}
+
 /** Points that coincide stand around each other, the first in the middle: every one is seen. */
-function marks(all: readonly Series[], x: Scale, y: Scale): string[] {
+function placedMarks(all: readonly Series[], x: Scale, y: Scale): Mark[] {
   const taken: (readonly [number, number])[] = []
-  const drawn = all.flatMap((series) =>
+  return all.flatMap((series) =>
     (series.rings ?? series.points).map((point) => {
       const at = [round(x(point.x)), round(y(point.y))] as const
       const under = taken.filter(([a, b]) => Math.hypot(a - at[0], b - at[1]) < MARK).length
       taken.push(at)
-      const fill = under > 0 || series.rings ? 'fill="none"' : ''
-      const inside = fill ? '' : point.hollow ? ' fill-paper' : ` fill-${color(series)}`
-      const shape = `<circle cx="${at[0]}" cy="${at[1]}" r="${MARK + 3.5 * under}" stroke-width="2" ${fill} class="line-${color(series)}${inside}">`
-      return `${shape}<title>${escaped(point.name ?? series.name)}</title></circle>`
+      return { series, point, at, radius: MARK + 3.5 * under, isRing: under > 0 || series.rings !== undefined }
     }),
   )
-  return drawn
+}
+
+function markShape({ series, point, at, radius, isRing }: Mark): string {
+  const fill = isRing ? 'fill="none"' : ''
+  const inside = isRing ? '' : point.hollow ? ' fill-paper' : ` fill-${color(series)}`
+  const shape = `<circle cx="${at[0]}" cy="${at[1]}" r="${radius}" stroke-width="2" ${fill} class="line-${color(series)}${inside}">`
+  return `${shape}<title>${escaped(point.name ?? series.name)}</title></circle>`
 }
 
 function legendLines({ series, note }: Chart, top: number): { body: string[]; end: number } {
@@ -182,7 +196,7 @@ function across(points: readonly Point[], left: number, right: number, given?: r
   return { scale, ticks: inside.length > 1 ? inside : [...new Set([least, most])] }
 }
 
-/** Whole decades; zero has a line of its own below them. */
+/** Whole decades, or 1, 2 and 5 of a single one; zero has a line of its own below them. */
 function magnitudes(points: readonly Point[], top: number, bottom: number): Axis {
   const positive = points.map(({ y }) => y).filter((y) => y > 0)
   const exponents = positive.length === 0 ? [0] : positive.map(Math.log10)
@@ -192,7 +206,9 @@ function magnitudes(points: readonly Point[], top: number, bottom: number): Axis
   const floor = zeros ? bottom - 30 : bottom
   const scale = (value: number) =>
     value <= 0 ? bottom : floor - ((Math.log10(value) - least) / (most - least)) * (floor - top)
-  const ticks = Array.from({ length: most - least + 1 }, (_, i) => 10 ** (least + i))
+  const decades = Array.from({ length: most - least + 1 }, (_, i) => 10 ** (least + i))
+  // One decade alone says too little.
+  const ticks = decades.length > 2 ? decades : [decades[0], 2 * decades[0], 5 * decades[0], decades[1]]
   return { scale, ticks: zeros ? [0, ...ticks] : ticks }
 }
 

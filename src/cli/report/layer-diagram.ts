@@ -55,7 +55,7 @@ function headingLines(inspection: Inspection, width: number): { body: string[]; 
   const ofThem = drelus === relus ? '' : `, ${count(drelus)} DReLUs`
   const trips = roundTrips === null ? '' : ` · ${count(roundTrips)} round trips on ${backend}`
   const facts = `${count(relus)} ReLUs${ofThem} · ${count(params)} parameters · ${count(macs)} multiplications${trips}`
-  const bars = relus === 0 ? [] : [`bars: ReLUs${drelus === relus ? '' : ', dark: DReLUs'}`]
+  const bars = relus === 0 ? [] : [`bars: ReLUs${drelus === relus ? '' : ', in strong colour: DReLUs'}`]
   const small = [facts, ...bars].flatMap((line) => wrapped(line, charsIn(width - 2 * MARGIN, WORDS)).split('\n'))
   return {
     body: [

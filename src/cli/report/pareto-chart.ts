@@ -59,12 +59,15 @@ export function paretoCharts({ rows, labelled, profile }: ModelEvaluation): Char
     series: seriesOf(rows, labelled, x, formatX),
     note: 'filled: no other is as cheap and as good; rings around a point: others at the same place',
   })
-  return [
+  const charts = [
     chart('By comparisons', 'comparisons', ({ drelus }) => drelus, count),
     chart('By flights on line', 'flights', ({ flights }) => flights, count),
     chart('By bytes on line', 'bytes on line', (row) => row.onlineBytes, byteSize),
     chart(`By seconds on line, predicted (${profile})`, 'time on line', (row) => row.onlineSeconds, inTime),
   ]
+  // What costs all the same is no choice.
+  const chosenBy = ({ series }: Chart) => new Set(series.flatMap(({ points }) => points.map(({ x }) => x))).size > 1
+  return rows.length > 1 ? charts.filter(chosenBy) : charts
 }
 
 const percent = (share: number): string => `${Number((100 * share).toFixed(2))} %`

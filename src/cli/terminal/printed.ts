@@ -1,5 +1,6 @@
 // How every command works: a bar while it does, Ctrl-C that calls it off, and its report as text or as one line of JSON.
 import type { OnStage } from '../../tune/progress.js'
+import { circumstances } from '../report/circumstances.js'
 import { type Cell, csv } from '../report/csv.js'
 import type { Flags } from './arguments.js'
 import { interruptible } from './interrupt.js'
@@ -15,7 +16,7 @@ export interface Work {
  * Does the work and prints its report.
  * @param text the report for people
  * @param json the report for machines, where it is not the report itself
- * @param table the report for spreadsheets, of a command with `CSV_FLAG`
+ * @param table the report for spreadsheets, of a command with `CSV_FLAG`; when and where it was made is in every row
  * @returns the report
  */
 export async function printed<R>(
@@ -31,7 +32,8 @@ export async function printed<R>(
   try {
     const report = await interruptible((signal) => work({ signal, onProgress: stagesOn(bar) }))
     bar.clear()
-    const words = () => (table && flags.on('csv') ? csv(table(report)) : text(report))
+    const rows = table && flags.on('csv') ? table(report).map((row) => ({ ...row, ...circumstances() })) : undefined
+    const words = () => (rows ? csv(rows) : text(report))
     process.stdout.write(flags.on('json') ? `${JSON.stringify(json(report))}\n` : words())
     return report
   } finally {

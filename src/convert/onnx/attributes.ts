@@ -15,14 +15,17 @@ const OLD_BROADCAST = { broadcast: ANY } as const
 /** Values that change nothing, by op and attribute. */
 const NEUTRAL: Readonly<Record<string, Readonly<Record<string, Neutral>>>> = {
   Add: OLD_BROADCAST,
+  ArgMax: { select_last_index: 0 },
   BatchNormalization: { momentum: ANY, spatial: 1, is_test: 1 },
   Cast: { saturate: ANY, round_mode: ANY },
+  CastLike: { saturate: ANY, round_mode: ANY },
   Div: OLD_BROADCAST,
   Dropout: { ratio: ANY, seed: ANY, is_test: 1 },
   Gemm: OLD_BROADCAST,
   MaxPool: { storage_order: ANY },
+  Mod: { fmod: 0 },
   Mul: OLD_BROADCAST,
-  ReduceProd: { noop_with_empty_axes: 0 },
+  Range: { stash_type: ANY },
   // The first two are of modes that are refused.
   Resize: { cubic_coeff_a: ANY, extrapolation_value: ANY, exclude_outside: 0, antialias: 0 },
   Sub: OLD_BROADCAST,

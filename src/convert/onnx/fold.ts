@@ -2,6 +2,7 @@
 // by the definitions of onnx/docs/Operators.md.
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
+import { broadcastShape, elements, elementwise, filled, integers, known, reader, type Two, taken } from './constants.js'
 import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
 import { dropout } from './ops/layers.js'
 import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './ops/shapes.js'
@@ -57,7 +58,6 @@ export const range: OnnxRead = (n) => {
   return filled(n, [count], n.constant(0)!.floats !== undefined, (i) => start + i * delta)
 }
 
-type Two = (a: number, b: number) => number
 type Logic = (a: number, b: number) => boolean
 
 const quotient: Two = (a, b) => a / b
@@ -89,116 +89,91 @@ const ALONE: Readonly<Record<string, (x: number) => number>> = {
   Log: Math.log,
   Floor: Math.floor,
   Ceil: Math.ceil,
+  Relu: (x) => Math.max(x, 0),
+  Sign: Math.sign,
   Not: (x) => (x === 0 ? 1 : 0),
-}
-
-const elements = ({ floats, integers }: OnnxConstant): ArrayLike<number> => floats ?? integers!
-
-function known(n: OnnxNodeReader, shape: Shape, list: ArrayLike<number>, isFloat: boolean): Known {
-  return {
-    constant: {
-      name: n.name,
-      shape,
-      ...(isFloat ? { floats: Float32Array.from(list) } : { integers: Array.from(list) }),
-    },
-  }
-}
-
-const integers = (n: OnnxNodeReader, list: readonly number[]) => known(n, [list.length], list, false)
-
-/** A constant of `dims`, made element by element; its memory is paid for first. */
-function filled(
-  n: OnnxNodeReader,
-  dims: readonly number[],
-  isFloat: boolean,
-  at: (i: number) => number,
-): Known | undefined {
-  const count = elementCount(dims)
-  if (
-    dims.length > 8 ||
-    !dims.every((size) => Number.isSafeInteger(size) && size >= 0) ||
-    !Number.isSafeInteger(count)
-  ) {
-    return n.fault(`expected at most 8 sizes >= 0, got ${quote(dims)}`)
-  }
-  if (!isFloat && count > MOST_INTEGERS) return n.fault(`expected at most ${MOST_INTEGERS} integers, got ${count}`)
-  const floats = isFloat ? n.draft.floats(count) : undefined
-  const out: number[] | Float32Array = floats ?? new Array<number>(count)
-  for (let i = 0; i < count; i++) out[i] = at(i)
-  return { constant: { name: n.name, shape: dims, ...(floats ? { floats } : { integers: out as number[] }) } }
-}
-
-/** The common shape of constants that broadcast, or undefined. */
-function broadcastShape(shapes: readonly Shape[]): number[] | undefined {
-  const rank = Math.max(...shapes.map(({ length }) => length))
-  const dims = Array<number>(rank).fill(1)
-  for (const shape of shapes) {
-    for (const [i, size] of shape.entries()) {
-      const at = rank - shape.length + i
-      if (size !== 1 && dims[at] !== 1 && dims[at] !== size) return undefined
-      if (size !== 1) dims[at] = size
-    }
-  }
-  return dims
-}
-
-/** Where element i of `dims` stands in a tensor of `shape` that broadcasts to it. */
-function reader(shape: Shape, dims: readonly number[]): (i: number) => number {
-  if (elementCount(shape) === elementCount(dims)) return (i) => i
-  return (i) => {
-    let place = 0
-    let rest = i
-    for (let axis = dims.length - 1, stride = 1; axis >= 0; axis--) {
-      const size = shape[axis - dims.length + shape.length] ?? 1
-      if (size > 1) place += (rest % dims[axis]) * stride
-      stride *= size
-      rest = Math.floor(rest / dims[axis])
-    }
-    return place
-  }
-}
-
-/** Element by element over constants that broadcast. */
-function elementwise(
-  n: OnnxNodeReader,
-  inputs: readonly OnnxConstant[],
-  isFloat: boolean,
-  at: (...x: number[]) => number,
-) {
-  const dims = broadcastShape(inputs.map(({ shape }) => shape))
-  if (!dims)
-    return n.fault(`expected shapes that broadcast, got ${inputs.map(({ shape }) => formatShape(shape)).join(' and ')}`)
-  const read = inputs.map((input) => ({ list: elements(input), place: reader(input.shape, dims) }))
-  return filled(n, dims, isFloat, (i) => at(...read.map(({ list, place }) => list[place(i)])))
 }
 
 type Fold = (n: OnnxNodeReader, inputs: readonly OnnxConstant[]) => Known | readonly Known[] | undefined
 
 const reshaped = (constant: OnnxConstant, shape: Shape): Known => ({ constant: { ...constant, shape } })
 
-/** Elements picked along one axis. */
-function taken(
-  n: OnnxNodeReader,
-  x: OnnxConstant,
-  axis: number,
-  picks: readonly number[],
-  shape: Shape,
-): Known | undefined {
-  const inner = elementCount(x.shape.slice(axis + 1))
-  const [size, count] = [x.shape[axis], picks.length]
+/** Of TensorProto.DataType. */
+const BOOL = 9
+
+function converted(n: OnnxNodeReader, x: OnnxConstant, to: 'float' | 'integer' | 'bool'): Known | undefined {
   const list = elements(x)
-  return filled(n, shape, x.floats !== undefined, (i) => {
-    const [outer, pick, rest] = [Math.floor(i / (inner * count)), Math.floor(i / inner) % count, i % inner]
-    return list[(outer * size + picks[pick]) * inner + rest]
+  if (to === 'bool') return filled(n, x.shape, false, (i) => (list[i] === 0 ? 0 : 1))
+  const isFloat = to === 'float'
+  if (isFloat === (x.floats !== undefined)) return { constant: x }
+  return filled(n, x.shape, isFloat, (i) => (isFloat ? list[i] : Math.trunc(list[i])))
+}
+
+/** Along some axes, or all of them. */
+const reduction =
+  (start: number, two: Two, { isMean = false, after = (x: number) => x } = {}): Fold =>
+  (n, [x]) => {
+    const axes = n.integerList('axes', 1)
+    const [keepDims, isNoop] = [n.integer('keepdims', 1) !== 0, n.integer('noop_with_empty_axes', 0) !== 0]
+    const rank = x.shape.length
+    const isAll = !axes || axes.length === 0
+    if (isAll && isNoop) return { constant: x }
+    const gone = new Set(isAll ? x.shape.keys() : axes.map((axis) => (axis < 0 ? axis + rank : axis)))
+    if ([...gone].some((axis) => !(axis >= 0 && axis < rank))) {
+      return n.fault(`axes: expected axes of a constant ${formatShape(x.shape)}, got ${quote(axes)}`)
+    }
+    const kept = x.shape.map((size, axis) => (gone.has(axis) ? 1 : size))
+    const sums = new Array<number>(elementCount(kept)).fill(start)
+    const place = reader(kept, x.shape)
+    const list = elements(x)
+    for (let i = 0; i < list.length; i++) sums[place(i)] = two(sums[place(i)], list[i])
+    const count = isMean ? list.length / sums.length : 1
+    const shape = keepDims ? kept : x.shape.filter((_, axis) => !gone.has(axis))
+    return filled(n, shape, x.floats !== undefined, (i) => after(sums[i] / count))
+  }
+
+/** To the type of another input: computed values are floats. */
+export const castLike: OnnxRead = (n) => {
+  const [x, like] = [n.known(0), n.known(1)]
+  if (!x || !like) return undefined
+  const isFloat = 'value' in like || like.constant.floats !== undefined
+  if ('constant' in x) return converted(n, x.constant, isFloat ? 'float' : 'integer')
+  return isFloat ? x : n.refuse('expected a cast between float types, got one to integers')
+}
+
+/** By the statistics that are given or, in training mode, by those of the constant itself. */
+const normalized: Fold = (n, [x, ...tensors]) => {
+  const isTraining = n.integer('training_mode', 0) !== 0 || n.node.outputs.slice(1).some((name) => name !== '')
+  const eps = n.number('epsilon', undefined, 1e-5)
+  const [channels, inner] = [x.shape[1], elementCount(x.shape.slice(2))]
+  const list = elements(x)
+  if (!(channels > 0) || tensors.length !== 4 || tensors.some((each) => elements(each).length !== channels)) {
+    return n.fault(`expected four tensors of one number per channel of ${formatShape(x.shape)}`)
+  }
+  const [scale, bias, mean, variance] = tensors.map((each) => Float64Array.from(elements(each)))
+  const channelOf = (i: number) => Math.floor(i / inner) % channels
+  if (isTraining) {
+    const share = channels / list.length
+    mean.fill(0)
+    variance.fill(0)
+    for (let i = 0; i < list.length; i++) mean[channelOf(i)] += list[i] * share
+    for (let i = 0; i < list.length; i++) variance[channelOf(i)] += (list[i] - mean[channelOf(i)]) ** 2 * share
+  }
+  return filled(n, x.shape, true, (i) => {
+    const c = channelOf(i)
+    return ((list[i] - mean[c]) / Math.sqrt(variance[c] + eps)) * scale[c] + bias[c]
   })
 }
 
 const FOLDS: Readonly<Record<string, Fold>> = {
+  BatchNormalization: normalized,
   Cast: (n, [x]) => {
     const to = n.integer('to', 0)
-    const isFloat = FLOAT_TYPES.has(to)
-    if (isFloat === (x.floats !== undefined)) return { constant: x }
-    return filled(n, x.shape, isFloat, (i) => (isFloat ? elements(x)[i] : Math.trunc(elements(x)[i])))
+    return converted(n, x, FLOAT_TYPES.has(to) ? 'float' : to === BOOL ? 'bool' : 'integer')
+  },
+  Clip: (n, [x]) => {
+    const [low, high] = [n.number('min', 1, Number.NEGATIVE_INFINITY), n.number('max', 2, Number.POSITIVE_INFINITY)]
+    return filled(n, x.shape, x.floats !== undefined, (i) => Math.min(Math.max(elements(x)[i], low), high))
   },
   Concat: (n, inputs) => {
     const [first] = inputs
@@ -241,15 +216,14 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     return taken(n, x, axis, picks, [...x.shape.slice(0, axis), ...index.shape, ...x.shape.slice(axis + 1)])
   },
   Identity: (_, [x]) => ({ constant: x }),
-  ReduceProd: (n, [x]) => {
-    if (n.integer('keepdims', 1) !== 0) return n.fault('keepdims: expected 0 of a constant')
-    const axes = n.integerList('axes', 1)
-    const rank = x.shape.length
-    if (axes && axes.length > 0 && new Set(axes.map((axis) => (axis < 0 ? axis + rank : axis))).size !== rank) {
-      return n.fault(`axes: expected all axes of a constant ${formatShape(x.shape)}, got ${quote(axes)}`)
-    }
-    return known(n, [], [Array.from(elements(x)).reduce((a, b) => a * b, 1)], x.floats !== undefined)
-  },
+  ReduceL1: reduction(0, (sum, x) => sum + Math.abs(x)),
+  ReduceL2: reduction(0, (sum, x) => sum + x * x, { after: Math.sqrt }),
+  ReduceSumSquare: reduction(0, (sum, x) => sum + x * x),
+  ReduceMax: reduction(Number.NEGATIVE_INFINITY, Math.max),
+  ReduceMean: reduction(0, ARITHMETIC.Add, { isMean: true }),
+  ReduceMin: reduction(Number.POSITIVE_INFINITY, Math.min),
+  ReduceProd: reduction(1, ARITHMETIC.Mul),
+  ReduceSum: reduction(0, ARITHMETIC.Add),
   Reshape: (n, [x, to]) => {
     const target = n.integerList('shape') ?? to?.integers ?? []
     const dims = resolvedSizes(target, x.shape, n.integer('allowzero', 0) !== 0)

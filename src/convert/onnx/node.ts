@@ -304,6 +304,11 @@ export class OnnxNodeReader {
     return this.fault(`${what}expected one number, got ${formatShape(constant.shape)}`)
   }
 
+  isComputed(index: number): boolean {
+    const known = this.scope.find(this.node.inputs[index])
+    return known !== undefined && known !== 'broken' && 'value' in known
+  }
+
   isConstant(index: number): boolean {
     const known = this.scope.find(this.node.inputs[index])
     return known !== undefined && known !== 'broken' && 'constant' in known

@@ -36,16 +36,19 @@ export class Machine {
   readonly foreign = new Set<string>()
   readonly budget: Budget
   readonly persistent: UnpickleOptions['persistent']
+  /** Whether what cannot be read is left out where no tensor depends on it. */
+  readonly leavesOut: boolean
   readonly #view: DataView
   readonly #globals: ReadonlyMap<string, Global>
 
   constructor(
     readonly file: Uint8Array,
-    { budget, globals, persistent, start = 0 }: UnpickleOptions,
+    { budget, globals, persistent, start = 0, onForeign }: UnpickleOptions,
   ) {
     this.at = start
     this.budget = budget
     this.persistent = persistent
+    this.leavesOut = onForeign !== undefined
     this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength)
     this.#globals = globals
   }

@@ -23,9 +23,13 @@ export function withoutPrefix(tensors: Tensors, expected: readonly string[], sou
   if (fronts.length === 0 || fronts.includes('')) return { tensors, notes: [] }
   if (fronts.length > 1) {
     const what = `${source}: all tensors of the network are there several times; say which ones`
-    const ways = fronts.map(
-      (front) => `unwrap: ${quote(front.split('.')[0])}, for the names that begin with ${quote(front)}`,
-    )
+    const entries = fronts.map((front) => front.split('.')[0])
+    const ways = fronts.map((front, i) => {
+      const isOne = entries.indexOf(entries[i]) === entries.lastIndexOf(entries[i])
+      return isOne
+        ? `unwrap: ${quote(entries[i])}, for the names that begin with ${quote(front)}`
+        : `stripPrefix: ${quote(front)}`
+    })
     throw new RingfenceError('BAD_FILE', `${what}:`, ways)
   }
   const [front] = fronts

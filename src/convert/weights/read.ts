@@ -85,6 +85,8 @@ export function otherFormat(format: FileFormat | undefined, source: string): str
       return `a Keras 3 file; save it as HDF5 where Keras is, then convert that: python -c "import keras; keras.saving.load_model('${source}').save('${stem}.h5')" && tensorflowjs_converter --input_format=keras ${stem}.h5 ${stem}-tfjs`
     case 'torchscript':
       return `a TorchScript program; save its tensors where PyTorch is: python -c "import torch; torch.save(torch.jit.load('${source}').state_dict(), '${stem}.pth')"`
+    case 'torch-export':
+      return `a program of torch.export; write it as ONNX where PyTorch is, then convert ${stem}.onnx here: python -c "import torch; torch.onnx.export(torch.export.load('${source}'), f='${stem}.onnx', dynamo=True)"`
     case 'torch-tar':
       return `a file of PyTorch before 0.2; save it anew where PyTorch is: python -c "import torch; torch.save(torch.load('${source}'), '${stem}.pth')"`
     case 'onnx':

@@ -206,7 +206,7 @@ describe('the diagram', () => {
 
   it('of ResNet-20 has a box for each convolution and addition, and a bar for each ReLU layer', async () => {
     const printed = await run(inspect, 'resnet20-cifar10', '--svg', at('net.svg'))
-    expect(printed).toContain(`drawn: ${at('net.svg')}`)
+    expect(printed).toContain(`→ ${at('net.svg')}`)
     const svg = readFileSync(at('net.svg'), 'utf8')
     // Input, 19 convolutions and 2 of shortcuts, 9 additions, average, classifier.
     expect(elements(svg).filter((name) => name === 'g')).toHaveLength(33)

@@ -156,7 +156,9 @@ describe('elements that are picked or repeated', () => {
     expectValues(run(spread, { to: ints(1, 4, 3, 2), k }), expected)
     const tiled = spread.map((each) => (each.op === 'Expand' ? { ...each, op: 'Tile' } : each))
     expectValues(run(tiled, { to: ints(1, 1, 3, 2), k }), expected)
-    expect(refusal([node('Tile', 'x to', 'y')], { to: ints(1, 1, 2, 2) }).problems[0]).toMatch(/one pixel per channel/)
+    expect(refusal([node('Tile', 'x to', 'y')], { to: ints(1, 1, 2, 2) }).problems[0]).toMatch(
+      /one channel or one pixel/,
+    )
     const norm = (op: string) => run([node(op, 'x', 'y', { axes: [1], keepdims: 1 })], {}, DIMS, 11)
     const over = (f: (x: number) => number) => map(1, (_, i, j) => [0, 1, 2, 3].reduce((s, c) => s + f(at(c, i, j)), 0))
     expectValues(norm('ReduceL2'), over((v) => v * v).map(Math.sqrt))

@@ -62,6 +62,16 @@ describe('front parts of names', () => {
     )
   })
 
+  it('and where one entry holds several, their whole front', () => {
+    const tensors = new Map([...below('state_dict.model.', 1), ...below('state_dict.ema_model.', 2)])
+    expect(failure(() => fitWeights(arch, tensors)).problems).toEqual([
+      'stripPrefix: "state_dict.model."',
+      'stripPrefix: "state_dict.ema_model."',
+    ])
+    const chosen = fitWeights(arch, tensors, { stripPrefix: 'state_dict.ema_model.' })
+    expect(chosen.weights.get('a')?.bias).toEqual(Float32Array.of(2, 2))
+  })
+
   it('where only some fit, the likely prefix is named', () => {
     const tensors = new Map(below('module.').slice(0, 3))
     expect(failure(() => fitWeights(arch, tensors, { advice: true })).problems.at(-1)).toBe(

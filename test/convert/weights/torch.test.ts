@@ -158,3 +158,26 @@ test('code in a file is refused by name, all names at once', () => {
   expect(refused).toThrow(/"posix.system"/)
   expect(refused).toThrow(/"mymodel.net.Net"/)
 })
+
+test('what no tensor depends on is left out and named: objects, complex numbers, keys that are no texts', () => {
+  const complex = storage('9', 'ComplexFloat', Float32Array.of(1, 2, 3, 4))
+  const value = new Map<unknown, unknown>([
+    ['model', new Map([['w', view({ of: six, shape: [6], strides: [1] })]])],
+    ['args', reduce(global('argparse', 'Namespace'), tuple(), new Map([['lr', 0.1]]))],
+    ['device', reduce(global('torch', 'device'), tuple('cpu'))],
+    ['spectrum', view({ of: complex, shape: [2], strides: [1] })],
+    [
+      'history',
+      new Map<unknown, unknown>([
+        [tuple('a', 1), 2],
+        [null, 3],
+      ]),
+    ],
+  ])
+  const notes: string[] = []
+  const tensors = readTorch(torchZip(value, [six, complex]), { onNote: (note) => notes.push(note) })
+  expect([...tensors.keys()]).toEqual(['model.w'])
+  expect(notes).toEqual([
+    'objects beside the tensors left out, never run: argparse.Namespace, torch.device, torch.ComplexFloatStorage',
+  ])
+})

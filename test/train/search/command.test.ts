@@ -83,7 +83,9 @@ it('prints its choices for a spreadsheet', async () => {
   const path = join(dir, 'open.json')
   writeFileSync(path, JSON.stringify({ ...explicit, layers: renamed('r, or not') }))
   const text = await run(search, path, '--images', images, '--limit', '20', ...few, '--csv', '-o', join(dir, 'csv'))
-  expect(text).toMatch(/^layer,relus,chance,taken\n"r, or not",196,0\.\d+,(relu|identity)\n$/)
+  expect(text).toMatch(
+    /^layer,relus,chance,taken,date,machine,ringfence,runtime\n"r, or not",196,0\.\d+,(relu|identity),20.*\n$/,
+  )
 })
 
 it('refuses branches to be kept where there are none', async () => {

@@ -1,6 +1,7 @@
 // ONNX nodes that bound their input from one side or both, alone or one behind another.
 import type { LayerOp } from '../../../model/layers/layers.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import { sum } from './layers.js'
 
 /** From this size on a bound is no bound (exporters write the largest float for "none"). */
 const NO_BOUND = 3e38
@@ -15,17 +16,43 @@ export const clip: OnnxRead = (n) => {
   return bounded(n, n.seen(), low, high)
 }
 
-/** Max or Min of a value and one number. */
+/** Max or Min of a value and one number, or of values: max(a, b) is a + relu(b - a), min(a, b) is a - relu(a - b). */
 export function extreme(kind: 'max' | 'min'): OnnxRead {
   return (n) => {
     const side = n.constantSide()
-    if (side === undefined) return n.refuse('expected a value and a constant; of two values it cannot be computed')
+    if (side === undefined) return extremeOf(n, kind)
     const bound = n.oneNumber(side)
     if (bound === undefined) return undefined
     return kind === 'max'
       ? bounded(n, n.seen(1 - side), bound, Number.POSITIVE_INFINITY)
       : bounded(n, n.seen(1 - side), Number.NEGATIVE_INFINITY, bound)
   }
+}
+
+function extremeOf(n: OnnxNodeReader, kind: 'max' | 'min'): Seen | undefined {
+  const seen = n.node.inputs.map((_, index) => n.seen(index))
+  if (n.failed || seen.length === 0) return undefined
+  return seen
+    .slice(1)
+    .reduce<Seen | undefined>(
+      (a, b, i) => a && extremeOfTwo(n, kind, a, b!, i === seen.length - 2 ? '' : `.${i + 1}`),
+      seen[0],
+    )
+}
+
+export function extremeOfTwo(
+  n: OnnxNodeReader,
+  kind: 'max' | 'min',
+  a: Seen,
+  b: Seen,
+  suffix: string,
+): Seen | undefined {
+  const [more, less] = kind === 'max' ? [b, a] : [a, b]
+  const minus = n.affine(less, -1, 0, `${suffix}.minus`)
+  const difference = minus && sum(n, [more, minus], `${suffix}.difference`)
+  const cut = difference && n.kept(difference, { op: 'relu' }, {}, `${suffix}.relu`)
+  const change = cut && (kind === 'max' ? cut : n.affine(cut, -1, 0, `${suffix}.change`))
+  return change && sum(n, [a, change], suffix)
 }
 
 /** max(0, min(1, alpha · x + beta)). */

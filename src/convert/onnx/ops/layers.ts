@@ -8,18 +8,19 @@ import { dimsOf, plainView, sameRank, sameView, type View, wholeAxis } from '../
 import { padded } from './shapes.js'
 
 export const batchNormalization: OnnxRead = (n) => {
-  const given = [1, 2, 3, 4].map((index) => n.floats(index))
-  const x = n.seen()
   const isTraining = n.integer('training_mode', 0) !== 0
   if (isTraining || n.node.outputs.slice(1).some((name) => name !== '')) {
     const text = 'it takes the statistics of each batch (training mode); export the model for inference, model.eval()'
     return n.refuse(isTraining ? `training_mode: ${text}` : text)
   }
-  if (!n.has(3) || !n.has(4)) {
+  const areComputed = [3, 4].some((index) => n.has(index) && n.isComputed(index))
+  const given = areComputed ? [] : [1, 2, 3, 4].map((index) => n.floats(index))
+  if (areComputed || !n.has(3) || !n.has(4)) {
     return n.refuse(
       'it has no running statistics (track_running_stats=False); inference needs some, so train with them',
     )
   }
+  const x = n.seen()
   const eps = n.number('epsilon', undefined, 1e-5)
   if (!x || given.some((tensor) => !tensor)) return undefined
   const [weight, bias, mean, variance] = [1, 2, 3, 4].map((index) => n.perChannel(index, perChannelOf(x)))
@@ -112,6 +113,13 @@ export const multiply: OnnxRead = (n) => {
   return a && b && product2(n, a, b)
 }
 
+/** A convolution of single pixels. */
+export const pixelwise = (cout: number) => {
+  const one = [1, 1] as const
+  const fields = { kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1, bias: false } as const
+  return { op: 'conv2d', cout, ...fields } as const
+}
+
 /** Of two computed values, sizes of 1 broadcast. No private step computes it: the plan says so by the layer's name. */
 export function product2(n: OnnxNodeReader, first: Seen, second: Seen, suffix = ''): Seen | undefined {
   const [a, b] = sameRank([first, second])
@@ -171,7 +179,7 @@ function alikeAlongChannels(a: View, b: View): boolean {
   )
 }
 
-function sum(n: OnnxNodeReader, given?: readonly Seen[]): Seen | undefined {
+export function sum(n: OnnxNodeReader, given?: readonly Seen[], suffix = ''): Seen | undefined {
   const seen = given ?? n.node.inputs.map((_, index) => n.seen(index))
   if (n.failed || seen.length === 0) return undefined
   const all = seen as Seen[]
@@ -180,17 +188,29 @@ function sum(n: OnnxNodeReader, given?: readonly Seen[]): Seen | undefined {
   if (!ordered) return undefined
   const { values, view } = ordered
   const full = values.reduce((most, value) => (elementCount(value.shape) > elementCount(most.shape) ? value : most))
-  const spread = values.map((value, i) => broadcast(n, value, full.shape, `${n.name}.${i}`))
+  const spread = values.map((value, i) => broadcast(n, value, full.shape, `${n.name}${suffix}.${i}`))
   if (spread.some((value) => value === undefined)) return undefined
-  const added = n.draft.layer(n.where, n.name, { op: 'add' }, spread as Value[])
+  const added = n.draft.layer(n.where, n.name + suffix, { op: 'add' }, spread as Value[])
   return view ? added && { value: added, view: sameRank(all)[values.indexOf(full)].view } : n.made(added)
 }
 
-/** A map of 1x1 per channel grows to the full map; any other difference is left for the add to report. */
-function broadcast(n: OnnxNodeReader, value: Value, full: Shape, name: string): Value | undefined {
+/** One channel becomes as many as there are to be, one pixel a map; any other difference is left for the add to report. */
+export function broadcast(n: OnnxNodeReader, value: Value, full: Shape, name: string): Value | undefined {
   const { shape } = value
-  if (sameShape(shape, full) || full.length !== 3 || !sameShape(shape, [full[0], 1, 1])) return value
-  return n.draft.layer(n.where, name, { op: 'resize', size: [full[1], full[2]], mode: 'broadcast' }, [value])
+  if (shape.length !== full.length || (full.length !== 1 && full.length !== 3)) return value
+  const grown = shape[0] === 1 && full[0] > 1 ? repeated(n, value, full[0], `${name}.channels`) : value
+  if (!grown || sameShape(grown.shape, full) || !sameShape(grown.shape, [full[0], 1, 1])) return grown
+  return n.draft.layer(n.where, name, { op: 'resize', size: [full[1], full[2]], mode: 'broadcast' }, [grown])
+}
+
+/** The one channel of a map, or the one element of a vector, `count` times. */
+function repeated(n: OnnxNodeReader, value: Value, count: number, name: string): Value | undefined {
+  const isMap = value.shape.length === 3
+  const ones = n.draft.constant(count, 1, 'ones')
+  const weight = { ...ones, shape: isMap ? [count, 1, 1, 1] : [count, 1] }
+  return n.draft.layer(n.where, name, isMap ? pixelwise(count) : { op: 'linear', cout: count, bias: false }, [value], {
+    weight,
+  })
 }
 
 /** Values one after another along their channels, wherever the graph has those. */
@@ -299,18 +319,37 @@ export function gated(gate: (n: OnnxNodeReader, x: Seen) => Seen | undefined): O
   }
 }
 
-/** x³, x², √x and 1 / x by their exponents. */
+/** Powers with whole exponents up to this one are products. */
+const MOST_FACTORS = 8
+
+/** x to a constant power: a product, a root or exp(exponent · log x), which is no number either where x is negative. */
 export const power: OnnxRead = (n) => {
   const x = n.seen()
   const exponent = n.oneNumber(1)
   if (!x || exponent === undefined) return undefined
+  const size = Math.abs(exponent)
+  const made = exponent < 0 ? positivePower(n, x, size, '.power') : positivePower(n, x, size, '')
+  return made && (exponent < 0 ? n.kept(made, { op: 'reciprocal' }) : made)
+}
+
+function positivePower(n: OnnxNodeReader, x: Seen, exponent: number, suffix: string): Seen | undefined {
   if (exponent === 1) return x
-  if (exponent === 3) {
-    const square = n.kept(x, { op: 'square' }, {}, '.square')
-    return square && product2(n, x, square)
+  if (exponent === 2) return n.kept(x, { op: 'square' }, {}, suffix)
+  if (exponent === 0.5) return n.kept(x, { op: 'sqrt' }, {}, suffix)
+  if (Number.isInteger(exponent) && exponent >= 3 && exponent <= MOST_FACTORS) {
+    const half = positivePower(n, x, Math.floor(exponent / 2), `${suffix}.half${exponent}`)
+    const isOdd = exponent % 2 === 1
+    const even = half && n.kept(half, { op: 'square' }, {}, isOdd ? `${suffix}.even${exponent}` : suffix)
+    return even && (isOdd ? product2(n, x, even, suffix) : even)
   }
-  const op = ({ 2: 'square', 0.5: 'sqrt', [-1]: 'reciprocal' } as const)[exponent as 2]
-  return op ? n.kept(x, { op }) : n.fault(`expected an exponent 3, 2, 1, 0.5 or -1, got ${exponent}`)
+  // Roots are functions by their definition; another exponent may be learnt, and would be public.
+  const isRoot = Math.abs(1 / exponent - Math.round(1 / exponent)) < 1e-5 && exponent > 0
+  if (!isRoot && !n.draft.isPlain(x.value)) {
+    return n.refuse(`expected a whole exponent up to ${MOST_FACTORS} or that of a root, got ${exponent}`)
+  }
+  const log = n.kept(x, { op: 'log' }, {}, `${suffix}.log`)
+  const times = log && n.kept(log, { op: 'affine', factor: exponent, offset: 0 }, {}, `${suffix}.times`)
+  return times && n.kept(times, { op: 'exp' }, {}, suffix)
 }
 
 export const same: OnnxRead = (n) => n.known(0)

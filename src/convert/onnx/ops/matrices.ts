@@ -4,12 +4,13 @@ import type { DraftTensor } from '../../arch-draft.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
 import { transposed } from '../tensor.js'
 import { dimsOf, rankedView, resizedView, vectorOrder, wholeAxis } from '../view.js'
+import { pixelwise } from './layers.js'
 
 /** Gemm: alpha · A · B + beta · C, A computed, B [n,cout] or with transB [cout,n] as PyTorch has it. */
 export const gemm: OnnxRead = (n) => {
   const weight = matrix(n, 1, n.integer('transB', 0) !== 0, n.number('alpha', undefined, 1))
   const beta = n.number('beta', undefined, 1)
-  if (n.integer('transA', 0) !== 0) return n.fault('transA: expected 0, got 1')
+  if (n.integer('transA', 0) !== 0) return n.refuse('transA: expected 0, got 1')
   return weight && product(n, weight, beta)
 }
 
@@ -25,12 +26,12 @@ export const matMul: OnnxRead = (n) => {
 function atPixels(n: OnnxNodeReader, x: Seen, { shape, data, from }: DraftTensor): Seen | undefined {
   const [cout, cin] = shape
   if (x.value.shape.length !== 3 || wholeAxis(x.view, x.view.length - 1, x.value.shape) !== 0) {
-    return n.fault(`expected an input [batch,n], or a map whose channels come last, got ${formatShape(dimsOf(x.view))}`)
+    return n.refuse(
+      `expected an input [batch,n], or a map whose channels come last, got ${formatShape(dimsOf(x.view))}`,
+    )
   }
-  const one = [1, 1] as const
-  const op = { op: 'conv2d', cout, kernel: one, stride: one, pad: [0, 0, 0, 0], dilation: one, groups: 1 } as const
   const weight = { shape: [cout, cin, 1, 1], data, from }
-  const made = n.draft.layer(n.where, n.name, { ...op, bias: false }, [x.value], { weight })
+  const made = n.draft.layer(n.where, n.name, pixelwise(cout), [x.value], { weight })
   return made && { value: made, view: resizedView(x.view, x.value.shape, made.shape) }
 }
 
@@ -41,7 +42,7 @@ function product(n: OnnxNodeReader, given: DraftTensor, beta = 0): Seen | undefi
   // A vector without the batch is a matrix of one row.
   const isRow = seen.view.length === 1
   const matrix = isRow ? { ...seen, view: rankedView(seen.view, 2) } : seen
-  if (matrix.view.length !== 2) return n.fault(`expected an input [batch,n], got ${formatShape(dimsOf(seen.view))}`)
+  if (matrix.view.length !== 2) return n.refuse(`expected an input [batch,n], got ${formatShape(dimsOf(seen.view))}`)
   const x = n.flat(matrix)
   if (!x) return undefined
   const [cout] = given.shape

@@ -3,6 +3,7 @@ import { quote } from '../../../model/json/fields.js'
 import { formatShape, type Shape, sameShape } from '../../../model/shape.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
 import { dimsOf, rankedView } from '../view.js'
+import { broadcast } from './layers.js'
 
 /** One pixel per channel becomes as many as there are to be; what broadcasts to its own sizes stays as it is. */
 export const expand: OnnxRead = (n) => {
@@ -36,15 +37,16 @@ export const tile: OnnxRead = (n) => {
 function repeated(n: OnnxNodeReader, x: Seen, wanted: Shape): Seen | undefined {
   const dims = dimsOf(x.view)
   if (sameShape(dims, wanted)) return x
-  const [batch, channels, height, width] = wanted
-  const isPixel = dims.length === 4 && sameShape(dims, [batch, channels, 1, 1])
-  if (!isPixel || wanted.some((size) => !(size >= 1 && size < 2 ** 24))) {
-    return n.fault(
-      `expected one pixel per channel that is repeated, got ${formatShape(dims)} to ${formatShape(wanted)}`,
-    )
-  }
-  const value = n.plain(x, n.node.inputs[0])
-  const made =
-    value && n.draft.layer(n.where, n.name, { op: 'resize', size: [height, width], mode: 'broadcast' }, [value])
-  return n.made(made)
+  // Products repeat it themselves; behind private layers it stays one number that the client computes.
+  const readers = n.scope.readersOf(n.node.outputs[0])
+  const isFactor = readers.length > 0 && readers.every((op) => op === 'Mul' || op === 'Div')
+  if (isFactor && n.draft.isPlain(x.value)) return x
+  const value = dims[0] === wanted[0] ? n.plain(x, n.node.inputs[0]) : undefined
+  const full = wanted.slice(1)
+  const fits = full.every((size) => size >= 1 && size < 2 ** 24)
+  const made = value && fits ? broadcast(n, value, full, n.name) : undefined
+  if (n.failed || (made && sameShape(made.shape, full))) return n.made(made)
+  return n.refuse(
+    `expected one channel or one pixel that is repeated, got ${formatShape(dims)} to ${formatShape(wanted)}`,
+  )
 }

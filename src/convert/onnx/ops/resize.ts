@@ -1,10 +1,13 @@
 // ONNX nodes that resize or sum up a map: Resize, Upsample, means and maxima over its rows and columns.
 import { quote } from '../../../model/json/fields.js'
 import type { LayerOp, Pair } from '../../../model/layers/layers.js'
-import { formatShape } from '../../../model/shape.js'
+import { elementCount, formatShape } from '../../../model/shape.js'
 import { bilinearMode, COORDINATES, isNearest, ROUNDINGS } from '../../resize-sampling.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
-import { dimsOf, wholeAxis } from '../view.js'
+import { dimsOf, resizedView, wholeAxis } from '../view.js'
+import { extremeOfTwo } from './bounds.js'
+import { pixelwise } from './layers.js'
+import { spanned } from './shapes.js'
 
 const NO_PAD = [0, 0, 0, 0] as const
 
@@ -53,15 +56,52 @@ function summed(
   keepDims: boolean,
 ): Seen | undefined {
   const sizes = dimsOf(x.view)
+  if (kind === 'max' && dims.length === 1 && wholeAxis(x.view, dims[0], x.value.shape) === 0) {
+    const made = channelMaximum(n, x, dims[0])
+    return made && { value: made.value, view: keepDims ? made.view : made.view.filter((_, dim) => dim !== dims[0]) }
+  }
   if (kind === 'max') {
-    return n.fault(`axes: expected rows, columns or both of a map, got ${quote(dims)} of ${formatShape(sizes)}`)
+    return n.refuse(
+      `axes: expected channels, rows, columns or both of a map, got ${quote(dims)} of ${formatShape(sizes)}`,
+    )
   }
   const axes = dims.filter((dim) => sizes[dim] > 1)
+  const [channels, ...side] = x.value.shape
+  const isAcross = axes.length === 1 && side.length === 2 && wholeAxis(x.view, axes[0], x.value.shape) === 0
+  if (isAcross && elementCount(side) > 1 && !n.draft.isPlain(x.value)) {
+    // The same number for every channel: a convolution, which runs privately.
+    const equal = n.draft.constant(channels, kind === 'avg' ? 1 / channels : 1, 'equal weights')
+    const weight = { ...equal, shape: [1, channels, 1, 1] }
+    const made = n.draft.layer(n.where, n.name, pixelwise(1), [x.value], { weight })
+    const view = made && resizedView(x.view, x.value.shape, made.shape)
+    return view && { value: made, view: keepDims ? view : view.filter((_, dim) => !dims.includes(dim)) }
+  }
   let made: Seen | undefined = x
   for (const [i, dim] of axes.entries()) made = made && n.along(made, dim, (axis) => ({ op: 'sum', axis }), `.sum${i}`)
   const count = axes.reduce((product, dim) => product * sizes[dim], 1)
   const mean = made && (kind === 'avg' ? n.kept(made, { op: 'affine', factor: 1 / count, offset: 0 }) : made)
   return mean && { value: mean.value, view: keepDims ? mean.view : mean.view.filter((_, dim) => !dims.includes(dim)) }
+}
+
+/** Of two halves, which share the middle channel of an odd number, then of the halves of what that gives. */
+function channelMaximum(n: OnnxNodeReader, given: Seen, dim: number): Seen | undefined {
+  let x: Seen | undefined = given
+  for (let size = dimsOf(given.view)[dim]; x && size > 1; size = Math.ceil(size / 2)) {
+    const half = Math.ceil(size / 2)
+    const suffix = half === 1 ? '' : `.${half}`
+    const first = spanned(n, x, [{ dim, from: 0, to: half, step: 1 }], 0, `${suffix}.first`)
+    const second = spanned(n, x, [{ dim, from: size - half, to: size, step: 1 }], 0, `${suffix}.second`)
+    x = first && second && extremeOfTwo(n, 'max', first, second, suffix)
+  }
+  return x
+}
+
+/** The least is minus the largest of the negative. */
+export const least: OnnxRead = (n) => {
+  const x = n.seen()
+  const negative = x && n.affine(x, -1, 0, '.negative')
+  const most = reduced(n, negative, 'max')
+  return most && n.affine(most, -1, 0, '.least')
 }
 
 function poolOf(kind: 'avg' | 'max', kernel: Pair, [h, w]: Pair): LayerOp {
@@ -93,7 +133,7 @@ export const resize: OnnxRead = (n) => {
     const to = sizes ? sizes[i] : Math.floor(dims[dim] * given[i])
     if (to === dims[dim]) continue
     const place = wholeAxis(x.view, dim, x.value.shape) ?? (dims[dim] === 1 && dims.length === 4 ? dim - 1 : 0)
-    if (!(place > 0)) return n.fault('expected sizes or scales that keep batch and channels')
+    if (!(place > 0)) return n.refuse('expected sizes or scales that keep batch and channels')
     size[place - 1] = to
     scaleOf[place - 1] = sizes ? undefined : given[i]
   }
@@ -109,12 +149,12 @@ export const resize: OnnxRead = (n) => {
 function checkPolicies(n: OnnxNodeReader, axes: readonly SizedAxis[], bySizes: boolean): void {
   const shrinks = axes.some(({ size, resized }) => resized < size)
   if (n.integer('antialias', 0) !== 0 && shrinks) {
-    n.fault('antialias: expected 0 where a map shrinks, got 1; export the network without antialiasing')
+    n.refuse('antialias: expected 0 where a map shrinks, got 1; export the network without antialiasing')
   }
   const policy = n.text('keep_aspect_ratio_policy', 'stretch')
   const [ratio, other] = axes.map(({ size, resized }) => resized / size)
   if (policy !== 'stretch' && bySizes && ratio !== other) {
-    n.fault(`keep_aspect_ratio_policy: expected stretch, got ${quote(policy)}`)
+    n.refuse(`keep_aspect_ratio_policy: expected stretch, got ${quote(policy)}`)
   }
 }
 
@@ -143,5 +183,5 @@ function resizeMode(n: OnnxNodeReader, axes: readonly SizedAxis[], old: boolean)
   if (bilinear) return bilinear
   const expected = 'expected nearest (floor) or linear of half_pixel, asymmetric or align_corners'
   const where = `coordinate_transformation_mode ${quote(coordinates)}`
-  return n.fault(`${expected}, got mode ${quote(mode)}, ${where}, nearest_mode ${quote(rounding)}`)
+  return n.refuse(`${expected}, got mode ${quote(mode)}, ${where}, nearest_mode ${quote(rounding)}`)
 }

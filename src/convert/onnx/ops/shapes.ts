@@ -4,6 +4,7 @@ import type { LayerOp, Pad } from '../../../model/layers/layers.js'
 import { elementCount, formatShape, type Shape } from '../../../model/shape.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
 import {
+  channelOrder,
   dimsOf,
   flattenedView,
   plainView,
@@ -130,7 +131,7 @@ interface Span {
 }
 
 /** Crops, pads and steps along channels, rows and columns: one layer for each kind. */
-function spanned(n: OnnxNodeReader, x: Seen, spans: readonly Span[], fill = 0, suffix = ''): Seen | undefined {
+export function spanned(n: OnnxNodeReader, x: Seen, spans: readonly Span[], fill = 0, suffix = ''): Seen | undefined {
   const { value, view } = x
   const dims = dimsOf(view)
   const [before, after, stride] = [
@@ -141,27 +142,47 @@ function spanned(n: OnnxNodeReader, x: Seen, spans: readonly Span[], fill = 0, s
   for (const { dim, from, to, step } of spans) {
     if (from === 0 && to === dims[dim] && step === 1) continue
     const axis = wholeAxis(view, dim, value.shape) ?? (dims[dim] === 1 ? singleAxis(x, dim) : undefined)
-    if (axis === undefined || value.shape.length !== 3) return sliced(n, x, spans, suffix)
+    if (axis === undefined || value.shape.length !== 3) {
+      return ofShuffled(n, x, spans, fill, suffix) ?? sliced(n, x, spans, suffix)
+    }
     before[axis] = -from || 0
     after[axis] = to - dims[dim] || 0
     stride[axis] = step
   }
-  if (stride[0] !== 1) return n.fault(`steps: expected 1 along channels, got ${stride[0]}`)
+  if (stride[0] !== 1) return n.refuse(`steps: expected 1 along channels, got ${stride[0]}`)
   let made: Seen | undefined = x
   const apply = (op: LayerOp, own: string) => {
     made = made && n.resized(made, op, suffix + own)
   }
   if (before[0] !== 0 || after[0] !== 0) {
-    if (fill !== 0) return n.fault(`expected channels of zeros, got channels of ${fill}`)
+    if (fill !== 0) return n.refuse(`expected channels of zeros, got channels of ${fill}`)
     apply({ op: 'shortcutA', stride: [1, 1], padChannels: [before[0], after[0]] }, '.channels')
   }
   const pad: Pad = [before[1], before[2], after[1], after[2]]
   if (pad.some((size) => size !== 0)) {
-    if (!Number.isFinite(fill)) return n.fault(`value: expected a finite number, got ${fill}`)
+    if (!Number.isFinite(fill)) return n.refuse(`value: expected a finite number, got ${fill}`)
     apply({ op: 'pad', pad, fill }, '')
   }
   if (stride[1] * stride[2] > 1) apply({ op: 'subsample', stride: [stride[1], stride[2]], offset: [0, 0] }, '.step')
   return made
+}
+
+/** Channels in another order than the value's are picked one by one; undefined where the value is no such map. */
+function ofShuffled(
+  n: OnnxNodeReader,
+  { value, view }: Seen,
+  spans: readonly Span[],
+  fill: number,
+  suffix: string,
+): Seen | undefined {
+  const order = value.shape.length === 3 ? channelOrder(view, value.shape, n.scope.batch) : undefined
+  if (!order) return undefined
+  const along = spans.find(({ dim }) => dim === 1)
+  const isWithin = along && along.from >= 0 && along.to <= order.length
+  const picks = isWithin ? order.slice(along.from, along.to).filter((_, i) => i % along.step === 0) : order
+  const made = n.made(n.draft.reordered(n.where, `${n.name}${suffix}.order`, value, picks))
+  const others = isWithin ? spans.filter((span) => span !== along) : spans
+  return made && spanned(n, made, others, fill, suffix)
 }
 
 /** Slices of anything else: one layer for each. */
@@ -171,7 +192,7 @@ function sliced(n: OnnxNodeReader, x: Seen, spans: readonly Span[], suffix: stri
   for (const { dim, from, to, step } of spans) {
     if (from === 0 && to === dims[dim] && step === 1) continue
     if (from < 0 || to > dims[dim]) {
-      return n.fault(`expected channels, rows or columns of a map, got axis ${dim} of ${formatShape(dims)}`)
+      return n.refuse(`expected channels, rows or columns of a map, got axis ${dim} of ${formatShape(dims)}`)
     }
     made = made && n.along(made, dim, (axis) => ({ op: 'slice', axis, from, to, step }), suffix)
   }
@@ -258,7 +279,7 @@ export const slice: OnnxRead = (n) => {
 function picked(n: OnnxNodeReader, x: Seen, dim: number, picks: readonly number[], suffix = ''): Seen | undefined {
   if (picks.length === 0 || wholeAxis(x.view, dim, x.value.shape) !== 0) {
     const got = `${picks.length} of axis ${dim} of ${formatShape(dimsOf(x.view))}`
-    return n.fault(`expected neighbours, or channels of a map, got ${got}`)
+    return n.refuse(`expected neighbours, or channels of a map, got ${got}`)
   }
   const made = n.draft.reordered(n.where, n.name + suffix, x.value, Int32Array.from(picks))
   return made && { value: made, view: resizedView(x.view, x.value.shape, made.shape) }
@@ -276,17 +297,35 @@ export const gather: OnnxRead = (n) => {
   if (!picks || !fits || index.shape.length > 1) {
     return n.fault(`indices: expected a place of axis ${axis} of ${formatShape(dims)}, or a list of some`)
   }
-  const [from] = picks
-  const isRun = picks.every((place, i) => place === from + i)
-  const made = isRun
-    ? spanned(n, x, [{ dim: axis, from, to: from + picks.length, step: 1 }])
-    : picked(n, x, axis, picks)
+  const made = gathered(n, x, axis, picks)
   if (!made || index.shape.length === 1) return made
   return reshaped(
     n,
     made,
     dims.filter((_, dim) => dim !== axis),
   )
+}
+
+function gathered(n: OnnxNodeReader, x: Seen, dim: number, picks: readonly number[]): Seen | undefined {
+  const [from] = picks
+  const isRun = picks.every((place, i) => place === from + i)
+  return isRun ? spanned(n, x, [{ dim, from, to: from + picks.length, step: 1 }]) : picked(n, x, dim, picks)
+}
+
+/** Gather along the first axis, where every index is a list of one place. */
+export const gatherNd: OnnxRead = (n) => {
+  const index = n.constant(1)
+  const x = n.seen()
+  const batchDims = n.integer('batch_dims', 0)
+  if (batchDims !== 0) return n.refuse(`batch_dims: expected 0, got ${batchDims}`)
+  if (!x || !index) return undefined
+  const [size] = dimsOf(x.view)
+  const picks = index.integers?.map((place) => (place < 0 ? place + size : place))
+  const fits = picks?.every((place) => place >= 0 && place < size)
+  if (!picks || !fits || index.shape.length !== 2 || index.shape[1] !== 1) {
+    return n.refuse(`indices: expected a list of places along the first axis, got ${formatShape(index.shape)}`)
+  }
+  return gathered(n, x, 0, picks)
 }
 
 /** How much of a dimension each output of a Split gets; undefined after reporting why that is not to be had. */
@@ -329,7 +368,7 @@ export const pad: OnnxRead = (n) => {
   const given = n.seen()
   if (!given || n.failed) return undefined
   const axes = n.integerList('axes', 3) ?? given.view.map((_, i) => i)
-  if (mode !== 'constant') return n.fault(`mode: expected constant, got ${quote(mode)}`)
+  if (mode !== 'constant') return n.refuse(`mode: expected constant, got ${quote(mode)}`)
   if (pads?.length !== 2 * axes.length || pads.some((size) => !(Math.abs(size) < 2 ** 24))) {
     return n.fault(`pads: expected two sizes per axis of ${formatShape(dimsOf(given.view))}, got ${quote(pads)}`)
   }
@@ -346,13 +385,13 @@ export const pad: OnnxRead = (n) => {
 function lowest(n: OnnxNodeReader, x: Seen, sides: readonly Side[]): Seen | undefined {
   const [output] = n.node.outputs
   if (n.scope.readersOf(output).some((op) => op !== 'MaxPool') || n.scope.endsAt(output)) {
-    return n.fault('value: expected a finite number but before max pools, got -Infinity')
+    return n.refuse('value: expected a finite number but before max pools, got -Infinity')
   }
   const all = Array<number>(8).fill(0)
   for (const { dim, before, after } of sides) [all[dim], all[dim + 4]] = [before, after]
   const [b, c, top, left, b2, c2, bottom, right] = all
   if ([b, c, b2, c2].some((size) => size !== 0) || [top, left, bottom, right].some((size) => size < 0)) {
-    return n.fault('pads: expected rows and columns of -Infinity only')
+    return n.refuse('pads: expected rows and columns of -Infinity only')
   }
   n.scope.maxPoolPads.set(output, [top, left, bottom, right])
   return x

@@ -12,7 +12,7 @@ const NONE: Pad = [0, 0, 0, 0]
 
 /** Height and width of a kernel, as the node may state them, too. */
 function kernelOf(n: OnnxNodeReader, { shape, from }: DraftTensor, expected: string): Pair | undefined {
-  if (shape.length !== 4) return n.fault(`tensor ${from}: expected a 2-D ${expected}, got ${quote(shape)}`)
+  if (shape.length !== 4) return n.refuse(`tensor ${from}: expected a 2-D ${expected}, got ${quote(shape)}`)
   const kernel: Pair = [shape[2], shape[3]]
   const declared = n.pair('kernel_shape', kernel)
   if (declared[0] === kernel[0] && declared[1] === kernel[1]) return kernel
@@ -98,6 +98,8 @@ export const depthToSpace: OnnxRead = (n) => {
 export const spaceToDepth: OnnxRead = (n) => {
   const x = n.value()
   const block = n.integer('blocksize', 0)
+  const mode = n.text('mode', 'DCR')
+  if (mode !== 'DCR') return n.refuse(`mode: expected DCR, got ${quote(mode)}`)
   if (!(block >= 1 && block <= 64)) return n.fault(`blocksize: expected an integer from 1 to 64, got ${block}`)
   if (!x) return undefined
   if (x.shape.length !== 3 || x.shape[1] % block !== 0 || x.shape[2] % block !== 0) {
@@ -108,7 +110,7 @@ export const spaceToDepth: OnnxRead = (n) => {
 
 export const maxPool: OnnxRead = (n) => {
   if (n.pair('dilations', ONE).some((d) => d !== 1))
-    return n.fault('dilations: expected [1,1]; arch/1 has no dilated pool')
+    return n.refuse('dilations: expected [1,1]; arch/1 has no dilated pool')
   const outside = n.scope.maxPoolPads.get(n.node.inputs[0]) ?? NONE
   return pool(n, ({ pad, ...fields }) => {
     return { op: 'maxPool', ...fields, pad: pad.map((size, i) => size + outside[i]) as unknown as Pad }
@@ -117,7 +119,7 @@ export const maxPool: OnnxRead = (n) => {
 
 export const averagePool: OnnxRead = (n) => {
   if (n.pair('dilations', ONE).some((d) => d !== 1))
-    return n.fault('dilations: expected [1,1]; arch/1 has no dilated pool')
+    return n.refuse('dilations: expected [1,1]; arch/1 has no dilated pool')
   const countPad = n.integer('count_include_pad', 0) !== 0
   return pool(n, (fields) => ({ op: 'avgPool', ...fields, countPad }))
 }
