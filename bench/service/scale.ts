@@ -2,9 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, loadavg } from 'node:os'
 import { chartsDocument } from '../../src/cli/report/chart.js'
+import { circumstances, circumstancesWords } from '../../src/cli/report/circumstances.js'
 import type { Command, Flags } from '../../src/cli/terminal/arguments.js'
 import { openNatsEngine } from '../../src/engine/nats.node.js'
 import { findModel, prepareModel } from '../../src/files/prepared-model.js'
+import { requireWritable } from '../../src/files/whole-files.js'
 import { Client } from '../../src/index.js'
 import { packedBytes } from '../../src/kernels/bits.js'
 import type { DealtModel, ModelDealer } from '../../src/party/helper/dealing.js'
@@ -87,6 +89,7 @@ export async function benchScale(flags: Flags): Promise<void> {
   const seconds = flags.integer('seconds') ?? (quick ? 15 : 60)
   const chart = flags.text('chart')
   flags.check()
+  if (chart) await requireWritable([chart], true)
   const idle = loadavg()[0] < 0.5
   const { compiled } = await prepareModel(findModel('resnet20-cifar10'), '25', {})
   const dealing = await overWorkers(compiled, quick)
@@ -111,7 +114,7 @@ export async function benchScale(flags: Flags): Promise<void> {
     cold: { ratio: resnet20.coldMs / resnet20.nextMs },
     kills: more.kills && { jobs, done, mismatched, usedTwice },
   } as Figures
-  process.stdout.write(`${flags.on('json') ? JSON.stringify(more) : text(figures, more)}\n`)
+  process.stdout.write(`${flags.on('json') ? JSON.stringify({ ...more, ...circumstances() }) : text(figures, more)}\n`)
   if (chart) writeFileSync(chart, drawn(figures))
   process.stdout.write(`${JSON.stringify(figures)}\n`)
 }
@@ -342,6 +345,6 @@ function drawn({ workers, dealers }: Figures): string {
   return chartsDocument(
     'Throughput over workers and dealers',
     charts.filter(({ series }) => series[0].points.length > 0),
-    [],
+    [circumstancesWords(circumstances())],
   )
 }

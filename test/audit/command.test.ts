@@ -21,7 +21,7 @@ it('shows a table that fits, and a page with the pictures', async () => {
   const page = join(dir, 'audit.html')
   const lines = (await onTerminal(80, audit, 'mnist-cnn3', '--images', images, ...few, '--html', page)).split('\n')
   expect(lines.filter((line) => [...line].length > 80)).toEqual([])
-  expect(lines.at(-2)).toMatch(/next npx ringfence serve --model mnist-cnn3/)
+  expect(lines.at(-2)).toMatch(/next npx ringfence demo --model mnist-cnn3/)
   expect(lines.join('\n')).toMatch(/✓ none of \d+ attacks on what parties see found anything/)
   const html = readFileSync(page, 'utf8')
   expect(html.match(/data:image\/png;base64,/g)!.length).toBeGreaterThan(8 * 8)

@@ -94,7 +94,7 @@ describe('the part of a calibration', () => {
     expect(problems.join('\n')).toMatch(/channelMax: expected \d+ numbers, one per channel/)
     expect(problems.join('\n')).toMatch(/counts: expected numbers >= 0 by bin from 0 to 4095, got \{"99999":1\}/)
     expect(problems.join('\n')).toMatch(/unknown field "other"/)
-    expect(() => parseRangesPart('{', model, 'key', 'x.part')).toThrow(/x\.part is not JSON/)
+    expect(() => parseRangesPart('{', model, 'key', 'x.part')).toThrow(/x\.part: expected JSON/)
   })
 })
 

@@ -5,8 +5,9 @@ import { requireWritable, writeWhole } from '../../files/whole-files.js'
 import { auditHtml } from '../report/audit-page.js'
 import { circumstances } from '../report/circumstances.js'
 import type { Command, Flags } from '../terminal/arguments.js'
+import { modelNext } from '../terminal/model-next.js'
 import { printed, type Work } from '../terminal/printed.js'
-import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../terminal/terminal.js'
+import { columnsOf, count, painter, tableLines, wrapped } from '../terminal/terminal.js'
 
 export const audit: Command = {
   name: 'audit',
@@ -123,7 +124,7 @@ function text(report: AuditedModel, model: string, html: string | undefined): st
     ),
     `  ${verdict}`,
     ...(html === undefined ? [] : [`  ${paint('green', '→')} ${html}`]),
-    nextCommand(`serve --model ${quoted(model)} --helper ws://127.0.0.1:7701`, 'offers it to clients', paint),
+    modelNext(model, paint),
     '',
   ].join('\n')
 }

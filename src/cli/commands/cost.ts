@@ -19,8 +19,9 @@ import { type CostReport, costText, type ProfileSeconds } from '../report/cost.j
 import { describeSteps } from '../report/step-words.js'
 import { type Command, type Flags, PLAN_FLAGS, planOptions } from '../terminal/arguments.js'
 import { inFlags } from '../terminal/flag-words.js'
+import { modelNext } from '../terminal/model-next.js'
 import { printed } from '../terminal/printed.js'
-import { quoted } from '../terminal/terminal.js'
+import { nextCommand, type Paint, painter, quoted } from '../terminal/terminal.js'
 
 const OUTPUTS = ['logits', 'label'] as const
 
@@ -55,17 +56,17 @@ export const cost: Command = {
     await printed(
       flags,
       () => predictModel(order),
-      (report) => costText(report, process.stdout, nextOf(order.model)),
+      (report) => `${costText(report, process.stdout)}${nextOf(order.model, painter(process.stdout))}\n`,
     )
     return 0
   },
 }
 
-/** A model can be tried; of a file the layers are known, and no weights. */
-const nextOf = (model: string): readonly [command: string, does: string] =>
+/** Of a file the layers are known, and no weights. */
+const nextOf = (model: string, paint: Paint): string =>
   isModel(model)
-    ? [`demo --model ${quoted(model)}`, 'runs it privately, every bit checked']
-    : [`inspect ${quoted(model)} --svg layers.svg`, 'draws its layers']
+    ? modelNext(model, paint)
+    : nextCommand(`inspect ${quoted(model)} --svg layers.svg`, 'draws its layers', paint)
 
 interface NamedNetwork {
   readonly name: string

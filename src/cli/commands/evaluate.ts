@@ -8,18 +8,9 @@ import { type WindowChoice, windowName } from '../../tune/evaluation/evaluate-ne
 import { circumstances } from '../report/circumstances.js'
 import { type EvaluationColumn, type MadeEvaluation, paretoHtml, paretoSvg } from '../report/pareto-chart.js'
 import { type Command, CSV_FLAG, type Flags, PLAN_FLAGS, planOptions, RESIZE_FLAG } from '../terminal/arguments.js'
+import { modelNext } from '../terminal/model-next.js'
 import { printed, type Work } from '../terminal/printed.js'
-import {
-  byteSize,
-  columnsOf,
-  count,
-  duration,
-  nextCommand,
-  painter,
-  quoted,
-  tableLines,
-  wrapped,
-} from '../terminal/terminal.js'
+import { byteSize, columnsOf, count, duration, painter, tableLines, wrapped } from '../terminal/terminal.js'
 
 export const evaluate: Command = {
   name: 'evaluate',
@@ -209,7 +200,7 @@ function text(report: MadeEvaluation, files: readonly (string | undefined)[], mo
     ...tableLines(COLUMNS, rows.map(cellsOf), paint, columns),
     ...lines.map((line) => wrapped(line, columns, '  ')),
     ...files.flatMap((file) => (file === undefined ? [] : [`  ${paint('green', '→')} ${file}`])),
-    nextCommand(`demo --model ${quoted(model)}`, 'the whole protocol, every bit checked', paint),
+    modelNext(model, paint),
     '',
   ].join('\n')
 }

@@ -12,7 +12,7 @@ export function choicesText(report: PlannedChoices, model: string): string {
   const rows = keys.map(({ key, option, op }) => [key, String(option), op])
   return [
     wrapped(
-      `${paint('bold', network)}: ${unit(cost)}${summed} of ${unit(budget)} allowed; ${unit(plainCost)} with the dearest options`,
+      `${paint('bold', network)}: ${unit(cost)}${summed}, at most ${unit(budget)} allowed; ${unit(plainCost)} with the dearest options`,
       width,
     ),
     ...tableLines(

@@ -8,7 +8,6 @@ import {
   columnsOf,
   count,
   duration,
-  nextCommand,
   type Output,
   type Paint,
   painter,
@@ -45,8 +44,7 @@ const right = (head: string): Column => ({ head, align: 'right' })
 const seconds = (value: number): string => duration(1000 * value)
 const dashed = (value: number): string => (value === 0 ? '-' : count(value))
 
-/** @param next the command that goes on from here, and what it does */
-export function costText(report: CostReport, out: Output, next: readonly [command: string, does: string]): string {
+export function costText(report: CostReport, out: Output): string {
   const paint = painter(out)
   const columns = columnsOf(out)
   const [{ name }] = report.profiles
@@ -70,7 +68,6 @@ export function costText(report: CostReport, out: Output, next: readonly [comman
     '',
     `${paint('bold', 'What published formulas say')} of this network and relu-spec`,
     ...publishedLines(report, paint, columns),
-    nextCommand(...next, paint, columns),
     '',
   ].join('\n')
 }

@@ -322,14 +322,24 @@ export class TfEmitter extends TfArranger {
     return this.layer({ op: 'convTranspose2d', ...fields }, [x], bias ? { weight, bias } : { weight })
   }
 
-  add(given: readonly Value[]): Value | undefined {
+  add(given: readonly Value[], suffix = ''): Value | undefined {
     if (given.length === 1) return given[0]
     const inputs = this.#inOneOrder(given)
     if (!inputs) return undefined
     const full = inputs.find(({ shape }) => shape.length === 3 && shape[1] * shape[2] > 1)
     const spread = inputs.map((value, i) => (full ? this.#broadcast(value, full.shape, `/input${i}`) : value))
     if (spread.some((value) => value === undefined)) return undefined
-    return this.layer({ op: 'add' }, spread as Value[])
+    return this.layer({ op: 'add' }, spread as Value[], {}, suffix)
+  }
+
+  /** Of two values: max(a, b) is a + relu(b - a), min(a, b) is a - relu(a - b). */
+  extreme(kind: 'max' | 'min', a: Value, b: Value, suffix = ''): Value | undefined {
+    const [more, less] = kind === 'max' ? [b, a] : [a, b]
+    const minus = this.negative(less)
+    const difference = minus && this.add([more, minus], `${suffix}/difference`)
+    const cut = difference && this.layer({ op: 'relu' }, [difference], {}, `${suffix}/relu`)
+    const change = cut && (kind === 'max' ? cut : this.negative(cut))
+    return change && this.add([a, change], suffix)
   }
 
   /** Vectors in the order of the flattened map among them: TensorFlow counts that one channels last. */

@@ -66,11 +66,14 @@ export const negate: NodeRead = (n) => {
   return x && madeOf(n.negative(x))
 }
 
-/** Maximum or Minimum of a value and a number: max(x, a) is relu(x - a) + a, min(x, b) is b - relu(b - x). */
+/** Maximum or Minimum of two values, or of a value and a number: max(x, a) is relu(x - a) + a, min(x, b) is b - relu(b - x). */
 export function extreme(kind: 'max' | 'min'): NodeRead {
   return (n) => {
     const side = [0, 1].find((index) => isTensor(n, index))
-    if (side === undefined) return n.fault('expected a value and a constant; of two values it cannot be computed')
+    if (side === undefined) {
+      const [a, b] = [n.value(0), n.value(1)]
+      return a && b && madeOf(n.extreme(kind, a, b))
+    }
     const bound = n.scalar(side)
     const x = n.value(1 - side)
     return x && bound !== undefined

@@ -6,7 +6,7 @@ import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
 import { computingOrder, cycleWords } from '../graph-order.js'
 import { noSuchOutput } from '../outputs.js'
 import { ACTIVATIONS, TfEmitter } from './emit.js'
-import { activationName, type KerasFile, KerasReader } from './keras/reader.js'
+import { activationLayer, activationName, type KerasFile, KerasReader } from './keras/reader.js'
 import { KERAS_READERS } from './keras/readers.js'
 import { fieldFault } from './keras-fields.js'
 import { KerasWeights, missingWeights } from './keras-weights.js'
@@ -52,7 +52,7 @@ export function convertLayersModel(
   draft.throwIfAny()
   requireKnownClasses(calls, order, draft)
   const { byTfjs, isKeras3 } = options
-  const file = { layout: layoutOf(order.map((index) => calls[index])), byTfjs, isKeras3 }
+  const file = { layout: layoutOf(order.map((index) => calls[index])), byTfjs, isKeras3, readers: KERAS_READERS }
   const made = runCalls(topology!, order, new KerasWeights(weights), draft, options.inputShape, file)
   draft.noteUnused('weightsManifest', weights.unread)
   const named = outputs.flatMap((output): (readonly [string, Value])[] => {
@@ -80,6 +80,7 @@ function requireKnownClasses(calls: readonly KerasCall[], order: readonly number
     const path = `modelTopology: ${where}`
     if (className !== 'InputLayer' && !KERAS_READERS.has(className)) return [path]
     const given = config.activation ?? 'linear'
+    if (activationLayer(given)) return []
     const activation = activationName(given)
     const shown = typeof given === 'string' ? quote(given) : activation
     return ACTIVATIONS.has(activation) ? [] : [`${path}: activation ${shown}`]

@@ -4,6 +4,7 @@ import { RingfenceError } from '../../errors.js'
 import { elementCount, formatShape, type Shape } from '../shape.js'
 import { boundedPng } from './bounds.js'
 import { decodeJpeg } from './jpeg.js'
+import { orientationOf, upright } from './jpeg-head.js'
 import { BACKGROUND, type Picture } from './picture.js'
 
 /** A picture's file may have this many bytes. */
@@ -11,7 +12,7 @@ const MOST_BYTES = 2 ** 26
 
 /**
  * Decodes a PNG or JPEG by its signature, or, when `rawShape` is given and the signature is neither, planar CHW bytes.
- * A JPEG is turned upright as its EXIF orientation says. Pictures of 16 bits a channel keep the upper 8; transparency is
+ * A picture is turned upright as its EXIF orientation says. Pictures of 16 bits a channel keep the upper 8; transparency is
  * shown on white.
  * @throws RingfenceError BAD_FILE for a damaged, oversized or unknown file; UNSUPPORTED for a rare kind of PNG, and for
  *   WebP, AVIF, HEIC, GIF, BMP and TIFF
@@ -29,7 +30,10 @@ export function decodeImage(bytes: Uint8Array, name = 'picture', rawShape?: Shap
   if (rawShape && bytes.length === elementCount(rawShape)) return decodeRaw(bytes, rawShape, name)
   const other = otherKind(bytes)
   if (other) {
-    throw new RingfenceError('UNSUPPORTED', `${name}: a ${other} picture cannot be read; save it as PNG or JPEG`)
+    throw new RingfenceError(
+      'UNSUPPORTED',
+      `${name}: expected a PNG or JPEG file, got ${other}, which cannot be read; save it as one of those`,
+    )
   }
   if (rawShape) return decodeRaw(bytes, rawShape, name)
   throw bad('expected a PNG or JPEG file, or raw bytes with their shape given')
@@ -41,6 +45,8 @@ const OTHER_KINDS: readonly (readonly [string, number, string])[] = [
   ['AVIF', 4, 'ftypavi'],
   ['HEIC', 4, 'ftyphei'],
   ['HEIC', 4, 'ftypmif1'],
+  ['JPEG 2000', 4, 'jP  '],
+  ['JPEG XL', 4, 'JXL '],
   ['GIF', 0, 'GIF8'],
   ['BMP', 0, 'BM'],
   ['TIFF', 0, 'II*\0'],
@@ -76,9 +82,11 @@ function startsWith(bytes: Uint8Array, signature: readonly number[]): boolean {
 }
 
 function fromPng(bytes: Uint8Array, name: string): Picture {
-  const png = decodePng(boundedPng(bytes, name))
+  const { file, exif } = boundedPng(bytes, name)
+  const png = decodePng(file, { checkCrc: true })
   const levels = unpack(png)
-  return png.palette ? fromPalette(png, levels, png.palette) : fromLevels(png, levels)
+  const stored = png.palette ? fromPalette(png, levels, png.palette) : fromLevels(png, levels)
+  return upright(stored, (exif && orientationOf(exif)) ?? 1)
 }
 
 /** Samples as they are in the file, one per array element. */

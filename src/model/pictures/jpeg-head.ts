@@ -52,7 +52,7 @@ const ORIENTATION = 0x0112
 const SHORT = 3
 
 /** The tag in the first directory of a TIFF file (EXIF 2.3, 4.6.4). */
-function orientationOf(tiff: Uint8Array): number | undefined {
+export function orientationOf(tiff: Uint8Array): number | undefined {
   if (tiff.length < 8) return undefined
   const little = ascii(tiff, 0, 'II')
   if (!little && !ascii(tiff, 0, 'MM')) return undefined

@@ -145,6 +145,10 @@ export class MccNumbers implements Numbers<MccActivation> {
     }
   }
 
+  get takesWins(): boolean {
+    return !this.options.guard
+  }
+
   get takesMaxPool(): boolean {
     return !this.options.guard && this.options.pools !== 'bytes'
   }

@@ -65,7 +65,7 @@ describe('cost', () => {
     await expect(run('--network', '1/2', '--bits', '40', '--output', 'all')).rejects.toMatchObject({
       code: 'BAD_INPUT',
       problems: [
-        'expected one MODEL, got 0',
+        'expected one MODEL, got none',
         expect.stringContaining('--bits'),
         expect.stringContaining('--output'),
         expect.stringContaining('--network: expected one of lan'),

@@ -37,6 +37,16 @@ describe('channels first', () => {
   const w = { 'd/kernel': k }
   const none = { use_bias: false }
 
+  it('of a transposed convolution alone decides for the network', () => {
+    const config = { kernel_size: [2, 2], filters: 3, strides: [2, 2], use_bias: false, data_format: 'channels_first' }
+    const files = encodeSequential([4, 3, 2], [layer('Conv2DTranspose', 'l', config)], {
+      'l/kernel': weight([2, 2, 3, 4]),
+    })
+    const { arch, notes } = convertTfjs(files.json, files.shards)
+    expect((arch.layers as { op: string }[]).map(({ op }) => op)).toEqual(['convTranspose2d'])
+    expect([(arch.inputs as { shape: number[] }[])[0].shape, notes]).toEqual([[4, 3, 2], []])
+  })
+
   it('throughout: maps are as they come, and so are flattened ones', () => {
     const pools = [
       layer('MaxPooling2D', 'p', { pool_size: 1, ...FIRST }),

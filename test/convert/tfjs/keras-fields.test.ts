@@ -110,6 +110,8 @@ describe('fields of Keras layers', () => {
       { config: { alpha: 0.5 }, set: { negative_slope: 0.25 } },
     ],
     MaxPooling2D: [pool],
+    Maximum: [{ inputs: 2, set: {} }],
+    Minimum: [{ inputs: 2, set: {} }],
     Multiply: [{ inputs: 2, set: {} }],
     Normalization: [
       {

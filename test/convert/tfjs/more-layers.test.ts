@@ -46,6 +46,26 @@ describe('activations', () => {
     )
   })
 
+  const kept = { name: 'act', trainable: true, dtype: { class_name: 'DTypePolicy', config: { name: 'float32' } } }
+  it.each<[string, object, (v: number) => number]>([
+    ['LeakyReLU', { ...kept, negative_slope: 0.1 }, (v) => Math.max(v, 0.1 * v)],
+    ['LeakyReLU', { ...kept, alpha: 0.2 }, (v) => Math.max(v, 0.2 * v)],
+    ['ReLU', { ...kept, max_value: 0.5, negative_slope: 0, threshold: 0 }, (v) => Math.min(Math.max(v, 0), 0.5)],
+    ['ReLU', { ...kept, max_value: null, negative_slope: 0, threshold: 0 }, (v) => Math.max(v, 0)],
+    ['ELU', { alpha: 0.5 }, (v) => Math.max(v, 0) + 0.5 * negative(v)],
+    ['Custom>hard_swish', {}, (v) => v * clipped(v / 6 + 0.5)],
+    ['function', 'hard_swish' as unknown as object, (v) => v * clipped(v / 6 + 0.5)],
+  ])('a layer as the activation of another: %s %j', (class_name, config, f) => {
+    const activation = { module: 'keras.layers', class_name, config, registered_name: null }
+    expectSame(encodeSequential([7, 6, 4], [layer('Activation', 'l', { activation })], {}), x, mapped(f))
+  })
+
+  it('whose fields are not used is refused by them', () => {
+    const activation = { class_name: 'LeakyReLU', config: { negative_slope: 0.1, threshold: 3 } }
+    const files = encodeSequential([7, 6, 4], [layer('Activation', 'l', { activation })], {})
+    expect(refusal(files).problems[0]).toMatch(/threshold/)
+  })
+
   it('ELU with a slope, and fused to a convolution of a graph', () => {
     expectSame(
       encodeSequential([7, 6, 4], [layer('ELU', 'l', { alpha: 0.5 })], {}),
@@ -88,6 +108,29 @@ describe('merges and arrangements', () => {
     const below = { shape: [14, 6, 4], data: [...x.data, ...x.data.map((v) => Math.max(v, 0))] }
     expectSame(merged('Concatenate', { axis: 1 }), x, below)
     expectSame(merged('Concatenate', { axis: -3 }), x, below)
+  })
+
+  it('the larger and the smaller of values, of graphs as well', () => {
+    expectSame(
+      merged('Maximum'),
+      x,
+      mapped((v) => Math.max(v, 0)),
+    )
+    expectSame(
+      merged('Minimum'),
+      x,
+      mapped((v) => v),
+    )
+    const nodes = (op: string) => [
+      { name: 'n', op: 'Neg', input: ['image'] },
+      { name: 'y', op, input: ['image', 'n'] },
+    ]
+    expectSame(encodeGraph([7, 6, 4], nodes('Maximum'), {}), x, mapped(Math.abs))
+    expectSame(
+      encodeGraph([7, 6, 4], nodes('Minimum'), {}),
+      x,
+      mapped((v) => -Math.abs(v)),
+    )
   })
 
   it('of an axis counted from the end, TF.js joins along the last: refused', () => {

@@ -92,7 +92,7 @@ describe('what is no file of weights', () => {
     ],
     ['JSON', jsonOf({ format: 'arch/1' }), 'UNSUPPORTED', /a JSON file/],
     ['another zip', zipSync({ 'a.txt': hdf5 }), 'UNSUPPORTED', /zip file/],
-    ['text', Uint8Array.from(ascii('hello, world')), 'BAD_FILE', /known: safetensors, PyTorch, NumPy/],
+    ['text', Uint8Array.from(ascii('hello, world')), 'BAD_FILE', /known: PyTorch, safetensors, NumPy/],
     ['nothing', new Uint8Array(0), 'BAD_FILE', /not known/],
   ]
   it.each(cases)('%s is refused with what to do', (_, file, code, text) => {

@@ -1,4 +1,5 @@
 // Picture files that ask for more memory or time than their pixels need.
+import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { allocationsOf } from '../../convert/allocation.js'
 
@@ -14,12 +15,13 @@ const png = (width: number, height: number, channels: number, data: Uint8Array) 
 const joined = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts))
 
 describe('picture files that ask for more than they show', () => {
-  /** A chunk without a checksum that anybody looks at. */
   const chunk = (type: string, data: Uint8Array) => {
     const out = new Uint8Array(12 + data.length)
-    new DataView(out.buffer).setUint32(0, data.length)
+    const view = new DataView(out.buffer)
+    view.setUint32(0, data.length)
     out.set(new TextEncoder().encode(type), 4)
     out.set(data, 8)
+    view.setUint32(8 + data.length, crc32(out.subarray(4, -4)))
     return out
   }
   const inserted = (file: Uint8Array, at: number, more: Uint8Array) =>
@@ -46,6 +48,13 @@ describe('picture files that ask for more than they show', () => {
     expect(allocated).toBeLessThan(2 ** 25)
   })
 
+  it('image data that were damaged on the way are refused by their checksum', () => {
+    const file = png(4, 1, 1, Uint8Array.of(1, 2, 3, 4))
+    const broken = Uint8Array.from(file)
+    broken[HEADER_END + 8 + 10] ^= 1
+    expect(() => decodeImage(broken, 'broken.png')).toThrow(/broken.png: the picture cannot be decoded: CRC mismatch/)
+  })
+
   it('a second header is refused', () => {
     const file = inserted(png(1, 1, 1, Uint8Array.of(7)), HEADER_END, png(9, 9, 1, new Uint8Array(81)).subarray(8, 33))
     expect(() => decodeImage(file)).toThrow(/more than one header/)
@@ -70,8 +79,13 @@ describe('picture files that ask for more than they show', () => {
   /** A PNG of 8-bit grey, interlaced, with filter bytes in place. */
   function pngOf(width: number, height: number, rows: Uint8Array): Uint8Array {
     const file = png(width, height, 1, new Uint8Array(width * height))
-    const header = file.slice(0, HEADER_END)
-    header[28] = 1
-    return Uint8Array.of(...header, ...chunk('IDAT', zlibSync(rows)), ...chunk('IEND', new Uint8Array(0)))
+    const header = file.slice(16, HEADER_END - 4)
+    header[12] = 1
+    return Uint8Array.of(
+      ...file.subarray(0, 8),
+      ...chunk('IHDR', header),
+      ...chunk('IDAT', zlibSync(rows)),
+      ...chunk('IEND', new Uint8Array(0)),
+    )
   }
 })

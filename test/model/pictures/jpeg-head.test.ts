@@ -1,5 +1,7 @@
-// JPEGs as cameras and drawing programs write them: turned by EXIF, or in red, green and blue.
+// Pictures as cameras and drawing programs write them: turned by EXIF, or in red, green and blue.
 import { existsSync, readFileSync } from 'node:fs'
+import { crc32 } from 'node:zlib'
+import { encode } from 'fast-png'
 import jpeg from 'jpeg-js'
 import { describe, expect, it } from 'vitest'
 import { decodeImage } from '../../../src/model/pictures/decode.js'
@@ -55,6 +57,18 @@ describe('orientation', () => {
     expect(turned.data).toEqual(upright(lying, 6).data)
   })
 
+  it.each(UPRIGHT.map((_, i) => i + 1))('%i of a PNG', (orientation) => {
+    const file = encode({ ...stored, data: stored.data.map((v) => 40 * v) })
+    const tiff = exif(orientation, false).slice(10)
+    const body = Uint8Array.from([...text('eXIf'), ...tiff])
+    const chunk = Buffer.alloc(8 + body.length)
+    chunk.writeUInt32BE(tiff.length)
+    chunk.set(body, 4)
+    chunk.writeUInt32BE(crc32(body), 4 + body.length)
+    const turned = decodeImage(new Uint8Array(Buffer.concat([file.subarray(0, 33), chunk, file.subarray(33)])))
+    expect([...turned.data].map((v) => v / 40)).toEqual(UPRIGHT[orientation - 1].flat())
+  })
+
   it('of a damaged EXIF segment is none', () => {
     const whole = exif(6, true)
     for (let length = 0; length < whole.length - 4; length++) {
@@ -88,9 +102,10 @@ it.each([
   ['WebP', [...'RIFF....WEBPVP8 ']],
   ['AVIF', [...'....ftypavif']],
   ['HEIC', [...'....ftypheic']],
+  ['JPEG 2000', [...'....jP  ']],
   ['GIF', [...'GIF89a']],
   ['BMP', [...'BM....']],
 ])('%s is refused by its name', (kind, letters) => {
   const bytes = Uint8Array.from(letters, (c) => c.charCodeAt(0))
-  expect(() => decodeImage(bytes)).toThrow(new RegExp(`a ${kind} picture cannot be read; save it as PNG or JPEG`))
+  expect(() => decodeImage(bytes)).toThrow(new RegExp(`expected a PNG or JPEG file, got ${kind}, which cannot be read`))
 })

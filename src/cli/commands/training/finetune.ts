@@ -8,6 +8,7 @@ import { finetuneRounds, type Round } from '../../../files/training/finetune-rou
 import { DEFAULT_MASKS, DEFAULT_RECIPE, type MaskRecipe, type Recipe } from '../../../train/recipe.js'
 import type { EpochRecord } from '../../../train/state.js'
 import { type Command, CSV_FLAG, type Flags, RESIZE_FLAG } from '../../terminal/arguments.js'
+import { modelNext } from '../../terminal/model-next.js'
 import { printed, type Work } from '../../terminal/printed.js'
 import { columnsOf, count, nextCommand, painter, quoted, tableLines, wrapped } from '../../terminal/terminal.js'
 
@@ -227,7 +228,7 @@ function text(report: FinetunedModel): string {
     ...tableLines(columns, rows, paint, width),
     ...figures.map((line) => wrapped(line, width, '  ')),
     `  ${paint('green', '→')} ${output}`,
-    nextCommand(`serve --model ${quoted(output)} --helper ws://127.0.0.1:7701`, 'the private server', paint),
+    modelNext(output, paint),
     '',
   ].join('\n')
 }

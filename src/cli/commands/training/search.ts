@@ -3,17 +3,9 @@ import { type SearchedModel, type SearchModelOptions, searchModel } from '../../
 import { networkProfiles } from '../../../net/index.js'
 import { DEFAULT_CHANCES } from '../../../train/search/recipe.js'
 import { type Command, CSV_FLAG, type Flags } from '../../terminal/arguments.js'
+import { modelNext } from '../../terminal/model-next.js'
 import { printed } from '../../terminal/printed.js'
-import {
-  columnsOf,
-  count,
-  duration,
-  nextCommand,
-  painter,
-  quoted,
-  tableLines,
-  wrapped,
-} from '../../terminal/terminal.js'
+import { columnsOf, count, duration, painter, tableLines, wrapped } from '../../terminal/terminal.js'
 
 const UNITS = [...Object.keys(networkProfiles), 'seesaw'] as (keyof typeof networkProfiles | 'seesaw')[]
 
@@ -137,7 +129,7 @@ function text(report: SearchedModel): string {
     ...tableLines(columns, rows, paint, width),
     wrapped(`an inference takes ${price(cost.total)}, wanted ${price(reference)}; ${answers}`, width, '  '),
     `  ${paint('green', '→')} ${output}`,
-    nextCommand(`serve --model ${quoted(output)} --helper ws://127.0.0.1:7701`, 'the private server', paint),
+    modelNext(output, paint),
     '',
   ].join('\n')
 }

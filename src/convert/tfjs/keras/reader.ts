@@ -2,7 +2,7 @@
 import { isObject, quote } from '../../../model/json/fields.js'
 import type { Pair } from '../../../model/layers/layers.js'
 import type { ArchDraft, DraftTensor, Value } from '../../arch-draft.js'
-import { TfEmitter, type TfWindow } from '../emit.js'
+import { ACTIVATIONS, TfEmitter, type TfWindow } from '../emit.js'
 import { fieldFault } from '../keras-fields.js'
 import type { KerasWeights } from '../keras-weights.js'
 import type { Layout } from '../layout.js'
@@ -108,11 +108,23 @@ export class KerasReader extends TfEmitter {
     return { stride, dilation: this.pair('dilation_rate', [1, 1]), padding: padding === 'same' ? 'same' : 'valid' }
   }
 
-  /** An `activation` field: a name, null, or in Keras 3 an object with the name in it. */
+  /** An `activation` field: a name, null, an object with the name in it, or a layer of its own. */
   activated(x: Value | undefined): Value | undefined {
-    const kind = activationName(this.field('activation') ?? 'linear')
+    const given = this.field('activation') ?? 'linear'
+    const layer = activationLayer(given)
+    if (layer) return x && this.#applied(layer, x)
+    const kind = activationName(given)
     const named = kind === 'hard_sigmoid' && this.file.isKeras3 ? 'hard_sigmoid_3' : kind
     return x && this.activation(named, x, '/activation')
+  }
+
+  #applied(layer: ActivationLayer, x: Value): Value | undefined {
+    const call = { ...this.call, ...layer, name: `${this.call.name}/activation` }
+    const reader = new KerasReader(this.draft, call, [x], this.weights, this.file)
+    const before = this.draft.problems.length
+    const made = this.file.readers.get(layer.className)!(reader, x)
+    if (this.draft.problems.length === before) reader.checkFields()
+    return made
   }
 }
 
@@ -123,15 +135,35 @@ export interface KerasFile {
   readonly byTfjs: boolean
   /** Keras 3 has another hard sigmoid than those before. */
   readonly isKeras3: boolean
+  /** What each class becomes: a layer may stand as another one's activation. */
+  readonly readers: ReadonlyMap<string, (layer: KerasReader, x: Value) => Value | undefined>
 }
 
-/** An activation is its name, or in newer files an object that holds it: {class_name: 'ReLU', config: {…}}. */
+/** A layer without weights that stands as another one's activation: `activation=LeakyReLU(0.1)`. */
+export interface ActivationLayer {
+  readonly className: string
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+const ACTIVATION_LAYERS: ReadonlySet<string> = new Set(['ELU', 'LeakyReLU', 'ReLU', 'Softmax'])
+
+export function activationLayer(kind: unknown): ActivationLayer | undefined {
+  if (!isObject(kind) || typeof kind.class_name !== 'string' || !isObject(kind.config)) return undefined
+  const className = bareClass(kind.class_name)
+  return ACTIVATION_LAYERS.has(className) ? { className, config: kind.config } : undefined
+}
+
+/** Without the package that a class was registered with: `Custom>Swish`. */
+const bareClass = (name: string): string => name.replace(/^.*>/, '')
+
+/** An activation is its name, or in newer files an object that holds it: {class_name: 'function', config: 'relu'}. */
 export function activationName(kind: unknown): string {
   if (typeof kind === 'string') return kind
   if (!isObject(kind)) return quote(kind)
   const { class_name: className, config } = kind
   if (className === 'function' && typeof config === 'string') return config
-  const name = typeof className === 'string' ? ACTIVATION_CLASSES.get(className.replace(/^.*>/, '')) : undefined
+  const own = typeof className === 'string' ? bareClass(className) : ''
+  const name = ACTIVATION_CLASSES.get(own) ?? (ACTIVATIONS.has(own) ? own : undefined)
   const changes =
     isObject(config) &&
     Object.entries(config).some(([field, value]) => field !== 'activation' && fieldFault('Activation', field, value))
@@ -140,8 +172,6 @@ export function activationName(kind: unknown): string {
 }
 
 const ACTIVATION_CLASSES: ReadonlyMap<string, string> = new Map([
-  ['ReLU', 'relu'],
   ['Linear', 'linear'],
-  ['Softmax', 'softmax'],
   ['Sigmoid', 'sigmoid'],
 ])

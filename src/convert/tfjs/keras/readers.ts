@@ -202,6 +202,13 @@ const subtract: KerasRead = (l) => {
   return negative && l.add([l.inputs[0], negative])
 }
 
+const extreme =
+  (kind: 'max' | 'min'): KerasRead =>
+  (l, x) =>
+    l.inputs.slice(1).reduce<Value | undefined>((most, y, i) => {
+      return most && l.extreme(kind, most, y, i === l.inputs.length - 2 ? '' : `/${i}`)
+    }, x)
+
 /** Dimensions without the batch, counted from 1. */
 const permute: KerasRead = (l, x) => {
   const dims = l.field('dims')
@@ -293,6 +300,8 @@ export const KERAS_READERS: ReadonlyMap<string, KerasRead> = new Map(
     Identity: same,
     LeakyReLU: leakyRelu,
     MaxPooling2D: pool('max'),
+    Maximum: extreme('max'),
+    Minimum: extreme('min'),
     Multiply: multiply,
     Normalization: normalization,
     PReLU: prelu,
