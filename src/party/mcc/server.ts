@@ -246,10 +246,8 @@ class MccSession implements SessionBackend {
   }
 
   #unclaim(): void {
-    if (this.#claimed) {
-      this.#claimed.sh.release()
-      releaseMaterial(this.#claimed.material)
-    }
+    if (this.#claimed) releaseMaterial(this.#claimed.material)
+    this.#claimed?.sh.release()
     this.#claimed = undefined
   }
 
@@ -375,7 +373,7 @@ class MccSession implements SessionBackend {
     const bytes = delegated ? this.server.joinBytes : this.server.inputBytes
     const request = await moreOf(payload, client, kind, Phase.online, 0, bytes)
     const inference = readInference(delegated ? request.subarray(ID_BYTES) : request)
-    const { name, sh, material, release } = await this.#take(inference)
+    const { name, sh, material } = await this.#take(inference)
     const walk = { k, planned, share, client, meter, sh, inference }
     try {
       if (delegated) await runJoined(walk, this.server.owners, request, material)
@@ -384,7 +382,7 @@ class MccSession implements SessionBackend {
       if (error instanceof RingfenceError && error.code === 'CHEATED') this.server.burn(name, error)
       throw error
     } finally {
-      release?.()
+      if (sh !== this.session.sh) sh.release()
     }
   }
 
@@ -394,19 +392,17 @@ class MccSession implements SessionBackend {
   }
 
   /** An inference's material, once: what was claimed, or what the store has; and the session that it is of. */
-  async #take(inference: number): Promise<Pick<Claimed, 'name' | 'sh' | 'material'> & { release?: () => void }> {
+  async #take(inference: number): Promise<Omit<Claimed, 'inference'>> {
     const { store, context } = this.server
+    const { name, sh } = this.session
     const claimed = this.#claimed
-    if (!claimed) {
-      const { name, sh } = this.session
-      return { name, sh, material: await store.take(name, inference, context.deadlineMs) }
-    }
+    if (!claimed) return { name, sh, material: await store.take(name, inference, context.deadlineMs) }
     if (claimed.inference !== inference) {
       this.#unclaim()
       throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
     }
     this.#claimed = undefined
-    return { ...claimed, release: () => claimed.sh.release() }
+    return claimed
   }
 }
 
