@@ -102,7 +102,7 @@ interface Part {
   readonly flights: number | null
 }
 
-/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product, a curve, a quadratic select and maxima. */
+/** Lays out one step that compares and one whose y goes out, with these sizes; on `mcc` also a product, a curve, a quadratic select, maxima and wins. */
 function layoutOf(
   { N, V, V2, f, k, d, K, W, switched, results, P, D, n, narrow, bits, chunks }: Symbols,
   gadgets: boolean,
@@ -123,11 +123,15 @@ function layoutOf(
     ...{ index: 5, step: { id: 'maxima' }, size: N, activation: { ...activation, maxPool: {} } },
     relu: { comparisons: 24 * groupsOf(W), results: W },
   }
+  const wins = {
+    ...{ index: 6, step: { id: 'wins' }, size: N, activation: { ...activation, wins: true } },
+    relu: { comparisons: D, results: N },
+  }
   const steps = [
     { index: 0, step: { id: 'compares' }, size: N, activation, relu },
     { index: 1, step: { id: 'passes on' }, size: N, activation, relu: { ...relu, comparisons: 0, switched: 0 } },
-    ...(gadgets ? [product, looked, summed, pooled] : []),
-    { index: gadgets ? 6 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
+    ...(gadgets ? [product, looked, summed, pooled, wins] : []),
+    { index: gadgets ? 7 : 2, step: { id: 'output' }, size: N, activation: null, relu: null },
   ]
   const plan = { ring: n, input: { shape: [N, 1, 1] }, steps }
   return { plan, steps, waves: steps.map((step) => [step]) }
@@ -144,7 +148,7 @@ function inTurn(names: readonly string[], parts: readonly (readonly Message[])[]
   })
 }
 
-const STEPS = ['activation', 'activation', 'product', 'curve', 'quadratic select', 'maxima', 'output']
+const STEPS = ['activation', 'activation', 'product', 'curve', 'quadratic select', 'maxima', 'wins', 'output']
 
 function mccParts(symbols: Symbols): Part[] {
   const layout = layoutOf(symbols, true) as unknown as MccLayout
@@ -168,7 +172,7 @@ function delegatedParts({ N, V, narrow, n }: Symbols): Part[] {
 }
 
 /** Steps that compare nothing have the messages of those that do. */
-const PASSES_ON = [3, 11]
+const PASSES_ON = [3, 12]
 
 function securennParts(symbols: Symbols): Part[] {
   const names = ['start and input', 'step that compares', 'step that does not', 'output']

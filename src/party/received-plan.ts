@@ -4,8 +4,17 @@ import { paddedSize } from '../kernels/geometry.js'
 import { COPY_WORDS, OWN_WORDS } from '../kernels/polynomial/quadratic.js'
 import { type Link, Phase, type ReceiveOptions } from '../net/index.js'
 import { checkPlan } from '../plan/check.js'
-import { groupedWindows } from '../plan/max-pools.js'
-import { elementCount, type LinearOp, maxPoolOf, type Plan, planDigest, reluShape, type Step } from '../plan/plan.js'
+import { groupedWindows, meetingsOf } from '../plan/max-pools.js'
+import {
+  elementCount,
+  hasWins,
+  type LinearOp,
+  maxPoolOf,
+  type Plan,
+  planDigest,
+  reluShape,
+  type Step,
+} from '../plan/plan.js'
 import { Kind } from '../protocol/kinds.js'
 import { equal } from './messages.js'
 
@@ -89,6 +98,7 @@ function dealt(step: Step): number {
     return 2 * elementCount(step.out) * activation.curve.polynomials.flat().length
   if ('quadratic' in activation && activation.quadratic)
     return 2 * elementCount(step.out) * (OWN_WORDS + COPY_WORDS * activation.quadratic.polynomials.length)
+  if (hasWins(step)) return 8 * meetingsOf(step)
   // Three words of indices among them.
   if (maxPoolOf(step)) return 48 * groupedWindows(step)
   return activation.bends ? elementCount(reluShape(step)) : 0

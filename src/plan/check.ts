@@ -8,7 +8,7 @@ import { aligned } from './compile/chunks.js'
 import { curveProblems } from './curves/check.js'
 import { planForm } from './form.js'
 import { guardProblems } from './guard.js'
-import { maxPoolProblems } from './max-pools.js'
+import { maxPoolProblems, winsProblems } from './max-pools.js'
 import { outputProblems } from './outputs.js'
 import {
   type Activation,
@@ -214,6 +214,7 @@ function mccProblems(ring: number, step: Step, a: MccActivation): string[] {
   if (a.curve) problems.push(...curveProblems(ring, step, a, a.curve))
   if (a.quadratic) problems.push(...quadraticProblems(ring, a, a.quadratic))
   if (a.maxPool) problems.push(...maxPoolProblems(step, a))
+  if (a.wins) problems.push(...winsProblems(step, a))
   return problems
 }
 

@@ -100,6 +100,7 @@ const mccActivation = object({
   curve: optional(curveForm),
   quadratic: optional(quadraticForm),
   maxPool: optional(maxPoolForm),
+  wins: optional(oneOf(true)),
 })
 
 const ignored = integer(0, 62)

@@ -106,6 +106,8 @@ export function guardProblems(plan: MccPlan, guard: Guard): string[] {
   problems.push(...quadratics.map(({ id }) => `${id}: quadratic selects have no guard yet`))
   const pools = plan.steps.filter(({ activation }) => activation?.maxPool)
   problems.push(...pools.map(({ id }) => `${id}: maxima of three values have no guard yet`))
+  const wins = plan.steps.filter(({ activation }) => activation?.wins)
+  problems.push(...wins.map(({ id }) => `${id}: wins of all channels have no guard yet`))
   const windowed = plan.steps.filter(({ activation }) => (activation?.lo ?? 0) > 0)
   problems.push(...windowed.map(({ id }) => `${id}: its comparison ignores low bits, a guarded one reads all of them`))
   if ((signs === null) !== (segments.length === 0))

@@ -1,4 +1,4 @@
-// Maxima of windows in a plan: which elements a window reads, and what is wrong with a step from a peer.
+// Maxima of windows and wins of channels in a plan: which elements meet, and what is wrong with a step from a peer.
 import { integer, object } from '../model/json/form.js'
 import { elementCount, linearShape, type MccActivation, type Step } from './plan.js'
 
@@ -27,6 +27,29 @@ export function windowTaps(step: Step, { axis, stride, pad }: NonNullable<MccAct
         }
     return elements
   })
+}
+
+/**
+ * Meetings of a step's channels: each with every channel up to half of them further on, counted around. So all meet, those that
+ * are half of an even number apart twice, and each comes second as often as it comes first.
+ */
+export const meetingsOf = (step: Pick<Step, 'linear'>): number => {
+  const shape = linearShape(step)
+  return (shape[0] >> 1) * elementCount(shape)
+}
+
+/** Comparisons of one step. */
+const MOST_MEETINGS = 2 ** 26
+
+/** What is wrong with wins, one line each. */
+export function winsProblems(step: Step, a: MccActivation): string[] {
+  const problems: string[] = []
+  if (a.relu.kind !== 'relu' || a.bends || a.curve || a.quadratic || a.maxPool || a.lo !== 0)
+    problems.push('wins are of values that have no other activation, and read all bits')
+  if (linearShape(step)[0] < 2) problems.push('wins are of two channels at least')
+  if (meetingsOf(step) > MOST_MEETINGS)
+    problems.push(`${meetingsOf(step)} comparisons of channels, at most ${MOST_MEETINGS} fit`)
+  return problems
 }
 
 /** What is wrong with windows, one line each. */

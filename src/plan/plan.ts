@@ -60,6 +60,8 @@ export interface MccActivation {
   readonly curve?: Curve
   /** In place of ReLUs, one per element: the maxima of windows of three along an axis of y. Differences are what is compared. */
   readonly maxPool?: PoolWindows
+  /** In place of ReLUs: every channel's wins against the others of its position, as `meetingsOf` says. */
+  readonly wins?: true
 }
 
 /** Windows along axis 0 (rows) or 1 (columns) of a map; beyond it they read its edge again. The step's shape says how many. */
@@ -247,6 +249,10 @@ export const ringBytes = ({ ring }: Pick<Plan, 'ring'>): 4 | 8 => (ring > 32 ? 8
 /** The windows whose maxima a step's results are, if they are any. */
 export const maxPoolOf = ({ activation }: Pick<Step, 'activation'>): PoolWindows | undefined =>
   activation && 'maxPool' in activation ? activation.maxPool : undefined
+
+/** Whether a step's results are wins. */
+export const hasWins = ({ activation }: Pick<Step, 'activation'>): boolean =>
+  activation !== null && 'wins' in activation && activation.wins === true
 
 /** The shape of y: what a step's linear operations compute. */
 export const linearShape = ({ linear }: Pick<Step, 'linear'>): MapShape => linear[linear.length - 1].out

@@ -1,12 +1,13 @@
 // What a plan makes of its steps: public, and the same at every party. The numbers come first, and declared costs and
 // predictions need no more; the index maps are made for those who run the plan (step.ts puts them into memory of kernels).
 import type { PatchLists } from '../kernels/index-maps.js'
-import { groupedWindows, windowTaps } from '../plan/max-pools.js'
+import { groupedWindows, meetingsOf, windowTaps } from '../plan/max-pools.js'
 import { type Openings, openings, type Run } from '../plan/openings.js'
 import {
   type Activation,
   type Backend,
   elementCount,
+  hasWins,
   linearShape,
   maxPoolOf,
   type Plan,
@@ -159,6 +160,7 @@ function reluNumbers(step: Step, backend: Backend): ReluNumbers | null {
   const counts = stepCounts(step)
   if (!counts) return null
   if (maxPoolOf(step)) return maxPoolNumbers(step)
+  if (hasWins(step)) return winsNumbers(step)
   const { switched, passed, singles, patches, inOrder } = counts
   const values = switched + passed
   const elements = elementCount(reluShape(step))
@@ -182,6 +184,15 @@ function maxPoolNumbers(step: Step): ReluNumbers {
   }
 }
 
+/** Of wins: all elements are opened, none is switched. */
+function winsNumbers(step: Step): ReluNumbers {
+  const size = elementCount(linearShape(step))
+  return {
+    ...{ switched: 0, passed: 0, values: 0, comparisons: meetingsOf(step), patches: 0, patchElements: 0 },
+    ...{ inOrder: true, paired: false, results: size, opened: { values: size, patches: 0 } },
+  }
+}
+
 /** Where several ReLUs read one value, what they open together. `all`: every copy of every value, and no patches. */
 function bentNumbers(step: Step, backend: Backend, all: boolean) {
   const size = elementCount(linearShape(step))
@@ -201,6 +212,7 @@ function bentNumbers(step: Step, backend: Backend, all: boolean) {
 export function reluMaps({ step, relu }: ActiveLayout, backend: Backend): ReluMaps {
   // ReLU of every element: nothing needs a map, and nothing is laid out.
   if (relu.paired && !step.activation?.bends) return NO_MAPS
+  if (hasWins(step)) return NO_MAPS
   const windows = maxPoolOf(step)
   if (windows) return { ...NO_MAPS, taps: windowTaps(step, windows) }
   const layout = stepLayout(step)!

@@ -8,6 +8,7 @@ import { wordRing } from '../kernels/words.js'
 import { groupedWindows, TAPS } from '../plan/max-pools.js'
 import {
   elementCount,
+  hasWins,
   type LinearOp,
   type MccPlan,
   maxPoolOf,
@@ -33,10 +34,11 @@ import { type SignSet, signSizes } from './mcc/guard/signs.js'
 import { guardSizes, guardTerms, keyShapes, setsOf } from './mcc/guard/terms.js'
 import { heldBytes, materialLengths } from './mcc/material.js'
 import { maxPoolSizes } from './mcc/maxima/max-pool.js'
+import { winsSizes } from './mcc/maxima/wins.js'
 import { curveSizes } from './mcc/polynomial/curve.js'
 import { productSizes } from './mcc/polynomial/product.js'
 import { reluSizes } from './mcc/relu.js'
-import { isCurve, isMaxPool, isQuadratic, type MaxPoolStep, type QuadraticStep } from './mcc/step.js'
+import { isCurve, isMaxPool, isQuadratic, isWins, type MaxPoolStep, type QuadraticStep } from './mcc/step.js'
 import { type FilterSlot, filterSlots } from './weights.js'
 
 /** Bytes that each party's kernels take at most. Every inference prepared ahead adds `prepared` at the server; none is on `securenn`. */
@@ -129,6 +131,7 @@ function mapBytes(step: Step): number {
   const { switched, passed, singles, patches, patchElements, inOrder } = counts
   const elements = elementCount(reluShape(step))
   if (step.activation?.bends) return 16 * elements
+  if (hasWins(step)) return 0
   if (maxPoolOf(step)) return 4 * TAPS * groupedWindows(step)
   if (switched === elements && patches === 0) return 0
   const [values, zeros] = [switched + passed, elements - switched - passed]
@@ -175,6 +178,10 @@ function onlineBytes(step: MccStep, ring: number): number {
     return opening + reply + 2 * rows + tables + maxPoolBytes(step)
   }
   const { relu } = step
+  if (isWins(step)) {
+    const { opening, reply, rows, tables } = winsSizes(step, ring)
+    return opening + reply + 2 * rows + tables + 4 * (3 * step.size + 6 * relu.comparisons)
+  }
   const { opening, reply, rows, tables } = reluSizes(step, ring)
   const words = isQuadratic(step) ? quadraticBytes(step) : 0
   return words + opening + reply + rows + tables + 4 * (2 * step.size + 6 * relu.values + 2 * relu.comparisons)
@@ -198,6 +205,8 @@ function dealtBytes(step: MccStep, ring: number): number {
     return tables + dealerBytes(activation.chunks, relu.comparisons) + maxPoolBytes(step)
   }
   const { tables } = reluSizes(step, 32)
+  if (isWins(step))
+    return tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (3 * step.size + 4 * relu.comparisons)
   const words = isQuadratic(step) ? quadraticBytes(step) : 0
   return (
     words + tables + dealerBytes(activation.chunks, relu.comparisons) + 4 * (9 * relu.values + 3 * relu.comparisons)

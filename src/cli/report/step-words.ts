@@ -1,6 +1,6 @@
 // A plan's step in a few words, for tables.
-import { groupedWindows, TAPS } from '../../plan/max-pools.js'
-import { type LinearOp, maxPoolOf, type Plan, type Step, stepLayout } from '../../plan/plan.js'
+import { groupedWindows, meetingsOf, TAPS } from '../../plan/max-pools.js'
+import { hasWins, type LinearOp, maxPoolOf, type Plan, type Step, stepLayout } from '../../plan/plan.js'
 
 export interface StepWords {
   readonly op: string
@@ -12,8 +12,9 @@ export interface StepWords {
 /** One entry per step. */
 export function describeSteps({ steps }: Plan): StepWords[] {
   const output = steps[steps.length - 1].id
-  // A label's steps begin with the one that cuts the logits.
-  const cut = steps.findIndex(({ id, activation }) => id === output && activation?.relu.kind === 'identity')
+  // A label's steps begin with the one that cuts or compares the logits.
+  const cuts = (step: Step) => step.activation?.relu.kind === 'identity' || hasWins(step)
+  const cut = steps.findIndex((step) => step.id === output && cuts(step))
   return steps.map((step, i) => describe(step, cut >= 0 && i > cut && step.id === output))
 }
 
@@ -21,6 +22,11 @@ function describe(step: Step, label: boolean): StepWords {
   if (step.product) return { op: 'product', shape: shapeWords(step), comparisons: 0 }
   const layout = stepLayout(step)
   const comparisons = layout ? layout.singles + layout.patches : 0
+  if (hasWins(step)) {
+    const before = linearWords(step.linear)
+    const words = before === 'sum' ? 'wins' : `${before}, wins`
+    return { op: words, shape: shapeWords(step), comparisons: meetingsOf(step) }
+  }
   if (maxPoolOf(step)) {
     const before = linearWords(step.linear)
     const words = before === 'sum' ? 'max pool' : `${before}, max pool`

@@ -13,6 +13,7 @@ import { isChannelsLast } from './input-layout.js'
 import { type Bounded, type Known, OnnxNodeReader, type OnnxScope } from './node.js'
 import { nodePath, type OnnxModel, type OnnxNode, type OnnxValueInfo, readOnnxModel } from './proto.js'
 import { READERS } from './readers.js'
+import { withoutSoftplusGuards } from './softplus.js'
 import { decodeTensor, FLOAT_TYPES } from './tensor.js'
 import { plainView, transposedView } from './view.js'
 
@@ -38,7 +39,7 @@ export interface OnnxOptions {
  */
 export function convertOnnx(file: Uint8Array, options: OnnxOptions = {}): ConvertedNetwork {
   const source = options.source ?? 'model.onnx'
-  const read = readOnnxModel(plainBytes(file), source)
+  const read = withoutSoftplusGuards(readOnnxModel(plainBytes(file), source))
   const model = options.outputs ? { ...read, outputs: chosenOutputs(read, options.outputs, source) } : read
   const files = new Map([...(options.externalData ?? [])].map(([name, bytes]) => [name, plainBytes(bytes)]))
   const draft = new ArchDraft(

@@ -35,7 +35,7 @@ import { type CompileOptions, checkOptions, guarded, requireNoTail } from './opt
 import { type JoinedOutputs, joinOutputs, saidOutputs } from './outputs.js'
 import { coarseLayers, type FilterWords, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers } from './securenn-numbers.js'
-import { exactly, winner } from './winner.js'
+import { exactly, meetsAtOnce, WINS, winner, winnerOfWins } from './winner.js'
 
 export type { CompileOptions } from './options.js'
 
@@ -259,8 +259,7 @@ export class Compiler {
   }
 
   #maxPool(layer: LayerOf<'maxPool'>, input: Value): Value {
-    const [from] = layer.in
-    const shape = asMap(layer.out)
+    const [[from], shape] = [layer.in, asMap(layer.out)]
     if (input.expression.kind === 'zero') return { expression: { kind: 'zero', shape }, factor: 1 }
     const waiting = this.#postponed.get(from)
     const value = input.factor === 1 || input.expression.kind === 'tensor' ? input : this.#cut(input, from)
@@ -349,14 +348,15 @@ export class Compiler {
 
   /** Only which channel is largest goes out: 1 there, 0 elsewhere. */
   #finishLabel(value: Value, output: string): void {
-    // Room for a difference and one unit more.
-    const room = this.numbers.scaleOf(output, 2)
-    const { expression: x } = this.#truncate(value, output, { kind: 'identity' }, { scale: room })
-    const { scale } = this.#steps[this.#steps.length - 1]
+    const atOnce = this.numbers.takesWins && meetsAtOnce(value.expression.shape)
+    // Room for a difference and one unit more, unless only its sign is read.
+    const room = { scale: this.numbers.scaleOf(output, atOnce ? 0 : 2), ...(atOnce && WINS) }
+    const { expression: x } = this.#truncate(value, output, { kind: atOnce ? 'relu' : 'identity' }, room)
+    const scale = this.tensorScale(this.#steps.length)
     const given = { scale, y: scale, exact: true }
     const relu = (e: Expression, passed = 0) =>
       this.#truncate({ expression: e, factor: 1 }, output, reluBut(e.shape[0], passed), given).expression
-    const found = winner(x, 2 ** -scale, relu)
+    const found = (atOnce ? winnerOfWins : winner)(x, 2 ** -scale, relu)
     const { linear, scale: y } = this.#lower({ expression: found, factor: 2 ** scale }, scale, output)
     this.#steps.push({ id: output, linear, out: x.shape, scale: y, activation: null })
   }

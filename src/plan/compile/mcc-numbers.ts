@@ -31,7 +31,7 @@ export interface MccOptions {
   guard?: { readonly sigma?: number }
   /**
    * What a max pool spares where its windows are three long: round trips, half of them and bytes on line too, or bytes that the
-   * helper deals, about a third. Default `trips`; a guarded plan has `bytes`.
+   * helper deals, over a third. Default `trips`; a guarded plan has `bytes`.
    */
   pools?: (typeof POOLS)[number]
   /** Bits between the largest value calibrated and the largest that is still right. Default the calibration's, else 1. */
@@ -143,6 +143,10 @@ export class MccNumbers implements Numbers<MccActivation> {
         return { how: { curve }, scale: result }
       },
     }
+  }
+
+  get takesWins(): boolean {
+    return !this.options.guard
   }
 
   get takesMaxPool(): boolean {

@@ -6,7 +6,11 @@ import type { Activation, Bends, Curve, MapShape, PoolWindows, Product, Quadrati
 
 /** What a step computes of its opened values in place of ReLUs, and the fraction bits of its results. */
 export interface Computed {
-  readonly how: { readonly curve: Curve } | { readonly quadratic: Quadratic } | { readonly maxPool: PoolWindows }
+  readonly how:
+    | { readonly curve: Curve }
+    | { readonly quadratic: Quadratic }
+    | { readonly maxPool: PoolWindows }
+    | { readonly wins: true }
   readonly scale: number
 }
 
@@ -77,6 +81,8 @@ export interface Numbers<A extends Activation = Activation> {
   takesQuadratic?(id: string, of: string): boolean
   /** Whether there are steps for maxima of three; comparisons of two compute those otherwise. */
   readonly takesMaxPool?: boolean
+  /** Whether there are steps for wins of all channels; several of comparisons compute those otherwise. */
+  readonly takesWins?: boolean
   /** What the biases of a step add so that dropping `truncate` bits keeps the mean. */
   rounding(truncate: number): number
   /** Fraction bits of the output's y. */

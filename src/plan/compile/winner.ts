@@ -1,4 +1,5 @@
-// The largest of the output's channels, and nothing else of them; on a tie the lower channel wins. Few channels meet in
+// The largest of the output's channels, and nothing else of them; on a tie the lower channel wins. Where there are steps for
+// wins, up to 128 channels meet in one, and a second one compares their numbers. Else few channels meet in
 // pairs, all at once, and their wins are compared with the number a winner has: two steps. Many are halved until the
 // maximum is left, and every channel is compared with that: ⌈log2 c⌉ + 2 steps, but three comparisons per channel.
 //   [v ≥ 0] = ReLU(v + u) - ReLU(v), in units u, for whole numbers v of units
@@ -26,6 +27,20 @@ export type ExactRelu = (e: Expression, passed?: number) => Expression
 
 /** Up to this many comparisons a round trip less is worth more. */
 const MOST_PAIRED = 4096
+/** The same where all channels meet in one round trip, which spares more of them. */
+const MOST_MEETINGS = 8192
+
+/** Ends a step with wins in place of its values. */
+export const WINS = { exact: true, computed: () => ({ how: { wins: true }, scale: 0 }) as const }
+
+/** Whether all channels are to meet at once. */
+export const meetsAtOnce = ([c, h, w]: MapShape): boolean => (c >> 1) * c * h * w <= MOST_MEETINGS
+
+/** As `winner`. @param wins of every channel, each counted `unit`; the largest's are twice as many as half of the channels */
+export function winnerOfWins(wins: Expression, unit: number, relu: ExactRelu): Expression {
+  const most = 2 * (wins.shape[0] >> 1)
+  return relu(plus(wins, new Float32Array(wins.shape[0]).fill((1 - most) * unit)))
+}
 
 /**
  * One unit at the largest channel of each position, zero elsewhere.

@@ -1,7 +1,7 @@
-// The integer reference of maxima of three on `mcc` (docs/protocol.md, "Maxima of three"): exact where every bit is compared.
+// The integer reference of maxima of three and of wins on `mcc` (docs/protocol.md): exact where every bit is compared.
 import { windowTaps } from '../max-pools.js'
 import type { MccActivation, Step } from '../plan.js'
-import { elementCount } from '../plan.js'
+import { elementCount, linearShape } from '../plan.js'
 
 /**
  * The maxima of a step's windows. Differences outside of [-2^(bits-2), 2^(bits-2)) are counted: they do not fit.
@@ -27,4 +27,21 @@ export function maximaOf(
     out[w] = y0 + relus[sign(third[w], second[w]) ? 1 : 0]
   }
   return { out, overflows }
+}
+
+/** How often each channel wins against another of its position: a lower one wins ties. @param values y' of every element */
+export function winsOf(step: Step, { bits }: MccActivation, values: ArrayLike<number>): Int32Array {
+  const [channels, h, w] = linearShape(step)
+  const plane = h * w
+  const out = new Int32Array(values.length)
+  const least = -(2 ** (bits - 1))
+  for (let by = 1; by <= channels >> 1; by++)
+    for (let i = 0; i < values.length; i++) {
+      const j = (i + by * plane) % values.length
+      const difference = values[i] - values[j] - (j < i ? 1 : 0)
+      // Mod 2^bits, as it is compared.
+      const beyond = difference < least || difference >= -least
+      out[difference >= 0 !== beyond ? i : j]++
+    }
+  return out
 }

@@ -6,7 +6,7 @@ import { bentResult, openings } from '../openings.js'
 import { type MccActivation, type MccPlan, type Step, stepLayout } from '../plan.js'
 import { type CurveMasks, followCurve } from './curve.js'
 import { int32, linearReference } from './linear.js'
-import { maximaOf } from './max-pool.js'
+import { maximaOf, winsOf } from './max-pool.js'
 import { multiply, type ProductMasks } from './product.js'
 import { type QuadraticMasks, sumQuadratics } from './quadratic.js'
 
@@ -121,6 +121,7 @@ function activate(
     const unlike = (i: number, j: number) => masks && (r(i)! - r(j)!) & low
     return maximaOf(step, a, values, (i, j) => sign(signed(values[i] - values[j], a.bits), unlike(i, j), a))
   }
+  if (a.wins) return { out: winsOf(step, a, values), overflows: beyond(values) }
   const shifts = open.runs.flatMap(({ count, shift }) => new Array<number>(count).fill(shift))
   const copies = Array.from(open.openedOf, (position, copy) => signed(values[position] + shifts[copy], a.bits))
   const b = new Array<boolean>(layout.singles + layout.patches)

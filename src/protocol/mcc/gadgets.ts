@@ -20,6 +20,7 @@ import {
 } from './gadget.js'
 import type { GuardTerms } from './guard/terms.js'
 import { dealMaxPool, drawMaxPool, maxPoolLengths, openMaxPool } from './maxima/max-pool.js'
+import { dealWins, drawWins, openWins, winsLengths } from './maxima/wins.js'
 import { curveLengths, dealCurve, drawCurve, openCurve } from './polynomial/curve.js'
 import { dealProduct, drawProduct, openProduct, productLengths } from './polynomial/product.js'
 import { dealQuadratic, drawQuadratic, openQuadratic, quadraticLengths } from './polynomial/quadratic.js'
@@ -34,17 +35,27 @@ import {
   reluMaterial,
   reluSizes,
 } from './relu.js'
-import { type AnsweredStep, isCurve, isMaxPool, isQuadratic, type MccStep, opens, type ReluStep } from './step.js'
+import {
+  type AnsweredStep,
+  isCurve,
+  isMaxPool,
+  isQuadratic,
+  isWins,
+  type MccStep,
+  opens,
+  type ReluStep,
+} from './step.js'
 import { partsOf, tablesOf, wordsOf } from './values.js'
 import { packWords, selectWordsOf, wordCount } from './words.js'
 
-type GadgetName = 'product' | 'curve' | 'quadratic' | 'maxPool' | 'relu'
+type GadgetName = 'product' | 'curve' | 'quadratic' | 'maxPool' | 'wins' | 'relu'
 type Table<Part> = Readonly<Record<GadgetName, Part>>
 
 function nameOf(step: AnsweredStep<ReluNumbers>): GadgetName {
   if (isProduct(step)) return 'product'
   if (isCurve(step)) return 'curve'
   if (isMaxPool(step)) return 'maxPool'
+  if (isWins(step)) return 'wins'
   return isQuadratic(step) ? 'quadratic' : 'relu'
 }
 
@@ -174,6 +185,7 @@ const LENGTHS: Table<Lengths> = {
   curve: curveLengths,
   quadratic: quadraticLengths,
   maxPool: maxPoolLengths,
+  wins: winsLengths,
   relu: reluLengths,
 }
 const DEAL = {
@@ -181,6 +193,7 @@ const DEAL = {
   curve: dealCurve,
   quadratic: dealQuadratic,
   maxPool: dealMaxPool,
+  wins: dealWins,
   relu: dealReluStep,
 } as Table<Deal>
 const OPEN = {
@@ -188,6 +201,7 @@ const OPEN = {
   curve: openCurve,
   quadratic: openQuadratic,
   maxPool: openMaxPool,
+  wins: openWins,
   relu: openReluStep,
 } as Table<Open>
 const DRAW = {
@@ -195,5 +209,6 @@ const DRAW = {
   curve: drawCurve,
   quadratic: drawQuadratic,
   maxPool: drawMaxPool,
+  wins: drawWins,
   relu: drawReluStep,
 } as Table<Draw>

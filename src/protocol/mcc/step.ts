@@ -33,6 +33,15 @@ export type MaxPoolStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
   readonly activation: MccActivation & { readonly maxPool: PoolWindows }
 }
 
+/** A step whose results are wins of its values. */
+export type WinsStep<R extends ReluNumbers = PlannedRelu> = ReluStep<R> & {
+  readonly activation: MccActivation & { readonly wins: true }
+}
+
+export function isWins<R extends ReluNumbers>(step: MccStep<R>): step is WinsStep<R> {
+  return step.activation?.wins === true
+}
+
 export function isMaxPool<R extends ReluNumbers>(step: MccStep<R>): step is MaxPoolStep<R> {
   return step.activation?.maxPool !== undefined
 }

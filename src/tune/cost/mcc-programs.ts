@@ -15,6 +15,7 @@ import {
   isCurve,
   isMaxPool,
   isQuadratic,
+  isWins,
   type MaxPoolStep,
   type MccStep,
   type ProductStep,
@@ -86,6 +87,7 @@ class MccWork {
     // About as many multiplications as words.
     if (isQuadratic(step)) return this.add(this.#quadraticWords(step)) + relu.comparisons * this.machine.mcc.select
     const { select, extend, addend, gather, gatherBit } = this.machine.mcc
+    if (isWins(step)) return relu.comparisons * select + this.add(2 * relu.comparisons)
     // One value lifted, two switched, the choice of one, and what it takes of both.
     if (isMaxPool(step)) return relu.passed * (7 * select + extend + 3 * addend)
     const { switched, passed, paired } = relu
@@ -110,6 +112,7 @@ class MccWork {
       const { words } = maxPoolSizes(step, this.plan.ring)
       return words * this.#stream + this.unpack(this.#maxPoolWords(step))
     }
+    if (isWins(step)) return this.words(step.relu.comparisons)
     const narrow = wordCount(step) - step.relu.comparisons - step.relu.switched
     return wordBytes(step, this.plan.ring) * this.#stream + this.unpack(narrow)
   }
@@ -122,6 +125,7 @@ class MccWork {
   /** Words that are read where a reply is, not when they come. */
   #laterWords(step: Relu): number {
     if (isQuadratic(step)) return this.#quadraticWords(step)
+    if (isWins(step)) return step.relu.comparisons
     return isMaxPool(step) ? this.#maxPoolWords(step) : 0
   }
 
@@ -256,7 +260,7 @@ class MccWork {
   takeDealt(step: Step): number {
     if (isProduct(step)) return 0
     const sum = this.unpack(step.size) + this.add(2 * step.size)
-    if (!isActive(step) || isCurve(step) || isQuadratic(step) || isMaxPool(step)) return sum
+    if (!isActive(step) || isCurve(step) || isQuadratic(step) || isMaxPool(step) || isWins(step)) return sum
     return sum + this.unpack(wordCount(step))
   }
 

@@ -62,8 +62,13 @@ describe('a step is called what its activation is', () => {
     expect(words([{ op: 'relu' }, pool, flat])).toEqual(['conv 3×3, max pool', 'max pool', 'sum, ReLU', 'linear'])
   })
 
+  it('max pool, an axis a step where windows are three long', () => {
+    const pool = { op: 'maxPool', kernel: [3, 3] }
+    expect(words([{ op: 'relu' }, pool, flat])).toEqual(['conv 3×3, max pool', 'max pool', 'sum, ReLU', 'linear'])
+  })
+
   it('label', () => {
     const found = words([{ op: 'relu' }, flat], { output: 'label' })
-    expect(found).toEqual(['conv 3×3, ReLU', 'linear, truncate', 'label', 'label', 'sum'])
+    expect(found).toEqual(['conv 3×3, ReLU', 'linear, wins', 'label', 'sum'])
   })
 })

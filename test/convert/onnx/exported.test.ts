@@ -252,6 +252,27 @@ describe('the default exporter', () => {
     expect([code, problems[0]]).toEqual(['UNSUPPORTED', expect.stringContaining('list of places')])
   })
 
+  it('guards softplus by a comparison that changes nothing', () => {
+    const softplus = (v: number) => Math.log1p(Math.exp(v))
+    const plain = [node('Softplus', 'x', 'a'), node('Greater', 'x most', 'b'), node('Where', 'b x a', 'y')]
+    expectValues(run(plain, { most: scalar(20) }), X.map(softplus))
+    const sharp = [
+      node('Mul', 'x beta', 's'),
+      node('Softplus', 's', 'a'),
+      node('Div', 'a beta', 'd'),
+      node('Greater', 's most', 'b'),
+      node('Where', 'b x d', 'y'),
+    ]
+    expectValues(
+      run(sharp, { most: scalar(20), beta: scalar(2) }),
+      X.map((v) => softplus(2 * v) / 2),
+    )
+    // Lower ones change it, as does another value in its place.
+    expect(refusal(plain, { most: scalar(1) }).problems.join()).toMatch(/\(Greater\).*\(Where\)/)
+    const other = [...plain.slice(0, 2), node('Neg', 'x', 'n'), node('Where', 'b n a', 'y')]
+    expect(refusal(other, { most: scalar(20) }).code).toBe('UNSUPPORTED')
+  })
+
   it('casts a number to the type of a value', () => {
     const nodes = [node('CastLike', 'two x', 'a'), node('CastLike', 'x two', 'b'), node('Mul', 'b a', 'y')]
     const { code } = refusal(nodes, { two: int(2) })

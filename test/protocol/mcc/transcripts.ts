@@ -20,6 +20,7 @@ import {
   takeDelta,
 } from '../../../src/protocol/mcc/material.js'
 import { differences, maxPoolSizes, unpackSets } from '../../../src/protocol/mcc/maxima/max-pool.js'
+import { meetings, winsSizes } from '../../../src/protocol/mcc/maxima/wins.js'
 import {
   answerRelu,
   drawOpening,
@@ -36,6 +37,7 @@ import {
   isCurve,
   isMaxPool,
   isQuadratic,
+  isWins,
   type MaxPoolStep,
   type MccSteps,
   opens,
@@ -203,7 +205,7 @@ export class Transcripts {
         server.add(own.c.u8()) // its share y - m, which follows from what it received
       }
       if (!opens(step)) continue
-      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step) && !isMaxPool(step)
+      const plain = isActive(step) && !isCurve(step) && !isQuadratic(step) && !isMaxPool(step) && !isWins(step)
       const run = plain ? this.#relu(step, own, inference, server, client) : undefined
       tensors.push(run ?? this.#answered(step, own, tensors, inference, server, client))
     }
@@ -252,6 +254,17 @@ export class Transcripts {
       }
       server.add(setsApart(k, step, lists, dealt!.reply, ring))
       for (const region of [moved, alike]) region.release()
+    } else if (isActive(step) && isWins(step)) {
+      const met = meetings(k, step, e!, true)
+      client.add(message.u8().subarray(0, winsSizes(step, ring).opened))
+      client.add(this.#unpadded(step, message, inference, met))
+      const first = met.u8().slice(0, met.byteLength / 2)
+      const alike = upload(k.memory, new Uint8Array([...first, ...first]))
+      for (const by of [0x1111, 0x3377]) {
+        server.add(this.#difference(step, met, dealt!.opening, by))
+        server.add(halvesApart(this.#difference(step, alike, dealt!.opening, by)))
+      }
+      for (const region of [met, alike]) region.release()
     } else client.add(message.u8())
     if (isActive(step) && isCurve(step)) server.add(entriesAt(k, step, e!, dealt!.reply, ring))
     const next = mask(step.index + 1)
@@ -261,6 +274,7 @@ export class Transcripts {
     server.add(reply.u8())
     if (isActive(step) && isQuadratic(step)) server.add(halvesApart(reply.u8().slice(0, reluSizes(step, ring).beta)))
     if (isActive(step) && isMaxPool(step)) server.add(thirdsApart(reply.u8().slice(0, maxPoolSizes(step, ring).beta)))
+    if (isActive(step) && isWins(step)) server.add(halvesApart(reply.u8().slice(0, winsSizes(step, ring).beta)))
     opened.prepare?.(dealt!.reply)
     const x = opened.finish(reply, dealt!.reply, 0)
     for (const each of [opened, message, drawn, next, reply, e]) each?.release()
