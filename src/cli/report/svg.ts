@@ -51,7 +51,7 @@ const STYLE = `${rules(0)}@media(prefers-color-scheme:dark){${rules(1)}}`
 /** A whole document. @param title what it shows, for readers that do not see it */
 export function svgDocument(width: number, height: number, title: string, body: readonly string[]): string {
   const [w, h] = [Math.ceil(width), Math.ceil(height)]
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" width="${w}" height="${h}" style="max-width:100%;height:auto" role="img" font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${w} ${h}" width="${w}" height="${h}" style="max-width:100%;height:auto;color-scheme:light dark" role="img" font-family="system-ui, Helvetica, Arial, sans-serif" font-size="13">
 <title>${escaped(title)}</title><style>${STYLE}</style>
 <rect width="100%" height="100%" class="fill-paper"/>
 ${body.join('\n')}
