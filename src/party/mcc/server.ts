@@ -7,9 +7,7 @@ import { delegatedSizes } from '../../protocol/mcc/delegated.js'
 import { guardTerms } from '../../protocol/mcc/guard/terms.js'
 import { runServer } from '../../protocol/mcc/inference.js'
 import { inputBytes } from '../../protocol/mcc/input.js'
-import { type InferenceMaterial, releaseMaterial } from '../../protocol/mcc/material.js'
 import { firstPiece } from '../../protocol/pieces.js'
-import type { Streams } from '../../random/streams.js'
 import { Admission, keptAlive, RUNNING, WAITING } from '../admission.js'
 import { spend } from '../allowance.js'
 import type { ClientSession, ServerBackend, ServerContext, SessionBackend } from '../backend.js'
@@ -32,6 +30,7 @@ import {
   readInference,
 } from '../messages.js'
 import { moreOf, receivePieces, receivePiecesUnless } from '../transfer.js'
+import { Claims } from './claims.js'
 import { Deliveries } from './deliveries.js'
 import { type KeptSession, KeptSessions } from './kept-sessions.js'
 import { allowance, Watch } from './reservations.js'
@@ -154,19 +153,10 @@ export class MccServer implements ServerBackend {
   }
 }
 
-/** An inference of an earlier session, taken out of the store for the input that follows. */
-interface Claimed {
-  /** Of that session, and its stream: a copy, for another connection may end the session meanwhile. */
-  readonly name: string
-  readonly sh: Streams
-  readonly inference: number
-  readonly material: InferenceMaterial
-}
-
 class MccSession implements SessionBackend {
   /** The kept sessions this connection may use, its own among them if it is kept. */
   readonly #held = new Map<string, KeptSession>()
-  #claimed: Claimed | undefined
+  readonly #claims: Claims
   /** Ends what is reserved, or only the turn, once nothing comes. */
   readonly #reserved = new Watch(() => this.#lapse())
   readonly #turn = new Watch(() => this.#endTurn())
@@ -181,6 +171,8 @@ class MccSession implements SessionBackend {
     private readonly server: MccServer,
     private readonly session: ClientSession,
   ) {
+    const { context, store } = server
+    this.#claims = new Claims(context.k, store, context.deadlineMs)
     void session.link.closed.then(() => this.session.place.leave?.())
   }
 
@@ -188,7 +180,7 @@ class MccSession implements SessionBackend {
     this.#left = true
     this.server.leave(this)
     this.#lapsed()
-    this.#unclaim()
+    this.#claims.drop()
     for (const kept of this.#held.values()) this.server.kept.leave(kept)
     if (!this.#held.has(this.session.name)) this.server.store.forget(this.session.name)
   }
@@ -228,27 +220,9 @@ class MccSession implements SessionBackend {
 
   /** The client learns whether an inference is unused before it masks an input with it. */
   async #claim(payload: Uint8Array): Promise<void> {
-    const { store, context } = this.server
-    this.#unclaim()
     const kept = this.#held.get(hex(payload.subarray(0, ID_BYTES)))
-    const inference = readInference(payload.subarray(ID_BYTES))
-    if (kept) {
-      const sh = kept.sh.on(context.k)
-      try {
-        const material = await store.take(kept.name, inference, context.deadlineMs)
-        this.#claimed = { name: kept.name, sh, inference, material }
-      } catch {
-        sh.release()
-        // Used, never dealt, or the helper left while it dealt: the client goes on with another.
-      }
-    }
-    this.session.link.send(Kind.claimed, Phase.online, 0, new Uint8Array([this.#claimed ? 1 : 0]))
-  }
-
-  #unclaim(): void {
-    if (this.#claimed) releaseMaterial(this.#claimed.material)
-    this.#claimed?.sh.release()
-    this.#claimed = undefined
+    const claimed = await this.#claims.claim(kept, readInference(payload.subarray(ID_BYTES)))
+    this.session.link.send(Kind.claimed, Phase.online, 0, new Uint8Array([claimed ? 1 : 0]))
   }
 
   /** Answers once it is this client's turn to prepare. */
@@ -373,7 +347,7 @@ class MccSession implements SessionBackend {
     const bytes = delegated ? this.server.joinBytes : this.server.inputBytes
     const request = await moreOf(payload, client, kind, Phase.online, 0, bytes)
     const inference = readInference(delegated ? request.subarray(ID_BYTES) : request)
-    const { name, sh, material } = await this.#take(inference)
+    const { name, sh, material } = await this.#claims.take(this.session, inference)
     const walk = { k, planned, share, client, meter, sh, inference }
     try {
       if (delegated) await runJoined(walk, this.server.owners, request, material)
@@ -389,20 +363,6 @@ class MccSession implements SessionBackend {
   /** Ends its connection if it may use the material of that session. */
   end(name: string, error: RingfenceError): void {
     if (this.session.name === name || this.#held.has(name)) this.session.link.fail(error)
-  }
-
-  /** An inference's material, once: what was claimed, or what the store has; and the session that it is of. */
-  async #take(inference: number): Promise<Omit<Claimed, 'inference'>> {
-    const { store, context } = this.server
-    const { name, sh } = this.session
-    const claimed = this.#claimed
-    if (!claimed) return { name, sh, material: await store.take(name, inference, context.deadlineMs) }
-    if (claimed.inference !== inference) {
-      this.#unclaim()
-      throw new RingfenceError('PROTOCOL', `the client claimed inference ${claimed.inference} and starts ${inference}`)
-    }
-    this.#claimed = undefined
-    return claimed
   }
 }
 
