@@ -2,7 +2,7 @@
 import { type Recipe, recipeOf } from '../recipe.js'
 import type { CostTerms } from './objective.js'
 
-/** How chances are learned; the numbers are those of Seesaw's code, λ as in its newer version (282dd29: 0.005 and 0.001). */
+/** How chances are learned; the numbers are those of Seesaw's code at 91e07be (282dd29 has a tenth of both λ). */
 export interface ChanceRecipe extends CostTerms {
   /** Of Adam, without momentum. */
   readonly rate: number

@@ -1,6 +1,7 @@
 // `ringfence search`: which ReLUs a network needs, found while it is trained.
 import { type SearchedModel, type SearchModelOptions, searchModel } from '../../../files/training/search-model.js'
 import { networkProfiles } from '../../../net/index.js'
+import { DEFAULT_RECIPE } from '../../../train/recipe.js'
 import { DEFAULT_CHANCES } from '../../../train/search/recipe.js'
 import { type Command, CSV_FLAG, type Flags } from '../../terminal/arguments.js'
 import { modelNext } from '../../terminal/model-next.js'
@@ -38,9 +39,21 @@ export const search: Command = {
       valueHint: 'MODEL',
       description: 'distil the answers of this model for the same pictures and classes into weights',
     },
-    epochs: { type: 'string', valueHint: 'N', description: 'of the search, each over half of the pictures' },
-    'retrain-epochs': { type: 'string', valueHint: 'N', description: 'of what was found, in each round' },
-    rate: { type: 'string', valueHint: 'R', description: 'highest learning rate of weights' },
+    epochs: {
+      type: 'string',
+      valueHint: 'N',
+      description: `of the search, each over half of the pictures (default ${DEFAULT_RECIPE.epochs})`,
+    },
+    'retrain-epochs': {
+      type: 'string',
+      valueHint: 'N',
+      description: `of what was found, in each round (default ${DEFAULT_RECIPE.epochs})`,
+    },
+    rate: {
+      type: 'string',
+      valueHint: 'R',
+      description: `highest learning rate of weights (default ${DEFAULT_RECIPE.rate})`,
+    },
     'chance-rate': {
       type: 'string',
       valueHint: 'R',
@@ -51,10 +64,18 @@ export const search: Command = {
       valueHint: 'L',
       description: `of the cost in the loss (default ${DEFAULT_CHANCES.total})`,
     },
-    batch: { type: 'string', valueHint: 'N', description: 'pictures of a step' },
-    shift: { type: 'string', valueHint: 'N', description: 'move pictures by up to N pixels' },
+    batch: { type: 'string', valueHint: 'N', description: `pictures of a step (default ${DEFAULT_RECIPE.batch})` },
+    shift: {
+      type: 'string',
+      valueHint: 'N',
+      description: `move pictures by up to N pixels (default ${DEFAULT_RECIPE.shift})`,
+    },
     'no-flip': { type: 'boolean', description: 'never mirror a picture: digits, letters' },
-    seed: { type: 'string', valueHint: 'N', description: 'of weights, order and sampled paths' },
+    seed: {
+      type: 'string',
+      valueHint: 'N',
+      description: `of weights, order and sampled paths (default ${DEFAULT_RECIPE.seed})`,
+    },
     threads: { type: 'string', valueHint: 'N', description: 'worker threads (default: one per core)' },
     force: { type: 'boolean', description: 'overwrite what is there' },
     ...CSV_FLAG,
