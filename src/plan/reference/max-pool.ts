@@ -4,7 +4,8 @@ import type { MccActivation, Step } from '../plan.js'
 import { elementCount, linearShape } from '../plan.js'
 
 /**
- * The maxima of a step's windows. Differences outside of [-2^(bits-2), 2^(bits-2)) are counted: they do not fit.
+ * The maxima of a step's windows. First values and differences outside of [-2^(bits-2), 2^(bits-2)) are counted: they do
+ * not fit.
  * @param values y' of every element; @param sign whether element i is seen not to be below element j
  */
 export function maximaOf(
@@ -17,11 +18,13 @@ export function maximaOf(
   const out = new Int32Array(elementCount(step.out))
   const [first, second, third] = windowTaps(step, a.maxPool!)
   let overflows = 0
+  const fits = (v: number) => v >= -limit && v < limit
   for (let w = 0; w < out.length; w++) {
     const y0 = values[first[w]]
+    if (!fits(y0)) overflows++
     const relus = [second[w], third[w]].map((i) => {
       const difference = values[i] - y0
-      if (difference >= limit || difference < -limit) overflows++
+      if (!fits(difference)) overflows++
       return sign(i, first[w]) ? difference : 0
     })
     out[w] = y0 + relus[sign(third[w], second[w]) ? 1 : 0]

@@ -210,6 +210,13 @@ describe('a network with max pools', () => {
     const overflows = (input: Int32Array) => runReference(compiled.plan, compiled.model, input).overflows
     expect(overflows(words[0])).toBe(0)
     expect(overflows(far)).toBeGreaterThan(0)
+    // Between equal values there are no differences, but what they are added to is lifted.
+    const [gadget] = PLANS
+    const flat = poolPlan({ ...gadget, truncate: 0 }, new Int32Array(54))
+    const limit = 2 ** (gadget.bits - 2)
+    const counted = (value: number) => runReference(flat.plan, flat.model, new Int32Array(54).fill(value)).overflows
+    // Once for each of 2·3·5 windows.
+    expect([30384, limit, limit - 1, -limit, -limit - 1].map(counted)).toEqual([30, 30, 0, 0, 30])
   })
 
   it('has pairs where bytes are spared, with a guard and on securenn', () => {
