@@ -17,6 +17,10 @@ export interface Maxima {
 
 type Window = Pick<LayerOf<'maxPool'>, 'kernel' | 'stride' | 'pad'>
 
+/** Whether a step can take all maxima along an axis. Windows farther apart would have elements opened that none of them reads. */
+export const isOfThree = ({ kernel, stride, pad }: Window, axis: 0 | 1): boolean =>
+  kernel[axis] === TAPS && stride[axis] <= TAPS && pad[axis] < TAPS
+
 /** @param value not weighted */
 export function maxPool(
   value: Value,
@@ -26,8 +30,7 @@ export function maxPool(
 ): Value {
   let expression = value.expression
   for (const axis of [1, 0] as const) {
-    // Windows farther apart would have elements opened that none of them reads.
-    if (ofThree && kernel[axis] === TAPS && stride[axis] <= TAPS && pad[axis] < TAPS) {
+    if (ofThree && isOfThree({ kernel, stride, pad }, axis)) {
       const [c, h, w] = expression.shape
       const shape: MapShape = axis === 0 ? [c, out[1], w] : [c, h, out[2]]
       expression = ofThree(expression, { axis, stride: stride[axis], pad: pad[axis] }, shape)

@@ -10,12 +10,12 @@ import { bodyOf } from '../../model/tail/split.js'
 import type { LayerTensors, Weights } from '../../model/weights.js'
 import type { Calibration } from '../calibrate.js'
 import { type GuardSummary, summarizeGuard } from '../guard.js'
-import { TAPS } from '../max-pools.js'
 import { type LinearOp, type MccPlan, maxPoolOf, type Step } from '../plan.js'
 import { waves } from '../waves.js'
 import { Compiler } from './compile.js'
 import { type Expression, type Filter, UNLOADED } from './expression.js'
 import type { Lower } from './lower.js'
+import { isOfThree } from './max-pool.js'
 import { MccNumbers, type MccOptions } from './mcc-numbers.js'
 
 export interface StepOutline {
@@ -44,9 +44,10 @@ export interface PlanOutline {
 /**
  * The steps that `compile` makes, whatever the weights are: those of a network whose biases and statistics are not all
  * zero, and without those of averages over windows so large that weights behind them would vanish. Takes no memory for weights.
+ * @param pools as the option of `compile`; on `securenn` it is `bytes`, and with a guard
  * @throws RingfenceError UNSUPPORTED as `compile`
  */
-export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
+export function outlinePlan(arch: Architecture, spec?: ReluSpec, pools: MccOptions['pools'] = 'trips'): PlanOutline {
   requireRunnable(arch)
   const lowering: Lower = (expression, { wanted }) => {
     const quantized = { weights: new Map(), bias: new Float64Array(0) }
@@ -56,7 +57,7 @@ export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
     const numbers = new MccNumbers(unitRanges(arch), options)
     return new Compiler(arch, placeholders(arch), withoutWindows(spec), numbers, {}, lowering).run().plan as MccPlan
   }
-  const plan = planOf({})
+  const plan = planOf({ pools })
   const steps = plan.steps.map((step) => {
     const convolutions = step.linear.filter(({ op }) => op === 'conv').length
     return { id: step.id, compares: compares(step), convolutions }
@@ -64,7 +65,7 @@ export function outlinePlan(arch: Architecture, spec?: ReluSpec): PlanOutline {
   const linearLayers = bodyOf(arch).layers.filter((layer) => MULTIPLIES.has(effectiveOp(layer).op)).length
   // A guarded plan has other steps for max pools.
   const guard = summarizeGuard(plan.steps.some(maxPoolOf) ? planOf({ pools: 'bytes' }) : plan)
-  return { steps, linearLayers, waves: waves(plan.steps).length, guard, ...unfolded(bodyOf(arch), spec) }
+  return { steps, linearLayers, waves: waves(plan.steps).length, guard, ...unfolded(bodyOf(arch), spec, pools) }
 }
 
 /** The tensors that an expression reads, its convolutions, and its shape. */
@@ -122,7 +123,11 @@ function withoutWindows(spec: ReluSpec | undefined): ReluSpec | undefined {
 }
 
 /** Every layer that multiplies ends a step; so does an activation, the same one where only it reads the layer. */
-function unfolded(arch: Architecture, spec: ReluSpec | undefined): Pick<PlanOutline, 'unfolded' | 'unfoldedWaves'> {
+function unfolded(
+  arch: Architecture,
+  spec: ReluSpec | undefined,
+  pools: MccOptions['pools'],
+): Pick<PlanOutline, 'unfolded' | 'unfoldedWaves'> {
   const readers = new Map<string, number>()
   for (const layer of arch.layers) for (const id of layer.in) readers.set(id, (readers.get(id) ?? 0) + 1)
   const truncated = new Set<string>()
@@ -135,7 +140,7 @@ function unfolded(arch: Architecture, spec: ReluSpec | undefined): Pick<PlanOutl
       if (readers.get(layer.in[0]) === 1) truncated.delete(layer.in[0])
       compared.set(id, 1)
     } else if (MULTIPLIES.has(effectiveOp(layer).op) || layer.op === 'multiply') truncated.add(id)
-    else compared.set(id, poolLevels(layer))
+    else compared.set(id, poolLevels(layer, pools))
   }
   // Steps one after the other up to each layer.
   const chain = new Map<string, number>()
@@ -159,9 +164,10 @@ const MULTIPLIES: ReadonlySet<string> = new Set([
   ...['avgPool', 'globalAvgPool'],
 ])
 
-/** Along each axis one for three values, else a tree. */
-function poolLevels(layer: Layer): number {
+/** Along each axis one step where it takes all maxima of three, else a tree. */
+function poolLevels(layer: Layer, pools: MccOptions['pools']): number {
   const op = effectiveOp(layer)
   if (op.op !== 'maxPool') return 0
-  return op.kernel.reduce((levels, taps) => levels + (taps === TAPS ? 1 : Math.ceil(Math.log2(taps))), 0)
+  const levels = (axis: 0 | 1) => (pools === 'trips' && isOfThree(op, axis) ? 1 : Math.ceil(Math.log2(op.kernel[axis])))
+  return levels(0) + levels(1)
 }

@@ -125,7 +125,7 @@ function foldingOf(
   backend: Backend,
 ): Pick<Inspection, 'folding' | 'guard'> & { readonly problem?: string } {
   try {
-    const outline = outlinePlan(arch, spec)
+    const outline = outlinePlan(arch, spec, backend === 'mcc' ? 'trips' : 'bytes')
     const { steps, unfolded, linearLayers } = outline
     const folding = {
       linearLayers,
