@@ -35,6 +35,8 @@ export interface Given {
   readonly bends?: (scale: number) => Bends
   /** Comparisons of all bits, whatever window the options name. */
   readonly exact?: boolean
+  /** Opened bits of exact comparisons at least. */
+  readonly bits?: number
   readonly computed?: FunctionNumbers['computed']
   /** Of the result. Default that of y. */
   readonly out?: MapShape

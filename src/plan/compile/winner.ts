@@ -14,13 +14,21 @@ import { concat } from './max-pool.js'
  * The same activation with every bit compared. With a window, [v ≥ 0] would not be 0 or 1 where values lie close, and the
  * client would read from the counts how the other channels did.
  * @param chunks as many per chain as the options ask for, where that many can be
+ * @param least bits that have to be opened
  */
-export function exactly(a: Activation, chunks: number | undefined): Activation {
+export function exactly(a: Activation, chunks: number | undefined, least = 0): Activation {
   if (!('bits' in a)) return { ...a, ignoredMsb: 0, ignoredLsb: 0 }
-  if (a.lo === 0) return a
-  const possible = chunks !== undefined && chunksOf(a.bits, chunks) !== null
-  return { ...a, lo: 0, chunks: chooseChunks(a.bits, possible ? chunks : undefined) }
+  const bits = Math.max(a.bits, least)
+  if (a.lo === 0 && bits === a.bits) return a
+  const possible = chunks !== undefined && chunksOf(bits, chunks) !== null
+  return { ...a, bits, lo: 0, chunks: chooseChunks(bits, possible ? chunks : undefined) }
 }
+
+/**
+ * Bits that the steps behind the logits open at least: they compare numbers of wins, or of equal channels, down to 1 - c, and
+ * one that wrapped would be another 1. Values of n' bits lie in [-2^(n'-2), 2^(n'-2)).
+ */
+export const countBits = ([c]: MapShape): number => 2 + Math.ceil(Math.log2(c - 1))
 
 /** ReLU of all elements but those of the last `passed` channels, without losing a bit. Returns the tensor. */
 export type ExactRelu = (e: Expression, passed?: number) => Expression
@@ -28,13 +36,13 @@ export type ExactRelu = (e: Expression, passed?: number) => Expression
 /** Up to this many comparisons a round trip less is worth more. */
 const MOST_PAIRED = 4096
 /** The same where all channels meet in one round trip, which spares more of them. */
-const MOST_MEETINGS = 8192
+const WORTH_MEETING = 8192
 
 /** Ends a step with wins in place of its values. */
 export const WINS = { exact: true, computed: () => ({ how: { wins: true }, scale: 0 }) as const }
 
 /** Whether all channels are to meet at once. */
-export const meetsAtOnce = ([c, h, w]: MapShape): boolean => (c >> 1) * c * h * w <= MOST_MEETINGS
+export const meetsAtOnce = ([c, h, w]: MapShape): boolean => (c >> 1) * c * h * w <= WORTH_MEETING
 
 /** As `winner`. @param wins of every channel, each counted `unit`; the largest's are twice as many as half of the channels */
 export function winnerOfWins(wins: Expression, unit: number, relu: ExactRelu): Expression {

@@ -2,6 +2,7 @@
 // and the ends of the range among them.
 import { describe, expect, it } from 'vitest'
 import { type Architecture, parseArchitecture } from '../../../../src/model/architecture.js'
+import type { Weights } from '../../../../src/model/weights.js'
 import { calibrate } from '../../../../src/plan/calibrate.js'
 import { checkPlan } from '../../../../src/plan/check.js'
 import { type Compiled, type CompileOptions, compile } from '../../../../src/plan/compile/compile.js'
@@ -145,6 +146,41 @@ function made(classes: number, options: CompileOptions<'mcc'> = {}) {
   return { compiled, words: inputs.map((input) => encodeFixed(input, scale, bits)), arch, weights, calibration }
 }
 
+function projection(classes: number): Architecture {
+  return parseArchitecture({
+    ...{ format: 'arch/1', name: 'projection', inputs: [{ name: 'x', shape: [6] }], outputs: ['out'] },
+    layers: [{ id: 'out', op: 'linear', in: ['x'], cout: classes }],
+  })
+}
+
+/** The label is the first largest of what its first step opens, worked out from weights and biases. */
+function expectFirstLargest(classes: number, options: CompileOptions<'mcc'>, given?: Weights): void {
+  const arch = projection(classes)
+  const weights = given ?? randomWeights(arch, classes)
+  const inputs = [1, 2].map((seed) => sampleInput(arch, seed))
+  const calibration = calibrate(arch, weights, undefined, inputs)
+  const { plan, model } = compile(arch, weights, calibration, undefined, { output: 'label', ...options })
+  const { truncate } = plan.steps[0].activation!
+  const filters = [...model.weights].flatMap(([key, words]) => (key.startsWith('0.') ? [words] : []))
+  expect(filters).toHaveLength(1)
+  for (const input of inputs) {
+    const x = encodeFixed(input, plan.input.scale, plan.input.bits)
+    const opened = Array.from({ length: classes }, (_, c) => {
+      const y = x.reduce((sum, word, i) => sum + word * filters[0][c * x.length + i], Number(model.bias[0][c]))
+      return Math.floor(y / 2 ** truncate)
+    })
+    const expected = new Array<number>(classes).fill(0)
+    expected[opened.indexOf(Math.max(...opened))] = 2 ** plan.steps[plan.steps.length - 1].scale
+    const { output, overflows } = runReference(plan, model, x)
+    expect([...output], `${classes} classes, ${options.bits} bits`).toEqual(expected)
+    // Inputs of four bits are so coarse that logits can leave the calibrated range.
+    const limit = 2 ** (plan.input.bits - 2)
+    const beyond = opened.filter((value) => value >= limit || value < -limit)
+    expect(overflows, `${classes} classes, ${options.bits} bits`).toBe(beyond.length)
+    if (plan.input.bits > 4) expect(beyond).toEqual([])
+  }
+}
+
 const winning = ({ steps }: MccPlan) => steps.filter(({ activation }) => activation?.wins)
 
 describe('a label', () => {
@@ -153,6 +189,8 @@ describe('a label', () => {
     [10, {}],
     [11, { ring: 24, bits: 12 }],
     [128, {}],
+    [100, { bits: 7 }],
+    [128, { bits: 8 }],
     [10, { lo: 3, chunks: 3 }],
     [10, { delegated: true }],
   ] as [number, CompileOptions<'mcc'>][])(
@@ -178,6 +216,39 @@ describe('a label', () => {
         expect(hot.indexOf(1)).toBe(output.indexOf(Math.max(...output)))
       }
     }
+  })
+
+  // Four bits leave no room for the margin of others.
+  const numbers = Array.from({ length: 13 }, (_, i) => [i + 4, i === 0 ? 0.5 : 1] as const)
+
+  it.each(numbers)('of 2 to 128 classes is the first largest of %i opened bits', (bits, margin) => {
+    for (let classes = 2; classes <= 128; classes++) expectFirstLargest(classes, { bits, margin })
+  })
+
+  it.each(numbers)('is so, or refused by name, where there are no wins: %i opened bits', (bits, margin) => {
+    const found = [2, 3, 5, 6, 9, 10, 17, 33, 34, 40, 45, 46, 65, 66, 100, 128].filter((classes) => {
+      try {
+        expectFirstLargest(classes, { bits, margin, guard: {} })
+        return true
+      } catch (error) {
+        const name = /^out: a label needs differences of its values, .*; use (\d+) bits or more/
+        const enough = Number(name.exec((error as Error).message)?.[1])
+        if (Number.isNaN(enough)) throw error
+        expectFirstLargest(classes, { bits: enough, margin, guard: {} })
+        return false
+      }
+    })
+    if (bits > 8) expect(found).toHaveLength(16)
+  })
+
+  it.each([{}, { guard: {} }])('of values that are all the same is the first: %o', (options) => {
+    for (const bits of [7, 8, 9, 16])
+      for (const classes of [2, 33, 100, 128]) {
+        const arch = projection(classes)
+        const weights = randomWeights(arch, 5)
+        for (const words of Object.values(weights.get('out')!)) words.fill(2 ** -4)
+        expectFirstLargest(classes, { bits, ...options }, weights)
+      }
   })
 
   it('is found in more steps where many meet, with a guard and on securenn', () => {
