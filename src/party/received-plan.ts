@@ -84,12 +84,12 @@ function excesses({ steps }: Plan): string[] {
     .map(([what, have, most]) => `${have.toPrecision(3)} ${what}, at most 2^${Math.log2(most)} fit`)
 }
 
-/** Values of all operations, of the images they pad, of all copies that ReLUs read, and the words of products, curves and quadratic selects. */
+/** Values of all operations, of the images they pad, and what is dealt of the step beside them. */
 function elements(step: Step): number {
   return step.linear.reduce((all, op) => all + elementCount(op.out) + padding(op), dealt(step))
 }
 
-/** Words of a step beside its maps. */
+/** Words of a step beside its maps: of a product, a curve, quadratic selects, wins or maxima, or copies that ReLUs read. */
 function dealt(step: Step): number {
   const { activation, product } = step
   if (product) return 16 * elementCount(step.out)
