@@ -35,7 +35,7 @@ import { type CompileOptions, checkOptions, guarded, requireNoTail } from './opt
 import { type JoinedOutputs, joinOutputs, saidOutputs } from './outputs.js'
 import { coarseLayers, type FilterWords, type LayerRounding, MOST_LOST, withAverages } from './rounding.js'
 import { SecurennNumbers } from './securenn-numbers.js'
-import { countBits, exactly, meetsAtOnce, WINS, winner, winnerOfWins } from './winner.js'
+import { countBits, exactly, meetsAtOnce, requireRoom, WINS, winner, winnerOfWins } from './winner.js'
 
 export type { CompileOptions } from './options.js'
 
@@ -353,11 +353,7 @@ export class Compiler {
     const room = { scale: this.numbers.scaleOf(output, atOnce ? 0 : 2), ...(atOnce && WINS) }
     const { expression: x } = this.#truncate(value, output, { kind: atOnce ? 'relu' : 'identity' }, room)
     const scale = this.tensorScale(this.#steps.length)
-    if (scale < 0 && !atOnce) {
-      const { inputBits } = this.numbers
-      const what = `a label needs differences of its values, for which ${inputBits} opened bits have no room`
-      throw new RingfenceError('BAD_INPUT', `${output}: ${what}; use ${inputBits - scale} bits or more`)
-    }
+    if (!atOnce) requireRoom(output, this.numbers.inputBits, scale)
     const given = { scale, y: scale, exact: true, bits: countBits(x.shape) }
     const relu = (e: Expression, passed = 0) =>
       this.#truncate({ expression: e, factor: 1 }, output, reluBut(e.shape[0], passed), given).expression

@@ -4,6 +4,7 @@
 // maximum is left, and every channel is compared with that: ⌈log2 c⌉ + 2 steps, but three comparisons per channel.
 //   [v ≥ 0] = ReLU(v + u) - ReLU(v), in units u, for whole numbers v of units
 
+import { RingfenceError } from '../../errors.js'
 import type { Activation, MapShape, Quad } from '../plan.js'
 import { chooseChunks, chunksOf } from './chunks.js'
 import { channelsFrom, type Expression, reshape } from './expression.js'
@@ -29,6 +30,13 @@ export function exactly(a: Activation, chunks: number | undefined, least = 0): A
  * one that wrapped would be another 1. Values of n' bits lie in [-2^(n'-2), 2^(n'-2)).
  */
 export const countBits = ([c]: MapShape): number => 2 + Math.ceil(Math.log2(c - 1))
+
+/** @param scale fraction bits of opened differences of `bits` bits; fewer than none leave them no unit. @throws RingfenceError BAD_INPUT */
+export function requireRoom(output: string, bits: number, scale: number): void {
+  if (scale >= 0) return
+  const what = `a label needs differences of its values, for which ${bits} opened bits have no room`
+  throw new RingfenceError('BAD_INPUT', `${output}: ${what}; use ${bits - scale} bits or more`)
+}
 
 /** ReLU of all elements but those of the last `passed` channels, without losing a bit. Returns the tensor. */
 export type ExactRelu = (e: Expression, passed?: number) => Expression
