@@ -51,6 +51,18 @@ describe('calibrateNetwork', () => {
     expect(Math.max(...lows)).toBeGreaterThan(0)
   })
 
+  it('leaves out what it is told to, and no more', { timeout: 60_000 }, async () => {
+    const { layers, calibration } = (await calibrated({ target: { meanBits: 8 }, probes: 1 })).result
+    const [first, ...others] = layers
+    expect(Math.min(...others.map(({ lo }) => lo))).toBeGreaterThan(0)
+    const widths = new Map(others.map(({ id, lo, scale }) => [id, 1.9 * 2 ** (lo - scale)]))
+    const told = (await calibrated({ target: { widths } })).result.calibration
+    expect(told.windows).toEqual({ ...calibration.windows, lo: { ...calibration.windows!.lo, [first.id]: 0 } })
+    widths.set(others[0].id, 0.9 * 2 ** (others[0].lo - others[0].scale))
+    const less = (await calibrated({ target: { widths } })).result.calibration
+    expect(less.windows!.lo[others[0].id]).toBe(others[0].lo - 1)
+  })
+
   it('goes on from wherever it was left, in either pass', { timeout: 60_000 }, async () => {
     const { result, kept, stages } = await calibrated()
     const measuring = stages.filter((stage) => stage.startsWith('measuring'))

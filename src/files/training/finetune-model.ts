@@ -104,7 +104,7 @@ export async function finetuneModel(options: FinetuneModelOptions): Promise<Fine
       const resume = left === undefined ? undefined : parseTrainingState(left, like, key, part.path)
       const onState = (state: TrainingState) => part.keep(() => formatTrainingState(state, key))
       const tuned = await finetune(network, pictures, { ...tuning, resume, onState })
-      const measured = await measure(start, tuned, options)
+      const measured = await measure(start, tuned, network.windows, options)
       report = { ...reportOf(start, tuned, options), ...measured.figures }
       return filesOf(start, tuned, measured.calibration, output)
     },
@@ -203,13 +203,15 @@ function keyOf(
 async function measure(
   { network, images, test }: Start,
   { weights, spec, split }: Finetuned,
+  windows: TrainedNetwork['windows'],
   options: FinetuneModelOptions,
 ) {
   const work = { ...poolOf(options), onProgress: options.onProgress }
   const after = { ...network, weights, spec }
   const seen = some(images, split.train, options.calibrationPictures ?? CALIBRATED)
   const source = `${seen.inputs.length} of ${images.source}`
-  const target = options.windows === undefined ? undefined : { meanBits: options.windows }
+  // Those that were trained with: others would err where nothing was learned.
+  const target = windows && { widths: windows }
   const { calibration } = await calibrateNetwork(after, seen.inputs, { ...work, source, target })
   const judged = test ?? some(images, split.held)
   if (judged.inputs.length === 0) return { calibration, figures: NOTHING_MEASURED }

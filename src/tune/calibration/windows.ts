@@ -38,8 +38,15 @@ export interface LayerWindow {
   readonly effect: number | undefined
 }
 
-/** How many bits comparisons read: on average over all of them, or as few as keep the noise below a share. */
-export type WindowTarget = { readonly meanBits: number } | { readonly noise: number } | 'exact'
+/**
+ * How many bits comparisons read: on average over all of them, or as few as keep the noise below a share. Or what they leave out,
+ * by layer id, in the units of the compared values: 2^lo at most; a layer that is not named leaves out nothing.
+ */
+export type WindowTarget =
+  | { readonly meanBits: number }
+  | { readonly noise: number }
+  | { readonly widths: ReadonlyMap<string, number> }
+  | 'exact'
 
 /** Windows as a calibration has them, and what they do to each layer, by the order of the plan. */
 export interface ChosenWindows {
@@ -129,6 +136,12 @@ async function chosen(
   gains: WindowOptions['gains'],
 ): Promise<number[]> {
   if (target === 'exact') return layers.map(() => 0)
+  if ('widths' in target) {
+    return layers.map(({ id, scale }) => {
+      const lo = Math.floor(Math.log2(target.widths.get(id) ?? 0) + scale)
+      return Math.min(Math.max(0, lo), bits - LEAST_BITS)
+    })
+  }
   if ('noise' in target) {
     return layers.map(({ sample, scale }) => {
       let lo = 0
