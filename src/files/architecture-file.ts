@@ -1,5 +1,4 @@
 // Finds the file of an architecture by what a user names: the file, a model's folder, or a model of the package.
-import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { RingfenceError } from '../errors.js'
 import { type Choices, parseChoices } from '../model/choices.js'
@@ -7,21 +6,21 @@ import { type Json, quote } from '../model/json/fields.js'
 import { parseObject } from '../model/json/file.js'
 import { architectureOf } from './model-directory.js'
 import { findModel, packagedModels } from './prepared-model.js'
-import { readWhole } from './whole-files.js'
+import { existing, readWhole } from './whole-files.js'
 
 export interface JsonFile {
   readonly path: string
   readonly json: Json
 }
 
-/** Whether a name stands for a model, not for a single file. */
+/** Whether a name stands for a model, not for a single file. @throws RingfenceError BAD_FILE as `existing` */
 export function isModel(name: string): boolean {
-  return existsSync(name) ? statSync(name).isDirectory() : packagedModels().includes(name)
+  return existing(name)?.isDirectory() ?? packagedModels().includes(name)
 }
 
 /** @throws RingfenceError BAD_FILE or BAD_INPUT */
 export async function readArchitectureFile(name: string): Promise<JsonFile> {
-  if (!isModel(name) && !existsSync(name)) {
+  if (!isModel(name) && !existing(name)) {
     const known = packagedModels().join(', ')
     const expected = `expected an architecture file, a model's folder, or a model that comes with ringfence (${known})`
     throw new RingfenceError('BAD_INPUT', `there is no ${quote(name)}: ${expected}`)

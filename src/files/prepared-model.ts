@@ -1,11 +1,12 @@
 // From what a user names to a compiled network: a folder of theirs, or a model that comes with the package.
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { RingfenceError } from '../errors.js'
 import type { Calibration } from '../plan/calibrate.js'
 import { type Compiled, type CompileOptions, compile } from '../plan/compile/compile.js'
 import { loadModelDirectory, type ModelDirectory } from './model-directory.js'
+import { existing } from './whole-files.js'
 
 /** The package's models: beside dist/ in a package, two levels up in the sources. */
 function modelsFolder(): string {
@@ -25,11 +26,11 @@ export function packagedModels(): string[] {
 
 /**
  * @param name a model that comes with the package, or the path of a model's folder
- * @throws RingfenceError BAD_INPUT when it is neither
+ * @throws RingfenceError BAD_INPUT when it is neither; BAD_FILE where the system does not tell
  */
 export function findModel(name: string): string {
   if (packagedModels().includes(name)) return join(modelsFolder(), name)
-  if (existsSync(name) && statSync(name).isDirectory()) return name
+  if (existing(name)?.isDirectory()) return name
   const known = packagedModels().join(', ')
   throw new RingfenceError(
     'BAD_INPUT',

@@ -53,12 +53,42 @@ export async function readTextOf(what: string, path: string): Promise<string> {
   }
 }
 
-/** What is at a path; nothing where a part of it is no folder. */
+/**
+ * What is at a path; undefined where nothing is, or a part of it is no folder.
+ * @throws RingfenceError BAD_FILE where the system does not tell
+ */
 export function existing(path: string): Stats | undefined {
   try {
     return statSync(path)
-  } catch {
-    return undefined
+  } catch (cause) {
+    if (isAbsent(cause)) return undefined
+    throw new RingfenceError('BAD_FILE', `${path}: ${whyUntold(cause)}`, [], { cause })
+  }
+}
+
+const codeOf = (cause: unknown): string => (cause as NodeJS.ErrnoException).code ?? String(cause)
+
+const isAbsent = (cause: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(cause))
+
+const ADVICE: Readonly<Record<string, string>> = {
+  ELOOP: 'its symbolic links lead in a circle; name what they should lead to',
+  ENAMETOOLONG: 'the name is too long for this system; give a shorter one',
+  EACCES: 'a folder on the way may not be looked into; change its permissions, or name another',
+}
+
+/** Why the system does not tell what is at a path, and what to do. */
+function whyUntold(cause: unknown): string {
+  const code = codeOf(cause)
+  return `what is there cannot be told (${code}): ${ADVICE[code] ?? 'name another file or folder'}`
+}
+
+/** What was looked up; undefined where nothing is. @throws the system's error otherwise */
+async function unlessAbsent(lookUp: Promise<Stats>): Promise<Stats | undefined> {
+  try {
+    return await lookUp
+  } catch (cause) {
+    if (isAbsent(cause)) return undefined
+    throw cause
   }
 }
 
@@ -83,7 +113,7 @@ export interface WholeFile {
  * @throws RingfenceError BAD_INPUT with every path where that is not so
  */
 export async function requireWritable(paths: readonly string[], force: boolean): Promise<void> {
-  const reasons = await Promise.all(paths.map((path) => whyUnwritable(path, force)))
+  const reasons = await Promise.all(paths.map((path) => whyUnwritable(path, force).catch(whyUntold)))
   const problems = paths.flatMap((path, i) => (reasons[i] === undefined ? [] : [`${path}: ${reasons[i]}`]))
   if (problems.length === 1) throw new RingfenceError('BAD_INPUT', problems[0])
   throwIfAny('BAD_INPUT', 'results cannot be written there:', problems)
@@ -94,12 +124,12 @@ export async function requireWritable(paths: readonly string[], force: boolean):
  * these.
  */
 async function whyUnwritable(path: string, force: boolean): Promise<string | undefined> {
-  const there = await lstat(path).catch(() => undefined)
+  const there = await unlessAbsent(lstat(path))
   const found = there && kindOf(there)
   if (found === FILE) return force ? undefined : 'there already; --force overwrites'
   if (found) return `expected the name of a plain file, or a new one, found ${found}`
   const folder = await nearestFolder(path)
-  const above = existing(folder)
+  const above = await unlessAbsent(stat(folder))
   if (above && !above.isDirectory()) return `expected a folder at ${folder}, found ${kindOf(above)}`
   return access(folder, constants.W_OK).then(
     () => undefined,
@@ -110,7 +140,7 @@ async function whyUnwritable(path: string, force: boolean): Promise<string | und
 /** What is there already, of the folders that will be made for a file. */
 async function nearestFolder(path: string): Promise<string> {
   const folder = dirname(path)
-  if (folder === path || (await lstat(folder).catch(() => undefined))) return folder
+  if (folder === path || (await unlessAbsent(lstat(folder)))) return folder
   return nearestFolder(folder)
 }
 

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { type Chart, chartDocuments, chartsDocument } from '../../src/cli/report/chart.js'
 import { circumstances, circumstancesWords } from '../../src/cli/report/circumstances.js'
 import { pageHtml } from '../../src/cli/report/page.js'
-import { front } from '../../src/cli/report/pareto-chart.js'
+import { front, type MadeEvaluation, paretoCharts, paretoSvg } from '../../src/cli/report/pareto-chart.js'
+import type { VariantRow } from '../../src/files/evaluate-model.js'
 import { misplaced } from '../fixtures/drawings.js'
 
 const points = [
@@ -95,6 +96,31 @@ describe('the Pareto front', () => {
       ['20', 0.9],
       ['4000', 0.95],
     ])
+  })
+})
+
+describe('the charts of an evaluation', () => {
+  const score = (correct: number) => {
+    return { images: 10, correct, agreeing: correct, logits: [], predictions: [], overflows: 0, maxError: 0 }
+  }
+  const row = (variant: string, correct: number, more: Partial<VariantRow> = {}): VariantRow => ({
+    ...{ variant, windows: 'exact', drelus: 5, flights: 4, onlineBytes: 3000, onlineSeconds: 2, coarse: [] },
+    ...{ float: score(9), reference: score(correct), sample: null, ...more },
+  })
+  const evaluation = (...rows: VariantRow[]): MadeEvaluation => ({
+    ...{ network: 'n', images: 'i', labelled: true, inputNotes: [], profile: 'lan', rows },
+    circumstances: circumstances(),
+  })
+  const titles = (...rows: VariantRow[]) => paretoCharts(evaluation(...rows)).map(({ title }) => title)
+
+  it('leave out what costs the same in every row', () => {
+    expect(titles(row('a', 9), row('b', 8, { flights: 6 }))).toEqual(['By flights on line'])
+    expect(titles(row('a', 9))).toHaveLength(4)
+  })
+
+  it('are one where all rows cost the same in every way', () => {
+    expect(titles(row('a', 9), row('b', 8))).toEqual(['By comparisons'])
+    expect(new Set(circles(paretoSvg(evaluation(row('a', 9), row('b', 8))))).size).toBe(2)
   })
 })
 

@@ -85,6 +85,13 @@ describe('a failure', () => {
     expect(lines).toHaveLength(13)
   })
 
+  it('of very many problems shows all where a program reads them', () => {
+    const many = Array.from({ length: 200 }, (_, i) => `problem ${i + 1}`)
+    const err = sink(false)
+    reportFailure(new RingfenceError('BAD_FILE', 'x has 200 problems:', many), false, { out: sink(false), err })
+    expect(err.text.trimEnd().split('\n').slice(2)).toEqual(many.map((problem) => `  - ${problem}`))
+  })
+
   const error = new RingfenceError('BAD_FILE', 'x.json has 2 problems:', ['first', 'second'])
 
   it('is a block with code, message and problems', () => {

@@ -13,9 +13,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readArchitectureFile } from '../../src/files/architecture-file.js'
 import { imageInputs, readImageFiles } from '../../src/files/image-files.js'
+import { readImageSet } from '../../src/files/image-set.js'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
-import { readWhole, requireWritable, writeText } from '../../src/files/whole-files.js'
+import { findModel } from '../../src/files/prepared-model.js'
+import { existing, readWhole, requireWritable, writeText } from '../../src/files/whole-files.js'
+import { parseArchitecture } from '../../src/model/architecture.js'
 import { root } from '../cli/program.js'
 
 const isPosix = process.platform !== 'win32'
@@ -23,6 +27,7 @@ const why = isPosix ? '' : ' (SKIPPED: this system has no such files)'
 
 let dir: string
 const at = (name: string) => join(dir, name)
+const LONG = 'n'.repeat(300)
 
 beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), 'ringfence-special-'))
@@ -31,6 +36,7 @@ beforeAll(() => {
   writeFileSync(at('plain'), 'before')
   symlinkSync(at('plain'), at('link'))
   symlinkSync(at('nowhere'), at('dangling'))
+  symlinkSync(at('loop'), at('loop'))
   mkdirSync(at('folder'))
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
@@ -65,6 +71,33 @@ describe.skipIf(!isPosix)(`as inputs${why}`, () => {
   })
 })
 
+describe.skipIf(!isPosix)(`what the system does not look up${why}`, () => {
+  const arch = parseArchitecture({
+    ...{ format: 'arch/1', name: 'flat', inputs: [{ name: 'x', shape: [1, 2, 2] }], outputs: ['flat'] },
+    layers: [{ id: 'flat', op: 'flatten', in: ['x'] }],
+  })
+
+  it.each([
+    ['loop', 'ELOOP', 'its symbolic links lead in a circle'],
+    [LONG, 'ENAMETOOLONG', 'the name is too long for this system'],
+  ])('is said with its reason: %.8s', async (name, code, advice) => {
+    const refused = {
+      code: 'BAD_FILE',
+      message: expect.stringContaining(`${at(name)}: what is there cannot be told (${code}): ${advice}`),
+    }
+    await expect(readImageSet(at(name), arch)).rejects.toMatchObject(refused)
+    expect(() => existing(at(name))).toThrow(expect.objectContaining(refused))
+    expect(() => findModel(at(name))).toThrow(expect.objectContaining(refused))
+    await expect(readArchitectureFile(at(name))).rejects.toMatchObject(refused)
+  })
+
+  it('is not what is not there', async () => {
+    for (const name of ['missing', 'dangling', 'plain/x']) expect(existing(at(name))).toBeUndefined()
+    await expect(readImageSet(at('plain/x'), arch)).rejects.toThrow('plain/x: there is no such file or folder')
+    expect(() => findModel(at('missing'))).toThrow('there is no model')
+  })
+})
+
 describe.skipIf(!isPosix)(`as outputs${why}`, () => {
   const others = ['pipe', 'link', 'dangling', 'folder']
 
@@ -80,6 +113,17 @@ describe.skipIf(!isPosix)(`as outputs${why}`, () => {
       problems: ['a pipe', 'a symbolic link', 'a symbolic link', 'a folder'].map((found, i) => {
         return `${at(others[i])}: expected the name of a plain file, or a new one, found ${found}`
       }),
+    })
+  })
+
+  it('whose names the system does not look up are refused before long work', async () => {
+    await expect(requireWritable([at('loop/x'), at('loop/x/y'), at(LONG), at('new/x')], false)).rejects.toMatchObject({
+      code: 'BAD_INPUT',
+      problems: [
+        expect.stringContaining(`${at('loop/x')}: what is there cannot be told (ELOOP): its symbolic links`),
+        expect.stringContaining(`${at('loop/x/y')}: what is there cannot be told (ELOOP): its symbolic links`),
+        expect.stringContaining(`${at(LONG)}: what is there cannot be told (ENAMETOOLONG): the name is too long`),
+      ],
     })
   })
 

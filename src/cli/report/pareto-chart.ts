@@ -65,9 +65,11 @@ export function paretoCharts({ rows, labelled, profile }: ModelEvaluation): Char
     chart('By bytes on line', 'bytes on line', (row) => row.onlineBytes, byteSize),
     chart(`By seconds on line, predicted (${profile})`, 'time on line', (row) => row.onlineSeconds, inTime),
   ]
-  // What costs all the same is no choice.
+  // What costs all the same is no choice; the first chart stays, whatever it shows.
   const chosenBy = ({ series }: Chart) => new Set(series.flatMap(({ points }) => points.map(({ x }) => x))).size > 1
-  return rows.length > 1 ? charts.filter(chosenBy) : charts
+  if (rows.length === 1) return charts
+  const telling = charts.filter(chosenBy)
+  return telling.length > 0 ? telling : charts.slice(0, 1)
 }
 
 const percent = (share: number): string => `${Number((100 * share).toFixed(2))} %`

@@ -41,8 +41,8 @@ export function reportFailure(
   const paint = painter(err)
   const columns = columnsOf(err)
   const body = failure.code === 'INTERNAL' ? failure.message : wrapped(failure.message, columns, '  ')
-  // A line each where programs read them, and words kept whole where people do.
-  const more = failure.problems.length - SHOWN
+  // All of them, a line each, where programs read them; where people do, not too many, and words kept whole.
+  const more = err.isTTY ? failure.problems.length - SHOWN : 0
   const shown =
     more > 0
       ? [...failure.problems.slice(0, SHOWN - 1), `… ${more} more; --json has all …`, ...failure.problems.slice(-1)]

@@ -2,7 +2,7 @@
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
 import type { Known, OnnxNodeReader } from './node.js'
-import { MOST_INTEGERS, type OnnxConstant } from './tensor.js'
+import { type ElementKind, kindOf, MOST_INTEGERS, type OnnxConstant } from './tensor.js'
 
 export type Two = (a: number, b: number) => number
 export const elements = ({ floats, integers }: OnnxConstant): ArrayLike<number> => floats ?? integers!
@@ -23,7 +23,7 @@ export const integers = (n: OnnxNodeReader, list: readonly number[]) => known(n,
 export function filled(
   n: OnnxNodeReader,
   dims: readonly number[],
-  isFloat: boolean,
+  kind: ElementKind,
   at: (i: number) => number,
 ): Known | undefined {
   const count = elementCount(dims)
@@ -34,11 +34,13 @@ export function filled(
   ) {
     return n.fault(`expected at most 8 sizes >= 0, got ${quote(dims)}`)
   }
+  const isFloat = kind === 'float'
   if (!isFloat && count > MOST_INTEGERS) return n.fault(`expected at most ${MOST_INTEGERS} integers, got ${count}`)
   const floats = isFloat ? n.draft.floats(count) : undefined
   const out: number[] | Float32Array = floats ?? new Array<number>(count)
   for (let i = 0; i < count; i++) out[i] = at(i)
-  return { constant: { name: n.name, shape: dims, ...(floats ? { floats } : { integers: out as number[] }) } }
+  const made = floats ? { floats } : { integers: out as number[], isBool: kind === 'bool' }
+  return { constant: { name: n.name, shape: dims, ...made } }
 }
 
 /** The common shape of constants that broadcast, or undefined. */
@@ -75,14 +77,14 @@ export function reader(shape: Shape, dims: readonly number[]): (i: number) => nu
 export function elementwise(
   n: OnnxNodeReader,
   inputs: readonly OnnxConstant[],
-  isFloat: boolean,
+  kind: ElementKind,
   at: (...x: number[]) => number,
 ) {
   const dims = broadcastShape(inputs.map(({ shape }) => shape))
   if (!dims)
     return n.fault(`expected shapes that broadcast, got ${inputs.map(({ shape }) => formatShape(shape)).join(' and ')}`)
   const read = inputs.map((input) => ({ list: elements(input), place: reader(input.shape, dims) }))
-  return filled(n, dims, isFloat, (i) => at(...read.map(({ list, place }) => list[place(i)])))
+  return filled(n, dims, kind, (i) => at(...read.map(({ list, place }) => list[place(i)])))
 }
 
 /** Elements picked along one axis. */
@@ -96,7 +98,7 @@ export function taken(
   const inner = elementCount(x.shape.slice(axis + 1))
   const [size, count] = [x.shape[axis], picks.length]
   const list = elements(x)
-  return filled(n, shape, x.floats !== undefined, (i) => {
+  return filled(n, shape, kindOf(x), (i) => {
     const [outer, pick, rest] = [Math.floor(i / (inner * count)), Math.floor(i / inner) % count, i % inner]
     return list[(outer * size + picks[pick]) * inner + rest]
   })

@@ -6,7 +6,16 @@ import { broadcastShape, elements, elementwise, filled, integers, known, reader,
 import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
 import { dropout } from './ops/layers.js'
 import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './ops/shapes.js'
-import { decodeTensor, FLOAT_TYPES, MOST_INTEGERS, type OnnxConstant, transposed } from './tensor.js'
+import {
+  BOOL,
+  decodeTensor,
+  type ElementKind,
+  FLOAT_TYPES,
+  kindOf,
+  MOST_INTEGERS,
+  type OnnxConstant,
+  transposed,
+} from './tensor.js'
 
 export const constant: OnnxRead = (n) => {
   const given = [...n.node.attributes.keys()].filter((name) => name.includes('value'))
@@ -47,7 +56,7 @@ export const constantOfShape: OnnxRead = (n) => {
   const value = tensor && decodeTensor(tensor, 'value', claim, (problem) => n.fault(problem))
   if (!dims || n.failed) return undefined
   const [fill] = value?.floats ?? value?.integers ?? [0]
-  return filled(n, dims, value?.integers === undefined, () => fill)
+  return filled(n, dims, value ? kindOf(value) : 'float', () => fill)
 }
 
 export const range: OnnxRead = (n) => {
@@ -55,17 +64,16 @@ export const range: OnnxRead = (n) => {
   if (start === undefined || limit === undefined || delta === undefined) return undefined
   const count = Math.max(0, Math.ceil((limit - start) / delta))
   if (!(count <= MOST_INTEGERS)) return n.fault(`expected at most ${MOST_INTEGERS} elements, got ${count}`)
-  return filled(n, [count], n.constant(0)!.floats !== undefined, (i) => start + i * delta)
+  return filled(n, [count], kindOf(n.constant(0)!), (i) => start + i * delta)
 }
 
 type Logic = (a: number, b: number) => boolean
 
-const quotient: Two = (a, b) => a / b
 const ARITHMETIC: Readonly<Record<string, Two>> = {
   Add: (a, b) => a + b,
   Sub: (a, b) => a - b,
   Mul: (a, b) => a * b,
-  Div: quotient,
+  Div: (a, b) => a / b,
   Pow: (a, b) => a ** b,
   Max: Math.max,
   Min: Math.min,
@@ -94,22 +102,27 @@ const ALONE: Readonly<Record<string, (x: number) => number>> = {
   Not: (x) => (x === 0 ? 1 : 0),
 }
 
+/** Of inputs that are to be of one type. */
+const commonKind = (inputs: readonly OnnxConstant[]): ElementKind =>
+  inputs.some(({ floats }) => floats) ? 'float' : kindOf(inputs[0])
+
 type Fold = (n: OnnxNodeReader, inputs: readonly OnnxConstant[]) => Known | readonly Known[] | undefined
 
 const reshaped = (constant: OnnxConstant, shape: Shape): Known => ({ constant: { ...constant, shape } })
 
-/** Of TensorProto.DataType. */
-const BOOL = 9
-
-function converted(n: OnnxNodeReader, x: OnnxConstant, to: 'float' | 'integer' | 'bool'): Known | undefined {
-  const list = elements(x)
-  if (to === 'bool') return filled(n, x.shape, false, (i) => (list[i] === 0 ? 0 : 1))
-  const isFloat = to === 'float'
-  if (isFloat === (x.floats !== undefined)) return { constant: x }
-  return filled(n, x.shape, isFloat, (i) => (isFloat ? list[i] : Math.trunc(list[i])))
+const CONVERSIONS: Readonly<Record<ElementKind, (x: number) => number>> = {
+  float: (x) => x,
+  integer: Math.trunc,
+  bool: (x) => (x === 0 ? 0 : 1),
 }
 
-/** Along some axes, or all of them. */
+function converted(n: OnnxNodeReader, x: OnnxConstant, to: ElementKind): Known | undefined {
+  if (kindOf(x) === to) return { constant: x }
+  const list = elements(x)
+  return filled(n, x.shape, to, (i) => CONVERSIONS[to](list[i]))
+}
+
+/** Along some axes, or all of them; what integers give has no fraction. */
 const reduction =
   (start: number, two: Two, { isMean = false, after = (x: number) => x } = {}): Fold =>
   (n, [x]) => {
@@ -129,16 +142,17 @@ const reduction =
     for (let i = 0; i < list.length; i++) sums[place(i)] = two(sums[place(i)], list[i])
     const count = isMean ? list.length / sums.length : 1
     const shape = keepDims ? kept : x.shape.filter((_, axis) => !gone.has(axis))
-    return filled(n, shape, x.floats !== undefined, (i) => after(sums[i] / count))
+    const kind = kindOf(x)
+    return filled(n, shape, kind, (i) => CONVERSIONS[kind](after(sums[i] / count)))
   }
 
 /** To the type of another input: computed values are floats. */
 export const castLike: OnnxRead = (n) => {
   const [x, like] = [n.known(0), n.known(1)]
   if (!x || !like) return undefined
-  const isFloat = 'value' in like || like.constant.floats !== undefined
-  if ('constant' in x) return converted(n, x.constant, isFloat ? 'float' : 'integer')
-  return isFloat ? x : n.refuse('expected a cast between float types, got one to integers')
+  const to = 'value' in like ? 'float' : kindOf(like.constant)
+  if ('constant' in x) return converted(n, x.constant, to)
+  return to === 'float' ? x : n.refuse(`expected a cast between float types, got one to ${to} elements`)
 }
 
 /** By the statistics that are given or, in training mode, by those of the constant itself. */
@@ -159,7 +173,7 @@ const normalized: Fold = (n, [x, ...tensors]) => {
     for (let i = 0; i < list.length; i++) mean[channelOf(i)] += list[i] * share
     for (let i = 0; i < list.length; i++) variance[channelOf(i)] += (list[i] - mean[channelOf(i)]) ** 2 * share
   }
-  return filled(n, x.shape, true, (i) => {
+  return filled(n, x.shape, 'float', (i) => {
     const c = channelOf(i)
     return ((list[i] - mean[c]) / Math.sqrt(variance[c] + eps)) * scale[c] + bias[c]
   })
@@ -173,7 +187,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
   },
   Clip: (n, [x]) => {
     const [low, high] = [n.number('min', 1, Number.NEGATIVE_INFINITY), n.number('max', 2, Number.POSITIVE_INFINITY)]
-    return filled(n, x.shape, x.floats !== undefined, (i) => Math.min(Math.max(elements(x)[i], low), high))
+    return filled(n, x.shape, kindOf(x), (i) => Math.min(Math.max(elements(x)[i], low), high))
   },
   Concat: (n, inputs) => {
     const [first] = inputs
@@ -185,24 +199,19 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     const inner = inputs.map(({ shape }) => elementCount(shape.slice(axis)))
     const whole = inner.reduce((a, b) => a + b, 0)
     const shape = first.shape.map((size, i) => (i === axis ? inputs.reduce((sum, x) => sum + x.shape[axis], 0) : size))
-    return filled(
-      n,
-      shape,
-      inputs.some(({ floats }) => floats),
-      (i) => {
-        let at = i % whole
-        let part = 0
-        while (at >= inner[part]) at -= inner[part++]
-        return elements(inputs[part])[Math.floor(i / whole) * inner[part] + at]
-      },
-    )
+    return filled(n, shape, commonKind(inputs), (i) => {
+      let at = i % whole
+      let part = 0
+      while (at >= inner[part]) at -= inner[part++]
+      return elements(inputs[part])[Math.floor(i / whole) * inner[part] + at]
+    })
   },
   Dropout: (n) => dropout(n),
   Expand: (n, [x, to]) => {
     const dims = broadcastShape([x.shape, to.integers ?? []])
     if (!dims) return n.fault(misfit(to.integers ?? [], x.shape))
     const place = reader(x.shape, dims)
-    return filled(n, dims, x.floats !== undefined, (i) => elements(x)[place(i)])
+    return filled(n, dims, kindOf(x), (i) => elements(x)[place(i)])
   },
   Flatten: (n, [x]) => {
     const axis = n.axis('axis', 1, x.shape.length)
@@ -268,7 +277,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     const { name } = x
     if (!x.floats) {
       const { elements } = transposed(x, order, new Array<number>(x.integers!.length))
-      return { constant: { name, shape, integers: elements } }
+      return { constant: { ...x, shape, integers: elements } }
     }
     const { elements } = transposed(x, order, n.draft.floats(x.floats.length))
     return { constant: { name, shape, floats: elements } }
@@ -278,7 +287,7 @@ const FOLDS: Readonly<Record<string, Fold>> = {
     const dims = axes && unsqueezed(x.shape, axes)
     return dims ? reshaped(x, dims) : n.fault(`axes: expected a short list of axes, got ${quote(axes)}`)
   },
-  Where: (n, inputs) => elementwise(n, inputs, inputs[1].floats !== undefined, (which, a, b) => (which !== 0 ? a : b)),
+  Where: (n, inputs) => elementwise(n, inputs, kindOf(inputs[1]), (which, a, b) => (which !== 0 ? a : b)),
 }
 
 /** What a node over constants alone computes; undefined when the op is not folded. */
@@ -295,13 +304,13 @@ export function foldOf(op: string): OnnxRead | undefined {
 }
 
 function arithmeticFold(op: string): Fold | undefined {
-  const isFloat = (inputs: readonly OnnxConstant[]) => inputs.some(({ floats }) => floats)
-  if (Object.hasOwn(ALONE, op)) return (n, [x]) => filled(n, x.shape, isFloat([x]), (i) => ALONE[op](elements(x)[i]))
-  if (Object.hasOwn(LOGIC, op)) return (n, inputs) => elementwise(n, inputs, false, (a, b) => (LOGIC[op](a, b) ? 1 : 0))
+  if (Object.hasOwn(ALONE, op)) return (n, [x]) => filled(n, x.shape, kindOf(x), (i) => ALONE[op](elements(x)[i]))
+  if (Object.hasOwn(LOGIC, op))
+    return (n, inputs) => elementwise(n, inputs, 'bool', (a, b) => (LOGIC[op](a, b) ? 1 : 0))
   if (!Object.hasOwn(ARITHMETIC, op)) return undefined
   return (n, inputs) => {
-    const isWhole = op === 'Div' && !isFloat(inputs)
-    const two: Two = isWhole ? (a, b) => Math.trunc(a / b) : ARITHMETIC[op]
-    return elementwise(n, inputs, isFloat(inputs), (...all) => all.reduce(two))
+    // A power has the type of its base.
+    const kind = op === 'Pow' ? kindOf(inputs[0]) : commonKind(inputs)
+    return elementwise(n, inputs, kind, (...all) => CONVERSIONS[kind](all.reduce(ARITHMETIC[op])))
   }
 }

@@ -52,10 +52,10 @@ export interface OnnxScope {
   readonly bounds: Map<string, Bounded>
   /** Rows and columns of minus infinity around a name's map, which its max pools take over. */
   readonly maxPoolPads: Map<string, Pad>
-  /** Ops of the nodes that read a name. */
-  readersOf(name: string): readonly string[]
-  /** Whether the name is an output of the graph that no node reads. */
-  endsAt(name: string): boolean
+  /** The nodes that read a name. */
+  readersOf(name: string): readonly OnnxNode[]
+  /** Whether the name is an output of the graph, read by nodes or not. */
+  isOutput(name: string): boolean
 }
 
 /** @returns what the node computes, one thing per output where it is a list, or undefined after reporting its faults */

@@ -200,8 +200,8 @@ const outputNode = (name: string): OnnxNode => ({
 class GraphScope implements OnnxScope {
   readonly #known = new Map<string, Known | 'broken'>()
   readonly #initializers: ReadonlyMap<string, number>
-  readonly #readers = new Map<string, string[]>()
-  readonly #ends: ReadonlySet<string>
+  readonly #readers = new Map<string, OnnxNode[]>()
+  readonly #outputs: ReadonlySet<string>
   readonly bounds = new Map<string, Bounded>()
   readonly maxPoolPads = new Map<string, Pad>()
   readonly opset: number
@@ -216,14 +216,14 @@ class GraphScope implements OnnxScope {
   ) {
     this.opset = model.opset
     this.#initializers = new Map(model.initializers.map(({ name }, i) => [name, i]))
-    for (const { inputs, op } of model.nodes) {
-      for (const name of inputs) {
+    for (const node of model.nodes) {
+      for (const name of node.inputs) {
         const readers = this.#readers.get(name)
-        if (readers) readers.push(op)
-        else this.#readers.set(name, [op])
+        if (readers) readers.push(node)
+        else this.#readers.set(name, [node])
       }
     }
-    this.#ends = new Set(model.outputs.map(({ name }) => name))
+    this.#outputs = new Set(model.outputs.map(({ name }) => name))
     if (model.sparseInitializers > 0) draft.problems.push('graph.sparse_initializer: expected dense tensors only')
     for (const [i, info] of model.inputs.entries()) {
       if (!this.#initializers.has(info.name)) this.#known.set(info.name, this.#input(info, i, inputShape) ?? 'broken')
@@ -282,12 +282,12 @@ class GraphScope implements OnnxScope {
     return [...this.#initializers.keys()].filter((name) => !this.#known.has(name))
   }
 
-  readersOf(name: string): readonly string[] {
+  readersOf(name: string): readonly OnnxNode[] {
     return this.#readers.get(name) ?? []
   }
 
-  endsAt(name: string): boolean {
-    return this.#ends.has(name) && !this.#readers.has(name)
+  isOutput(name: string): boolean {
+    return this.#outputs.has(name)
   }
 
   /** @returns whether there is no problem with the node itself */

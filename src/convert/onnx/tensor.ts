@@ -12,6 +12,7 @@ const TYPE_NAMES = [
   'uint32', 'uint64', 'complex64', 'complex128', 'bfloat16',
 ] // biome-ignore format: as the enum counts
 export const FLOAT_TYPES: ReadonlySet<number> = new Set([1, 10, 11, 16])
+export const BOOL = 9
 
 /** Bytes of an element in raw_data, how its floats read, and the typed field that may hold it instead. */
 interface ElementType {
@@ -41,7 +42,14 @@ export interface OnnxConstant {
   /** Row-major elements; undefined for a type that is not a float. */
   readonly floats?: Float32Array
   readonly integers?: readonly number[]
+  /** Of integers: whether they are truth values, 0 or 1. */
+  readonly isBool?: boolean
 }
+
+export type ElementKind = 'float' | 'integer' | 'bool'
+
+export const kindOf = ({ floats, isBool }: OnnxConstant): ElementKind =>
+  floats ? 'float' : isBool ? 'bool' : 'integer'
 
 /**
  * @param where path of the tensor, for messages
@@ -78,7 +86,7 @@ export function decodeTensor(
   if (bytes.byteLength !== count * type.bytes) {
     return fault(`expected ${count * type.bytes} bytes for ${formatShape(dims)}, got ${bytes.byteLength}`)
   }
-  if (!type.format) return { name, shape: dims, integers: integersOf(bytes, type.bytes) }
+  if (!type.format) return { name, shape: dims, integers: integersOf(bytes, type.bytes), isBool: tensor.type === BOOL }
   claim(count)
   return { name, shape: dims, floats: toFloat32(type.format, bytes) }
 }

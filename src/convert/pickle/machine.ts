@@ -3,6 +3,14 @@ import { quote } from '../../model/json/fields.js'
 import type { Budget } from '../weights/budget.js'
 import { Foreign, type Global, type Pickled } from './values.js'
 
+/** What of a pickle means nothing to a network. */
+export interface LeftOut {
+  /** Outside the closed list; their objects are left out. */
+  readonly names: readonly string[]
+  /** Entries of dicts whose keys are neither texts nor numbers. */
+  readonly entries: number
+}
+
 export interface UnpickleOptions {
   /** Pays for whatever the pickle unfolds to, and names the file in messages. */
   readonly budget: Budget
@@ -10,8 +18,8 @@ export interface UnpickleOptions {
   readonly globals: ReadonlyMap<string, Global>
   /** What a persistent id stands for; pickles with persistent ids are refused without it. */
   readonly persistent?: (id: Pickled) => Pickled
-  /** Told the names outside the closed list, whose objects are left out; without it they are refused. */
-  readonly onForeign?: (names: readonly string[]) => void
+  /** Told what is left out; without it that is refused. */
+  readonly onLeftOut?: (leftOut: LeftOut) => void
   /** First byte of the pickle; more than one may follow each other. */
   readonly start?: number
 }
@@ -34,6 +42,8 @@ export class Machine {
   readonly marks: number[] = []
   readonly memo = new Map<number, Pickled>()
   readonly foreign = new Set<string>()
+  /** Entries of dicts left out for their keys. */
+  oddEntries = 0
   readonly budget: Budget
   readonly persistent: UnpickleOptions['persistent']
   /** Whether what cannot be read is left out where no tensor depends on it. */
@@ -43,12 +53,12 @@ export class Machine {
 
   constructor(
     readonly file: Uint8Array,
-    { budget, globals, persistent, start = 0, onForeign }: UnpickleOptions,
+    { budget, globals, persistent, start = 0, onLeftOut }: UnpickleOptions,
   ) {
     this.at = start
     this.budget = budget
     this.persistent = persistent
-    this.leavesOut = onForeign !== undefined
+    this.leavesOut = onLeftOut !== undefined
     this.#view = new DataView(file.buffer, file.byteOffset, file.byteLength)
     this.#globals = globals
   }

@@ -45,8 +45,9 @@ function setItems(machine: Machine, dict: Pickled, items: readonly Pickled[]): v
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]
     if (typeof key !== 'string' && typeof key !== 'number' && typeof key !== 'boolean') {
-      if (machine.leavesOut) continue
-      machine.fail(`expected texts or numbers as keys of a dict, got ${describeValue(key)}`)
+      if (!machine.leavesOut) machine.fail(`expected texts or numbers as keys of a dict, got ${describeValue(key)}`)
+      machine.oddEntries++
+      continue
     }
     dict.set(key, items[i + 1])
   }

@@ -2,7 +2,7 @@
 // Formats: torch/serialization.py (_save, _legacy_save), torch/_utils.py (_rebuild_tensor_v2).
 import { quote } from '../../model/json/fields.js'
 import { summary } from '../../model/json/file.js'
-import { refuseForeign } from '../pickle/machine.js'
+import { refuseForeign, type UnpickleOptions } from '../pickle/machine.js'
 import { NumpyArray } from '../pickle/numpy.js'
 import { asStorage, LEGACY_MAGIC, type Storage, TORCH_GLOBALS, TorchTensor } from '../pickle/torch.js'
 import { unpickle } from '../pickle/unpickle.js'
@@ -31,18 +31,21 @@ export interface TorchOptions {
 /**
  * Tensors of a `.pth`, `.th` or `.pt` file by name. Names of nested dicts and lists are joined by `.`, numbers and texts
  * are left out, views and strides are made row-major. F32 tensors are views of `file` where alignment allows, so leave
- * it unchanged. Objects of classes that hold no tensors are left out and told to `onNote`; nothing in the file is run.
+ * it unchanged. Objects of classes that hold no tensors, and entries of dicts whose keys are neither texts nor numbers, are
+ * left out and told to `onNote`; nothing in the file is run.
  * @throws RingfenceError BAD_FILE; with the names of classes and functions where tensors depend on them or there are none
  */
 export function readTorch(file: Uint8Array, { source = 'model.pth', unwrap, onNote }: TorchOptions = {}): TensorMap {
   const budget = new Budget(file.length, source)
   const foreign = new Set<string>()
-  const onForeign = (names: readonly string[]) => {
+  let oddEntries = 0
+  const onLeftOut: OnLeftOut = ({ names, entries }) => {
     for (const name of names) foreign.add(name)
+    oddEntries += entries
   }
   const { root, storages } = looksLikeZip(file)
-    ? readZipped(file, budget, onForeign)
-    : readLegacy(file, budget, onForeign)
+    ? readZipped(file, budget, onLeftOut)
+    : readLegacy(file, budget, onLeftOut)
   const inner = unwrap === undefined ? root : unwrapped(root, unwrap, budget)
   const found: [string, TorchTensor | NumpyArray][] = []
   collect(inner, '', found, budget)
@@ -55,12 +58,14 @@ export function readTorch(file: Uint8Array, { source = 'model.pth', unwrap, onNo
   }
   if (problems.length > 0) budget.fail(summary('the file', problems.length).replace(/:$/, ''), problems)
   if (tensors.size === 0 && foreign.size > 0) refuseForeign([...foreign], budget)
-  if (tensors.size === 0) budget.fail('expected tensors, found none')
+  const odd = oddEntries > 0 ? `entries of dicts whose keys are neither texts nor numbers: ${oddEntries}` : ''
+  if (tensors.size === 0) budget.fail(`expected tensors, found none${odd && `; left out were ${odd}`}`)
   if (foreign.size > 0) onNote?.(`objects beside the tensors left out, never run: ${[...foreign].join(', ')}`)
+  if (odd) onNote?.(`left out: ${odd}, tensors under them included`)
   return tensors
 }
 
-type OnForeign = (names: readonly string[]) => void
+type OnLeftOut = NonNullable<UnpickleOptions['onLeftOut']>
 
 interface Saved {
   readonly root: Pickled
@@ -69,14 +74,14 @@ interface Saved {
 }
 
 /** `<name>/data.pkl` beside `<name>/data/<key>`, one entry for each storage. */
-function readZipped(file: Uint8Array, budget: Budget, onForeign: OnForeign): Saved {
+function readZipped(file: Uint8Array, budget: Budget, onLeftOut: OnLeftOut): Saved {
   const zip = readZip(file, budget)
   const pickles = zip.names.filter((name) => /^[^/]+\/data\.pkl$/.test(name))
   if (pickles.length !== 1) budget.fail('expected a zip file written by torch.save, with one entry <name>/data.pkl')
   const folder = pickles[0].slice(0, -'data.pkl'.length)
   checkOrder(zip, `${folder}byteorder`, budget)
   const persistent = (id: Pickled) => asStorage(id, budget)
-  const { value } = unpickle(zip.read(pickles[0]), { budget, globals: TORCH_GLOBALS, persistent, onForeign })
+  const { value } = unpickle(zip.read(pickles[0]), { budget, globals: TORCH_GLOBALS, persistent, onLeftOut })
   const read = new Map<string, Uint8Array>()
   return {
     root: value,
@@ -98,7 +103,7 @@ function checkOrder(zip: ZipArchive, name: string, budget: Budget): void {
  * Five pickles (magic number, protocol, system, value, keys of the storages), then each storage in the order of its key:
  * eight bytes of length in elements, and the elements.
  */
-function readLegacy(file: Uint8Array, budget: Budget, onForeign: OnForeign): Saved {
+function readLegacy(file: Uint8Array, budget: Budget, onLeftOut: OnLeftOut): Saved {
   const known = new Map<string, Storage>()
   const persistent = (id: Pickled) => {
     const storage = asStorage(id, budget)
@@ -111,7 +116,7 @@ function readLegacy(file: Uint8Array, budget: Budget, onForeign: OnForeign): Sav
   }
   let start = 0
   const next = (): Pickled => {
-    const { value, end } = unpickle(file, { budget, globals: TORCH_GLOBALS, persistent, start, onForeign })
+    const { value, end } = unpickle(file, { budget, globals: TORCH_GLOBALS, persistent, start, onLeftOut })
     start = end
     return value
   }

@@ -12,10 +12,10 @@ const SLACK = 2 ** 16
 const PIECE = 2 ** 12
 
 const SIGNATURE_BYTES = 8
-/** What decides the pixels. Everything else, profiles, text and animation, is left out unread. */
-const KEPT = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND']
+/** What decides the pixels and the side that is up. Everything else, profiles, text and animation, is left out unread. */
+const KEPT = ['IHDR', 'PLTE', 'tRNS', 'eXIf', 'IDAT', 'IEND']
 
-/** A PNG without what does not decide its pixels. */
+/** A PNG without what does not decide its picture; the decoder checks the checksums of the rest. */
 export interface BoundedPng {
   readonly file: Uint8Array
   /** EXIF data (a TIFF file), which may say which way up the picture is. */
@@ -23,14 +23,13 @@ export interface BoundedPng {
 }
 
 /**
- * The PNG's picture alone: header, palette, transparency and image data, whose inflated length is what the header says.
+ * The PNG's picture alone: header, palette, transparency, EXIF and image data, whose inflated length is what the header says.
  * @throws RingfenceError BAD_FILE for a file cut short, too many pixels, or more data than its pixels need; UNSUPPORTED for
  *   an interlaced picture of less than 8 bits
  */
 export function boundedPng(bytes: Uint8Array, name: string): BoundedPng {
   const bad = (text: string) => new RingfenceError('BAD_FILE', `${name}: ${text}`)
-  const all = chunks(bytes, bad)
-  const kept = all.filter(({ type }) => KEPT.includes(type))
+  const kept = chunks(bytes, bad).filter(({ type }) => KEPT.includes(type))
   const header = kept[0]
   if (header?.type !== 'IHDR' || header.data.length !== 13) throw bad('the PNG file does not begin with its header')
   if (kept.filter(({ type }) => type === 'IHDR').length > 1) throw bad('the PNG file has more than one header')
@@ -47,7 +46,7 @@ export function boundedPng(bytes: Uint8Array, name: string): BoundedPng {
   if (!inflatesTo(data, needed + SLACK)) {
     throw bad(`its image data inflate to more than the ${needed} bytes of ${width} x ${height} pixels`)
   }
-  return { file: joined(bytes, kept), exif: all.find(({ type }) => type === 'eXIf')?.data }
+  return { file: joined(bytes, kept), exif: kept.find(({ type }) => type === 'eXIf')?.data }
 }
 
 interface Chunk {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseArchitecture } from '../../../src/model/architecture.js'
 import { outlinePlan } from '../../../src/plan/compile/outline.js'
-import { numbers } from '../run-converted.js'
+import { numbers, runConverted } from '../run-converted.js'
 import type { NodeOf, TensorOf } from './encode.js'
 import { at, convert, DIMS, expectValues, int, ints, map, node, refusal, run, scalar, X } from './small-graphs.js'
 
@@ -180,8 +180,24 @@ it('an exponent that may be learnt is refused: it would be public', () => {
   const { code, problems } = refusal([node('Pow', 'x p', 'y')], { p: scalar(2.87) })
   expect([code, problems[0]]).toEqual([
     'UNSUPPORTED',
-    expect.stringMatching(/\(Pow\): expected a whole exponent up to 8 or that of a root, got 2\.86/),
+    expect.stringMatching(/\(Pow\): expected a whole exponent from 1 to 8, that of a root, or .*, got 2\.86/),
   ])
+})
+
+it.each([0, 9, 10, -10, 100000, Infinity])('behind plain layers the exponent %s is refused', (exponent) => {
+  const { code, problems } = refusal([node('Tanh', 'x', 'a'), node('Pow', 'a p', 'y')], { p: scalar(exponent) })
+  expect([code, problems[0]]).toEqual([
+    'UNSUPPORTED',
+    expect.stringMatching(/\(Pow\): expected a whole exponent from 1 to 8/),
+  ])
+})
+
+it('a fractional exponent is taken behind plain layers, where nothing is private', () => {
+  const nodes = [node('Sigmoid', 'x', 'a'), node('Pow', 'a p', 'y')]
+  const { y } = run(nodes, { p: scalar(2.5) })
+  y.forEach((got, i) => {
+    expect(Math.abs(got - (1 + Math.exp(-X[i])) ** -2.5)).toBeLessThan(1e-5)
+  })
 })
 
 describe('arithmetic on constants', () => {
@@ -213,6 +229,37 @@ describe('arithmetic on constants', () => {
     expectValues(
       times(nodes, { g, sizes: ints(1, 4, 1, 1) }),
       map(4, (c, h, w) => at(c, h, w) * (expected[c] ?? Number.NaN)),
+    )
+  })
+
+  it.each<[string, string, Record<string, number | number[]>, number[]]>([
+    ['ReduceMean', 'g', { axes: [1] }, [1, -1, 3, 2]],
+    ['ReduceL2', 'g', { axes: [1] }, [2, 2, 5, 3]],
+    ['Pow', 'two g', {}, [2, 4, 0, 0, 8, 16, 2, 8]],
+    ['Pow', 'two half', {}, [1]],
+    ['Div', 'g two', {}, [0, 1, 0, -1, 1, 2, 0, 1]],
+  ])('%s of integers are integers', (op, inputs, attributes, expected) => {
+    const g = { dims: [4, 2], data: [1, 2, -1, -2, 3, 4, 1, 3], as: 'int64' } as const
+    const nodes = [node(op, inputs, 'a', attributes), node('CastLike', 'a one', 'k'), node('Mul', 'k one', 'l')]
+    const tensors = { g, two: int(2), half: scalar(0.5), one: scalar(1), sizes: ints(1, expected.length, 1, 1) }
+    const x = Float32Array.from(numbers(expected.length, 3))
+    const product = [node('Reshape', 'l sizes', 'w'), node('Mul', 'x w', 'y')]
+    const made = convert([...nodes, ...product], tensors, [1, expected.length, 1, 1])
+    expectValues(
+      { y: [...runConverted(made, x).values()][0] },
+      expected.map((v, i) => v * x[i]),
+    )
+  })
+
+  it.each(['Cast', 'CastLike'])('%s to truth values makes 1 of all but 0', (op) => {
+    const like = [node('Equal', 'g g', 'b0'), node('Reshape', 'b0 flat', 'b1'), node('Slice', 'b1 from to', 'bools')]
+    const cast = op === 'Cast' ? [node('Cast', 'g', 'a', { to: 9 })] : [...like, node('CastLike', 'g bools', 'a')]
+    const nodes = [...cast, node('CastLike', 'a g', 'k0'), node('Reshape', 'k0 sizes', 'k')]
+    const g = { dims: [4], data: [0.5, 0, -3, 1] }
+    const tensors = { g, flat: ints(-1), from: ints(0), to: ints(1), sizes: ints(1, 4, 1, 1) }
+    expectValues(
+      times(nodes, tensors),
+      map(4, (c, h, w) => (c === 1 ? 0 : at(c, h, w))),
     )
   })
 

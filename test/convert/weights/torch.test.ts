@@ -170,7 +170,7 @@ test('what no tensor depends on is left out and named: objects, complex numbers,
       'history',
       new Map<unknown, unknown>([
         [tuple('a', 1), 2],
-        [null, 3],
+        [null, view({ of: six, shape: [6], strides: [1] })],
       ]),
     ],
   ])
@@ -179,5 +179,13 @@ test('what no tensor depends on is left out and named: objects, complex numbers,
   expect([...tensors.keys()]).toEqual(['model.w'])
   expect(notes).toEqual([
     'objects beside the tensors left out, never run: argparse.Namespace, torch.device, torch.ComplexFloatStorage',
+    'left out: entries of dicts whose keys are neither texts nor numbers: 2, tensors under them included',
   ])
+})
+
+test('a file whose tensors all stand under keys that are no texts says so', () => {
+  const value = new Map([[tuple('a', 1), view({ of: six, shape: [6], strides: [1] })]])
+  expect(() => readTorch(torchZip(value, [six]))).toThrow(
+    /expected tensors, found none; left out were entries of dicts whose keys are neither texts nor numbers: 1/,
+  )
 })

@@ -58,6 +58,17 @@ describe('orientation', () => {
   })
 
   it.each(UPRIGHT.map((_, i) => i + 1))('%i of a PNG', (orientation) => {
+    const turned = decodeImage(pngWithExif(orientation))
+    expect([...turned.data].map((v) => v / 40)).toEqual(UPRIGHT[orientation - 1].flat())
+  })
+
+  it('of a PNG whose EXIF data are damaged is refused by their checksum', () => {
+    const damaged = pngWithExif(6)
+    damaged[33 + 8 + 19] ^= 1 // the orientation: 7
+    expect(() => decodeImage(damaged, 'a.png')).toThrow(/^a\.png: .*CRC.*eXIf/)
+  })
+
+  function pngWithExif(orientation: number): Uint8Array {
     const file = encode({ ...stored, data: stored.data.map((v) => 40 * v) })
     const tiff = exif(orientation, false).slice(10)
     const body = Uint8Array.from([...text('eXIf'), ...tiff])
@@ -65,9 +76,8 @@ describe('orientation', () => {
     chunk.writeUInt32BE(tiff.length)
     chunk.set(body, 4)
     chunk.writeUInt32BE(crc32(body), 4 + body.length)
-    const turned = decodeImage(new Uint8Array(Buffer.concat([file.subarray(0, 33), chunk, file.subarray(33)])))
-    expect([...turned.data].map((v) => v / 40)).toEqual(UPRIGHT[orientation - 1].flat())
-  })
+    return new Uint8Array(Buffer.concat([file.subarray(0, 33), chunk, file.subarray(33)]))
+  }
 
   it('of a damaged EXIF segment is none', () => {
     const whole = exif(6, true)

@@ -2,6 +2,7 @@
 import { quote } from '../../../model/json/fields.js'
 import { formatShape, type Shape, sameShape } from '../../../model/shape.js'
 import type { OnnxNodeReader, OnnxRead, Seen } from '../node.js'
+import type { OnnxNode } from '../proto.js'
 import { dimsOf, rankedView } from '../view.js'
 import { broadcast } from './layers.js'
 
@@ -34,13 +35,24 @@ export const tile: OnnxRead = (n) => {
   )
 }
 
+/** Whether all that becomes of a node's output are products with, or quotients of, computed values of one shape. */
+function isOnlyFactor(n: OnnxNodeReader, shape: Shape): boolean {
+  const [output] = n.node.outputs
+  const readers = n.scope.readersOf(output)
+  const multiplies = ({ op, inputs }: OnnxNode): boolean => {
+    if (op !== 'Mul' && op !== 'Div') return false
+    // Undefined where both are this output, or the other is computed later.
+    const other = n.scope.find(inputs[0] === output ? inputs[1] : inputs[0])
+    return other !== undefined && other !== 'broken' && 'value' in other && sameShape(dimsOf(other.view), shape)
+  }
+  return readers.length > 0 && !n.scope.isOutput(output) && readers.every(multiplies)
+}
+
 function repeated(n: OnnxNodeReader, x: Seen, wanted: Shape): Seen | undefined {
   const dims = dimsOf(x.view)
   if (sameShape(dims, wanted)) return x
-  // Products repeat it themselves; behind private layers it stays one number that the client computes.
-  const readers = n.scope.readersOf(n.node.outputs[0])
-  const isFactor = readers.length > 0 && readers.every((op) => op === 'Mul' || op === 'Div')
-  if (isFactor && n.draft.isPlain(x.value)) return x
+  // Products with full-sized values repeat it themselves; so it stays one number that the client computes.
+  if (n.draft.isPlain(x.value) && isOnlyFactor(n, wanted)) return x
   const value = dims[0] === wanted[0] ? n.plain(x, n.node.inputs[0]) : undefined
   const full = wanted.slice(1)
   const fits = full.every((size) => size >= 1 && size < 2 ** 24)

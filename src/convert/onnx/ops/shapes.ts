@@ -384,7 +384,7 @@ export const pad: OnnxRead = (n) => {
 /** Padding that no maximum ever is: the max pools behind it take it over. */
 function lowest(n: OnnxNodeReader, x: Seen, sides: readonly Side[]): Seen | undefined {
   const [output] = n.node.outputs
-  if (n.scope.readersOf(output).some((op) => op !== 'MaxPool') || n.scope.endsAt(output)) {
+  if (n.scope.readersOf(output).some(({ op }) => op !== 'MaxPool') || n.scope.isOutput(output)) {
     return n.refuse('value: expected a finite number but before max pools, got -Infinity')
   }
   const all = Array<number>(8).fill(0)
