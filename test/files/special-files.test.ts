@@ -78,9 +78,9 @@ describe.skipIf(!isPosix)(`what the system does not look up${why}`, () => {
   })
 
   it.each([
-    ['loop', 'ELOOP', 'its symbolic links lead in a circle'],
-    [LONG, 'ENAMETOOLONG', 'the name is too long for this system'],
-  ])('is said with its reason: %.8s', async (name, code, advice) => {
+    ['ELOOP', 'loop', 'its symbolic links lead in a circle'],
+    ['ENAMETOOLONG', LONG, 'the name is too long for this system'],
+  ])('is said with its reason: %s', async (code, name, advice) => {
     const refused = {
       code: 'BAD_FILE',
       message: expect.stringContaining(`${at(name)}: what is there cannot be told (${code}): ${advice}`),
