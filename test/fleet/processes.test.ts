@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Client, decodeImage, pictureToInput, ReconnectingClient } from '../../src/index.js'
+import type { MccPlan } from '../../src/plan/plan.js'
+import { planLayout } from '../../src/protocol/layout.js'
+import { planCost } from '../../src/protocol/mcc/cost.js'
 import { type Running, ringfence, root, startRingfence } from '../cli/program.js'
 import { Broker, noBroker } from '../engine/broker.js'
 import { freePort } from '../fixtures/free-port.js'
@@ -44,6 +47,12 @@ async function digits(client: Pick<Client, 'run' | 'plan'>, count: number): Prom
   const found = []
   for (let i = 0; i < count; i++) found.push((await client.run(pictureToInput(picture, client.plan.input))).prediction)
   return found
+}
+
+/** Bytes, as a server's page of figures says. */
+async function receivedFromHelper(metrics: string): Promise<number> {
+  const page = await (await fetch(metrics)).text()
+  return Number(/ringfence_link_bytes_total\{link="helper",direction="received"\} (\d+)/.exec(page)?.[1])
 }
 
 describe.skipIf(noBroker !== '')(`a fleet on a broker${noBroker}`, () => {
@@ -119,7 +128,10 @@ describe('servers of one registration', () => {
     const address = await balancer()
     const ports = [await freePort(), await freePort()].map(String)
     const model = ['serve', '--model', 'mnist-cnn3', '--helper', atHelper]
-    const servers = ports.map((port) => start(...model, '--listen', port, '--kept-at', `ws://127.0.0.1:${port}`))
+    const figures = ['--metrics-listen', '0']
+    const servers = ports.map((port) =>
+      start(...model, '--listen', port, '--kept-at', `ws://127.0.0.1:${port}`, ...figures),
+    )
     const urls = await Promise.all(servers.map((each) => each.says(/ws:\/\/[^\s"]+/)))
     const store = new MemoryStore()
     const losses: string[] = []
@@ -132,6 +144,9 @@ describe('servers of one registration', () => {
     const first = await come()
     await first.prepare(2)
     await first.release()
+    // What it is dealt may be on its way still, and would be lost with the helper.
+    const dealt = 2 * planCost(planLayout(first.plan as MccPlan)).total.offline.helperToServer
+    await expect.poll(async () => receivedFromHelper(await servers[0].says(/http:\S+/))).toBeGreaterThan(dealt)
     await helper.stop('SIGKILL')
     address.lead(urls[1])
     const again = await come()
