@@ -127,7 +127,7 @@ export class MccServer implements ServerBackend {
 
   helperLost(error: RingfenceError): void {
     this.lost = error
-    this.store.fail(error)
+    this.store.helperLost(error)
   }
 
   helperBack(helper: Link): void {

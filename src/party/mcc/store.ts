@@ -201,9 +201,9 @@ export class MaterialStore {
     return bundle.material
   }
 
-  /** Everyone waiting for material learns that it will not come. */
-  fail(error: RingfenceError): void {
-    for (const bundle of this.#bundles.values()) bundle.fail(error)
+  /** The helper is gone: what it has not dealt whole will not come. What only a client's part is missing of may. */
+  helperLost(error: RingfenceError): void {
+    for (const bundle of this.#bundles.values()) if (bundle.dealt !== this.lengths.helper.length) bundle.fail(error)
   }
 
   /** Frees what a session's client did not finish uploading; returns how many are left. */

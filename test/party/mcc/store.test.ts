@@ -52,3 +52,16 @@ test('a message that no memory is left for is not taken in again: its inference 
   expect(await failure(store.take(SESSION, 0, 60_000))).toMatchObject({ code: 'HOST' })
   expect(k.memory.inUse).toBeGreaterThanOrEqual(before)
 })
+
+test('a helper that goes when it has dealt takes nothing along, though the client is still at its part', async () => {
+  const { store } = stored(false)
+  const gone = new RingfenceError('PEER_GONE', 'the helper is gone')
+  store.reserve(SESSION, 1, 'somebody', () => undefined)
+  for (const [step, length] of store.lengths.helper.entries()) store.dealt(SESSION, 0, step, new Uint8Array(length))
+  store.helperLost(gone)
+  for (const inference of [0, 1])
+    for (const [step, length] of store.lengths.client.entries())
+      store.uploaded(SESSION, inference, step, new Uint8Array(length))
+  expect(await store.take(SESSION, 0, 60_000)).toBeDefined()
+  expect(await failure(store.take(SESSION, 1, 60_000))).toMatchObject({ code: 'PEER_GONE' })
+})
