@@ -1,9 +1,9 @@
 // A page with a client in it, and the browser around it.
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import type { Page } from 'playwright-core'
 import { RingfenceError } from '../../src/errors.js'
 import { REPOSITORY } from '../../test/fixtures/vectors.js'
+import { type ChromiumPage, openChromium } from './chromium.js'
 
 /** One inference as the client's meter saw it, in milliseconds: work is what was not waiting for a peer. */
 export interface ClientWork {
@@ -107,36 +107,32 @@ window.blocked = async (runs) => {
 
 /** @param chromium its program @param parties their addresses */
 export async function openPage(chromium: string, parties: { server: string; helper: string }): Promise<ClientPage> {
-  const { chromium: driver } = await import('playwright-core')
   const site = await serve()
-  const args = ['--no-sandbox', '--disable-dev-shm-usage']
-  const browser = await driver.launch({ executablePath: chromium, args })
   const close = async () => {
-    await browser.close()
+    await page?.close()
     site.close()
   }
+  let page: ChromiumPage | undefined
   try {
-    const page = await browser.newPage()
-    await page.goto(site.url)
-    await call(page, 'connect', parties)
+    page = await openChromium(chromium, site.url)
+    const { version, call, throttle, trace } = page
+    await call('connect', parties)
     return {
-      version: browser.version().split('.')[0],
-      infer: () => call<ClientWork>(page, 'infer'),
-      blocked: (runs) => call(page, 'blocked', runs),
+      version,
+      infer: () => call<ClientWork>('infer'),
+      blocked: (runs) => call('blocked', runs),
       async slow(own, rate, runs) {
-        const session = await page.context().newCDPSession(page)
-        await call<number>(page, 'sum')
-        const fast = await call<number>(page, 'sum')
-        await session.send('Emulation.setCPUThrottlingRate', { rate })
-        const slowed = await call<number>(page, 'sum')
-        const online = await call<number[]>(page, 'slow', { parties: own, runs })
-        await session.send('Emulation.setCPUThrottlingRate', { rate: 1 })
+        await call<number>('sum')
+        const fast = await call<number>('sum')
+        await throttle(rate)
+        const slowed = await call<number>('sum')
+        const online = await call<number[]>('slow', { parties: own, runs })
+        await throttle(1)
         return { online, rate: slowed / fast }
       },
       async longestTask(runs) {
-        await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] })
-        await call(page, 'repeat', runs)
-        return longestTask(JSON.parse((await browser.stopTracing()).toString()))
+        const categories = ['toplevel', 'disabled-by-default-devtools.timeline']
+        return longestTask(await trace<TraceEvent>(categories, () => call('repeat', runs)))
       },
       close,
     }
@@ -147,18 +143,16 @@ export async function openPage(chromium: string, parties: { server: string; help
 }
 
 /** The trace event format's complete events, in microseconds. */
-interface Trace {
-  readonly traceEvents: readonly {
-    readonly name: string
-    readonly pid: number
-    readonly tid: number
-    readonly dur?: number
-    readonly tdur?: number
-    readonly args: { readonly name?: string }
-  }[]
+interface TraceEvent {
+  readonly name: string
+  readonly pid: number
+  readonly tid: number
+  readonly dur?: number
+  readonly tdur?: number
+  readonly args: { readonly name?: string }
 }
 
-function longestTask({ traceEvents }: Trace): Task {
+function longestTask(traceEvents: readonly TraceEvent[]): Task {
   const threads = traceEvents.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
   const pages = new Set(threads.map(({ pid, tid }) => `${pid}.${tid}`))
   const tasks = traceEvents.filter(({ name, pid, tid }) => name === 'RunTask' && pages.has(`${pid}.${tid}`))
@@ -166,12 +160,6 @@ function longestTask({ traceEvents }: Trace): Task {
   const longest = (of: 'dur' | 'tdur') => tasks.reduce((most, task) => Math.max(most, task[of] ?? 0), 0) / 1000
   return { wall: longest('dur'), processor: longest('tdur') }
 }
-
-const call = <T>(page: Page, name: string, argument?: unknown): Promise<T> =>
-  page.evaluate(
-    ([task, value]) => (globalThis as never as Record<string, (_: unknown) => T>)[task as string](value),
-    [name, argument],
-  )
 
 /** The page and its worker, bundled by esbuild. */
 async function serve(): Promise<{ url: string; close(): void }> {
