@@ -33,9 +33,22 @@ export interface ClientPage {
   blocked(runs: number): Promise<{ during: Blocked; idle: Blocked }>
   /** The browser's own record of what the page's thread did during `runs` inferences. */
   longestTask(runs: number): Promise<Task>
-  /** Inferences of a client in the page's own thread, while that thread has a part of the processor only. */
-  slow(parties: { server: string; helper: string }, rate: number, runs: number): Promise<Slowed>
+  /** Inferences in the page's own thread, while that thread has a part of the processor only. */
+  slow(parties: Parties | Delegated, rate: number, runs: number): Promise<Slowed>
   close(): Promise<void>
+}
+
+/** Whom a client asks. */
+export interface Parties {
+  readonly server: string
+  readonly helper: string
+}
+
+/** Whom the owner of an input asks who has a delegate. */
+export interface Delegated {
+  readonly server: string
+  readonly delegate: string
+  readonly delegateKey: readonly number[]
 }
 
 /** Milliseconds on line. */
@@ -50,6 +63,7 @@ const TIMER_MS = 4
 
 const APP = `
 import { Client } from './index.js'
+import { ThinClient } from './thin.js'
 let client, input
 const work = (phase) => client.traffic.milliseconds[phase].total - client.traffic.waiting[phase].total
 window.connect = async (parties) => {
@@ -69,8 +83,17 @@ window.sum = () => {
   for (let i = 0; i < 5e7; i++) sum = (sum + Math.imul(i, 31)) | 0
   return performance.now() - started + (sum & 0)
 }
-window.slow = async ({ parties, runs }) => {
+const direct = async (parties) => {
   const own = await Client.create({ ...parties, worker: false })
+  return { prepare: () => own.prepare(), run: (input) => own.run(input), release: () => own.release() }
+}
+const delegated = async ({ delegateKey, ...parties }) => {
+  const own = await ThinClient.create({ ...parties, delegateKey: Uint8Array.from(delegateKey) })
+  const ready = () => new Promise((resolve) => setTimeout(resolve, 500)) // the delegate prepares the next
+  return { prepare: ready, run: (input) => own.run(input), release() {} }
+}
+window.slow = async ({ parties, runs }) => {
+  const own = await (parties.delegate ? delegated : direct)(parties)
   const online = []
   for (let i = 0; i < runs + 2; i++) {
     await own.prepare()
@@ -106,7 +129,7 @@ window.blocked = async (runs) => {
 `
 
 /** @param chromium its program @param parties their addresses */
-export async function openPage(chromium: string, parties: { server: string; helper: string }): Promise<ClientPage> {
+export async function openPage(chromium: string, parties: Parties): Promise<ClientPage> {
   const site = await serve()
   const close = async () => {
     await page?.close()
