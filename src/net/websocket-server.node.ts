@@ -10,6 +10,7 @@ import { type Entry, Gate, type GateOptions, readsCloseCodes, refuseUpgrade } fr
 import { Intake, type IntakeOptions } from './access/intake.node.js'
 import { KEEP_ALIVE_MS, KeepAlive } from './access/keep-alive.js'
 import type { Peer } from './access/peer.js'
+import { readStrangersBulk } from './bulk/frames.js'
 import type { Channel, ChannelOptions } from './channel.js'
 import { DEFAULT_MAX_PAYLOAD, WS_SETTINGS } from './connect.js'
 import { type ExchangeAt, exchangeServer, withExchanges } from './exchange/http.node.js'
@@ -203,6 +204,7 @@ class Ear {
 
   #accept(ws: WebSocket, request: IncomingMessage, { address, role, principal, ...entry }: Entry): void {
     this.#keepAlive.watch(ws, request.socket)
+    readStrangersBulk(ws, request.socket)
     const dropped = () => this.options.onRefused?.({ reason: 'too large', remoteAddress: address })
     this.#intake.watch(ws, request.socket, dropped)
     const channel = webSocketChannel(ws as unknown as WebSocketLike, this.options)

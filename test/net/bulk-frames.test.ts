@@ -1,10 +1,11 @@
-// Large messages that come over a connection of one's own: read past `ws`, in every cut of the stream, with what it still reads
-// between them; and the buffers they lie in.
+// Large messages: read past `ws`, in every cut of the stream, with what it still reads between them; and the buffers they lie in.
 import { createHash } from 'node:crypto'
-import { createServer, type Socket } from 'node:net'
+import { connect as connectSocket, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { KEPT_FROM, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
+import { SUBPROTOCOL } from '../../src/net/access/credentials.js'
+import { KEPT_FROM, keptBuffer, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
 import { type Channel, connect, giveBuffer, type WebSocketLike, webSocketChannel } from '../../src/net/index.js'
+import { listen } from '../../src/net/websocket-server.node.js'
 import { codeOf } from './compliance.js'
 
 const cleanups: (() => void)[] = []
@@ -41,6 +42,35 @@ async function raw(first: Uint8Array[] = []): Promise<{ channel: Channel; socket
   return { channel, socket }
 }
 
+/** A client's socket behind the handshake, and the server's channel of it. */
+async function stranger(): Promise<{ channel: Channel; socket: Socket }> {
+  let accept!: (channel: Channel) => void
+  const accepted = new Promise<Channel>((resolve) => {
+    accept = resolve
+  })
+  const listener = await listen({ port: 0, greetingBytes: 2 ** 24, onConnection: accept })
+  const socket = connectSocket(listener.port, '127.0.0.1')
+  const names = ['GET / HTTP/1.1', 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade']
+  const key = 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
+  const more = ['Sec-WebSocket-Version: 13', `Sec-WebSocket-Protocol: ${SUBPROTOCOL}`]
+  socket.write(`${[...names, key, ...more].join('\r\n')}\r\n\r\n`)
+  const channel = await accepted
+  cleanups.push(() => {
+    socket.destroy()
+    void listener.close()
+  })
+  return { channel, socket }
+}
+
+/** A frame as a client sends it. */
+function maskedFrame(first: number, payload: Uint8Array, mask: number): Buffer {
+  const plain = frame(first, payload, 0x80)
+  const at = plain.length - payload.length
+  plain.writeUInt32BE(mask, at - 4)
+  for (let i = 0; i < payload.length; i++) plain[at + i] ^= plain[at - 4 + (i & 3)]
+  return plain
+}
+
 /** A frame as a server sends it. */
 function frame(first: number, payload: Uint8Array, masked = 0): Buffer {
   const { length } = payload
@@ -69,33 +99,40 @@ function dice(seed: number): (below: number) => number {
   }
 }
 
+type Frame = (first: number, payload: Uint8Array) => Buffer
+
+/** Sends forty messages of all sizes, some in parts with a ping between them, in cuts of all sizes. */
+async function sendAll(socket: Socket, roll: (below: number) => number, frame: Frame): Promise<Uint8Array[]> {
+  const sent: Uint8Array[] = []
+  const wire: Buffer[] = []
+  for (let i = 0; i < 40; i++) {
+    const sizes = [0, 5, 125, 126, 4000, 65535, 65536, 65537, 70_000 + 10_000 * roll(30)]
+    const payload = message(sizes[roll(sizes.length)], i)
+    sent.push(payload)
+    if (roll(4) === 0) {
+      const at = roll(payload.length + 1)
+      const parts = [
+        frame(0x02, payload.subarray(0, at)),
+        frame(0x89, message(roll(125), i)),
+        frame(0x80, payload.subarray(at)),
+      ]
+      wire.push(...parts)
+    } else wire.push(frame(BINARY, payload))
+  }
+  const stream = Buffer.concat(wire)
+  for (let at = 0; at < stream.length; ) {
+    const size = roll(3) === 0 ? 1 + roll(12) : 1 + roll(150_000)
+    socket.write(stream.subarray(at, at + size))
+    at += size
+    if (roll(4) === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return sent
+}
+
 describe('large messages of a connection', () => {
   test.each([1, 2, 3])('come as they were sent, whatever the stream is cut into (%i)', async (seed) => {
-    const roll = dice(seed)
     const { channel, socket } = await raw()
-    const sent: Uint8Array[] = []
-    const wire: Buffer[] = []
-    for (let i = 0; i < 40; i++) {
-      const sizes = [0, 5, 125, 126, 4000, 65535, 65536, 65537, 70_000 + roll(300_000)]
-      const payload = message(sizes[roll(sizes.length)], i)
-      sent.push(payload)
-      if (roll(4) === 0) {
-        const at = roll(payload.length + 1)
-        const parts = [
-          frame(0x02, payload.subarray(0, at)),
-          frame(0x89, message(roll(125), i)),
-          frame(0x80, payload.subarray(at)),
-        ]
-        wire.push(...parts)
-      } else wire.push(frame(BINARY, payload))
-    }
-    const stream = Buffer.concat(wire)
-    for (let at = 0; at < stream.length; ) {
-      const size = roll(3) === 0 ? 1 + roll(12) : 1 + roll(150_000)
-      socket.write(stream.subarray(at, at + size))
-      at += size
-      if (roll(4) === 0) await new Promise((resolve) => setImmediate(resolve))
-    }
+    const sent = await sendAll(socket, dice(seed), frame)
     // Nothing is given back before all have come: no two may share a buffer.
     const came: Uint8Array[] = []
     for (const _ of sent) came.push(await channel.receive())
@@ -135,6 +172,61 @@ describe('large messages of a connection', () => {
     const { channel, socket } = await raw()
     socket.write(Buffer.concat([frame(0x88, Buffer.from([3, 232])), frame(BINARY, message(70_000, 5))]))
     expect(await codeOf(channel.receive())).toBe('PEER_GONE')
+  })
+})
+
+describe('large messages of who connected', () => {
+  test.each([1, 2, 3])('come as they were sent, behind any mask (%i)', async (seed) => {
+    const { channel, socket } = await stranger()
+    const roll = dice(seed)
+    // Kept twice over: some are lent, for some none is left.
+    for (let size = 70_000; size < 370_000; size += 10_000) giveBuffer(new Uint8Array(takeBuffer(size)))
+    const masks = [0, 1, 0x01020304, 0xfffefdfc]
+    const masked: Frame = (first, payload) => maskedFrame(first, payload, masks[roll(4)])
+    const sent = await sendAll(socket, roll, masked)
+    const came: Uint8Array[] = []
+    for (const _ of sent) came.push(await channel.receive())
+    for (const [i, payload] of sent.entries()) expect(Buffer.compare(came[i], payload), `message ${i}`).toBe(0)
+  })
+
+  test('are read into a buffer that is kept, which comes back when they do not', async () => {
+    const size = KEPT_FROM + 12_344
+    const payload = message(size, 6)
+    const mine = takeBuffer(size)
+    giveBuffer(new Uint8Array(mine))
+    const { channel, socket } = await stranger()
+    socket.write(maskedFrame(BINARY, payload, 7))
+    const came = await channel.receive()
+    expect(came.buffer).toBe(mine)
+    expect(Buffer.compare(came, payload)).toBe(0)
+    giveBuffer(came)
+    const isKept = () => {
+      const buffer = keptBuffer(size)
+      if (buffer) giveBuffer(new Uint8Array(buffer))
+      return buffer === mine
+    }
+    expect(isKept()).toBe(true)
+    socket.write(maskedFrame(BINARY, payload, 7).subarray(0, size / 2))
+    await expect.poll(isKept).toBe(false)
+    socket.destroy()
+    expect(await codeOf(channel.receive())).toBe('PEER_GONE')
+    await expect.poll(isKept).toBe(true)
+  })
+
+  test('take no memory when they are announced: one that is not kept comes as `ws` has it', async () => {
+    const size = KEPT_FROM + 54_320
+    const payload = message(size, 7)
+    const { channel, socket } = await stranger()
+    socket.write(maskedFrame(BINARY, payload, 9))
+    expect(Buffer.compare(await channel.receive(), payload)).toBe(0)
+  })
+
+  test('without a mask are refused, and so is no frame at all, at once', async () => {
+    for (const wrong of [frame(BINARY, message(70_000, 8)), frame(BINARY, message(5, 8)), Buffer.from('no frame')]) {
+      const { channel, socket } = await stranger()
+      socket.write(wrong.subarray(0, 8))
+      expect(await codeOf(channel.receive())).toBe('FRAME')
+    }
   })
 })
 

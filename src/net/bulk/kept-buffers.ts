@@ -15,11 +15,13 @@ let bytes = 0
 
 /** A buffer of exactly so many bytes; from `KEPT_FROM` on with anything in it. */
 export function takeBuffer(size: number): ArrayBuffer {
-  if (size < KEPT_FROM) return new ArrayBuffer(size)
-  const same = used(size)
-  const buffer = same.pop()
-  if (!buffer) return new ArrayBuffer(size)
-  bytes -= size
+  return (size < KEPT_FROM ? undefined : keptBuffer(size)) ?? new ArrayBuffer(size)
+}
+
+/** One that is kept, of exactly so many bytes. */
+export function keptBuffer(size: number): ArrayBuffer | undefined {
+  const buffer = used(size).pop()
+  if (buffer) bytes -= size
   return buffer
 }
 
