@@ -14,13 +14,13 @@ import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from '../admission
 import type { HelpedClient, HelpedServer } from '../backend.js'
 import type { HelperStatus } from '../events.js'
 import { Grants } from '../grant.js'
+import { receiveHello } from '../greeting.js'
 import { dealForClient } from '../mcc/helper.js'
 import {
   Caller,
   confirmation,
   decodeHello,
   equal,
-  HELLO_BYTES,
   type HelperHello,
   hex,
   ID_BYTES,
@@ -179,7 +179,7 @@ export class Helper {
     const began = performance.now()
     try {
       const source = seedSource(this.#options, [channel])
-      const hello = decodeHello(await link.receive(Kind.hello, Phase.setup, 0, HELLO_BYTES))
+      const hello = decodeHello(await receiveHello(link, 'helper'))
       checkRole(hello.role, peer)
       const joined = () => this.#options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
       if (hello.role === Caller.server) await this.#serveServer(link, hello, joined)
