@@ -169,7 +169,7 @@ export class MaterialStore {
 
   /**
    * Hands out an inference's material once it is complete; from then on it is gone from the store.
-   * @throws RingfenceError MATERIAL_USED when it was never reserved or is used already, DEADLINE, or what `fail` was given
+   * @throws RingfenceError MATERIAL_USED when it was never reserved or is used already, DEADLINE, or why it will not be dealt
    */
   async take(session: string, inference: number, deadlineMs: number): Promise<InferenceMaterial> {
     const at = key(session, inference)
