@@ -40,12 +40,12 @@ import {
   unusedOf,
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
-import { SessionLinks } from '../session-links.js'
 import type { DealerPool } from './dealing.js'
 import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
 import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, SharedModels } from './registered.js'
 import { identify } from './replica.js'
+import { SessionLinks } from './session-links.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
