@@ -5,12 +5,11 @@ import { gzipSync } from 'node:zlib'
 import { shapedFetch } from '../../src/net/exchange/shaped-fetch.js'
 import { connect, Meter, type NetworkProfile, networkProfiles, Phase, shape, wait } from '../../src/net/index.js'
 import { Client } from '../../src/party/client/client.js'
-import { keyPair } from '../../src/random/seed.js'
 import { meteredFetch } from '../../src/thin/metered.js'
 import { ThinClient } from '../../src/thin/thin-client.js'
 import { prepareWorkload, sampleInput, type Workload } from '../../test/fixtures/workloads.js'
 import { median, milliseconds, table } from '../report.js'
-import { Process } from './parties.js'
+import { Process, withDelegate } from './parties.js'
 
 /** Medians for one picture. */
 export interface Compared {
@@ -61,107 +60,90 @@ export async function benchDelegate({ json = false, quick = false } = {}): Promi
   return report
 }
 
-/** Starts the three; what they are for is called with a delegate that is at work. */
-async function withParties<T>(
-  workload: Workload,
-  pool: { connections: number; high: number },
-  use: (parties: { helper: Process; server: Process; delegate: Process; delegateKey: Uint8Array }) => Promise<T>,
-): Promise<T> {
-  const started: Process[] = []
-  const start = async (order: Parameters<typeof Process.start>[0]) => {
-    const process = await Process.start(order)
-    started.push(process)
-    return process
-  }
-  const keys = keyPair()
-  const secret = [...keys.secretKey]
-  try {
-    const helper = await start({ role: 'helper', workload })
-    const server = await start({ role: 'server', workload, helper: helper.url, secret })
-    const common = { role: 'delegate', workload, helper: helper.url, server: server.url, secret } as const
-    const delegate = await start({ ...common, ...pool })
-    return await use({ helper, server, delegate, delegateKey: keys.publicKey })
-  } finally {
-    for (const process of started) process.stop()
-  }
-}
-
 function compared(runs: number, name: keyof typeof networkProfiles | undefined): Promise<Compared> {
   const profile: NetworkProfile | undefined = name && networkProfiles[name]
-  return withParties(LATENCY, { connections: 1, high: 1 }, async ({ helper, server, delegate, delegateKey }) => {
-    const plain = await Process.start({ role: 'server', workload: LATENCY, helper: helper.url })
-    try {
-      const meter = new Meter()
-      const wires = await Promise.all([plain.url, helper.url].map((url) => connect(url)))
-      const [toServer, toHelper] = profile ? wires.map((wire) => shape(wire, profile)) : wires
-      const direct = await Client.create({ server: toServer, helper: toHelper, meter })
-      const counts = { requests: 0, bytesUp: 0, bytesDown: 0 }
-      const fetch = meteredFetch(counts, profile && shapedFetch(profile))
-      const owner = await ThinClient.create({ server: server.url, delegate: delegate.url, delegateKey, fetch })
-      const { arch } = prepareWorkload(LATENCY)
-      const input = sampleInput(arch, 1)
-      const times: { direct: number[]; delegated: number[] } = { direct: [], delegated: [] }
-      const before = { ...counts }
-      for (let i = -1; i < runs; i++) {
-        if (i === 0) Object.assign(before, counts)
-        if (i === 0) for (const phase of [Phase.offline, Phase.online]) meter.reset(phase)
-        await direct.prepare(1)
-        await until(async () => (await delegate.standing()).prepared > 0)
-        await wait(50) // what was prepared is at rest
-        const { milliseconds: direct1 } = await direct.run(input)
-        const { milliseconds: delegated1 } = await owner.run(input)
-        if (i < 0) continue
-        times.direct.push(direct1)
-        times.delegated.push(delegated1)
+  return withDelegate(
+    { workload: LATENCY },
+    { connections: 1, high: 1 },
+    async ({ helper, server, delegate, delegateKey }) => {
+      const plain = await Process.start({ role: 'server', workload: LATENCY, helper: helper.url })
+      try {
+        const meter = new Meter()
+        const wires = await Promise.all([plain.url, helper.url].map((url) => connect(url)))
+        const [toServer, toHelper] = profile ? wires.map((wire) => shape(wire, profile)) : wires
+        const direct = await Client.create({ server: toServer, helper: toHelper, meter })
+        const counts = { requests: 0, bytesUp: 0, bytesDown: 0 }
+        const fetch = meteredFetch(counts, profile && shapedFetch(profile))
+        const owner = await ThinClient.create({ server: server.url, delegate: delegate.url, delegateKey, fetch })
+        const { arch } = prepareWorkload(LATENCY)
+        const input = sampleInput(arch, 1)
+        const times: { direct: number[]; delegated: number[] } = { direct: [], delegated: [] }
+        const before = { ...counts }
+        for (let i = -1; i < runs; i++) {
+          if (i === 0) Object.assign(before, counts)
+          if (i === 0) for (const phase of [Phase.offline, Phase.online]) meter.reset(phase)
+          await direct.prepare(1)
+          await until(async () => (await delegate.standing()).prepared > 0)
+          await wait(50) // what was prepared is at rest
+          const { milliseconds: direct1 } = await direct.run(input)
+          const { milliseconds: delegated1 } = await owner.run(input)
+          if (i < 0) continue
+          times.direct.push(direct1)
+          times.delegated.push(delegated1)
+        }
+        const { server: link, helper: dealt } = meter.report().links
+        await direct.release()
+        return {
+          network: LATENCY.name,
+          profile: name ?? 'loopback',
+          runs,
+          direct: {
+            ms: median(times.direct),
+            bytesUp: link.online.bytesSent / runs,
+            bytesDown: link.online.bytesReceived / runs,
+            bytesBefore: (link.offline.bytesSent + dealt.offline.bytesSent) / runs,
+          },
+          delegated: {
+            ms: median(times.delegated),
+            bytesUp: (counts.bytesUp - before.bytesUp) / runs,
+            bytesDown: (counts.bytesDown - before.bytesDown) / runs,
+            bytesBefore: 0,
+            roundTrips: 1,
+          },
+        }
+      } finally {
+        plain.stop()
       }
-      const { server: link, helper: dealt } = meter.report().links
-      await direct.release()
-      return {
-        network: LATENCY.name,
-        profile: name ?? 'loopback',
-        runs,
-        direct: {
-          ms: median(times.direct),
-          bytesUp: link.online.bytesSent / runs,
-          bytesDown: link.online.bytesReceived / runs,
-          bytesBefore: (link.offline.bytesSent + dealt.offline.bytesSent) / runs,
-        },
-        delegated: {
-          ms: median(times.delegated),
-          bytesUp: (counts.bytesUp - before.bytesUp) / runs,
-          bytesDown: (counts.bytesDown - before.bytesDown) / runs,
-          bytesBefore: 0,
-          roundTrips: 1,
-        },
-      }
-    } finally {
-      plain.stop()
-    }
-  })
+    },
+  )
 }
 
 function loaded(connections: number, rounds: number): Promise<Throughput> {
-  return withParties(LOAD, { connections, high: connections }, async ({ helper, server, delegate, delegateKey }) => {
-    const { arch } = prepareWorkload(LOAD)
-    const input = sampleInput(arch, 1)
-    const order = { server: server.url, delegate: delegate.url, delegateKey }
-    const owners = await Promise.all(Array.from({ length: OWNERS }, () => ThinClient.create(order)))
-    const cpu = async () => {
-      const all = await Promise.all([helper, server, delegate].map((each) => each.standing()))
-      return all.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)
-    }
-    await owners[0].run(input)
-    const [used, began] = [await cpu(), performance.now()]
-    for (let i = 0; i < rounds; i++) await Promise.all(owners.map((owner) => owner.run(input)))
-    const inferences = OWNERS * rounds
-    const seconds = (performance.now() - began) / 1000
-    return {
-      connections,
-      owners: OWNERS,
-      perSecond: inferences / seconds,
-      cpuSecondsEach: ((await cpu()) - used) / inferences,
-    }
-  })
+  return withDelegate(
+    { workload: LOAD },
+    { connections, high: connections },
+    async ({ helper, server, delegate, delegateKey }) => {
+      const { arch } = prepareWorkload(LOAD)
+      const input = sampleInput(arch, 1)
+      const order = { server: server.url, delegate: delegate.url, delegateKey }
+      const owners = await Promise.all(Array.from({ length: OWNERS }, () => ThinClient.create(order)))
+      const cpu = async () => {
+        const all = await Promise.all([helper, server, delegate].map((each) => each.standing()))
+        return all.reduce((sum, { cpuSeconds }) => sum + cpuSeconds, 0)
+      }
+      await owners[0].run(input)
+      const [used, began] = [await cpu(), performance.now()]
+      for (let i = 0; i < rounds; i++) await Promise.all(owners.map((owner) => owner.run(input)))
+      const inferences = OWNERS * rounds
+      const seconds = (performance.now() - began) / 1000
+      return {
+        connections,
+        owners: OWNERS,
+        perSecond: inferences / seconds,
+        cpuSecondsEach: ((await cpu()) - used) / inferences,
+      }
+    },
+  )
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { Delegate } from '../../src/delegate/delegate.js'
+import { prepareModel } from '../../src/files/prepared-model.js'
 import { connect } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { Helper } from '../../src/party/helper/helper.js'
@@ -12,9 +13,15 @@ import { answer } from '../processes/parties.js'
 
 export const DELEGATED_FLAG = '--delegated-party'
 
-interface Order {
-  readonly role: 'helper' | 'server' | 'delegate'
+/** What a server serves. */
+export interface Network {
   readonly workload: Workload
+  /** Of a model that is read in place of making the workload's network. */
+  readonly folder?: string
+}
+
+interface Order extends Partial<Network> {
+  readonly role: 'helper' | 'server' | 'delegate'
   readonly helper?: string
   readonly server?: string
   /** The delegate's secret: a bench has none to keep. */
@@ -57,6 +64,31 @@ export class Process {
   }
 }
 
+/** Starts the three; what they are for is called with a delegate that is at work. */
+export async function withDelegate<T>(
+  network: Network,
+  pool: { connections: number; high: number },
+  use: (parties: { helper: Process; server: Process; delegate: Process; delegateKey: Uint8Array }) => Promise<T>,
+): Promise<T> {
+  const started: Process[] = []
+  const start = async (order: Parameters<typeof Process.start>[0]) => {
+    const process = await Process.start(order)
+    started.push(process)
+    return process
+  }
+  const keys = keyPair()
+  const secret = [...keys.secretKey]
+  try {
+    const helper = await start({ role: 'helper' })
+    const server = await start({ role: 'server', ...network, helper: helper.url, secret })
+    const common = { role: 'delegate', helper: helper.url, server: server.url, secret } as const
+    const delegate = await start({ ...common, ...pool })
+    return await use({ helper, server, delegate, delegateKey: keys.publicKey })
+  } finally {
+    for (const process of started) process.stop()
+  }
+}
+
 /** In a child: plays what it is told to. */
 export function playDelegated(): void {
   process.once('message', async (order: Order) => {
@@ -81,10 +113,12 @@ const ROLES = {
     return { url, prepared: none }
   },
   /** With a delegate's secret it serves that delegate alone. */
-  async server({ workload, helper, secret }: Order) {
+  async server({ workload, folder, helper, secret }: Order) {
     const delegateKey = secret && keyPair(Uint8Array.from(secret)).publicKey
-    const options = { ...workload.options, ...(secret && { delegated: true }) }
-    const { compiled } = prepareWorkload({ ...workload, options })
+    const options = { ...workload!.options, ...(secret && { delegated: true }) }
+    const { compiled } = folder
+      ? await prepareModel(folder, undefined, options)
+      : prepareWorkload({ ...workload!, options })
     const party = await Server.create(compiled, () => connect(helper!), { delegateKey, onError: complain })
     const exchange = () => (secret ? party.exchange : undefined)
     const { url } = await listen({ ...LOCAL, exchange, onConnection: (channel) => void party.run(channel) })

@@ -1,9 +1,9 @@
 // A page with a client in it, and the browser around it.
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import type { Page } from 'playwright-core'
 import { RingfenceError } from '../../src/errors.js'
 import { REPOSITORY } from '../../test/fixtures/vectors.js'
+import { type ChromiumPage, openChromium } from './chromium.js'
 
 /** One inference as the client's meter saw it, in milliseconds: work is what was not waiting for a peer. */
 export interface ClientWork {
@@ -33,9 +33,22 @@ export interface ClientPage {
   blocked(runs: number): Promise<{ during: Blocked; idle: Blocked }>
   /** The browser's own record of what the page's thread did during `runs` inferences. */
   longestTask(runs: number): Promise<Task>
-  /** Inferences of a client in the page's own thread, while that thread has a part of the processor only. */
-  slow(parties: { server: string; helper: string }, rate: number, runs: number): Promise<Slowed>
+  /** Inferences in the page's own thread, while that thread has a part of the processor only. */
+  slow(parties: Parties | Delegated, rate: number, runs: number): Promise<Slowed>
   close(): Promise<void>
+}
+
+/** Whom a client asks. */
+export interface Parties {
+  readonly server: string
+  readonly helper: string
+}
+
+/** Whom the owner of an input asks who has a delegate. */
+export interface Delegated {
+  readonly server: string
+  readonly delegate: string
+  readonly delegateKey: readonly number[]
 }
 
 /** Milliseconds on line. */
@@ -50,6 +63,7 @@ const TIMER_MS = 4
 
 const APP = `
 import { Client } from './index.js'
+import { ThinClient } from './thin.js'
 let client, input
 const work = (phase) => client.traffic.milliseconds[phase].total - client.traffic.waiting[phase].total
 window.connect = async (parties) => {
@@ -69,8 +83,17 @@ window.sum = () => {
   for (let i = 0; i < 5e7; i++) sum = (sum + Math.imul(i, 31)) | 0
   return performance.now() - started + (sum & 0)
 }
-window.slow = async ({ parties, runs }) => {
+const direct = async (parties) => {
   const own = await Client.create({ ...parties, worker: false })
+  return { prepare: () => own.prepare(), run: (input) => own.run(input), release: () => own.release() }
+}
+const delegated = async ({ delegateKey, ...parties }) => {
+  const own = await ThinClient.create({ ...parties, delegateKey: Uint8Array.from(delegateKey) })
+  const ready = () => new Promise((resolve) => setTimeout(resolve, 500)) // the delegate prepares the next
+  return { prepare: ready, run: (input) => own.run(input), release() {} }
+}
+window.slow = async ({ parties, runs }) => {
+  const own = await (parties.delegate ? delegated : direct)(parties)
   const online = []
   for (let i = 0; i < runs + 2; i++) {
     await own.prepare()
@@ -106,37 +129,33 @@ window.blocked = async (runs) => {
 `
 
 /** @param chromium its program @param parties their addresses */
-export async function openPage(chromium: string, parties: { server: string; helper: string }): Promise<ClientPage> {
-  const { chromium: driver } = await import('playwright-core')
+export async function openPage(chromium: string, parties: Parties): Promise<ClientPage> {
   const site = await serve()
-  const args = ['--no-sandbox', '--disable-dev-shm-usage']
-  const browser = await driver.launch({ executablePath: chromium, args })
   const close = async () => {
-    await browser.close()
+    await page?.close()
     site.close()
   }
+  let page: ChromiumPage | undefined
   try {
-    const page = await browser.newPage()
-    await page.goto(site.url)
-    await call(page, 'connect', parties)
+    page = await openChromium(chromium, site.url)
+    const { version, call, throttle, trace } = page
+    await call('connect', parties)
     return {
-      version: browser.version().split('.')[0],
-      infer: () => call<ClientWork>(page, 'infer'),
-      blocked: (runs) => call(page, 'blocked', runs),
+      version,
+      infer: () => call<ClientWork>('infer'),
+      blocked: (runs) => call('blocked', runs),
       async slow(own, rate, runs) {
-        const session = await page.context().newCDPSession(page)
-        await call<number>(page, 'sum')
-        const fast = await call<number>(page, 'sum')
-        await session.send('Emulation.setCPUThrottlingRate', { rate })
-        const slowed = await call<number>(page, 'sum')
-        const online = await call<number[]>(page, 'slow', { parties: own, runs })
-        await session.send('Emulation.setCPUThrottlingRate', { rate: 1 })
+        await call<number>('sum')
+        const fast = await call<number>('sum')
+        await throttle(rate)
+        const slowed = await call<number>('sum')
+        const online = await call<number[]>('slow', { parties: own, runs })
+        await throttle(1)
         return { online, rate: slowed / fast }
       },
       async longestTask(runs) {
-        await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] })
-        await call(page, 'repeat', runs)
-        return longestTask(JSON.parse((await browser.stopTracing()).toString()))
+        const categories = ['toplevel', 'disabled-by-default-devtools.timeline']
+        return longestTask(await trace<TraceEvent>(categories, () => call('repeat', runs)))
       },
       close,
     }
@@ -147,18 +166,16 @@ export async function openPage(chromium: string, parties: { server: string; help
 }
 
 /** The trace event format's complete events, in microseconds. */
-interface Trace {
-  readonly traceEvents: readonly {
-    readonly name: string
-    readonly pid: number
-    readonly tid: number
-    readonly dur?: number
-    readonly tdur?: number
-    readonly args: { readonly name?: string }
-  }[]
+interface TraceEvent {
+  readonly name: string
+  readonly pid: number
+  readonly tid: number
+  readonly dur?: number
+  readonly tdur?: number
+  readonly args: { readonly name?: string }
 }
 
-function longestTask({ traceEvents }: Trace): Task {
+function longestTask(traceEvents: readonly TraceEvent[]): Task {
   const threads = traceEvents.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain')
   const pages = new Set(threads.map(({ pid, tid }) => `${pid}.${tid}`))
   const tasks = traceEvents.filter(({ name, pid, tid }) => name === 'RunTask' && pages.has(`${pid}.${tid}`))
@@ -166,12 +183,6 @@ function longestTask({ traceEvents }: Trace): Task {
   const longest = (of: 'dur' | 'tdur') => tasks.reduce((most, task) => Math.max(most, task[of] ?? 0), 0) / 1000
   return { wall: longest('dur'), processor: longest('tdur') }
 }
-
-const call = <T>(page: Page, name: string, argument?: unknown): Promise<T> =>
-  page.evaluate(
-    ([task, value]) => (globalThis as never as Record<string, (_: unknown) => T>)[task as string](value),
-    [name, argument],
-  )
 
 /** The page and its worker, bundled by esbuild. */
 async function serve(): Promise<{ url: string; close(): void }> {

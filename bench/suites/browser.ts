@@ -5,13 +5,22 @@ import { existsSync } from 'node:fs'
 import { RingfenceError } from '../../src/errors.js'
 import { findModel } from '../../src/files/prepared-model.js'
 import { Client } from '../../src/party/client/client.js'
-import { type Blocked, type ClientPage, type ClientWork, openPage, type Task } from '../processes/browser-page.js'
+import { withDelegate } from '../delegate/parties.js'
+import {
+  type Blocked,
+  type ClientPage,
+  type ClientWork,
+  openPage,
+  type Parties,
+  type Task,
+} from '../processes/browser-page.js'
 import { farAway } from '../processes/far.js'
 import { withParties } from '../processes/parties.js'
 import { median, milliseconds, table } from '../report.js'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const MODEL = 'resnet20-cifar10'
+const NETWORK = { workload: { name: MODEL, options: {} }, folder: findModel(MODEL) } as const
 const TARGET = { ratio: 1.25, blockedMs: 16, slowMs: 400 }
 /** Both engines compile for fifty inferences. */
 const WARMUP = 50
@@ -28,7 +37,15 @@ export interface BrowserReport {
   /** The page's thread: delay of a timer during inferences and without any; its longest task during inferences. */
   blocked: { runs: number; during: Blocked; idle: Blocked; task: Task }
   /** On line, in the page's own thread with a quarter of the processor; the round trips alone take `floorMs`. */
-  slow: { rate: number; measuredRate: number; rttMs: number; onlineMs: number; floorMs: number }
+  slow: {
+    rate: number
+    measuredRate: number
+    rttMs: number
+    onlineMs: number
+    floorMs: number
+    /** Where a delegate plays the client, and the page sends it one request. */
+    delegatedMs: number
+  }
   target: typeof TARGET
 }
 
@@ -47,17 +64,13 @@ export async function benchBrowser({ json = false, quick = false } = {}): Promis
     throw new RingfenceError('HOST', `${what}; install it, or name it in the environment variable CHROMIUM`)
   }
   const runs = quick ? 10 : 60
-  const job = { workload: { name: MODEL, options: {} }, folder: findModel(MODEL), warmup: 0, runs: 0 } as const
+  const job = { ...NETWORK, warmup: 0, runs: 0 }
   const report = await withParties(job, 0, ({ urls }) => compare(urls, runs, quick ? 10 : WARMUP))
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
   return report
 }
 
-async function compare(
-  parties: { server: string; helper: string },
-  runs: number,
-  warmup: number,
-): Promise<BrowserReport> {
+async function compare(parties: Parties, runs: number, warmup: number): Promise<BrowserReport> {
   const client = await Client.create(parties)
   const page = await openPage(CHROMIUM, parties)
   try {
@@ -92,7 +105,7 @@ async function compare(
 
 async function slowly(
   page: ClientPage,
-  parties: { server: string; helper: string },
+  parties: Parties,
   flights: number,
   runs: number,
 ): Promise<BrowserReport['slow']> {
@@ -100,10 +113,25 @@ async function slowly(
   const far = await farAway(parties.server, rttMs)
   try {
     const { online, rate: measuredRate } = await page.slow({ ...parties, server: far.url }, rate, runs)
-    return { rate, measuredRate, rttMs, onlineMs: median(online), floorMs: (flights * rttMs) / 2 }
+    const delegatedMs = await delegated(page, runs)
+    return { rate, measuredRate, rttMs, onlineMs: median(online), floorMs: (flights * rttMs) / 2, delegatedMs }
   } finally {
     far.close()
   }
+}
+
+function delegated(page: ClientPage, runs: number): Promise<number> {
+  return withDelegate(NETWORK, { connections: 1, high: 2 }, async ({ server, delegate, delegateKey }) => {
+    const { rate, rttMs } = SLOW
+    const far = await Promise.all([server, delegate].map(({ url }) => farAway(url, rttMs)))
+    try {
+      const [toServer, toDelegate] = far.map(({ url }) => url)
+      const owner = { server: toServer, delegate: toDelegate, delegateKey: [...delegateKey] }
+      return median((await page.slow(owner, rate, runs)).online)
+    } finally {
+      for (const { close } of far) close()
+    }
+  })
 }
 
 async function inNode(client: Client, input: Float32Array): Promise<ClientWork> {
@@ -145,11 +173,12 @@ function text({ model, browser, node, runs, work, blocked, slow, target }: Brows
     '',
     `On line with 1/${slow.rate} of the processor (measured 1/${slow.measuredRate.toFixed(1)}), ${slow.rttMs} ms away, in the page's own thread`,
     table(
-      ['', 'time', 'target'],
+      ['on line, median', 'time', 'target'],
       [
-        ['on line, median', milliseconds(slow.onlineMs), `≤ ${target.slowMs} ms`],
-        ['round trips alone', milliseconds(slow.floorMs), ''],
-        ['beyond them', milliseconds(slow.onlineMs - slow.floorMs), ''],
+        ['one request to a delegate', milliseconds(slow.delegatedMs), `≤ ${target.slowMs} ms`],
+        ['without a delegate', milliseconds(slow.onlineMs), ''],
+        ['  round trips alone', milliseconds(slow.floorMs), ''],
+        ['  beyond them', milliseconds(slow.onlineMs - slow.floorMs), ''],
       ],
     ),
   ].join('\n')

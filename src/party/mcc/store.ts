@@ -37,12 +37,12 @@ class Bundle {
     k: Kernels,
     { steps }: MccSteps,
     terms: GuardTerms | null,
-    model: QuantizedModel,
+    bias: QuantizedModel['bias'],
     private readonly due: { helper: number; client: number },
     readonly owner: string,
     readonly onProgress: (lacks: Lack) => void,
   ) {
-    this.material = emptyMaterial(k, steps, terms, model)
+    this.material = emptyMaterial(k, steps, terms, bias)
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -86,7 +86,7 @@ export class MaterialStore {
   constructor(
     private readonly k: Kernels,
     private readonly planned: MccSteps,
-    private readonly model: QuantizedModel,
+    private readonly bias: QuantizedModel['bias'],
     limitBytes: number,
   ) {
     this.#terms = guardTerms(planned)
@@ -117,7 +117,7 @@ export class MaterialStore {
    */
   reserve(session: string, inference: number, owner: string, onProgress: (lacks: Lack) => void): void {
     const due = { helper: this.lengths.helper.length, client: this.lengths.client.length }
-    const bundle = new Bundle(this.k, this.planned, this.#terms, this.model, due, owner, onProgress)
+    const bundle = new Bundle(this.k, this.planned, this.#terms, this.bias, due, owner, onProgress)
     this.#bundles.set(key(session, inference), bundle)
     this.#held.set(owner, this.heldBy(owner) + 1)
   }
@@ -169,7 +169,7 @@ export class MaterialStore {
 
   /**
    * Hands out an inference's material once it is complete; from then on it is gone from the store.
-   * @throws RingfenceError MATERIAL_USED when it was never reserved or is used already, DEADLINE, or what `fail` was given
+   * @throws RingfenceError MATERIAL_USED when it was never reserved or is used already, DEADLINE, or why it will not be dealt
    */
   async take(session: string, inference: number, deadlineMs: number): Promise<InferenceMaterial> {
     const at = key(session, inference)
