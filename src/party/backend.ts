@@ -2,7 +2,7 @@
 import type { ErrorCode, RingfenceError } from '../errors.js'
 import type { Kernels } from '../kernels/instance.js'
 import type { Frame, Link, Meter, Peer } from '../net/index.js'
-import type { Compiled } from '../plan/compile/compile.js'
+import type { QuantizedModel } from '../plan/compile/compile.js'
 import type { Plan } from '../plan/plan.js'
 import type { DealerStreams } from '../protocol/mcc/gadget.js'
 import type { PlannedSteps } from '../protocol/step.js'
@@ -66,7 +66,7 @@ export interface ClientBackend {
 /** A server that is registered with its helper. */
 export interface ServerContext<P extends Plan = Plan> {
   readonly k: Kernels
-  readonly compiled: Compiled
+  readonly bias: QuantizedModel['bias']
   readonly planned: PlannedSteps<P>
   /** W */
   readonly share: ModelShare

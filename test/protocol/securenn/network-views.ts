@@ -4,7 +4,6 @@
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { Meter } from '../../../src/net/index.js'
 import { checkPlan } from '../../../src/plan/check.js'
-import type { QuantizedModel } from '../../../src/plan/compile/compile.js'
 import type { SecurennPlan } from '../../../src/plan/plan.js'
 import { Kind } from '../../../src/protocol/kinds.js'
 import { runClient, runHelper, runServer } from '../../../src/protocol/securenn/inference.js'
@@ -92,7 +91,6 @@ export async function sitting({ secret, bits, runs, from, missing, repeated }: S
     })
   const shares = [await share(client.k, b), await share(server.k, weight), await share(helper.k, weight - b)]
   const bias = [new BigInt64Array(COUNT).fill(BigInt(secret.bias)), new BigInt64Array(COUNT)]
-  const model = { bias } as unknown as QuantizedModel
   const input = new Int32Array(COUNT).fill(secret.input)
   const views = new Views()
   for (let i = 0; i < runs; i++) {
@@ -101,7 +99,7 @@ export async function sitting({ secret, bits, runs, from, missing, repeated }: S
     const walk = { meter: new Meter(), inference }
     const [output] = await Promise.all([
       runClient({ ...walk, side: client, planned: steps[0], share: shares[0], ch: client.dealt }, input),
-      runServer({ ...walk, side: server, planned: steps[1], share: shares[1] }, model),
+      runServer({ ...walk, side: server, planned: steps[1], share: shares[1] }, bias),
       runHelper(helper, steps[2], shares[2], inference, async () => undefined),
     ])
     checkOutput(output, secret)
