@@ -54,4 +54,12 @@ export default defineConfig([
     external: [/^node:/, /^@tensorflow\//, 'esbuild', 'playwright-core'],
     splitting: false,
   },
+  {
+    // A party of the benches: split, so that each role's process loads only its own code.
+    ...common,
+    entry: { party: 'bench/processes/party.ts' },
+    outDir: 'build/bench',
+    external: [/^node:/],
+    splitting: true,
+  },
 ])

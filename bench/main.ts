@@ -18,7 +18,6 @@ import { benchScaling, SCALING } from './inference/scaling.js'
 import { benchThroughput, THROUGHPUT } from './inference/throughput.js'
 import { benchPredict } from './predict.js'
 import { benchLarge, LARGE } from './processes/large.js'
-import { playParty } from './processes/parties.js'
 import { benchFaults } from './service/faults.js'
 import { benchLoad, LOAD } from './service/load.js'
 import { benchScale, SCALE } from './service/scale.js'
@@ -129,8 +128,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  if (process.argv[2] === '--party') playParty()
-  else if (process.argv[2] === DELEGATED_FLAG) playDelegated()
+  if (process.argv[2] === DELEGATED_FLAG) playDelegated()
   else if (process.argv[2] === '--securenn') playSecurenn()
   else if (process.argv[2] === '--echo') void echoMessages()
   else if (process.argv[2] === PARTY_FLAG) playComparison(BACKENDS)

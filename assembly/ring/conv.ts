@@ -1,7 +1,7 @@
 // Convolution mod 2^32 or 2^64 of one CHW image as a product of packed weights with column panels that are cut straight
 // out of the padded image: no im2col matrix exists at any time.
 import { matvec } from './matvec'
-import { packPixels, packRows, rowPanelBytes } from './panels'
+import { packPixels, packRows, rowPanelBytes, unpackRows } from './panels'
 import { COLUMNS, DEPTH, panel } from './tile'
 
 /** One group: y[rows, n] (+)= W[rows, depth]·X, X[k, j] = word at x + taps[k] + pixels[j]. */
@@ -59,6 +59,8 @@ export function packedWeightBytes64(rows: i32, depth: i32): usize { return rowPa
 /** W[rows, depth] of one group into the order `conv32` reads. */
 export function packWeights32(w: usize, rows: i32, depth: i32, to: usize): void { packRows<u32>(w, rows, depth, to) }
 export function packWeights64(w: usize, rows: i32, depth: i32, to: usize): void { packRows<u64>(w, rows, depth, to) }
+export function unpackWeights32(w: usize, rows: i32, depth: i32, to: usize): void { unpackRows<u32>(w, rows, depth, to) }
+export function unpackWeights64(w: usize, rows: i32, depth: i32, to: usize): void { unpackRows<u64>(w, rows, depth, to) }
 
 /** Bytes of scratch for `conv32` and `conv64` when a group's inner dimension is `depth`. */
 export function convScratch(depth: i32): usize { return 128 + max<usize>(DEPTH << 5, <usize>depth << 3) }

@@ -66,6 +66,22 @@ export function packRows<T>(a: usize, rows: i32, depth: i32, to: usize): void {
   }
 }
 
+/** A[rows, depth] out of what `packRows` made of it. */
+export function unpackRows<T>(from: usize, rows: i32, depth: i32, to: usize): void {
+  const pitch = <usize>depth * sizeof<T>()
+  for (let k = 0; k < depth; k += DEPTH) {
+    const end = min(depth, k + DEPTH)
+    for (let i = 0; i < rows; i += ROWS<T>()) {
+      const inside = min(rows - i, ROWS<T>())
+      for (let j = k; j < end; j++, from += <usize>ROWS<T>() * sizeof<T>()) {
+        for (let r = 0; r < inside; r++) {
+          store<T>(to + <usize>(i + r) * pitch + <usize>j * sizeof<T>(), load<T>(from + <usize>r * sizeof<T>()))
+        }
+      }
+    }
+  }
+}
+
 /** B[depth, columns] (`pitch` bytes per row) into one column panel; columns beyond the last become zero. */
 export function packColumnPanel<T>(b: usize, pitch: usize, depth: i32, columns: i32, to: usize): void {
   for (let k = 0; k < depth; k++, b += pitch, to += COLUMNS<T>() * sizeof<T>()) {

@@ -1,19 +1,16 @@
 // Helper, server and client as three processes over WebSockets on loopback; the parent only starts them and collects.
 import { type ChildProcess, fork } from 'node:child_process'
-import { PerformanceObserver } from 'node:perf_hooks'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { prepareModel } from '../../src/files/prepared-model.js'
-import { connect, Meter, type NetworkProfile, networkProfiles, shape, wait } from '../../src/net/index.js'
-import { listen } from '../../src/net/websocket-server.node.js'
-import { Client } from '../../src/party/client/client.js'
-import { Helper } from '../../src/party/helper/helper.js'
-import { Server } from '../../src/party/server.js'
-import { prepareWorkload, sampleInput, type Workload } from '../../test/fixtures/workloads.js'
-import { type Parts, partsSoFar, timeParts } from './timed.js'
+import type { NetworkProfile, networkProfiles } from '../../src/net/index.js'
+import { type Workload, writeWorkload } from '../../test/fixtures/workloads.js'
+import type { Parts } from './timed.js'
 
 export interface Job {
   workload: Workload
-  /** Of a model that the server reads in place of making the workload's network: then its memory is that of users'. */
+  /** Of a model that the server reads; without it the workload is written into one, so that the server's memory is a user's. */
   folder?: string
   warmup: number
   runs: number
@@ -70,14 +67,26 @@ export interface Work {
   pageFaults: number
 }
 
-const ROLES = ['helper', 'server', 'client'] as const
-type Role = (typeof ROLES)[number]
+export type Role = 'helper' | 'server' | 'client'
 
-interface Message {
+/** What a child is told first. */
+export interface Order {
   role: Role
   job: Job
   server?: string
   helper?: string
+}
+
+/** Of a server. */
+export interface ServerOrder extends Order {
+  job: Job & { folder: string }
+  helper: string
+}
+
+/** Of a client. */
+export interface ClientOrder extends Order {
+  server: string
+  helper: string
 }
 
 /**
@@ -130,15 +139,20 @@ interface Parties {
 }
 
 /** Starts the three, with so many clients; what they are for is called once all are connected. */
-export async function withParties<T>(job: Job, clients: number, use: (parties: Parties) => Promise<T>): Promise<T> {
+export async function withParties<T>(given: Job, clients: number, use: (parties: Parties) => Promise<T>): Promise<T> {
   const children: ChildProcess[] = []
-  const start = (message: Message): ChildProcess => {
-    const child = fork(fileURLToPath(import.meta.url), ['--party'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const start = (order: Order): ChildProcess => {
+    const child = fork(fileURLToPath(new URL('party.js', import.meta.url)), {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     children.push(child)
-    child.send(message)
+    child.send(order)
     return child
   }
+  const written = given.folder === undefined ? mkdtempSync(join(tmpdir(), 'ringfence-bench-')) : undefined
   try {
+    if (written !== undefined) writeWorkload(given.workload, written)
+    const job = { ...given, folder: given.folder ?? written }
     const helper = start({ role: 'helper', job })
     const { url: helperUrl } = await answer<{ url: string }>(helper)
     const server = start({ role: 'server', job, helper: helperUrl })
@@ -151,6 +165,7 @@ export async function withParties<T>(job: Job, clients: number, use: (parties: P
     return await use({ helper, server, clients: started, startMs, urls: { server: url, helper: helperUrl } })
   } finally {
     for (const child of children) child.kill()
+    if (written !== undefined) rmSync(written, { recursive: true })
   }
 }
 
@@ -164,7 +179,7 @@ export interface Used extends Work {
   parts: Parts
 }
 
-interface ServerReport extends Used {
+export interface ServerReport extends Used {
   helperToServer: number
   serverToHelper: number
   /** On line. */
@@ -198,129 +213,4 @@ export function ask<T>(child: ChildProcess, what: Question): Promise<T> {
  * What a parent asks a party, over and over: a client to prepare an inference, to run one, to do both, to classify one input after
  * another from now on, to prepare all of the job's and leave; or what there is to tell.
  */
-type Question = 'prepare' | 'infer' | 'run' | 'load' | 'stock' | 'report'
-
-const tell = (message: unknown): void => void process.send!(message)
-let gcMs = 0
-const used = (): Used => {
-  const { userCPUTime, systemCPUTime, maxRSS, minorPageFault: pageFaults } = process.resourceUsage()
-  const [cpuMs, systemMs] = [(userCPUTime + systemCPUTime) / 1000, systemCPUTime / 1000]
-  return { cpuMs, systemMs, gcMs, pageFaults, peakMB: Math.round(maxRSS / 1024), parts: partsSoFar() }
-}
-const LOCAL = { host: '127.0.0.1', port: 0 }
-
-async function helper({ job: { deadlineMs } }: Message): Promise<void> {
-  const party = await Helper.create({ deadlineMs, onError: complain })
-  const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
-  process.on('message', () => tell(used()))
-  tell({ url })
-}
-
-async function server({ job, helper: helperUrl }: Message): Promise<void> {
-  const { workload, folder } = job
-  const read = () => prepareModel(folder!, undefined, workload.options)
-  const { compiled, compileMs: compile } = folder ? { ...(await read()), compileMs: 0 } : prepareWorkload(workload)
-  const meter = new Meter()
-  const began = performance.now()
-  const store = job.storeBytes ? { storeBytes: job.storeBytes, storeShare: 1 } : {}
-  const options = { meter, deadlineMs: job.deadlineMs, onError: complain, ...store }
-  const party = await Server.create(compiled, () => connect(helperUrl!), options)
-  const made = { compile, server: performance.now() - began }
-  const { url } = await listen({ ...LOCAL, onConnection: (channel) => void party.run(channel) })
-  process.on('message', () => {
-    const { setup, offline, online } = meter.report().links.helper
-    const helper = online.bytesSent + online.bytesReceived
-    tell({ helperToServer: offline.bytesReceived, serverToHelper: setup.bytesSent, helper, ...used() })
-  })
-  tell({ url, ...made })
-}
-
-async function client({ job, server: serverUrl, helper: helperUrl }: Message): Promise<void> {
-  // The input alone: calibrating the network is the server's work and would count as the client's memory.
-  const { profile, deadlineMs } = job
-  const near = typeof profile === 'string' ? networkProfiles[profile] : profile
-  const far = typeof profile === 'string' ? undefined : profile
-  const to = (url: string, between: NetworkProfile | undefined) => async () => {
-    const wire = await connect(url)
-    return between ? shape(wire, typeof profile === 'string' ? between : { ...between, sleep: wait }) : wire
-  }
-  const began = performance.now()
-  const party = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far), deadlineMs })
-  const setup = party.traffic.links
-  const joined = performance.now() - began
-  const input = sampleInput({ inputs: [{ shape: party.plan.input.shape }] } as never, 7)
-  let inferences = 0
-  const run = async (): Promise<Run> => {
-    const started = performance.now()
-    await party.prepare()
-    const offlineMs = performance.now() - started
-    if (job.pauseMs) await new Promise((resolve) => setTimeout(resolve, job.pauseMs))
-    const { milliseconds } = await party.run(input)
-    inferences++
-    return { offlineMs, onlineMs: milliseconds }
-  }
-  let done = 0
-  const load = async (): Promise<void> => {
-    function* source() {
-      for (;;) yield input
-    }
-    for await (const { error } of party.runMany(source(), { inFlight: job.inFlight })) {
-      if (error) throw error
-      done++
-    }
-  }
-  const report = (): ClientReport => {
-    const { links } = party.traffic
-    const each = (bytes: number) => bytes / inferences
-    const { online } = links.server
-    const helper = each(links.helper.online.bytesSent + links.helper.online.bytesReceived)
-    const [up, down, flights] = [online.bytesSent, online.bytesReceived, online.flights].map(each)
-    return {
-      ...used(),
-      done,
-      online: { up, down, helper, flights },
-      offline: {
-        clientUp: each(links.server.offline.bytesSent + links.helper.offline.bytesSent),
-        clientDown: each(links.server.offline.bytesReceived + links.helper.offline.bytesReceived),
-      },
-      setup: {
-        clientUp: setup.server.setup.bytesSent + setup.helper.setup.bytesSent,
-        clientDown: setup.server.setup.bytesReceived + setup.helper.setup.bytesReceived,
-      },
-    }
-  }
-  /** By a client that leaves afterwards, and all that was prepared with it. */
-  const stock = async (): Promise<void> => {
-    const one = await Client.create({ server: to(serverUrl!, near), helper: to(helperUrl!, far) })
-    await one.prepare(job.runs)
-    await one.release()
-  }
-  process.on('message', async (question: Question) => {
-    if (question === 'load') void load()
-    else if (question === 'stock') tell((await stock()) ?? {})
-    else if (question === 'prepare') tell((await party.prepare()) ?? {})
-    else if (question === 'infer') tell((await party.run(input)).milliseconds)
-    else tell(question === 'run' ? await run() : report())
-  })
-  tell({ client: joined })
-}
-
-function complain(error: Error): void {
-  process.stderr.write(`${error.message}\n`)
-}
-
-/** In a child: plays the role it is told. */
-export function playParty(): void {
-  new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) gcMs += duration
-  }).observe({ entryTypes: ['gc'] })
-  process.once('message', (message: Message) => {
-    if (message.job.timed) timeParts()
-    const play = { helper, server, client }[message.role]
-    play(message).catch((error: unknown) => {
-      process.stderr.write(`${message.role}: ${error instanceof Error ? error.stack : error}\n`)
-      process.exit(1)
-    })
-  })
-  process.once('disconnect', () => process.exit(0))
-}
+export type Question = 'prepare' | 'infer' | 'run' | 'load' | 'stock' | 'report'

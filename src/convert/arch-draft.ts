@@ -32,6 +32,8 @@ export interface Value {
   readonly flatOf?: Value
   /** Of a vector whose source counts its elements in another order: its parts one after another. */
   readonly parts?: readonly VectorPart[]
+  /** Of rows [n,channels]: the map whose pixels they are, row by row, so that what works on channels takes that one. */
+  readonly rowsOf?: Value
 }
 
 /** The axes along which the source counts, slowest first: their sizes, and their steps in the vector here. */
@@ -248,7 +250,13 @@ export class ArchDraft {
    * @throws RingfenceError BAD_FILE, or UNSUPPORTED, with every problem
    */
   finish(name: string, outputs: readonly (readonly [string, Value])[]): ConvertedNetwork {
-    const made = outputs.map(([output, value]) => this.#asLayer(output, value))
+    const out = new Map<string, string>()
+    const made = outputs.map(([output, value]) => {
+      const key = quote([output, value.id])
+      const id = out.get(key) ?? this.#asLayer(output, value, [...out.values()].includes(value.id))
+      out.set(key, id)
+      return id
+    })
     this.throwIfAny()
     nameHardSwishes(this.#layers)
     const becomes = this.#fuseBiases(new Set(made))
@@ -292,9 +300,9 @@ export class ArchDraft {
     return ids.map((id) => renamed.get(id) ?? id)
   }
 
-  /** An output must be a layer, so an input that is one gets an identity. */
-  #asLayer(output: string, value: Value): string {
-    if (!this.#inputs.some(({ name }) => name === value.id)) return value.id
+  /** An output must be a layer of its own, so an input that is one, and a value that already goes out, get an identity. */
+  #asLayer(output: string, value: Value, isOut: boolean): string {
+    if (!isOut && !this.#inputs.some(({ name }) => name === value.id)) return value.id
     return this.layer(quote(output), output, { op: 'identity' }, [value])?.id ?? ''
   }
 

@@ -68,8 +68,45 @@ export const mish = written((x) => x.with('multiply', x.to({ op: 'softplus' }, '
 export const swish = (alpha: number) =>
   written((x) => x.with('multiply', (alpha === 1 ? x : x.line(alpha, 0, 'inner')).to({ op: 'sigmoid' }, 'gate')))
 
+export const expm1 = written((x) => x.to({ op: 'exp' }, 'exp').line(1, -1))
+export const log1p = written((x) => x.line(1, 1, 'more').to({ op: 'log' }))
+
 /** x / (1 + |x|). */
 export const softsign = written((x) => {
   const divisor = x.to({ op: 'leakyRelu', slope: -1 }, 'absolute').line(1, 1, 'divisor')
   return x.with('multiply', divisor.to({ op: 'reciprocal' }, 'inverse'))
 })
+
+/** Powers with whole exponents up to this one are products. */
+const MOST_FACTORS = 8
+export const POWERS = `a whole exponent from 1 to ${MOST_FACTORS}, that of a root, or the negative of one of these`
+
+/**
+ * x to a constant power: a product, a root or exp(exponent · log x), which has no value for a negative x either. Roots are
+ * functions by their definition; another fraction may be learnt, and would be public. Powers by whole numbers have values
+ * where a logarithm has none.
+ * @param isPlain whether x is behind a layer that no private step computes, where numbers are public
+ * @returns undefined for an exponent that is none of POWERS
+ */
+export function power(exponent: number, isPlain: boolean) {
+  const size = Math.abs(exponent)
+  const isFactors = Number.isInteger(size) && size >= 1 && size <= MOST_FACTORS
+  const isRoot = size < 1 && Math.abs(1 / size - Math.round(1 / size)) < 1e-5
+  const isFraction = Number.isFinite(size) && !Number.isInteger(size)
+  if (!isFactors && !isRoot && !(isFraction && isPlain)) return undefined
+  return written((x) =>
+    exponent > 0 ? positivePower(x, size, '') : positivePower(x, size, 'power').to({ op: 'reciprocal' }),
+  )
+}
+
+function positivePower(x: Chain, exponent: number, name: string): Chain {
+  if (exponent === 1) return x
+  if (exponent === 2) return x.to({ op: 'square' }, name)
+  if (exponent === 0.5) return x.to({ op: 'sqrt' }, name)
+  const inner = (part: string) => (name ? `${name}.${part}` : part)
+  if (!Number.isInteger(exponent))
+    return x.to({ op: 'log' }, inner('log')).line(exponent, 0, inner('times')).to({ op: 'exp' }, name)
+  const half = positivePower(x, Math.floor(exponent / 2), inner(`half${exponent}`))
+  if (exponent % 2 === 0) return half.to({ op: 'square' }, name)
+  return x.with('multiply', half.to({ op: 'square' }, inner(`even${exponent}`)), name)
+}

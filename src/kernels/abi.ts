@@ -99,6 +99,8 @@ interface RingExports {
   packedWeightBytes64(rows: number, depth: number): number
   packWeights32(w: number, rows: number, depth: number, to: number): void
   packWeights64(w: number, rows: number, depth: number, to: number): void
+  unpackWeights32(w: number, rows: number, depth: number, to: number): void
+  unpackWeights64(w: number, rows: number, depth: number, to: number): void
   convScratch(depth: number): number
   conv32: Conv
   conv64: Conv

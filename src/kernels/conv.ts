@@ -113,6 +113,28 @@ function pack(bits: 32 | 64, k: Kernels, g: ConvGeometry, weights: Region): Pack
   return packed(bits, k, g, l, region, false)
 }
 
+/**
+ * The words that weights were packed from, [cout, cin/groups, kh, kw]; null where they lie as sums for tiles. The caller
+ * releases them.
+ */
+export function unpackConvWeights(k: Kernels, packed: PackedWeights): Region | null {
+  const { bits, geometry: g, layout: l, region, tiled, raw } = packed
+  expectInstance('unpackConvWeights', 'weights', raw, k)
+  if (tiled) return null
+  const bytes = bits === 32 ? 4 : 8
+  const words = k.memory.alloc(g.cout * l.depth * bytes)
+  if (l.depthwise || l.n === 1) {
+    words.u8().set(region.u8().subarray(l.weights, l.weights + words.byteLength))
+    return words
+  }
+  const [unpackWeights, perGroup] = [bits === 32 ? raw.unpackWeights32 : raw.unpackWeights64, weightBytes(k, bits, l)]
+  for (let group = 0; group < g.groups; group++) {
+    const to = words.ptr + group * l.rows * l.depth * bytes
+    unpackWeights(region.ptr + l.weights + group * perGroup, l.rows, l.depth, to)
+  }
+  return words
+}
+
 function packTiled(k: Kernels, g: ConvGeometry, layout: ConvLayout, weights: Region): PackedWeights {
   const region = k.memory.alloc(4 * packedWords(g, 32))
   const scratch = k.memory.alloc(4 * g.cin * g.cout)

@@ -27,7 +27,10 @@ interface Packed {
 
 /** @internal Both builds of a module as scripts/kernels.mjs packs them. */
 export function unpackBuilds({ scalar, repeats, both }: Packed): Builds {
-  const bytes = inflateSync(Uint8Array.from(atob(both), (character) => character.charCodeAt(0)))
+  const text = atob(both)
+  const deflated = new Uint8Array(text.length)
+  for (let i = 0; i < deflated.length; i++) deflated[i] = text.charCodeAt(i)
+  const bytes = inflateSync(deflated)
   const simd = new Uint8Array(repeats.reduce((size, [, , length]) => size + length, bytes.length - scalar))
   let [from, to] = [scalar, 0]
   for (const [own, at, length] of repeats) {

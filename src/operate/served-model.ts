@@ -1,4 +1,5 @@
 // One model of a server: registers it as soon as its helper is there, and puts a new one in its place without a break.
+import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { RingfenceError } from '../errors.js'
 import type { Exchange } from '../net/exchange/exchange.js'
@@ -19,7 +20,7 @@ import { OWN } from '../party/options.js'
 import { Server } from '../party/server.js'
 import type { ServerOptions } from '../party/server-options.js'
 import type { Compiled } from '../plan/compile/compile.js'
-import { elementCount, planDigest, tensorShape } from '../plan/plan.js'
+import { elementCount, type Plan, planDigest, tensorShape } from '../plan/plan.js'
 import { digestOf } from '../protocol/delegated/messages.js'
 
 const RETRY_FIRST_MS = 500
@@ -53,7 +54,10 @@ export class ServedModel {
   #current: Server | undefined
   /** Replaced, but there for clients that want its plan. */
   #retired: Server | undefined
-  #compiled: Compiled
+  /** Until it is registered; from then on the server has what it needs of it. */
+  #compiled: Compiled | undefined
+  #plan: Plan
+  #name: string
   readonly #end = new AbortController()
   #released = false
   readonly #leaving = new Set<Promise<void>>()
@@ -63,14 +67,16 @@ export class ServedModel {
     compiled: Compiled,
   ) {
     this.#compiled = compiled
+    this.#plan = compiled.plan
+    this.#name = nameOf(compiled)
   }
 
   static async compile(options: ModelOptions): Promise<ServedModel> {
     return new ServedModel(options, await options.compile())
   }
 
-  get plan(): Compiled['plan'] {
-    return this.#compiled.plan
+  get plan(): Plan {
+    return this.#plan
   }
 
   get digest(): Uint8Array {
@@ -101,7 +107,8 @@ export class ServedModel {
   async register(): Promise<void> {
     for (let ms = RETRY_FIRST_MS; ; ms = Math.min(2 * ms, RETRY_MOST_MS)) {
       try {
-        this.#current = await serverOf(this.#compiled, this.options)
+        this.#current = await serverOf(this.#compiled!, this.options)
+        this.#compiled = undefined
         return
       } catch (error) {
         if (this.#end.signal.aborted) return
@@ -154,7 +161,7 @@ export class ServedModel {
   async reload(options: ModelOptions, drainMs: number): Promise<boolean> {
     const compiled = await options.compile()
     const terms = ({ server, reach }: ModelOptions) => [server, reach]
-    if (same(compiled, this.#compiled) && isDeepStrictEqual(terms(options), terms(this.options))) {
+    if (nameOf(compiled) === this.#name && isDeepStrictEqual(terms(options), terms(this.options))) {
       this.options = options
       return false
     }
@@ -162,6 +169,7 @@ export class ServedModel {
       // Not registered yet: the next attempt is with this one.
       this.options = options
       this.#compiled = compiled
+      this.#goBy(compiled)
       return true
     }
     const server = await serverOf(compiled, options)
@@ -173,7 +181,7 @@ export class ServedModel {
     }
     const old = this.#current
     this.#current = server
-    this.#compiled = compiled
+    this.#goBy(compiled)
     this.options = options
     this.#retire(old, drainMs)
     return true
@@ -189,6 +197,11 @@ export class ServedModel {
     this.#released = true
     this.#end.abort()
     await Promise.all([this.#current?.release(), this.#retired?.release(), ...this.#leaving])
+  }
+
+  #goBy(compiled: Compiled): void {
+    this.#plan = compiled.plan
+    this.#name = nameOf(compiled)
   }
 
   #retire(old: Server, drainMs: number): void {
@@ -229,14 +242,13 @@ async function tryOut(server: Server, { plan }: Compiled, options: ModelOptions)
   }
 }
 
-function same(a: Compiled, b: Compiled): boolean {
-  if (!equal(planDigest(a.plan), planDigest(b.plan))) return false
-  const weights = [...a.model.weights].every(([key, words]) => identical(words, b.model.weights.get(key)!))
-  return weights && a.model.bias.every((words, step) => identical(words, b.model.bias[step]))
+/** Two models of one name are the same. */
+function nameOf({ plan, model }: Compiled): string {
+  const hash = createHash('sha256').update(planDigest(plan))
+  for (const [key, words] of model.weights) hash.update(`${key}:${words.byteLength};`).update(words)
+  for (const words of model.bias) hash.update(`${words.byteLength};`).update(words)
+  return hash.digest('hex')
 }
-
-const identical = (a: ArrayBufferView, b: ArrayBufferView): boolean => Buffer.from(bytes(a)).equals(bytes(b))
-const bytes = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => new Uint8Array(buffer, byteOffset, byteLength)
 
 /** Whether a client's first frame asks for a plan; what it may be instead is for the server to say. */
 function wants(frame: Uint8Array, digest: Uint8Array): boolean {

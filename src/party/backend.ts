@@ -2,7 +2,7 @@
 import type { ErrorCode, RingfenceError } from '../errors.js'
 import type { Kernels } from '../kernels/instance.js'
 import type { Frame, Link, Meter, Peer } from '../net/index.js'
-import type { Compiled } from '../plan/compile/compile.js'
+import type { QuantizedModel } from '../plan/compile/compile.js'
 import type { Plan } from '../plan/plan.js'
 import type { DealerStreams } from '../protocol/mcc/gadget.js'
 import type { PlannedSteps } from '../protocol/step.js'
@@ -19,12 +19,12 @@ import type { Grants } from './grant.js'
 import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
+import type { SessionLinks } from './helper/session-links.js'
 import type { Ledger } from './ledger.js'
 import type { Deliveries } from './mcc/deliveries.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Turns } from './options.js'
 import type { Registration } from './registration.js'
-import type { SessionLinks } from './session-links.js'
 
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {
@@ -66,7 +66,7 @@ export interface ClientBackend {
 /** A server that is registered with its helper. */
 export interface ServerContext<P extends Plan = Plan> {
   readonly k: Kernels
-  readonly compiled: Compiled
+  readonly bias: QuantizedModel['bias']
   readonly planned: PlannedSteps<P>
   /** W */
   readonly share: ModelShare

@@ -6,8 +6,9 @@ import { pack, packedBytes } from '../kernels/bits.js'
 import type { Kernels, Region } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import { type Channel, type Link, Phase } from '../net/index.js'
-import { type Compiled, type QuantizedModel, weightKey } from '../plan/compile/compile.js'
-import { canonicalJson, type MccPlan, type Plan, planDigest } from '../plan/plan.js'
+import { type Compiled, weightKey } from '../plan/compile/compile.js'
+import { canonicalJson, type MccPlan, planDigest } from '../plan/plan.js'
+import { modelOf, type SecretModel } from '../protocol/held-model.js'
 import { Kind } from '../protocol/kinds.js'
 import { planLayout } from '../protocol/layout.js'
 import { guardTerms } from '../protocol/mcc/guard/terms.js'
@@ -71,15 +72,15 @@ export interface ReplicaOptions extends RegisterOptions {
  */
 export async function join(
   k: Kernels,
-  compiled: Compiled,
+  model: SecretModel,
   digest: Uint8Array,
   helper: Link,
   shared: SharedRegistration,
   options: ReplicaOptions,
 ): Promise<Registration> {
-  checkShared(compiled, digest, shared)
+  checkShared(model, digest, shared)
   const { keys, helperKey } = shared
-  const json = new TextEncoder().encode(canonicalJson(compiled.plan))
+  const json = new TextEncoder().encode(canonicalJson(model.plan))
   const met = await meet(digest, helper, keys, { planBytes: json.byteLength, pinned: helperKey })
   const identified = new Uint8Array(IDENTIFIED_BYTES)
   const order = { initiator: keys.publicKey, responder: met.challenge }
@@ -90,7 +91,7 @@ export async function join(
   const [lacks] = await helper.receive(Kind.lacks, Phase.setup, 0, 1)
   if (lacks === 1) {
     helper.send(Kind.plan, Phase.setup, 0, json)
-    await sendModel(k, compiled, shared.modelSeed, helper, options)
+    await sendModel(k, model, shared.modelSeed, helper, options)
   }
   const { id, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
   if (!equal(confirmation(met.seed, id), proof)) throw imposter()
@@ -112,20 +113,22 @@ export async function newRegistration(
   const link = linkTo('helper', helper, options)
   try {
     const [keys, modelSeed, digest] = [keyPair(), freshSeed(), planDigest(compiled.plan)]
-    checkShared(compiled, digest)
+    const model = modelOf(compiled)
+    checkShared(model, digest)
     const { helperKey, seed } = await meet(digest, link, keys, { planBytes: 0, pinned: options.helperKey })
     seed.fill(0)
-    return { keys, modelSeed, helperKey, planDigest: digest, weights: weightsName(compiled.model, modelSeed) }
+    return { keys, modelSeed, helperKey, planDigest: digest, weights: weightsName(model, modelSeed) }
   } finally {
     link.close()
   }
 }
 
 /** Says nothing of the weights to who has no κ_B. */
-function weightsName({ weights }: QuantizedModel, modelSeed: Seed): Uint8Array {
+function weightsName({ plan, filter }: SecretModel, modelSeed: Seed): Uint8Array {
   const hash = sha256.create()
-  for (const key of [...weights.keys()].sort()) {
-    const { buffer, byteOffset, byteLength } = weights.get(key)!
+  const slots = filterSlots(plan).map((slot) => [weightKey(slot.step, slot.operation), slot] as const)
+  for (const [key, slot] of slots.sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const { buffer, byteOffset, byteLength } = filter(slot)
     hash
       .update(new TextEncoder().encode(`${key}:${byteLength};`))
       .update(new Uint8Array(buffer, byteOffset, byteLength))
@@ -133,7 +136,8 @@ function weightsName({ weights }: QuantizedModel, modelSeed: Seed): Uint8Array {
   return deriveSeed(modelSeed, hash.digest(), 'server weights')
 }
 
-function checkShared({ plan, model }: Compiled, digest: Uint8Array, shared?: SharedRegistration): void {
+function checkShared(model: SecretModel, digest: Uint8Array, shared?: SharedRegistration): void {
+  const { plan } = model
   if (plan.backend === 'mcc' && plan.guard) {
     const what = 'a guarded plan is registered by each server for itself, as what failed checks rule out ends with it'
     throw new RingfenceError('UNSUPPORTED', `${what}; leave the registration away, or compile without a guard`)
@@ -171,12 +175,12 @@ async function meet(
  */
 export async function register(
   k: Kernels,
-  compiled: Compiled,
+  model: SecretModel,
   digest: Uint8Array,
   helper: Link,
   options: RegisterOptions,
 ): Promise<Registration> {
-  const { plan } = compiled
+  const { plan } = model
   const keys = keyPair(options.source())
   const json = new TextEncoder().encode(canonicalJson(plan))
   const nothing = new Uint8Array(ID_BYTES)
@@ -185,7 +189,7 @@ export async function register(
   helper.send(Kind.hello, Phase.setup, 0, hello)
   helper.send(Kind.plan, Phase.setup, 0, json)
   const modelSeed = options.source()
-  await sendModel(k, compiled, modelSeed, helper, options)
+  await sendModel(k, model, modelSeed, helper, options)
   const { id, helperKey, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
   const helperSeed = agree(keys, digest, helperKey, options.helperKey)
   keys.secretKey.fill(0)
@@ -235,14 +239,15 @@ const imposter = (): RingfenceError =>
 /** Sends F. */
 async function sendModel(
   k: Kernels,
-  { plan, model }: Compiled,
+  model: SecretModel,
   modelSeed: Seed,
   helper: Link,
   options: SendOptions,
 ): Promise<void> {
+  const { plan } = model
   const streams = new Streams(k, modelSeed, plan.rounds)
   try {
-    for (const slot of filterSlots(plan)) await sendMasked(k, plan, model, streams, slot, helper, options)
+    for (const slot of filterSlots(plan)) await sendMasked(k, model, streams, slot, helper, options)
   } finally {
     streams.release()
   }
@@ -251,16 +256,15 @@ async function sendModel(
 /** Sends one filter of F. */
 async function sendMasked(
   k: Kernels,
-  plan: Plan,
-  model: QuantizedModel,
+  model: SecretModel,
   streams: Streams,
   slot: FilterSlot,
   helper: Link,
   options: SendOptions,
 ): Promise<void> {
-  const masked = maskedFilter(k, plan, model, streams, slot)
+  const masked = maskedFilter(k, model, streams, slot)
   try {
-    const packed = masked.part(0, packedBytes(slot.words, plan.ring))
+    const packed = masked.part(0, packedBytes(slot.words, model.plan.ring))
     await sendPieces(helper, Kind.weights, Phase.setup, slot.step, packed, options)
   } finally {
     masked.release()
@@ -271,14 +275,14 @@ async function sendMasked(
 const AT_ONCE = 2 ** 14
 
 /** F of a filter, packed at the start of the region, which the caller releases. */
-function maskedFilter(k: Kernels, plan: Plan, model: QuantizedModel, streams: Streams, slot: FilterSlot): Region {
+function maskedFilter(k: Kernels, { plan, filter }: SecretModel, streams: Streams, slot: FilterSlot): Region {
   const ring = wordRing(plan.ring)
-  const filter = model.weights.get(weightKey(slot.step, slot.operation))!
+  const weights = filter(slot)
   const words = k.memory.alloc(slot.words * ring.bytes)
   fillModelMask(streams, slot, words)
   const some = k.memory.alloc(Math.min(AT_ONCE, slot.words) * ring.bytes)
   for (let from = 0; from < slot.words; from += AT_ONCE) {
-    const values = filter.subarray(from, from + AT_ONCE)
+    const values = weights.subarray(from, from + AT_ONCE)
     const part = words.part(from * ring.bytes, values.length * ring.bytes)
     ring.write(values, some)
     ring.sub(k, some, part, part, values.length)

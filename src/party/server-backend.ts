@@ -1,8 +1,9 @@
 // Which back end serves a plan, and with what.
 import type { Kernels } from '../kernels/instance.js'
 import { checkUrl, type Link } from '../net/index.js'
-import type { Compiled } from '../plan/compile/compile.js'
+import type { QuantizedModel } from '../plan/compile/compile.js'
 import type { MccPlan, SecurennPlan } from '../plan/plan.js'
+import type { SecretModel } from '../protocol/held-model.js'
 import type { PlannedSteps } from '../protocol/step.js'
 import type { ModelShare } from '../protocol/weights.js'
 import type { ServerBackend, ServerContext } from './backend.js'
@@ -17,7 +18,9 @@ import type { ConnectHelper, ServerOptions } from './server-options.js'
 /** A server that is registered, before it serves anybody. */
 export interface Registered {
   readonly k: Kernels
-  readonly compiled: Compiled
+  /** The weights. */
+  readonly model: SecretModel
+  readonly bias: QuantizedModel['bias']
   readonly planned: PlannedSteps
   readonly share: ModelShare
   readonly helper: Link
@@ -28,12 +31,12 @@ export interface Registered {
 
 /** @param grants of the registration that lasts */
 export function serverBackend(
-  { k, compiled, planned, share, helper, connectHelper, registration, options }: Registered,
+  { k, bias, planned, share, helper, connectHelper, registration, options }: Registered,
   grants: () => Grants,
 ): ServerBackend {
   const onBundle = (milliseconds: number) => options.onEvent?.({ kind: 'bundle', milliseconds })
-  const context = { k, compiled, planned, share, helper, grants, deadlineMs: deadlineOf(options), onBundle }
-  if (compiled.plan.backend === 'mcc') {
+  const context = { k, bias, planned, share, helper, grants, deadlineMs: deadlineOf(options), onBundle }
+  if (planned.plan.backend === 'mcc') {
     const { storeBytes = 512 * 2 ** 20, storeShare = STORE_SHARE, keepMs = 600_000, keptAt = '' } = options
     if (keptAt !== '') checkUrl(keptAt)
     return new MccServer(context as ServerContext<MccPlan>, { storeBytes, storeShare, keepMs, keptAt })

@@ -5,8 +5,9 @@ import { loadKernels } from '../kernels/instance.js'
 import { wordRing } from '../kernels/words.js'
 import type { Exchange } from '../net/exchange/exchange.js'
 import { busy, type Channel, type Frame, type Link, Meter, type Peer, Phase, wait } from '../net/index.js'
-import { type Compiled, weightKey } from '../plan/compile/compile.js'
+import type { Compiled } from '../plan/compile/compile.js'
 import { canonicalJson, planDigest } from '../plan/plan.js'
+import { heldModel, modelOf } from '../protocol/held-model.js'
 import { Kind } from '../protocol/kinds.js'
 import { requireMemory } from '../protocol/memory.js'
 import { layOutInTurns } from '../protocol/step.js'
@@ -17,9 +18,10 @@ import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from './admission.
 import type { ClientSession, ServerBackend, SessionBackend } from './backend.js'
 import { expectDelegate } from './delegated/proof.js'
 import type { ServerStatus } from './events.js'
+import { receiveHello } from './greeting.js'
 import { Ledger } from './ledger.js'
 import { type Delivery, delivered } from './mcc/deliveries.js'
-import { CLIENT_HELLO_BYTES, decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
+import { decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, timed, unusedOf } from './options.js'
 import { join, openUnless, type Registration, register } from './registration.js'
 import { type Registered, serverBackend } from './server-backend.js'
@@ -76,7 +78,7 @@ export class Server {
     this.#parts = parts
     this.#backend = serverBackend(parts, () => this.#parts.registration.grants)
     this.#joins = new Pace(parts.options.joinsPerSecond ?? JOINS_PER_SECOND, LONGEST_JOIN_MS)
-    this.#planBytes = new TextEncoder().encode(canonicalJson(parts.compiled.plan))
+    this.#planBytes = new TextEncoder().encode(canonicalJson(parts.model.plan))
   }
 
   /**
@@ -104,15 +106,15 @@ export class Server {
     try {
       const source = seedSource(options, [channel])
       const k = loadKernels()
-      const { plan, model } = compiled
+      const model = modelOf(compiled)
+      const { plan, filter } = model
       const digest = planDigest(plan)
-      const share = await packShare(k, plan, ({ step, operation }, words) => {
-        wordRing(plan.ring).write(model.weights.get(weightKey(step, operation))!, words)
-      })
-      const registration = await registered({ k, compiled, options }, digest, link, source)
+      const share = await packShare(k, plan, (slot, words) => wordRing(plan.ring).write(filter(slot), words))
+      const registration = await registered({ k, model, options }, digest, link, source)
       const planned = await layOutInTurns(k, plan)
-      const held = { k, compiled, planned, digest, share, helper: link, connectHelper, registration, options }
-      const server = new Server(held)
+      const [held, { bias }] = [heldModel(k, model, share), compiled.model]
+      const parts = { k, model: held, bias, planned, digest, share, helper: link, connectHelper, registration, options }
+      const server = new Server(parts)
       options.onEvent?.({ kind: 'helper', up: true })
       server.#track(server.#attendHelper())
       return server
@@ -318,8 +320,9 @@ export class Server {
   }
 
   async #welcome(link: Link, peer: Peer, meter: Meter): Promise<ClientSession> {
-    const { k, compiled, digest, options } = this.#parts
-    const hello = decodeClientHello(await link.receive(Kind.hello, Phase.setup, 0, CLIENT_HELLO_BYTES))
+    const { k, model, digest, options } = this.#parts
+    const { plan } = model
+    const hello = decodeClientHello(await receiveHello(link, 'server'))
     if (options.delegateKey && !(OWN in peer)) await expectDelegate(link, options.delegateKey)
     await keptAlive(link, deadlineOf(options), () => this.#joins.take(this.#end.signal))
     if (this.#helperLost) await this.#rejoin()
@@ -331,10 +334,10 @@ export class Server {
     const json = known ? new Uint8Array(0) : this.#planBytes
     const seed = sessionSeed(registration.helperSeed, id)
     options[AUDIT]?.({ session: id, seed: seed.slice() })
-    const sh = new Streams(k, seed, compiled.plan.rounds)
+    const sh = new Streams(k, seed, plan.rounds)
     seed.fill(0)
-    const guarded = compiled.plan.backend === 'mcc' && compiled.plan.guard
-    const own = guarded ? new Streams(k, registration.helperSeed, compiled.plan.rounds) : undefined
+    const guarded = plan.backend === 'mcc' && plan.guard
+    const own = guarded ? new Streams(k, registration.helperSeed, plan.rounds) : undefined
     const name = hex(id)
     const { principal } = peer
     const owner = principal ? `principal ${principal.name}` : `session ${name}`
@@ -378,15 +381,15 @@ export class Server {
 }
 
 function registered(
-  { k, compiled, options }: Pick<Registered, 'k' | 'compiled' | 'options'>,
+  { k, model, options }: Pick<Registered, 'k' | 'model' | 'options'>,
   digest: Uint8Array,
   helper: Link,
   source: () => Seed,
 ): Promise<Registration> {
   const { registration: shared, deliverAt, helperKey } = options
   const settings = { source, helperKey, deliverAt, deadlineMs: deadlineOf(options) }
-  if (shared) return join(k, compiled, digest, helper, shared, settings)
-  if (deliverAt === undefined) return register(k, compiled, digest, helper, settings)
+  if (shared) return join(k, model, digest, helper, shared, settings)
+  if (deliverAt === undefined) return register(k, model, digest, helper, settings)
   return Promise.reject(new RingfenceError('BAD_INPUT', 'deliverAt goes with a registration that was made before'))
 }
 

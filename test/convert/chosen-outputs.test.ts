@@ -82,3 +82,11 @@ test('a TF.js graph and a layers model likewise', () => {
     /called "b"; there are/,
   )
 })
+
+test('one value under two names of an ONNX file goes out twice', () => {
+  const nodes = [node('Relu', 'x', 'a'), node('Identity', 'a', 'b'), node('Dropout', 'a', 'c')]
+  const file = encodeOnnx({ inputs: { x: [1, 2, 3, 4] }, outputs: ['b', 'c'], nodes })
+  const both = runConverted(convertOnnx(file), X)
+  expect([...both.keys()]).toEqual(['b', 'c'])
+  for (const values of both.values()) expect(distance(values, relu)).toBe(0)
+})

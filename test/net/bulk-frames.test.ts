@@ -251,6 +251,7 @@ describe('kept buffers', () => {
     giveBuffer(new Uint8Array(other))
     expect(takeBuffer(size)).toBe(mine)
     expect(takeBuffer(KEPT_FROM + 48)).not.toBe(other)
+    expect(other.byteLength, 'its memory went back at once').toBe(0)
   })
 
   test('of many sizes are those of the last ones', () => {
@@ -266,6 +267,7 @@ describe('kept buffers', () => {
     giveBuffer(new Uint8Array(oldest))
     for (const buffer of others) giveBuffer(new Uint8Array(buffer))
     expect(takeBuffer(MIB)).not.toBe(oldest)
+    expect(oldest.byteLength, 'its memory went back at once').toBe(0)
     expect(takeBuffer(MIB + 8 * 17)).toBe(others.at(-1))
     expect(new Uint8Array(takeBuffer(MIB + 8)).every((byte) => byte === 0)).toBe(true)
   })

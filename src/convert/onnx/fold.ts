@@ -2,7 +2,8 @@
 // by the definitions of onnx/docs/Operators.md.
 import { quote } from '../../model/json/fields.js'
 import { elementCount, formatShape, type Shape } from '../../model/shape.js'
-import { broadcastShape, elements, elementwise, filled, integers, known, reader, type Two, taken } from './constants.js'
+import { broadcastShape, reader } from '../broadcast-constants.js'
+import { elements, elementwise, filled, integers, known, type Two, taken } from './constants.js'
 import type { Known, OnnxNodeReader, OnnxRead } from './node.js'
 import { dropout } from './ops/layers.js'
 import { axisOrder, cutsOf, misfit, resolvedSizes, spanOf, splitSizes, squeezed, unsqueezed } from './ops/shapes.js'

@@ -58,7 +58,7 @@ export const READERS: ReadonlyMap<string, OnnxRead> = new Map(
     Neg: layers.negate,
     PRelu: layers.prelu,
     Pad: shapes.pad,
-    Pow: layers.power,
+    Pow: functions.power,
     Range: fold.range,
     ReduceL1: resizes.norm('absolute'),
     ReduceL2: resizes.norm('square', 'sqrt'),

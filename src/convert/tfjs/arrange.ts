@@ -6,6 +6,12 @@ import { formatShape, type Shape, sameShape } from '../../model/shape.js'
 import type { ArchDraft, DraftTensors, Value } from '../arch-draft.js'
 import { type Layout, partsOf } from './layout.js'
 
+/** Of every element alone, whatever the axes. */
+const OF_ELEMENTS: ReadonlySet<string> = new Set([
+  ...['relu', 'clip', 'leakyRelu', 'affine', 'identity', 'add', 'multiply', 'sigmoid', 'tanh', 'exp', 'log', 'sqrt'],
+  ...['square', 'reciprocal', 'softplus', 'erf'],
+])
+
 /** Makes layers, and brings values from the file's order into the network's and back. */
 export class TfArranger {
   constructor(
@@ -24,10 +30,18 @@ export class TfArranger {
   }
 
   layer(op: LayerOp, inputs: readonly Value[], tensors: DraftTensors = {}, suffix = ''): Value | undefined {
+    const maps = inputs.flatMap(({ rowsOf }) => rowsOf ?? [])
+    if (
+      OF_ELEMENTS.has(op.op) &&
+      maps.length === inputs.length &&
+      maps.every((x) => sameShape(x.shape, maps[0].shape))
+    ) {
+      const onMaps = this.draft.layer(this.where, this.name + suffix, op, maps, tensors)
+      return onMaps && this.rows(onMaps, suffix)
+    }
     const made = this.draft.layer(this.where, this.name + suffix, op, inputs, tensors)
-    const [{ parts }] = inputs
-    const keepsOrder = op.op !== 'linear' && made && sameShape(made.shape, inputs[0].shape)
-    return keepsOrder && parts ? { ...made, parts } : made
+    const host = inputs.find(({ shape, parts }) => parts && made && sameShape(made.shape, shape))
+    return made && host && op.op !== 'linear' ? { ...made, parts: host.parts } : made
   }
 
   /** Along the file's last axis. */
@@ -83,6 +97,32 @@ export class TfArranger {
       : this.draft.layer(this.where, `${this.name}${suffix}/runs`, { op: 'concat', axis: 0 }, runs)
   }
 
+  /** The pixels of a map one after another, [n,channels]. */
+  rows(map: Value, suffix = ''): Value | undefined {
+    const [c, h, w] = map.shape
+    const moved = this.moved(map, [1, 2, 0], `${suffix}/rows`)
+    const made = moved && this.shaped(moved, [h * w, c], `${suffix}/rows`)
+    return made && { ...made, rowsOf: map }
+  }
+
+  /** What works along the last axis of the file, of rows as well: `f` of the map whose pixels they are. */
+  onMap(x: Value, f: (map: Value) => Value | undefined): Value | undefined {
+    if (x.shape.length !== 2 || this.layout !== 'channels_last') return f(x)
+    const map = x.rowsOf ?? this.fromFile(x, [x.shape[0], 1, x.shape[1]], '/pixels')
+    const made = map && f(map)
+    return made && this.rows(made)
+  }
+
+  /** Whether a value is behind a layer that no private step computes. */
+  isPlain(x: Value): boolean {
+    return this.draft.isPlain(x.rowsOf ?? x)
+  }
+
+  /** How many channels a value has: rows have them last. */
+  channelsOf({ shape }: Value): number {
+    return shape.length === 2 && this.layout === 'channels_last' ? shape[1] : shape[0]
+  }
+
   /** A value in the file's order as one of the sizes `dims`: a map with its channels to the front. */
   fromFile(x: Value | undefined, dims: Shape, suffix = ''): Value | undefined {
     const shaped = x && this.shaped(x, dims, suffix)
@@ -111,10 +151,13 @@ export class TfArranger {
   /** @param axes in which order the file counts: 'hwc' channels last, 'chw' first, 'wch' of one taken for the other */
   flatten(x: Value, suffix = '', axes = this.layout === 'channels_last' ? 'hwc' : 'chw'): Value | undefined {
     if (x.shape.length === 1) return x
+    if (x.rowsOf) return this.flatten(x.rowsOf, suffix)
     const flat = this.draft.flatten(this.where, this.name + suffix, x)
     // Values of two axes lie as they do in the file.
     const parts = x.shape.length === 3 ? partsOf(x.shape, axes) : undefined
-    return flat && (parts ? { ...flat, parts } : flat)
+    const isOwn = axes === (this.layout === 'channels_last' ? 'hwc' : 'chw')
+    // In another order than the map's it does not go back to it.
+    return flat && { ...flat, ...(isOwn ? {} : { flatOf: undefined }), ...(parts && { parts }) }
   }
 
   /** @param dims of the file's tensor, counted from 1 behind the batch: dimension i of the result is `dims[i]` */
@@ -140,6 +183,12 @@ export class TfArranger {
       return this.fault(
         `expected a shape of the ${count} elements of ${formatShape(inFile(x.shape))}, got ${formatShape(target)}`,
       )
+    }
+    const map = x.rowsOf ?? x.flatOf ?? x
+    if (isLast && map.shape.length === 3 && dims.at(-1) === map.shape[0]) {
+      // The pixels stay whole.
+      if (dims.length === 2) return this.rows(map)
+      if (dims.length === 3) return this.shaped(map, [dims[2], dims[0], dims[1]], '')
     }
     return this.fromFile(this.inFile(x), dims)
   }

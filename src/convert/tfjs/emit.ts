@@ -2,12 +2,12 @@
 // TensorFlow has them, channels last.
 import { quote } from '../../model/json/fields.js'
 import type { Pad, Pair, Resize } from '../../model/layers/layers.js'
-import { formatShape, type Shape, sameShape } from '../../model/shape.js'
-import type { Bounds, DraftTensor, Value } from '../arch-draft.js'
+import { formatShape } from '../../model/shape.js'
+import type { DraftTensor, Value } from '../arch-draft.js'
 import * as functions from '../functions.js'
 import { reachOf, samePadding } from '../window-padding.js'
-import { TfArranger } from './arrange.js'
-import { convKernel, denseKernel, depthwiseKernel, inOrder, joinedParts, orderOf, sameOrder } from './layout.js'
+import { TfCombiner } from './combine.js'
+import { convKernel, denseKernel, depthwiseKernel, inOrder } from './layout.js'
 
 /** Activations that are written as several layers, by Keras's names. */
 const WRITTEN: ReadonlyMap<string, (make: functions.MakeLayer, x: Value) => Value | undefined> = new Map(
@@ -33,9 +33,6 @@ export const ACTIVATIONS: ReadonlySet<string> = new Set([
 /** TensorFlow's slope where none is given; the Keras layer LeakyReLU has another. */
 const LEAKY_SLOPE = 0.2
 
-/** No float32 is larger. */
-const LARGEST = 3.4028234663852886e38
-
 export interface TfWindow {
   readonly stride: Pair
   readonly dilation: Pair
@@ -44,7 +41,7 @@ export interface TfWindow {
 }
 
 /** Emits the layers of one Keras layer or graph node. Every method reports its faults and then returns undefined. */
-export class TfEmitter extends TfArranger {
+export class TfEmitter extends TfCombiner {
   /** kernel [kh,kw,cin/groups,cout]. */
   conv(x: Value, kernel: DraftTensor, window: TfWindow, bias?: DraftTensor, suffix = ''): Value | undefined {
     const [, , perGroup, cout] = kernel.shape
@@ -88,10 +85,15 @@ export class TfEmitter extends TfArranger {
     return this.layer(op, [x], bias ? { weight, bias } : { weight }, suffix)
   }
 
-  /** kernel [n,cout]; on a map, at every pixel. */
+  /** kernel [n,cout]; on a map, at every pixel; of rows, for each. */
   dense(x: Value, kernel: DraftTensor, bias?: DraftTensor): Value | undefined {
     const [n, cout] = kernel.shape
     if (kernel.shape.length !== 2) return this.#notKernel(kernel, '[n,cout]')
+    if (x.shape.length > 3) return this.fault(`expected at most 3 axes behind the batch, got ${formatShape(x.shape)}`)
+    if (x.shape.length === 2) {
+      if (this.layout === 'channels_last') return this.onMap(x, (map) => this.dense(map, kernel, bias))
+      return this.fault(`expected a vector or a map, got rows ${formatShape(x.shape)}`)
+    }
     if (x.shape.length === 3 && this.layout === 'channels_first') {
       return this.fault('expected a vector or a map whose channels come last; a dense layer works along the last axis')
     }
@@ -140,7 +142,13 @@ export class TfEmitter extends TfArranger {
     return pooled && (keepDims ? pooled : this.flatten(pooled, '/flatten'))
   }
 
-  batchNorm(x: Value, eps: number, tensors: Readonly<Record<string, DraftTensor | undefined>>): Value | undefined {
+  batchNorm(given: Value, eps: number, tensors: Readonly<Record<string, DraftTensor | undefined>>): Value | undefined {
+    if (given.shape.length > 3)
+      return this.fault(`expected at most 3 axes behind the batch, got ${formatShape(given.shape)}`)
+    return this.onMap(given, (x) => this.#normalised(x, eps, tensors))
+  }
+
+  #normalised(x: Value, eps: number, tensors: Readonly<Record<string, DraftTensor | undefined>>): Value | undefined {
     const [count] = x.shape
     const of = (tensor: DraftTensor | undefined, value: number, from: string) =>
       tensor ? inOrder(this.draft, tensor, x) : this.draft.constant(count, value, from)
@@ -152,26 +160,13 @@ export class TfEmitter extends TfArranger {
     })
   }
 
-  bias(x: Value, bias: DraftTensor): Value | undefined {
-    const [first] = bias.data
-    if (this.draft.isPlain(x) && bias.data.every((v) => v === first)) return this.#affine(x, 1, first)
-    const made = this.draft.bias(this.where, this.name, x, inOrder(this.draft, bias, x))
-    return made && x.parts ? { ...made, parts: x.parts } : made
-  }
-
-  scale(x: Value, weight: DraftTensor, suffix = ''): Value | undefined {
-    const [first] = weight.data
-    if (this.draft.isPlain(x) && weight.data.every((v) => v === first)) return this.#affine(x, first, 0, suffix)
-    return this.layer({ op: 'channelScale' }, [x], { weight: inOrder(this.draft, weight, x) }, suffix)
-  }
-
   /** An activation by Keras's name. */
   activation(kind: string, x: Value, suffix = ''): Value | undefined {
     switch (kind) {
       case 'linear':
         return x
       case 'relu':
-        return this.#remember(this.layer({ op: 'relu' }, [x], {}, suffix), { x, low: 0 })
+        return this.remember(this.layer({ op: 'relu' }, [x], {}, suffix), { x, low: 0 })
       case 'relu6':
         return this.layer({ op: 'clip', min: 0, max: 6 }, [x], {}, suffix)
       case 'leaky_relu':
@@ -214,81 +209,12 @@ export class TfEmitter extends TfArranger {
 
   /** max(0, min(1, slope · x + 1 / 2)). */
   #hardSigmoid(x: Value, slope: number, suffix: string): Value | undefined {
-    const line = this.#affine(x, slope, 0.5, `${suffix}/affine`)
+    const line = this.affine(x, slope, 0.5, `${suffix}/affine`)
     return line && this.layer({ op: 'clip', min: 0, max: 1 }, [line], {}, suffix)
-  }
-
-  negative(x: Value): Value | undefined {
-    const [channels] = x.shape
-    return this.layer({ op: 'channelScale' }, [x], { weight: this.draft.constant(channels, -1, '-1') }, '/negative')
-  }
-
-  /** At least `low`, or at most `high`; one of a value bounded on the other side before is one clip. */
-  bounded(x: Value, { low, high }: { readonly low?: number; readonly high?: number }): Value | undefined {
-    const before = this.draft.bounds.get(x.id)
-    const [min, max] = [low ?? before?.low, high ?? before?.high]
-    if (before && min !== undefined && max !== undefined && min < max && (low ?? before.low) !== undefined) {
-      const isOwn = low === undefined ? before.high === undefined : before.low === undefined
-      if (isOwn)
-        return this.#remember(this.layer({ op: 'clip', min, max }, [before.x]), { x: before.x, low: min, high: max })
-    }
-    if (low === 0) return this.#remember(this.layer({ op: 'relu' }, [x]), { x, low })
-    if (this.draft.isPlain(x)) return this.layer({ op: 'clip', min: low ?? -LARGEST, max: high ?? LARGEST }, [x])
-    const [sign, bound] = low === undefined ? [-1, high!] : [1, low]
-    const shifted = this.#affine(x, sign, -sign * bound, '/shift')
-    const cut = shifted && this.layer({ op: 'relu' }, [shifted], {}, '/relu')
-    return cut && this.#remember(this.#affine(cut, sign, bound), { x, low, high })
-  }
-
-  #remember(made: Value | undefined, bounds: Bounds): Value | undefined {
-    if (made) this.draft.bounds.set(made.id, bounds)
-    return made
-  }
-
-  /** factor · x + offset. */
-  #affine(x: Value, factor: number, offset: number, suffix = ''): Value | undefined {
-    if (this.draft.isPlain(x)) return this.layer({ op: 'affine', factor, offset }, [x], {}, suffix)
-    const of = (value: number) => this.draft.constant(x.shape[0], value, String(value))
-    const tensors = { weight: of(factor), bias: of(offset), running_mean: of(0), running_var: of(1) }
-    return this.layer({ op: 'batchNorm', eps: 0 }, [x], tensors, suffix)
   }
 
   leakyRelu(x: Value, slope: number, suffix = ''): Value | undefined {
     return this.layer({ op: 'leakyRelu', slope }, [x], {}, suffix)
-  }
-
-  /** `slopes` of a map: one per channel, or one in all; of a vector: one per element. */
-  prelu(x: Value, slopes: DraftTensor, suffix = ''): Value | undefined {
-    const [channels] = x.shape
-    const { shape, data, from } = slopes
-    const isLast = this.layout === 'channels_last' || x.shape.length === 1
-    const others = isLast ? shape.slice(0, -1) : shape.slice(1)
-    if (!others.every((size) => size === 1) || (data.length !== 1 && data.length !== channels)) {
-      const map = isLast ? `[1,1,${channels}]` : `[${channels},1,1]`
-      const expected = x.shape.length === 3 ? `${map}, the same at every pixel` : `[${channels}]`
-      return this.fault(`tensor ${from}: expected slopes ${expected}, got ${formatShape(shape)}`)
-    }
-    const all =
-      data.length === channels ? { ...slopes, shape: [channels] } : this.draft.constant(channels, data[0], from)
-    return this.layer({ op: 'prelu' }, [x], { weight: inOrder(this.draft, all, x) }, suffix)
-  }
-
-  /** The product of two values, sizes of 1 broadcast. No private step computes it. */
-  multiply(a: Value, b: Value, suffix = ''): Value | undefined {
-    const inputs = this.#inOneOrder([a, b])
-    if (!inputs) return undefined
-    const rank = Math.max(...inputs.map(({ shape }) => shape.length))
-    const ranked = inputs.map((x, i) => {
-      const front = Array<number>(rank - x.shape.length).fill(1)
-      // A vector meets the last axis of a map, which holds its channels.
-      const isPixel = rank === 3 && x.shape.length === 1 && this.layout === 'channels_last'
-      const name = `${suffix}/input${i}`
-      // Of two axes, they are the map's last ones in the file.
-      if (rank === 3 && x.shape.length === 2) return this.fromFile(x, [1, ...x.shape], name)
-      return this.shaped(x, isPixel ? [...x.shape, 1, 1] : [...front, ...x.shape], name)
-    })
-    if (ranked.some((value) => value === undefined)) return undefined
-    return this.layer({ op: 'multiply' }, ranked as Value[], {}, suffix)
   }
 
   /** kernel [kh,kw,cout,cin]; the result has `size` rows and columns. */
@@ -320,55 +246,6 @@ export class TfEmitter extends TfArranger {
     // [kh,kw,cout,cin] counts as a convolution's [kh,kw,cin,cout] with both exchanged.
     const weight = convKernel(this.draft, kernel)
     return this.layer({ op: 'convTranspose2d', ...fields }, [x], bias ? { weight, bias } : { weight })
-  }
-
-  add(given: readonly Value[], suffix = ''): Value | undefined {
-    if (given.length === 1) return given[0]
-    const inputs = this.#inOneOrder(given)
-    if (!inputs) return undefined
-    const full = inputs.find(({ shape }) => shape.length === 3 && shape[1] * shape[2] > 1)
-    const spread = inputs.map((value, i) => (full ? this.#broadcast(value, full.shape, `/input${i}`) : value))
-    if (spread.some((value) => value === undefined)) return undefined
-    return this.layer({ op: 'add' }, spread as Value[], {}, suffix)
-  }
-
-  /** Of two values: max(a, b) is a + relu(b - a), min(a, b) is a - relu(a - b). */
-  extreme(kind: 'max' | 'min', a: Value, b: Value, suffix = ''): Value | undefined {
-    const [more, less] = kind === 'max' ? [b, a] : [a, b]
-    const minus = this.negative(less)
-    const difference = minus && this.add([more, minus], `${suffix}/difference`)
-    const cut = difference && this.layer({ op: 'relu' }, [difference], {}, `${suffix}/relu`)
-    const change = cut && (kind === 'max' ? cut : this.negative(cut))
-    return change && this.add([a, change], suffix)
-  }
-
-  /** Vectors in the order of the flattened map among them: TensorFlow counts that one channels last. */
-  #inOneOrder(values: readonly Value[]): readonly Value[] | undefined {
-    const host = values.find(({ parts }) => parts) ?? values[0]
-    const ordered = values.map((value, i) => {
-      if (sameOrder(value, host) || value.shape.length !== 1 || value.shape[0] !== host.shape[0]) return value
-      const order = orderOf(this.draft, value, host)
-      const made = this.draft.reordered(this.where, `${this.name}/order${i}`, value, order)
-      return made && { ...made, parts: host.parts }
-    })
-    return ordered.some((value) => value === undefined) ? undefined : (ordered as Value[])
-  }
-
-  #broadcast(x: Value, [c, h, w]: Shape, suffix: string): Value | undefined {
-    if (!sameShape(x.shape, [c, 1, 1])) return x
-    return this.layer({ op: 'resize', size: [h, w], mode: 'broadcast' }, [x], {}, suffix)
-  }
-
-  /** @param dim axis of the file's tensor, batch included; the last one, of vectors and of the channels of maps, if none */
-  concat(inputs: readonly Value[], dim?: number): Value | undefined {
-    const axis = dim === undefined ? 0 : this.axisOf(inputs[0], dim)
-    if (axis !== 0 || inputs[0].shape.length === 2) {
-      return this.draft.layer(this.where, this.name, { op: 'concat', axis }, inputs)
-    }
-    const parts = joinedParts(inputs)
-    if (parts === null) return this.fault('the vector has too many parts; the file is damaged')
-    const made = this.draft.layer(this.where, this.name, { op: 'concat', axis: 0 }, inputs)
-    return made && (parts ? { ...made, parts } : made)
   }
 
   /** Rows and columns of `fill`, or fewer where an entry is negative. */

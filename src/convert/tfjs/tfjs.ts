@@ -3,7 +3,7 @@ import { isObject, type Json } from '../../model/json/fields.js'
 import { parseObject } from '../../model/json/file.js'
 import type { Shape } from '../../model/shape.js'
 import { ArchDraft, type ConvertedNetwork, plainBytes } from '../arch-draft.js'
-import { convertGraphModel } from './graph.js'
+import { convertGraphModel } from './graph/graph.js'
 import { convertLayersModel } from './layers.js'
 import { TfWeights } from './weights.js'
 

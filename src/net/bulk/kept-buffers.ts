@@ -3,8 +3,8 @@
 
 /** Smaller ones are cheaper made anew. */
 export const KEPT_FROM = 2 ** 16
-/** All that are kept and not in use: a few of the largest pieces that messages travel in. */
-const MOST_BYTES = 2 ** 24
+/** All that are kept and not in use: two of the largest pieces that messages travel in. */
+const MOST_BYTES = 2 ** 23
 
 /** Sizes that are remembered. */
 const MOST_SIZES = 1024
@@ -28,13 +28,20 @@ export function keptBuffer(size: number): ArrayBuffer | undefined {
 /** A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. */
 export function giveBuffer({ buffer }: Uint8Array): void {
   const size = buffer.byteLength
-  if (size > MOST_BYTES || !(buffer instanceof ArrayBuffer) || !kept.has(size)) return
+  if (size < KEPT_FROM || !(buffer instanceof ArrayBuffer)) return
+  if (size > MOST_BYTES || !kept.has(size)) {
+    drop(buffer)
+    return
+  }
   const same = used(size)
   if (same.includes(buffer)) return
   same.push(buffer)
   bytes += size
   for (const [least, buffers] of kept) {
-    while (bytes > MOST_BYTES && buffers.pop()) bytes -= least
+    while (bytes > MOST_BYTES && buffers.length > 0) {
+      drop(buffers.pop()!)
+      bytes -= least
+    }
     if (bytes <= MOST_BYTES) break
   }
 }
@@ -48,6 +55,19 @@ function used(size: number): ArrayBuffer[] {
     const [[oldest, buffers]] = kept
     kept.delete(oldest)
     bytes -= oldest * buffers.length
+    for (const buffer of buffers) drop(buffer)
   }
   return same
+}
+
+/** Nobody listens: what is transferred to it is freed. */
+const nowhere = typeof MessageChannel === 'undefined' ? undefined : new MessageChannel().port1
+nowhere?.close()
+
+/**
+ * Gives memory back at once. The collector comes when its own heap has grown, which is small beside these: until then tens of
+ * megabytes of them would lie about, in a heap of the C library that never shrinks again.
+ */
+function drop(buffer: ArrayBuffer): void {
+  nowhere?.postMessage(undefined, [buffer])
 }

@@ -72,14 +72,14 @@ export class MccServer implements ServerBackend {
     readonly context: ServerContext<MccPlan>,
     readonly bounds: StoreBounds,
   ) {
-    const { k, planned, compiled } = context
+    const { k, planned, bias } = context
     this.#helper = context.helper
     this.inputBytes = inputBytes(planned.plan, guardTerms(planned))
     const sizes = delegatedSizes(planned.plan)
     this.joinBytes = sizes?.joinBytes ?? -1
     this.owners = new Owners({ digest: planDigest(planned.plan), sizes })
     this.requestBytes = firstPiece(Math.max(this.inputBytes, this.joinBytes, BATCH_BYTES, RESUME_BYTES))
-    this.store = new MaterialStore(k, planned, compiled.model, bounds.storeBytes)
+    this.store = new MaterialStore(k, planned, bias, bounds.storeBytes)
     this.kept = new KeptSessions(k, this.store, bounds.keepMs, bounds.keptAt)
     // What is used up needs as much memory as what is kept.
     this.running = new Admission({ slots: Math.min(RUNNING, this.store.places), waiting: WAITING })

@@ -37,12 +37,12 @@ class Bundle {
     k: Kernels,
     { steps }: MccSteps,
     terms: GuardTerms | null,
-    model: QuantizedModel,
+    bias: QuantizedModel['bias'],
     private readonly due: { helper: number; client: number },
     readonly owner: string,
     readonly onProgress: (lacks: Lack) => void,
   ) {
-    this.material = emptyMaterial(k, steps, terms, model)
+    this.material = emptyMaterial(k, steps, terms, bias)
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -86,7 +86,7 @@ export class MaterialStore {
   constructor(
     private readonly k: Kernels,
     private readonly planned: MccSteps,
-    private readonly model: QuantizedModel,
+    private readonly bias: QuantizedModel['bias'],
     limitBytes: number,
   ) {
     this.#terms = guardTerms(planned)
@@ -117,7 +117,7 @@ export class MaterialStore {
    */
   reserve(session: string, inference: number, owner: string, onProgress: (lacks: Lack) => void): void {
     const due = { helper: this.lengths.helper.length, client: this.lengths.client.length }
-    const bundle = new Bundle(this.k, this.planned, this.#terms, this.model, due, owner, onProgress)
+    const bundle = new Bundle(this.k, this.planned, this.#terms, this.bias, due, owner, onProgress)
     this.#bundles.set(key(session, inference), bundle)
     this.#held.set(owner, this.heldBy(owner) + 1)
   }

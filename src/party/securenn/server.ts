@@ -85,7 +85,7 @@ class SecurennSession implements SessionBackend {
       return false
     const { link, peer, sh, ledger, meter } = this.session
     const { context, running } = this.server
-    const { k, planned, share, compiled } = context
+    const { k, planned, share, bias } = context
     const inference = readInference(payload)
     if (this.server.lost) throw this.server.lost
     // The helper, whom the client has asked too, waits for this connection and then for the word on it.
@@ -102,7 +102,7 @@ class SecurennSession implements SessionBackend {
       helper.send(Kind.start, Phase.online, 0, payload)
       await scoped(k, (k) => {
         const side = { k, party: 1, common: this.common.on(k), dealt: sh.on(k), peer: link, helper } as const
-        return runServer({ side, planned, share, meter, inference }, compiled.model)
+        return runServer({ side, planned, share, meter, inference }, bias)
       })
     } catch (cause) {
       const error = this.#left ? new RingfenceError('PEER_GONE', 'the client left during an inference') : cause

@@ -23,6 +23,7 @@ import {
   type SecurennPlan,
   type Step,
 } from '../plan.js'
+import { lastReads } from '../reads.js'
 import { levelOrder, reordered } from '../waves.js'
 import { bent, reluBut } from './activations.js'
 import { type Expression, everywhere, isWeighted, type Value } from './expression.js'
@@ -110,16 +111,17 @@ export function compile(
 }
 
 export class Compiler {
+  /** Of layers that somebody still reads: folded weights are as large as the model. */
   readonly #values = new Map<string, Value>()
   readonly #steps: Step[] = []
   readonly #weights = new Map<string, FilterWords>()
   readonly #bias: Float64Array[] = []
   /** What was cut already, so that a value read by several layers is opened once. */
-  readonly #cuts = new Map<Expression, Value>()
+  readonly #cuts = new WeakMap<Expression, Value>()
   /** ReLU layers that wait until the max pool behind them has shrunk the map: the two commute. */
   readonly #postponed = new Map<string, LayerRelu>()
   /** Sums over large windows that ended a step, so that weights behind them keep their size. */
-  readonly #averages = new Map<Expression, Expression>()
+  readonly #averages = new WeakMap<Expression, Expression>()
   /** Layers by what their weights lost. */
   readonly #lost = new Map<string, number>()
 
@@ -140,9 +142,11 @@ export class Compiler {
     this.#values.set(input.name, this.options.delegated ? this.#cut(given, 'input') : given)
     const takes = (id: string, root: string) => numbers.takesQuadratic?.(id, rangeKey(this.arch, root)) ?? false
     const { byLayer, inner } = curvesOf(arch, this.spec, takes)
+    const unread = lastReads(arch, byLayer)
     for (const layer of arch.layers) {
       const curve = byLayer.get(layer.id)
       if (!inner.has(layer.id)) this.#values.set(layer.id, curve ? this.#curve(layer, curve) : this.#value(layer))
+      for (const id of unread.get(layer.id)!) this.#values.delete(id)
     }
     const outputs = this.#finish(arch, tail)
     if (outputs) requireNoTail(this.options, outputs.tail)
@@ -167,9 +171,9 @@ export class Compiler {
       ...(outputs && { outputs }),
     } as Plan
     const plan = bare.backend === 'mcc' ? guarded(bare, this.options) : bare
-    const bias = order.map((step) => numbers.words(this.#bias[step]))
     const coarse = coarseLayers(this.#lost)
-    const compiled = { plan, model: { weights: this.#weightsOf(order), bias } } as Compiled
+    const model = { weights: this.#weightsOf(order), bias: order.map((step) => numbers.words(this.#bias[step])) }
+    const compiled = { plan, model } as Compiled
     return coarse.length > 0 ? { ...compiled, coarse } : compiled
   }
 
@@ -334,14 +338,11 @@ export class Compiler {
 
   /** All outputs as one value, each with the fraction bits that it could have alone. */
   #joined(outputs: readonly string[], values: readonly Value[]): JoinedOutputs {
-    const { tensorScale } = this
-    const { weightLimit } = this.numbers
+    const [{ tensorScale }, { weightLimit }] = [this, this.numbers]
     const apart = outputs.map((id, i) => {
       const expression = lift(values[i])
-      return {
-        expression,
-        scale: stepScale(expression, { wanted: this.numbers.outputScale(id), weightLimit, tensorScale, id }),
-      }
+      const scale = stepScale(expression, { wanted: this.numbers.outputScale(id), weightLimit, tensorScale, id })
+      return { expression, scale }
     })
     return joinOutputs(apart, this.options.backend !== 'securenn')
   }
@@ -383,9 +384,8 @@ export class Compiler {
   #average(sum: Extract<Expression, { kind: 'pool' }>, bits: number): Expression {
     const known = this.#averages.get(sum)
     if (known) return known
-    const { numbers } = this
     // An average is no larger than what it is of.
-    const scale = numbers.hasRange(sum.layer!) ? numbers.scaleOf(sum.layer!) : scaleOf(sum.of, this)
+    const scale = this.numbers.hasRange(sum.layer!) ? this.numbers.scaleOf(sum.layer!) : scaleOf(sum.of, this)
     const value: Value = { expression: sum, factor: 2 ** -bits }
     const { expression } = this.#truncate(value, sum.layer!, { kind: 'identity' }, { scale })
     this.#averages.set(sum, expression)

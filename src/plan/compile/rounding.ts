@@ -46,21 +46,27 @@ export const lostShare = (values: ArrayLike<number>, unit: number): number => ro
 /** Integer weights of one filter, no wider than they have to be: those of a large network lie beside a server's kernels. */
 export type FilterWords = Int16Array | Int32Array
 
+/** The same integers, as `FilterWords` are. */
+export const narrowed = (words: Int32Array): FilterWords =>
+  words.every((word) => word === (word << 16) >> 16) ? new Int16Array(words) : words
+
 /** `values` as multiples of 1 / `unit`, and the share of them that is lost. */
 export function rounded(values: ArrayLike<number>, unit: number): { words: FilterWords; lost: number } {
-  const words = new Int32Array(values.length)
+  let words: FilterWords = new Int16Array(values.length)
   let lost = 0
   let all = 0
-  let most = 0
   for (let i = 0; i < words.length; i++) {
     const exact = values[i] * unit
     const whole = Math.floor(exact + 0.5)
     words[i] = whole
-    most = Math.max(most, whole, -whole)
+    if (words[i] !== whole && words instanceof Int16Array) {
+      words = Int32Array.from(words)
+      words[i] = whole
+    }
     lost += (exact - whole) * (exact - whole)
     all += exact * exact
   }
-  return { words: most < 2 ** 15 ? new Int16Array(words) : words, lost: all === 0 ? 0 : Math.sqrt(lost / all) }
+  return { words, lost: all === 0 ? 0 : Math.sqrt(lost / all) }
 }
 
 /** A layer's sum over windows as a tensor: the sum by 2^bits, at most as large as the largest value summed. */

@@ -60,12 +60,12 @@ export function emptyMaterial(
   k: Kernels,
   steps: readonly MccStep[],
   terms: GuardTerms | null,
-  model: QuantizedModel,
+  bias: QuantizedModel['bias'],
 ): InferenceMaterial {
   return {
     steps: new Map(
       steps.map(({ index, size }) => {
-        return [index, { c: uploadRepeated(k.memory, model.bias[index], size), dealt: null }]
+        return [index, { c: uploadRepeated(k.memory, bias[index], size), dealt: null }]
       }),
     ),
     guard: terms && new GuardMaterial(k, terms),

@@ -92,7 +92,7 @@ async function openOutput({ side, planned }: Walk, size: number, y: Region): Pro
 /** Server: from the client's masked input to its share of the output. */
 export async function runServer(
   { side, planned, share, meter, inference }: Walk,
-  model: QuantizedModel,
+  bias: QuantizedModel['bias'],
 ): Promise<void> {
   const { k, helper, peer } = side
   const size = elementCount(tensorShape(planned.plan, 0))
@@ -102,7 +102,7 @@ export async function runServer(
     const source = { tensor: tensors.get, weights: share.weights, lifts: true }
     for (const step of planned.steps) {
       meter.mark(Phase.online, step.index)
-      const y = uploadRepeated(k.memory, model.bias[step.index], step.size)
+      const y = uploadRepeated(k.memory, bias[step.index], step.size)
       serverLinear(k, step, source, y)
       tensors.drop(step.index)
       const [u] = await receiveRegions(k, helper, Kind.linear, step.index, [wordBytes(step.size)])

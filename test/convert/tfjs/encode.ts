@@ -64,13 +64,14 @@ export interface GraphDefNode {
   readonly attr?: Readonly<Record<string, Attribute>>
 }
 
-/** A text, a flag, a number with a fraction, an integer, a type, a list of integers or of texts. */
+/** A text, a flag, a number with a fraction, an integer, one type or several, a list of integers or of texts. */
 export type Attribute =
   | string
   | boolean
   | { readonly f: number }
   | { readonly i: number }
   | { readonly type: string }
+  | { readonly types: readonly string[] }
   | readonly number[]
   | readonly string[]
 
@@ -96,16 +97,18 @@ export function encodeGraph(
   return encodeFiles('graph-model', { node, versions: {} }, weights, { signature })
 }
 
-function encodeAttribute(value: Attribute): unknown {
+export function encodeAttribute(value: Attribute): unknown {
   if (typeof value === 'string') return { s: btoa(value) }
   if (typeof value === 'boolean') return { b: value }
+  if ('types' in value) return { list: { type: value.types } }
   if (!('length' in value)) return 'i' in value ? { i: String(value.i) } : value
+  if (value.length === 0) return { list: {} }
   const isText = typeof value[0] === 'string'
   return { list: isText ? { s: value.map((text) => btoa(text as string)) } : { i: value.map(String) } }
 }
 
 /** Weights are laid one after another and cut into two shards in the middle of a tensor. */
-function encodeFiles(
+export function encodeFiles(
   format: string,
   modelTopology: unknown,
   weights: Readonly<Record<string, Weight>>,

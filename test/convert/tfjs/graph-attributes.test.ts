@@ -2,7 +2,7 @@
 // result, or it is an error that names it, or it is listed here with the reason why it may do neither. By
 // tensorflow.org/api_docs and the ops of tfjs-converter.
 import { describe, expect, it } from 'vitest'
-import { NODE_READERS } from '../../../src/convert/tfjs/graph-ops.js'
+import { NODE_READERS } from '../../../src/convert/tfjs/graph/ops.js'
 import { convertTfjs } from '../../../src/convert/tfjs/tfjs.js'
 import { isFelt, isRefusal, numbers, outcome } from '../run-converted.js'
 import { type Attribute, encodeGraph, type GraphDefNode, type Weight } from './encode.js'
@@ -58,6 +58,7 @@ describe('attributes of graph ops', () => {
   const norm: Case = {
     inputs: ['image', 'g', 'b', 'm', 'v'],
     weights: { g: positive(4), b: weight([4]), m: weight([4]), v: positive(4) },
+    attr: { is_training: false },
     set: {
       ...{ epsilon: { f: 0.5 }, data_format: 'NCHW', is_training: true },
       exponential_avg_factor: training({ f: 0.5 }),
@@ -91,6 +92,14 @@ describe('attributes of graph ops', () => {
     ),
   }
 
+  const apart = { block: integers(2, 2), edges: { shape: [2, 2], data: [0, 0, 0, 0], as: 'int32' } as const }
+  const product: Case = {
+    inputs: ['image', 'w'],
+    weights: { w: weight([4, 4]) },
+    set: { adj_x: true, adj_y: true, grad_x: training(true), grad_y: training(true) },
+  }
+  const older: Case = { ...norm, attr: { epsilon: { f: 0.25 }, is_training: false } }
+
   const CASES: Readonly<Record<string, readonly Case[]>> = {
     Abs: [OF_ONE],
     Add: [OF_TWO],
@@ -103,8 +112,20 @@ describe('attributes of graph ops', () => {
         set: { output_type: new Idle({ type: 'DT_INT32' }, 'indices are exact in every type') },
       },
     ],
+    ArgMin: [{ inputs: ['image', 'axis'], weights: { axis: whole(3) }, set: {} }],
     AvgPool: [pool],
+    BatchMatMul: [product],
+    BatchMatMulV2: [product],
+    BatchToSpaceND: [
+      {
+        before: [{ name: 'apart', op: 'SpaceToBatchND', input: ['image', 'block', 'edges'] }],
+        inputs: ['apart', 'block', 'edges'],
+        weights: apart,
+        set: {},
+      },
+    ],
     BiasAdd: [{ inputs: ['image', 'b'], weights: { b: weight([4]) }, set: { data_format: 'NCHW' } }],
+    BroadcastTo: [{ inputs: ['image', 'to'], weights: { to: integers(1, 4, 4, 4) }, set: {} }],
     Cast: [{ attr: { DstT: { type: 'DT_FLOAT' } }, set: { DstT: { type: 'DT_INT32' }, Truncate: true } }],
     ClipByValue: [
       {
@@ -120,17 +141,38 @@ describe('attributes of graph ops', () => {
     ],
     DepthToSpace: [{ attr: { block_size: { i: 2 } }, set: { block_size: { i: 1 }, data_format: 'NCHW' } }],
     DepthwiseConv2dNative: [conv],
+    Div: [OF_NUMBER],
+    DivNoNan: [OF_NUMBER],
+    Einsum: [
+      {
+        inputs: ['image', 'w'],
+        weights: { w: weight([4, 4]) },
+        attr: { equation: 'abcd,de->abce' },
+        set: { equation: 'abcd,ed->abce', N: counted(2) },
+      },
+    ],
     Elu: [OF_ONE],
+    EnsureShape: [OF_ONE],
     Erf: [OF_ONE],
     Exp: [OF_ONE],
+    Expm1: [OF_ONE],
     ExpandDims: [{ inputs: ['image', 'axis'], weights: { axis: whole(3) }, set: {} }],
-    FusedBatchNorm: [norm],
-    FusedBatchNormV2: [norm],
+    FusedBatchNorm: [older],
+    FusedBatchNormV2: [older],
     FusedBatchNormV3: [norm],
     FusedDepthwiseConv2dNative: [{ ...fusedConv, weights: { w: weight([2, 2, 4, 1]), b: kernel.b } }],
+    GatherV2: [
+      {
+        inputs: ['image', 'places', 'axis'],
+        weights: { places: integers(2, 0), axis: whole(3) },
+        set: { batch_dims: { i: 1 } },
+      },
+    ],
     Identity: [OF_ONE],
+    IdentityN: [OF_ONE],
     LeakyRelu: [{ set: { alpha: { f: 0.5 } } }],
     Log: [OF_ONE],
+    Log1p: [OF_ONE],
     MatMul: [
       {
         ...matrix,
@@ -142,7 +184,16 @@ describe('attributes of graph ops', () => {
     MaxPool: [pool],
     Maximum: [OF_NUMBER],
     Mean: [reduce],
+    Min: [reduce],
     Minimum: [OF_NUMBER],
+    MirrorPad: [
+      {
+        inputs: ['image', 'p'],
+        weights: { p: { shape: [4, 2], data: [0, 0, 1, 1, 1, 1, 0, 0], as: 'int32' } },
+        attr: { mode: 'REFLECT' },
+        set: { mode: 'SYMMETRIC' },
+      },
+    ],
     Mul: [OF_TWO],
     Neg: [OF_ONE],
     Pack: [
@@ -168,7 +219,16 @@ describe('attributes of graph ops', () => {
         set: {},
       },
     ],
+    PlaceholderWithDefault: [OF_ONE],
+    Pow: [OF_NUMBER],
     Prelu: [{ inputs: ['image', 'a'], weights: { a: weight([1, 1, 4]) }, set: {} }],
+    Rank: [
+      {
+        behind: [{ name: 'end', op: 'ExpandDims', input: ['image', 'op'] }],
+        output: 'end',
+        set: {},
+      },
+    ],
     RealDiv: [OF_NUMBER],
     Reciprocal: [OF_ONE],
     Relu: [OF_ONE],
@@ -176,6 +236,7 @@ describe('attributes of graph ops', () => {
     Reshape: [{ inputs: ['image', 'to'], weights: { to: integers(-1, 64) }, set: {} }],
     ResizeBilinear: [resize],
     ResizeNearestNeighbor: [{ ...resize, weights: { size: integers(3, 7) } }],
+    ReverseV2: [{ inputs: ['image', 'axis'], weights: { axis: integers(3) }, set: {} }],
     Rsqrt: [OF_ONE],
     Shape: [
       {
@@ -187,6 +248,17 @@ describe('attributes of graph ops', () => {
     LogSoftmax: [OF_ONE],
     Selu: [OF_ONE],
     Sigmoid: [OF_ONE],
+    Size: [
+      {
+        weights: sizes,
+        behind: [
+          { name: 'to', op: 'Pack', input: ['minus', 'op'], attr: { N: { i: 2 } } },
+          { name: 'end', op: 'Reshape', input: ['image', 'to'] },
+        ],
+        output: 'end',
+        set: { out_type: new Idle({ type: 'DT_INT64' }, 'sizes are exact in every type') },
+      },
+    ],
     Slice: [
       {
         inputs: ['image', 'begin', 'size'],
@@ -194,8 +266,18 @@ describe('attributes of graph ops', () => {
         set: {},
       },
     ],
+    Snapshot: [OF_ONE],
     Softmax: [OF_ONE],
     Softplus: [OF_ONE],
+    SpaceToBatchND: [
+      {
+        inputs: ['image', 'block', 'edges'],
+        weights: apart,
+        behind: [{ name: 'end', op: 'BatchToSpaceND', input: ['op', 'block', 'edges'] }],
+        output: 'end',
+        set: {},
+      },
+    ],
     Split: [
       {
         inputs: ['axis', 'image'],
@@ -214,6 +296,7 @@ describe('attributes of graph ops', () => {
     ],
     Sqrt: [OF_ONE],
     Square: [OF_ONE],
+    SquaredDifference: [OF_TWO],
     Squeeze: [
       {
         before: [{ name: 'mean', op: 'Mean', input: ['image', 'axes'], attr: { keep_dims: true } }],
@@ -227,6 +310,7 @@ describe('attributes of graph ops', () => {
     Sub: [OF_TWO],
     Sum: [reduce],
     Tanh: [OF_ONE],
+    Tile: [{ inputs: ['image', 'times'], weights: { times: integers(1, 1, 1, 2) }, set: {} }],
     Transpose: [{ inputs: ['image', 'order'], weights: { order: integers(0, 2, 1, 3) }, set: {} }],
     Unpack: [{ attr: { axis: { i: 1 }, num: { i: 4 } }, set: { axis: { i: 2 }, num: { i: 3 } } }],
     _FusedConv2D: [fusedConv, fusedLeaky],
@@ -272,6 +356,16 @@ describe('attributes of graph ops', () => {
       return set instanceof Idle ? got !== base : !isFelt(name, base, got)
     })
     expect(wrong.map(([name]) => name)).toEqual([])
+  })
+
+  it('no epsilon, where TF.js takes another than TensorFlow', () => {
+    expect(result('FusedBatchNorm', norm)).toMatch(/\(FusedBatchNorm\): epsilon: expected a number, got null/)
+  })
+
+  it('one input too many', () => {
+    expect(result('Relu', { inputs: ['image', 'image'], set: {} })).toMatch(
+      /\(Relu\): input 1 "image": an input that is not known/,
+    )
   })
 
   it('one of another kind', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RingfenceError } from '../../../src/errors.js'
-import { conv32, conv64, packConvWeights32, packConvWeights64 } from '../../../src/kernels/conv.js'
+import { conv32, conv64, packConvWeights32, packConvWeights64, unpackConvWeights } from '../../../src/kernels/conv.js'
 import { bandOf, type ConvGeometry, outputSize, tilesOf } from '../../../src/kernels/geometry.js'
 import { loadKernels, Region } from '../../../src/kernels/instance.js'
 import * as twin from '../../../src/ring/reference.js'
@@ -74,6 +74,10 @@ describe.each(VARIANTS)('convolution, %s', (variant) => {
     same(read(y, bits), once, `conv${bits} ${JSON.stringify(g)}`)
     conv(k, g, input, packed, y, true)
     same(read(y, bits), twin.add(bits, once, once), `conv${bits} accumulated ${JSON.stringify(g)}`)
+    const unpacked = unpackConvWeights(k, packed)
+    if (packed.tiled) expect(unpacked).toBeNull()
+    else same(read(unpacked!, bits), w, `unpackConvWeights ${bits} ${JSON.stringify(g)}`)
+    unpacked?.release()
     packed.release()
     bay.close(y)
   }
@@ -146,6 +150,7 @@ describe.each(VARIANTS)('convolution, %s', (variant) => {
       weights.u32().set(w)
       const packed = packConvWeights32(k, g, weights)
       expect(packed.tiled).toBe(variant === 'simd')
+      if (packed.tiled) expect(unpackConvWeights(k, packed)).toBeNull()
       conv32(k, g, input, packed, y)
       const wrong = (times: number) => y.u32().findIndex((word, i) => word !== (times * expected[i]) >>> 0)
       expect(wrong(1), JSON.stringify(g)).toBe(-1)

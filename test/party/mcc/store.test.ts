@@ -12,7 +12,7 @@ const SESSION = '00'.repeat(16)
 function stored(guarded: boolean) {
   const k = loadKernels()
   const { plan, model } = tinyNetwork(1, 2, guarded ? { guard: {} } : {})
-  const store = new MaterialStore(k, layOut(k, plan as MccPlan), model, 2 ** 28)
+  const store = new MaterialStore(k, layOut(k, plan as MccPlan), model.bias, 2 ** 28)
   const before = k.memory.inUse
   store.reserve(SESSION, 0, 'somebody', () => undefined)
   return { k, store, before }

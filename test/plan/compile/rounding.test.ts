@@ -6,7 +6,7 @@ import type { Weights } from '../../../src/model/weights.js'
 import { localParties } from '../../../src/party/local/parties.js'
 import { type Calibration, calibrate } from '../../../src/plan/calibrate.js'
 import { type Compiled, compile } from '../../../src/plan/compile/compile.js'
-import { coarseNotes, lostShare, MOST_LOST } from '../../../src/plan/compile/rounding.js'
+import { coarseNotes, lostShare, MOST_LOST, rounded } from '../../../src/plan/compile/rounding.js'
 import { type Backend, outputFraction } from '../../../src/plan/plan.js'
 import { runReference } from '../../../src/plan/reference/reference.js'
 import { decodeFixed, encodeFixed } from '../../../src/ring/codec.js'
@@ -31,6 +31,17 @@ function headBehindPool(side: number, layers: object[] = []): Architecture {
     ],
   })
 }
+
+it('words are 16 bits wide where all fit, wherever the first is that does not', () => {
+  const values = Array.from({ length: 5 }, (_, i) => (i - 2) * 1000.4)
+  expect(rounded(values, 1).words).toEqual(Int16Array.of(-2001, -1000, 0, 1000, 2001))
+  for (const at of values.keys()) {
+    for (const wide of [32768, -32769, 2 ** 31 - 1]) {
+      const some = values.map((value, i) => (i === at ? wide : value))
+      expect(rounded(some, 1).words).toEqual(Int32Array.from(some, Math.round))
+    }
+  }
+})
 
 /** Pictures that differ in where they are bright and how finely they vary. */
 const pictures = (side: number, count: number): Float32Array[] =>

@@ -183,7 +183,7 @@ export class Transcripts {
   async run(input: Int32Array, inference: number, server: Tally, client: Tally): Promise<void> {
     const k = this.#k
     const { steps } = this.#planned
-    const material = emptyMaterial(k, steps, null, this.compiled.model)
+    const material = emptyMaterial(k, steps, null, this.compiled.model.bias)
     const streams = { ch: this.#ch, sh: this.#sh, own: this.#own }
     await dealInference(k, this.#planned, this.#shares.f, streams, inference, (step, message) => {
       server.add(message.u8())

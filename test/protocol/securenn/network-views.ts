@@ -4,14 +4,13 @@
 import { loadKernels } from '../../../src/kernels/instance.js'
 import { Meter } from '../../../src/net/index.js'
 import { checkPlan } from '../../../src/plan/check.js'
-import type { QuantizedModel } from '../../../src/plan/compile/compile.js'
 import type { SecurennPlan } from '../../../src/plan/plan.js'
 import { Kind } from '../../../src/protocol/kinds.js'
 import { runClient, runHelper, runServer } from '../../../src/protocol/securenn/inference.js'
 import { layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
-import type { Seed } from '../../../src/random/seed.js'
-import { type StreamAddress, Streams } from '../../../src/random/streams.js'
+import { Streams } from '../../../src/random/streams.js'
+import { lacking, type Which } from '../../fixtures/faulty-streams.js'
 import { drawFrom, perChannel, whole } from '../mcc/gadget-plan.js'
 import { Tally } from '../mcc/transcripts.js'
 import { type Traffic, three } from './three.js'
@@ -64,26 +63,14 @@ function network(bits: number): SecurennPlan {
   }) as SecurennPlan
 }
 
-/** Which draws are missing: zeros take their place. */
-export type Missing = (address: StreamAddress) => boolean
-
-const lacking =
-  (missing: Missing) =>
-  (k: ReturnType<typeof loadKernels>, seed: Seed): Streams =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Parameters<Streams['fill']>[1], block = 0): void {
-        if (missing(address)) out.u8().fill(0)
-        else super.fill(address, out, block)
-      }
-    })(k, seed, 12)
-
 export interface Sitting {
   readonly secret: Secret
   readonly bits: number
   readonly runs: number
   /** First inference number; the numbers of two sittings do not overlap. */
   readonly from: number
-  readonly missing?: Missing
+  /** Which draws are missing: zeros take their place. */
+  readonly missing?: Which
   /** One number for all inferences. */
   readonly repeated?: boolean
 }
@@ -104,7 +91,6 @@ export async function sitting({ secret, bits, runs, from, missing, repeated }: S
     })
   const shares = [await share(client.k, b), await share(server.k, weight), await share(helper.k, weight - b)]
   const bias = [new BigInt64Array(COUNT).fill(BigInt(secret.bias)), new BigInt64Array(COUNT)]
-  const model = { bias } as unknown as QuantizedModel
   const input = new Int32Array(COUNT).fill(secret.input)
   const views = new Views()
   for (let i = 0; i < runs; i++) {
@@ -113,7 +99,7 @@ export async function sitting({ secret, bits, runs, from, missing, repeated }: S
     const walk = { meter: new Meter(), inference }
     const [output] = await Promise.all([
       runClient({ ...walk, side: client, planned: steps[0], share: shares[0], ch: client.dealt }, input),
-      runServer({ ...walk, side: server, planned: steps[1], share: shares[1] }, model),
+      runServer({ ...walk, side: server, planned: steps[1], share: shares[1] }, bias),
       runHelper(helper, steps[2], shares[2], inference, async () => undefined),
     ])
     checkOutput(output, secret)

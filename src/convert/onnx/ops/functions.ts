@@ -38,3 +38,12 @@ export const gelu = read((n) => {
 export const mish = read(() => functions.mish)
 export const swish = read((n) => functions.swish(n.number('alpha', undefined, 1)))
 export const softsign = read(() => functions.softsign)
+
+/** x to a constant power. */
+export const power = read((n) => {
+  const x = n.seen()
+  const exponent = n.oneNumber(1)
+  if (!x || exponent === undefined) return undefined
+  const write = functions.power(exponent, n.draft.isPlain(x.value))
+  return write ?? n.refuse(`expected ${functions.POWERS}, got ${exponent}`)
+})

@@ -319,43 +319,6 @@ export function gated(gate: (n: OnnxNodeReader, x: Seen) => Seen | undefined): O
   }
 }
 
-/** Powers with whole exponents up to this one are products. */
-const MOST_FACTORS = 8
-
-/** x to a constant power: a product, a root or exp(exponent · log x), which has no value for a negative x either. */
-export const power: OnnxRead = (n) => {
-  const x = n.seen()
-  const exponent = n.oneNumber(1)
-  if (!x || exponent === undefined) return undefined
-  const size = Math.abs(exponent)
-  // Roots are functions by their definition; another fraction may be learnt, and would be public. Powers by whole numbers
-  // have values where a logarithm has none.
-  const isFactors = Number.isInteger(size) && size >= 1 && size <= MOST_FACTORS
-  const isRoot = size < 1 && Math.abs(1 / size - Math.round(1 / size)) < 1e-5
-  const isFraction = Number.isFinite(size) && !Number.isInteger(size)
-  if (!isFactors && !isRoot && !(isFraction && n.draft.isPlain(x.value))) {
-    const expected = `a whole exponent from 1 to ${MOST_FACTORS}, that of a root, or the negative of one of these`
-    return n.refuse(`expected ${expected}, got ${exponent}`)
-  }
-  const made = exponent < 0 ? positivePower(n, x, size, '.power') : positivePower(n, x, size, '')
-  return made && (exponent < 0 ? n.kept(made, { op: 'reciprocal' }) : made)
-}
-
-function positivePower(n: OnnxNodeReader, x: Seen, exponent: number, suffix: string): Seen | undefined {
-  if (exponent === 1) return x
-  if (exponent === 2) return n.kept(x, { op: 'square' }, {}, suffix)
-  if (exponent === 0.5) return n.kept(x, { op: 'sqrt' }, {}, suffix)
-  if (Number.isInteger(exponent)) {
-    const half = positivePower(n, x, Math.floor(exponent / 2), `${suffix}.half${exponent}`)
-    const isOdd = exponent % 2 === 1
-    const even = half && n.kept(half, { op: 'square' }, {}, isOdd ? `${suffix}.even${exponent}` : suffix)
-    return even && (isOdd ? product2(n, x, even, suffix) : even)
-  }
-  const log = n.kept(x, { op: 'log' }, {}, `${suffix}.log`)
-  const times = log && n.kept(log, { op: 'affine', factor: exponent, offset: 0 }, {}, `${suffix}.times`)
-  return times && n.kept(times, { op: 'exp' }, {}, suffix)
-}
-
 export const same: OnnxRead = (n) => n.known(0)
 
 /** Nothing at inference, however many it would drop in training. */

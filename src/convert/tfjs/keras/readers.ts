@@ -193,7 +193,7 @@ const conv2dTranspose: KerasRead = (l, x) => {
 /** The mean of all inputs. */
 const average: KerasRead = (l) => {
   const sum = l.add(l.inputs)
-  return sum && l.scale(sum, l.draft.constant(sum.shape[0], 1 / l.inputs.length, 'a mean'), '/mean')
+  return sum && l.affine(sum, 1 / l.inputs.length, 0, '/mean')
 }
 
 const subtract: KerasRead = (l) => {
@@ -235,14 +235,15 @@ const softmax: KerasRead = (l, x) => {
 }
 
 const rescaling: KerasRead = (l, x) => {
+  const channels = l.channelsOf(x)
   const perChannel = (name: string, fallback: number): DraftTensor | undefined => {
     const given = l.field(name) ?? fallback
     const list: unknown[] = Array.isArray(given) ? given : [given]
-    if ((list.length !== 1 && list.length !== x.shape[0]) || !list.every((v) => Number.isFinite(v))) {
+    if ((list.length !== 1 && list.length !== channels) || !list.every((v) => Number.isFinite(v))) {
       return l.fault(`${name}: expected a number, or one per channel of ${formatShape(x.shape)}, got ${quote(given)}`)
     }
-    const data = l.draft.floats(x.shape[0]).map((_, c) => list[list.length === 1 ? 0 : c] as number)
-    return { shape: [x.shape[0]], data, from: name }
+    const data = l.draft.floats(channels).map((_, c) => list[list.length === 1 ? 0 : c] as number)
+    return { shape: [channels], data, from: name }
   }
   const factor = perChannel('scale', 1)
   const offset = perChannel('offset', 0)
@@ -253,6 +254,7 @@ const rescaling: KerasRead = (l, x) => {
 
 /** (x - mean) / √variance: of the training data, as weights or as numbers of the file. */
 const normalization: KerasRead = (l, x) => {
+  const channels = l.channelsOf(x)
   const axis = l.field('axis') ?? -1
   if (!l.isChannels(axis, x)) return l.fault(`axis: expected the channels, got ${quote(axis)}`)
   if (l.flag('invert', false)) return l.fault('invert: expected false')
@@ -262,7 +264,7 @@ const normalization: KerasRead = (l, x) => {
     const tensor = given === null ? l.weight(name) : { shape: [list.length], data: Float32Array.from(list), from: name }
     if (!tensor) return l.fault(`${name}: expected a weight or numbers, found none`)
     const { data, from } = tensor
-    if (data.length !== x.shape[0] || !data.every(Number.isFinite))
+    if (data.length !== channels || !data.every(Number.isFinite))
       return l.fault(`tensor ${from}: expected one number per channel of ${formatShape(x.shape)}, got ${data.length}`)
     return { shape: [data.length], data, from }
   }

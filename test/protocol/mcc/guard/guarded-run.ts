@@ -103,7 +103,7 @@ export class GuardedParties {
   async run(input: Int32Array, inference: number, watcher: Watcher = {}): Promise<Uint8Array | null> {
     const { k, planned, terms, ch, sh, own, registration } = this
     const { steps, plan } = planned
-    const material = emptyMaterial(k, steps, terms, this.compiled.model)
+    const material = emptyMaterial(k, steps, terms, this.compiled.model.bias)
     const dealt = { terms, registration, transposes: this.#transposes }
     const emit = (step: number, message: Region) => {
       const payload = message.u8().slice()

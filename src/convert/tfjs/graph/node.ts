@@ -1,11 +1,11 @@
 // What the reader of one node of a TensorFlow graph sees. Attributes are protobuf's JSON: integers may be texts, texts
 // are base64.
-import { isObject, type Json, quote } from '../../model/json/fields.js'
-import type { Pair } from '../../model/layers/layers.js'
-import { formatShape, type Shape } from '../../model/shape.js'
-import type { ArchDraft, DraftTensor, Value } from '../arch-draft.js'
-import { TfEmitter, type TfWindow } from './emit.js'
-import { asFloats, type TfTensor } from './weights.js'
+import { isObject, type Json, quote } from '../../../model/json/fields.js'
+import type { Pad, Pair } from '../../../model/layers/layers.js'
+import { formatShape, type Shape } from '../../../model/shape.js'
+import type { ArchDraft, DraftTensor, Value } from '../../arch-draft.js'
+import { TfEmitter, type TfWindow } from '../emit.js'
+import { asFloats, type TfTensor } from '../weights.js'
 
 export interface GraphNode {
   readonly where: string
@@ -18,8 +18,29 @@ export interface GraphNode {
   readonly attributes: Json
 }
 
+/** How a value stands for a tensor of the file, where it is not as elsewhere: the batch in front, a map's pixels in place. */
+export interface TfForm {
+  /** The tensor has no axis for the batch of one, which was squeezed away or joined with another: its axes are the value's. */
+  readonly isUnbatched?: boolean
+  /** The tensor has the map's pixels apart, as SpaceToBatchND puts them: every n-th row and column in a batch of its own. */
+  readonly blocks?: Blocks
+  /** Around the tensor's map there are rows and columns that no maximum ever is; the value is without them. */
+  readonly lowest?: Pad
+}
+
+export interface Blocks {
+  readonly size: Pair
+  /** Of the value itself, as long as nothing but padding has been done to it. */
+  readonly padded?: { readonly x: Value; readonly pad: Pad }
+}
+
+/** A value of the network, and how it stands for the file's. */
+export interface TfComputed extends TfForm {
+  readonly value: Value
+}
+
 /** What a node computes: a value of the network, or elements known now. */
-export type TfKnown = { readonly value: Value } | { readonly tensor: TfTensor }
+export type TfKnown = TfComputed | { readonly tensor: TfTensor }
 
 /** @returns what the node computes, a list where it has several outputs, or undefined after its faults have been reported */
 export type NodeRead = (node: NodeReader) => TfKnown | readonly (TfKnown | undefined)[] | undefined
@@ -27,6 +48,13 @@ export type NodeRead = (node: NodeReader) => TfKnown | readonly (TfKnown | undef
 export function madeOf(value: Value | undefined): TfKnown | undefined {
   return value && { value }
 }
+
+/** Without what it says of the value itself. */
+export const formOf = ({ isUnbatched, blocks, lowest }: TfForm): TfForm => ({
+  ...(isUnbatched && { isUnbatched }),
+  ...(blocks && { blocks: { size: blocks.size } }),
+  ...(lowest && { lowest }),
+})
 
 /** The nodes of a GraphDef. */
 export function readGraphNodes(topology: unknown, report: (problem: string) => void): GraphNode[] {
@@ -69,10 +97,10 @@ export function portOf(output: string): number {
 
 /** Names of attributes that change nothing at inference, by op; of fused convolutions what their other kinds need. */
 const NEUTRAL: readonly (readonly [ops: RegExp, names: ReadonlySet<string>])[] = [
-  [/^(AddN|ConcatV2|Pack)$/, new Set(['N'])],
+  [/^(AddN|ConcatV2|Einsum|Pack)$/, new Set(['N'])],
   [/Conv2D/i, new Set(['use_cudnn_on_gpu'])],
   [/^_?Fused/, new Set(['num_args', 'num_host_args', 'leakyrelu_alpha', 'epsilon', 'exponential_avg_factor'])],
-  [/^MatMul$/, new Set(['grad_a', 'grad_b'])],
+  [/^(Batch)?MatMul/, new Set(['grad_a', 'grad_b', 'grad_x', 'grad_y'])],
 ]
 
 /** Whether an attribute that no reader asked for is a type, an annotation or at its default: none, zero, NHWC, HWIO. */
@@ -98,20 +126,25 @@ const KINDS = {
 export class NodeReader extends TfEmitter {
   failed = false
   readonly #used = new Set<string>()
+  /** Places of inputs that the node's reader has looked at. */
+  readonly #read = new Set<number>()
 
   constructor(
     draft: ArchDraft,
     readonly node: GraphNode,
     /** What each input is; undefined after a fault that has been reported. */
-    readonly inputs: readonly (TfKnown | undefined)[],
+    private readonly inputs: readonly (TfKnown | undefined)[],
     /** Size of the batch dimension, for shapes that the graph computes; 1 when it is open. */
     readonly batch: number,
   ) {
     super(draft, node.where, node.name)
   }
 
-  /** Reports every attribute that was neither used nor at its default. */
-  checkAttributes(): void {
+  /** Reports every attribute that was neither used nor at its default, and every input that was not used. */
+  checkUsed(): void {
+    for (const [index, name] of this.node.inputs.entries()) {
+      if (!this.#read.has(index)) this.fault(`input ${index} ${quote(name)}: an input that is not known here`)
+    }
     for (const [name, value] of Object.entries(this.node.attributes)) {
       if (!this.#used.has(name) && !isNeutral(this.node.op, name, value)) {
         this.fault(`${name}: an attribute that is not known here, got ${quote(value)}`)
@@ -124,20 +157,46 @@ export class NodeReader extends TfEmitter {
     return super.fault(text)
   }
 
-  #known(index: number, expected: string): TfKnown | undefined {
+  /** Reports something that the file says well and no network here can compute. */
+  refuse(text: string): undefined {
+    this.draft.code = 'UNSUPPORTED'
+    return this.fault(text)
+  }
+
+  /** How many inputs there are. */
+  get count(): number {
+    return this.inputs.length
+  }
+
+  known(index = 0, expected = 'an input'): TfKnown | undefined {
     if (index >= this.inputs.length) return this.fault(`expected ${expected} ${index}, got none`)
+    this.#read.add(index)
     if (this.inputs[index] === undefined) this.failed = true
     return this.inputs[index]
   }
 
+  /** Whether an input is known now. */
+  isConstant(index: number): boolean {
+    const known = this.inputs[index]
+    return known !== undefined && 'tensor' in known
+  }
+
+  /** The form that all values have which the node reads; undefined where they differ. */
+  form(): TfForm | undefined {
+    const [first = {}, ...others] = this.inputs.flatMap((known) => (known && 'value' in known ? [known as TfForm] : []))
+    const text = ({ isUnbatched = false, blocks, lowest }: TfForm) =>
+      JSON.stringify([isUnbatched, blocks?.size, lowest])
+    return others.every((other) => text(other) === text(first)) ? formOf(first) : undefined
+  }
+
   value(index = 0): Value | undefined {
-    const known = this.#known(index, 'an input')
+    const known = this.known(index)
     if (known && 'value' in known) return known.value
     return known && this.fault(`input ${quote(this.node.inputs[index])}: expected a computed value, got a constant`)
   }
 
   tensor(index: number): TfTensor | undefined {
-    const known = this.#known(index, 'a constant as input')
+    const known = this.known(index, 'a constant as input')
     if (known && 'tensor' in known) return known.tensor
     return known && this.fault(`input ${quote(this.node.inputs[index])}: expected a constant, got a computed value`)
   }
@@ -161,21 +220,45 @@ export class NodeReader extends TfEmitter {
     return tensor && this.fault(`tensor ${tensor.from}: expected one number, got ${formatShape(tensor.shape)}`)
   }
 
-  /** One number per channel of a value, from a constant that broadcasts along every other axis. */
-  perChannel(index: number, x: Value, change: (v: number) => number = (v) => v): DraftTensor | undefined {
+  /** The sizes that the file gives a value, its batch in front. */
+  dims(known: TfComputed): readonly number[] {
+    const [, ...dims] = channelsLast(this.batch, known.value)
+    return known.isUnbatched ? dims : [this.batch, ...dims]
+  }
+
+  /**
+   * A value and a constant that broadcasts to it.
+   * @param index of the constant
+   * @param of of the value
+   */
+  withConstant(
+    index: number,
+    of: number,
+    change: (v: number) => number,
+    use: (x: Value, numbers: DraftTensor) => Value | undefined,
+  ): Value | undefined {
+    const x = this.value(of)
     const given = this.floats(index)
-    if (!given) return undefined
-    const [channels] = x.shape
+    if (!x || !given) return undefined
     const { shape, data, from } = given
-    const fits = shape.length <= x.shape.length + 1 && shape.slice(0, -1).every((size) => size === 1)
-    if (!fits || (data.length !== 1 && data.length !== channels)) {
-      return this.fault(
-        `tensor ${from}: expected one number, or one per channel of ${channels}, got ${formatShape(shape)}`,
-      )
+    const sizes = this.dims({ value: x, ...this.form() })
+    if (shape.length > sizes.length) {
+      const expected = `expected at most ${sizes.length} axes as the value has`
+      return this.refuse(`tensor ${from}: ${expected}, got ${formatShape(shape)}`)
     }
-    const out = this.draft.floats(channels)
-    for (let c = 0; c < channels; c++) out[c] = change(data[data.length === 1 ? 0 : c])
-    return { shape: [channels], data: out, from }
+    const changed = this.draft.floats(data.length)
+    for (let i = 0; i < data.length; i++) changed[i] = change(data[i])
+    return this.combined(x, channelsLast(this.batch, x).slice(1), { shape, data: changed, from }, use)
+  }
+
+  /** A value whose elements lie as the file's tensor of these sizes, whose batch may be gone or joined with another axis. */
+  arranged(x: Value, dims: readonly number[]): TfKnown | undefined {
+    const isBatched = dims.length > 1 && dims[0] === this.batch
+    if (!isBatched && this.batch !== 1)
+      return this.refuse(`expected the batch of ${this.batch} as the first axis, got ${formatShape(dims)}`)
+    const own = isBatched ? dims.slice(1) : dims
+    const made = this.reshape(x, own.length > 0 ? own : [1])
+    return made && { value: made, ...(isBatched ? {} : { isUnbatched: true }) }
   }
 
   /** An attribute of one kind, by AttrValue's names. */
@@ -188,15 +271,16 @@ export class NodeReader extends TfEmitter {
     return value[kind]
   }
 
-  flag(name: string): boolean {
-    return this.#attribute(name, 'b') === true
+  flag(name: string, fallback = false): boolean {
+    return (this.#attribute(name, 'b') ?? fallback) === true
   }
 
-  number(name: string, fallback: number): number {
+  /** @param fallback none where a file has to say the number */
+  number(name: string, fallback?: number): number {
     const value = this.#attribute(name, 'f') ?? fallback
     if (Number.isFinite(value)) return value as number
-    this.fault(`${name}: expected a number, got ${quote(value)}`)
-    return fallback
+    this.fault(`${name}: expected a number, got ${quote(value ?? null)}`)
+    return fallback ?? 0
   }
 
   integer(name: string): number {
@@ -236,8 +320,21 @@ export class NodeReader extends TfEmitter {
     return [1, 1]
   }
 
+  /** The blocks of its input, which SpaceToBatchND has taken apart. */
+  blocks(): Blocks | undefined {
+    const [known] = this.inputs
+    return known && 'value' in known ? known.blocks : undefined
+  }
+
+  /** Whether channels come last, as they do on every back end of TF.js. */
+  isChannelsLast(): boolean {
+    const format = this.text('data_format', 'NHWC')
+    if (format !== 'NHWC') this.refuse(`data_format: expected NHWC (channels last), got ${quote(format)}`)
+    return format === 'NHWC'
+  }
+
   window(): TfWindow | undefined {
-    if (this.text('data_format', 'NHWC') !== 'NHWC') return this.fault('data_format: expected NHWC (channels last)')
+    if (!this.isChannelsLast()) return undefined
     const stride = this.spatial('strides')
     const dilation = this.spatial('dilations')
     const padding = this.text('padding', 'VALID')

@@ -1,14 +1,14 @@
 // A TF.js graph model: the nodes of a frozen TensorFlow graph in order.
-import { RingfenceError } from '../../errors.js'
-import { isObject, type Json, quote } from '../../model/json/fields.js'
-import type { Shape } from '../../model/shape.js'
-import type { ArchDraft, ConvertedNetwork, Value } from '../arch-draft.js'
-import { computingOrder, cycleWords } from '../graph-order.js'
-import { endingHint, type HintValue, noSuchOutput } from '../outputs.js'
-import { NODE_READERS } from './graph-ops.js'
-import { unknownFusedOps } from './graph-windows.js'
+import { RingfenceError } from '../../../errors.js'
+import { isObject, type Json, quote } from '../../../model/json/fields.js'
+import type { Shape } from '../../../model/shape.js'
+import type { ArchDraft, ConvertedNetwork, Value } from '../../arch-draft.js'
+import { computingOrder, cycleWords } from '../../graph-order.js'
+import { endingHint, type HintValue, noSuchOutput } from '../../outputs.js'
+import type { TfWeights } from '../weights.js'
+import { unknownFusedOps } from './fused.js'
 import { type GraphNode, NodeReader, nodeName, portOf, readDims, readGraphNodes, type TfKnown } from './node.js'
-import type { TfWeights } from './weights.js'
+import { isKnownOp, readNode } from './ops.js'
 
 interface Options {
   readonly name?: string
@@ -114,9 +114,11 @@ function requireKnownOps(
   draft: ArchDraft,
 ): void {
   const unknown = new Set<number>()
+  const constants = constantPlaces(nodes, order, inputs)
   const problems = order.flatMap((index) => {
     const node = nodes[index]
-    const isKnown = node.op === 'Const' || node.op === 'Placeholder' || NODE_READERS.has(node.op)
+    const isOfConstants = inputs[index].every((place) => constants.has(place))
+    const isKnown = node.op === 'Const' || node.op === 'Placeholder' || isKnownOp(node.op, isOfConstants)
     const fused = unknownFusedOps(new NodeReader(draft, node, [], 1))
     if (isKnown && fused.length === 0) return []
     unknown.add(index)
@@ -132,6 +134,21 @@ function requireKnownOps(
   )
 }
 
+/** Nodes whose results are known before anything is computed: constants, sizes, and what is made of those. */
+function constantPlaces(
+  nodes: readonly GraphNode[],
+  order: readonly number[],
+  inputs: readonly (readonly number[])[],
+): ReadonlySet<number> {
+  const constants = new Set<number>()
+  for (const index of order) {
+    const isOwn = ['Const', 'Rank', 'Shape', 'Size'].includes(nodes[index].op)
+    const from = inputs[index]
+    if (isOwn || (from.length > 0 && from.every((place) => constants.has(place)))) constants.add(index)
+  }
+  return constants
+}
+
 /** What to do about nodes that cannot be converted, where they only stand at the end. */
 function hintFor(
   nodes: readonly GraphNode[],
@@ -144,11 +161,10 @@ function hintFor(
     const { name } = nodes[place]
     return [place, port === 0 ? name : `${name}:${port}`]
   }
-  const constants = new Set<number>()
+  const constants = constantPlaces(nodes, order, inputs)
   const hinted = order.map((index) => {
     const { op } = nodes[index]
     const from = inputs[index]
-    if (op === 'Const' || (from.length > 0 && from.every((place) => constants.has(place)))) constants.add(index)
     const computes = !constants.has(index) && op !== 'Placeholder'
     const read = from.map((place, i) => hintValue(place, nodes[index].ports[i] ?? 0))
     return [index, { inputs: read, computes, weighs: WEIGHS.test(op), isKnown: isKnown(index) }] as const
@@ -192,8 +208,8 @@ class GraphRun {
       }
       const sources = this.inputs[index].map((place, i) => this.#output(place, node.ports[i], node.where))
       const reader = new NodeReader(this.draft, node, sources, this.#batch)
-      const made = NODE_READERS.get(node.op)!(reader)
-      if (!reader.failed && made) reader.checkAttributes()
+      const made = readNode(reader)
+      if (!reader.failed && made) reader.checkUsed()
       this.#made[index] = made === undefined || 'length' in made ? made : [made]
     }
     return this.draft.problems.length === before
@@ -229,7 +245,12 @@ class GraphRun {
     const fits = shape?.every((size) => Number.isSafeInteger(size) && size >= 1 && size < 2 ** 28)
     if (shape && fits && (shape.length === 1 || shape.length === 3))
       return { value: this.draft.input(node.name, shape) }
-    const expected = "expected [batch,height,width,channels] or [batch,n] of known sizes; give the input's shape"
+    // Rows are the pixels of a map one column wide.
+    const map = shape?.length === 2 && fits && this.draft.input(node.name, [shape[1], shape[0], 1], 'hwc')
+    const rows = map && reader.rows(map)
+    if (rows) return { value: rows }
+    const expected =
+      "expected [batch,height,width,channels], [batch,n,channels] or [batch,n] of known sizes; give the input's shape"
     return reader.fault(`${expected}, got ${quote(dims)}`)
   }
 
@@ -246,6 +267,10 @@ class GraphRun {
     return this.outputPlaces.flatMap(([place, port]) => {
       const known = this.#made[place]?.[port]
       const { name, where } = this.nodes[place]
+      if (known && 'value' in known && known.blocks) {
+        this.draft.problems.push(`${where}: expected a BatchToSpaceND before an output, found none`)
+        return []
+      }
       if (known && 'value' in known) {
         const value = new NodeReader(this.draft, this.nodes[place], [], 1).output(name, known.value)
         return value ? [[name, value] as const] : []
