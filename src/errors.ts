@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'UNSUPPORTED' // well-formed, but this version cannot run it
   | 'PLAN_MISMATCH' // the parties do not hold the same plan
   | 'PROTOCOL' // a peer sent a message that the protocol does not allow here
+  | 'WRONG_PARTY' // an address leads to another party: a helper where a server was meant, or the other way round
   | 'FRAME' // a frame is truncated, oversized or malformed
   | 'PEER_GONE' // a peer closed or lost the connection
   | 'PEER_FAILED' // a peer reported a failure of its own

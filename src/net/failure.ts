@@ -8,6 +8,7 @@ const PUBLIC_TEXT: Readonly<Record<ErrorCode, string>> = {
   UNSUPPORTED: 'it cannot run what was asked; use the same version and plan on all sides',
   PLAN_MISMATCH: 'it holds another plan; give all parties the same model and settings',
   PROTOCOL: 'it received a message the protocol does not allow; use the same version on all sides',
+  WRONG_PARTY: 'it was reached as another party than it is; see which address leads to whom',
   FRAME: 'it received a truncated, oversized or malformed frame',
   PEER_GONE: 'it lost another party; try again when that party is back',
   PEER_FAILED: 'another party reported a failure to it; see the log there',
@@ -46,7 +47,7 @@ export function readFailure(payload: Uint8Array, maxBytes: number): Failure | un
 }
 
 /**
- * What a caller gets: BUSY and CHEATED as such, for there is nothing to look up in the peer's log; else PEER_FAILED, whose `cause` is a
+ * What a caller gets: BUSY, CHEATED and WRONG_PARTY as such, for there is nothing to look up in the peer's log; else PEER_FAILED, whose `cause` is a
  * RingfenceError with the peer's own code.
  */
 export function peerFailure(peer: string, failure: Failure | undefined): RingfenceError {
@@ -54,8 +55,17 @@ export function peerFailure(peer: string, failure: Failure | undefined): Ringfen
   const { code, retryAfterMs } = failure
   const cause = new RingfenceError(code, PUBLIC_TEXT[code], [], { retryAfterMs })
   if (code === 'BUSY') return busy(`the ${peer}`, retryAfterMs, cause)
+  if (code === 'WRONG_PARTY') return wrongParty(peer, cause)
   const what = `the ${peer} failed with ${code}: ${PUBLIC_TEXT[code]}`
   return new RingfenceError(code === 'CHEATED' ? code : 'PEER_FAILED', what, [], { cause, retryAfterMs })
+}
+
+function wrongParty(peer: string, cause: RingfenceError): RingfenceError {
+  const came = `expected a ${peer} at the ${peer}'s address, another party answers there`
+  return new RingfenceError('WRONG_PARTY', `${came}; see that no addresses are swapped`, [], {
+    cause,
+    retryAfterMs: cause.retryAfterMs,
+  })
 }
 
 /** BUSY, of `who`. */

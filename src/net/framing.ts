@@ -98,7 +98,7 @@ export class Link {
     options?: NextOptions,
   ): Promise<Uint8Array> {
     const frame = await this.#next(() => describe(kind, phase, step), options)
-    return this.#expect(frame, kind, phase, step, exactLength)
+    return this.expect(frame, kind, phase, step, exactLength)
   }
 
   /** As `receive`, or undefined when the peer sends, in its place, an empty frame of the kind `instead`. */
@@ -112,10 +112,11 @@ export class Link {
   ): Promise<Uint8Array | undefined> {
     const frame = await this.#next(() => describe(kind, phase, step), options)
     if (frame.kind === instead && frame.payload.byteLength === 0) return undefined
-    return this.#expect(frame, kind, phase, step, exactLength)
+    return this.expect(frame, kind, phase, step, exactLength)
   }
 
-  #expect(frame: Frame, kind: number, phase: PhaseCode, step: number, exactLength: number): Uint8Array {
+  /** The payload of a frame that came, which must be exactly this one; errors as `receive`. */
+  expect(frame: Frame, kind: number, phase: PhaseCode, step: number, exactLength: number): Uint8Array {
     if (frame.kind !== kind || frame.phase !== phase || frame.step !== step) {
       const came = describe(frame.kind, frame.phase, frame.step)
       throw new RingfenceError('PROTOCOL', `the ${this.name} sent ${came} where ${describe(kind, phase, step)} is due`)

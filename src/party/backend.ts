@@ -19,12 +19,12 @@ import type { Grants } from './grant.js'
 import type { ModelDealer } from './helper/dealing.js'
 import type { HelpedSession, HelpedSessions } from './helper/helped-sessions.js'
 import type { Attendance } from './helper/registered.js'
+import type { SessionLinks } from './helper/session-links.js'
 import type { Ledger } from './ledger.js'
 import type { Deliveries } from './mcc/deliveries.js'
 import type { Kept } from './mcc/keeping.js'
 import type { Turns } from './options.js'
 import type { Registration } from './registration.js'
-import type { SessionLinks } from './session-links.js'
 
 /** A connected client: plan and seeds are agreed. */
 export interface ClientContext<P extends Plan = Plan> {

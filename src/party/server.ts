@@ -18,9 +18,10 @@ import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from './admission.
 import type { ClientSession, ServerBackend, SessionBackend } from './backend.js'
 import { expectDelegate } from './delegated/proof.js'
 import type { ServerStatus } from './events.js'
+import { receiveHello } from './greeting.js'
 import { Ledger } from './ledger.js'
 import { type Delivery, delivered } from './mcc/deliveries.js'
-import { CLIENT_HELLO_BYTES, decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
+import { decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, timed, unusedOf } from './options.js'
 import { join, openUnless, type Registration, register } from './registration.js'
 import { type Registered, serverBackend } from './server-backend.js'
@@ -321,7 +322,7 @@ export class Server {
   async #welcome(link: Link, peer: Peer, meter: Meter): Promise<ClientSession> {
     const { k, model, digest, options } = this.#parts
     const { plan } = model
-    const hello = decodeClientHello(await link.receive(Kind.hello, Phase.setup, 0, CLIENT_HELLO_BYTES))
+    const hello = decodeClientHello(await receiveHello(link, 'server'))
     if (options.delegateKey && !(OWN in peer)) await expectDelegate(link, options.delegateKey)
     await keptAlive(link, deadlineOf(options), () => this.#joins.take(this.#end.signal))
     if (this.#helperLost) await this.#rejoin()

@@ -60,6 +60,19 @@ describe('ringfence delegate', () => {
     expect(stderr).toMatch(/through its delegate alone/)
   })
 
+  it('is no server', async () => {
+    const { status, stderr } = await ringfence(
+      'infer',
+      '--server',
+      `ws${delegate.slice(4)}`,
+      '--helper',
+      helper,
+      PICTURE,
+    )
+    expect(status).toBe(1)
+    expect(stderr.replace(/\s+/g, ' ')).toMatch(/error WRONG_PARTY expected a server at the server's address/)
+  })
+
   it('says what is wrong with an order', async () => {
     const wrong = await ringfence('infer', '--delegate', delegate, '--helper', helper, '--server', server, PICTURE)
     expect(wrong.stderr).toMatch(/--delegate-key is missing/)

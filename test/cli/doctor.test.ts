@@ -53,6 +53,15 @@ describe('doctor', () => {
     expect(about(list, 'session')).toBeUndefined()
   })
 
+  it('says that addresses are swapped', async () => {
+    const parties = await partiesFor('mnist-cnn3')
+    const swapped = ['--server', parties.helper.url, '--helper', parties.server.url]
+    const { status, stdout } = await ringfence('doctor', '--json', ...swapped)
+    await parties.close()
+    expect(status).toBe(1)
+    expect(about(findings(stdout), 'session').says).toContain("expected a server at the server's address")
+  })
+
   it('says when server and helper belong to different sessions of trust', async () => {
     const [one, other] = [await partiesFor('mnist-cnn3'), await partiesFor('mnist-cnn3')]
     const { status, stdout } = await ringfence(

@@ -52,12 +52,24 @@ describe('what the program says when it cannot do what was asked', () => {
       'BAD_INPUT',
       /--ignored-lsb: at most --ignored-msb = 0, not 8/,
     ],
-    [
-      'a store where nothing is stored',
-      ['serve', '--backend', 'securenn', '--store-mb', '8'],
+    ...(
+      [
+        ['serve', ['--store-mb', '8'], 'nothing is dealt ahead on securenn'],
+        ['serve', ['--store-share', '8'], 'nothing is dealt ahead on securenn'],
+        ['serve', ['--keep', '8'], 'nothing is dealt ahead on securenn'],
+        ['serve', ['--kept-at', 'ws://127.0.0.1:1'], 'nothing is dealt ahead on securenn'],
+        ['serve', ['--deliver', 'http://127.0.0.1:1'], 'nothing is dealt ahead on securenn'],
+        ['serve', ['--delegate', '0'.repeat(64)], 'only mcc can be delegated'],
+        ['serve', ['--no-guard'], 'securenn has no guard that could be left out'],
+        ['demo', ['--delegate'], 'only mcc can be delegated'],
+        ['evaluate', ['--windows', 'calibrated'], 'for the back end mcc; securenn has --ignored-msb'],
+      ] as const
+    ).map(([name, [flag, ...values], why]): (typeof cases)[number] => [
+      `${flag} of ${name}, which does nothing on securenn`,
+      [name, '--backend', 'securenn', flag, ...values],
       'BAD_INPUT',
-      /--store-mb: nothing is dealt ahead on securenn/,
-    ],
+      new RegExp(`${flag}: ${why}`),
+    ]),
 
     ['missing flags', ['serve'], 'BAD_INPUT', /--model is missing.*--helper is missing/s],
     ['a number out of range', ['serve', '--ring', '99', '--model', 'x', ...HELPER], 'BAD_INPUT', /24 to 32, got 99/],

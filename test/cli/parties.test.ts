@@ -86,6 +86,22 @@ describe('ringfence helper, serve and infer', () => {
     expect(status).toBe(1)
   })
 
+  it('say which address leads to another party', async () => {
+    const [, at, , dealer] = urls
+    for (const [args, address] of [
+      [['infer', '--server', dealer, '--helper', at, PICTURE], 'server'],
+      [['infer', '--server', at, '--helper', at, PICTURE], 'helper'],
+      [['serve', '--model', 'mnist-cnn3', '--listen', '0', '--helper', at], 'helper'],
+    ] as const) {
+      const { status, stderr } = await ringfence(...args)
+      expect(stderr).toContain('error WRONG_PARTY')
+      const said = `expected a ${address} at the ${address}'s address, another party answers there; see that no addresses are swapped`
+      expect(stderr.replace(/\s+/g, ' ')).toContain(said)
+      expect(status).toBe(1)
+    }
+    expect(helper.stdout + helper.stderr).toContain('this is a helper, and whoever connected took it for a server')
+  })
+
   it('refuse another plan than the expected one', async () => {
     const { status, stdout } = await ringfence('infer', ...urls, '--plan-digest', 'ab'.repeat(32), '--json', PICTURE)
     expect(JSON.parse(stdout).error.code).toBe('PLAN_MISMATCH')

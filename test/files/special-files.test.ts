@@ -143,7 +143,8 @@ const shell = (command: string) =>
     })
   })
 
-describe.skipIf(!isPosix || !existsSync('/dev/stdin'))('standard input as a file', { timeout: 120_000 }, () => {
+const noInput = existsSync('/dev/stdin') ? '' : ' (SKIPPED: this system has no /dev/stdin)'
+describe.skipIf(noInput !== '')(`standard input as a file${noInput}`, { timeout: 120_000 }, () => {
   it('is read where it is a plain file', async () => {
     const { status, stdout } = await shell('ringfence inspect /dev/stdin < models/mnist-cnn3/arch.json')
     expect(status).toBe(0)
@@ -157,7 +158,8 @@ describe.skipIf(!isPosix || !existsSync('/dev/stdin'))('standard input as a file
   })
 })
 
-describe.skipIf(!isPosix || !existsSync('/dev/full'))('standard output', () => {
+const noFull = existsSync('/dev/full') ? '' : ' (SKIPPED: this system has no /dev/full)'
+describe.skipIf(noFull !== '')(`standard output${noFull}`, () => {
   it('that is full ends with one line and a status', { timeout: 120_000 }, async () => {
     const { status, stderr } = await shell('ringfence inspect mnist-cnn3 > /dev/full')
     expect(status).toBe(1)

@@ -22,7 +22,8 @@ const RESNET = 'models/resnet20-cifar10'
 const cifar = sharedFile('images/cifar10-test-first20.bin')
 const digits = sharedFile('images/mnist-test-first20.bin')
 const reference = committedJson(`${RESNET}/reference.json`) as { pairs: Pair[] }
-const skips = (file: Uint8Array | undefined) => (file ? '' : ' (SKIPPED: the test images are not beside this checkout)')
+const skips = (...files: (Uint8Array | undefined)[]) =>
+  files.every(Boolean) ? '' : ' (SKIPPED: the files are not beside this checkout)'
 
 function load(folder: string, weights: string) {
   const arch = parseArchitecture(committedJson(`${folder}/arch.json`))
@@ -120,7 +121,7 @@ describe('mnist-cnn3', () => {
 const RESNET8 = sharedFile('models/resnet8-mlperf-tiny.safetensors')
 const outputs = sharedFile('tables/reference_outputs.json')
 describe('resnet8 (biases, asymmetric padding, average pool)', () => {
-  it.skipIf(!RESNET8 || !cifar || !outputs)(`gives the reference logits${skips(RESNET8)}`, () => {
+  it.skipIf(!RESNET8 || !cifar || !outputs)(`gives the reference logits${skips(RESNET8, cifar, outputs)}`, () => {
     const arch = parseArchitecture(committedJson('test/vectors/examples/resnet8-cifar10.arch.json'))
     const weights = bindWeights(arch, readSafetensors(RESNET8!))
     const { rows } = JSON.parse(new TextDecoder().decode(outputs)).resnet8

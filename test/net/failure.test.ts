@@ -10,6 +10,7 @@ const RETRYABLE = {
   UNSUPPORTED: false,
   PLAN_MISMATCH: false,
   PROTOCOL: false,
+  WRONG_PARTY: false, // an address has to change
   FRAME: false,
   PEER_GONE: true, // the peer may be back
   PEER_FAILED: false, // of an unknown reason; else as the peer's own code
@@ -32,7 +33,7 @@ describe.each(CODES)('%s', (code, retryable) => {
     const told = peerFailure('server', readFailure(failurePayload(own), 64))
     expect([told.retryable, told.retryAfterMs]).toEqual([retryable, 1500])
     expect((told.cause as RingfenceError).code).toBe(code)
-    expect(told.code).toBe(code === 'BUSY' || code === 'CHEATED' ? code : 'PEER_FAILED')
+    expect(told.code).toBe(['BUSY', 'CHEATED', 'WRONG_PARTY'].includes(code) ? code : 'PEER_FAILED')
     expect(/try again|come back/.test(told.message)).toBe(retryable)
   })
 })

@@ -6,6 +6,7 @@ import { ALIVE_KIND, type Channel, type Link, memoryPair, Phase } from '../../sr
 import { GRANT_MS, Grants } from '../../src/party/grant.js'
 import { HelpedSessions } from '../../src/party/helper/helped-sessions.js'
 import type { Helper } from '../../src/party/helper/helper.js'
+import { SessionLinks } from '../../src/party/helper/session-links.js'
 import {
   Caller,
   encodeDeal,
@@ -16,7 +17,6 @@ import {
   MAX_GRANT,
   type Reserved,
 } from '../../src/party/messages.js'
-import { SessionLinks } from '../../src/party/session-links.js'
 import { canonicalJson, planDigest } from '../../src/plan/plan.js'
 import { Kind } from '../../src/protocol/kinds.js'
 import { freshSeed, keyPair } from '../../src/random/seed.js'

@@ -103,6 +103,12 @@ describe('ringfence finetune', () => {
     '1',
   ]
 
+  const HERE = {
+    date: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+    machine: expect.stringContaining('GiB'),
+    ringfence: expect.stringMatching(/^\d/),
+    runtime: expect.stringContaining('Node'),
+  }
   it('prints a table that fits, and the same as JSON', async () => {
     const wrapped = await run(finetune, ...args(), '-o', at('cli'), '--relu-spec', at('spec.json'), '--batch', '20')
     const text = wrapped.replace(/\s+/g, ' ')
@@ -111,6 +117,7 @@ describe('ringfence finetune', () => {
     expect(text).toMatch(/1 ← +\d+\.\d{4} +\d+\.\d\d % +\d+\.\d\d %/)
     const json = await run(finetune, ...args(), '-o', at('cli'), '--force', '--json', '--holdout', '0')
     expect(JSON.parse(json)).toMatchObject({
+      ...HERE,
       epoch: 1,
       held: null,
       before: null,
@@ -165,6 +172,12 @@ describe('ringfence finetune', () => {
         `^name,comparisons,before,after,reference,correct,agreeing,date,machine,ringfence,runtime\n${row},20.*\n$`,
       ),
     )
+  })
+
+  it('says of rounds, too, when and where they were made', async () => {
+    const rounds = ['--rounds', '1', '--ratio', '0.5', '--cull', 'layers', '--json', '-o', at('json-rounds')]
+    const made = JSON.parse(await run(finetune, ...args(), ...rounds))
+    expect(made).toMatchObject({ ...HERE, rounds: [{ name: 'round-1', comparisons: 1296 }] })
   })
 
   it('drops whole layers, those that matter least', async () => {

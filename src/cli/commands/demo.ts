@@ -101,7 +101,7 @@ async function readOrder(flags: Flags): Promise<DemoOrder> {
   const deadlineMs = seconds(flags, 'deadline')
   const delegate = flags.on('delegate')
   const options = { ...planOptions(flags), ...(delegate && { delegated: true }) }
-  if (delegate && options.backend === 'securenn') flags.fault('--delegate: only mcc can be delegated')
+  if (options.backend === 'securenn') flags.refuse(['delegate'], 'only mcc can be delegated')
   flags.check()
   const folder = resolve(findModel(name))
   const prepared = await inFlags(prepareModel(folder, variant, options))

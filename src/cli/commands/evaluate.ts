@@ -89,8 +89,8 @@ function readOptions(flags: Flags): EvaluateModelOptions & { readonly force: boo
     force: flags.on('force'),
   }
   if (options.all && options.variant !== undefined) flags.fault('expected --all or --variant, not both')
-  if (options.compile.backend === 'securenn' && windows.some((choice) => choice !== 'calibrated')) {
-    flags.fault('--windows is for the back end mcc; securenn has --ignored-msb and --ignored-lsb')
+  if (options.compile.backend === 'securenn') {
+    flags.refuse(['windows'], 'for the back end mcc; securenn has --ignored-msb and --ignored-lsb')
   }
   flags.check()
   return options

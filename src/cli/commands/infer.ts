@@ -79,10 +79,8 @@ function readDelegate(flags: Flags): InferOrder['delegate'] {
     if (key) flags.fault('--delegate-key goes with --delegate')
     return undefined
   }
-  for (const name of ['helper', 'helper-key']) {
-    if (flags.text(name) !== undefined) flags.fault(`--${name}: the delegate talks to the helper; leave it out`)
-  }
-  if (flags.text('network') !== undefined) flags.fault('--network: not emulated with --delegate; leave it out')
+  flags.refuse(['helper', 'helper-key'], 'the delegate talks to the helper; leave it out')
+  flags.refuse(['network'], 'not emulated with --delegate; leave it out')
   if (flags.text('delegate-key') === undefined) {
     flags.fault('--delegate-key is missing: what the delegate prints when it starts, handed over in a way you trust')
   }

@@ -111,13 +111,8 @@ function readOptions(flags: Flags) {
     compile: planOptions(flags),
   }
   if (choicesTable !== undefined) {
-    const others = [
-      options.distortion === undefined ? [] : ['--distortion'],
-      options.zeroChannels ? ['--zero'] : [],
-      options.masks ? [] : ['--blocks-only'],
-      options.cull === undefined ? [] : ['--cull'],
-    ].flat()
-    for (const other of others) flags.fault(`${other}: speaks of a ReLU spec, expected none beside --choices-table`)
+    const why = 'speaks of a ReLU spec, expected none beside --choices-table'
+    flags.refuse(['distortion', 'zero', 'blocks-only', 'cull'], why)
   }
   flags.check()
   return options

@@ -98,6 +98,11 @@ export class Flags {
     if (!this.#problems.includes(problem)) this.#problems.push(problem)
   }
 
+  /** Faults those of these flags that were given. @param why they do nothing here */
+  refuse(names: readonly string[], why: string): void {
+    for (const name of names) if (this.#values.has(name)) this.fault(`--${name}: ${why}`)
+  }
+
   /** What was given. */
   get values(): ReadonlyMap<string, string | true> {
     return this.#values

@@ -16,7 +16,7 @@ export interface Work {
  * Does the work and prints its report.
  * @param text the report for people
  * @param json the report for machines, where it is not the report itself
- * @param table the report for spreadsheets, of a command with `CSV_FLAG`; when and where it was made is in every row
+ * @param table the report for spreadsheets, of a command with `CSV_FLAG`; when and where it was made is in every row, and in the JSON
  * @returns the report
  */
 export async function printed<R>(
@@ -32,9 +32,13 @@ export async function printed<R>(
   try {
     const report = await interruptible((signal) => work({ signal, onProgress: stagesOn(bar) }))
     bar.clear()
-    const rows = table && flags.on('csv') ? table(report).map((row) => ({ ...row, ...circumstances() })) : undefined
-    const words = () => (rows ? csv(rows) : text(report))
-    process.stdout.write(flags.on('json') ? `${JSON.stringify(json(report))}\n` : words())
+    const made = table && circumstances()
+    // What the report says itself of when it was made holds.
+    if (flags.on('json')) process.stdout.write(`${JSON.stringify({ ...made, ...(json(report) as object) })}\n`)
+    else
+      process.stdout.write(
+        table && flags.on('csv') ? csv(table(report).map((row) => ({ ...row, ...made }))) : text(report),
+      )
     return report
   } finally {
     bar.clear()

@@ -32,7 +32,7 @@ export interface ReconnectOptions extends Omit<ClientOptions, 'server' | 'helper
 }
 
 /** What no attempt will mend: an argument, a plan, a version or a key has to change. */
-const FINAL = ['BAD_FILE', 'BAD_INPUT', 'UNSUPPORTED', 'PLAN_MISMATCH', 'INSECURE', 'HOST']
+const FINAL = ['BAD_FILE', 'BAD_INPUT', 'UNSUPPORTED', 'PLAN_MISMATCH', 'WRONG_PARTY', 'INSECURE', 'HOST']
 
 /** Whether a new connection may succeed where this one failed. */
 function mayPass(error: RingfenceError): boolean {

@@ -2,8 +2,8 @@
 import type { Grants } from '../grant.js'
 import { Ledger } from '../ledger.js'
 import { Turns } from '../options.js'
-import type { SessionLinks } from '../session-links.js'
 import type { Epoch } from './epoch.js'
+import type { SessionLinks } from './session-links.js'
 
 /** How often all numbers of a session may be dealt once more, where they may be at all. */
 const DEALS_MORE = 4

@@ -14,13 +14,13 @@ import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from '../admission
 import type { HelpedClient, HelpedServer } from '../backend.js'
 import type { HelperStatus } from '../events.js'
 import { Grants } from '../grant.js'
+import { receiveHello } from '../greeting.js'
 import { dealForClient } from '../mcc/helper.js'
 import {
   Caller,
   confirmation,
   decodeHello,
   equal,
-  HELLO_BYTES,
   type HelperHello,
   hex,
   ID_BYTES,
@@ -40,12 +40,12 @@ import {
   unusedOf,
 } from '../options.js'
 import { helpClient } from '../securenn/helper.js'
-import { SessionLinks } from '../session-links.js'
 import type { DealerPool } from './dealing.js'
 import { Epoch } from './epoch.js'
 import { HelpedSessions } from './helped-sessions.js'
 import { Attendance, Budget, type RegisteredModel, receiveGuard, receiveModel, SharedModels } from './registered.js'
 import { identify } from './replica.js'
+import { SessionLinks } from './session-links.js'
 
 /** What a helper takes. */
 export interface HelperOptions extends HostOptions {
@@ -179,7 +179,7 @@ export class Helper {
     const began = performance.now()
     try {
       const source = seedSource(this.#options, [channel])
-      const hello = decodeHello(await link.receive(Kind.hello, Phase.setup, 0, HELLO_BYTES))
+      const hello = decodeHello(await receiveHello(link, 'helper'))
       checkRole(hello.role, peer)
       const joined = () => this.#options.onEvent?.({ kind: 'session', peer, milliseconds: performance.now() - began })
       if (hello.role === Caller.server) await this.#serveServer(link, hello, joined)

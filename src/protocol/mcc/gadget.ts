@@ -104,6 +104,16 @@ export interface Lengths {
   ahead?(step: AnsweredStep<ReluNumbers>): number
 }
 
+/** Lengths of a gadget that opens with its tables and ends with its words. */
+export const comparing = <S extends AnsweredStep<ReluNumbers>>(
+  sizesOf: (step: S, ring: number) => { opening: number; reply: number; tables: number; words: number },
+): Lengths => ({
+  sizes(step, ring) {
+    const { opening, reply, tables, words } = sizesOf(step as S, ring)
+    return { opening, reply, dealt: { opening: tables, reply: words } }
+  },
+})
+
 /** Helper: writes what the step is dealt. @param message out, as long as both parts */
 export type Deal = (dealing: Dealing, step: AnsweredStep, message: Region) => void
 /** Server: opens. */

@@ -37,6 +37,18 @@ test('comes back no sooner than it is told to', async () => {
   await site.stop()
 })
 
+test('asks no more where an address leads to another party', async () => {
+  const site = new Site()
+  await site.start()
+  const error = await failure(site.client({ server: site.toHelper, helper: site.toServer }))
+  expect(error).toMatchObject({
+    code: 'WRONG_PARTY',
+    message: expect.stringMatching(/expected a server at the server/),
+  })
+  expect(site.connections.filter(({ state }) => state === 'waiting')).toEqual([])
+  await site.stop()
+})
+
 /** Parties that can be stopped and started; every message of kind `input` that a client sent. */
 class Site {
   helper: Helper | undefined
@@ -86,9 +98,12 @@ class Site {
     return link.a
   }
 
+  readonly toServer = (): Channel => this.#toServer()
+  readonly toHelper = (): Channel => (this.helper ? this.#toHelper() : closed())
+
   client(options: Partial<ReconnectOptions> = {}): Promise<ReconnectingClient> {
     return ReconnectingClient.create({
-      ...{ server: () => this.#toServer(), helper: () => (this.helper ? this.#toHelper() : closed()) },
+      ...{ server: this.toServer, helper: this.toHelper },
       ...{ pausesMs: [5, 40], deadlineMs: DEADLINE_MS, patienceMs: DEADLINE_MS },
       onConnection: (connection) => this.connections.push(connection),
       ...options,

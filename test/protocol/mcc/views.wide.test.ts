@@ -9,20 +9,7 @@ import { fillModelMask, filterSlots } from '../../../src/protocol/weights.js'
 import { Purpose } from '../../../src/random/streams.js'
 import { honest, oneForTwo, reusing, type Streamed, withoutCarryMasks } from '../../fixtures/faulty-streams.js'
 import { Tally } from './transcripts.js'
-import { apart, loud, network, RUNS, silent, tally, type Views, views } from './wide-views.js'
-
-const plain: MccActivation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }
-const small = (secret: number) =>
-  network(
-    [
-      [8, 1, 1],
-      [8, 1, 1],
-      [2, 1, 1],
-    ],
-    [plain],
-    32,
-    secret,
-  )
+import { apart, loud, network, PLAIN, RUNS, silent, small, tally, type Views, views } from './wide-views.js'
 
 /** A plain ReLU, then one with a block, an identity, a wide and a plain channel and ignored bits. */
 const large = (secret: number) => {
@@ -46,7 +33,7 @@ const large = (secret: number) => {
       [4, 2, 2],
       [2, 2, 2],
     ],
-    [{ ...plain, truncate: 12 }, mixed],
+    [{ ...PLAIN, truncate: 12 }, mixed],
     30,
     secret,
   )
@@ -109,14 +96,14 @@ describe('broken variants are told apart', () => {
   ]
   for (const [name, party, streamed] of broken) {
     it(`${name}: by the ${party}`, async () => {
-      const secret = (input: Int32Array) => ({ compiled: small(1), input, streamed })
+      const secret = (input: Int32Array) => ({ compiled: small(PLAIN)(1), input, streamed })
       const found = await views(secret(silent), secret(loud))
       expect(found[party]).toBeGreaterThan(1)
     })
   }
 
   it('and the sound protocol is not, at the same size', async () => {
-    const secret = (input: Int32Array) => ({ compiled: small(1), input })
+    const secret = (input: Int32Array) => ({ compiled: small(PLAIN)(1), input })
     const found = await views(secret(silent), secret(loud))
     expect(Math.max(found.server, found.client)).toBeLessThan(1)
   })

@@ -1,6 +1,6 @@
 // Views at real widths, from the real gadgets: a two-sample chi-square per byte, for either of two secrets. Streams are
 // seeded, so a result is the same every time.
-import { expect } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { checkPlan } from '../../../src/plan/check.js'
 import type { Compiled } from '../../../src/plan/compile/compile.js'
 import {
@@ -70,6 +70,15 @@ export function network(
   return { plan, model: { weights, bias } }
 }
 
+/** A ReLU at the width of real networks. */
+export const PLAIN: MccActivation = { truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } }
+
+/** Eight elements, eight results under this activation, and two of those. */
+export const small =
+  (activation: MccActivation) =>
+  (secret: number): Compiled<MccPlan> =>
+    network([[8, 1, 1], [8, 1, 1], [2, 1, 1]], [activation], 32, secret) // biome-ignore format: a list
+
 export interface Side {
   compiled: Compiled<MccPlan>
   input: Int32Array
@@ -102,3 +111,40 @@ export async function views(a: Side, b: Side, runs = FEWER_RUNS) {
 
 export const silent = new Int32Array(8)
 export const loud = Int32Array.from({ length: 8 }, (_, i) => (i % 2 ? 32767 : -32767))
+
+/**
+ * A gadget's views do not depend on the secret, and the server's do under every fault.
+ * @param compiled by secret
+ * @param runs of each side of an honest comparison
+ */
+export function expectBlindAtRealWidths(
+  compiled: (secret: number) => Compiled<MccPlan>,
+  faults: readonly (readonly [string, Streamed])[],
+  runs = 2 ** 11,
+): void {
+  describe('at real widths', () => {
+    // Either comparison has this side.
+    let known: Views
+    beforeAll(async () => {
+      known = await tally({ compiled: compiled(1), input: loud }, 0, runs)
+    })
+
+    it('no byte of the server depends on the input', async () => {
+      const { server } = apart(known, await tally({ compiled: compiled(1), input: silent }, 1, runs))
+      expect(server).toBeGreaterThan(0.5)
+      expect(server).toBeLessThan(1)
+    })
+
+    it('no byte of the client depends on the weights', async () => {
+      const { client } = apart(known, await tally({ compiled: compiled(2), input: loud }, 1, runs))
+      expect(client).toBeGreaterThan(0.5)
+      expect(client).toBeLessThan(1)
+    })
+
+    it.each(faults)('the server is told by %s', async (_, streamed) => {
+      const side = (input: Int32Array) => ({ compiled: compiled(1), input, streamed })
+      const { server } = await views(side(silent), side(loud), 2 ** 11)
+      expect(server).toBeGreaterThan(1)
+    })
+  })
+}

@@ -4,7 +4,8 @@
 import { describe, expect, it } from 'vitest'
 import { Draw } from '../../../src/protocol/securenn/draws.js'
 import { Purpose } from '../../../src/random/streams.js'
-import { type Missing, type Party, type Secret, type Sitting, sitting } from './network-views.js'
+import type { Which } from '../../fixtures/faulty-streams.js'
+import { type Party, type Secret, type Sitting, sitting } from './network-views.js'
 
 const RUNS = 32
 const quiet: Secret = { input: 0, weight: 1, bias: 16 * 40 }
@@ -34,14 +35,14 @@ describe('nothing in a view depends on the other party’s secret', () => {
 })
 
 const draw =
-  (...tensors: number[]): Missing =>
+  (...tensors: number[]): Which =>
   ({ purpose, tensor }) =>
     purpose === Purpose.securenn && tensors.includes(tensor!)
 
 describe('broken variants are told apart', () => {
   const both = (view: string) => [`client: ${view}`, `server: ${view}`]
   const mask =
-    (at: number): Missing =>
+    (at: number): Which =>
     ({ purpose, layer }) =>
       purpose === Purpose.inputMask && layer === at
   const broken: [string, Partial<Sitting>, string[]][] = [

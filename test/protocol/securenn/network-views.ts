@@ -9,8 +9,8 @@ import { Kind } from '../../../src/protocol/kinds.js'
 import { runClient, runHelper, runServer } from '../../../src/protocol/securenn/inference.js'
 import { layOut } from '../../../src/protocol/step.js'
 import { fillModelMask, type ModelShare, packShare } from '../../../src/protocol/weights.js'
-import type { Seed } from '../../../src/random/seed.js'
-import { type StreamAddress, Streams } from '../../../src/random/streams.js'
+import { Streams } from '../../../src/random/streams.js'
+import { lacking, type Which } from '../../fixtures/faulty-streams.js'
 import { drawFrom, perChannel, whole } from '../mcc/gadget-plan.js'
 import { Tally } from '../mcc/transcripts.js'
 import { type Traffic, three } from './three.js'
@@ -63,26 +63,14 @@ function network(bits: number): SecurennPlan {
   }) as SecurennPlan
 }
 
-/** Which draws are missing: zeros take their place. */
-export type Missing = (address: StreamAddress) => boolean
-
-const lacking =
-  (missing: Missing) =>
-  (k: ReturnType<typeof loadKernels>, seed: Seed): Streams =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Parameters<Streams['fill']>[1], block = 0): void {
-        if (missing(address)) out.u8().fill(0)
-        else super.fill(address, out, block)
-      }
-    })(k, seed, 12)
-
 export interface Sitting {
   readonly secret: Secret
   readonly bits: number
   readonly runs: number
   /** First inference number; the numbers of two sittings do not overlap. */
   readonly from: number
-  readonly missing?: Missing
+  /** Which draws are missing: zeros take their place. */
+  readonly missing?: Which
   /** One number for all inferences. */
   readonly repeated?: boolean
 }

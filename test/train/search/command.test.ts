@@ -66,6 +66,7 @@ it('prunes the branches of a Seesaw network round by round, taught by another ne
   const taught = [...more, '--teacher', 'mnist-cnn3']
   const report = JSON.parse(await run(search, path, '--images', images, '--limit', '20', ...few, ...taught))
   expect(report.layers).toMatchObject([{ id: 'samples.0.samplelayer1.nonlinear' }])
+  expect(report).toMatchObject({ machine: expect.stringContaining('GiB'), ringfence: expect.stringMatching(/^\d/) })
   expect([report.rounds.length, report.unit]).toEqual([2, 'published'])
   const { params } = JSON.parse(readFileSync(join(dir, 'pruned/arch.json'), 'utf8'))
   expect(params.kept.map((names: string[]) => names.length)).toEqual([1])

@@ -6,6 +6,8 @@ import { isExchange } from '../../../net/exchange/exchange.js'
 import { Meter, wait } from '../../../net/index.js'
 import { Metrics } from '../../../operate/metrics.js'
 import { Service } from '../../../operate/service.js'
+import { wrongParty } from '../../../party/greeting.js'
+import { linkTo } from '../../../party/options.js'
 import { keyPair } from '../../../random/seed.js'
 import { configured } from '../../process/config-file.js'
 import { IDENTITY_FLAG, loadIdentity } from '../../process/identity.js'
@@ -53,7 +55,8 @@ export const delegate: Command = {
     const service = await Service.open(
       { ...order.service, metrics },
       {
-        run: async (channel) => channel.close('a delegate takes requests over HTTP'),
+        // Owners send requests over HTTP: who opens a channel took it for another party.
+        run: async (channel) => linkTo('peer', channel, {}).fail(wrongParty('delegate', 'server or a helper')),
         exchange: (target) => (isExchange(target) ? need(party).exchange : undefined),
         problems: () => (party?.status.ready ? [] : ['it is not connected to its server']),
         drain: async (withinMs) => (await party?.drain(withinMs)) ?? true,

@@ -314,10 +314,11 @@ async function readOrder({ flags, models: entries }: Configured, among: OneOfSev
     flags.fault(`--kept-at: ${(error as Error).message}`)
   }
   if (plan.backend === 'securenn') {
-    for (const name of ['store-mb', 'store-share', 'keep', 'kept-at']) {
-      if (flags.text(name) !== undefined) flags.fault(`--${name}: nothing is dealt ahead on securenn`)
-    }
-    if (delegateKey) flags.fault('--delegate: only mcc can be delegated')
+    const ahead = 'nothing is dealt ahead on securenn'
+    flags.refuse(['store-mb', 'store-share', 'keep', 'kept-at', 'deliver', 'deliver-listen'], ahead)
+    for (const entry of entries) if (entry['store-mb']) flags.fault(`models: ${entry.name}: store-mb: ${ahead}`)
+    flags.refuse(['delegate'], 'only mcc can be delegated')
+    flags.refuse(['no-guard'], 'securenn has no guard that could be left out')
   }
   const overlapMs = seconds(flags, 'overlap') ?? 600_000
   const workers = flags.integer('workers') ?? 1

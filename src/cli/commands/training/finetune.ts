@@ -88,7 +88,13 @@ export const finetune: Command = {
     const { rounds, ratio, cull, ...options } = readOptions(flags)
     if (rounds !== undefined) {
       const work = (how: Work) => finetuneRounds({ ...options, ...how, rounds, ratio: ratio!, cull })
-      await printed(flags, work, (report) => roundsText(report, options), undefined, roundRows)
+      await printed(
+        flags,
+        work,
+        (report) => roundsText(report, options),
+        (rounds) => ({ rounds }),
+        roundRows,
+      )
       return 0
     }
     const tuned = (how: Work) => finetuneModel({ ...options, ...how })

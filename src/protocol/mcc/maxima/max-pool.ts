@@ -8,7 +8,7 @@
 //              server            x̂_next = z_S + that
 //
 // max(y_0, y_1, y_2) = y_0 + R_1 + b·(R_2 - R_1), R_i = ReLU(y_i - y_0), b = [y_2 ≥ y_1].
-import { pack, packedBytes, unpack } from '../../../kernels/bits.js'
+import { pack, unpack } from '../../../kernels/bits.js'
 import { gather32 } from '../../../kernels/index-maps.js'
 import type { Kernels, Region } from '../../../kernels/instance.js'
 import {
@@ -17,26 +17,23 @@ import {
   dealSelect,
   dealWrap,
   extend,
-  groupsOf,
   maskTruncated,
-  rowBytes,
   type Side,
   select,
   shareAddend,
-  tableBytes,
 } from '../../../kernels/mcc.js'
 import { add32, sub32 } from '../../../kernels/ring.js'
 import type { Streams } from '../../../random/streams.js'
 import type { ReluNumbers } from '../../layout.js'
 import { grouped } from '../bends.js'
 import { dealChains, openRows, padsOf, walk } from '../comparison.js'
-import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
+import { comparing, type Dealing, type Drawing, type Drawn, type Opened, type Opening } from '../gadget.js'
 import { outputMask } from '../linear.js'
-import { openingMask, truncated } from '../relu.js'
+import { openingMask, reluSizes, truncated } from '../relu.js'
 import { chainOf, type MaxPoolStep } from '../step.js'
 import { halves, packWords, type SelectWords, unpackWords, type WordCounts, wordBytes } from '../words.js'
 
-type Numbers = Pick<MaxPoolStep<ReluNumbers>, 'activation' | 'relu' | 'size'>
+type Numbers = Pick<MaxPoolStep<ReluNumbers>, 'activation' | 'relu'>
 
 /** Windows, in whole groups of comparisons. */
 const windowsOf = ({ relu }: Pick<Numbers, 'relu'>): number => relu.comparisons / 3
@@ -62,24 +59,13 @@ function wordSets(step: Numbers): readonly WordCounts[] {
   ]
 }
 
-/** Byte lengths of a step's messages; every party computes them from the plan. */
-export function maxPoolSizes(step: Numbers, ring: number) {
-  const { activation, relu, size } = step
-  const [opened, rows] = [packedBytes(size, activation.bits), rowBytes(activation.chunks, relu.comparisons)]
-  const beta = groupsOf(relu.comparisons)
-  return {
-    ...{ opened, rows, opening: opened + rows, beta, reply: beta + packedBytes(relu.results, ring) },
-    tables: tableBytes(activation.chunks, relu.comparisons),
-    words: wordSets(step).reduce((sum, set) => sum + wordBytes(set, ring), 0),
-  }
-}
+/** Byte lengths of a step's messages: those of its comparisons, and both sets of words. */
+export const maxPoolSizes = (step: MaxPoolStep<ReluNumbers>, ring: number) => ({
+  ...reluSizes(step, ring),
+  words: wordSets(step).reduce((sum, set) => sum + wordBytes(set, ring), 0),
+})
 
-export const maxPoolLengths: Lengths = {
-  sizes(step: MaxPoolStep<ReluNumbers>, ring) {
-    const { opening, reply, tables, words } = maxPoolSizes(step, ring)
-    return { opening, reply, dealt: { opening: tables, reply: words } }
-  },
-}
+export const maxPoolLengths = comparing(maxPoolSizes)
 
 /**
  * y_0, y_1 - y_0, y_2 - y_0 and y_2 - y_1 of every window, the differences mod 2^n', list after list; so of e, r, m' and a'.

@@ -7,35 +7,23 @@
 //              server            x̂_next = z_S + that
 import { pack, packedBytes, unpack } from '../../../kernels/bits.js'
 import type { Kernels, Region } from '../../../kernels/instance.js'
-import { addTruncated, groupsOf, maskTruncated, rowBytes, type Side, select, tableBytes } from '../../../kernels/mcc.js'
+import { addTruncated, maskTruncated, type Side, select } from '../../../kernels/mcc.js'
 import { add32, sub32 } from '../../../kernels/ring.js'
 import { Purpose, type Streams } from '../../../random/streams.js'
 import type { ReluNumbers } from '../../layout.js'
 import { addConstant, grouped } from '../bends.js'
 import { dealComparison, openRows, padsOf, walk } from '../comparison.js'
-import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
-import { openingMask, truncated } from '../relu.js'
+import { comparing, type Dealing, type Drawing, type Drawn, type Opened, type Opening } from '../gadget.js'
+import { openingMask, reluSizes, truncated } from '../relu.js'
 import { chainOf, type WinsStep } from '../step.js'
 
-type Numbers = Pick<WinsStep<ReluNumbers>, 'activation' | 'relu' | 'size'>
+/** Byte lengths of a step's messages: those of its comparisons, and [ρ] alone. */
+export const winsSizes = (step: WinsStep<ReluNumbers>, ring: number) => ({
+  ...reluSizes(step, ring),
+  words: packedBytes(step.relu.comparisons, ring),
+})
 
-/** Byte lengths of a step's messages; every party computes them from the plan. */
-export function winsSizes({ activation, relu: { comparisons, results }, size }: Numbers, ring: number) {
-  const [opened, rows] = [packedBytes(size, activation.bits), rowBytes(activation.chunks, comparisons)]
-  const beta = groupsOf(comparisons)
-  return {
-    ...{ opened, rows, opening: opened + rows, beta, reply: beta + packedBytes(results, ring) },
-    tables: tableBytes(activation.chunks, comparisons),
-    words: packedBytes(comparisons, ring),
-  }
-}
-
-export const winsLengths: Lengths = {
-  sizes(step: WinsStep<ReluNumbers>, ring) {
-    const { opening, reply, tables, words } = winsSizes(step, ring)
-    return { opening, reply, dealt: { opening: tables, reply: words } }
-  },
-}
+export const winsLengths = comparing(winsSizes)
 
 /**
  * For every distance up to half the channels, the words of both channels that are so far apart: those that are `near` and those

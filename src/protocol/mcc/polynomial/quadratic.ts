@@ -21,7 +21,7 @@ import { Purpose, type Streams } from '../../../random/streams.js'
 import type { ReluNumbers } from '../../layout.js'
 import { copies, grouped } from '../bends.js'
 import { dealChains, openRows, padsOf, walk } from '../comparison.js'
-import type { Dealing, Drawing, Drawn, Lengths, Opened, Opening } from '../gadget.js'
+import { comparing, type Dealing, type Drawing, type Drawn, type Opened, type Opening } from '../gadget.js'
 import { longBytes, packLong, unpackLong } from '../guard/words.js'
 import { outputMask } from '../linear.js'
 import { openingMask, reluSizes, truncated } from '../relu.js'
@@ -56,6 +56,8 @@ export function quadraticSizes(step: Sizes, ring: number) {
     words: fieldBytes(fields(step, ring)),
   }
 }
+
+export const quadraticLengths = comparing(quadraticSizes)
 
 /** Client: the bits of a reply's mask below those of r. */
 export const freshBits = (ch: Streams, { index, size }: Pick<Sizes, 'index' | 'size'>, inference: number): Region =>
@@ -148,11 +150,4 @@ export function drawQuadratic({ k, ch, next, inference, ring }: Drawing, step: Q
       for (const region of [m, fresh]) region.release(true)
     },
   }
-}
-
-export const quadraticLengths: Lengths = {
-  sizes(step: Sizes, ring) {
-    const { opening, reply, tables, words } = quadraticSizes(step, ring)
-    return { opening, reply, dealt: { opening: tables, reply: words } }
-  },
 }

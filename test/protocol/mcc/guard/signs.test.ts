@@ -17,20 +17,14 @@ import {
   signSecret,
   signSizes,
 } from '../../../../src/protocol/mcc/guard/signs.js'
-import { Purpose, type StreamAddress, Streams } from '../../../../src/random/streams.js'
+import { Purpose, Streams } from '../../../../src/random/streams.js'
+import { without } from '../../../fixtures/faulty-streams.js'
 import { drawFrom, whole } from '../gadget-plan.js'
 import { Tally } from '../transcripts.js'
 
 const k = loadKernels()
 const streams = (byte: number) => new Streams(k, new Uint8Array(32).fill(byte), 12)
 
-/** The helper's and the server's stream of g left out: what the set would be without it. */
-class WithoutFlips extends Streams {
-  override fill(address: StreamAddress, out: Region): void {
-    super.fill(address, out)
-    if (address.purpose === Purpose.signFlip) out.u8().fill(0)
-  }
-}
 const [ch, own] = [streams(1), streams(3)]
 const orderOf = ({ region }: IndexMap) => [...region.u32()]
 const bit = (bytes: Uint8Array, i: number) => (bytes[i >> 3] >> (i & 7)) & 1
@@ -234,7 +228,8 @@ describe("the client's view", () => {
       }
       return agree / met
     }
-    expect(agreeing(new WithoutFlips(k, new Uint8Array(32).fill(2), 12))).toBe(1)
+    // The helper's and the server's stream of g left out: what the set would be without it.
+    expect(agreeing(without(Purpose.signFlip)(k, new Uint8Array(32).fill(2)))).toBe(1)
     expect(Math.abs(agreeing(streams(2)) - 0.5)).toBeLessThan(0.06) // five standard deviations; the seeds are fixed
   })
 })

@@ -17,8 +17,8 @@ import { reluSizes } from '../../../../src/protocol/mcc/relu.js'
 import { chainOf, type MccSteps } from '../../../../src/protocol/mcc/step.js'
 import { isActive, layOut } from '../../../../src/protocol/step.js'
 import { fillModelMask, filterSlots } from '../../../../src/protocol/weights.js'
-import { Purpose, type StreamAddress, Streams } from '../../../../src/random/streams.js'
-import { honest, type MakeStreams, oneForTwo, reusing } from '../../../fixtures/faulty-streams.js'
+import { Purpose, type Streams } from '../../../../src/random/streams.js'
+import { borrowing, honest, type MakeStreams, oneForTwo, reusing, without } from '../../../fixtures/faulty-streams.js'
 import { Tally } from '../transcripts.js'
 import { loud, network, silent } from '../wide-views.js'
 import { GuardedParties } from './guarded-run.js'
@@ -43,25 +43,8 @@ function small(secret: number): Compiled<MccPlan> {
   return { plan: { ...plan, guard }, model }
 }
 
-/** This purpose draws nothing but zeros. */
-const without =
-  (purpose: number): MakeStreams =>
-  (k, seed) =>
-    new (class extends Streams {
-      override fill(address: StreamAddress, out: Region, block = 0): void {
-        super.fill(address, out, block)
-        if (address.purpose === purpose) out.u8().fill(0)
-      }
-    })(k, seed, 12)
-
 /** Second sets are padded as the first comparisons of the step are. */
-const padsOfTheStep: MakeStreams = (k, seed) =>
-  new (class extends Streams {
-    override fill(address: StreamAddress, out: Region, block = 0): void {
-      const own = address.purpose === Purpose.signPad
-      super.fill(own ? { ...address, purpose: Purpose.tablePad, tensor: 0 } : address, out, block)
-    }
-  })(k, seed, 12)
+const padsOfTheStep = borrowing(Purpose.signPad, Purpose.tablePad)
 
 const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.slice().buffer)
 const bytesOf = (each: ArrayLike<number>): Uint8Array => new Uint8Array(Uint32Array.from(each).buffer)
@@ -220,13 +203,7 @@ async function helperView(secret: number, side: number, runs: number, make: Make
 }
 
 /** Carry masks and keys of the second sets are those of the step, comparison by comparison. */
-const keysOfTheStep: MakeStreams = (k, seed) =>
-  new (class extends Streams {
-    override fill(address: StreamAddress, out: Region, block = 0): void {
-      const own = address.purpose === Purpose.signBits
-      super.fill(own ? { ...address, purpose: Purpose.dealerBits, tensor: 0 } : address, out, block)
-    }
-  })(k, seed, 12)
+const keysOfTheStep = borrowing(Purpose.signBits, Purpose.dealerBits)
 
 /** What rows of both sets have in common, place by place, once the client has taken its pads off. */
 async function clientView(secret: number, side: number, runs: number, own: MakeStreams): Promise<Tally> {

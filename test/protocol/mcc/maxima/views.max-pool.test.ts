@@ -1,11 +1,10 @@
 // Maxima of three: what each party sees says nothing of the values. For every outcome of all coins over rings of a few bits; then
 // byte by byte at real widths; and variants that share what they must not.
-import { describe, expect, it } from 'vitest'
-import type { MccActivation } from '../../../../src/plan/plan.js'
+import { describe, it } from 'vitest'
 import { Purpose } from '../../../../src/random/streams.js'
-import { oneForBothSets, reusing, type Streamed, sharedByLists } from '../../../fixtures/faulty-streams.js'
+import { oneForBothSets, reusing, sharedByLists } from '../../../fixtures/faulty-streams.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
-import { loud, network, silent, views } from '../wide-views.js'
+import { expectBlindAtRealWidths, network, PLAIN } from '../wide-views.js'
 import { dealtWords, maximumShare, type TinyMaxPool, testedSigns, WORDS, wordWidths } from './tiny-max-pool.js'
 
 type See = SeeOf<readonly number[]>
@@ -89,46 +88,14 @@ describe('every outcome', () => {
   })
 })
 
-describe('at real widths', () => {
-  const MAXIMA: MccActivation = {
-    ...{ truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } },
-    maxPool: { axis: 1, stride: 1, pad: 1 },
-  }
-  const pooled = (secret: number) =>
-    network(
-      [
-        [8, 1, 1],
-        [16, 1, 1],
-        [2, 1, 1],
-      ],
-      [MAXIMA],
-      32,
-      secret,
-      // Sixteen channels as a row: sixteen windows, of which neighbours share two values.
-      { 0: [1, 1, 16] },
-    )
-  const inputs = (streamed?: Streamed) =>
-    views({ compiled: pooled(1), input: silent, streamed }, { compiled: pooled(1), input: loud, streamed }, 2 ** 11)
-
-  it('no byte of the server depends on the input', async () => {
-    const { server } = await inputs()
-    expect(server).toBeGreaterThan(0.5)
-    expect(server).toBeLessThan(1)
-  })
-
-  it('no byte of the client depends on the weights', async () => {
-    const { client } = await views({ compiled: pooled(1), input: loud }, { compiled: pooled(2), input: loud }, 2 ** 11)
-    expect(client).toBeGreaterThan(0.5)
-    expect(client).toBeLessThan(1)
-  })
-
-  it.each([
-    ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
-    ['pads that two chains of a window share', { ch: sharedByLists(Purpose.tablePad) }],
-    ['one ρ for two chains of a window', { own: sharedByLists(Purpose.dealerRho) }],
-    ['one half for the words of both selects', { ch: oneForBothSets(Purpose.selectHalf) }],
-  ] as const)('the server is told by %s', async (_, streamed) => {
-    const { server } = await inputs(streamed)
-    expect(server).toBeGreaterThan(1)
-  })
-})
+/** Sixteen channels as a row: sixteen windows, of which neighbours share two values. */
+const pooled = (secret: number) => {
+  const maxima = { ...PLAIN, maxPool: { axis: 1, stride: 1, pad: 1 } } as const
+  return network([[8, 1, 1], [16, 1, 1], [2, 1, 1]], [maxima], 32, secret, { 0: [1, 1, 16] }) // biome-ignore format: a list
+}
+expectBlindAtRealWidths(pooled, [
+  ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
+  ['pads that two chains of a window share', { ch: sharedByLists(Purpose.tablePad) }],
+  ['one ρ for two chains of a window', { own: sharedByLists(Purpose.dealerRho) }],
+  ['one half for the words of both selects', { ch: oneForBothSets(Purpose.selectHalf) }],
+])

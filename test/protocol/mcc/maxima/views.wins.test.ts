@@ -1,11 +1,10 @@
 // Wins of channels: what each party sees says nothing of the values. For every outcome of all coins over rings of a few bits; then
 // byte by byte at real widths; and variants that share what they must not.
-import { describe, expect, it } from 'vitest'
-import type { MccActivation } from '../../../../src/plan/plan.js'
+import { describe, it } from 'vitest'
 import { Purpose } from '../../../../src/random/streams.js'
-import { reusing, type Streamed, sharedByCopies } from '../../../fixtures/faulty-streams.js'
+import { reusing, sharedByCopies } from '../../../fixtures/faulty-streams.js'
 import { expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
-import { loud, network, silent, views } from '../wide-views.js'
+import { expectBlindAtRealWidths, PLAIN, small } from '../wide-views.js'
 
 type See = SeeOf<readonly number[]>
 
@@ -82,43 +81,8 @@ describe('every outcome, of three channels', () => {
   })
 })
 
-describe('at real widths', () => {
-  const WINS: MccActivation = {
-    ...{ truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } },
-    wins: true,
-  }
-  const met = (secret: number) =>
-    network(
-      [
-        [8, 1, 1],
-        [8, 1, 1],
-        [2, 1, 1],
-      ],
-      [WINS],
-      32,
-      secret,
-    )
-  const inputs = (streamed?: Streamed) =>
-    views({ compiled: met(1), input: silent, streamed }, { compiled: met(1), input: loud, streamed }, 2 ** 11)
-
-  it('no byte of the server depends on the input', async () => {
-    const { server } = await inputs()
-    expect(server).toBeGreaterThan(0.5)
-    expect(server).toBeLessThan(1)
-  })
-
-  it('no byte of the client depends on the weights', async () => {
-    const { client } = await views({ compiled: met(1), input: loud }, { compiled: met(2), input: loud }, 2 ** 11)
-    expect(client).toBeGreaterThan(0.5)
-    expect(client).toBeLessThan(1)
-  })
-
-  it.each([
-    ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
-    ['pads that chains share', { ch: sharedByCopies(Purpose.tablePad) }],
-    ['one ρ for two chains', { own: sharedByCopies(Purpose.dealerRho) }],
-  ] as const)('the server is told by %s', async (_, streamed) => {
-    const { server } = await inputs(streamed)
-    expect(server).toBeGreaterThan(1)
-  })
-})
+expectBlindAtRealWidths(small({ ...PLAIN, wins: true }), [
+  ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
+  ['pads that chains share', { ch: sharedByCopies(Purpose.tablePad) }],
+  ['one ρ for two chains', { own: sharedByCopies(Purpose.dealerRho) }],
+])

@@ -1,13 +1,12 @@
 // Segment tables: what each party sees says nothing of the value. For every outcome of all coins over rings of a few bits; then
 // byte by byte at real widths, beside the entry that is read; and variants that share what they must not.
-import { describe, expect, it } from 'vitest'
-import type { Compiled } from '../../../../src/plan/compile/compile.js'
-import type { MapShape, MccPlan } from '../../../../src/plan/plan.js'
+import { describe, it } from 'vitest'
+import type { MccActivation } from '../../../../src/plan/plan.js'
 import { Purpose } from '../../../../src/random/streams.js'
-import { reusing, type Streamed } from '../../../fixtures/faulty-streams.js'
+import { reusing } from '../../../fixtures/faulty-streams.js'
 import { type TwinCurve, twinEntry } from '../../../kernels/polynomial/curve-twin.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
-import { loud, network, silent, views } from '../wide-views.js'
+import { expectBlindAtRealWidths, small } from '../wide-views.js'
 
 type See = SeeOf<number>
 
@@ -68,35 +67,16 @@ describe('every outcome', () => {
   })
 })
 
-describe('at real widths', () => {
-  /** x · W, a parabola of it by segments that differ, and another map. */
-  function curved(secret: number): Compiled<MccPlan> {
-    const polynomials = Array.from({ length: 8 }, (_, i) => [2 ** 18 * (i - 4), 300 * i - 50, 7 - i])
-    const curve = { segments: 3, drop: 12, polynomials }
-    const activation = { truncate: 10, bits: 16, lo: 0, chunks: [], relu: { kind: 'identity' as const }, curve }
-    return network([[8, 1, 1], [8, 1, 1], [2, 1, 1]] as MapShape[], [activation], 32, secret) // biome-ignore format: a list
-  }
-  const inputs = (streamed?: Streamed) =>
-    views({ compiled: curved(1), input: silent, streamed }, { compiled: curved(1), input: loud, streamed }, 2 ** 11)
-
-  it('no byte of the server depends on the input', async () => {
-    const { server } = await inputs()
-    expect(server).toBeGreaterThan(0.5)
-    expect(server).toBeLessThan(1)
-  })
-
-  it('no byte of the client depends on the weights', async () => {
-    const { client } = await views({ compiled: curved(1), input: loud }, { compiled: curved(2), input: loud }, 2 ** 11)
-    expect(client).toBeGreaterThan(0.5)
-    expect(client).toBeLessThan(1)
-  })
-
-  it.each([
-    ['halves of tables', { ch: reusing(Purpose.curveHalf) }],
-    ['masks of tensors', { ch: reusing(Purpose.inputMask) }],
-    ['masks of openings', { sh: reusing(Purpose.openingMask), ch: reusing(Purpose.outputMask) }],
-  ] as const)('the server is told by %s that are used again', async (_, streamed) => {
-    const { server } = await inputs(streamed)
-    expect(server).toBeGreaterThan(1)
-  })
-})
+/** A parabola by segments that differ. */
+const CURVE: MccActivation = {
+  ...{ truncate: 10, bits: 16, lo: 0, chunks: [], relu: { kind: 'identity' } },
+  curve: {
+    ...{ segments: 3, drop: 12 },
+    polynomials: Array.from({ length: 8 }, (_, i) => [2 ** 18 * (i - 4), 300 * i - 50, 7 - i]),
+  },
+}
+expectBlindAtRealWidths(small(CURVE), [
+  ['halves of tables that are used again', { ch: reusing(Purpose.curveHalf) }],
+  ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
+  ['masks of linear results that are used again', { ch: reusing(Purpose.outputMask) }],
+])

@@ -7,10 +7,10 @@ import { checkPlan } from '../../../../src/plan/check.js'
 import type { Compiled } from '../../../../src/plan/compile/compile.js'
 import type { MapShape, MccPlan } from '../../../../src/plan/plan.js'
 import { Purpose } from '../../../../src/random/streams.js'
-import { reusing, type Streamed } from '../../../fixtures/faulty-streams.js'
+import { reusing } from '../../../fixtures/faulty-streams.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
 import type { Coins, View } from '../tiny.js'
-import { loud, network, silent, views } from '../wide-views.js'
+import { expectBlindAtRealWidths, network } from '../wide-views.js'
 import { MU2, OMEGA2, P, productShare, productWords, type TinyProduct, wordWidths, X, Z } from './tiny-product.js'
 
 /** The left factors, and the right one that they share. */
@@ -127,56 +127,36 @@ describe('every outcome', () => {
   })
 })
 
-describe('at real widths', () => {
-  /** x · W, times a gate per channel of another map of x. */
-  function gated(secret: number): Compiled<MccPlan> {
-    const cut = { truncate: 10, bits: 16, lo: 0, chunks: [], relu: { kind: 'identity' as const } }
-    const shape: MapShape = [4, 2, 1]
-    const { plan, model } = network([[8, 1, 1], [8, 1, 1], [4, 1, 1], [2, 1, 1]], [cut, cut], 32, secret) // biome-ignore format: a list
-    const [first, second, last] = plan.steps
-    const product = {
-      id: 'product',
-      linear: [
-        { op: 'tensor' as const, tensor: 2, out: [4, 1, 1] as const },
-        { op: 'tensor' as const, tensor: 1, out: shape },
-      ],
-      out: shape,
-      scale: 0,
-      activation: null,
-      product: { bits: 16, truncate: 12 },
-    }
-    const out: MapShape = [2, 1, 1]
-    const conv = last.linear[1]
-    const geometry = { ...('geometry' in conv ? conv.geometry : expect.fail('a convolution')), cin: 8 }
-    const linear = [
-      { op: 'tensor' as const, tensor: 3, out: shape },
-      { ...conv, geometry },
-    ]
-    const given = checkPlan({ ...plan, steps: [first, second, product, { ...last, linear, out }] }) as MccPlan
-    const weights = new Map([...model.weights].map(([key, words]) => [key === '2.1' ? '3.1' : key, words]))
-    weights.set(
-      '3.1',
-      Int32Array.from({ length: 16 }, (_, i) => 37 * i - 290),
-    )
-    return { plan: given, model: { weights, bias: [model.bias[0], model.bias[1], new Int32Array(0), model.bias[2]] } }
+/** x · W, times a gate per channel of another map of x. */
+function gated(secret: number): Compiled<MccPlan> {
+  const cut = { truncate: 10, bits: 16, lo: 0, chunks: [], relu: { kind: 'identity' as const } }
+  const shape: MapShape = [4, 2, 1]
+  const { plan, model } = network([[8, 1, 1], [8, 1, 1], [4, 1, 1], [2, 1, 1]], [cut, cut], 32, secret) // biome-ignore format: a list
+  const [first, second, last] = plan.steps
+  const product = {
+    id: 'product',
+    linear: [
+      { op: 'tensor' as const, tensor: 2, out: [4, 1, 1] as const },
+      { op: 'tensor' as const, tensor: 1, out: shape },
+    ],
+    out: shape,
+    scale: 0,
+    activation: null,
+    product: { bits: 16, truncate: 12 },
   }
-  const inputs = (streamed?: Streamed) =>
-    views({ compiled: gated(1), input: silent, streamed }, { compiled: gated(1), input: loud, streamed }, 2 ** 11)
-
-  it('no byte of the server depends on the input', async () => {
-    const { server } = await inputs()
-    expect(server).toBeGreaterThan(0.5)
-    expect(server).toBeLessThan(1)
-  })
-
-  it('no byte of the client depends on the weights', async () => {
-    const { client } = await views({ compiled: gated(1), input: loud }, { compiled: gated(2), input: loud }, 2 ** 11)
-    expect(client).toBeGreaterThan(0.5)
-    expect(client).toBeLessThan(1)
-  })
-
-  it('the server is told by masks of tensors that are used again', async () => {
-    const { server } = await inputs({ ch: reusing(Purpose.inputMask) })
-    expect(server).toBeGreaterThan(1)
-  })
-})
+  const out: MapShape = [2, 1, 1]
+  const conv = last.linear[1]
+  const geometry = { ...('geometry' in conv ? conv.geometry : expect.fail('a convolution')), cin: 8 }
+  const linear = [
+    { op: 'tensor' as const, tensor: 3, out: shape },
+    { ...conv, geometry },
+  ]
+  const given = checkPlan({ ...plan, steps: [first, second, product, { ...last, linear, out }] }) as MccPlan
+  const weights = new Map([...model.weights].map(([key, words]) => [key === '2.1' ? '3.1' : key, words]))
+  weights.set(
+    '3.1',
+    Int32Array.from({ length: 16 }, (_, i) => 37 * i - 290),
+  )
+  return { plan: given, model: { weights, bias: [model.bias[0], model.bias[1], new Int32Array(0), model.bias[2]] } }
+}
+expectBlindAtRealWidths(gated, [['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }]])

@@ -1,12 +1,12 @@
 // A quadratic select: what each party sees says nothing of the value. For every outcome of all coins over rings of a few bits,
 // of one copy and of two; then byte by byte at real widths; and variants that share what they must not.
-import { describe, expect, it } from 'vitest'
+import { describe, it } from 'vitest'
 import type { MccActivation } from '../../../../src/plan/plan.js'
 import { Purpose } from '../../../../src/random/streams.js'
-import { reusing, type Streamed, sharedByCopies } from '../../../fixtures/faulty-streams.js'
+import { reusing, sharedByCopies } from '../../../fixtures/faulty-streams.js'
 import { all, expectBlind, expectTold, low, type See as SeeOf } from '../blind.js'
 import type { Coins, View } from '../tiny.js'
-import { loud, network, silent, views } from '../wide-views.js'
+import { expectBlindAtRealWidths, PLAIN, small } from '../wide-views.js'
 import {
   copyWords,
   OMEGA,
@@ -100,54 +100,19 @@ describe('every outcome', () => {
   })
 })
 
-describe('at real widths', () => {
-  const SELECT: MccActivation = {
-    ...{ truncate: 10, bits: 16, lo: 0, chunks: [4, 4, 4, 4], relu: { kind: 'relu' } },
-    bends: { shifts: [6144, -6144], sum: { signs: [1, -1], plus: 0 } },
-    quadratic: {
-      drop: 14,
-      polynomials: [
-        [0, 6144],
-        [0, -6144],
-      ],
-    },
-  }
-  const selected = (secret: number) =>
-    network(
-      [
-        [8, 1, 1],
-        [8, 1, 1],
-        [2, 1, 1],
-      ],
-      [SELECT],
-      32,
-      secret,
-    )
-  const inputs = (streamed?: Streamed) =>
-    views({ compiled: selected(1), input: silent, streamed }, { compiled: selected(1), input: loud, streamed }, 2 ** 11)
-
-  it('no byte of the server depends on the input', async () => {
-    const { server } = await inputs()
-    expect(server).toBeGreaterThan(0.5)
-    expect(server).toBeLessThan(1)
-  })
-
-  it('no byte of the client depends on the weights', async () => {
-    const { client } = await views(
-      { compiled: selected(1), input: loud },
-      { compiled: selected(2), input: loud },
-      2 ** 11,
-    )
-    expect(client).toBeGreaterThan(0.5)
-    expect(client).toBeLessThan(1)
-  })
-
-  it.each([
-    ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
-    ['pads that two copies share', { ch: sharedByCopies(Purpose.tablePad) }],
-    ['one ρ for both copies', { own: sharedByCopies(Purpose.dealerRho) }],
-  ] as const)('the server is told by %s', async (_, streamed) => {
-    const { server } = await inputs(streamed)
-    expect(server).toBeGreaterThan(1)
-  })
-})
+const SELECT: MccActivation = {
+  ...PLAIN,
+  bends: { shifts: [6144, -6144], sum: { signs: [1, -1], plus: 0 } },
+  quadratic: {
+    drop: 14,
+    polynomials: [
+      [0, 6144],
+      [0, -6144],
+    ],
+  },
+}
+expectBlindAtRealWidths(small(SELECT), [
+  ['masks of tensors that are used again', { ch: reusing(Purpose.inputMask) }],
+  ['pads that two copies share', { ch: sharedByCopies(Purpose.tablePad) }],
+  ['one ρ for both copies', { own: sharedByCopies(Purpose.dealerRho) }],
+])

@@ -1,5 +1,5 @@
 // A server's connections for its clients: one side brings a connection, the other waits for it.
-import type { Link } from '../net/index.js'
+import type { Link } from '../../net/index.js'
 
 export class SessionLinks {
   readonly #links = new Map<string, Link>()
