@@ -33,7 +33,7 @@ export async function sendPieces(
   }
 }
 
-/** Receives what `sendPieces` sent. What was announced takes no memory before it has come. */
+/** Receives what `sendPieces` sent. What was announced takes none before its first piece has come. */
 export async function receivePieces(
   link: Link,
   kind: number,
@@ -70,14 +70,14 @@ export async function moreOf(
   options?: ReceiveOptions,
 ): Promise<Uint8Array> {
   if (length <= PIECE_BYTES) return first
-  const pieces = [first]
-  for (let at = PIECE_BYTES; at < length; at += PIECE_BYTES) {
-    pieces.push(await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options))
-  }
+  // Memory that is not written to yet takes none.
   const out = new Uint8Array(length)
-  pieces.forEach((piece, i) => {
-    out.set(piece, i * PIECE_BYTES)
+  out.set(first)
+  giveBuffer(first)
+  for (let at = PIECE_BYTES; at < length; at += PIECE_BYTES) {
+    const piece = await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options)
+    out.set(piece, at)
     giveBuffer(piece)
-  })
+  }
   return out
 }

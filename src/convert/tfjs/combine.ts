@@ -222,7 +222,8 @@ export class TfCombiner extends TfArranger {
       const made = use(map, this.draft.constant(map.shape[0], data[0], from))
       return made && x.rowsOf ? this.rows(made) : made
     }
-    if (data.length === size && last === size && dims.length <= 3)
+    // Rows of no map take one number per element: to turn them for one per channel is no private step.
+    if (data.length === size && last === size && (x.shape.length === 1 || map.shape.length === 3))
       return this.onMap(x, (of) => use(of, { shape: [size], data, from }))
     const flat = this.flatten(map, '/flat')
     if (!flat) return undefined

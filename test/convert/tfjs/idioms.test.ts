@@ -4,6 +4,7 @@ import { BLOCKS } from './idioms/blocks.js'
 import { judge } from './idioms/compare.js'
 import { ELEMENTS } from './idioms/elements.js'
 import { Graph, type Idiom } from './idioms/graph.js'
+import { networkOf } from './idioms/networks.js'
 import { SHAPES } from './idioms/shapes.js'
 import { SLICES } from './idioms/slices.js'
 import { WINDOWS } from './idioms/windows.js'
@@ -30,6 +31,9 @@ const REFUSED: readonly RegExp[] = [
   /^_?Fused\w+ of Relu$|^FusedBatchNorm(V2)?, epsilon by default$/,
 ]
 
+/** Random networks of what converters write; all are computed here. */
+const NETWORKS = Array.from({ length: 50 }, (_, i) => networkOf(i + 1))
+
 /** Whether a message names a node of the graph, its op included. */
 function namesNode(text: string, { build }: Idiom): boolean {
   const g = new Graph(1)
@@ -37,7 +41,7 @@ function namesNode(text: string, { build }: Idiom): boolean {
   return g.nodes.some(({ name, op }) => text.includes(`"${name}" (${op})`))
 }
 
-describe.each(Object.entries({ WINDOWS, ELEMENTS, BLOCKS, SHAPES, SLICES }))('%s', (_, idioms) => {
+describe.each(Object.entries({ WINDOWS, ELEMENTS, BLOCKS, SHAPES, SLICES, NETWORKS }))('%s', (_, idioms) => {
   it(`${idioms.length} graphs`, async () => {
     const faults: string[] = []
     for (const idiom of idioms) {

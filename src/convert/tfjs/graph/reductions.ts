@@ -32,7 +32,7 @@ function reduced(n: NodeReader, x: Value, kind: Kind, dims: readonly number[]): 
     return most && n.negative(most, '/least')
   }
   const rank = x.shape.length
-  if (rank === 1) return kind === 'max' ? mostAlongFirst(n, x) : summed(n, x, dims, kind === 'mean')
+  if (rank === 1) return kind === 'max' ? mostAlongFirst(n, x) : ofVector(n, x, dims, kind)
   if (rank > 3 && kind === 'max') return n.refuse(`axes: expected those of a vector, rows or a map, got ${quote(dims)}`)
   if (rank > 3 || (rank === 2 && !x.rowsOf && kind !== 'max')) return summed(n, x, dims, kind === 'mean')
   const map = rank === 3 ? x : (x.rowsOf ?? n.fromFile(x, [x.shape[0], 1, x.shape[1]]))
@@ -41,14 +41,24 @@ function reduced(n: NodeReader, x: Value, kind: Kind, dims: readonly number[]): 
   const isAcross = dims.includes(rank)
   const down: Pair = rank === 3 ? [dims.includes(1) ? side[0] : 1, dims.includes(2) ? side[1] : 1] : [side[0], side[1]]
   const isAlong = rank === 3 ? down[0] * down[1] > 1 : dims.includes(1)
-  // One number for many is a layer that runs privately, but for sums and where nothing does.
-  if (kind === 'sum' ? isAlong || n.isPlain(map) : isAcross && kind === 'mean' && n.isPlain(map))
-    return summed(n, x, dims, kind === 'mean')
-  const pooled = isAlong ? n.layer(poolOf(kind, down, [side[0], side[1]]), [map], {}, isAcross ? '/pool' : '') : map
-  if (!pooled || !isAcross) return pooled
+  // Equal weights run privately, but the client has none for what it computes; windows it has.
+  if ((kind === 'sum' || (kind === 'mean' && isAcross)) && n.isPlain(map)) return summed(n, x, dims, kind === 'mean')
+  const isLast = !isAcross && kind !== 'sum'
+  const pooled = isAlong ? n.layer(poolOf(kind, down, [side[0], side[1]]), [map], {}, isLast ? '' : '/pool') : map
+  if (!pooled || isLast) return pooled
   if (kind === 'max') return mostAlongFirst(n, pooled)
-  const equal = n.draft.constant(channels, kind === 'mean' ? 1 / channels : 1, 'equal weights')
+  const count = kind === 'sum' && isAlong ? down[0] * down[1] : 1
+  if (!isAcross) return n.affine(pooled, count, 0)
+  const equal = n.draft.constant(channels, kind === 'mean' ? 1 / channels : count, 'equal weights')
   return n.layer(pixelwise(1), [pooled], { weight: { ...equal, shape: [1, channels, 1, 1] } })
+}
+
+/** The same weight for every element, in whatever order they are. */
+function ofVector(n: NodeReader, x: Value, dims: readonly number[], kind: 'mean' | 'sum'): Value | undefined {
+  if (n.isPlain(x)) return summed(n, x, dims, kind === 'mean')
+  const [count] = x.shape
+  const equal = n.draft.constant(count, kind === 'mean' ? 1 / count : 1, 'equal weights')
+  return n.layer({ op: 'linear', cout: 1, bias: false }, [x], { weight: { ...equal, shape: [1, count] } })
 }
 
 function poolOf(kind: Kind, kernel: Pair, [h, w]: Pair): LayerOp {
