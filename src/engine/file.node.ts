@@ -1,5 +1,5 @@
 // An engine in a folder that the processes of one machine share: a file per job, which whoever renames it first has.
-import { link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { link, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RingfenceError } from '../errors.js'
 import { wait } from '../net/clock.js'
@@ -16,6 +16,7 @@ import {
   queueFull,
   termsOf,
 } from './engine.js'
+import { makeFolders } from './folders.node.js'
 
 /** How often a folder without jobs is looked into. */
 const LOOK_MS = 100
@@ -36,11 +37,16 @@ export async function openFileEngine(folder: string, options: EngineOptions): Pr
   const terms = termsOf(options)
   const root = join(folder, terms.name)
   try {
-    if (await mkdir(folder, { recursive: true, mode: 0o700 })) options.onMade?.(`the folder ${folder}`)
-    for (const each of FOLDERS) await mkdir(join(root, each), { recursive: true, mode: 0o700 })
+    if (await makeFolders(folder, 0o700)) options.onMade?.(`the folder ${folder}`)
+    for (const each of FOLDERS) await makeFolders(join(root, each), 0o700)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    throw new RingfenceError('HOST', `${folder}: the queue needs a folder that can be written (${code})`, [], { cause })
+    throw new RingfenceError(
+      'HOST',
+      `${folder}: the queue needs a folder that can be written (${code}); change its permissions, or name another`,
+      [],
+      { cause },
+    )
   }
   const jobs = new FileJobs(root, terms)
   return { jobs, claims: new FileClaims(root), close: async () => jobs.close() }

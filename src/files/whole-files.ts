@@ -1,7 +1,8 @@
 // Files read and written in one go: large ones with progress, written ones whole or not at all.
 import { constants, type Stats, statSync } from 'node:fs'
-import { access, link, lstat, mkdir, open, rename, stat, unlink } from 'node:fs/promises'
+import { access, link, lstat, mkdtemp, open, rename, rmdir, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { makeFolders } from '../engine/folders.node.js'
 import { RingfenceError, throwIfAny } from '../errors.js'
 
 /** @param done 0 to 1 */
@@ -131,10 +132,14 @@ async function whyUnwritable(path: string, force: boolean): Promise<string | und
   const folder = await nearestFolder(path)
   const above = await unlessAbsent(stat(folder))
   if (above && !above.isDirectory()) return `expected a folder at ${folder}, found ${kindOf(above)}`
-  return access(folder, constants.W_OK).then(
-    () => undefined,
-    (error) => `it cannot be written (${(error as NodeJS.ErrnoException).code})`,
-  )
+  try {
+    await access(folder, constants.W_OK)
+    // Some folders take nothing whatever their permissions say: those of /proc.
+    await rmdir(await mkdtemp(join(folder, '.ringfence-')))
+    return undefined
+  } catch (error) {
+    return `nothing can be written to ${folder} (${codeOf(error)}); change its permissions, or name another folder`
+  }
 }
 
 /** What is there already, of the folders that will be made for a file. */
@@ -200,12 +205,15 @@ export async function writeWhole(
   }
 }
 
-async function makeFolder(path: string): Promise<void> {
+/** A folder for results. @throws RingfenceError BAD_INPUT */
+export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true })
+    await makeFolders(path)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
-    throw new RingfenceError('BAD_INPUT', `${path}: expected a folder, or room for one (${code})`, [], { cause })
+    throw new RingfenceError('BAD_INPUT', `${path}: expected a folder, or room for one (${code}); name another`, [], {
+      cause,
+    })
   }
 }
 

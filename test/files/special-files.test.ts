@@ -1,6 +1,7 @@
 // Files that are none: devices, pipes, folders and symbolic links, read from and written to.
 import { execFile, execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -13,12 +14,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openFileEngine } from '../../src/engine/file.node.js'
 import { readArchitectureFile } from '../../src/files/architecture-file.js'
 import { imageInputs, readImageFiles } from '../../src/files/image-files.js'
 import { readImageSet } from '../../src/files/image-set.js'
 import { loadModelDirectory } from '../../src/files/model-directory.js'
 import { findModel } from '../../src/files/prepared-model.js'
-import { existing, readWhole, requireWritable, writeText } from '../../src/files/whole-files.js'
+import { existing, makeFolder, readWhole, requireWritable, writeText } from '../../src/files/whole-files.js'
 import { parseArchitecture } from '../../src/model/architecture.js'
 import { root } from '../cli/program.js'
 
@@ -126,6 +128,42 @@ describe.skipIf(!isPosix)(`as outputs${why}`, () => {
       ],
     })
   })
+
+  it.skipIf(!existsSync('/proc/self'))(
+    'that /proc does not take are refused at once (SKIPPED without /proc)',
+    async () => {
+      const refused = {
+        code: 'BAD_INPUT',
+        message: expect.stringMatching(/^\/proc\/d\/x: nothing can be written to \/proc \(E[A-Z]+\)/),
+      }
+      await expect(requireWritable(['/proc/d/x'], true)).rejects.toMatchObject(refused)
+      await expect(writeText('/proc/d/x', 'after', false)).rejects.toMatchObject(refused)
+      await expect(makeFolder('/proc/d')).rejects.toMatchObject({
+        code: 'BAD_INPUT',
+        message: expect.stringContaining('/proc/d: expected a folder'),
+      })
+      await expect(openFileEngine('/proc/q', { name: 'jobs' } as never)).rejects.toMatchObject({
+        code: 'HOST',
+        message: expect.stringMatching(/^\/proc\/q: the queue needs a folder that can be written \(ENOENT\); change/),
+      })
+    },
+  )
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'that permissions keep from nobody are refused (SKIPPED unless root)',
+    async () => {
+      mkdirSync(at('owned'), { mode: 0o755 })
+      chmodSync(dir, 0o755)
+      const args = ['convert', 'models/mnist-cnn3/weights.safetensors', '--arch', 'models/mnist-cnn3/arch.json', '-o']
+      const said = await new Promise<string>((resolve) => {
+        const command = [`${root}dist/cli.js`, ...args, join(at('owned'), 'made')]
+        execFile(process.execPath, command, { cwd: root, uid: 65534, gid: 65534 }, (_, __, stderr) => resolve(stderr))
+      })
+      expect(said.replace(/\s+/g, ' ')).toContain(
+        `nothing can be written to ${at('owned')} (EACCES); change its permissions`,
+      )
+    },
+  )
 
   it('leave plain files as they were, unless those may be replaced', async () => {
     await expect(writeText(at('plain'), 'after', false)).rejects.toThrow('there already; --force overwrites')

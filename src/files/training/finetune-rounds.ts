@@ -1,13 +1,13 @@
 // Plan, fine-tune, plan again: each round plans for fewer comparisons by what changes do to the weights as they are by then.
 import { existsSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RingfenceError } from '../../errors.js'
 import { measureDistortion } from '../measure-distortion.js'
 import { loadModelDirectory } from '../model-directory.js'
 import { type PlanModelOptions, planModel } from '../plans/plan-model.js'
 import { findModel } from '../prepared-model.js'
-import { writeWhole } from '../whole-files.js'
+import { makeFolder, writeWhole } from '../whole-files.js'
 import { type FinetunedModel, type FinetuneModelOptions, finetuneModel } from './finetune-model.js'
 
 /** How many rounds, to which budget, and as `finetuneModel`. */
@@ -57,7 +57,7 @@ export async function finetuneRounds(options: FinetuneRoundsOptions): Promise<Ro
         onProgress && ((p: Parameters<typeof onProgress>[0]) => onProgress({ ...p, stage: `${name}, ${p.stage}` })),
     }
     if (force || !existsSync(at('report.json'))) {
-      await mkdir(folder, { recursive: true })
+      await makeFolder(folder)
       const [table, spec] = [at('distortion.json'), at('plan.json')]
       if (force || !existsSync(table)) {
         const wanted = { images, resize, limit: distortionPictures, restored: true, output: table }

@@ -1,5 +1,4 @@
 // Searches a supernet, trains what was found, and writes a folder that can be served.
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RingfenceError, throwIfAny } from '../../errors.js'
 import { type Architecture, parseArchitecture } from '../../model/architecture.js'
@@ -40,7 +39,7 @@ import { type MeasuringOptions, poolOf } from '../measuring.js'
 import { loadModelDirectory } from '../model-directory.js'
 import { PartFile } from '../part-file.js'
 import { findModel } from '../prepared-model.js'
-import { requireWritable, writeWhole } from '../whole-files.js'
+import { makeFolder, requireWritable, writeWhole } from '../whole-files.js'
 
 /** Which supernet, for what cost, on which pictures. */
 export interface SearchModelOptions extends MeasuringOptions {
@@ -129,7 +128,7 @@ export async function searchModel(options: SearchModelOptions): Promise<Searched
       throw await part.left(error)
     }
   }
-  await mkdir(output, { recursive: true })
+  await makeFolder(output)
   const found = await phase('search', (left, part) => {
     const like = firstSearchState(fresh, costs, recipe)
     const resume = left === undefined ? undefined : parseSearchState(left, like, key, part.path)
