@@ -121,11 +121,11 @@ function layoutOf(
   }
   const pooled = {
     ...{ index: 5, step: { id: 'maxima' }, size: N, activation: { ...activation, maxPool: {} } },
-    relu: { comparisons: 24 * groupsOf(W), results: W },
+    relu: { comparisons: 24 * groupsOf(W), results: W, opened: { values: N, patches: 0 } },
   }
   const wins = {
     ...{ index: 6, step: { id: 'wins' }, size: N, activation: { ...activation, wins: true } },
-    relu: { comparisons: D, results: N },
+    relu: { comparisons: D, results: N, opened: { values: N, patches: 0 } },
   }
   const steps = [
     { index: 0, step: { id: 'compares' }, size: N, activation, relu },

@@ -312,6 +312,7 @@ export const APART = [
   'layoutOf',
   'writeTables',
   'shapeWords',
+  'unpackConvWeights',
   'packConvF32',
   'repackConvF32',
   'prepareConvGradient',
