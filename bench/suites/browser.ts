@@ -20,7 +20,7 @@ import { median, milliseconds, table } from '../report.js'
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium'
 const MODEL = 'resnet20-cifar10'
-const NETWORK = { workload: { name: MODEL, options: {} }, folder: findModel(MODEL) } as const
+const network = () => ({ workload: { name: MODEL, options: {} }, folder: findModel(MODEL) }) as const
 const TARGET = { ratio: 1.25, blockedMs: 16, slowMs: 400 }
 /** Both engines compile for fifty inferences. */
 const WARMUP = 50
@@ -64,7 +64,7 @@ export async function benchBrowser({ json = false, quick = false } = {}): Promis
     throw new RingfenceError('HOST', `${what}; install it, or name it in the environment variable CHROMIUM`)
   }
   const runs = quick ? 10 : 60
-  const job = { ...NETWORK, warmup: 0, runs: 0 }
+  const job = { ...network(), warmup: 0, runs: 0 }
   const report = await withParties(job, 0, ({ urls }) => compare(urls, runs, quick ? 10 : WARMUP))
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
   return report
@@ -121,7 +121,7 @@ async function slowly(
 }
 
 function delegated(page: ClientPage, runs: number): Promise<number> {
-  return withDelegate(NETWORK, { connections: 1, high: 2 }, async ({ server, delegate, delegateKey }) => {
+  return withDelegate(network(), { connections: 1, high: 2 }, async ({ server, delegate, delegateKey }) => {
     const { rate, rttMs } = SLOW
     const far = await Promise.all([server, delegate].map(({ url }) => farAway(url, rttMs)))
     try {
