@@ -21,7 +21,8 @@ export interface Channel {
    */
   send(message: Uint8Array): void
   /**
-   * The next message in order; several callers are served in the order they asked. A rejected call takes no message.
+   * The next message in order; several callers are served in the order they asked. A rejected call takes no message. Whoever
+   * receives it owns its buffer, where the message fills that.
    *
    * @throws RingfenceError PEER_GONE when the peer closed (after all that arrived before was received), FRAME when the
    *   peer broke the transport's rules, ABORTED by `signal` or after `close` on this side, DEADLINE after `deadlineMs`.

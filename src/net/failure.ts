@@ -32,8 +32,10 @@ export interface Failure {
   readonly retryAfterMs?: number
 }
 
-/** `CODE`, or `CODE milliseconds`. */
-export function failurePayload({ code, retryAfterMs }: Failure): Uint8Array {
+/** `CODE`, or `CODE milliseconds`. That a peer of one's own was another party is no fault of who is told: it gets PEER_FAILED. */
+export function failurePayload(failure: Failure & { readonly cause?: unknown }): Uint8Array {
+  const { retryAfterMs } = failure
+  const code = failure.code === 'WRONG_PARTY' && failure.cause ? 'PEER_FAILED' : failure.code
   return new TextEncoder().encode(retryAfterMs === undefined ? code : `${code} ${retryAfterMs}`)
 }
 

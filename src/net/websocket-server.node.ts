@@ -204,7 +204,7 @@ class Ear {
 
   #accept(ws: WebSocket, request: IncomingMessage, { address, role, principal, ...entry }: Entry): void {
     this.#keepAlive.watch(ws, request.socket)
-    readStrangersBulk(ws, request.socket)
+    readStrangersBulk(ws, request.socket, this.options.maxPayload ?? DEFAULT_MAX_PAYLOAD)
     const dropped = () => this.options.onRefused?.({ reason: 'too large', remoteAddress: address })
     this.#intake.watch(ws, request.socket, dropped)
     const channel = webSocketChannel(ws as unknown as WebSocketLike, this.options)

@@ -107,9 +107,14 @@ export class ServedModel {
   async register(): Promise<void> {
     for (let ms = RETRY_FIRST_MS; ; ms = Math.min(2 * ms, RETRY_MOST_MS)) {
       try {
-        this.#current = await serverOf(this.#compiled!, this.options)
-        this.#compiled = undefined
-        return
+        const compiled = this.#compiled!
+        const server = await serverOf(compiled, this.options)
+        if (compiled === this.#compiled) {
+          this.#current = server
+          this.#compiled = undefined
+          return
+        }
+        await server.release() // it was reloaded meanwhile
       } catch (error) {
         if (this.#end.signal.aborted) return
         if (!(error instanceof RingfenceError) || !error.retryable) throw error

@@ -43,12 +43,12 @@ async function raw(first: Uint8Array[] = []): Promise<{ channel: Channel; socket
 }
 
 /** A client's socket behind the handshake, and the server's channel of it. */
-async function stranger(): Promise<{ channel: Channel; socket: Socket }> {
+async function stranger(maxPayload?: number): Promise<{ channel: Channel; socket: Socket }> {
   let accept!: (channel: Channel) => void
   const accepted = new Promise<Channel>((resolve) => {
     accept = resolve
   })
-  const listener = await listen({ port: 0, greetingBytes: 2 ** 24, onConnection: accept })
+  const listener = await listen({ port: 0, maxPayload, greetingBytes: 2 ** 24, onConnection: accept })
   const socket = connectSocket(listener.port, '127.0.0.1')
   const names = ['GET / HTTP/1.1', 'Host: x', 'Upgrade: websocket', 'Connection: Upgrade']
   const key = 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
@@ -60,6 +60,11 @@ async function stranger(): Promise<{ channel: Channel; socket: Socket }> {
     void listener.close()
   })
   return { channel, socket }
+}
+
+async function greet(socket: Socket, channel: Channel): Promise<void> {
+  socket.write(maskedFrame(BINARY, message(20, 9), 3))
+  await channel.receive()
 }
 
 /** A frame as a client sends it. */
@@ -179,6 +184,7 @@ describe('large messages of who connected', () => {
   test.each([1, 2, 3])('come as they were sent, behind any mask (%i)', async (seed) => {
     const { channel, socket } = await stranger()
     const roll = dice(seed)
+    await greet(socket, channel)
     // Kept twice over: some are lent, for some none is left.
     for (let size = 70_000; size < 370_000; size += 10_000) giveBuffer(new Uint8Array(takeBuffer(size)))
     const masks = [0, 1, 0x01020304, 0xfffefdfc]
@@ -195,6 +201,7 @@ describe('large messages of who connected', () => {
     const mine = takeBuffer(size)
     giveBuffer(new Uint8Array(mine))
     const { channel, socket } = await stranger()
+    await greet(socket, channel)
     socket.write(maskedFrame(BINARY, payload, 7))
     const came = await channel.receive()
     expect(came.buffer).toBe(mine)
@@ -219,6 +226,19 @@ describe('large messages of who connected', () => {
     const { channel, socket } = await stranger()
     socket.write(maskedFrame(BINARY, payload, 9))
     expect(Buffer.compare(await channel.receive(), payload)).toBe(0)
+  })
+
+  test('are not lent anything before a greeting, nor beyond `maxPayload`', async () => {
+    const size = 2 ** 20 + 24
+    const mine = takeBuffer(size)
+    giveBuffer(new Uint8Array(mine))
+    const first = await stranger(2 ** 21)
+    first.socket.write(maskedFrame(BINARY, message(size, 8), 5))
+    expect((await first.channel.receive()).buffer).not.toBe(mine)
+    const { channel, socket } = await stranger(2 ** 20)
+    await greet(socket, channel)
+    socket.write(maskedFrame(BINARY, message(size, 8), 5))
+    expect(await codeOf(channel.receive())).toBe('FRAME')
   })
 
   test('without a mask are refused, and so is no frame at all, at once', async () => {

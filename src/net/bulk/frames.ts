@@ -7,7 +7,7 @@ import { giveBuffer, KEPT_FROM, keptBuffer, takeBuffer } from './kept-buffers.js
 /** What is needed of a `ws` WebSocket and of the socket below. */
 interface Bulky {
   emit(event: 'message', data: ArrayBuffer, isBinary: true): unknown
-  once(event: 'error' | 'close', listener: () => void): unknown
+  once(event: 'message' | 'error' | 'close', listener: () => void): unknown
 }
 interface Below {
   readonly readableLength: number
@@ -60,10 +60,15 @@ export function readBulk(ws: Bulky, socket: Below, maxPayload: number): void {
 const MOST_LENT = 2 ** 23
 let lent = 0
 
-/** The same of a connection that somebody else opened: masked, and into what is lent. */
-export function readStrangersBulk(ws: Bulky, socket: Below): void {
+/** The same of a connection that somebody else opened: masked, and behind its greeting, into what is lent. */
+export function readStrangersBulk(ws: Bulky, socket: Below, maxPayload: number): void {
+  let greeted = false
+  ws.once('message', () => {
+    greeted = true
+  })
   const take = (length: number) => {
-    const buffer = lent + length <= MOST_LENT ? keptBuffer(length) : undefined
+    const mayHave = greeted && length <= maxPayload && lent + length <= MOST_LENT
+    const buffer = mayHave ? keptBuffer(length) : undefined
     if (buffer) lent += length
     return buffer
   }

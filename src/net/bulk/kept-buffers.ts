@@ -25,10 +25,17 @@ export function keptBuffer(size: number): ArrayBuffer | undefined {
   return buffer
 }
 
-/** A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. */
-export function giveBuffer({ buffer }: Uint8Array): void {
+/** Longest header in front of a message's payload. */
+const HEADER_BYTES = 8
+
+/**
+ * A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. A view of more than a message
+ * is left alone: its buffer is somebody else's.
+ */
+export function giveBuffer({ buffer, byteOffset, byteLength }: Uint8Array): void {
   const size = buffer.byteLength
   if (size < KEPT_FROM || !(buffer instanceof ArrayBuffer)) return
+  if (byteOffset > HEADER_BYTES || byteOffset + byteLength < size) return
   if (size > MOST_BYTES || !kept.has(size)) {
     drop(buffer)
     return
@@ -69,5 +76,9 @@ nowhere?.close()
  * megabytes of them would lie about, in a heap of the C library that never shrinks again.
  */
 function drop(buffer: ArrayBuffer): void {
-  nowhere?.postMessage(undefined, [buffer])
+  try {
+    nowhere?.postMessage(undefined, [buffer])
+  } catch {
+    // A host that does not give it away collects it.
+  }
 }

@@ -154,8 +154,8 @@ export async function receiveGuard(link: Link, seed: Seed, { planned, dealer, ta
   if (!terms || !dealer) return
   for (const [tensor, size] of tensorSizes(plan as MccPlan).entries()) {
     const length = packedBytes(size, plan.ring) * terms.vectors
-    const payload = await receivePieces(link, Kind.transposes, Phase.setup, tensor, length)
     take(size * 4 * terms.vectors * dealer.width)
+    const payload = await receivePieces(link, Kind.transposes, Phase.setup, tensor, length)
     dealer.addTransposes(payload)
   }
   dealer.guard(seed)
@@ -168,8 +168,8 @@ async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: nu
     plan,
     () => payload,
     async (slot) => {
-      payload = await receiveFilter(link, plan, slot)
       take(filterBytes(plan, slot))
+      payload = await receiveFilter(link, plan, slot)
     },
   )
 }

@@ -25,7 +25,10 @@ export function filled(
   if (!isFloat && count > MOST_INTEGERS) return n.fault(`expected at most ${MOST_INTEGERS} integers, got ${count}`)
   const floats = isFloat ? n.draft.floats(count) : undefined
   const out: Float32Array | number[] = floats ?? new Array<number>(count)
-  for (let i = 0; i < count; i++) out[i] = at(i)
+  for (let i = 0; i < count; i++) {
+    out[i] = at(i)
+    if (!isFloat && !Number.isInteger(out[i])) return n.fault('expected integers of 32 bits, and came to others')
+  }
   return { tensor: { shape, ...(floats ? { floats } : { integers: out as number[] }), from: quote(n.name) } }
 }
 
@@ -81,7 +84,10 @@ const two =
     const dims = broadcastShape([a.shape, b.shape])
     if (!dims) return n.fault(`expected shapes that broadcast, got ${formatShape(a.shape)} and ${formatShape(b.shape)}`)
     const [at, from] = [reader(a.shape, dims), reader(b.shape, dims)]
-    return filled(n, dims, isFloat, (i) => f(elements(a)[at(i)], elements(b)[from(i)]))
+    return filled(n, dims, isFloat, (i) => {
+      const made = f(elements(a)[at(i)], elements(b)[from(i)])
+      return isFloat || Math.abs(made) < 2 ** 31 ? made : Number.NaN
+    })
   }
 
 const reduced =
@@ -186,7 +192,9 @@ const MORE: Readonly<Record<string, Fold>> = {
   ExpandDims: (n, [x]) => {
     const axis = n.scalar(1)
     if (axis === undefined) return undefined
-    const at = axis < 0 ? axis + x.shape.length + 1 : axis
+    const at = placeOf(axis, x.shape.length + 1)
+    if (!(at >= 0 && at <= x.shape.length))
+      return n.fault(`axis: expected a place among the axes of ${formatShape(x.shape)}, got ${axis}`)
     return { tensor: { ...x, shape: [...x.shape.slice(0, at), 1, ...x.shape.slice(at)] } }
   },
   Fill: (n, [, x]) => {
@@ -234,10 +242,12 @@ const MORE: Readonly<Record<string, Fold>> = {
     const times = n.integers(1)
     if (!times || times.length !== x.shape.length)
       return n.fault(`multiples: expected one per axis of ${formatShape(x.shape)}, got ${quote(times)}`)
+    if (!times.every((count) => count >= 1 && count <= MOST_INTEGERS))
+      return n.fault(`multiples: expected 1 to ${MOST_INTEGERS}, got ${quote(times)}`)
     return times.reduce<TfKnown | undefined>(
       (made, count, axis) => {
         if (!made || !('tensor' in made) || count === 1) return made
-        return joined(n, Array<TfTensor>(Math.min(count, MOST_INTEGERS)).fill(made.tensor), axis)
+        return joined(n, Array<TfTensor>(count).fill(made.tensor), axis)
       },
       { tensor: x },
     )
@@ -279,6 +289,8 @@ export const FOLDS: ReadonlyMap<string, NodeRead> = new Map(
   FOLDED.map(([op, fold]) => [
     op,
     (n) => {
+      const least = op === 'Fill' ? 2 : 1
+      if (n.count < least) return n.fault(`expected ${least} inputs or more, got ${n.count}`)
       const inputs = Array.from({ length: n.count }, (_, index) => n.tensor(index))
       return inputs.some((x) => x === undefined) ? undefined : fold(n, inputs as TfTensor[])
     },

@@ -271,6 +271,10 @@ class GraphRun {
         this.draft.problems.push(`${where}: expected a BatchToSpaceND before an output, found none`)
         return []
       }
+      if (known && 'value' in known && known.lowest) {
+        this.draft.problems.push(`${where}: expected a MaxPool behind padding by -Infinity, found an output`)
+        return []
+      }
       if (known && 'value' in known) {
         const value = new NodeReader(this.draft, this.nodes[place], [], 1).output(name, known.value)
         return value ? [[name, value] as const] : []

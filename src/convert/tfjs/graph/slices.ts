@@ -176,6 +176,8 @@ export function split(isSized: boolean): NodeRead {
     const given = n.scalar(isSized ? 2 : 0)
     const count = n.integer('num_split')
     if (!x || given === undefined) return undefined
+    if (!(Number.isSafeInteger(count) && count >= 1 && count <= 4096))
+      return n.fault(`num_split: expected 1 to 4096, got ${quote(count)}`)
     const dims = n.dims({ value: x })
     const dim = given < 0 ? given + dims.length : given
     const own = isSized ? n.integers(1) : undefined
@@ -183,7 +185,7 @@ export function split(isSized: boolean): NodeRead {
     const rest = own && dims[dim] - own.reduce((sum, size) => (size === -1 ? sum : sum + size), 0)
     const sizes = isSized
       ? own?.map((size) => (size === -1 ? rest! : size))
-      : Array<number>(Math.min(count, 4096)).fill(dims[dim] / count)
+      : Array<number>(count).fill(dims[dim] / count)
     if (!sizes || !(dim >= 1) || sizes.reduce((a, b) => a + b, 0) !== dims[dim] || !sizes.every((s) => s >= 1)) {
       return n.failed
         ? undefined
