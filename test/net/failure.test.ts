@@ -46,3 +46,10 @@ test('who is busy says when to come back, in words and as a figure, ten minutes 
   expect(busy('this party', 2500)).toMatchObject({ retryAfterMs: 2500, message: expect.stringContaining('in 3 s') })
   expect(busy('this party', 1e9).retryAfterMs).toBe(600_000)
 })
+
+test('that a party reached another one than it meant is told to nobody as their own mistake', () => {
+  const text = (error: RingfenceError) => new TextDecoder().decode(failurePayload(error))
+  const own = new RingfenceError('WRONG_PARTY', 'this is a helper')
+  expect(text(own)).toBe('WRONG_PARTY')
+  expect(text(new RingfenceError('WRONG_PARTY', 'expected a helper', [], { cause: own }))).toBe('PEER_FAILED')
+})

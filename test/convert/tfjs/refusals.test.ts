@@ -112,4 +112,65 @@ describe('refusals', () => {
       'output "a": its elements are ordered channels first, not channels last',
     ])
   })
+
+  const int32 = (...data: number[]) => ({ shape: [data.length], data, as: 'int32' }) as const
+  const one = (data: number) => ({ shape: [], data: [data], as: 'int32' }) as const
+  const factor = { name: 'times', op: 'Mul', input: ['image', 'made'] }
+  const cast = { name: 'made', op: 'Cast', input: ['k'], attr: { DstT: { type: 'DT_FLOAT' } } }
+  it.each([
+    [
+      'a map padded by -Infinity as output',
+      [{ name: 'p', op: 'PadV2', input: ['image', 'edges', 'low'] }],
+      { edges: { shape: [4, 2], data: [0, 0, 1, 1, 1, 1, 0, 0], as: 'int32' }, low: { shape: [], data: [-3.4e38] } },
+      /MaxPool behind padding/,
+    ],
+    [
+      'parts of no number',
+      [{ name: 'k', op: 'Split', input: ['axis', 'image'], attr: { num_split: { i: -1 } } }],
+      { axis: one(3) },
+      /num_split: expected 1 to 4096, got -1/,
+    ],
+    [
+      'a repetition of less than nothing',
+      [{ name: 'k', op: 'Tile', input: ['list', 'n'] }, cast, factor],
+      { list: int32(1), n: int32(-1) },
+      /multiples: expected 1 to 4096/,
+    ],
+    [
+      'a repetition of too many',
+      [{ name: 'l', op: 'Tile', input: ['list', 'n'] }, { name: 'k', op: 'Size', input: ['l'] }, cast, factor],
+      { list: int32(1), n: int32(5000) },
+      /multiples: expected 1 to 4096/,
+    ],
+    [
+      'a filling of nothing',
+      [{ name: 'k', op: 'Fill', input: ['list'] }, cast, factor],
+      { list: int32(2) },
+      /expected 2 inputs or more, got 1/,
+    ],
+    ...(
+      [
+        ['FloorDiv', 7, 0],
+        ['Pow', 3, -1],
+        ['Mul', 70000, 70000],
+      ] as const
+    ).map(
+      ([op, a, b]) =>
+        [
+          `integers that ${op} makes none of 32 bits`,
+          [{ name: 'k', op, input: ['a', 'b'] }, cast, factor],
+          { a: one(a), b: one(b) },
+          /expected integers of 32 bits/,
+        ] as const,
+    ),
+    [
+      'an axis that is none',
+      [{ name: 'k', op: 'ExpandDims', input: ['list', 'axis'] }, cast, factor],
+      { list: int32(1), axis: one(-9) },
+      /axis: expected a place/,
+    ],
+  ] as const)('names %s', (_, nodes, weights, what) => {
+    const { problems, message } = refusal(encodeGraph([4, 4, 2], nodes, weights))
+    expect([message, ...problems].join(' ')).toMatch(what)
+  })
 })
