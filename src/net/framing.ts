@@ -3,13 +3,12 @@
 // The length repeats what the message's size says, so that a truncated or padded message is caught. The payload starts
 // 8-byte aligned in the buffer, so ring words can be read where they lie.
 import { moreTime, RingfenceError } from '../errors.js'
-import { takeBuffer } from './bulk/kept-buffers.js'
+import { HEADER_BYTES, takeBuffer } from './bulk/kept-buffers.js'
 import type { Channel, ReceiveOptions } from './channel.js'
 import { failurePayload, peerFailure, readFailure } from './failure.js'
 import type { Meter } from './meter.js'
 import { PHASE_NAMES, Phase, type PhaseCode } from './phase.js'
 
-export const HEADER_BYTES = 8
 /** The two kinds this layer keeps for itself: the peer failed and says with which code; it is alive and works on it. */
 export const FAILURE_KIND = 255
 export const ALIVE_KIND = 254

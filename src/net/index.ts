@@ -1,6 +1,6 @@
 // Messages between parties: channels, framing, meters. The WebSocket server is Node only: ./websocket-server.node.js
 export type { Allowance, Peer, PeerRole, Principal } from './access/peer.js'
-export { giveBuffer } from './bulk/kept-buffers.js'
+export { giveBuffer, HEADER_BYTES } from './bulk/kept-buffers.js'
 export { type Channel, type ChannelOptions, type ReceiveOptions, withFirst } from './channel.js'
 export { type Clock, systemClock, turn, wait } from './clock.js'
 export { type ConnectOptions, checkUrl, connect, DEFAULT_MAX_PAYLOAD, hasWebSocket } from './connect.js'
@@ -9,7 +9,6 @@ export {
   ALIVE_KIND,
   FAILURE_KIND,
   type Frame,
-  HEADER_BYTES,
   Link,
   type LinkOptions,
   type NextOptions,

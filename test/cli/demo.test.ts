@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { findModel, prepareModel } from '../../src/files/prepared-model.js'
-import { HEADER_BYTES } from '../../src/net/framing.js'
+import { HEADER_BYTES } from '../../src/net/index.js'
 import type { MccPlan, SecurennPlan } from '../../src/plan/plan.js'
 import { RESERVED_BYTES } from '../../src/protocol/control.js'
 import { planLayout } from '../../src/protocol/layout.js'

@@ -90,7 +90,7 @@ function feedBulk(ws: Bulky, socket: Below, masked: boolean, { take, done }: Buf
   /** Chunks of a connection that somebody else opened lie in memory of their own. */
   const pass = (chunk: Uint8Array) => read.call(socket, masked ? chunk : chunk.slice())
 
-  /** Of the frame whose header begins so, whether it may be read here; `ws` gets any other byte by byte, to refuse it at once. */
+  /** Whether the frame whose header begins so may be read here. Of any other `ws` gets every byte as it comes, to refuse it at once. */
   const isBulk = () => head[0] === WHOLE_BINARY && head[1] === long && !fragmented
 
   /** The header is whole: what follows is this side's, or passed on. */

@@ -6,6 +6,9 @@ export const KEPT_FROM = 2 ** 16
 /** All that are kept and not in use: two of the largest pieces that messages travel in. */
 const MOST_BYTES = 2 ** 23
 
+/** In front of a payload in its message's buffer (framing.ts says what it holds). */
+export const HEADER_BYTES = 8
+
 /** Sizes that are remembered. */
 const MOST_SIZES = 1024
 
@@ -25,12 +28,9 @@ export function keptBuffer(size: number): ArrayBuffer | undefined {
   return buffer
 }
 
-/** Longest header in front of a message's payload. */
-const HEADER_BYTES = 8
-
 /**
- * A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. A view of more than a message
- * is left alone: its buffer is somebody else's.
+ * A message was sent or read, and nobody looks at its buffer any more. Given twice it is kept once. What does not fill its
+ * buffer but for a header is left alone: the rest is somebody else's.
  */
 export function giveBuffer({ buffer, byteOffset, byteLength }: Uint8Array): void {
   const size = buffer.byteLength
