@@ -86,7 +86,7 @@ const two =
     const [at, from] = [reader(a.shape, dims), reader(b.shape, dims)]
     return filled(n, dims, isFloat, (i) => {
       const made = f(elements(a)[at(i)], elements(b)[from(i)])
-      return isFloat || Math.abs(made) < 2 ** 31 ? made : Number.NaN
+      return isFloat || Math.abs(made) < 2 ** 31 ? made : Number.NaN // no integer: `filled` says so
     })
   }
 
