@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { connect as connectSocket, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { SUBPROTOCOL } from '../../src/net/access/credentials.js'
-import { KEPT_FROM, keptBuffer, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
+import { BULK_FROM, KEPT_FROM, keptBuffer, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
 import { type Channel, connect, giveBuffer, type WebSocketLike, webSocketChannel } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { codeOf } from './compliance.js'
@@ -196,7 +196,7 @@ describe('large messages of who connected', () => {
   })
 
   test('are read into a buffer that is kept, which comes back when they do not', async () => {
-    const size = KEPT_FROM + 12_344
+    const size = BULK_FROM + 12_344
     const payload = message(size, 6)
     const mine = takeBuffer(size)
     giveBuffer(new Uint8Array(mine))
@@ -221,7 +221,7 @@ describe('large messages of who connected', () => {
   })
 
   test('take no memory when they are announced: one that is not kept comes as `ws` has it', async () => {
-    const size = KEPT_FROM + 54_320
+    const size = BULK_FROM + 54_320
     const payload = message(size, 7)
     const { channel, socket } = await stranger()
     socket.write(maskedFrame(BINARY, payload, 9))
@@ -264,14 +264,23 @@ describe('kept buffers', () => {
   })
 
   test('are of sizes that somebody takes: others would push them out', () => {
-    const size = KEPT_FROM + 40
-    const [mine, other] = [takeBuffer(size), new ArrayBuffer(KEPT_FROM + 48)]
+    const size = BULK_FROM + 40
+    const [mine, other] = [takeBuffer(size), new ArrayBuffer(BULK_FROM + 48)]
     giveBuffer(new Uint8Array(mine))
-    for (let i = 0; i < 300; i++) giveBuffer(new Uint8Array(new ArrayBuffer(KEPT_FROM + 48)))
+    for (let i = 0; i < 300; i++) giveBuffer(new Uint8Array(new ArrayBuffer(BULK_FROM + 48)))
     giveBuffer(new Uint8Array(other))
     expect(takeBuffer(size)).toBe(mine)
-    expect(takeBuffer(KEPT_FROM + 48)).not.toBe(other)
+    expect(takeBuffer(BULK_FROM + 48)).not.toBe(other)
     expect(other.byteLength, 'its memory went back at once').toBe(0)
+  })
+
+  test('below those that are read into them: what nobody takes is left to the collector', () => {
+    const [mine, other] = [takeBuffer(BULK_FROM - 8), new ArrayBuffer(BULK_FROM - 16)]
+    giveBuffer(new Uint8Array(mine))
+    giveBuffer(new Uint8Array(other))
+    expect(takeBuffer(BULK_FROM - 8)).toBe(mine)
+    expect(takeBuffer(BULK_FROM - 16)).not.toBe(other)
+    expect(other.byteLength, 'to give it back costs more than to collect it').toBe(BULK_FROM - 16)
   })
 
   test('of many sizes are those of the last ones', () => {

@@ -2,7 +2,7 @@
 // socket's chunks, each in memory of its own, copies them into fresh memory once the last has come, and takes masks off byte by
 // byte. Whom one connects to may announce a message of `maxPayload` bytes and send none. Whoever connects to us takes no memory
 // with what it announces: it is lent a buffer that is kept already, while not too much is lent.
-import { giveBuffer, KEPT_FROM, keptBuffer, takeBuffer } from './kept-buffers.js'
+import { BULK_FROM, giveBuffer, keptBuffer, takeBuffer } from './kept-buffers.js'
 
 /** What is needed of a `ws` WebSocket and of the socket below. */
 interface Bulky {
@@ -96,7 +96,7 @@ function feedBulk(ws: Bulky, socket: Below, masked: boolean, { take, done }: Buf
   /** The header is whole: what follows is this side's, or passed on. */
   const begin = (length: number) => {
     const bulk = isBulk()
-    const buffer = bulk && length >= KEPT_FROM && take(length)
+    const buffer = bulk && length >= BULK_FROM && take(length)
     if (buffer) {
       target = new Uint8Array(buffer)
       filled = 0
