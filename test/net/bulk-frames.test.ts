@@ -1,8 +1,10 @@
 // Large messages: read past `ws`, in every cut of the stream, with what it still reads between them; and the buffers they lie in.
 import { createHash } from 'node:crypto'
+import { EventEmitter } from 'node:events'
 import { connect as connectSocket, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { SUBPROTOCOL } from '../../src/net/access/credentials.js'
+import { readStrangersBulk } from '../../src/net/bulk/frames.js'
 import { BULK_FROM, KEPT_FROM, keptBuffer, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
 import { type Channel, connect, giveBuffer, type WebSocketLike, webSocketChannel } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
@@ -312,4 +314,41 @@ describe('kept buffers', () => {
     written[0]()
     expect(takeBuffer(size)).toBe(buffer)
   })
+})
+
+test("a stranger's chunk is given back once it is read, unless ws has a part of it", () => {
+  const size = 3 * BULK_FROM + 40
+  const taken = [takeBuffer(size)]
+  for (const buffer of taken) giveBuffer(new Uint8Array(buffer))
+  const [ws, socket] = [new EventEmitter(), new EventEmitter()]
+  const toWs: Uint8Array[] = []
+  socket.on('data', (chunk: Uint8Array) => toWs.push(chunk))
+  readStrangersBulk(ws as never, socket as never, 2 ** 24)
+  const chunkOf = (bytes: Uint8Array) => new Uint8Array(bytes)
+  const greeting = chunkOf(maskedFrame(BINARY, message(20, 9), 3))
+  ws.emit('message')
+  socket.emit('data', greeting)
+  expect(toWs.length).toBeGreaterThan(0)
+  expect(greeting.byteLength).toBeGreaterThan(20)
+
+  const sent = message(size, 5)
+  const whole = maskedFrame(BINARY, sent, 77)
+  const half = chunkOf(whole.subarray(0, 2 ** 16))
+  const [pool, last] = [new Uint8Array(2 ** 20), whole.subarray(2 ** 17)]
+  pool.set(last, 64)
+  const middle = chunkOf(whole.subarray(2 ** 16, 2 ** 17))
+  let got: Uint8Array | undefined
+  ws.once('message', (data: ArrayBuffer) => {
+    got = new Uint8Array(data)
+  })
+  for (const chunk of [half, middle, pool.subarray(64, 64 + last.length)]) socket.emit('data', chunk)
+  expect(Buffer.from(got!).equals(sent)).toBe(true)
+  // What is all of its buffer is gone; what lies in somebody else's is not.
+  expect([half.byteLength, middle.byteLength, pool.byteLength]).toEqual([0, 0, 2 ** 20])
+
+  // The rest of a message, and the beginning of what `ws` reads.
+  const mixed = chunkOf(Buffer.concat([maskedFrame(BINARY, message(20, 1), 5), whole.subarray(0, 100)]))
+  socket.emit('data', mixed)
+  expect(mixed.byteLength).toBeGreaterThan(100)
+  ws.emit('close')
 })

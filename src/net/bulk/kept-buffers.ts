@@ -39,7 +39,7 @@ export function giveBuffer({ buffer, byteOffset, byteLength }: Uint8Array): void
   if (size < KEPT_FROM || !(buffer instanceof ArrayBuffer)) return
   if (byteOffset > HEADER_BYTES || byteOffset + byteLength < size) return
   if (size > MOST_BYTES || !kept.has(size)) {
-    if (size >= BULK_FROM) drop(buffer)
+    if (size >= BULK_FROM) dropBuffer(buffer)
     return
   }
   const same = used(size)
@@ -48,7 +48,7 @@ export function giveBuffer({ buffer, byteOffset, byteLength }: Uint8Array): void
   bytes += size
   for (const [least, buffers] of kept) {
     while (bytes > MOST_BYTES && buffers.length > 0) {
-      drop(buffers.pop()!)
+      dropBuffer(buffers.pop()!)
       bytes -= least
     }
     if (bytes <= MOST_BYTES) break
@@ -64,7 +64,7 @@ function used(size: number): ArrayBuffer[] {
     const [[oldest, buffers]] = kept
     kept.delete(oldest)
     bytes -= oldest * buffers.length
-    for (const buffer of buffers) drop(buffer)
+    for (const buffer of buffers) dropBuffer(buffer)
   }
   return same
 }
@@ -77,7 +77,7 @@ nowhere?.close()
  * Gives memory back at once. The collector comes when its own heap has grown, which is small beside these: until then tens of
  * megabytes of them would lie about, in a heap of the C library that never shrinks again.
  */
-function drop(buffer: ArrayBuffer): void {
+export function dropBuffer(buffer: ArrayBuffer): void {
   try {
     nowhere?.postMessage(undefined, [buffer])
   } catch {
