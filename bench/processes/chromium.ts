@@ -47,7 +47,8 @@ export async function openChromium(program: string, url: string): Promise<Chromi
   const close = async () => {
     browser.kill()
     await gone
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    // Its other processes write for a while after it.
+    rmSync(profile, { recursive: true, force: true, maxRetries: 20 })
   }
   try {
     const devTools = await DevTools.connect(await listensAt(browser, program))

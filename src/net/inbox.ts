@@ -13,9 +13,15 @@ const MESSAGE_COST = 64
 const MAX_TIMEOUT = 2 ** 31 - 1
 
 interface Waiter {
+  readonly deadlineMs: number
+  /** When it gives up, by `performance.now()`. */
+  readonly due: number
   resolve(message: Uint8Array): void
   reject(error: RingfenceError): void
 }
+
+/** As Node has them; elsewhere a timer is a number, and keeps nothing running. */
+type Timer = ReturnType<typeof setTimeout> & { ref?(): void; unref?(): void }
 
 export abstract class InboxChannel implements Channel {
   readonly closed: Promise<void>
@@ -26,6 +32,12 @@ export abstract class InboxChannel implements Channel {
   #bytes = 0
   #held = false
   #end: RingfenceError | undefined
+  /**
+   * Goes off when the first of the waiters is due or before. It outlives them, to serve those that follow: to set one for every
+   * message and to take it back costs a browser as much as the message.
+   */
+  #alarm: Timer | undefined
+  #alarmAt = Infinity
   #resolveClosed!: () => void
 
   constructor(options: ChannelOptions = {}) {
@@ -134,15 +146,17 @@ export abstract class InboxChannel implements Channel {
     return message
   }
 
-  #wait({ signal, deadlineMs }: ReceiveOptions): Promise<Uint8Array> {
+  #wait({ signal, deadlineMs = Infinity }: ReceiveOptions): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      let timer: ReturnType<typeof setTimeout> | undefined
       const settle = () => {
         this.#waiters.delete(waiter)
-        clearTimeout(timer)
+        if (this.#waiters.size === 0) this.#alarm?.unref?.()
         signal?.removeEventListener('abort', onAbort)
       }
+      const due = deadlineMs === Infinity ? Infinity : performance.now() + deadlineMs
       const waiter: Waiter = {
+        deadlineMs,
+        due,
         resolve(message) {
           settle()
           resolve(message)
@@ -154,11 +168,28 @@ export abstract class InboxChannel implements Channel {
       }
       const onAbort = () => waiter.reject(aborted(signal!))
       signal?.addEventListener('abort', onAbort)
-      if (deadlineMs !== undefined && deadlineMs !== Infinity) {
-        timer = setTimeout(() => waiter.reject(late(deadlineMs)), Math.min(deadlineMs, MAX_TIMEOUT))
-      }
       this.#waiters.add(waiter)
+      if (due < this.#alarmAt) this.#setAlarm(due)
+      if (due < Infinity) this.#alarm?.ref?.()
     })
+  }
+
+  #setAlarm(at: number): void {
+    clearTimeout(this.#alarm)
+    this.#alarmAt = at
+    const ms = Math.min(Math.max(0, at - performance.now()), MAX_TIMEOUT)
+    this.#alarm = setTimeout(() => this.#giveUp(), Math.ceil(ms))
+  }
+
+  #giveUp(): void {
+    this.#alarmAt = Infinity
+    const now = performance.now()
+    let next = Infinity
+    for (const waiter of [...this.#waiters]) {
+      if (waiter.due <= now) waiter.reject(late(waiter.deadlineMs))
+      else next = Math.min(next, waiter.due)
+    }
+    if (next < Infinity) this.#setAlarm(next)
   }
 
   #overflow(): void {
@@ -168,6 +199,7 @@ export abstract class InboxChannel implements Channel {
 
   #finish(error: RingfenceError): void {
     this.#end = error
+    clearTimeout(this.#alarm)
     for (const waiter of [...this.#waiters]) waiter.reject(error)
   }
 }

@@ -1,6 +1,6 @@
 // Messages of an inference between WASM memory and a link: in pieces of bounded size, however long they are.
 import type { Kernels, Region } from '../kernels/instance.js'
-import { giveBuffer, type Link, type NextOptions, Phase, type ReceiveOptions } from '../net/index.js'
+import { giveBuffer, type Link, type NextOptions, Phase, type ReceiveOptions, turn } from '../net/index.js'
 import { PIECE_BYTES } from './pieces.js'
 
 /** Bytes of a message that carries parts of these lengths. */
@@ -43,6 +43,14 @@ export async function sendRegions(
     if (bytes === 0) return
     if (sent < bytes && !options.queued) await link.drained(options)
   }
+}
+
+/** Bytes that a socket takes while they are sent: Chromium's 131,000, Node's what the system buffers. */
+const AT_ONCE = 2 ** 17
+
+/** What is left of a large message leaves before work begins that needs no answer to it. A browser pays for every turn. */
+export async function handOver(sent: number): Promise<void> {
+  if (sent > AT_ONCE) await turn()
 }
 
 const viewOf = (part: Part): Uint8Array => (part instanceof Uint8Array ? part : part.u8())

@@ -1,9 +1,11 @@
 // Large messages: read past `ws`, in every cut of the stream, with what it still reads between them; and the buffers they lie in.
 import { createHash } from 'node:crypto'
+import { EventEmitter } from 'node:events'
 import { connect as connectSocket, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import { SUBPROTOCOL } from '../../src/net/access/credentials.js'
-import { KEPT_FROM, keptBuffer, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
+import { readStrangersBulk } from '../../src/net/bulk/frames.js'
+import { BULK_FROM, KEPT_FROM, keptBuffer, takeBuffer } from '../../src/net/bulk/kept-buffers.js'
 import { type Channel, connect, giveBuffer, type WebSocketLike, webSocketChannel } from '../../src/net/index.js'
 import { listen } from '../../src/net/websocket-server.node.js'
 import { codeOf } from './compliance.js'
@@ -196,7 +198,7 @@ describe('large messages of who connected', () => {
   })
 
   test('are read into a buffer that is kept, which comes back when they do not', async () => {
-    const size = KEPT_FROM + 12_344
+    const size = BULK_FROM + 12_344
     const payload = message(size, 6)
     const mine = takeBuffer(size)
     giveBuffer(new Uint8Array(mine))
@@ -221,7 +223,7 @@ describe('large messages of who connected', () => {
   })
 
   test('take no memory when they are announced: one that is not kept comes as `ws` has it', async () => {
-    const size = KEPT_FROM + 54_320
+    const size = BULK_FROM + 54_320
     const payload = message(size, 7)
     const { channel, socket } = await stranger()
     socket.write(maskedFrame(BINARY, payload, 9))
@@ -264,14 +266,23 @@ describe('kept buffers', () => {
   })
 
   test('are of sizes that somebody takes: others would push them out', () => {
-    const size = KEPT_FROM + 40
-    const [mine, other] = [takeBuffer(size), new ArrayBuffer(KEPT_FROM + 48)]
+    const size = BULK_FROM + 40
+    const [mine, other] = [takeBuffer(size), new ArrayBuffer(BULK_FROM + 48)]
     giveBuffer(new Uint8Array(mine))
-    for (let i = 0; i < 300; i++) giveBuffer(new Uint8Array(new ArrayBuffer(KEPT_FROM + 48)))
+    for (let i = 0; i < 300; i++) giveBuffer(new Uint8Array(new ArrayBuffer(BULK_FROM + 48)))
     giveBuffer(new Uint8Array(other))
     expect(takeBuffer(size)).toBe(mine)
-    expect(takeBuffer(KEPT_FROM + 48)).not.toBe(other)
+    expect(takeBuffer(BULK_FROM + 48)).not.toBe(other)
     expect(other.byteLength, 'its memory went back at once').toBe(0)
+  })
+
+  test('below those that are read into them: what nobody takes is left to the collector', () => {
+    const [mine, other] = [takeBuffer(BULK_FROM - 8), new ArrayBuffer(BULK_FROM - 16)]
+    giveBuffer(new Uint8Array(mine))
+    giveBuffer(new Uint8Array(other))
+    expect(takeBuffer(BULK_FROM - 8)).toBe(mine)
+    expect(takeBuffer(BULK_FROM - 16)).not.toBe(other)
+    expect(other.byteLength, 'to give it back costs more than to collect it').toBe(BULK_FROM - 16)
   })
 
   test('of many sizes are those of the last ones', () => {
@@ -303,4 +314,41 @@ describe('kept buffers', () => {
     written[0]()
     expect(takeBuffer(size)).toBe(buffer)
   })
+})
+
+test("a stranger's chunk is given back once it is read, unless ws has a part of it", () => {
+  const size = 3 * BULK_FROM + 40
+  const taken = [takeBuffer(size)]
+  for (const buffer of taken) giveBuffer(new Uint8Array(buffer))
+  const [ws, socket] = [new EventEmitter(), new EventEmitter()]
+  const toWs: Uint8Array[] = []
+  socket.on('data', (chunk: Uint8Array) => toWs.push(chunk))
+  readStrangersBulk(ws as never, socket as never, 2 ** 24)
+  const chunkOf = (bytes: Uint8Array) => new Uint8Array(bytes)
+  const greeting = chunkOf(maskedFrame(BINARY, message(20, 9), 3))
+  ws.emit('message')
+  socket.emit('data', greeting)
+  expect(toWs.length).toBeGreaterThan(0)
+  expect(greeting.byteLength).toBeGreaterThan(20)
+
+  const sent = message(size, 5)
+  const whole = maskedFrame(BINARY, sent, 77)
+  const half = chunkOf(whole.subarray(0, 2 ** 16))
+  const [pool, last] = [new Uint8Array(2 ** 20), whole.subarray(2 ** 17)]
+  pool.set(last, 64)
+  const middle = chunkOf(whole.subarray(2 ** 16, 2 ** 17))
+  let got: Uint8Array | undefined
+  ws.once('message', (data: ArrayBuffer) => {
+    got = new Uint8Array(data)
+  })
+  for (const chunk of [half, middle, pool.subarray(64, 64 + last.length)]) socket.emit('data', chunk)
+  expect(Buffer.from(got!).equals(sent)).toBe(true)
+  // What is all of its buffer is gone; what lies in somebody else's is not.
+  expect([half.byteLength, middle.byteLength, pool.byteLength]).toEqual([0, 0, 2 ** 20])
+
+  // The rest of a message, and the beginning of what `ws` reads.
+  const mixed = chunkOf(Buffer.concat([maskedFrame(BINARY, message(20, 1), 5), whole.subarray(0, 100)]))
+  socket.emit('data', mixed)
+  expect(mixed.byteLength).toBeGreaterThan(100)
+  ws.emit('close')
 })

@@ -1,5 +1,5 @@
 // What every channel must do, whatever carries it. Each adapter's test runs this suite once.
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { RingfenceError } from '../../src/errors.js'
 import type { Channel, ChannelOptions } from '../../src/net/index.js'
 
@@ -132,6 +132,43 @@ export function channelCompliance(name: string, adapter: Adapter): void {
       expect((await patient)[0]).toBe(0)
       expect((await b.receive(within))[0]).toBe(1)
       expect((await b.receive(within))[0]).toBe(2)
+    })
+
+    test('deadlines hold in any order, and none is left over for the next', async () => {
+      const [a, b] = await open()
+      const patient = b.receive(within)
+      expect(await codeOf(b.receive({ deadlineMs: 5 }))).toBe('DEADLINE')
+      a.send(pattern(10, 1))
+      expect((await patient)[0]).toBe(1)
+      const served = b.receive({ deadlineMs: 40 })
+      a.send(pattern(10, 2))
+      expect((await served)[0]).toBe(2)
+      const since = performance.now()
+      expect(await codeOf(b.receive({ deadlineMs: 200 }))).toBe('DEADLINE')
+      expect(performance.now() - since).toBeGreaterThanOrEqual(200)
+      a.send(pattern(10, 3))
+      expect((await b.receive(within))[0]).toBe(3)
+    })
+
+    test('one timer serves all that wait, and keeps no process alive once nobody does', async () => {
+      const [a, b] = await open()
+      const timers = vi.spyOn(globalThis, 'setTimeout')
+      for (let i = 0; i < 20; i++) {
+        const next = b.receive({ deadlineMs: 123_456 })
+        a.send(pattern(10, i))
+        expect((await next)[0]).toBe(i)
+      }
+      const set = timers.mock.calls.flatMap(([, ms], i) =>
+        Math.abs(ms! - 123_456) < 2 ? [timers.mock.results[i]] : [],
+      )
+      timers.mockRestore()
+      expect(set).toHaveLength(1)
+      const [{ value: alarm }] = set
+      expect(alarm.hasRef()).toBe(false)
+      const last = b.receive({ deadlineMs: 234_567 })
+      expect(alarm.hasRef()).toBe(true)
+      a.send(pattern(10, 99))
+      expect((await last)[0]).toBe(99)
     })
 
     test('an abort takes no message, before or while waiting', async () => {

@@ -2,7 +2,8 @@
 // socket's chunks, each in memory of its own, copies them into fresh memory once the last has come, and takes masks off byte by
 // byte. Whom one connects to may announce a message of `maxPayload` bytes and send none. Whoever connects to us takes no memory
 // with what it announces: it is lent a buffer that is kept already, while not too much is lent.
-import { giveBuffer, KEPT_FROM, keptBuffer, takeBuffer } from './kept-buffers.js'
+import { ownsBuffer } from '../inbox.js'
+import { BULK_FROM, dropBuffer, giveBuffer, keptBuffer, takeBuffer } from './kept-buffers.js'
 
 /** What is needed of a `ws` WebSocket and of the socket below. */
 interface Bulky {
@@ -17,7 +18,7 @@ interface Below {
   on(event: 'data', listener: Feed): unknown
   off(event: 'data', listener: Feed): unknown
 }
-type Feed = (chunk: Uint8Array) => void
+type Feed = (chunk: Uint8Array<ArrayBuffer>) => void
 
 const WHOLE_BINARY = 0x82
 /** Of a length in 64 bits. */
@@ -34,7 +35,7 @@ const feeds = new WeakMap<Below, Feed>()
 /** As of `net.connect`: all sockets read into one buffer, which is read or copied before the next chunk comes. */
 export const onread = {
   buffer: new Uint8Array(2 ** 16),
-  callback(this: Below, length: number, buffer: Uint8Array): boolean {
+  callback(this: Below, length: number, buffer: Uint8Array<ArrayBuffer>): boolean {
     const feed = this.readableLength === 0 && feeds.get(this)
     if (!feed) return this.push(buffer.slice(0, length))
     feed(buffer.subarray(0, length))
@@ -87,8 +88,13 @@ function feedBulk(ws: Bulky, socket: Below, masked: boolean, { take, done }: Buf
   let [fragmented, over] = [false, false]
   let target: Uint8Array<ArrayBuffer> | undefined
   const long = masked ? LONG | MASKED : LONG
+  /** Whether `ws` has a part of the chunk, to keep. */
+  let passed = false
   /** Chunks of a connection that somebody else opened lie in memory of their own. */
-  const pass = (chunk: Uint8Array) => read.call(socket, masked ? chunk : chunk.slice())
+  const pass = (chunk: Uint8Array<ArrayBuffer>) => {
+    passed = true
+    read.call(socket, masked ? chunk : chunk.slice())
+  }
 
   /** Whether the frame whose header begins so may be read here. Of any other `ws` gets every byte as it comes, to refuse it at once. */
   const isBulk = () => head[0] === WHOLE_BINARY && head[1] === long && !fragmented
@@ -96,7 +102,7 @@ function feedBulk(ws: Bulky, socket: Below, masked: boolean, { take, done }: Buf
   /** The header is whole: what follows is this side's, or passed on. */
   const begin = (length: number) => {
     const bulk = isBulk()
-    const buffer = bulk && length >= KEPT_FROM && take(length)
+    const buffer = bulk && length >= BULK_FROM && take(length)
     if (buffer) {
       target = new Uint8Array(buffer)
       filled = 0
@@ -109,7 +115,7 @@ function feedBulk(ws: Bulky, socket: Below, masked: boolean, { take, done }: Buf
     passing = length
   }
 
-  const feed = (chunk: Uint8Array) => {
+  const eat = (chunk: Uint8Array<ArrayBuffer>) => {
     for (let at = 0; at < chunk.length; ) {
       const left = chunk.length - at
       if (target) {
@@ -144,6 +150,12 @@ function feedBulk(ws: Bulky, socket: Below, masked: boolean, { take, done }: Buf
         known = 0
       }
     }
+  }
+  const feed = (chunk: Uint8Array<ArrayBuffer>) => {
+    passed = false
+    eat(chunk)
+    // Megabytes of them make V8 collect garbage in full.
+    if (masked && !passed && ownsBuffer(chunk)) dropBuffer(chunk.buffer)
   }
   const ended = () => {
     if (target) {

@@ -9,7 +9,7 @@ import { INFERENCE_BYTES, writeInference } from '../control.js'
 import { Kind } from '../kinds.js'
 import { tensorMask } from '../linear.js'
 import { LiveTensors } from '../live-tensors.js'
-import { receiveRegions, sendRegions } from '../regions.js'
+import { handOver, receiveRegions, sendRegions } from '../regions.js'
 import { isProduct } from '../step.js'
 import type { ModelShare } from '../weights.js'
 import type { Opened } from './gadget.js'
@@ -106,6 +106,7 @@ async function startInference(
   writeInference(head, inference)
   try {
     await sendRegions(server, Kind.input, 0, [head, masked], { signal })
+    await handOver(masked.byteLength)
   } finally {
     masked.release()
   }
@@ -133,8 +134,6 @@ async function answerStep(
   const { ring } = planned.plan
   const mask = (tensor: number) => tensorMask(k, planned, ch, tensor, inference)
   const parts = partSizes(step, ring, guard?.terms)
-  // What was sent leaves while the work is done that needs no answer to it.
-  await turn()
   const next = mask(step.index + 1)
   const drawn = draw({ k, ch, next, mask, inference, ring, guard }, step)
   try {
@@ -157,6 +156,7 @@ async function answerStep(
     drawn.release()
     next.release(true)
   }
+  await handOver(parts[parts.length - 1].reply)
 }
 
 /** Walks what is compared once more beside a step's opening; the answers wait for the last message. */
