@@ -111,15 +111,14 @@ export async function receiveModel(
   try {
     const plan = await receivePlan(link, hello)
     room.take(parsedBytes(hello.planBytes))
-    // While the server makes the first of F.
-    room.take(layoutBytes(plan))
-    const planned = await layOutInTurns(k, plan)
-    held.push(planned)
     let share: ModelShare | undefined
     let dealer: ModelDealer | undefined
     if (pool && plan.backend === 'mcc')
       held.push((dealer = await receiveForPool(pool, link, { plan, name }, room.take)))
     else held.push((share = await receiveShare(k, link, plan, room.take)))
+    room.take(layoutBytes(plan))
+    const planned = await layOutInTurns(k, plan)
+    held.push(planned)
     if (share && plan.backend === 'mcc') held.push((dealer = new LocalDealer(k, planned as MccSteps, share)))
     // A local dealer's bundle lies in no memory but a message's.
     const bundleBytes = dealer && !share ? dealer.width * sum(materialLengths(planned as MccSteps).helper) : 0
