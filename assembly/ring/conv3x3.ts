@@ -19,16 +19,17 @@ function shared(q: i32): i32 { return q < 4 ? 1 : 2 }
 @inline
 function second(q: i32): i32 { return q & (shared(q) - 1) }
 
+/** Sum i of the six. */
 // @ts-ignore: decorator
 @inline
-function sum(q: i32, w0: u32, w1: u32, w2: u32): u32 {
-  if (q >= 4) return q < 6 ? w1 : w2
-  return w0 + (q & 1 ? w1 : 0) + (q & 2 ? w2 : 0)
+function sum(i: i32, w0: u32, w1: u32, w2: u32): u32 {
+  if (i >= 4) return i == 4 ? w1 : w2
+  return w0 + (i & 1 ? w1 : 0) + (i & 2 ? w2 : 0)
 }
 
 // @ts-ignore: decorator
 @inline
-function across(w: usize, q: i32): u32 { return sum(q, load<u32>(w), load<u32>(w, 4), load<u32>(w, 8)) }
+function across(w: usize, i: i32): u32 { return sum(i, load<u32>(w), load<u32>(w, 4), load<u32>(w, 8)) }
 
 /** The eight differences of four columns: six rows `step` bytes apart, to eight `pitch` bytes apart. */
 // @ts-ignore: decorator
@@ -155,19 +156,16 @@ function products(w: usize, u: usize, v: usize, rows: i32, channels: i32, tiles:
 }
 
 /**
- * W[rows, channels, 3, 3] into the order that `conv3x3` reads, 36 matrices of sums in row panels. `scratch`: rows · channels
- * words.
+ * Sum `which` of the 36 of W[rows, channels, 3, 3], as a matrix in row panels, to its place in the order that `conv3x3` reads.
+ * V8 runs code that it has optimised from the next call on, so a call for each is quicker than one for all. `scratch`:
+ * rows · channels words.
  */
-export function pack3x3Weights(w: usize, rows: i32, channels: i32, to: usize, scratch: usize): void {
-  const end = scratch + (<usize>(rows * channels) << 2)
-  for (let p = 0; p < 8; p += shared(p)) {
-    for (let q = 0; q < 8; q += shared(q), to += rowPanelBytes<u32>(rows, channels)) {
-      for (let at = scratch, from = w; at < end; at += 4, from += 36) {
-        store<u32>(at, sum(p, across(from, q), across(from + 12, q), across(from + 24, q)))
-      }
-      packRows<u32>(scratch, rows, channels, to)
-    }
+export function pack3x3Weights(w: usize, rows: i32, channels: i32, which: i32, to: usize, scratch: usize): void {
+  const p = which / 6, q = which % 6, end = scratch + (<usize>(rows * channels) << 2)
+  for (let at = scratch, from = w; at < end; at += 4, from += 36) {
+    store<u32>(at, sum(p, across(from, q), across(from + 12, q), across(from + 24, q)))
   }
+  packRows<u32>(scratch, rows, channels, to + <usize>which * rowPanelBytes<u32>(rows, channels))
 }
 
 /**

@@ -104,7 +104,7 @@ interface RingExports {
   convScratch(depth: number): number
   conv32: Conv
   conv64: Conv
-  pack3x3Weights(w: number, rows: number, channels: number, to: number, scratch: number): void
+  pack3x3Weights(w: number, rows: number, channels: number, which: number, to: number, scratch: number): void
   conv3x3(
     x: number,
     w: number,

@@ -138,7 +138,7 @@ export function unpackConvWeights(k: Kernels, packed: PackedWeights): Region | n
 function packTiled(k: Kernels, g: ConvGeometry, layout: ConvLayout, weights: Region): PackedWeights {
   const region = k.memory.alloc(4 * packedWords(g, 32))
   const scratch = k.memory.alloc(4 * g.cin * g.cout)
-  k.raw.pack3x3Weights(weights.ptr, g.cout, g.cin, region.ptr, scratch.ptr)
+  for (let i = 0; i < 36; i++) k.raw.pack3x3Weights(weights.ptr, g.cout, g.cin, i, region.ptr, scratch.ptr)
   scratch.release(true)
   return packed(32, k, g, layout, region, true)
 }

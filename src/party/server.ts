@@ -109,9 +109,12 @@ export class Server {
       const model = modelOf(compiled)
       const { plan, filter } = model
       const digest = planDigest(plan)
-      const share = await packShare(k, plan, (slot, words) => wordRing(plan.ring).write(filter(slot), words))
-      const registration = await registered({ k, model, options }, digest, link, source)
-      const planned = await layOutInTurns(k, plan)
+      // The helper packs its share while this one packs its own.
+      const [registration, share, planned] = await Promise.all([
+        registered({ k, model, options }, digest, link, source),
+        packShare(k, plan, (slot, words) => wordRing(plan.ring).write(filter(slot), words)),
+        layOutInTurns(k, plan),
+      ])
       const [held, { bias }] = [heldModel(k, model, share), compiled.model]
       const parts = { k, model: held, bias, planned, digest, share, helper: link, connectHelper, registration, options }
       const server = new Server(parts)

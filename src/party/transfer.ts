@@ -59,7 +59,7 @@ export async function receivePiecesUnless(
   return first && moreOf(first, link, kind, phase, step, length)
 }
 
-/** The pieces that follow the first. */
+/** The whole of which the first piece has come. */
 export async function moreOf(
   first: Uint8Array,
   link: Link,
@@ -72,12 +72,26 @@ export async function moreOf(
   if (length <= PIECE_BYTES) return first
   // Memory that is not written to yet takes none.
   const out = new Uint8Array(length)
-  out.set(first)
+  await eachPiece(first, (piece, at) => out.set(piece, at), link, kind, phase, step, length, options)
+  return out
+}
+
+/** Puts every piece where it belongs, as it comes: the first, which has come, and those that follow. */
+export async function eachPiece(
+  first: Uint8Array,
+  put: (piece: Uint8Array, at: number) => void,
+  link: Link,
+  kind: number,
+  phase: PhaseCode,
+  step: number,
+  length: number,
+  options?: ReceiveOptions,
+): Promise<void> {
+  put(first, 0)
   giveBuffer(first)
   for (let at = PIECE_BYTES; at < length; at += PIECE_BYTES) {
     const piece = await link.receive(kind, phase, step, Math.min(PIECE_BYTES, length - at), options)
-    out.set(piece, at)
+    put(piece, at)
     giveBuffer(piece)
   }
-  return out
 }

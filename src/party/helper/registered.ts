@@ -1,7 +1,8 @@
 // What a registered server holds at its helper, and the bound on all of them together: nothing takes memory before it has
 // come, and nothing comes to stay once the memory set aside is taken.
 import { packedBytes, unpack } from '../../kernels/bits.js'
-import { type Kernels, type Region, upload } from '../../kernels/instance.js'
+import type { Kernels, Region } from '../../kernels/instance.js'
+import { wordRing } from '../../kernels/words.js'
 import { busy, type Link, Phase } from '../../net/index.js'
 import type { MccPlan, Plan } from '../../plan/plan.js'
 import { Kind } from '../../protocol/kinds.js'
@@ -10,12 +11,13 @@ import { tensorSizes } from '../../protocol/mcc/guard/upload.js'
 import { materialLengths } from '../../protocol/mcc/material.js'
 import type { MccSteps } from '../../protocol/mcc/step.js'
 import { filterBytes, layoutBytes } from '../../protocol/memory.js'
+import { firstPiece } from '../../protocol/pieces.js'
 import { layOutInTurns, type PlannedSteps } from '../../protocol/step.js'
 import { type FilterSlot, filterSlots, type ModelShare, packShare } from '../../protocol/weights.js'
 import type { Seed } from '../../random/seed.js'
 import type { HelperHello } from '../messages.js'
 import { parsedBytes, receivePlan } from '../received-plan.js'
-import { receivePieces } from '../transfer.js'
+import { eachPiece, receivePieces } from '../transfer.js'
 import { type DealerPool, type DealtModel, LocalDealer, type ModelDealer } from './dealing.js'
 
 /** When a helper whose memory is taken may have some again: registrations end with their servers, or when they go idle. */
@@ -162,14 +164,20 @@ export async function receiveGuard(link: Link, seed: Seed, { planned, dealer, ta
 }
 
 async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: number) => void): Promise<ModelShare> {
-  let payload: Uint8Array
-  return shareOf(
+  const { weights } = Kind
+  const { setup } = Phase
+  const length = ({ words }: FilterSlot) => packedBytes(words, plan.ring)
+  let first: Uint8Array
+  return unpackShare(
     k,
     plan,
-    () => payload,
+    (slot, packed) => {
+      const put = (piece: Uint8Array, at: number) => packed.u8().set(piece, at)
+      return eachPiece(first, put, link, weights, setup, slot.step, length(slot))
+    },
     async (slot) => {
       take(filterBytes(plan, slot))
-      payload = await receiveFilter(link, plan, slot)
+      first = await link.receive(weights, setup, slot.step, firstPiece(length(slot)))
     },
   )
 }
@@ -177,19 +185,27 @@ async function receiveShare(k: Kernels, link: Link, plan: Plan, take: (bytes: nu
 const receiveFilter = (link: Link, plan: Plan, { step, words }: FilterSlot): Promise<Uint8Array> =>
   receivePieces(link, Kind.weights, Phase.setup, step, packedBytes(words, plan.ring))
 
-/** F for the kernels. @param packed the filter at a place, as it travels @param ready as of `packShare` */
-export function shareOf(
+/** F for the kernels. @param packed the filter at a place, as it travels */
+export const shareOf = (k: Kernels, plan: Plan, packed: (at: number) => Uint8Array): Promise<ModelShare> =>
+  unpackShare(k, plan, ({ place }, region) => region.u8().set(packed(place)))
+
+/** @param write writes a filter as it travels @param ready as of `packShare` */
+function unpackShare(
   k: Kernels,
   plan: Plan,
-  packed: (at: number) => Uint8Array,
+  write: (slot: FilterSlot, packed: Region) => void | Promise<void>,
   ready?: (slot: FilterSlot) => Promise<void>,
 ): Promise<ModelShare> {
-  const fill = (slot: FilterSlot, words: Region) => {
-    const region = upload(k.memory, packed(slot.place))
+  const { ring } = plan
+  // Whole words travel as they lie in memory.
+  if (ring === 8 * wordRing(ring).bytes) return packShare(k, plan, write, ready)
+  const fill = async (slot: FilterSlot, words: Region) => {
+    const packed = k.memory.alloc(packedBytes(slot.words, ring))
     try {
-      unpack(k, region, slot.words, plan.ring, words)
+      await write(slot, packed)
+      unpack(k, packed, slot.words, ring, words)
     } finally {
-      region.release()
+      packed.release()
     }
   }
   return packShare(k, plan, fill, ready)
