@@ -3,6 +3,7 @@
 
 import type { Region } from '../../kernels/instance.js'
 import { isProduct, type ReluNumbers } from '../layout.js'
+import { remembered } from '../remembered.js'
 import type { Message } from '../transcript.js'
 import {
   type Deal,
@@ -82,21 +83,11 @@ export function partSizes(
   return sizes.parts ?? [sizes]
 }
 
-/** Of the plans that are walked: every message of a step asks for its lengths. */
-const known = new WeakMap<AnsweredStep<ReluNumbers>, { ring: number; terms: GuardTerms | null; sizes: GadgetSizes }>()
-
 /** Byte lengths of a gadget's messages. */
-export function gadgetSizes(
-  step: AnsweredStep<ReluNumbers>,
-  ring: number,
-  terms: GuardTerms | null = null,
-): GadgetSizes {
-  const last = known.get(step)
-  if (last?.ring === ring && last.terms === terms) return last.sizes
-  const sizes = LENGTHS[nameOf(step)].sizes(step, ring, terms)
-  known.set(step, { ring, terms, sizes })
-  return sizes
-}
+export const gadgetSizes = remembered(
+  (step: AnsweredStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null): GadgetSizes =>
+    LENGTHS[nameOf(step)].sizes(step, ring, terms),
+)
 
 /** What a step's gadget sends beside its linear part; its material goes in the same message as u. */
 export function gadgetMessages(step: AnsweredStep<ReluNumbers>, ring: number, terms: GuardTerms | null): Message[] {

@@ -27,6 +27,7 @@ import {
 import { sub32 } from '../../kernels/ring.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
+import { remembered } from '../remembered.js'
 import { addConstant, addCopies, copies, grouped, ofOpened } from './bends.js'
 import { dealComparison, openRows, padsOf, walk } from './comparison.js'
 import type { DealerStreams } from './gadget.js'
@@ -39,8 +40,14 @@ import { chainOf, type ReluStep } from './step.js'
 import { openedValues, perValue, picked, placed, tested } from './values.js'
 import { halves, type SelectWords, unpackWords, wordBytes } from './words.js'
 
+const openingSizes = remembered(({ activation, relu }: ReluStep<ReluNumbers>) => {
+  const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
+  const rows = relu.comparisons === 0 ? 0 : rowBytes(activation.chunks, relu.comparisons)
+  return { opened, rows, opening: opened + rows }
+})
+
 /** Byte lengths of a ReLU step's messages; every party computes them from the plan. `terms`: of a guarded plan. */
-export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) {
+export const reluSizes = remembered((step: ReluStep<ReluNumbers>, ring: number, terms: GuardTerms | null = null) => {
   const { activation, relu } = step
   const { comparisons, results } = relu
   const tables = comparisons === 0 ? 0 : tableBytes(activation.chunks, comparisons)
@@ -52,13 +59,7 @@ export function reluSizes(step: ReluStep<ReluNumbers>, ring: number, terms: Guar
     words: wordBytes(step, ring),
     keys: terms ? keyBytes(step, terms.word) : 0,
   }
-}
-
-function openingSizes({ activation, relu }: ReluStep<ReluNumbers>) {
-  const opened = packedBytes(relu.opened.values + relu.opened.patches, activation.bits)
-  const rows = relu.comparisons === 0 ? 0 : rowBytes(activation.chunks, relu.comparisons)
-  return { opened, rows, opening: opened + rows }
-}
+})
 
 /** What the helper makes for a ReLU step. */
 export interface DealtRelu {

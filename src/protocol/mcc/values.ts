@@ -7,6 +7,7 @@ import { groupsOf, tableBytes } from '../../kernels/mcc.js'
 import { elementCount } from '../../plan/plan.js'
 import type { ReluNumbers } from '../layout.js'
 import { PART_VALUES } from '../pieces.js'
+import { remembered } from '../remembered.js'
 import type { PlannedRelu } from '../step.js'
 import { grouped } from './bends.js'
 import type { ReluStep } from './step.js'
@@ -63,7 +64,7 @@ export interface Part<R extends ReluNumbers = PlannedRelu> {
  * The parts of a step in which every element has a comparison of its own; any other step is one.
  * @param guarded then a step is one, too: a guard counts by steps
  */
-export function partsOf<R extends ReluNumbers>(step: ReluStep<R>, guarded: boolean): readonly Part<R>[] {
+export const partsOf = remembered(<R extends ReluNumbers>(step: ReluStep<R>, guarded: boolean): readonly Part<R>[] => {
   const { size, relu, activation } = step
   const alike = relu.paired && relu.inOrder && !activation.bends && relu.results === size
   if (guarded || !alike || size <= PART_VALUES) return [{ step, from: 0, whole: true }]
@@ -74,7 +75,7 @@ export function partsOf<R extends ReluNumbers>(step: ReluStep<R>, guarded: boole
     const opened = { values: count, patches: 0 }
     return { step: { ...step, size: count, relu: { ...relu, ...numbers, opened } }, from, whole: false }
   })
-}
+})
 
 /** A part's tables, or their pads. */
 export function tablesOf({ step: { activation, size }, from, whole }: Part, tables: Region): Region {

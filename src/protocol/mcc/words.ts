@@ -9,6 +9,7 @@ import { pack, packedBytes, unpack } from '../../kernels/bits.js'
 import type { Kernels, Region } from '../../kernels/instance.js'
 import { Purpose, type Streams } from '../../random/streams.js'
 import type { ReluNumbers } from '../layout.js'
+import { remembered } from '../remembered.js'
 import type { ReluStep } from './step.js'
 import { type Part, wordsOf } from './values.js'
 
@@ -42,14 +43,20 @@ export interface WordCounts {
   }
 }
 
+interface Shape {
+  readonly field: Field
+  readonly count: number
+  readonly bits: number
+}
+
 /** How many words a field has, and of how many bits as they travel: none where n' = n. */
-function shapes({ activation, relu }: WordCounts, ring: number): { field: Field; count: number; bits: number }[] {
+const shapes = remembered(({ activation, relu }: WordCounts, ring: number): readonly Shape[] => {
   const { comparisons, switched, opened } = relu
   const counts = { rho: comparisons, p: switched, q: switched, omega: opened.values, mu: opened.values }
   return FIELDS.map((field) => {
     return { field, count: counts[field], bits: field === 'rho' || field === 'p' ? ring : ring - activation.bits }
   })
-}
+})
 
 /** How many words a step has, of whatever width. */
 export function wordCount({ relu: { comparisons, switched, opened } }: Pick<ReluStep<ReluNumbers>, 'relu'>): number {

@@ -5,6 +5,7 @@ import type { Chain } from '../../../kernels/mcc.js'
 import { segmentsOf } from '../../../plan/guard.js'
 import { boundedInputBits, elementCount, type MccPlan, tensorShape } from '../../../plan/plan.js'
 import { isActive, type ReluNumbers } from '../../layout.js'
+import { remembered } from '../../remembered.js'
 import type { MccLayout, ReluStep } from '../step.js'
 import { type SignSet, signSizes } from './signs.js'
 import { longBytes } from './words.js'
@@ -41,7 +42,7 @@ export type WindowedTerms = GuardTerms & { readonly input: InputWindow }
 export const isWindowed = (terms: GuardTerms): terms is WindowedTerms => terms.input !== null
 
 /** Null for a plan without a guard. */
-export function guardTerms({ plan, steps }: MccLayout): GuardTerms | null {
+export const guardTerms = remembered(({ plan, steps }: MccLayout): GuardTerms | null => {
   const { guard, ring } = plan
   if (!guard) return null
   const { sigma, signs } = guard
@@ -53,7 +54,7 @@ export function guardTerms({ plan, steps }: MccLayout): GuardTerms | null {
     return { number, last, comparisons, sets }
   })
   return { ring, word: ring + sigma, vectors: sigma + 1, segments, input: inputWindow(plan) }
-}
+})
 
 const chainOfSigns = ({ bits, chunks }: NonNullable<NonNullable<MccPlan['guard']>['signs']>): Chain => {
   return { bits, lo: 0, chunks, add: 0 }
