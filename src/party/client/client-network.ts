@@ -35,10 +35,11 @@ export class ClientNetwork {
     if (--this.#holders > 0) return
     this.planned.release()
     for (const mask of this.#masks.values()) {
-      void mask.then(({ share, uploadMasks }) => {
+      const release = ({ share, uploadMasks }: ModelMask) => {
         share.release()
         uploadMasks?.release()
-      })
+      }
+      mask.then(release, () => undefined)
     }
   }
 
@@ -57,9 +58,13 @@ export class ClientNetwork {
   async #pack(seed: Seed): Promise<ModelMask> {
     const plan: Plan = this.planned.plan
     const streams = new Streams(this.k, seed, plan.rounds)
-    const share = await packShare(this.k, plan, (slot, words) => fillModelMask(streams, slot, words))
-    if (plan.backend === 'mcc' && plan.guard) return { share, uploadMasks: new UploadMasks(streams) }
-    streams.release()
-    return { share, uploadMasks: undefined }
+    let uploadMasks: UploadMasks | undefined
+    try {
+      const share = await packShare(this.k, plan, (slot, words) => fillModelMask(streams, slot, words))
+      if (plan.backend === 'mcc' && plan.guard) uploadMasks = new UploadMasks(streams)
+      return { share, uploadMasks }
+    } finally {
+      if (!uploadMasks) streams.release()
+    }
   }
 }
