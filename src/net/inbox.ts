@@ -150,10 +150,11 @@ export abstract class InboxChannel implements Channel {
     return new Promise((resolve, reject) => {
       const settle = () => {
         this.#waiters.delete(waiter)
-        if (this.#waiters.size === 0) this.#alarm?.unref?.()
         signal?.removeEventListener('abort', onAbort)
+        for (const { due } of this.#waiters) if (due < Infinity) return
+        this.#alarm?.unref?.()
       }
-      const due = deadlineMs === Infinity ? Infinity : performance.now() + deadlineMs
+      const due = performance.now() + (deadlineMs || 0)
       const waiter: Waiter = {
         deadlineMs,
         due,

@@ -39,7 +39,7 @@ import {
   REGISTERED_BYTES,
   replicaProof,
 } from './messages.js'
-import { linkTo } from './options.js'
+import { deadlineOf, linkTo } from './options.js'
 import type { ServerOptions, SharedRegistration } from './server-options.js'
 import { type SendOptions, sendPieces } from './transfer.js'
 
@@ -65,12 +65,28 @@ export interface ReplicaOptions extends RegisterOptions {
   readonly deliverAt?: string | undefined
 }
 
+/** Registers anew, or joins the registration that the options name. @throws BAD_INPUT, and as those two */
+export function registered(
+  k: Kernels,
+  model: SecretModel,
+  digest: Uint8Array,
+  helper: Link,
+  source: () => Seed,
+  options: ServerOptions,
+): Promise<Registration> {
+  const { registration: shared, deliverAt, helperKey } = options
+  const settings = { source, helperKey, deliverAt, deadlineMs: deadlineOf(options) }
+  if (shared) return join(k, model, digest, helper, shared, settings)
+  if (deliverAt === undefined) return register(k, model, digest, helper, settings)
+  return Promise.reject(new RingfenceError('BAD_INPUT', 'deliverAt goes with a registration that was made before'))
+}
+
 /**
  * Joins a shared registration. F leaves for the holder of the helper's key alone: another one could ask a replica for κ_B, as a
  * client.
  * @throws RingfenceError UNSUPPORTED (guarded plans), PLAN_MISMATCH, and as `register`
  */
-export async function join(
+async function join(
   k: Kernels,
   model: SecretModel,
   digest: Uint8Array,
@@ -173,7 +189,7 @@ async function meet(
  * @throws RingfenceError INSECURE when the helper is not the pinned one or cannot show that it holds its key's secret;
  *   PEER_GONE, PEER_FAILED, DEADLINE
  */
-export async function register(
+async function register(
   k: Kernels,
   model: SecretModel,
   digest: Uint8Array,

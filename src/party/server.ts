@@ -12,7 +12,7 @@ import { Kind } from '../protocol/kinds.js'
 import { requireMemory } from '../protocol/memory.js'
 import { layOutInTurns } from '../protocol/step.js'
 import { packShare } from '../protocol/weights.js'
-import { entropy, type Seed } from '../random/seed.js'
+import { entropy } from '../random/seed.js'
 import { Streams } from '../random/streams.js'
 import { JOINS_PER_SECOND, keptAlive, LONGEST_JOIN_MS, Pace } from './admission.js'
 import type { ClientSession, ServerBackend, SessionBackend } from './backend.js'
@@ -23,7 +23,7 @@ import { Ledger } from './ledger.js'
 import { type Delivery, delivered } from './mcc/deliveries.js'
 import { decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, timed, unusedOf } from './options.js'
-import { join, openUnless, type Registration, register } from './registration.js'
+import { openUnless, registered } from './registration.js'
 import { type Registered, serverBackend } from './server-backend.js'
 import type { ConnectHelper, ServerOptions } from './server-options.js'
 
@@ -103,6 +103,7 @@ export class Server {
     requireMemory(compiled.plan)
     const channel = typeof helper === 'function' ? await helper() : helper
     const link = linkTo('helper', channel, options, options.meter)
+    const failed = new AbortController()
     try {
       const source = seedSource(options, [channel])
       const k = loadKernels()
@@ -111,8 +112,11 @@ export class Server {
       const digest = planDigest(plan)
       // The helper packs its share while this one packs its own.
       const [registration, share, planned] = await Promise.all([
-        registered({ k, model, options }, digest, link, source),
-        packShare(k, plan, (slot, words) => wordRing(plan.ring).write(filter(slot), words)),
+        registered(k, model, digest, link, source, options),
+        packShare(k, plan, (slot, words) => {
+          failed.signal.throwIfAborted()
+          wordRing(plan.ring).write(filter(slot), words)
+        }),
         layOutInTurns(k, plan),
       ])
       const [held, { bias }] = [heldModel(k, model, share), compiled.model]
@@ -122,6 +126,7 @@ export class Server {
       server.#track(server.#attendHelper())
       return server
     } catch (cause) {
+      failed.abort()
       const error = asRingfenceError(cause)
       link.fail(error)
       throw error
@@ -301,14 +306,14 @@ export class Server {
   }
 
   async #register(): Promise<void> {
-    const { digest, connectHelper, options } = this.#parts
+    const { k, model, digest, connectHelper, options } = this.#parts
     if (!connectHelper) return
     let helper: Link | undefined
     try {
       const channel = await openUnless(this.#end.signal, connectHelper)
       helper = linkTo('helper', channel, options, options.meter)
       const source = seedSource(options, [channel])
-      const registration = await registered(this.#parts, digest, helper, source)
+      const registration = await registered(k, model, digest, helper, source, options)
       if (this.#released) throw new RingfenceError('ABORTED', 'the server was released')
       this.#parts.registration.helperSeed.fill(0)
       this.#parts.registration.grants.release()
@@ -381,19 +386,6 @@ export class Server {
       throw error
     }
   }
-}
-
-function registered(
-  { k, model, options }: Pick<Registered, 'k' | 'model' | 'options'>,
-  digest: Uint8Array,
-  helper: Link,
-  source: () => Seed,
-): Promise<Registration> {
-  const { registration: shared, deliverAt, helperKey } = options
-  const settings = { source, helperKey, deliverAt, deadlineMs: deadlineOf(options) }
-  if (shared) return join(k, model, digest, helper, shared, settings)
-  if (deliverAt === undefined) return register(k, model, digest, helper, settings)
-  return Promise.reject(new RingfenceError('BAD_INPUT', 'deliverAt goes with a registration that was made before'))
 }
 
 const caught = (name: string): RingfenceError =>

@@ -65,14 +65,16 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const held = sum(slots.map(({ geometry }) => packedFilterBytes(plan, geometry))) + layoutBytes(plan) + SMALL
   const live = liveBytes(layout)
   /** While the model comes, the largest filter lies there beside what is packed. */
-  const peak = (of: (index: number) => number, more = 0) =>
-    held + Math.max(most(filters), more + most(plan.steps.map((_, index) => live[index] + of(index))))
+  const peak = (of: (index: number) => number, more = 0, comes = most(filters)) =>
+    held + Math.max(comes, more + most(plan.steps.map((_, index) => live[index] + of(index))))
+  /** At the server one more, which it masks for the helper while it packs its own. */
+  const two = 2 * most(filters)
   if (plan.backend === 'securenn') {
     const { steps } = layout as PlanLayout<SecurennPlan>
     const side = (i: number) => sideBytes(steps[i])
     return {
       client: peak(side),
-      server: peak(side),
+      server: peak(side, 0, two),
       helper: peak((i) => dealerSideBytes(steps[i])),
       prepared: 0,
     }
@@ -86,7 +88,7 @@ export function planMemory(plan: Plan, layout: PlanLayout = planLayout(plan)): P
   const guard = guardBytes(own)
   return {
     client: peak((i) => Math.max(online[i], linear[i])) + guard.client,
-    server: peak((i) => online[i] + linear[i], prepared + ahead) + guard.server,
+    server: peak((i) => online[i] + linear[i], prepared + ahead, two) + guard.server,
     helper: peak((i) => linear[i] + dealtBytes(own.steps[i], plan.ring) + dealt[i]) + guard.helper,
     prepared,
   }

@@ -61,11 +61,14 @@ export async function packShare(
       // What waits in this thread has its turn: packing a large network takes a while.
       await (ready?.(slot) ?? turn())
       const words = k.memory.alloc(slot.words * ring.bytes)
+      // Where a filter stops coming, pages that it did not reach take no memory: to wipe them would.
+      let wipe = !ready
       try {
         await fill(slot, words)
+        wipe = true
         packed.set(`${slot.step}.${slot.operation}`, ring.packWeights(k, slot.geometry, words))
       } finally {
-        words.release(true)
+        words.release(wipe)
       }
     }
   } catch (error) {

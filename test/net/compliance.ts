@@ -171,6 +171,26 @@ export function channelCompliance(name: string, adapter: Adapter): void {
       expect((await last)[0]).toBe(99)
     })
 
+    test('who waits without a deadline behind one that had one keeps no process alive', async () => {
+      const [a, b] = await open()
+      const timers = vi.spyOn(globalThis, 'setTimeout')
+      const [timed, patient] = [b.receive({ deadlineMs: 123_456 }), b.receive()]
+      const at = timers.mock.calls.findIndex(([, ms]) => Math.abs(ms! - 123_456) < 2)
+      const { value: alarm } = timers.mock.results[at]
+      timers.mockRestore()
+      expect(alarm.hasRef()).toBe(true)
+      a.send(pattern(10, 1))
+      expect((await timed)[0]).toBe(1)
+      expect(alarm.hasRef()).toBe(false)
+      a.send(pattern(10, 2))
+      expect((await patient)[0]).toBe(2)
+    })
+
+    test('a deadline that is no number is over at once, as of a timer', async () => {
+      const [, b] = await open()
+      expect(await codeOf(b.receive({ deadlineMs: Number.NaN }))).toBe('DEADLINE')
+    })
+
     test('an abort takes no message, before or while waiting', async () => {
       const [a, b] = await open()
       const control = new AbortController()

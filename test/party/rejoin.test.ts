@@ -1,10 +1,12 @@
-// A helper that was away: a server that can open a connection registers with it anew when the next client comes.
+// A helper that was away: a server that can open a connection registers with it anew when the next client comes. One that is
+// lost at the first registration: nothing goes on behind the error.
 import { afterEach, expect, test } from 'vitest'
 import { type Channel, memoryPair } from '../../src/net/index.js'
 import { Client } from '../../src/party/client/client.js'
 import type { Helper } from '../../src/party/helper/helper.js'
 import { Server } from '../../src/party/server.js'
 import { AUDIT } from '../../src/testing.js'
+import { prepareWorkload } from '../fixtures/workloads.js'
 import {
   causeOf,
   createHelper,
@@ -67,4 +69,33 @@ test('a server is registered again once its helper is back; who was there goes o
   await server.release()
   await helper.release()
   expect([server.memoryInUse, helper.memoryInUse]).toEqual([0, 0])
+})
+
+/** A larger network, and how often one of its filters was read. */
+function counted() {
+  const { compiled } = prepareWorkload({ name: 'resnet20-cifar10', options: {} })
+  const { model } = compiled
+  let reads = 0
+  const weights = new Map(model.weights)
+  weights.get = (key) => {
+    reads++
+    return model.weights.get(key)
+  }
+  return { compiled: { ...compiled, model: { ...model, weights } }, reads: () => reads }
+}
+
+test.each([
+  ['hears of it', 0],
+  ['has its first filters', 4],
+])('a server that loses its helper as that %s packs no more', async (_, messages) => {
+  const { compiled, reads } = counted()
+  const [near, far] = memoryPair()
+  const lost = failure(Server.create(compiled, near, { deadlineMs: 5000 }))
+  for (let i = 0; i < messages; i++) await far.receive()
+  far.close()
+  expect(await lost).toMatchObject({ code: 'PEER_GONE' })
+  const before = reads()
+  expect(before).toBeLessThan(compiled.model.weights.size)
+  await new Promise((done) => setTimeout(done, 200))
+  expect(reads()).toBe(before)
 })

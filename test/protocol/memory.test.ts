@@ -85,6 +85,28 @@ it('counts the tables of a curve, which the helper makes and the server keeps', 
   for (const party of PARTIES) expect(said[party]).toBeGreaterThanOrEqual(held[party])
 })
 
+it.each(['mcc', 'securenn'] as const)(
+  'counts two filters at the server, packed and masked side by side: %s',
+  async (backend) => {
+    const arch = parseArchitecture({
+      format: 'arch/1',
+      name: 'one-filter',
+      inputs: [{ name: 'x', shape: [1024, 1, 1] }],
+      outputs: ['fc'],
+      layers: [
+        { id: 'flat', op: 'flatten', in: ['x'] },
+        { id: 'fc', op: 'linear', in: ['flat'], cout: 1024 },
+      ],
+      weights: { layout: 'torch' },
+    })
+    const [weights, input] = [randomWeights(arch, 5), sampleInput(arch, 1)]
+    const compiled = compile(arch, weights, calibrate(arch, weights, undefined, [input]), undefined, { backend })
+    const held = await peaks(compiled, input)
+    const said = planMemory(compiled.plan)
+    for (const party of PARTIES) expect(said[party]).toBeGreaterThanOrEqual(held[party])
+  },
+)
+
 it('is laid out in turns: what waits in the thread goes on, step by step', async () => {
   const { compiled } = prepareWorkload({ name: 'round-trips', options: {} })
   let turns = 0
