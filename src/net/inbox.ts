@@ -20,7 +20,7 @@ interface Waiter {
   reject(error: RingfenceError): void
 }
 
-/** As Node has them; elsewhere a timer is a number, and keeps nothing running. */
+/** As Node and Deno have them; in a browser a timer is a number, and there is nothing to keep running. */
 type Timer = ReturnType<typeof setTimeout> & { ref?(): void; unref?(): void }
 
 export abstract class InboxChannel implements Channel {

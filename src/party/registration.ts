@@ -60,6 +60,13 @@ export interface RegisterOptions extends SendOptions {
   readonly helperKey?: Uint8Array
 }
 
+/** Wipes what it holds, once nobody is to join under it. */
+export function forget({ grants, helperSeed, modelSeed }: Registration): void {
+  grants.release()
+  helperSeed.fill(0)
+  modelSeed.fill(0)
+}
+
 /** Where dealers bring what is for a server: its own address, or the helper's connection where there is none. */
 export interface ReplicaOptions extends RegisterOptions {
   readonly deliverAt?: string | undefined
@@ -98,21 +105,26 @@ async function join(
   const { keys, helperKey } = shared
   const json = new TextEncoder().encode(canonicalJson(model.plan))
   const met = await meet(digest, helper, keys, { planBytes: json.byteLength, pinned: helperKey })
-  const identified = new Uint8Array(IDENTIFIED_BYTES)
-  const order = { initiator: keys.publicKey, responder: met.challenge }
-  const address = encodeAddress(options.deliverAt ?? '')
-  identified.set(replicaProof(keys, met.challenge, order, { digest, address }))
-  identified.set(address, SEED_BYTES)
-  helper.send(Kind.identified, Phase.setup, 0, identified)
-  const [lacks] = await helper.receive(Kind.lacks, Phase.setup, 0, 1)
-  if (lacks === 1) {
-    helper.send(Kind.plan, Phase.setup, 0, json)
-    await sendModel(k, model, shared.modelSeed, helper, options)
+  try {
+    const identified = new Uint8Array(IDENTIFIED_BYTES)
+    const order = { initiator: keys.publicKey, responder: met.challenge }
+    const address = encodeAddress(options.deliverAt ?? '')
+    identified.set(replicaProof(keys, met.challenge, order, { digest, address }))
+    identified.set(address, SEED_BYTES)
+    helper.send(Kind.identified, Phase.setup, 0, identified)
+    const [lacks] = await helper.receive(Kind.lacks, Phase.setup, 0, 1)
+    if (lacks === 1) {
+      helper.send(Kind.plan, Phase.setup, 0, json)
+      await sendModel(k, model, shared.modelSeed, helper, options)
+    }
+    const { id, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
+    if (!equal(confirmation(met.seed, id), proof)) throw imposter()
+    const modelSeed = shared.modelSeed.slice()
+    return { id, helperKey, helperSeed: met.seed, modelSeed, grants: new Grants(met.seed, id) }
+  } catch (error) {
+    met.seed.fill(0)
+    throw error
   }
-  const { id, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
-  if (!equal(confirmation(met.seed, id), proof)) throw imposter()
-  const modelSeed = shared.modelSeed.slice()
-  return { id, helperKey, helperSeed: met.seed, modelSeed, grants: new Grants(met.seed, id) }
 }
 
 /**
@@ -198,20 +210,28 @@ async function register(
 ): Promise<Registration> {
   const { plan } = model
   const keys = keyPair(options.source())
-  const json = new TextEncoder().encode(canonicalJson(plan))
-  const nothing = new Uint8Array(ID_BYTES)
-  const identifiers = { registration: nothing, session: nothing, digest, publicKey: keys.publicKey }
-  const hello = encodeHello({ role: Caller.server, ...identifiers, planBytes: json.byteLength })
-  helper.send(Kind.hello, Phase.setup, 0, hello)
-  helper.send(Kind.plan, Phase.setup, 0, json)
-  const modelSeed = options.source()
-  await sendModel(k, model, modelSeed, helper, options)
-  const { id, helperKey, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
-  const helperSeed = agree(keys, digest, helperKey, options.helperKey)
-  keys.secretKey.fill(0)
-  if (!equal(confirmation(helperSeed, id), proof)) throw imposter()
-  if (plan.backend === 'mcc') await sendGuard(k, plan, { helperSeed, modelSeed }, helper, options)
-  return { id, helperKey, helperSeed, modelSeed, grants: new Grants(helperSeed, id) }
+  const secrets = [keys.secretKey]
+  try {
+    const json = new TextEncoder().encode(canonicalJson(plan))
+    const nothing = new Uint8Array(ID_BYTES)
+    const identifiers = { registration: nothing, session: nothing, digest, publicKey: keys.publicKey }
+    const hello = encodeHello({ role: Caller.server, ...identifiers, planBytes: json.byteLength })
+    helper.send(Kind.hello, Phase.setup, 0, hello)
+    helper.send(Kind.plan, Phase.setup, 0, json)
+    const modelSeed = options.source()
+    secrets.push(modelSeed)
+    await sendModel(k, model, modelSeed, helper, options)
+    const { id, helperKey, proof } = readWelcome(await helper.receive(Kind.welcome, Phase.setup, 0, REGISTERED_BYTES))
+    const helperSeed = agree(keys, digest, helperKey, options.helperKey)
+    secrets.push(helperSeed)
+    if (!equal(confirmation(helperSeed, id), proof)) throw imposter()
+    if (plan.backend === 'mcc') await sendGuard(k, plan, { helperSeed, modelSeed }, helper, options)
+    keys.secretKey.fill(0)
+    return { id, helperKey, helperSeed, modelSeed, grants: new Grants(helperSeed, id) }
+  } catch (error) {
+    for (const secret of secrets) secret.fill(0)
+    throw error
+  }
 }
 
 /** Guarded plans: what the helper checks the uploads of clients with. */

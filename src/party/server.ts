@@ -23,7 +23,7 @@ import { Ledger } from './ledger.js'
 import { type Delivery, delivered } from './mcc/deliveries.js'
 import { decodeClientHello, encodeWelcome, equal, hex, ID_BYTES, sessionSeed } from './messages.js'
 import { AUDIT, asRingfenceError, deadlineOf, idleOf, linkTo, OWN, seedSource, timed, unusedOf } from './options.js'
-import { openUnless, registered } from './registration.js'
+import { forget, openUnless, registered } from './registration.js'
 import { type Registered, serverBackend } from './server-backend.js'
 import type { ConnectHelper, ServerOptions } from './server-options.js'
 
@@ -104,15 +104,17 @@ export class Server {
     const channel = typeof helper === 'function' ? await helper() : helper
     const link = linkTo('helper', channel, options, options.meter)
     const failed = new AbortController()
+    let registering: ReturnType<typeof registered> | undefined
     try {
       const source = seedSource(options, [channel])
       const k = loadKernels()
       const model = modelOf(compiled)
       const { plan, filter } = model
       const digest = planDigest(plan)
+      registering = registered(k, model, digest, link, source, options)
       // The helper packs its share while this one packs its own.
       const [registration, share, planned] = await Promise.all([
-        registered(k, model, digest, link, source, options),
+        registering,
         packShare(k, plan, (slot, words) => {
           failed.signal.throwIfAborted()
           wordRing(plan.ring).write(filter(slot), words)
@@ -127,6 +129,7 @@ export class Server {
       return server
     } catch (cause) {
       failed.abort()
+      registering?.then(forget, () => undefined)
       const error = asRingfenceError(cause)
       link.fail(error)
       throw error
@@ -218,9 +221,7 @@ export class Server {
     this.#backend.release()
     share.release()
     planned.release()
-    registration.grants.release()
-    registration.helperSeed.fill(0)
-    registration.modelSeed.fill(0)
+    forget(registration)
   }
 
   #track(running: Promise<void>): Promise<void> {
@@ -314,7 +315,10 @@ export class Server {
       helper = linkTo('helper', channel, options, options.meter)
       const source = seedSource(options, [channel])
       const registration = await registered(k, model, digest, helper, source, options)
-      if (this.#released) throw new RingfenceError('ABORTED', 'the server was released')
+      if (this.#released) {
+        forget(registration)
+        throw new RingfenceError('ABORTED', 'the server was released')
+      }
       this.#parts.registration.helperSeed.fill(0)
       this.#parts.registration.grants.release()
       this.#parts = { ...this.#parts, helper, registration }
