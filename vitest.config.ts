@@ -34,7 +34,7 @@ const SLOW = [
 
 /** What puts modules of its own in place of others, and therefore shares none with other files. */
 const MOCKING = [
-  'test/party/forgotten-registration.test.ts',
+  'test/party/mcc/forgotten-registration.test.ts',
   'test/party/helper/dealers.test.ts',
   'test/party/wipe.test.ts',
   'test/protocol/pieces.test.ts',

@@ -7,6 +7,9 @@ export interface Clock {
   sleep(ms: number): Promise<void>
 }
 
+/** What deadlines are measured by. Tests in which all parties share a process put the clock of their timers in its place. */
+export const deadlineClock = { now: (): number => performance.now() }
+
 /** How late a timer may fire; the rest of a sleep is spent turning the event loop. */
 const COARSE_MARGIN_MS = 1.5
 

@@ -2,6 +2,7 @@
 // them, and the ways a channel ends. An adapter adds `transmit` and `shut` and reports what happens outside.
 import { moreTime, RingfenceError } from '../errors.js'
 import type { Channel, ChannelOptions, ReceiveOptions } from './channel.js'
+import { deadlineClock } from './clock.js'
 
 const MIB = 2 ** 20
 const INBOX_LIMIT = 64 * MIB
@@ -14,7 +15,7 @@ const MAX_TIMEOUT = 2 ** 31 - 1
 
 interface Waiter {
   readonly deadlineMs: number
-  /** When it gives up, by `performance.now()`. */
+  /** When it gives up, by `deadlineClock`. */
   readonly due: number
   resolve(message: Uint8Array): void
   reject(error: RingfenceError): void
@@ -154,7 +155,7 @@ export abstract class InboxChannel implements Channel {
         for (const { due } of this.#waiters) if (due < Infinity) return
         this.#alarm?.unref?.()
       }
-      const due = performance.now() + (deadlineMs || 0)
+      const due = deadlineClock.now() + (deadlineMs || 0)
       const waiter: Waiter = {
         deadlineMs,
         due,
@@ -178,13 +179,13 @@ export abstract class InboxChannel implements Channel {
   #setAlarm(at: number): void {
     clearTimeout(this.#alarm)
     this.#alarmAt = at
-    const ms = Math.min(Math.max(0, at - performance.now()), MAX_TIMEOUT)
+    const ms = Math.min(Math.max(0, at - deadlineClock.now()), MAX_TIMEOUT)
     this.#alarm = setTimeout(() => this.#giveUp(), Math.ceil(ms))
   }
 
   #giveUp(): void {
     this.#alarmAt = Infinity
-    const now = performance.now()
+    const now = deadlineClock.now()
     let next = Infinity
     for (const waiter of [...this.#waiters]) {
       if (waiter.due <= now) waiter.reject(late(waiter.deadlineMs))

@@ -1,20 +1,20 @@
 // A server that fails while it registers leaves no seed behind, whichever of the two fails: the helper, or its own packing.
 import { expect, test, vi } from 'vitest'
-import { memoryPair } from '../../src/net/index.js'
-import { allowChosenSeeds } from '../../src/party/options.js'
-import type * as Registering from '../../src/party/registration.js'
-import { Server } from '../../src/party/server.js'
-import type * as Sharing from '../../src/protocol/weights.js'
-import { freshSeed, type Seed } from '../../src/random/seed.js'
-import { SEEDS } from '../../src/testing.js'
-import { createHelper, eventually, failure, tinyNetwork } from './fixture.js'
+import { memoryPair } from '../../../src/net/index.js'
+import { allowChosenSeeds } from '../../../src/party/options.js'
+import type * as Registering from '../../../src/party/registration.js'
+import { Server } from '../../../src/party/server.js'
+import type * as Sharing from '../../../src/protocol/weights.js'
+import { freshSeed, type Seed } from '../../../src/random/seed.js'
+import { SEEDS } from '../../../src/testing.js'
+import { createHelper, eventually, failure, tinyNetwork } from '../fixture.js'
 
 const { made, packing } = vi.hoisted(() => ({
   made: [] as { helperSeed: Uint8Array; modelSeed: Uint8Array }[],
   packing: { fails: false },
 }))
 
-vi.mock('../../src/party/registration.js', async (original) => {
+vi.mock('../../../src/party/registration.js', async (original) => {
   const actual = (await original()) as typeof Registering
   const registered: typeof actual.registered = async (...order) => {
     const registration = await actual.registered(...order)
@@ -24,7 +24,7 @@ vi.mock('../../src/party/registration.js', async (original) => {
   return { ...actual, registered }
 })
 
-vi.mock('../../src/protocol/weights.js', async (original) => {
+vi.mock('../../../src/protocol/weights.js', async (original) => {
   const actual = (await original()) as typeof Sharing
   const packShare: typeof actual.packShare = async (k, plan, fill, ready) => {
     // A helper's share comes piece by piece; a server's fails once it has registered.
